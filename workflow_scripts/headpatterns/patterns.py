@@ -1,0 +1,42 @@
+"""The files of activation patterns: one folder for each run and probe set.
+
+    step-{step}.npy          float32 [layers, heads], the mean over the probe samples
+    step-{step}.samples.npy  float32 [samples, layers, heads], one pattern a probe sample, in the probe set's order
+    step-{step}.json         provenance: model, data, reduction, sample ids, losses, versions, seconds, tokens
+
+Step 0 is the model that the run started from; the largest step is the fine-tuned model.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from headpatterns.errors import InputError
+
+STEP_FILE = re.compile(r"step-(\d+)\.samples\.npy")
+
+
+def steps(folder: Path) -> list[int]:
+    """Steps whose per-sample patterns lie in `folder`, ascending.
+
+    Raises:
+        InputError: the folder holds no pattern.
+    """
+    found = sorted(int(match[1]) for path in Path(folder).glob("*.npy") if (match := STEP_FILE.fullmatch(path.name)))
+    if not found:
+        raise InputError(f"{folder} holds no activation pattern (step-*.samples.npy): run the rule extract_patterns.")
+    return found
+
+
+def load_samples(folder: Path, step: int) -> np.ndarray:
+    """Per-sample patterns of one step: float32 [samples, layers, heads]."""
+    return np.load(Path(folder) / f"step-{step}.samples.npy")
+
+
+def before_and_after(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Per-sample patterns of the first (step 0) and the last step, each float32 [samples, layers, heads]."""
+    found = steps(folder)
+    if found[0] != 0 or len(found) < 2:
+        raise InputError(f"{folder} lacks the patterns before (step 0) or after fine-tuning: remove it and run again.")
+    return load_samples(folder, found[0]), load_samples(folder, found[-1])

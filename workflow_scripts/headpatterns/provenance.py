@@ -1,0 +1,53 @@
+"""Where a result comes from: code, package versions, machine and the fingerprint of its input."""
+
+import hashlib
+import platform
+import subprocess
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("headpatterns", "torch", "transformers", "accelerate", "tokenizers", "datasets", "numpy", "scipy")
+
+
+def git_commit() -> str:
+    """Commit of the working tree, marked `-dirty` where it has changes; `unknown` outside a clone."""
+    try:
+        answer = subprocess.run(
+            ["git", "-C", Path(__file__).parent, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return answer.stdout.strip()
+
+
+def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
+    """Installed version of each package that is installed, and Python's own."""
+    found = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def environment() -> dict[str, Any]:
+    """Commit, versions and platform, as stored beside every result."""
+    return {"commit": git_commit(), "versions": versions(), "platform": platform.platform()}
+
+
+def fingerprint(*parts: str | bytes | Path) -> str:
+    """Hexadecimal SHA-256 of texts, bytes and the contents of files, in order; 16 digits."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Path):
+            with part.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        else:
+            digest.update(hashlib.sha256(part.encode() if isinstance(part, str) else part).digest())
+    return digest.hexdigest()[:16]
