@@ -1,0 +1,497 @@
+import ast
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from headpatterns.errors import InputError
+from headpatterns.instructions.adapters import ADAPTERS, resolve_options
+from headpatterns.instructions.adapters.codesearchnet import without_docstring
+from headpatterns.instructions.adapters.hellaswag import without_markers
+from headpatterns.instructions.adapters.math import boxed
+from headpatterns.instructions.adapters.mmlu import DOMAINS, SUBJECTS
+from headpatterns.instructions.records import Instruction, MissingFieldError, Row, RowError, Skipped
+from headpatterns.instructions.sources import read_rows
+
+
+def convert(adapter: str, fields: dict, options: dict | None = None, path: str = "some.jsonl") -> Instruction | Skipped:
+    row = Row(fields, Path(path), 1, f"{path}:1")
+    return ADAPTERS[adapter].convert(row, resolve_options(adapter, options or {}))
+
+
+def from_jsonl(folder: Path, rows: list[dict], name: str = "train.jsonl") -> list[Row]:
+    (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return list(read_rows([folder / name]))
+
+
+def from_hub(folder: Path, rows: list[dict]) -> list[Row]:
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), folder / "train-00000-of-00001.parquet")
+    return list(read_rows([folder / "train-00000-of-00001.parquet"]))
+
+
+def from_csv(folder: Path, rows: list[list], columns=None, name: str = "train.csv") -> list[Row]:
+    with (folder / name).open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return list(read_rows([folder / name], columns))
+
+
+GSM8K = {"question": "Two hens lay 600 eggs each. How many?", "answer": "2*600=<<2*600=1200>>1200 eggs\n#### 1,200"}
+MATH = {
+    "problem": "Halve $x$.",
+    "level": "Level 1",
+    "type": "Algebra",
+    "solution": r"Not \boxed{x}, but $\boxed{\frac{x}{2}}$.",
+}
+CODE = 'def twice(self, x):\n        """Double x.\n\n        Always.\n        """\n        return 2 * x'
+CODESEARCHNET = {
+    "repo": "someone/thing",
+    "path": "thing/maths.py",
+    "func_name": "Thing.twice",
+    "original_string": CODE,
+    "language": "python",
+    "code": CODE,
+    "docstring": "Double x.\n\n        Always.",
+    "url": "https://github.com/someone/thing/blob/0a/thing/maths.py#L3-L9",
+    "partition": "train",
+}
+CODESEARCHNET_ON_HUB = {
+    "repository_name": CODESEARCHNET["repo"],
+    "func_path_in_repository": CODESEARCHNET["path"],
+    "func_name": CODESEARCHNET["func_name"],
+    "whole_func_string": CODE,
+    "language": "python",
+    "func_code_string": CODE,
+    "func_documentation_string": CODESEARCHNET["docstring"],
+    "split_name": "train",
+    "func_code_url": CODESEARCHNET["url"],
+}
+PROGRAM = "def solution():\n    #Three and four\n    return 3 + 4"
+HELLASWAG = {
+    "ind": 7,
+    "activity_label": "Baking",
+    "ctx_a": "A man opens the oven.",
+    "ctx_b": "he",
+    "ctx": "A man opens the oven. he",
+    "split": "train",
+    "split_type": "indomain",
+    "label": 2,
+    "endings": ["flies off.", "sings.", "takes the bread out.", "falls asleep."],
+    "source_id": "activitynet~v_1",
+}
+WINOGRANDE = {
+    "qID": "3ABC-2",
+    "sentence": "The cup is not in the box because the _ is small.",
+    "option1": "cup",
+    "option2": "box",
+    "answer": "2",
+}
+ARC = {
+    "id": "Mercury_1",
+    "question": {
+        "stem": "What melts ice?",
+        "choices": [{"text": "cold", "label": "1"}, {"text": "heat", "label": "2"}, {"text": "wind", "label": "3"}],
+    },
+    "answerKey": "2",
+}
+ARC_ON_HUB = {
+    "id": "Mercury_1",
+    "question": "What melts ice?",
+    "choices": {"text": ["cold", "heat", "wind"], "label": ["1", "2", "3"]},
+    "answerKey": "2",
+}
+INFINITY = {
+    "id": 12,
+    "conversations": [
+        {"from": "human", "value": "Is every square a rectangle?"},
+        {"from": "gpt", "value": "Yes."},
+        {"from": "human", "value": "And the reverse?"},
+        {"from": "gpt", "value": "No."},
+    ],
+    "label": {"ability_en": ["logical reasoning"], "cate_ability_en": ["Logic and  Reasoning", "mathematics"]},
+    "langdetect": "en",
+}
+MATHBENCH = {"question": "1+1等于几?", "options": ["1", "2", "3", "4"], "answer": "B", "topic": "加法"}
+REFGPT = {
+    "title": "长江",
+    "reference": "长江是亚洲第一长河。",
+    "dialogue": "<user>长江有多长？\n<assistant>约6300公里。\n<user>谢谢\n<assistant>不客气",
+}
+
+
+@pytest.mark.parametrize(
+    ("adapter", "raw", "hub"),
+    [
+        ("gsm8k", GSM8K, GSM8K),
+        ("math", MATH, MATH),
+        ("codesearchnet", CODESEARCHNET, CODESEARCHNET_ON_HUB),
+        ("hellaswag", HELLASWAG, {**HELLASWAG, "label": "2"}),
+        ("arc", ARC, ARC_ON_HUB),
+        ("infinity_instruct", INFINITY, INFINITY),
+        ("mathbench", MATHBENCH, MATHBENCH),
+        ("refgpt", REFGPT, REFGPT),
+    ],
+)
+def test_raw_and_hub_rows_give_the_same_instruction(tmp_path, adapter, raw, hub):
+    (of_raw,) = from_jsonl(tmp_path, [raw])
+    (of_hub,) = from_hub(tmp_path, [hub])
+    options = resolve_options(adapter, {})
+    instruction = ADAPTERS[adapter].convert(of_raw, options)
+    assert instruction == ADAPTERS[adapter].convert(of_hub, options)
+    assert isinstance(instruction, Instruction)
+
+
+def test_gsm8k():
+    instruction = convert("gsm8k", GSM8K)
+    assert instruction.prompt == GSM8K["question"]
+    assert instruction.response == "2*600=1200 eggs\n#### 1,200"
+    assert instruction.answer == "1200"
+    assert convert("gsm8k", GSM8K, {"keep_calculator_marks": True}).response == GSM8K["answer"]
+    with pytest.raises(RowError, match="without a final answer"):
+        convert("gsm8k", {**GSM8K, "answer": "1200 eggs"})
+
+
+def test_math():
+    instruction = convert("math", MATH)
+    assert (instruction.prompt, instruction.response) == (MATH["problem"], MATH["solution"])
+    assert (instruction.answer, instruction.tags) == (r"\frac{x}{2}", ("Algebra", "Level 1"))
+
+
+@pytest.mark.parametrize(
+    ("solution", "answer"),
+    [
+        (r"\boxed{1} or rather \boxed{2}", "2"),
+        (r"\boxed{\text{a {b} c}} and {more}", r"\text{a {b} c}"),
+        (r"\fbox{C}", "C"),
+        (r"so $\boxed 7$.", "7"),
+        (r"\boxed{\left\{ x \right.}", r"\left\{ x \right."),
+    ],
+)
+def test_the_last_box_with_balanced_braces_is_the_answer(solution, answer):
+    assert boxed(solution) == answer
+
+
+@pytest.mark.parametrize(
+    ("solution", "reason"),
+    [
+        ("just 7", "without a boxed"),
+        (r"\boxed{7", "never close"),
+        (r"\boxed{ }", "empty box"),
+        (r"\boxedness{7}", "without"),
+    ],
+)
+def test_solutions_without_a_readable_box_are_rejected(solution, reason):
+    with pytest.raises(RowError, match=reason):
+        boxed(solution)
+
+
+def test_codesearchnet():
+    instruction = convert("codesearchnet", CODESEARCHNET)
+    assert "Thing.twice" in instruction.prompt
+    assert CODESEARCHNET["docstring"] in instruction.prompt
+    assert instruction.response == "def twice(self, x):\n        return 2 * x"
+    assert instruction.id == "someone/thing/blob/0a/thing/maths.py#L3-L9"
+    assert instruction.group == "someone/thing"
+    assert convert("codesearchnet", {**CODESEARCHNET, "language": "go"}) == Skipped("its language is go")
+    with pytest.raises(RowError, match="empty docstring"):
+        convert("codesearchnet", {**CODESEARCHNET, "docstring": "  "})
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ('def f():\n    "One."\n\n    return 1', "def f():\n    return 1"),
+        ("def f():\n    '''One\n    two.'''  # noqa\n    return 1", "def f():\n    return 1"),
+        ('def f(): "One."; return 1', "def f(): return 1"),
+        ('def f():\n    "One."; x = 1\n    return x', "def f():\n    x = 1\n    return x"),
+        ('def f():\n    """Größe √."""\n    return "Größe"', 'def f():\n    return "Größe"'),
+        ('async def f():\n    r"""One \\d."""\n    return "One."', 'async def f():\n    return "One."'),
+        ('def f(x="""One."""):\n    """One."""\n    return x', 'def f(x="""One."""):\n    return x'),
+        ("def f():\n    return 1", "def f():\n    return 1"),
+        ('def f():\r\n    """One."""\r\n    return 1', "def f():\n    return 1"),
+    ],
+)
+def test_only_the_docstring_is_taken_out_of_code(code, expected):
+    shorter = without_docstring(code, "One.")
+    assert shorter == expected
+    before, after = ast.parse(code).body[0], ast.parse(shorter).body[0]
+    assert list(map(ast.dump, before.body))[-len(after.body) :] == list(map(ast.dump, after.body))
+
+
+def test_code_of_python_2_loses_the_text_of_its_docstring():
+    code = 'def f(x):\n    u"""Say it\n       twice (x).\n    """\n\n    print x\n    print "Say it twice (x)."'
+    assert without_docstring(code, "Say it\n       twice (x).") == (
+        'def f(x):\n    print x\n    print "Say it twice (x)."'
+    )
+    with pytest.raises(RowError, match="does not show its docstring"):
+        without_docstring(code, "Something else.")
+    with pytest.raises(RowError, match="does not show its docstring"):
+        without_docstring('def f((a, b)):\n    """Nothing."""\n', "Nothing.")
+
+
+@pytest.mark.parametrize("code", ['def f():\n    """One."""', "x = 1", "def f(): return 1\ndef g(): return 2"])
+def test_code_that_is_no_function_with_a_body_is_rejected(code):
+    with pytest.raises(RowError, match=r"nothing but a docstring|not one function"):
+        without_docstring(code, "One.")
+
+
+def test_sgsm_reads_output_and_columns(tmp_path):
+    output = {"output": f"Question: What is 3 + 4?\nSolution:\n{PROGRAM}", "instruction": "Write", "input": ""}
+    (of_json,) = from_jsonl(tmp_path, [output])
+    (of_csv,) = from_csv(tmp_path, [["", "question", "solution", "answer"], [0, "What is 3 + 4?", PROGRAM, "7.0"]])
+    (of_hub,) = from_hub(tmp_path, [{"question": "What is 3 + 4?", "solution": PROGRAM, "answer": 7.0}])
+    first, second, third = (ADAPTERS["sgsm"].convert(row, {}) for row in (of_json, of_csv, of_hub))
+    assert first.prompt.endswith("\n\nWhat is 3 + 4?")
+    assert (first.response, first.answer) == (PROGRAM, "")
+    assert second == third == replace(first, answer="7.0")
+
+
+def test_sgsm_rejects_what_is_no_program():
+    with pytest.raises(RowError, match="without Question"):
+        convert("sgsm", {"output": PROGRAM})
+    with pytest.raises(RowError, match="without a function"):
+        convert("sgsm", {"question": "What?", "solution": "7"})
+    with pytest.raises(MissingFieldError, match="no field question or output"):
+        convert("sgsm", {"text": "What?"})
+
+
+def test_hellaswag():
+    instruction = convert("hellaswag", HELLASWAG)
+    assert instruction.prompt.splitlines()[1:] == [
+        "Baking: A man opens the oven. he",
+        "A. flies off.",
+        "B. sings.",
+        "C. takes the bread out.",
+        "D. falls asleep.",
+    ]
+    assert (instruction.response, instruction.answer) == ("C. takes the bread out.", "C")
+    assert instruction.choices == tuple(HELLASWAG["endings"])
+    assert (instruction.id, instruction.group) == ("hellaswag-train-7", "activitynet~v_1")
+
+
+def test_hellaswag_loses_the_markers_of_wikihow():
+    assert without_markers("[header] How to rest [title] Lie down. [step] Stay [substeps] still.") == (
+        "How to rest. Lie down. Stay still."
+    )
+    assert without_markers("Lie down. [title] Sleep! [title] Wake") == "Lie down. Sleep! Wake"
+    assert without_markers("[title] Sleep. [step] Long.") == "Sleep. Long."
+    assert without_markers("Push [1] and [hold].") == "Push [1] and [hold]."
+
+
+def test_winogrande_raw_hub_and_upstream_test_layout(tmp_path):
+    without_id = {name: value for name, value in WINOGRANDE.items() if name != "qID"}
+    without_answer = {name: value for name, value in WINOGRANDE.items() if name != "answer"}
+    (tmp_path / "test-labels.lst").write_text("1\n2\n")
+    (raw,) = from_jsonl(tmp_path, [WINOGRANDE])
+    (hub,) = from_hub(tmp_path, [without_id])
+    _, labelled = from_jsonl(tmp_path, [without_answer, without_answer], "test.jsonl")
+    options = resolve_options("winogrande", {})
+    first, second, third = (ADAPTERS["winogrande"].convert(row, options) for row in (raw, hub, labelled))
+    assert (first.response, first.answer, first.choices) == ("B. box", "B", ("cup", "box"))
+    assert WINOGRANDE["sentence"] in first.prompt
+    assert (first.id, first.group) == ("3ABC-2", "3ABC")
+    assert third == first
+    assert second == replace(first, id="", group="box / cup")
+
+
+def test_winogrande_without_answers_says_where_it_looked():
+    without_answer = {name: value for name, value in WINOGRANDE.items() if name != "answer"}
+    with pytest.raises(MissingFieldError, match=r"no field answer or label in dev-labels\.lst"):
+        convert("winogrande", without_answer, path="nowhere/dev.jsonl")
+    with pytest.raises(RowError, match="no gold label"):
+        convert("winogrande", {**WINOGRANDE, "answer": ""})
+    with pytest.raises(RowError, match="without a blank"):
+        convert("winogrande", {**WINOGRANDE, "sentence": "No blank."})
+
+
+def test_arc():
+    instruction = convert("arc", ARC)
+    assert instruction.prompt == "What melts ice?\nA. cold\nB. heat\nC. wind"
+    assert (instruction.id, instruction.answer, instruction.response) == ("Mercury_1", "B", "B. heat")
+    with pytest.raises(RowError, match="answerKey is none of the labels"):
+        convert("arc", {**ARC, "answerKey": "E"})
+    with pytest.raises(RowError, match="choices without text and label"):
+        convert("arc", {**ARC_ON_HUB, "choices": ["cold", "heat"]})
+
+
+@pytest.mark.parametrize(
+    ("form", "response"), [("letter_and_text", "B. heat"), ("letter", "B"), ("text", "heat"), (None, "B. heat")]
+)
+def test_form_of_multiple_choice_responses(form, response):
+    assert convert("arc", ARC, {"response": form}).response == response
+
+
+@pytest.mark.parametrize("adapter", ["hellaswag", "winogrande", "arc", "mathbench", "mmlu"])
+def test_every_multiple_choice_adapter_has_the_response_option(adapter):
+    assert resolve_options(adapter, {"response": "letter"})["response"] == "letter"
+    with pytest.raises(InputError, match=r"response of the adapter \w+ cannot be leter: did you mean letter\?"):
+        resolve_options(adapter, {"response": "leter"})
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"label": 4}, "label out of range"),
+        ({"label": -1}, "label out of range"),
+        ({"label": ""}, "no gold label"),
+        ({"label": "B"}, "label is not a number"),
+        ({"endings": ["one"]}, "1 options"),
+        ({"endings": "one"}, "endings is not a list"),
+        ({"endings": ["a", " ", "c", "d"]}, "empty option"),
+        ({"ctx": None}, "empty ctx"),
+        ({"ctx": ["a"]}, "ctx is not text"),
+    ],
+)
+def test_malformed_rows_are_rejected_with_their_reason(changed, reason):
+    with pytest.raises(RowError, match=reason):
+        convert("hellaswag", {**HELLASWAG, **changed})
+
+
+def test_infinity_instruct_takes_the_first_exchange():
+    instruction = convert("infinity_instruct", INFINITY)
+    assert (instruction.prompt, instruction.response) == ("Is every square a rectangle?", "Yes.")
+    assert (instruction.id, instruction.tags) == ("infinity-12", ("Logic and  Reasoning", "mathematics"))
+    system = {"from": "system", "value": "Be brief."}
+    with_system = convert("infinity_instruct", {**INFINITY, "conversations": [system, *INFINITY["conversations"]]})
+    assert with_system.prompt == "Be brief.\n\nIs every square a rectangle?"
+
+
+@pytest.mark.parametrize(
+    ("options", "selected"),
+    [
+        ({"tags": ["logic and reasoning", "Mathematics"]}, True),
+        ({"tags": ["mathematics"]}, False),
+        ({"tags": ["mathematics"], "match": "all"}, True),
+        ({"tags": ["mathematics", "law"], "match": "all"}, False),
+        ({"tags": ["mathematics", "law"], "match": "any"}, True),
+        ({"tags": ["law"], "match": "any"}, False),
+        ({"tags": [" Logical  Reasoning"], "tag_field": "ability_en"}, True),
+        ({"language": "zh-cn"}, False),
+        ({"language": ""}, True),
+    ],
+)
+def test_infinity_instruct_selects_by_tags_and_language(options, selected):
+    assert isinstance(convert("infinity_instruct", INFINITY, options), Instruction) is selected
+
+
+def test_infinity_instruct_leaves_unlabelled_rows_out():
+    unlabelled = {**INFINITY, "label": None}
+    assert convert("infinity_instruct", unlabelled, {"tags": ["law"]}) == Skipped("its tags are none")
+    assert convert("infinity_instruct", unlabelled).tags == ()
+
+
+@pytest.mark.parametrize(
+    "conversations",
+    [[], "text", ["text"], INFINITY["conversations"][:1], INFINITY["conversations"][1:], [{"role": "tool"}] * 2],
+)
+def test_conversations_that_start_otherwise_are_rejected(conversations):
+    with pytest.raises(RowError, match="conversation"):
+        convert("infinity_instruct", {**INFINITY, "conversations": conversations})
+
+
+def test_mathbench():
+    instruction = convert("mathbench", MATHBENCH)
+    assert instruction.prompt == "1+1等于几?\nA. 1\nB. 2\nC. 3\nD. 4"
+    assert (instruction.response, instruction.answer, instruction.tags) == ("B. 2", "B", ("加法",))
+    cloze = convert("mathbench", {"question": "1+1=____", "answer": 2})
+    assert (cloze.response, cloze.answer, cloze.choices, cloze.tags) == ("2", "2", (), ())
+    with pytest.raises(RowError, match="label is not a letter"):
+        convert("mathbench", {**MATHBENCH, "answer": "2"})
+
+
+def test_refgpt_reads_marks_generator_marks_and_lists():
+    expected = ("长江有多长？", "约6300公里。")
+    generated = (
+        "<start_chat><Human 1>:（字数要求：20字）长江有多长？ <Assistant 1>：（字数要求：100字）约6300公里。<end_chat>"
+    )
+    listed = [{"role": "user", "content": expected[0]}, {"role": "assistant", "content": expected[1]}]
+    marked = ["<user>" + expected[0], "<assistant>" + expected[1]]
+    for dialogue in (REFGPT["dialogue"], generated, listed, marked):
+        instruction = convert("refgpt", {**REFGPT, "dialogue": dialogue})
+        assert (instruction.prompt, instruction.response) == expected
+    with pytest.raises(RowError, match="conversation does not start"):
+        convert("refgpt", {**REFGPT, "dialogue": "no marks"})
+
+
+def test_mmlu_raw_and_hub(tmp_path):
+    cells = ["What is 2 + 2?", "1", "2", "4", "None", "C"]
+    columns = ADAPTERS["mmlu"].csv_columns
+    (raw,) = from_csv(tmp_path, [cells], columns, "abstract_algebra_test.csv")
+    (hub,) = from_hub(
+        tmp_path, [{"question": cells[0], "subject": "abstract_algebra", "choices": cells[1:5], "answer": 2}]
+    )
+    options = resolve_options("mmlu", {})
+    instruction = ADAPTERS["mmlu"].convert(raw, options)
+    assert instruction == ADAPTERS["mmlu"].convert(hub, options)
+    assert instruction.prompt == "What is 2 + 2?\nA. 1\nB. 2\nC. 4\nD. None"
+    assert (instruction.response, instruction.tags) == ("C. 4", ("abstract_algebra",))
+
+
+def test_mmlu_subjects_and_domains():
+    assert len(SUBJECTS) == len(set(SUBJECTS)) == 57
+    assert {subject for domain in DOMAINS.values() for subject in domain} <= set(SUBJECTS)
+    assert resolve_options("mmlu", {})["subjects"] == set(SUBJECTS)
+    assert resolve_options("mmlu", {"domain": "physics"})["subjects"] == set(DOMAINS["physics"])
+    assert resolve_options("mmlu", {"outside_domain": "maths"})["subjects"] == set(SUBJECTS) - set(DOMAINS["maths"])
+    row = {"question": "q", "subject": "virology", "choices": ["a", "b", "c", "d"], "answer": 0}
+    assert convert("mmlu", row, {"subjects": ["anatomy"]}) == Skipped("its subject is virology")
+    with pytest.raises(RowError, match="unknown subject"):
+        convert("mmlu", {**row, "subject": "alchemy"})
+    with pytest.raises(MissingFieldError, match="no field subject"):
+        convert("mmlu", {"question": "q"}, path="questions.csv")
+    with pytest.raises(InputError, match="did you mean high_school_physics"):
+        resolve_options("mmlu", {"subjects": ["high_school_physic"]})
+
+
+def test_generic_columns():
+    row = {"q": "Why?", "r": "Because.", "k": 5, "o": ["x", "y"], "t": "short", "g": "B"}
+    columns = {"prompt": "q", "response": "r", "id": "k", "choices": "o", "tags": "t", "answer": "g"}
+    assert convert("generic", row, {"columns": columns}) == Instruction(
+        "Why?", "Because.", id="5", tags=("short",), choices=("x", "y"), answer="B"
+    )
+    assert convert("generic", row, {"columns": {"prompt": "q", "response": "r"}}) == Instruction("Why?", "Because.")
+    with pytest.raises(MissingFieldError, match="no field answer"):
+        convert("generic", row, {"columns": {"prompt": "q", "response": "answer"}})
+
+
+def test_generic_styles():
+    alpaca = {"instruction": "Translate.", "input": "chat", "output": "cat"}
+    assert convert("generic", alpaca, {"style": "alpaca"}) == Instruction("Translate.\n\nchat", "cat")
+    assert convert("generic", {**alpaca, "input": ""}, {"style": "alpaca"}).prompt == "Translate."
+    messages = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    assert convert("generic", {"messages": messages}, {"style": "chat"}) == Instruction("Hi", "Hello")
+    conversations = INFINITY["conversations"]
+    assert convert("generic", {"conversations": conversations}, {"style": "chat"}).response == "Yes."
+
+
+@pytest.mark.parametrize(
+    ("adapter", "options", "sentence"),
+    [
+        ("gsm8", {}, "There is no adapter gsm8: did you mean gsm8k?"),
+        (
+            "gsm8k",
+            {"keep_marks": True},
+            "The adapter gsm8k has no option keep_marks: did you mean keep_calculator_marks?",
+        ),
+        ("gsm8k", {"zz": 1}, "The adapter gsm8k has no option zz: valid are keep_calculator_marks."),
+        ("mmlu", {"subject": ["virology"]}, "has no option subject: did you mean subjects?"),
+        ("math", {"subjects": []}, "The adapter math has no option subjects: there are none."),
+        ("gsm8k", {"keep_calculator_marks": "yes"}, "must be true or false, not 'yes'"),
+        ("mmlu", {"subjects": "virology"}, "must be a list of texts, not 'virology'"),
+        ("mmlu", {"subjects": []}, "must be a list of texts, not []"),
+        ("infinity_instruct", {"tags": [1]}, "must be a list of texts, not [1]"),
+        ("infinity_instruct", {"match": "exact"}, "cannot be exact: did you mean exactly?"),
+        ("generic", {}, "either the option columns or the option style"),
+        ("generic", {"style": "alpaca", "columns": {}}, "either the option columns or the option style"),
+        ("generic", {"columns": {"prompt": "a"}}, "must name the columns of prompt and response"),
+        ("generic", {"columns": {"promt": "a"}}, "has no key promt: did you mean prompt?"),
+        ("generic", {"columns": {"prompt": 1, "response": "b"}}, "maps prompt to 1: name a column"),
+    ],
+)
+def test_options_that_do_not_fit_are_named_with_the_mend(adapter, options, sentence):
+    with pytest.raises(InputError) as error:
+        resolve_options(adapter, options)
+    assert sentence in str(error.value)

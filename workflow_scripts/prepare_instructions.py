@@ -1,0 +1,65 @@
+"""Turn the raw rows of one dataset into instructions: a training set and a probe set that share nothing."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import command_line
+from headpatterns.errors import InputError
+from headpatterns.instructions.adapters import ADAPTERS
+from headpatterns.instructions.preparation import prepare, write
+from headpatterns.instructions.templates import TEMPLATES
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write train.parquet, probe.parquet and report.json into the output folder."""
+    prepared = prepare(
+        dataset=arguments.dataset,
+        adapter=arguments.adapter,
+        train_files=arguments.train_files,
+        probe_files=arguments.probe_files,
+        options=parsed_options(arguments.options),
+        template=arguments.template,
+        probe_samples=arguments.probe_samples,
+        train_samples=arguments.train_samples,
+        seed=arguments.seed,
+    )
+    write(prepared, arguments.output)
+    for split, counts in prepared.report["splits"].items():
+        print(f"{arguments.dataset} {split}: {json.dumps(counts, ensure_ascii=False)}")
+
+
+def parsed_options(text: str) -> dict[str, Any]:
+    """The adapter's options from JSON text.
+
+    Raises:
+        InputError: the text is not a JSON object.
+    """
+    try:
+        options = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"--options {text!r} is not valid JSON ({error.msg}): give a JSON object.") from error
+    if not isinstance(options, dict):
+        raise InputError(f"--options {text!r} is not a JSON object: give names and values in braces.")
+    return options
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of this rule."""
+    p = command_line.parser(__doc__)
+    p.add_argument("--dataset", required=True, help="name of the dataset in ids, report and messages")
+    p.add_argument("--adapter", required=True, help=f"schema of the rows: {', '.join(ADAPTERS)}")
+    p.add_argument("--train-files", nargs="+", required=True, help="files, folders or globs with the training rows")
+    p.add_argument("--probe-files", nargs="+", default=[], help="those of the probe rows; none: held out of training")
+    p.add_argument("--options", default="{}", help="options of the adapter, a JSON object")
+    p.add_argument("--template", default="question", help=f"{', '.join(TEMPLATES)}, or a text with {{instruction}}")
+    p.add_argument("--probe-samples", type=int, required=True, help="size of the probe set")
+    p.add_argument("--train-samples", type=int, help="largest size of the training set; all rows by default")
+    p.add_argument("--seed", type=int, required=True, help="seed of every sample")
+    p.add_argument("--output", type=Path, required=True, help="folder to write")
+    return p
+
+
+if __name__ == "__main__":
+    command_line.run(main, parser())
