@@ -1,0 +1,27 @@
+"""Write the raw files of one data set of the embedded experiment, in the schema of its upstream release."""
+
+import argparse
+from pathlib import Path
+
+import command_line
+from headpatterns.embedded.registry import GENERATORS, generate
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write the folder."""
+    generate(arguments.generator, arguments.output, arguments.train, arguments.test, arguments.seed)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = command_line.parser(__doc__)
+    made.add_argument("--generator", required=True, help=f"the data set: {', '.join(GENERATORS)}")
+    made.add_argument("--train", type=int, required=True, help="training rows")
+    made.add_argument("--test", type=int, required=True, help="probe rows")
+    made.add_argument("--seed", type=int, default=0, help="seed of all random draws")
+    made.add_argument("--output", type=Path, required=True, help="folder that is written, replaced as a whole")
+    return made
+
+
+if __name__ == "__main__":
+    command_line.run(main, parser())

@@ -1,0 +1,70 @@
+"""Seeded draws: different rows, train and test without a common prompt, options in random order."""
+
+import random
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+from headpatterns.errors import InputError
+
+# A split counts as exhausted after this many draws in a row that brought nothing new.
+PATIENCE = 5_000
+# One prompt in this many belongs to the test split.
+TEST_SHARE = 5
+
+Row = dict[str, Any]
+
+
+def stream(seed: int, name: str, split: str) -> random.Random:
+    """The random numbers of one split of one generator; no generator ever touches those of another."""
+    return random.Random(f"{seed}:{name}:{split}")
+
+
+def split_of(prompt: str) -> str:
+    """The split, train or test, to which a prompt belongs, whatever the seed and the number of rows.
+
+    The prompt's CRC-32 decides: data sets that share a prompt put it into the same split, so what one of them trains
+    on is never in the test rows of another.
+    """
+    return "test" if zlib.crc32(prompt.encode()) % TEST_SHARE == 0 else "train"
+
+
+def draw_rows(
+    draw: Callable[[random.Random], tuple[str, Row]], count: int, seed: int, name: str, split: str, part: str = ""
+) -> list[Row]:
+    """`count` rows with all-different prompts, each of which belongs to `split`.
+
+    `draw` takes random numbers and returns a prompt and its row. `part` names one of several sets of rows that a
+    generator draws for the same split, each from random numbers of its own. The split "all" takes every prompt.
+    Raises InputError where the world has fewer different prompts than asked for.
+    """
+    rng = stream(seed, f"{name}:{part}" if part else name, split)
+    rows: dict[str, Row] = {}
+    misses = 0
+    while len(rows) < count:
+        prompt, row = draw(rng)
+        if prompt not in rows and split in ("all", split_of(prompt)):
+            rows[prompt] = row
+            misses = 0
+            continue
+        misses += 1
+        if misses == PATIENCE:
+            where = f"{split} ({part})" if part else split
+            raise InputError(
+                f"generator {name}, {where}: {count} rows were asked for and the embedded world has only about"
+                f" {len(rows)} different ones; ask for fewer"
+            )
+    return list(rows.values())
+
+
+def near_numbers(rng: random.Random, value: int, count: int) -> list[int]:
+    """`count` different non-negative integers near `value`, none equal to it: wrong options of a number question."""
+    near = [value + distance for distance in range(-5, 6) if distance and value + distance >= 0]
+    return rng.sample(near, count)
+
+
+def shuffled(rng: random.Random, right: str, wrong: list[str]) -> tuple[list[str], int]:
+    """The options in random order, and the index of the right one."""
+    options = [right, *wrong]
+    rng.shuffle(options)
+    return options, options.index(right)
