@@ -1,0 +1,475 @@
+"""The analysis scripts as commands, on small pattern folders: tables, edge cases, refusals, and the claims."""
+
+import csv
+import subprocess
+import sys
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from headpatterns import claims, run_table, tidy
+from headpatterns.errors import InputError
+from headpatterns.statistics import cv, gini, kurtosis, mse, pearson
+
+SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
+FAMILIES = {"gsm8k": "maths and code", "code": "maths and code", "arc": "text reasoning", "sgsm": "maths and code"}
+STEPS = (0, 2, 5, 20)
+LAYERS, HEADS, SAMPLES = 4, 6, 40
+OUTPUTS = {
+    "distribution": {
+        "--patterns-output": "patterns.csv",
+        "--distribution-output": "distribution.csv",
+        "--by-model-output": "distribution_by_model.csv",
+    },
+    "similarity": {"--similarity-output": "similarity.csv", "--summary-output": "similarity_summary.csv"},
+    "composition": {
+        "--composition-output": "composition.csv",
+        "--coefficients-output": "composition_coefficients.csv",
+        "--by-model-output": "composition_by_model.csv",
+    },
+    "dynamics": {"--output": "dynamics.csv"},
+}
+SCHEMA = {
+    "patterns.csv": "model,task,seed,state,layer,head,value,low,high",
+    "distribution.csv": "model,task,seed,state,statistic,value,low,high",
+    "distribution_by_model.csv": "model,state,statistic,value,low,high",
+    "similarity.csv": "model,seed,matrix,task_a,task_b,value,low,high",
+    "similarity_summary.csv": "model,matrix,pairs,value,low,high",
+    "composition.csv": "model,group,seed,complex,terms,size,r2,low,high,null_mean,null_high,p_value",
+    "composition_coefficients.csv": "model,group,seed,complex,terms,task,beta,low,high",
+    "composition_by_model.csv": "model,group,complex,terms,size,statistic,value,low,high",
+    "dynamics.csv": "model,task,seed,step,statistic,value,low,high",
+    "claims.csv": "claim,where,statement,model,value,low,high,verdict",
+}
+
+
+def write_runs(folder, models=("big", "small"), tasks=("gsm8k", "code", "arc"), seeds=(0, 1), families=True):
+    """Pattern folders in which fine-tuning moves a task to its family's heads, fast at first, and the run table.
+
+    The complex task sgsm changes by 0.7 of gsm8k's change and 0.3 of code's.
+    """
+    rows = []
+    for model in models:
+        generator = np.random.default_rng(len(model))
+        base = 1 + generator.gamma(0.3, size=(LAYERS, HEADS))
+        families_heads = {family: generator.gamma(1.0, size=base.shape) for family in sorted(set(FAMILIES.values()))}
+        noise = {task: generator.gamma(4.0, 0.25, size=(SAMPLES, *base.shape)) for task in FAMILIES}
+        for seed in seeds:
+            goal = {t: families_heads[f] + generator.gamma(0.5, size=base.shape) for t, f in FAMILIES.items()}
+            goal["sgsm"] = 0.7 * goal["gsm8k"] + 0.3 * goal["code"]
+            for task in (*tasks, "sgsm"):
+                patterns = folder / "patterns" / model / f"nlp.{task}.seed{seed}" / task
+                patterns.mkdir(parents=True)
+                for step in STEPS:
+                    pattern = base + (1 - np.exp(-step / 2)) * goal[task]
+                    np.save(patterns / f"step-{step}.samples.npy", (pattern * noise[task]).astype(np.float32))
+                family = FAMILIES[task] if families else ""
+                row = (model, model.title(), task, task.upper(), family, "complex" if task == "sgsm" else "basic")
+                place = (seed, f"nlp.{task}.seed{seed}", patterns)
+                rows += [("composition", "nlp", *row, *place)]
+                if task in tasks:
+                    rows += [(study, "nlp", *row, *place) for study in ("adaptation", "dynamics")]
+    table = folder / "runs.csv"
+    tidy.write(table, run_table.COLUMNS, rows)
+    return table
+
+
+def call(script, *arguments):
+    command = [sys.executable, SCRIPTS / f"{script}.py", *arguments]
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300)
+
+
+def analyse(study, table, folder, *more):
+    outputs = [argument for option, name in OUTPUTS[study].items() for argument in (option, folder / name)]
+    done = call(f"analyse_{study}", "--runs", table, *outputs, "--resamples", 60, "--seed", 3, *more)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def collect(folder, *more):
+    tables = {
+        "--distribution-by-model": "distribution_by_model.csv",
+        "--similarity-summary": "similarity_summary.csv",
+        "--similarity": "similarity.csv",
+        "--composition": "composition.csv",
+        "--composition-by-model": "composition_by_model.csv",
+        "--dynamics": "dynamics.csv",
+    }
+    inputs = [argument for option, name in tables.items() for argument in (option, folder / name)]
+    return call("collect_claims", *inputs, "--output", folder / "claims.csv", *more)
+
+
+def read(path):
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def one(rows, **wanted):
+    found = [row for row in rows if all(row[key] == str(value) for key, value in wanted.items())]
+    assert len(found) == 1, (wanted, len(found))
+    return float(found[0].get("value") or found[0].get("r2") or found[0]["beta"])
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Two models, three tasks and the complex one, two seeds: all tables."""
+    folder = tmp_path_factory.mktemp("whole")
+    table = write_runs(folder)
+    for study in OUTPUTS:
+        analyse(study, table, folder)
+    done = collect(folder, "--expected-pair", "nlp=code+gsm8k", "--changes-most", "big")
+    assert (done.returncode, done.stderr) == (0, "")
+    return folder
+
+
+def mean_pattern(folder, model, task, seed, step):
+    samples = np.load(folder / f"patterns/{model}/nlp.{task}.seed{seed}/{task}/step-{step}.samples.npy")
+    return samples.astype(np.float64).mean(axis=0)
+
+
+@pytest.mark.parametrize(("name", "columns"), SCHEMA.items())
+def test_tables_have_the_columns_of_the_contract_and_sane_intervals(whole, name, columns):
+    rows = read(whole / name)
+    assert ",".join(rows[0]) == columns
+    for row in rows:
+        assert float(row["low"]) <= float(row["high"])
+    assert [row["model"] for row in rows if row["model"] == "big"]
+    if name != "claims.csv":
+        assert list(dict.fromkeys(row["model"] for row in rows)) == ["big", "small"]
+
+
+def test_patterns_hold_every_head_of_every_state(whole):
+    rows = read(whole / "patterns.csv")
+    assert len(rows) == 2 * 3 * 2 * 4 * LAYERS * HEADS
+    before, after = (mean_pattern(whole, "small", "arc", 1, step) for step in (0, 20))
+    expected = {"before": before, "after": after, "change": after - before, "change_rate": (after - before) / before}
+    for state, pattern in expected.items():
+        value = one(rows, model="small", task="arc", seed=1, state=state, layer=3, head=5)
+        assert value == pytest.approx(pattern[3, 5], rel=1e-9)
+
+
+def test_distribution_and_its_means(whole):
+    rows, means = read(whole / "distribution.csv"), read(whole / "distribution_by_model.csv")
+    for name, statistic in {"gini": gini, "cv": cv, "kurtosis": kurtosis}.items():
+        values = []
+        for task in ("gsm8k", "code", "arc"):
+            for seed in (0, 1):
+                before, after = (statistic(mean_pattern(whole, "big", task, seed, step)) for step in (0, 20))
+                found = one(rows, model="big", task=task, seed=seed, statistic=name, state="change")
+                assert found == pytest.approx(after - before, rel=1e-7)
+                values.append(after - before)
+        assert one(means, model="big", statistic=name, state="change") == pytest.approx(np.mean(values), rel=1e-7)
+
+
+def test_the_mean_over_runs_has_a_narrower_interval_than_a_run(whole):
+    rows, means = read(whole / "distribution.csv"), read(whole / "distribution_by_model.csv")
+    widths = [float(r["high"]) - float(r["low"]) for r in rows if (r["statistic"], r["state"]) == ("gini", "before")]
+    mean = next(r for r in means if (r["model"], r["statistic"], r["state"]) == ("big", "gini", "before"))
+    assert float(mean["high"]) - float(mean["low"]) < np.mean(widths)
+
+
+def test_seeds_share_the_draw_of_their_probe_set(whole):
+    # Both seeds start from the same model and see the same samples: the same numbers, intervals included.
+    rows = [row for row in read(whole / "distribution.csv") if row["state"] == "before" and row["model"] == "big"]
+    by_seed = [[{k: v for k, v in r.items() if k != "seed"} for r in rows if r["seed"] == s] for s in "01"]
+    assert by_seed[0] == by_seed[1]
+
+
+def test_similarity_is_a_full_square_and_its_mean(whole):
+    rows, summary = read(whole / "similarity.csv"), read(whole / "similarity_summary.csv")
+    assert len(rows) == 2 * 2 * 3 * 3 * 3
+    diagonal = [row for row in rows if row["task_a"] == row["task_b"]]
+    assert {(row["value"], row["low"], row["high"]) for row in diagonal} == {("1", "1", "1")}
+    after = []
+    for seed in (0, 1):
+        for a, b in combinations(("gsm8k", "code", "arc"), 2):
+            expected = pearson(*(mean_pattern(whole, "big", task, seed, 20) for task in (a, b)))
+            value = one(rows, model="big", seed=seed, matrix="after", task_a=b, task_b=a)
+            assert value == pytest.approx(expected, rel=1e-8)
+            after.append(expected)
+    assert one(summary, model="big", matrix="after", pairs="all") == pytest.approx(np.mean(after), rel=1e-8)
+    within, between = (
+        one(summary, model="big", matrix="after", pairs=f"{kind}_family") for kind in ("within", "between")
+    )
+    assert one(summary, model="big", matrix="after", pairs="all") == pytest.approx((within + 2 * between) / 3)
+    difference = one(summary, model="big", matrix="after", pairs="within_minus_between")
+    assert difference == pytest.approx(within - between, rel=1e-6)
+    before = one(summary, model="big", matrix="before", pairs="all")
+    falls = one(summary, model="big", matrix="after_minus_before", pairs="all")
+    assert falls == pytest.approx(np.mean(after) - before, rel=1e-6)
+
+
+def test_composition_finds_the_planted_pair(whole):
+    rows, coefficients = read(whole / "composition.csv"), read(whole / "composition_coefficients.csv")
+    assert len(rows) == 2 * 2 * (3 + 3 + 1)
+    pairs = {row["terms"]: float(row["r2"]) for row in rows if row["size"] == "2" and row["seed"] == "0"}
+    assert max(pairs, key=pairs.get) == "gsm8k+code"
+    key = {"model": "big", "seed": 1, "complex": "sgsm", "terms": "gsm8k+code"}
+    assert one(coefficients, **key, task="gsm8k") == pytest.approx(0.7, abs=0.1)
+    assert one(coefficients, **key, task="code") == pytest.approx(0.3, abs=0.1)
+    change = {t: mean_pattern(whole, "big", t, 1, 20) - mean_pattern(whole, "big", t, 1, 0) for t in FAMILIES}
+    matrix = np.stack([change["gsm8k"].ravel(), change["code"].ravel()], axis=1)
+    residual = np.linalg.lstsq(matrix, change["sgsm"].ravel())[1][0]
+    assert one(rows, **key) == pytest.approx(1 - residual / (change["sgsm"].var() * change["sgsm"].size), rel=1e-8)
+
+
+def test_composition_by_model_averages_seeds_and_ranks(whole):
+    rows, means = read(whole / "composition.csv"), read(whole / "composition_by_model.csv")
+    for terms in ("gsm8k+code", "gsm8k+arc"):
+        seeds = [one(rows, model="small", seed=seed, terms=terms) for seed in (0, 1)]
+        assert one(means, model="small", terms=terms, statistic="r2") == pytest.approx(np.mean(seeds), rel=1e-8)
+    ranks = [one(means, model="small", terms=t, statistic="rank") for t in ("gsm8k+code", "gsm8k+arc", "code+arc")]
+    assert ranks[0] == 1 and sorted(ranks) == [1, 2, 3]
+
+
+def test_dynamics_start_at_the_base_model(whole):
+    rows = read(whole / "dynamics.csv")
+    assert len(rows) == 2 * 3 * 2 * len(STEPS) * 2
+    start = {(r["statistic"], r["value"], r["low"], r["high"]) for r in rows if r["step"] == "0"}
+    assert start == {("correlation", "1", "1", "1"), ("mse", "0", "0", "0")}
+    base, reached = (mean_pattern(whole, "small", "code", 0, step) for step in (0, 5))
+    for name, statistic in {"correlation": pearson, "mse": mse}.items():
+        value = one(rows, model="small", task="code", seed=0, step=5, statistic=name)
+        assert value == pytest.approx(statistic(base, reached), rel=1e-8)
+
+
+def test_claims_give_a_verdict_for_each_model(whole):
+    rows = read(whole / "claims.csv")
+    assert {(row["claim"], row["model"]) for row in rows} == {
+        *((f"{name}_falls", model) for name in ("gini", "cv", "kurtosis", "correlation") for model in ("big", "small")),
+        *((name, model) for name in ("two_clusters", "correlation_falls_for_most") for model in ("big", "small")),
+        *((f"expected_pair_{name}", model) for name in ("explains", "is_best") for model in ("big", "small")),
+        *(("steep_first_steps", model) for model in ("big", "small")),
+        ("changes_most", "big"),
+    }
+    verdicts = {(row["claim"], row["model"]): row["verdict"] for row in rows}
+    assert verdicts["expected_pair_is_best", "big"] == "holds"
+    assert verdicts["expected_pair_explains", "big"] == "holds"
+    assert verdicts["steep_first_steps", "big"] == "holds"
+    change = one(read(whole / "distribution_by_model.csv"), model="big", statistic="gini", state="change")
+    assert one(rows, claim="gini_falls", model="big") == change
+
+
+def test_same_input_gives_the_same_bytes(whole, tmp_path):
+    for study, outputs in OUTPUTS.items():
+        analyse(study, whole / "runs.csv", tmp_path)
+        for name in outputs.values():
+            assert (tmp_path / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_one_model_one_task_one_seed(tmp_path):
+    table = write_runs(tmp_path, models=("only",), tasks=("gsm8k",), seeds=(0,))
+    for study in OUTPUTS:
+        analyse(study, table, tmp_path, *(["--intercept"] if study == "composition" else []))
+    assert [r["value"] for r in read(tmp_path / "similarity.csv")] == ["1"] * 3
+    assert read(tmp_path / "similarity_summary.csv") == []
+    assert [r["terms"] for r in read(tmp_path / "composition.csv")] == ["gsm8k"]
+    assert [r["task"] for r in read(tmp_path / "composition_coefficients.csv")] == ["gsm8k", "intercept"]
+    done = collect(tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = [row["claim"] for row in read(tmp_path / "claims.csv")]
+    assert found == ["gini_falls", "cv_falls", "kurtosis_falls", "steep_first_steps"]
+
+
+def test_without_families_there_are_no_family_rows(tmp_path):
+    table = write_runs(tmp_path, models=("only",), seeds=(0,), families=False)
+    analyse("similarity", table, tmp_path)
+    summary = read(tmp_path / "similarity_summary.csv")
+    assert {row["pairs"] for row in summary} == {"all"}
+    assert [row["matrix"] for row in summary] == ["before", "after", "change_rate", "after_minus_before"]
+
+
+def refusal(study, table, folder):
+    outputs = [argument for option, name in OUTPUTS[study].items() for argument in (option, folder / name)]
+    done = call(f"analyse_{study}", "--runs", table, *outputs)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert not any((folder / name).exists() for name in OUTPUTS[study].values())
+    return done.stderr
+
+
+def test_steps_of_different_shape_are_refused_with_the_folder(tmp_path):
+    table = write_runs(tmp_path, models=("only",), seeds=(0,))
+    folder = tmp_path / "patterns/only/nlp.code.seed0/code"
+    np.save(folder / "step-5.samples.npy", np.ones((SAMPLES - 1, LAYERS, HEADS), np.float32))
+    message = refusal("dynamics", table, tmp_path)
+    assert f"{folder}: the patterns of step 5 have shape 39 x 4 x 6 but those of step 0 have 40 x 4 x 6" in message
+
+
+def reshape_run(folder, shape):
+    for step in STEPS:
+        np.save(folder / f"step-{step}.samples.npy", np.ones(shape, np.float32))
+
+
+def test_tasks_of_a_model_must_have_the_same_heads(tmp_path):
+    table = write_runs(tmp_path, models=("only",), seeds=(0,))
+    reshape_run(tmp_path / "patterns/only/nlp.arc.seed0/arc", (SAMPLES, LAYERS, HEADS + 1))
+    assert "4 x 7 layers x heads" in refusal("similarity", table, tmp_path)
+
+
+def test_seeds_of_a_task_must_have_the_same_probe_set(tmp_path):
+    table = write_runs(tmp_path, models=("only",))
+    reshape_run(tmp_path / "patterns/only/nlp.arc.seed1/arc", (SAMPLES + 2, LAYERS, HEADS))
+    assert "42 probe samples" in refusal("distribution", table, tmp_path)
+
+
+def test_a_broken_or_undefined_pattern_is_refused_with_its_place(tmp_path):
+    table = write_runs(tmp_path, models=("only",), seeds=(0,))
+    path = tmp_path / "patterns/only/nlp.arc.seed0/arc/step-20.samples.npy"
+    samples = np.load(path)
+    samples[3, 2, 1] = np.nan
+    np.save(path, samples)
+    assert "step-20.samples.npy is not finite at sample 3, layer 2, head 1" in refusal("similarity", table, tmp_path)
+    path.write_bytes(path.read_bytes()[:500])
+    assert "step-20.samples.npy is no complete NumPy array" in refusal("similarity", table, tmp_path)
+    path.unlink()
+    samples = np.load(path.with_name("step-0.samples.npy"))
+    samples[:, 1, 4] = 0
+    np.save(path.with_name("step-0.samples.npy"), samples)
+    assert "zero at layer 1, head 4" in refusal("distribution", table, tmp_path)
+
+
+def test_a_run_without_step_0_or_files_is_refused(tmp_path):
+    table = write_runs(tmp_path, models=("only",), seeds=(0,))
+    folder = tmp_path / "patterns/only/nlp.arc.seed0/arc"
+    (folder / "step-0.samples.npy").unlink()
+    assert "lacks the patterns before (step 0)" in refusal("dynamics", table, tmp_path)
+    for path in folder.iterdir():
+        path.unlink()
+    assert "holds no activation pattern" in refusal("dynamics", table, tmp_path)
+
+
+ROW = "adaptation,nlp,m,M,gsm8k,GSM8K,,basic,0,nlp.gsm8k.seed0,some/folder"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("study,group\n", "lacks the column 'model'"),
+        ("{header}\n", "no row of the study 'adaptation'"),
+        ("{header}\n" + ROW.replace("adaptation", "adaption"), "row 1: unknown study 'adaption'"),
+        ("{header}\n" + ROW.replace(",0,", ",zero,"), "row 1: the seed 'zero'"),
+        ("{header}\n" + ROW.replace("gsm8k,GSM8K", "a+b,AB"), r"row 1: the task 'a\+b'"),
+        ("{header}\n" + ROW.replace("some/folder", ""), "row 1: the column 'patterns' is empty"),
+        ("{header}\n" + ROW.replace(",basic", ""), "row 1: the number of fields"),
+        ("{header}\n" + ROW.replace("adaptation", "composition").replace("basic", ""), "row 1: role ''"),
+        ("{header}\n" + ROW + "\n" + ROW.replace("nlp,", "infinity,"), "row 2 repeats row 1"),
+    ],
+)
+def test_run_table_refuses_a_row_by_its_number(tmp_path, text, message):
+    table = tmp_path / "runs.csv"
+    table.write_text(text.format(header=",".join(run_table.COLUMNS)), encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        run_table.read(table, "adaptation")
+
+
+def test_run_table_is_typed_and_keeps_its_order(tmp_path):
+    runs = run_table.read(write_runs(tmp_path), "composition")
+    assert [run.model for run in runs] == ["big"] * 8 + ["small"] * 8
+    assert runs[0].seed == 0 and isinstance(runs[0].patterns, Path) and runs[3].role == "complex"
+    with pytest.raises(InputError, match=r"absent\.csv"):
+        run_table.read(tmp_path / "absent.csv", "composition")
+
+
+def test_composition_needs_both_roles(tmp_path):
+    table = write_runs(tmp_path, models=("only",), seeds=(0,))
+    table.write_text(table.read_text().replace(",complex,", ",basic,"))
+    assert "has no complex task" in refusal("composition", table, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "above", "below"),
+    [
+        (0.1, 0.2, "holds", "fails"),
+        (-0.2, -0.1, "fails", "holds"),
+        (-0.1, 0.1, "undecided", "undecided"),
+        (float("nan"), float("nan"), "undecided", "undecided"),
+    ],
+)
+def test_a_verdict_needs_the_whole_interval_on_one_side(low, high, above, below):
+    assert claims.verdict(low, high, 0, above=True) == above
+    assert claims.verdict(low, high, 0, above=False) == below
+
+
+@pytest.mark.parametrize("pair", ["nlp", "nlp=a", "nlp=a+a", "=a+b", "nlp=a+b+c", "nlp=gsm8k+chess", "law=gsm8k+code"])
+def test_an_expected_pair_that_is_not_there_is_refused(whole, pair):
+    with pytest.raises(InputError, match="--expected-pair"):
+        claims.composition_claims(whole / "composition.csv", whole / "composition_by_model.csv", [pair])
+
+
+def test_distribution_claims_hold_when_the_whole_interval_is_below_zero(tmp_path):
+    table = tmp_path / "distribution_by_model.csv"
+    rows = [
+        ("m", "before", "gini", 0.5, 0.4, 0.6),
+        ("m", "change", "gini", -0.1, -0.2, -0.05),
+        ("m", "change", "cv", -0.1, -0.2, 0.05),
+        ("m", "change", "kurtosis", 4, 3, 5),
+    ]
+    tidy.write(table, SCHEMA[table.name].split(","), rows)
+    found = [(row[0], row[-1]) for row in claims.distribution_claims(table)]
+    assert found == [("gini_falls", "holds"), ("cv_falls", "undecided"), ("kurtosis_falls", "fails")]
+
+
+def test_similarity_claims_look_at_the_differences_only(tmp_path):
+    table = tmp_path / "similarity_summary.csv"
+    rows = [
+        ("m", "after_minus_before", "all", -0.3, -0.4, -0.2),
+        ("m", "after_minus_before", "within_family", 0.3, 0.2, 0.4),
+        ("m", "change_rate", "within_minus_between", 0.3, 0.2, 0.4),
+        ("m", "change_rate", "all", -0.3, -0.4, -0.2),
+    ]
+    tidy.write(table, SCHEMA[table.name].split(","), rows)
+    found = [(row[0], row[4], row[-1]) for row in claims.similarity_claims(table)]
+    assert found == [("correlation_falls", -0.3, "holds"), ("two_clusters", 0.3, "holds")]
+
+
+def test_share_of_falling_pairs_counts_clear_falls_low_and_clear_rises_out(tmp_path):
+    table = tmp_path / "similarity.csv"
+    # Three clear falls, a fall and a rise that the intervals leave open, one clear rise.
+    after = {"ab": 0.1, "ac": 0.2, "ad": 0.3, "bc": 0.7, "bd": 0.85, "cd": 0.99}
+    rows = []
+    for (a, b), value in after.items():
+        for matrix, r in (("before", 0.8), ("after", value)):
+            rows += [("m", 0, matrix, *pair, r, r - 0.08, r + 0.08) for pair in ((a, b), (b, a))]
+    tidy.write(table, SCHEMA[table.name].split(","), rows)
+    (row,) = claims.pair_claims(table)
+    assert "6 pairs" in row[2] and row[4:7] == pytest.approx((4 / 6, 3 / 6, 5 / 6)) and row[-1] == "undecided"
+
+
+def write_dynamics(path, curves):
+    """Correlations by model and step, with an interval of 0.01 either side."""
+    rows = [
+        (model, "arc", 0, step, "correlation", value, value - 0.01, value + 0.01)
+        for model, curve in curves.items()
+        for step, value in curve.items()
+    ]
+    tidy.write(path, SCHEMA["dynamics.csv"].split(","), rows)
+    return path
+
+
+def test_steepness_is_the_share_of_change_in_the_first_quarter(tmp_path):
+    steep, late = {0: 1.0, 20: 0.4, 30: 0.3, 100: 0.2}, {0: 1.0, 20: 0.95, 60: 0.9, 100: 0.2}
+    table = write_dynamics(tmp_path / "dynamics.csv", {"steep": steep, "late": late})
+    rows = claims.dynamics_claims(table, "late")
+    # Step 25 lies half way between 0.4 and 0.3.
+    assert rows[0][3:5] == ("steep", pytest.approx(0.65 / 0.8)) and rows[0][-1] == "holds"
+    assert rows[0][5:7] == (pytest.approx(0.64 / 0.81), pytest.approx(0.66 / 0.79))
+    assert rows[1][3] == "late" and rows[1][-1] == "fails"
+    assert rows[2][0] == "changes_most" and rows[2][4] == pytest.approx(0) and rows[2][-1] == "undecided"
+    with pytest.raises(InputError, match="--changes-most opt"):
+        claims.dynamics_claims(table, "opt")
+
+
+def test_a_pattern_that_never_changed_leaves_steepness_undecided(tmp_path):
+    rows = [("m", "arc", 0, step, "correlation", 1.0, 1.0, 1.0) for step in (0, 10)]
+    table = tmp_path / "dynamics.csv"
+    tidy.write(table, SCHEMA["dynamics.csv"].split(","), rows)
+    (row,) = claims.dynamics_claims(table, None)
+    assert np.isnan(row[4:7]).all() and row[-1] == "undecided"
+
+
+def test_numbers_are_written_alike(tmp_path):
+    tidy.write(
+        tmp_path / "t.csv", ("a", "b"), [(np.float32(0.1), -0.0), (np.float64("nan"), np.int64(3)), ("x,y", 1e-12)]
+    )
+    assert (tmp_path / "t.csv").read_bytes() == b'a,b\n0.1000000015,0\nnan,3\n"x,y",1e-12\n'

@@ -1,0 +1,25 @@
+from headpatterns.statistics.bootstrap import (
+    estimate_and_interval,
+    paired_replicates,
+    probe_weights,
+    replicate_patterns,
+)
+from headpatterns.statistics.distribution import STATISTICS, cv, gini, is_constant, kurtosis
+from headpatterns.statistics.similarity import change, change_rate, correlation_matrix, mse, pearson
+
+__all__ = [
+    "STATISTICS",
+    "change",
+    "change_rate",
+    "correlation_matrix",
+    "cv",
+    "estimate_and_interval",
+    "gini",
+    "is_constant",
+    "kurtosis",
+    "mse",
+    "paired_replicates",
+    "pearson",
+    "probe_weights",
+    "replicate_patterns",
+]

@@ -1,0 +1,77 @@
+"""Bootstrap over probe samples: how far would a number move with another draw of the probe set?
+
+A replicate draws N of the N probe samples with replacement; its pattern is a weighted mean of the per-sample patterns
+with multinomial weights, so all replicates of one checkpoint are a single matrix product. Everywhere in the analysis an
+array of replicates carries the pattern of the probe set itself at index 0 and the B replicates after it, [1 + B, ...]:
+statistics are applied to the whole array, and `estimate_and_interval` takes the two apart at the very end.
+
+What is drawn together:
+- the checkpoints of a run, before and after included, and the training seeds of a task see the same probe samples, so
+  they share one draw: differences between them are paired and free of the noise they have in common;
+- different tasks have different probe samples and get independent draws. A draw depends on the seed and the task's
+  name, not on which other tasks are analysed.
+
+The interval is the percentile interval. It needs no standard error and stays inside a statistic's range, but it
+inherits the statistic's bias: resampling adds sampling noise once more, which pushes correlations and R^2 towards 0 and
+spreads out the heads (Gini, CV) in every replicate. With few or very uneven probe samples an estimate can therefore lie
+near an end of its interval or outside it. The interval covers the choice of probe samples only, neither the training
+seed nor the training set.
+"""
+
+import numpy as np
+
+from headpatterns.errors import InputError
+
+
+def probe_weights(samples: int, task: str, resamples: int, seed: int) -> np.ndarray:
+    """Weights [1 + resamples, samples] of the probe samples of one task; every row sums to 1.
+
+    Row 0 weighs all samples alike, the others are multinomial counts / samples, drawn with PCG64.
+
+    Raises:
+        InputError: less than one resample, or a negative seed.
+    """
+    if resamples < 1:
+        raise InputError(f"--resamples is {resamples}: an interval needs at least 1 bootstrap replicate, better 1000.")
+    if seed < 0:
+        raise InputError(f"--seed is {seed}: give 0 or a positive whole number.")
+    generator = np.random.Generator(np.random.PCG64([seed, *task.encode()]))
+    counts = generator.multinomial(samples, np.full(samples, 1 / samples), size=resamples)
+    return np.concatenate([np.ones((1, samples)), counts]) / samples
+
+
+def replicate_patterns(samples: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Patterns of the probe set and of its replicates, float64 [1 + B, layers, heads].
+
+    Args:
+        samples: per-sample patterns [samples, layers, heads].
+        weights: [1 + B, samples], of `probe_weights`.
+    """
+    flattened = samples.reshape(len(samples), -1).astype(np.float64)
+    return (weights @ flattened).reshape(len(weights), *samples.shape[1:])
+
+
+def paired_replicates(
+    before: np.ndarray, after: np.ndarray, task: str, resamples: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Replicates of the patterns before and after fine-tuning on the same draws, each [1 + B, layers, heads].
+
+    Args:
+        before: per-sample patterns [samples, layers, heads].
+        after: the same samples after fine-tuning, same shape.
+        task: name of the task whose probe samples these are.
+        resamples: number B of replicates.
+        seed: seed of the bootstrap.
+    """
+    weights = probe_weights(len(before), task, resamples, seed)
+    return replicate_patterns(before, weights), replicate_patterns(after, weights)
+
+
+def estimate_and_interval(replicates: np.ndarray, confidence: float = 0.95) -> np.ndarray:
+    """Estimate, lower and upper end of the percentile interval: [1 + B, ...] to [3, ...].
+
+    An interval is NaN where any replicate is: leaving out the undefined ones would make it look narrower than it is.
+    """
+    tail = (1 - confidence) / 2
+    ends = np.quantile(replicates[1:], [tail, 1 - tail], axis=0)
+    return np.concatenate([replicates[:1], ends])
