@@ -1,0 +1,38 @@
+"""Random models of every architecture that the tests look at, small enough to differentiate in milliseconds."""
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+
+SIZE = {"hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 6, "vocab_size": 50}
+GATED = {**SIZE, "intermediate_size": 32, "max_position_embeddings": 64}
+ARCHITECTURES = {
+    "llama-grouped-query": {"model_type": "llama", **GATED, "num_key_value_heads": 2},
+    "gemma-multi-query": {"model_type": "gemma", **GATED, "num_key_value_heads": 1, "head_dim": 8},
+    "opt": {
+        "model_type": "opt",
+        **SIZE,
+        "ffn_dim": 32,
+        "word_embed_proj_dim": 24,
+        "max_position_embeddings": 64,
+        "dropout": 0.1,
+    },
+    "mistral-sliding-window": {"model_type": "mistral", **GATED, "num_key_value_heads": 2, "sliding_window": 4},
+    "qwen3": {"model_type": "qwen3", **GATED, "num_key_value_heads": 3, "head_dim": 4},
+    "gpt2": {"model_type": "gpt2", "n_embd": 24, "n_layer": 3, "n_head": 6, "vocab_size": 50, "n_positions": 64},
+    "gpt-neox": {"model_type": "gpt_neox", **GATED},
+}
+
+
+def build(name: str, seed: int = 0) -> PreTrainedModel:
+    """A random float32 model with weights large enough for attention to be far from uniform."""
+    settings = dict(ARCHITECTURES[name])
+    torch.manual_seed(seed)
+    config = AutoConfig.for_model(
+        settings.pop("model_type"), pad_token_id=0, bos_token_id=1, eos_token_id=2, **settings
+    )
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.mul_(8.0)
+    return model

@@ -1,0 +1,90 @@
+"""Loading models and tokenizers from a folder, with everything that may be wrong with it said in a sentence.
+
+transformers is imported inside the functions: reading a tokenizer must not cost an import of the models.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headpatterns.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that is not a model in Hugging Face layout."""
+    if not folder.is_dir():
+        raise InputError(f"the model folder {folder} does not exist: give a folder in Hugging Face layout.")
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{folder} has no config.json: give a model folder in Hugging Face layout.")
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer saved in `folder`; it must know an end-of-sequence token."""
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"no tokenizer can be loaded from {folder}: {_first_line(error)}") from error
+    if tokenizer.eos_token_id is None:
+        raise InputError(f"the tokenizer in {folder} has no EOS token: set eos_token in its tokenizer_config.json.")
+    return tokenizer
+
+
+def load_model(folder: Path, dtype: str = "float32", device: str = "cpu") -> "PreTrainedModel":
+    """The causal language model saved in `folder`, in evaluation mode.
+
+    Raises:
+        InputError: no such folder, weights that do not match the config (missing, unexpected or of another shape), an
+            unknown dtype or a device that is not there.
+    """
+    import torch
+    import transformers
+
+    check_folder(folder)
+    check_device(device)
+    if dtype not in DTYPES:
+        raise InputError(f"unknown dtype '{dtype}': use one of {', '.join(DTYPES)}.")
+    transformers.utils.logging.set_verbosity_error()
+    try:
+        model, report = transformers.AutoModelForCausalLM.from_pretrained(
+            folder, dtype=getattr(torch, dtype), local_files_only=True, output_loading_info=True
+        )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise InputError(f"the model in {folder} cannot be loaded: {_first_line(error)}") from error
+    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if report.get(kind):
+            names = sorted(map(str, report[kind]))
+            raise InputError(
+                f"the weights in {folder} do not match its config.json: {kind.replace('_', ' ')} {names[0]}"
+                f"{f' and {len(names) - 1} more' if len(names) > 1 else ''}; give a complete checkpoint."
+            )
+    return model.to(device).eval()
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that torch does not know or that this machine lacks."""
+    import torch
+
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise InputError(f"unknown device '{device}': use cpu, cuda or cuda:N.") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            f"device '{device}' was asked for, but torch sees no GPU here: use cpu, or a machine with one."
+        )
+
+
+def positions(model: "PreTrainedModel") -> int | None:
+    """Longest sequence the model can read, None where its architecture has no limit."""
+    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".") + "."

@@ -1,0 +1,78 @@
+"""Instructions to token ids, the one way in which training, attribution and anybody's own file are tokenized."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+IGNORED = -100
+"""Label of the tokens that carry no loss (the convention of PyTorch's cross entropy and of transformers)."""
+
+
+@dataclass(frozen=True)
+class TokenizedSample:
+    """One instruction as the model reads it.
+
+    Attributes:
+        id: the instruction's id.
+        input_ids: prompt, response and EOS, at most `max_length` tokens.
+        response_start: position of the first response token; positions before it belong to the prompt.
+        truncated: whether tokens were cut off at `max_length`.
+    """
+
+    id: str
+    input_ids: list[int]
+    response_start: int
+    truncated: bool
+
+    @property
+    def labels(self) -> list[int]:
+        """`input_ids` with the prompt masked by −100, so that the loss is on response and EOS alone."""
+        return [IGNORED] * min(self.response_start, len(self.input_ids)) + self.input_ids[self.response_start :]
+
+    @property
+    def response_tokens(self) -> int:
+        """Number of tokens that carry a loss: response and EOS, as far as they were not cut off.
+
+        A first token has no token before it to be predicted from, hence carries none.
+        """
+        return max(0, len(self.input_ids) - max(self.response_start, 1))
+
+
+def tokenize(tokenizer: Any, id: str, prompt: str, response: str, max_length: int) -> TokenizedSample:
+    """Tokenize one instruction.
+
+    The prompt is tokenized with the tokenizer's special tokens less a trailing EOS, the response without special
+    tokens; EOS is appended and the whole is cut to `max_length` tokens.
+    """
+    prompt_ids = tokenizer(prompt, add_special_tokens=True)["input_ids"]
+    # An OPT or Llama tokenizer may use one token as BOS and EOS: a lone leading one is the BOS and stays.
+    if len(prompt_ids) > 1 and prompt_ids[-1] == tokenizer.eos_token_id:
+        prompt_ids = prompt_ids[:-1]
+    response_ids = tokenizer(response, add_special_tokens=False)["input_ids"]
+    input_ids = [*prompt_ids, *response_ids, tokenizer.eos_token_id]
+    return TokenizedSample(id, input_ids[:max_length], len(prompt_ids), len(input_ids) > max_length)
+
+
+def tokenize_all(tokenizer: Any, rows: Iterable[dict[str, str]], max_length: int) -> Iterator[TokenizedSample]:
+    """Tokenize rows with the keys `id`, `prompt` and `response`, in order."""
+    for row in rows:
+        yield tokenize(tokenizer, row["id"], row["prompt"], row["response"], max_length)
+
+
+def write_shards(samples: list[TokenizedSample], fingerprint: str, folder: Path, shard_size: str = "500MB") -> None:
+    """Write samples as Arrow shards that `datasets.load_from_disk` reads: `id`, `input_ids`, `labels`.
+
+    `fingerprint` names the content; with a random one, equal content would not give equal bytes.
+    """
+    import pyarrow
+    from datasets import Dataset
+    from datasets.table import InMemoryTable
+
+    columns = {
+        "id": pyarrow.array([sample.id for sample in samples], pyarrow.string()),
+        "input_ids": pyarrow.array([sample.input_ids for sample in samples], pyarrow.list_(pyarrow.int32())),
+        "labels": pyarrow.array([sample.labels for sample in samples], pyarrow.list_(pyarrow.int32())),
+    }
+    dataset = Dataset(InMemoryTable(pyarrow.table(columns)), fingerprint=fingerprint)
+    dataset.save_to_disk(folder, max_shard_size=shard_size)
