@@ -31,10 +31,11 @@ def read(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     try:
         with Path(path).open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
+            header = reader.fieldnames or []
             rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read as a CSV table ({error}): make it again.") from error
-    missing = [column for column in columns if column not in (reader.fieldnames or [])]
+    missing = [column for column in columns if column not in header]
     if missing:
         raise InputError(f"{path} lacks the column {missing[0]!r}: its header must have {','.join(columns)}.")
     for number, row in enumerate(rows, start=1):

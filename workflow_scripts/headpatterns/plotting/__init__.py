@@ -1,0 +1,1 @@
+"""Figures, drawn from the analysis tables alone: `inputs` reads them, `style` is the one look, a module a figure."""

@@ -1,0 +1,50 @@
+"""Render the report of an experiment: one HTML page with its figures, tables, claims and provenance inside."""
+
+import argparse
+from pathlib import Path
+
+import command_line
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Render the page and write it."""
+    from headpatterns.files import atomic_path
+    from headpatterns.reporting import page
+
+    rendered = page.render(
+        experiment=arguments.experiment,
+        runs=arguments.runs,
+        figures=arguments.figures,
+        table1=arguments.table1,
+        captions=arguments.captions,
+        claims=arguments.claims,
+        provenance=arguments.provenance,
+        data=arguments.data,
+        training=arguments.training,
+        benchmarks=arguments.benchmarks,
+        others=arguments.tables,
+    )
+    with atomic_path(arguments.output) as temporary:
+        temporary.write_text(rendered, encoding="utf-8")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = command_line.parser(__doc__)
+    p.add_argument("--experiment", required=True, help="name of the experiment")
+    p.add_argument("--runs", type=Path, required=True, help="run table (runs.csv)")
+    p.add_argument("--figures", type=Path, nargs="+", required=True, help="SVG or PNG files, in the order of the page")
+    p.add_argument("--table1", type=Path, required=True, help="tables/table1.csv")
+    p.add_argument("--tables", type=Path, nargs="*", default=[], help="further CSV tables, shown after Table 1")
+    p.add_argument("--captions", type=Path, required=True, help="folder of captions, <name of the figure or table>.rst")
+    p.add_argument("--claims", type=Path, required=True, help="analysis/claims.csv")
+    p.add_argument("--data", type=Path, help="analysis/data.csv")
+    p.add_argument("--training", type=Path, help="CSV about the fine-tuning runs, any columns")
+    p.add_argument("--benchmarks", type=Path, help="CSV of time and memory by rule, any columns")
+    p.add_argument("--provenance", type=Path, required=True, help="JSON: key to value, or section to (key to value)")
+    p.add_argument("--output", type=Path, required=True, help="the page, report.html")
+    return p
+
+
+if __name__ == "__main__":
+    command_line.run(main, parser())
