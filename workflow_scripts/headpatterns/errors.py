@@ -7,3 +7,9 @@ class InputError(ValueError):
     The message is one sentence that names the culprit (file, key, row or sample) and the mend. Command lines print it
     without a traceback and exit with status 2.
     """
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message without its full stop, or the error's type where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__

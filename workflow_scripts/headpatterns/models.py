@@ -6,7 +6,7 @@ transformers is imported inside the functions: reading a tokenizer must not cost
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headpatterns.errors import InputError
+from headpatterns.errors import InputError, first_line
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -30,7 +30,7 @@ def load_tokenizer(folder: Path) -> Any:
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
-        raise InputError(f"no tokenizer can be loaded from {folder}: {_first_line(error)}") from error
+        raise InputError(f"no tokenizer can be loaded from {folder}: {first_line(error)}.") from error
     if tokenizer.eos_token_id is None:
         raise InputError(f"the tokenizer in {folder} has no EOS token: set eos_token in its tokenizer_config.json.")
     return tokenizer
@@ -56,7 +56,7 @@ def load_model(folder: Path, dtype: str = "float32", device: str = "cpu") -> "Pr
             folder, dtype=getattr(torch, dtype), local_files_only=True, output_loading_info=True
         )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise InputError(f"the model in {folder} cannot be loaded: {_first_line(error)}") from error
+        raise InputError(f"the model in {folder} cannot be loaded: {first_line(error)}.") from error
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if report.get(kind):
             names = sorted(map(str, report[kind]))
@@ -84,7 +84,3 @@ def check_device(device: str) -> None:
 def positions(model: "PreTrainedModel") -> int | None:
     """Longest sequence the model can read, None where its architecture has no limit."""
     return getattr(model.config.get_text_config(), "max_position_embeddings", None)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".") + "."

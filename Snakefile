@@ -1,0 +1,32 @@
+# What supervised fine-tuning does to the attention heads of a language model: raw datasets → instructions → tokenized
+# shards → checkpoints → activation patterns → statistics → figures, tables and a report.
+
+
+configfile: "config.yaml"
+
+
+report: "rules/captions/workflow.rst"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/models.smk"
+include: "rules/finetuning.smk"
+include: "rules/patterns.smk"
+include: "rules/analysis.smk"
+include: "rules/figures.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.table1.input,
+        rules.figure1.input,
+        rules.figure2.input,
+        rules.figure4.input,
+        rules.figure5.input,
+        f"{RESULTS}/report.html",
+
+
+onsuccess:
+    print(farewell())

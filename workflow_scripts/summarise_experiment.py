@@ -1,0 +1,111 @@
+"""What went into an experiment, as tables for the report: data, runs, time spent, and provenance."""
+
+import argparse
+import csv
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import command_line
+from headpatterns import provenance
+from headpatterns.files import atomic_path, read_json, write_json
+
+BENCHMARK_COLUMNS = ("rule", "jobs", "wall_minutes", "longest_job_seconds", "cpu_minutes", "peak_memory_mb")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write data.csv, training.csv, timings.csv and provenance.json."""
+    write_csv(arguments.data_output, [row for path in arguments.instructions for row in data_rows(path)])
+    shards = {(folder.parts[-3], folder.parts[-2]): folder for folder in arguments.tokenized}
+    write_csv(arguments.training_output, [training_row(path, shards) for path in arguments.runs])
+    write_csv(arguments.timings_output, timing_rows(arguments.benchmarks), BENCHMARK_COLUMNS)
+    write_json(arguments.provenance_output, {**arguments.settings, **provenance.environment()})
+
+
+def data_rows(report: Path) -> Iterable[dict[str, Any]]:
+    """A row for each split of a dataset: rows read and what became of them."""
+    content = read_json(report)
+    for split, counts in content["splits"].items():
+        plain = {name: sum(value.values()) if isinstance(value, dict) else value for name, value in counts.items()}
+        yield {"dataset": content["dataset"], "split": split, **plain}
+
+
+def training_row(run: Path, shards: dict[tuple[str, str], Path]) -> dict[str, Any]:
+    """A run in one line: samples, tokens cut or dropped, steps, loss at both ends of training, time."""
+    model, name = run.parent.parent.name, run.parent.name
+    task = name.split(".")[1]
+    with (run.parent / "training.csv").open(newline="", encoding="utf-8") as file:
+        curve = list(csv.DictReader(file))
+    counts = read_json(shards[model, task] / "report.json")
+    return {
+        "model": model,
+        "run": name,
+        "samples": read_json(run)["samples"],
+        "truncated_rows": counts["truncated"],
+        "dropped_rows": counts["dropped"],
+        "steps": int(curve[-1]["step"]),
+        "tokens": int(curve[-1]["tokens"]),
+        "first_loss": round(float(curve[0]["loss"]), 4),
+        "last_loss": round(float(curve[-1]["loss"]), 4),
+        "seconds": float(curve[-1]["seconds"]),
+    }
+
+
+def timing_rows(folder: Path) -> Iterable[dict[str, Any]]:
+    """A row for each rule, from Snakemake's benchmark files, the most expensive rule first."""
+    jobs: dict[str, list[dict[str, str]]] = {}
+    for path in sorted(folder.rglob("*.tsv")):
+        with path.open(newline="", encoding="utf-8") as file:
+            jobs.setdefault(path.relative_to(folder).parts[0].removesuffix(".tsv"), []).extend(
+                csv.DictReader(file, delimiter="\t")
+            )
+    rows = [
+        {
+            "rule": rule,
+            "jobs": len(measured),
+            "wall_minutes": round(sum(number(job["s"]) for job in measured) / 60, 2),
+            "longest_job_seconds": round(max(number(job["s"]) for job in measured), 1),
+            "cpu_minutes": round(sum(number(job["cpu_time"]) for job in measured) / 60, 2),
+            "peak_memory_mb": round(max(number(job["max_rss"]) for job in measured)),
+        }
+        for rule, measured in jobs.items()
+    ]
+    return sorted(rows, key=lambda row: -row["wall_minutes"])
+
+
+def number(text: str) -> float:
+    """A figure of a benchmark file; a job too short to be measured has none."""
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
+
+
+def write_csv(path: Path, rows: Iterable[dict[str, Any]], columns: Iterable[str] = ()) -> None:
+    """Write rows; the columns are those of all rows, in the order of their first appearance."""
+    rows = list(rows)
+    columns = list(dict.fromkeys([*columns, *(column for row in rows for column in row)]))
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, restval=0)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = command_line.parser(__doc__)
+    made.add_argument("--instructions", type=Path, nargs="+", required=True, help="report.json of each dataset")
+    made.add_argument("--runs", type=Path, nargs="+", required=True, help="run.json of each run")
+    made.add_argument("--tokenized", type=Path, nargs="+", required=True, help="shards {model}/{dataset}/{split}")
+    made.add_argument("--benchmarks", type=Path, required=True, help="folder of Snakemake's benchmark files")
+    made.add_argument("--settings", type=json.loads, required=True, help="JSON put into the provenance")
+    made.add_argument("--data-output", type=Path, required=True, help="CSV")
+    made.add_argument("--training-output", type=Path, required=True, help="CSV")
+    made.add_argument("--timings-output", type=Path, required=True, help="CSV")
+    made.add_argument("--provenance-output", type=Path, required=True, help="JSON")
+    return made
+
+
+if __name__ == "__main__":
+    command_line.run(main, parser())
