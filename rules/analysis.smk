@@ -145,6 +145,7 @@ rule summarise_experiment:
         claims=f"{RESULTS}/analysis/claims.csv",
     output:
         data=f"{RESULTS}/analysis/data.csv",
+        tokens=f"{RESULTS}/analysis/tokens.csv",
         training=f"{RESULTS}/analysis/training.csv",
         timings=f"{RESULTS}/analysis/timings.csv",
         provenance=f"{RESULTS}/provenance.json",
@@ -163,5 +164,5 @@ rule summarise_experiment:
     shell:
         "python workflow_scripts/summarise_experiment.py --instructions {input.instructions} --runs {input.runs}"
         " --tokenized {input.tokenized} --benchmarks {params.benchmarks} --settings {params.settings:q}"
-        " --data-output {output.data} --training-output {output.training} --timings-output {output.timings}"
+        " --data-output {output.data} --tokens-output {output.tokens} --training-output {output.training} --timings-output {output.timings}"
         " --provenance-output {output.provenance} --log {log}"

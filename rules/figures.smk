@@ -123,9 +123,10 @@ rule render_report:
         claims=f"{RESULTS}/analysis/claims.csv",
         data=f"{RESULTS}/analysis/data.csv",
         training=f"{RESULTS}/analysis/training.csv",
+        tokens=f"{RESULTS}/analysis/tokens.csv",
         timings=f"{RESULTS}/analysis/timings.csv",
         provenance=f"{RESULTS}/provenance.json",
-        captions=expand("rules/captions/{name}.rst", name=[*FIGURES, "table1", "workflow"]),
+        captions=expand("rules/captions/{name}.rst", name=[*FIGURES, "table1", "tokens", "workflow"]),
     output:
         f"{RESULTS}/report.html",
     log:
@@ -142,7 +143,7 @@ rule render_report:
         captions=lambda _, input: Path(input.captions[0]).parent,
     shell:
         "python workflow_scripts/render_report.py --experiment {params.experiment} --runs {input.runs}"
-        " --figures {input.figures} --table1 {input.table1} --captions {params.captions} --claims {input.claims}"
+        " --figures {input.figures} --table1 {input.table1} --tables {input.tokens} --captions {params.captions} --claims {input.claims}"
         " --data {input.data} --training {input.training} --benchmarks {input.timings}"
         " --provenance {input.provenance} --output {output} --log {log}"
 

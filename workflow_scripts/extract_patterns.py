@@ -43,7 +43,7 @@ def main(arguments: argparse.Namespace) -> None:
         extract(arguments.model, tokenized, arguments, about, arguments.output)
         return
 
-    from headpatterns.training import checkpoints
+    from headpatterns.checkpoints import checkpoints
 
     with atomic_path(arguments.output_folder) as temporary:
         for step, folder in {0: arguments.model, **checkpoints(arguments.run)}.items():

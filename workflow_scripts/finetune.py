@@ -31,7 +31,7 @@ def main(arguments: argparse.Namespace) -> None:
             f"set tokenization.max_length to {limit} or less."
         )
     identity = fingerprint(
-        *sorted(arguments.model.glob("*.safetensors")),
+        *sorted(path for path in arguments.model.iterdir() if path.suffix in {".json", ".safetensors", ".bin"}),
         arguments.training_set,
         *[folder / "state.json" for folder in arguments.tokenized],
     )

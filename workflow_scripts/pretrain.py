@@ -3,42 +3,74 @@
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import command_line
 import recipe_options
-from headpatterns.errors import InputError
+from headpatterns.errors import InputError, first_line
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Pack the corpus into blocks and train a model of the given architecture on them from random weights."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
 
     from headpatterns import models, training
     from headpatterns.provenance import fingerprint
 
     torch.set_num_threads(arguments.threads)
     tokenizer = models.load_tokenizer(arguments.tokenizer)
-    architecture = dict(arguments.architecture)
+    model = build(arguments.architecture, tokenizer, arguments.seed)
+    print(f"{type(model).__name__} with {model.num_parameters():,} parameters")
+    limit = models.positions(model)
+    if limit and arguments.block_size > limit:
+        raise InputError(
+            f"a block has {arguments.block_size} tokens, but the architecture has {limit} positions: "
+            f"set pretraining_recipe.block_size to {limit} or less."
+        )
+    samples = blocks(arguments.corpus, tokenizer, arguments.block_size)
+    identity = fingerprint(
+        arguments.corpus,
+        arguments.tokenizer / "tokenizer.json",
+        json.dumps(arguments.architecture),
+        str(arguments.block_size),
+    )
+    recipe = recipe_options.recipe(arguments)
+    training.train(model, tokenizer, samples, recipe, identity, arguments.output, arguments.device)
+
+
+def build(architecture: dict[str, Any], tokenizer: Any, seed: int) -> "PreTrainedModel":
+    """A model with random weights: `architecture` holds model_type and fields of its config.
+
+    Raises:
+        InputError: an unknown model_type or field, or values that do not go together.
+    """
+    import torch
+    from huggingface_hub.errors import StrictDataclassError
+    from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM
+
+    model_type = architecture.get("model_type")
     try:
+        if model_type not in CONFIG_MAPPING:
+            raise ValueError(f"transformers knows no model_type '{model_type}'")
         config = AutoConfig.for_model(
-            architecture.pop("model_type"),
+            **architecture,
             vocab_size=len(tokenizer),
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
-            **architecture,
         )
-        torch.manual_seed(arguments.seed)
-        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"no model can be built from the architecture {arguments.architecture}: {error}") from error
-    print(f"{type(model).__name__} with {model.num_parameters():,} parameters")
-    samples = blocks(arguments.corpus, tokenizer, arguments.block_size)
-    identity = fingerprint(arguments.corpus, arguments.tokenizer / "tokenizer.json", json.dumps(arguments.architecture))
-    recipe = recipe_options.recipe(arguments)
-    training.train(model, tokenizer, samples, recipe, identity, arguments.output, arguments.device)
+        # transformers keeps a field that it does not know as an attribute, and the known one at its huge default.
+        plain = AutoConfig.for_model(model_type)
+        unknown = [name for name in architecture if hasattr(config, name) and not hasattr(plain, name)]
+        if unknown:
+            raise ValueError(f"{model_type} has no field '{unknown[0]}'")
+        torch.manual_seed(seed)
+        return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    except (KeyError, TypeError, ValueError, StrictDataclassError) as error:
+        raise InputError(f"no model can be built from the architecture {architecture}: {first_line(error)}.") from error
 
 
 def blocks(corpus: Path, tokenizer: Any, size: int) -> list[dict[str, list[int]]]:

@@ -15,10 +15,10 @@ BENCHMARK_COLUMNS = ("rule", "jobs", "wall_minutes", "longest_job_seconds", "cpu
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write data.csv, training.csv, timings.csv and provenance.json."""
+    """Write data.csv, tokens.csv, training.csv, timings.csv and provenance.json."""
     write_csv(arguments.data_output, [row for path in arguments.instructions for row in data_rows(path)])
-    shards = {(folder.parts[-3], folder.parts[-2]): folder for folder in arguments.tokenized}
-    write_csv(arguments.training_output, [training_row(path, shards) for path in arguments.runs])
+    write_csv(arguments.training_output, map(training_row, arguments.runs))
+    write_csv(arguments.tokens_output, map(token_row, arguments.tokenized))
     write_csv(arguments.timings_output, timing_rows(arguments.benchmarks), BENCHMARK_COLUMNS)
     write_json(arguments.provenance_output, {**arguments.settings, **provenance.environment()})
 
@@ -31,25 +31,25 @@ def data_rows(report: Path) -> Iterable[dict[str, Any]]:
         yield {"dataset": content["dataset"], "split": split, **plain}
 
 
-def training_row(run: Path, shards: dict[tuple[str, str], Path]) -> dict[str, Any]:
-    """A run in one line: samples, tokens cut or dropped, steps, loss at both ends of training, time."""
-    model, name = run.parent.parent.name, run.parent.name
-    task = name.split(".")[1]
+def training_row(run: Path) -> dict[str, Any]:
+    """A run in one line: samples, steps, tokens, loss at both ends of training, time."""
     with (run.parent / "training.csv").open(newline="", encoding="utf-8") as file:
         curve = list(csv.DictReader(file))
-    counts = read_json(shards[model, task] / "report.json")
     return {
-        "model": model,
-        "run": name,
+        "model": run.parent.parent.name,
+        "run": run.parent.name,
         "samples": read_json(run)["samples"],
-        "truncated_rows": counts["truncated"],
-        "dropped_rows": counts["dropped"],
         "steps": int(curve[-1]["step"]),
         "tokens": int(curve[-1]["tokens"]),
         "first_loss": round(float(curve[0]["loss"]), 4),
         "last_loss": round(float(curve[-1]["loss"]), 4),
         "seconds": float(curve[-1]["seconds"]),
     }
+
+
+def token_row(shards: Path) -> dict[str, Any]:
+    """What tokenization kept, cut and dropped of one dataset."""
+    return {"tokenizer": shards.parts[-3], "dataset": shards.parts[-2], **read_json(shards / "report.json")}
 
 
 def timing_rows(folder: Path) -> Iterable[dict[str, Any]]:
@@ -97,10 +97,11 @@ def parser() -> argparse.ArgumentParser:
     made = command_line.parser(__doc__)
     made.add_argument("--instructions", type=Path, nargs="+", required=True, help="report.json of each dataset")
     made.add_argument("--runs", type=Path, nargs="+", required=True, help="run.json of each run")
-    made.add_argument("--tokenized", type=Path, nargs="+", required=True, help="shards {model}/{dataset}/{split}")
+    made.add_argument("--tokenized", type=Path, nargs="+", required=True, help="shards {tokenizer}/{dataset}/{split}")
     made.add_argument("--benchmarks", type=Path, required=True, help="folder of Snakemake's benchmark files")
     made.add_argument("--settings", type=json.loads, required=True, help="JSON put into the provenance")
     made.add_argument("--data-output", type=Path, required=True, help="CSV")
+    made.add_argument("--tokens-output", type=Path, required=True, help="CSV")
     made.add_argument("--training-output", type=Path, required=True, help="CSV")
     made.add_argument("--timings-output", type=Path, required=True, help="CSV")
     made.add_argument("--provenance-output", type=Path, required=True, help="JSON")

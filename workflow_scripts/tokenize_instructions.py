@@ -25,7 +25,7 @@ def main(arguments: argparse.Namespace) -> None:
             f"every sample of {arguments.instructions} was dropped: no response begins within "
             f"{arguments.max_length} tokens; raise tokenization.max_length."
         )
-    identity = fingerprint(arguments.instructions, arguments.model / "tokenizer.json", str(arguments.max_length))
+    identity = fingerprint(*(f"{sample.id} {sample.response_start} {sample.input_ids}" for sample in kept))
     with atomic_path(arguments.output) as temporary:
         tokenization.write_shards(kept, identity, temporary)
         with (temporary / "samples.csv").open("w", newline="", encoding="utf-8") as file:

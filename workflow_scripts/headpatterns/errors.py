@@ -10,6 +10,9 @@ class InputError(ValueError):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message without its full stop, or the error's type where it has none."""
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
+    """The first line of an error's message without its full stop, or the error's type where it has none.
+
+    A line that ends in a colon brings the next one along.
+    """
+    first, *others = [line.strip() for line in str(error).strip().splitlines()] or [type(error).__name__]
+    return " ".join([first, *others[: first.endswith(":")]]).rstrip(".")

@@ -56,13 +56,13 @@ def digest(path: Path) -> str:
 
 def _read_jsonl(path: Path) -> list[Any]:
     rows = []
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
             try:
                 rows.append(json.loads(line))
-            except json.JSONDecodeError as error:
+            except ValueError as error:  # no JSON, or no UTF-8
                 raise InputError(f"{path}, line {number} is not valid JSON ({error}): mend or remove it.") from error
     return rows
 
@@ -88,4 +88,5 @@ def _checked(path: Path, number: int, row: Any) -> dict[str, str]:
             )
     if not row["response"].strip():
         raise InputError(f"{path}, row {number} has an empty response: remove it or give it one.")
-    return {"id": str(row.get("id", number)), "prompt": row["prompt"], "response": row["response"]}
+    id = number if row.get("id") is None else row["id"]
+    return {"id": str(id), "prompt": row["prompt"], "response": row["response"]}

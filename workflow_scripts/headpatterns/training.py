@@ -103,18 +103,12 @@ def train(
     save(workplace / "final")
     _write_curve(workplace / "training.csv", [entry for entry in trainer.state.log_history if "loss" in entry])
     last = trainer.state.global_step
-    kept = sorted(int(path.name.removeprefix("step-")) for path in (workplace / "intermediate").iterdir())
+    kept = sorted(int(path.name.removeprefix("step-")) for path in (workplace / "intermediate").glob("step-*"))
     write_json(
         workplace / "run.json",
         {"identity": identity, "samples": len(samples), "steps": [*kept, last], "recipe": asdict(recipe)},
     )
     _publish(workplace, output)
-
-
-def checkpoints(run: Path) -> dict[int, Path]:
-    """Folders of a run's checkpoints by step, ascending: the intermediate ones and the final one."""
-    steps = read_json(run / "run.json")["steps"]
-    return {step: run / "intermediate" / f"step-{step}" for step in steps[:-1]} | {steps[-1]: run / "final"}
 
 
 def _check_global_batch(recipe: Recipe) -> None:
@@ -161,6 +155,8 @@ def _open_workplace(workplace: Path, identity: str) -> None:
     mark = workplace / "identity.json"
     if workplace.is_dir() and not (mark.is_file() and read_json(mark) == identity):
         remove(workplace)
+    for leftover in (workplace / "intermediate").glob(".*"):  # a kill amid the saving of a checkpoint
+        remove(leftover)
     workplace.mkdir(parents=True, exist_ok=True)
     write_json(mark, identity)
 
@@ -230,4 +226,5 @@ def _publish(workplace: Path, output: Path) -> None:
     for name in ("final", "intermediate", "training.csv", "run.json"):
         remove(output / name)
         (workplace / name).rename(output / name)
+    remove(workplace / "identity.json")  # first: what is left of a folder half removed is never resumed from
     remove(workplace)

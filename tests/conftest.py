@@ -1,0 +1,51 @@
+"""What the tests share: where real data lies, and copies of the project to run the workflow in."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def real() -> Path:
+    """The folder that holds realdata/ and realmodels/."""
+    place = os.environ.get("HEADPATTERNS_REAL")
+    if not place:
+        pytest.skip("HEADPATTERNS_REAL is not set: no real data or model at hand")
+    return Path(place).resolve()
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Make a copy of the project as a clone would have it: no results, no environment."""
+
+    def make(name: str) -> Path:
+        target = tmp_path_factory.mktemp(name) / "project"
+        listed = subprocess.run(
+            ["git", "-C", PROJECT, "ls-files", "-co", "--exclude-standard", "-z"], capture_output=True, check=True
+        )
+        for file in filter(None, listed.stdout.decode().split("\0")):
+            if (PROJECT / file).is_file():
+                (target / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(PROJECT / file, target / file)
+        return target
+
+    return make
+
+
+def snakemake(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run Snakemake in a copy of the project, as a user would; standard error is part of the output."""
+    return subprocess.run(
+        [sys.executable, "-m", "snakemake", *arguments],
+        cwd=folder,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )

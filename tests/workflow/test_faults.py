@@ -1,0 +1,77 @@
+"""What happens when something is wrong: one sentence, nothing half-done, nothing lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import PROJECT, snakemake
+
+TINY = ("--configfile", "tests/config/tiny.yaml")
+
+
+@pytest.mark.parametrize(
+    ("overlay", "sentence"),
+    [
+        ({"finetunning": {}}, "config key finetunning is unknown; did you mean 'finetuning'?"),
+        ({"finetuning": {"learningrate": 1}}, "finetuning.learningrate is unknown; did you mean 'learning_rate'?"),
+        ({"seeds": "zero"}, "config key seeds is 'zero': it must be of type array."),
+        ({"studies": {"dynamics": {"models": ["lama"]}}}, "studies.dynamics.models[0] names the unknown model 'lama'"),
+        ({"task_groups": {"nlp": {"tasks": ["gsm8", "sgsm"]}}}, "names the unknown dataset 'gsm8'; did you mean 'gsm8k'"),
+        ({"models": {"llama": {"source": {"step": 7}}}}, "models.llama.source.step is 7, but pretraining.llama keeps"),
+        ({"datasets": {"gsm8k": {"train": [{"path": "/nowhere/x.jsonl"}]}}}, "datasets.gsm8k.train[0].path is /nowhere"),
+        ({"datasets": {"gsm8k": {"train": [{"path": "$NOT_SET_HERE/x"}]}}}, "environment variable NOT_SET_HERE"),
+    ],
+)
+def test_a_wrong_config_is_one_sentence(tmp_path, overlay, sentence):
+    file = tmp_path / "overlay.json"
+    file.write_text(json.dumps(overlay))
+    answer = snakemake(PROJECT, "-n", *TINY, str(file))
+    assert answer.returncode != 0
+    assert sentence in answer.stdout
+    assert "Traceback" not in answer.stdout
+
+
+def test_a_wrong_row_is_named_on_the_terminal(clone, tmp_path):
+    folder = clone("wrong-row")
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"question": "1 + 1?", "answer": "2\\n#### 2"}\n{"question": broken\n')
+    overlay = tmp_path / "overlay.json"
+    overlay.write_text(json.dumps({"datasets": {"gsm8k": {"train": [{"path": str(rows)}]}}}))
+    target = "results/tiny/instructions/gsm8k/train.parquet"
+    answer = snakemake(folder, target, "--cores", "1", *TINY, str(overlay))
+    assert answer.returncode != 0
+    assert "prepare_instructions: " in answer.stdout
+    assert f"{rows}" in answer.stdout
+    assert "Traceback" not in answer.stdout
+    assert not (folder / target).exists()
+
+
+def test_a_killed_workflow_goes_on_where_it_was(clone):
+    """SIGKILL in the middle of a fine-tuning: finished jobs stay, the run itself resumes from its state."""
+    folder = clone("killed")
+    longer = folder / "longer.json"
+    longer.write_text(json.dumps({"finetuning": {"max_steps": 60, "resume_every": 5}}))
+    target = "results/tiny/checkpoints/llama/nlp.gsm8k.seed0/final"
+    command = [sys.executable, "-m", "snakemake", target, "--cores", "1", *TINY, "longer.json"]
+    with (folder.parent / "killed.log").open("w") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+    state = folder / "results/tiny/checkpoints/llama/nlp.gsm8k.seed0.unfinished/state"
+    while process.poll() is None and not list(state.glob("checkpoint-*/trainer_state.json")):
+        time.sleep(0.02)
+    assert process.poll() is None, (folder.parent / "killed.log").read_text()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert snakemake(folder, "--unlock", *TINY, "longer.json").returncode == 0
+    again = snakemake(folder, target, "--cores", "1", "--rerun-incomplete", *TINY, "longer.json")
+    assert again.returncode == 0, again.stdout
+    assert "rule pretrain:" not in again.stdout
+    log = (folder / "results/tiny/logs/finetune/llama.nlp.gsm8k.seed0.log").read_text()
+    steps = [int(line.split()[1].split("/")[0]) for line in log.splitlines() if line.startswith("step ")]
+    assert steps[0] > 1
+    assert steps[-1] == 60
+    curve = (folder / "results/tiny/checkpoints/llama/nlp.gsm8k.seed0/training.csv").read_text().splitlines()
+    assert len(curve) == 61
