@@ -65,7 +65,7 @@ wildcard_constraints:
     tokenizer=one_of(["embedded", *config["models"]]),
     dataset=one_of(config["datasets"]),
     group=one_of(config["task_groups"]),
-    run=one_of(sorted({run.name for run in RUNS})),
+    run=one_of(experiment.run_names(config)),
     split="train|probe",
     part=r"\d+",
     generator=one_of(experiment.GENERATORS),
@@ -102,6 +102,8 @@ def model_folder(model):
         return experiment.expand(source["path"], f"models.{model}.source.path")
     if "hub" in source:
         return f"{RESULTS}/models/{model}"
+    if "model" in source:
+        return f"{RESULTS}/checkpoints/{source['model']}/{source['run']}/final"
     run = f"{RESULTS}/pretraining/{source['pretraining']}"
     last = config["pretraining"][source["pretraining"]]["steps"]
     return f"{run}/final" if source["step"] == last else f"{run}/intermediate/step-{source['step']}"
@@ -111,17 +113,17 @@ def model_input(model):
     """What a job that loads a base model depends on: a made folder, or the files of one's own."""
     folder = model_folder(model)
     if "path" in model_source(model):
-        return sorted(
-            str(path) for path in Path(folder).iterdir() if path.suffix in {".json", ".safetensors", ".model"}
-        )
-    if "hub" in model_source(model):
+        suffixes = {".json", ".safetensors", ".bin", ".model"}
+        return sorted(str(path) for path in Path(folder).iterdir() if path.suffix in suffixes)
+    if "pretraining" not in model_source(model):
         return [folder]
     return [f"{RESULTS}/pretraining/{model_source(model)['pretraining']}"]
 
 
 def tokenizer_of(model):
-    """Name of a model's tokenizer: the embedded models share one, so their rows are tokenized once."""
-    return "embedded" if "pretraining" in model_source(model) else model
+    """Name of a model's tokenizer: the embedded models share one, and a run has that of the model it began with."""
+    base = experiment.base_model(config, model)
+    return "embedded" if "pretraining" in model_source(base) else base
 
 
 def tokenizer_folder(tokenizer):

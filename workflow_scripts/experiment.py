@@ -159,18 +159,33 @@ def _problems(config: Config, rules: list[str]) -> Iterator[str]:
 
 
 def _model_problems(config: Config, path: str, source: dict[str, Any]) -> Iterator[str]:
-    kinds = [kind for kind in ("pretraining", "path", "hub") if kind in source]
+    kinds = [kind for kind in ("pretraining", "path", "hub", "model") if kind in source]
     if len(kinds) != 1:
-        yield f"{path} must have exactly one of pretraining, path and hub."
+        yield f"{path} must have exactly one of pretraining, path, hub and model."
         return
-    companions = {"pretraining": {"step"}, "path": set(), "hub": {"revision"}}[kinds[0]]
+    companions = {"pretraining": {"step"}, "path": set(), "hub": {"revision"}, "model": {"run"}}[kinds[0]]
     yield from _companion_problems(path, kinds[0], companions, set(source))
+    if kinds == ["model"]:
+        yield from _earlier_run_problems(config, path, source)
     if kinds == ["pretraining"]:
         yield from _unknown(f"{path}.pretraining", "pretraining run", source["pretraining"], config["pretraining"])
         run = config["pretraining"][source["pretraining"]]
         steps = [*run["checkpoint_steps"], run["steps"]]
         if source["step"] not in steps:
             yield f"{path}.step is {source['step']}, but pretraining.{source['pretraining']} keeps the steps {steps}."
+
+
+def _earlier_run_problems(config: Config, path: str, source: dict[str, Any]) -> Iterator[str]:
+    yield from _unknown(f"{path}.model", "model", source["model"], config["models"])
+    group, task, _ = parse_run(source["run"])
+    yield from _unknown(f"{path}.run", "task group", group, config["task_groups"])
+    yield from _unknown(f"{path}.run", "task of its group", task, config["task_groups"][group]["tasks"])
+    seen = [source["model"]]
+    while "model" in (earlier := config["models"][seen[-1]]["source"]):
+        if earlier["model"] in seen:
+            yield f"{path}.model leads back to itself ({' → '.join([*seen, earlier['model']])}): start from another."
+            return
+        seen.append(earlier["model"])
 
 
 def _rows_problems(path: str, source: dict[str, Any]) -> Iterator[str]:
@@ -257,6 +272,18 @@ def study_runs(config: Config, study: str) -> list[Run]:
 def runs(config: Config) -> list[Run]:
     """Every run of the experiment once, whichever studies share it."""
     return list(dict.fromkeys(run for study in config["studies"] for run in study_runs(config, study)))
+
+
+def base_model(config: Config, model: str) -> str:
+    """The model that a chain of earlier runs began with; a model that is no run is its own."""
+    source = config["models"][model]["source"]
+    return base_model(config, source["model"]) if "model" in source else model
+
+
+def run_names(config: Config) -> list[str]:
+    """Names of all runs, those that other models start from included."""
+    earlier = [model["source"]["run"] for model in config["models"].values() if "run" in model["source"]]
+    return sorted({run.name for run in runs(config)}.union(earlier))
 
 
 def run_table(config: Config, pattern_folder: Any) -> list[dict[str, Any]]:

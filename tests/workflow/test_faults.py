@@ -20,9 +20,15 @@ TINY = ("--configfile", "tests/config/tiny.yaml")
         ({"finetuning": {"learningrate": 1}}, "finetuning.learningrate is unknown; did you mean 'learning_rate'?"),
         ({"seeds": "zero"}, "config key seeds is 'zero': it must be of type array."),
         ({"studies": {"dynamics": {"models": ["lama"]}}}, "studies.dynamics.models[0] names the unknown model 'lama'"),
-        ({"task_groups": {"nlp": {"tasks": ["gsm8", "sgsm"]}}}, "names the unknown dataset 'gsm8'; did you mean 'gsm8k'"),
+        (
+            {"task_groups": {"nlp": {"tasks": ["gsm8", "sgsm"]}}},
+            "names the unknown dataset 'gsm8'; did you mean 'gsm8k'",
+        ),
         ({"models": {"llama": {"source": {"step": 7}}}}, "models.llama.source.step is 7, but pretraining.llama keeps"),
-        ({"datasets": {"gsm8k": {"train": [{"path": "/nowhere/x.jsonl"}]}}}, "datasets.gsm8k.train[0].path is /nowhere"),
+        (
+            {"datasets": {"gsm8k": {"train": [{"path": "/nowhere/x.jsonl"}]}}},
+            "datasets.gsm8k.train[0].path is /nowhere",
+        ),
         ({"datasets": {"gsm8k": {"train": [{"path": "$NOT_SET_HERE/x"}]}}}, "environment variable NOT_SET_HERE"),
     ],
 )

@@ -102,9 +102,7 @@ def test_training_sets_are_cut_to_the_smallest(finished):
     results = finished / "results/tiny"
     for group in ("nlp", "infinity"):
         sets = [read_csv(path) for path in (results / "training_sets/embedded").glob(f"{group}.*.csv")]
-        kept = [
-            len(read_csv(results / f"tokenized/embedded/{rows[0]['dataset']}/train/samples.csv")) for rows in sets
-        ]
+        kept = [len(read_csv(results / f"tokenized/embedded/{rows[0]['dataset']}/train/samples.csv")) for rows in sets]
         assert {len(rows) for rows in sets} == {min(kept)}
 
 
@@ -163,6 +161,20 @@ def test_an_added_seed_leaves_the_first_alone(finished):
     runs = re.findall(r"output: results/tiny/checkpoints/llama/(\S+)/final", answer.stdout)
     assert len(runs) == 7
     assert all(run.endswith(".seed1") for run in runs)
+
+
+def test_a_run_may_start_from_an_earlier_run(finished):
+    overlay = finished / "two-stage.json"
+    source = {"model": "llama", "run": "nlp.gsm8k.seed0"}
+    overlay.write_text(json.dumps({"models": {"llama-after-gsm8k": {"label": "two stages", "source": source}},
+                                   "studies": {"adaptation": {"models": ["llama-after-gsm8k"]}}}))  # fmt: skip
+    patterns = "results/tiny/patterns/llama-after-gsm8k/nlp.arc.seed0/arc"
+    answer = snakemake(finished, patterns, "--cores", "1", *TINY, overlay.name)
+    assert answer.returncode == 0, answer.stdout
+    assert set(re.findall(r"^(?:local)?rule (\w+):", answer.stdout, re.MULTILINE)) == {"finetune", "extract_patterns"}
+    about = json.loads((finished / patterns / "step-0.json").read_text())
+    assert about["model"] == f"results/tiny/{RUN}/final"
+    overlay.unlink()
 
 
 def test_unrelated_files_rerun_nothing(finished):
