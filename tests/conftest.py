@@ -2,14 +2,11 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-PROJECT = Path(__file__).resolve().parent.parent
+from project import PROJECT
 
 
 @pytest.fixture(scope="session")
@@ -32,18 +29,6 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return target
 
     return make
-
-
-def snakemake(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run Snakemake in a copy of the project, as a user would; standard error is part of the output."""
-    return subprocess.run(
-        [sys.executable, "-m", "snakemake", *arguments],
-        cwd=folder,
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import PROJECT
+from project import PROJECT
 
 BIN = Path(sys.executable).parent
 

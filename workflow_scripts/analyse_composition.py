@@ -21,7 +21,7 @@ BY_MODEL_COLUMNS = ("model", "group", "complex", "terms", "size", "statistic", "
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write R^2 and coefficients of every term set, and per model R^2 and rank of their means over seeds."""
+    """Write R² and coefficients of every term set, and per model R² and rank of their means over seeds."""
     runs = run_table.read(arguments.runs, "composition")
     run_table.check_patterns(runs)
     rows, coefficients = [], []
@@ -68,7 +68,7 @@ def changes(run: Run, arguments: argparse.Namespace) -> np.ndarray:
 
 
 def mean_rows(key: tuple, sets: dict[tuple[str, int], list[np.ndarray]]) -> list[tuple]:
-    """R^2, the mean over seeds, of each term set and its rank (1 is best) among the sets of the same size."""
+    """R², the mean over seeds, of each term set and its rank (1 is best) among the sets of the same size."""
     r2 = {label: np.mean(replicates, axis=0) for label, replicates in sets.items()}
     rows = []
     for (terms, size), own in r2.items():
@@ -83,9 +83,9 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = command_line.parser(__doc__)
     p.add_argument("--runs", type=Path, required=True, help="run table (CSV); the composition study is used")
-    p.add_argument("--composition-output", type=Path, required=True, help="CSV: R^2 and null of every term set")
+    p.add_argument("--composition-output", type=Path, required=True, help="CSV: R² and null of every term set")
     p.add_argument("--coefficients-output", type=Path, required=True, help="CSV: beta of every term set")
-    p.add_argument("--by-model-output", type=Path, required=True, help="CSV: mean R^2 over seeds, and its rank")
+    p.add_argument("--by-model-output", type=Path, required=True, help="CSV: mean R² over seeds, and its rank")
     p.add_argument("--intercept", action="store_true", help="fit a constant as well; the paper's Eq. 3 has none")
     p.add_argument("--permutations", type=int, default=1000, help="draws of the null that permutes the heads")
     p.add_argument("--resamples", type=int, default=1000, help="bootstrap replicates of the probe set")

@@ -34,8 +34,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--distribution-by-model", type=Path, help="CSV of analyse_distribution")
     p.add_argument("--similarity-summary", type=Path, help="CSV of analyse_similarity: means over pairs of tasks")
     p.add_argument("--similarity", type=Path, help="CSV of analyse_similarity: every pair of tasks")
-    p.add_argument("--composition", type=Path, help="CSV of analyse_composition: R^2 and null")
-    p.add_argument("--composition-by-model", type=Path, help="CSV of analyse_composition: mean R^2 over seeds, rank")
+    p.add_argument("--composition", type=Path, help="CSV of analyse_composition: R² and null")
+    p.add_argument("--composition-by-model", type=Path, help="CSV of analyse_composition: mean R² over seeds, rank")
     p.add_argument("--dynamics", type=Path, help="CSV of analyse_dynamics")
     p.add_argument(
         "--expected-pair",

@@ -170,7 +170,7 @@ def _model_problems(config: Config, path: str, source: dict[str, Any]) -> Iterat
     if kinds == ["pretraining"]:
         yield from _unknown(f"{path}.pretraining", "pretraining run", source["pretraining"], config["pretraining"])
         run = config["pretraining"][source["pretraining"]]
-        steps = [*run["checkpoint_steps"], run["steps"]]
+        steps = sorted({step for step in run["checkpoint_steps"] if step < run["steps"]} | {run["steps"]})
         if source["step"] not in steps:
             yield f"{path}.step is {source['step']}, but pretraining.{source['pretraining']} keeps the steps {steps}."
 
@@ -181,11 +181,11 @@ def _earlier_run_problems(config: Config, path: str, source: dict[str, Any]) -> 
     yield from _unknown(f"{path}.run", "task group", group, config["task_groups"])
     yield from _unknown(f"{path}.run", "task of its group", task, config["task_groups"][group]["tasks"])
     seen = [source["model"]]
-    while "model" in (earlier := config["models"][seen[-1]]["source"]):
-        if earlier["model"] in seen:
-            yield f"{path}.model leads back to itself ({' → '.join([*seen, earlier['model']])}): start from another."
+    while (earlier := config["models"].get(seen[-1], {"source": {}})["source"].get("model")) is not None:
+        if earlier in seen:
+            yield f"{path}.model leads back to itself ({' → '.join([*seen, earlier])}): start from another."
             return
-        seen.append(earlier["model"])
+        seen.append(earlier)
 
 
 def _rows_problems(path: str, source: dict[str, Any]) -> Iterator[str]:
@@ -226,6 +226,8 @@ def _companion_problems(path: str, kind: str, companions: set[str], given: set[s
 def _group_problems(config: Config, path: str, group: dict[str, Any]) -> Iterator[str]:
     for place, task in enumerate(group["tasks"]):
         yield from _unknown(f"{path}.tasks[{place}]", "dataset", task, config["datasets"])
+    for place, task in enumerate(group.get("expected_pair", [])):
+        yield from _unknown(f"{path}.expected_pair[{place}]", "dataset", task, config["datasets"])
     if "complex" in group:
         yield from _unknown(f"{path}.complex", "task of the group", group["complex"], group["tasks"])
         if len(group["tasks"]) < 2:

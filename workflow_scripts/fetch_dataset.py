@@ -1,6 +1,7 @@
 """Download one split of a dataset of the Hugging Face hub, at a pinned revision, as one parquet file."""
 
 import argparse
+import os
 import tempfile
 from pathlib import Path
 
@@ -11,12 +12,14 @@ from headpatterns.files import atomic_path
 
 def main(arguments: argparse.Namespace) -> None:
     """Download into a cache of its own, which is removed: nothing is written outside the output's folder."""
-    from datasets import load_dataset
-
     with (
         atomic_path(arguments.output) as temporary,
         tempfile.TemporaryDirectory(dir=arguments.output.parent) as cache,
     ):
+        # The hub's client, which keeps a cache of downloads beside the datasets', reads these when it is imported.
+        os.environ |= {"HF_HUB_CACHE": cache, "HF_XET_CACHE": cache}
+        from datasets import load_dataset
+
         try:
             rows = load_dataset(
                 arguments.hub, arguments.name, split=arguments.split, revision=arguments.revision, cache_dir=cache

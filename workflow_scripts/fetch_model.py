@@ -8,6 +8,7 @@ from headpatterns.errors import InputError, first_line
 from headpatterns.files import atomic_path, remove
 
 PATTERNS = ["*.json", "*.safetensors", "*.model", "*.txt"]
+PICKLED = ["pytorch_model*.bin"]
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -15,17 +16,29 @@ def main(arguments: argparse.Namespace) -> None:
     from huggingface_hub import snapshot_download
 
     with atomic_path(arguments.output) as temporary:
+
+        def download(patterns: list[str]) -> None:
+            snapshot_download(
+                arguments.hub,
+                revision=arguments.revision,
+                local_dir=temporary,
+                cache_dir=temporary / ".cache",
+                allow_patterns=patterns,
+            )
+
         try:
-            snapshot_download(arguments.hub, revision=arguments.revision, local_dir=temporary, allow_patterns=PATTERNS)
+            download(PATTERNS)
             if not any(temporary.glob("*.safetensors")):
-                snapshot_download(
-                    arguments.hub, revision=arguments.revision, local_dir=temporary, allow_patterns=["pytorch_model*"]
-                )
+                download(PICKLED)
         except Exception as error:  # the hub's client raises dozens of types for what is one thing to the user
             raise InputError(
                 f"the model {arguments.hub} (revision {arguments.revision}) cannot be fetched: {first_line(error)}; "
                 "check its id, your network and login, or give a local folder as path."
             ) from error
+        if not any(path.suffix in {".safetensors", ".bin"} for path in temporary.iterdir()):
+            raise InputError(
+                f"the model {arguments.hub} (revision {arguments.revision}) has no weights: choose another."
+            )
         remove(temporary / ".cache")
 
 

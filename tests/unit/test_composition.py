@@ -13,7 +13,7 @@ def generator():
 
 
 def reference(target, columns, intercept):
-    """Coefficients and R^2 of one replicate by numpy's own least squares."""
+    """Coefficients and R² of one replicate by numpy's own least squares."""
     matrix = np.stack([column.ravel() for column in columns], axis=1)
     if intercept:
         matrix = np.column_stack([matrix, np.ones(len(matrix))])

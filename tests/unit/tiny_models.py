@@ -3,6 +3,9 @@
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
+VOCABULARY = 320
+"""Tokens of the tokenizer that the tests train; the models below have fewer unless they are told."""
+
 SIZE = {"hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 6, "vocab_size": 50}
 GATED = {**SIZE, "intermediate_size": 32, "max_position_embeddings": 64}
 ARCHITECTURES = {
@@ -23,9 +26,9 @@ ARCHITECTURES = {
 }
 
 
-def build(name: str, seed: int = 0) -> PreTrainedModel:
+def build(name: str, seed: int = 0, **changed: float) -> PreTrainedModel:
     """A random float32 model with weights large enough for attention to be far from uniform."""
-    settings = dict(ARCHITECTURES[name])
+    settings = {**ARCHITECTURES[name], **changed}
     torch.manual_seed(seed)
     config = AutoConfig.for_model(
         settings.pop("model_type"), pad_token_id=0, bos_token_id=1, eos_token_id=2, **settings

@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from conftest import PROJECT, snakemake
+from project import PROJECT, snakemake
 
 TINY = ("--configfile", "tests/config/tiny.yaml")
 

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import snakemake
+from project import snakemake
 
 REAL = ("--configfile", "tests/config/real.yaml")
 TASKS = ("math", "gsm8k", "codesearchnet", "sgsm", "hellaswag", "winogrande", "arc")

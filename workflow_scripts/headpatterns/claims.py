@@ -107,7 +107,7 @@ def composition_claims(composition: Path, by_model: Path, expected_pairs: Iterab
 
     Args:
         composition: composition.csv, for the null (its 95th percentile, the mean over seeds).
-        by_model: composition_by_model.csv, for R^2 (mean over seeds) and its rank.
+        by_model: composition_by_model.csv, for R² (mean over seeds) and its rank.
         expected_pairs: `GROUP=a+b`, the two basic tasks (in any order) that the paper finds for a group.
 
     Raises:
@@ -133,14 +133,14 @@ def composition_claims(composition: Path, by_model: Path, expected_pairs: Iterab
 def _explains(row: dict[str, str], nulls: list[dict[str, str]]) -> tuple:
     bound = float(np.mean([float(null["null_high"]) for null in nulls]))
     statement = (
-        f"R^2 of {row['terms']} for {row['complex']} exceeds that of permuted heads (95th percentile {bound:.3g})."
+        f"R² of {row['terms']} for {row['complex']} exceeds that of permuted heads (95th percentile {bound:.3g})."
     )
     where = f"Figure 4, {row['group']}"
     return _row("expected_pair_explains", where, statement, row["model"], _interval(row), bound, above=True)
 
 
 def _is_best(row: dict[str, str], pairs: int) -> tuple:
-    statement = f"{row['terms']} is the best of the {pairs} pairs for {row['complex']} (rank by R^2)."
+    statement = f"{row['terms']} is the best of the {pairs} pairs for {row['complex']} (rank by R²)."
     where = f"Figure 4, {row['group']}"
     # Ranks are whole numbers: above 1.5 means not the best.
     return _row("expected_pair_is_best", where, statement, row["model"], _interval(row), bound=1.5, above=False)

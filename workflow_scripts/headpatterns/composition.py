@@ -47,8 +47,8 @@ class Fit:
         terms: indices of the basic tasks.
         r2: [1 + B].
         beta: [1 + B, terms], with one more column at the end when an intercept was fitted.
-        null: [draws], R^2 with the heads of the complex change permuted.
-        p_value: (1 + number of permutations with at least the R^2 of the estimate) / (1 + draws); NaN without R^2.
+        null: [draws], R² with the heads of the complex change permuted.
+        p_value: (1 + number of permutations with at least the R² of the estimate) / (1 + draws); NaN without R².
     """
 
     terms: tuple[int, ...]
@@ -63,9 +63,9 @@ def fit_all(
 ) -> list[Fit]:
     """Fit every term set of `term_sets`.
 
-    R^2 is `1 - SS_res / SS_tot` with SS_tot about the mean whether or not an intercept is fitted, so without one it can
+    R² is `1 - SS_res / SS_tot` with SS_tot about the mean whether or not an intercept is fitted, so without one it can
     be negative; it is NaN for a constant complex change. Linearly dependent tasks (two identical ones, say) are no
-    error: R^2 stands, and of the equally good beta the one of the smallest length for unit columns is taken, as the
+    error: R² stands, and of the equally good beta the one of the smallest length for unit columns is taken, as the
     pseudo-inverse gives it, so that identical tasks share their weight.
 
     Args:
@@ -132,7 +132,7 @@ def reduce(complex_change: np.ndarray, basic_changes: np.ndarray, intercept: boo
 
 
 def solve(problem: Reduced, columns: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients [..., columns] and R^2 [...] of the least-squares fit with some of the problem's columns."""
+    """Coefficients [..., columns] and R² [...] of the least-squares fit with some of the problem's columns."""
     chosen = problem.columns[..., columns]
     length = np.linalg.norm(chosen, axis=-2, keepdims=True)
     length = np.where(length == 0, 1.0, length)

@@ -63,7 +63,7 @@ def load_model(folder: Path, dtype: str = "float32", device: str = "cpu") -> "Pr
         raise InputError(f"the model in {folder} cannot be loaded: {first_line(error)}.") from error
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if report.get(kind):
-            names = sorted(map(str, report[kind]))
+            names = sorted(key if isinstance(key, str) else key[0] for key in report[kind])
             raise InputError(
                 f"the weights in {folder} do not match its config.json: {kind.replace('_', ' ')} {names[0]}"
                 f"{f' and {len(names) - 1} more' if len(names) > 1 else ''}; give a complete checkpoint."

@@ -182,13 +182,18 @@ def _collator(tokenizer: Any) -> DataCollatorForSeq2Seq:
 
 
 class _Keeper(TrainerCallback):
-    """Keeps the weights at chosen steps; the last step is saved as `final` instead."""
+    """Keeps the weights at chosen steps; the last step is saved as `final` instead, and needs no state to resume from.
+
+    The Trainer would save one there, and resumed from it would train a step too many.
+    """
 
     def __init__(self, steps: Iterable[int], folder: Path, save: Callable[[Path], None]) -> None:
         self.steps, self.folder, self.save = frozenset(steps), folder, save
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if state.global_step in self.steps and state.global_step < state.max_steps:
+        if state.global_step >= state.max_steps:
+            control.should_save = False
+        elif state.global_step in self.steps:
             self.save(self.folder / f"step-{state.global_step}")
 
 

@@ -16,7 +16,9 @@ LINE = 0.28  # inches, one line of the strip
 
 
 def draw(runs: RunTable, composition: pd.DataFrame, source: str = "composition.csv") -> Figure:
-    """Draw R² matrices (rows groups, columns models), each above a strip with the best pairs' intervals and null.
+    """Draw R² matrices, each above a strip with the best pairs' intervals and null.
+
+    Rows are groups and columns models; the groups of a single model stand side by side.
 
     `composition` has the columns `TEXT` and `NUMBERS`; seeds are averaged. A cell of the lower triangle is a pair, one
     of the diagonal a single task. R² may be negative (a fit without intercept): colours end at 0, values do not.
@@ -39,20 +41,22 @@ def draw(runs: RunTable, composition: pd.DataFrame, source: str = "composition.c
     for group in groups:
         lines = max(len(strip_rows(cells[key], len(tasks[group]))) for key in cells if key[:2] == group)
         heights[group] = 0.95 + side + below + lines * LINE + 0.62
-    figure = style.new_figure(block * len(models), sum(heights.values()) + 0.45)
+    side_by_side = len(models) == 1
+    columns, height = (len(groups), max(heights.values())) if side_by_side else (len(models), sum(heights.values()))
+    figure = style.new_figure(block * columns, height + 0.45)
 
-    top = 0.0
-    for group in groups:
-        title = f"Group {group[0]}: change of {runs.task_label(group[1])} as a weighted sum of changes of basic tasks"
-        style.text_at(figure, 0, top + 0.1, title, size=style.LARGE, va="center")
+    for g, group in enumerate(groups):
+        top = 0.0 if side_by_side else sum(heights[above] for above in groups[:g])
+        title = f"Group {group[0]}: change of {runs.task_label(group[1])}"
+        style.text_at(figure, g * block if side_by_side else 0, top + 0.1, title, size=style.LARGE, va="center")
         for m, model in enumerate(models):
             rows = cells.get((*group, model))
-            matrix = style.axes_at(figure, m * block + left, top + 0.8, side, side)
+            x = (g if side_by_side else m) * block + left
+            matrix = style.axes_at(figure, x, top + 0.8, side, side)
             strip_top = top + 0.8 + side + below + 0.1
-            lines = heights[group] - (strip_top - top) - 0.52
-            strip = style.axes_at(figure, m * block + left, strip_top, side, lines)
+            strip = style.axes_at(figure, x, strip_top, side, heights[group] - (strip_top - top) - 0.52)
             style.text_at(
-                figure, m * block + left + side / 2, top + 0.36, runs.model_label(model),
+                figure, x + side / 2, top + 0.36, runs.model_label(model),
                 size=style.LARGE, weight="bold", ha="center", va="center",
             )  # fmt: skip
             if rows is None:
@@ -64,9 +68,8 @@ def draw(runs: RunTable, composition: pd.DataFrame, source: str = "composition.c
             draw_matrix(matrix, rows, labels)
             matrix.set_title(title_lines(rows, len(labels)), linespacing=1.3)
             draw_strip(strip, rows, labels)
-        top += heights[group]
-    middle = left + (block * len(models) - left) / 2
-    bar = style.axes_at(figure, middle - 1.25, top + 0.02, 2.5, 0.1)
+    middle = left + (block * columns - left) / 2
+    bar = style.axes_at(figure, middle - 1.25, height + 0.02, 2.5, 0.1)
     style.colour_bar(bar, style.MAGNITUDE, 0, 1, "R² (0 and below have the same colour)", extend="min")
     return figure
 

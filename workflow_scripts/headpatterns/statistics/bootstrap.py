@@ -12,7 +12,7 @@ What is drawn together:
   name, not on which other tasks are analysed.
 
 The interval is the percentile interval. It needs no standard error and stays inside a statistic's range, but it
-inherits the statistic's bias: resampling adds sampling noise once more, which pushes correlations and R^2 towards 0 and
+inherits the statistic's bias: resampling adds sampling noise once more, which pushes correlations and R² towards 0 and
 spreads out the heads (Gini, CV) in every replicate. With few or very uneven probe samples an estimate can therefore lie
 near an end of its interval or outside it. The interval covers the choice of probe samples only, neither the training
 seed nor the training set.

@@ -1,0 +1,382 @@
+"""What a config means, and what is said of a config that cannot be run."""
+
+import copy
+import csv
+import re
+from collections import Counter
+
+import pytest
+import yaml
+from scripts import FOLDER
+
+import experiment
+from headpatterns.errors import InputError
+
+RULES = ["finetune", "extract_patterns", "pretrain"]
+
+
+def config_of_the_project():
+    return yaml.safe_load((FOLDER.parent / "config.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def config():
+    return config_of_the_project()
+
+
+def assign(config, path, value):
+    """Set `a.b[0].c`; `...` removes the key."""
+    *parents, last = [int(word) if word.isdigit() else word for word in re.findall(r"[^.\[\]]+", path)]
+    place = config
+    for key in parents:
+        place = place[key]
+    if value is ...:
+        del place[last]
+    else:
+        place[last] = value
+
+
+def complaint(config):
+    """The sentence about a config."""
+    with pytest.raises(InputError) as refused:
+        experiment.check(config, RULES)
+    sentence = str(refused.value)
+    assert "\n" not in sentence
+    return sentence
+
+
+def test_the_config_of_the_project_passes(config):
+    before = copy.deepcopy(config)
+    experiment.check(config, RULES)
+    assert config == before
+
+
+PATH = {"path": "/nowhere/*.jsonl"}
+HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        # Keys and types.
+        ({"finetunning": {}}, "finetunning is unknown; did you mean 'finetuning'?"),
+        ({"colour": 1}, "colour is unknown; valid are: experiment, seeds"),
+        ({"finetuning.learning_rat": 1.0}, "finetuning.learning_rat is unknown; did you mean 'learning_rate'?"),
+        ({"models.llama.source.steps": 700}, "models.llama.source.steps is unknown; did you mean 'step'?"),
+        ({"studies.dynamic": {}}, "studies.dynamic is unknown; did you mean 'dynamics'?"),
+        ({"finetuning.learning_rate": "1e-3"}, "finetuning.learning_rate is '1e-3': it must be of type number."),
+        ({"seeds": 0}, "seeds is 0: it must be of type array."),
+        ({"seeds": [0, "one"]}, "seeds[1] is 'one': it must be of type integer."),
+        ({"finetuning.max_steps": 0}, "finetuning.max_steps: 0 is less than the minimum of 1."),
+        ({"finetuning.precision": "fp64"}, "finetuning.precision: 'fp64' is not one of ['fp32', 'bf16']."),
+        ({"studies.adaptation.models": []}, "studies.adaptation.models: [] should be non-empty."),
+        ({"sampling.probe": ...}, "sampling lacks 'probe': add it."),
+        ({"analysis": ...}, "(top level) lacks 'analysis': add it."),
+        ({"models.Llama 3": {"label": "x", "source": {}}}, "models has the name 'Llama 3': use lower-case letters"),
+        # Names.
+        (
+            {"prompt_template": "alpacca"},
+            "prompt_template names the unknown template 'alpacca'; did you mean 'alpaca'?",
+        ),
+        ({"templates.bare": "Answer:"}, "templates.bare must contain {instruction} exactly once."),
+        (
+            {"templates.twice": "{instruction} {instruction}"},
+            "templates.twice must contain {instruction} exactly once.",
+        ),
+        (
+            {"studies.adaptation.models[1]": "gema"},
+            "studies.adaptation.models[1] names the unknown model 'gema'; did you mean 'gemma'?",
+        ),
+        (
+            {"task_groups.nlp.tasks[1]": "gsm8"},
+            "task_groups.nlp.tasks[1] names the unknown dataset 'gsm8'; did you mean 'gsm8k'?",
+        ),
+        (
+            {"task_groups.nlp.expected_pair[0]": "gsm8"},
+            "task_groups.nlp.expected_pair[0] names the unknown dataset 'gsm8'; did you mean 'gsm8k'?",
+        ),
+        (
+            {"datasets.gsm8k.adapter": "gsm8"},
+            "datasets.gsm8k.adapter names the unknown adapter 'gsm8'; did you mean 'gsm8k'?",
+        ),
+        (
+            {"studies.adaptation.group": "npl"},
+            "studies.adaptation.group names the unknown task group 'npl'; did you mean 'nlp'?",
+        ),
+        (
+            {"studies.composition.groups[1]": "infinite"},
+            "studies.composition.groups names the unknown task group 'infinite'; did you mean 'infinity'?",
+        ),
+        (
+            {"studies.dynamics.changes_most": "op"},
+            "studies.dynamics.changes_most names the unknown model 'op'; did you mean 'opt'?",
+        ),
+        (
+            {"task_groups.nlp.complex": "hellaswg"},
+            "task_groups.nlp.complex names the unknown task of the group 'hellaswg'; did you mean 'hellaswag'?",
+        ),
+        (
+            {"task_groups.nlp.complex": "infinity-law"},
+            "task_groups.nlp.complex names the unknown task of the group 'infinity-law'; valid are: math, gsm8k",
+        ),
+        ({"task_groups.nlp.complex": ...}, "task_groups.nlp.complex is missing, but studies.composition needs it"),
+        ({"task_groups.nlp.tasks": ["sgsm"]}, "task_groups.nlp.tasks has no task besides the complex one"),
+        ({"resources.finetun": {}}, "resources.finetun names the unknown rule 'finetun'; did you mean 'finetune'?"),
+        # Sources of models.
+        ({"models.llama.source": {}}, "models.llama.source must have exactly one of pretraining, path, hub and model."),
+        (
+            {"models.llama.source.path": "x"},
+            "models.llama.source must have exactly one of pretraining, path, hub and model.",
+        ),
+        (
+            {"models.llama.source.pretraining": "lama"},
+            "models.llama.source.pretraining names the unknown pretraining run 'lama'; did you mean 'llama'?",
+        ),
+        (
+            {"models.llama.source.step": 123},
+            "models.llama.source.step is 123, but pretraining.llama keeps the steps [150, 350, 700].",
+        ),
+        (
+            {"pretraining.llama.checkpoint_steps": [350, 150, 900], "models.llama.source.step": 900},
+            "models.llama.source.step is 900, but pretraining.llama keeps the steps [150, 350, 700].",
+        ),
+        (
+            {"models.llama.source.step": ...},
+            "models.llama.source lacks 'step', which a source of the kind pretraining needs",
+        ),
+        (
+            {"models.llama.source": {"hub": "a/b"}},
+            "models.llama.source lacks 'revision', which a source of the kind hub",
+        ),
+        (
+            {"models.llama.source": {"hub": "a/b", "revision": "c", "step": 3}},
+            "models.llama.source.step does not belong to a source of the kind hub: remove it.",
+        ),
+        ({"models.llama.source": {"hub": "llama", "revision": "c"}}, "models.llama.source.hub: 'llama' does not match"),
+        (
+            {"models.llama.source": {"path": "/nowhere"}},
+            "models.llama.source.path is /nowhere, which holds no model (no config.json): mend the path.",
+        ),
+        (
+            {"models.llama.source": {"path": "$NOT_SET/x"}},
+            "models.llama.source.path uses the environment variable NOT_SET, which is not set",
+        ),
+        (
+            {"models.llama.source": {"model": "gema", "run": "nlp.gsm8k.seed0"}},
+            "models.llama.source.model names the unknown model 'gema'; did you mean 'gemma'?",
+        ),
+        (
+            {"models.llama.source": {"model": "gemma", "run": "npl.gsm8k.seed0"}},
+            "models.llama.source.run names the unknown task group 'npl'; did you mean 'nlp'?",
+        ),
+        (
+            {"models.llama.source": {"model": "gemma", "run": "nlp.gsm8.seed0"}},
+            "models.llama.source.run names the unknown task of its group 'gsm8'; did you mean 'gsm8k'?",
+        ),
+        (
+            {"models.llama.source": {"model": "gemma", "run": "gsm8k"}},
+            "models.llama.source.run: 'gsm8k' does not match",
+        ),
+        (
+            {"models.llama.source": {"model": "gemma"}},
+            "models.llama.source lacks 'run', which a source of the kind model",
+        ),
+        (
+            {
+                "models.llama.source": {"model": "opt", "run": "nlp.gsm8k.seed0"},
+                "models.opt.source": {"model": "llama", "run": "nlp.arc.seed0"},
+            },
+            "models.llama.source.model leads back to itself (opt → llama → opt): start from another.",
+        ),
+        (
+            {
+                "models.llama.source": {"model": "opt", "run": "nlp.gsm8k.seed0"},
+                "models.opt.source": {"model": "lama", "run": "nlp.arc.seed0"},
+            },
+            "models.opt.source.model names the unknown model 'lama'; did you mean 'llama'?",
+        ),
+        # Sources of rows.
+        ({"datasets.arc.train[0]": {}}, "datasets.arc.train[0] must have exactly one of embedded, path and hub."),
+        (
+            {"datasets.arc.train[0]": {**HUB, **PATH}},
+            "datasets.arc.train[0] must have exactly one of embedded, path and hub.",
+        ),
+        (
+            {"datasets.arc.probe[0].embedded": "ark"},
+            "datasets.arc.probe[0].embedded names the unknown generator 'ark'; did you mean 'arc'?",
+        ),
+        (
+            {"datasets.arc.train[0].file": ...},
+            "datasets.arc.train[0] lacks 'file', which a source of the kind embedded",
+        ),
+        (
+            {"datasets.arc.train[0]": {"hub": "org/name", "split": "train"}},
+            "datasets.arc.train[0] lacks 'revision', which a source of the kind hub needs: add it.",
+        ),
+        (
+            {"datasets.arc.train[0].revision": "abc"},
+            "datasets.arc.train[0].revision does not belong to a source of the kind embedded: remove it.",
+        ),
+        (
+            {"datasets.arc.train[0]": {"path": "/nowhere/*.jsonl"}},
+            "datasets.arc.train[0].path is /nowhere/*.jsonl, where no file or folder is: mend the path.",
+        ),
+        (
+            {"datasets.arc.probe[0]": {"path": "${NOT_SET}/x.jsonl"}},
+            "datasets.arc.probe[0].path uses the environment variable NOT_SET, which is not set: export it",
+        ),
+        # Sizes.
+        (
+            {"finetuning.global_batch_size": 24},
+            "finetuning.global_batch_size is 24, not a multiple of per_device_batch_size × gradient_accumulation_steps",
+        ),
+        ({"resources.finetune.gpu": 1}, "resources asks for GPUs, but device is cpu"),
+    ],
+    ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
+)
+def test_a_mistake_is_one_sentence_with_the_keys_path(config, changes, sentence):
+    for path, value in changes.items():
+        assign(config, path, value)
+    assert complaint(config).startswith(f"config key {sentence}")
+
+
+def test_what_an_overlay_may_say(config, tmp_path, monkeypatch):
+    """Sources of every kind, environment variables, globs; paths of what no study selects are not looked at."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").touch()
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "a.jsonl").touch()
+    monkeypatch.setenv("MY_DATA", str(tmp_path))
+    config["models"]["own"] = {"label": "Own", "source": {"path": "$MY_DATA/model"}}
+    config["models"]["hub"] = {"label": "Hub", "source": {"hub": "org/name", "revision": "abc"}}
+    config["models"]["elsewhere"] = {"label": "Elsewhere", "source": {"path": "$NOT_SET/model"}}
+    config["datasets"]["arc"]["train"] = [{"path": "${MY_DATA}/rows/*.jsonl"}, {"path": "$MY_DATA/rows"}]
+    config["datasets"]["arc"]["probe"] = [{**HUB, "name": "main"}, HUB]
+    config["datasets"]["elsewhere"] = {"label": "Elsewhere", "adapter": "generic", "train": [{"path": "/nowhere"}]}
+    config["studies"]["adaptation"]["models"] = ["own", "hub"]
+    config["task_groups"]["nlp"]["tasks"] = ["arc", "sgsm"]  # the expected pair is not among them
+    config |= {"seeds": [3, 1], "device": "cuda"}
+    config["resources"]["finetune"] = {"gpu": 1}
+    experiment.check(config, RULES)
+    assert experiment.expand("${MY_DATA}/x", "key") == f"{tmp_path}/x"
+    assert not any(pair.startswith("nlp=") for pair in experiment.expected_pairs(config))
+
+
+def test_every_run_is_listed_once(config):
+    runs = experiment.runs(config)
+    assert max(Counter(runs).values()) == 1
+    groups = config["task_groups"]
+    wanted = {(model, "nlp", task) for model in ("llama", "gemma", "opt") for task in groups["nlp"]["tasks"]}
+    wanted |= {("llama", "infinity", task) for task in groups["infinity"]["tasks"]}
+    assert {(run.model, run.group, run.task) for run in runs} == wanted
+    assert len(runs) == 3 * 7 + 7
+    config["studies"]["dynamics"]["models"] = ["llama-weak"]
+    assert len(experiment.runs(config)) == 3 * 7 + 7 + 7
+
+
+def test_a_model_after_an_earlier_run(config):
+    config["models"]["two"] = {"label": "x", "source": {"model": "gemma", "run": "nlp.arc.seed5"}}
+    config["models"]["three"] = {"label": "x", "source": {"model": "two", "run": "nlp.math.seed0"}}
+    experiment.check(config, RULES)
+    assert experiment.base_model(config, "three") == "gemma"
+    assert experiment.base_model(config, "opt") == "opt"
+    names = experiment.run_names(config)
+    assert set(names) == {run.name for run in experiment.runs(config)} | {"nlp.arc.seed5"}
+    assert names == sorted(names)
+
+
+def test_seeds_multiply_runs(config):
+    single = experiment.runs(config)
+    config["seeds"] = [4, 2]
+    runs = experiment.runs(config)
+    assert len(runs) == 2 * len(single)
+    assert Counter(run.seed for run in runs) == {4: len(single), 2: len(single)}
+    assert [run.seed for run in runs[:4]] == [4, 2, 4, 2]
+
+
+def test_the_name_of_a_run_says_what_it_is(config):
+    names = [(run.model, run.name) for run in experiment.runs(config)]
+    assert len(set(names)) == len(names)
+    assert names[0] == ("llama", "nlp.math.seed0")
+    for run in experiment.runs(config):
+        assert experiment.parse_run(run.name) == (run.group, run.task, run.seed)
+    assert experiment.parse_run("infinity.infinity-reasoning_2.seed17") == ("infinity", "infinity-reasoning_2", 17)
+
+
+def test_the_run_table(config, tmp_path):
+    config["seeds"] = [0, 1]
+    config["studies"]["adaptation"]["models"] = ["opt", "llama"]
+    rows = experiment.run_table(config, lambda run: f"patterns/{run.model}/{run.name}/{run.task}")
+    experiment.write_run_table(tmp_path / "runs.csv", rows)
+    with (tmp_path / "runs.csv").open(newline="", encoding="utf-8") as file:
+        read = list(csv.DictReader(file))
+    assert list(read[0]) == (
+        ["study", "group", "model", "model_label", "task", "task_label", "family", "role", "seed", "run", "patterns"]
+    )
+    assert read[0] == {
+        "study": "adaptation",
+        "group": "nlp",
+        "model": "opt",
+        "model_label": "OPT (mini)",
+        "task": "math",
+        "task_label": "MATH",
+        "family": "maths and code",
+        "role": "basic",
+        "seed": "0",
+        "run": "nlp.math.seed0",
+        "patterns": "patterns/opt/nlp.math.seed0/math",
+    }
+    studies = list(dict.fromkeys(row["study"] for row in read))
+    assert studies == ["adaptation", "composition", "dynamics"]
+    assert Counter(row["study"] for row in read) == {
+        "adaptation": 2 * 7 * 2,
+        "composition": 14 * 2,
+        "dynamics": 3 * 7 * 2,
+    }
+    adaptation = [row for row in read if row["study"] == "adaptation"]
+    assert list(dict.fromkeys(row["model"] for row in adaptation)) == ["opt", "llama"]
+    assert list(dict.fromkeys(row["task"] for row in adaptation)) == config["task_groups"]["nlp"]["tasks"]
+    complex_tasks = {(row["group"], row["task"]) for row in read if row["role"] == "complex"}
+    assert complex_tasks == {("nlp", "sgsm"), ("infinity", "infinity-reasoning-programming")}
+    assert all(row["family"] == "" for row in read if row["group"] == "infinity")
+
+
+def test_expected_pairs_in_the_order_of_the_tasks(config):
+    assert experiment.expected_pairs(config) == [
+        "nlp=gsm8k+codesearchnet",
+        "infinity=infinity-reasoning+infinity-programming",
+    ]
+    config["task_groups"]["nlp"]["expected_pair"].reverse()
+    assert experiment.expected_pairs(config)[0] == "nlp=gsm8k+codesearchnet"
+    del config["task_groups"]["infinity"]["expected_pair"]
+    assert len(experiment.expected_pairs(config)) == 1
+
+
+def test_sizes_fall_back_to_the_default(config):
+    config["resources"] = {
+        "default": {"threads": 1, "mem_mb": 2000, "runtime": 20, "gpu": 0},
+        "finetune": {"mem_mb": 9000},
+    }
+    assert experiment.size(config, "finetune") == {"threads": 1, "mem_mb": 9000, "runtime": 20, "gpu": 0}
+    assert experiment.size(config, "pretrain") == config["resources"]["default"]
+
+
+def test_the_digest_follows_content_alone(config):
+    shuffled = dict(reversed(config_of_the_project().items()))
+    assert experiment.digest(config) == experiment.digest(shuffled)
+    config["analysis"]["seed"] += 1
+    assert experiment.digest(config) != experiment.digest(shuffled)
+
+
+def test_the_state_of_folders_changes_with_their_files(tmp_path):
+    (tmp_path / "rows" / "deep").mkdir(parents=True)
+    file = tmp_path / "rows" / "deep" / "a.json"
+    file.write_text("1")
+    states = [experiment.state_of_folders([tmp_path / "rows"])]
+    assert experiment.state_of_folders([tmp_path / "rows"]) == states[0]
+    file.write_text("12")
+    states.append(experiment.state_of_folders([tmp_path / "rows"]))
+    (tmp_path / "rows" / "b.json").touch()
+    states.append(experiment.state_of_folders([tmp_path / "rows"]))
+    assert len(set(states)) == 3
+    assert experiment.state_of_folders([file]) == experiment.state_of_folders([]) == ""

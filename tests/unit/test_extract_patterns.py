@@ -1,0 +1,421 @@
+"""The command line of extract_patterns.py as it is documented, on a tiny model and on a real one."""
+
+import json
+import math
+import random
+import re
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+import safetensors.torch
+import scripts
+import torch
+import transformers
+from test_tokenization import write_instructions
+from tiny_models import VOCABULARY, build
+
+from headpatterns import models, samples
+from headpatterns.attribution import activation_patterns
+from headpatterns.errors import InputError
+
+REDUCTIONS = ("abs_of_sum", "sum_of_abs", "abs_per_position")
+
+
+def write_jsonl(path, rows):
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def data(rows, tmp_path):
+    return write_jsonl(tmp_path / "probe.jsonl", rows)
+
+
+def expected(model_folder, rows, reduction="abs_of_sum", max_length=1024):
+    """Patterns [N, L, H] of one sample at a time."""
+    tokenizer, model = models.load_tokenizer(model_folder), models.load_model(model_folder)
+    tokenized, _ = samples.tokenized(tokenizer, rows, max_length, "rows", skip=False)
+    return np.concatenate([activation_patterns(model, [one], reduction=reduction).values for one in tokenized])
+
+
+def assert_close(found, wanted, tolerance=1e-5):
+    """Equal within `tolerance` of each layer's largest value."""
+    scale = np.abs(wanted).max(axis=(0, 2), keepdims=True)
+    assert (scale > 0).all()
+    assert (np.abs(found - wanted) <= tolerance * scale).all()
+
+
+# What it writes -------------------------------------------------------------------------------------------------------
+
+
+def test_as_a_user_runs_it(model_folder, data, rows, tmp_path):
+    """A process of its own, in an empty folder: what it writes lies where it was told to, and nowhere else."""
+    output = tmp_path / "deep" / "OUT.npy"
+    done = scripts.launch(
+        "extract_patterns",
+        tmp_path / "home",
+        model=model_folder,
+        data=data,
+        output=output,
+        reduction="abs_of_sum",
+        max_length=1024,
+        token_budget=500,
+        device="cpu",
+        dtype="float32",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "forked" not in done.stderr and "Warning" not in done.stderr
+    assert sorted(path.name for path in output.parent.iterdir()) == ["OUT.json", "OUT.npy", "OUT.samples.npy"]
+    assert not list((tmp_path / "home").iterdir())
+    mean, values = np.load(output), np.load(output.with_suffix(".samples.npy"))
+    assert (mean.shape, mean.dtype) == ((3, 6), np.float32)
+    assert (values.shape, values.dtype) == ((len(rows), 3, 6), np.float32)
+    np.testing.assert_allclose(mean, values.mean(axis=0), rtol=1e-6)
+    assert_close(values, expected(model_folder, rows))
+
+
+def test_what_the_json_says(model_folder, data, rows, tmp_path):
+    scripts.run("extract_patterns", model=model_folder, data=data, output=tmp_path / "out.npy", max_length=39)
+    about = json.loads((tmp_path / "out.json").read_text())
+    tokenizer = models.load_tokenizer(model_folder)
+    tokenized = [one for row in rows for one in samples.tokenized(tokenizer, [row], 39, data, skip=False)[0]]
+    truncated = [one for one in tokenized if one.truncated]
+    assert 0 < len(truncated) < len(tokenized)
+    assert about["ids"] == [row["id"] for row in rows]
+    assert about["samples"] == len(rows) and about["skipped"] == []
+    assert about["truncated"] == len(truncated)
+    assert about["tokens"] == sum(len(one.input_ids) for one in tokenized)
+    assert about["response_tokens"] == sum(one.response_tokens for one in tokenized)
+    assert (about["layers"], about["heads"]) == (3, 6)
+    assert about["model"] == str(model_folder) and about["data"] == str(data)
+    assert about["data_sha256"] == samples.digest(data)
+    assert (about["reduction"], about["dtype"], about["device"]) == ("abs_of_sum", "float32", "cpu")
+    assert about["versions"]["torch"].startswith(torch.__version__.split("+")[0])
+    assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?|unknown", about["commit"])
+    assert about["seconds"] > 0
+    model = models.load_model(model_folder)
+    for one, loss in zip(tokenized, about["losses"], strict=True):
+        with torch.no_grad():
+            wanted = model(input_ids=torch.tensor([one.input_ids]), labels=torch.tensor([one.labels])).loss.item()
+        assert loss == pytest.approx(wanted, rel=1e-5)
+
+
+def test_parquet_gives_the_patterns_of_jsonl(model_folder, data, rows, tmp_path):
+    """With the workflow's other columns beside, and without ids."""
+    full = [{**row, "tags": ["x"], "choices": [], "answer": ""} for row in rows]
+    nameless = [{"prompt": row["prompt"], "response": row["response"]} for row in rows]
+    sources = {
+        "jsonl": data,
+        "parquet": write_instructions(tmp_path / "probe.parquet", full),
+        "nameless": write_jsonl(tmp_path / "nameless.jsonl", nameless),
+        "nulls": write_instructions(tmp_path / "nulls.parquet", [{**row, "id": None} for row in nameless]),
+    }
+    found = {}
+    for name, source in sources.items():
+        scripts.run("extract_patterns", model=model_folder, data=source, output=tmp_path / name / "out.npy")
+        found[name] = np.load(tmp_path / name / "out.samples.npy")
+        np.testing.assert_array_equal(found[name], found["jsonl"])
+    ids = {name: json.loads((tmp_path / name / "out.json").read_text())["ids"] for name in sources}
+    assert ids["parquet"] == ids["jsonl"] == [row["id"] for row in rows]
+    assert ids["nameless"] == ids["nulls"] == [str(number) for number in range(1, len(rows) + 1)]
+
+
+def test_rows_keep_the_order_of_the_file(model_folder, rows, tmp_path):
+    order = random.Random(3).sample(range(len(rows)), len(rows))
+    shuffled = [rows[place] for place in order]
+    for name, content in {"straight": rows, "shuffled": shuffled}.items():
+        scripts.run(
+            "extract_patterns",
+            model=model_folder,
+            data=write_jsonl(tmp_path / f"{name}.jsonl", content),
+            output=tmp_path / f"{name}.npy",
+            token_budget=150,
+        )
+    straight, permuted = (np.load(tmp_path / f"{name}.samples.npy") for name in ("straight", "shuffled"))
+    assert_close(permuted, straight[order])
+    assert np.abs(permuted - straight).max() > 0.01 * np.abs(straight).max()
+    assert json.loads((tmp_path / "shuffled.json").read_text())["ids"] == [row["id"] for row in shuffled]
+
+
+def test_running_twice_gives_the_same_arrays(model_folder, data, tmp_path):
+    for _ in range(2):
+        scripts.run("extract_patterns", model=model_folder, data=data, output=tmp_path / "out.npy")
+        found = (tmp_path / "out.npy").read_bytes(), (tmp_path / "out.samples.npy").read_bytes()
+    scripts.run("extract_patterns", model=model_folder, data=data, output=tmp_path / "again.npy")
+    assert found == ((tmp_path / "again.npy").read_bytes(), (tmp_path / "again.samples.npy").read_bytes())
+
+
+def test_bfloat16_is_close_to_float32(model_folder, data, tmp_path):
+    for dtype in ("float32", "bfloat16"):
+        scripts.run("extract_patterns", model=model_folder, data=data, output=tmp_path / f"{dtype}.npy", dtype=dtype)
+    exact, rough = (np.load(tmp_path / f"{dtype}.npy") for dtype in ("float32", "bfloat16"))
+    assert rough.dtype == np.float32
+    assert not np.array_equal(exact, rough)
+    assert np.corrcoef(exact.ravel(), rough.ravel())[0, 1] > 0.95
+    assert json.loads((tmp_path / "bfloat16.json").read_text())["dtype"] == "bfloat16"
+
+
+# A run ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_gives_the_model_before_it_and_every_checkpoint(model_folder, data, rows, tokenizer_folder, tmp_path):
+    shards = tmp_path / "tokenized" / "sums" / "train"
+    instructions = write_instructions(tmp_path / "sums.parquet", rows)
+    scripts.run(
+        "tokenize_instructions", model=tokenizer_folder, instructions=instructions, max_length=256, output=shards
+    )
+    scripts.run("cut_training_set", tokenized=shards, seed=0, output=tmp_path / "set.csv")
+    scripts.run(
+        "finetune",
+        model=model_folder,
+        training_set=tmp_path / "set.csv",
+        tokenized=shards,
+        output=tmp_path / "run",
+        learning_rate=1e-3,
+        per_device_batch_size=4,
+        global_batch_size=4,
+        max_steps=5,
+        checkpoint_steps=[1, 3],
+    )
+    folder = tmp_path / "patterns" / "sums"
+    for _ in range(2):  # a second time replaces the folder
+        scripts.run("extract_patterns", model=model_folder, run=tmp_path / "run", data=data, output_folder=folder)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        f"step-{step}{suffix}" for step in (0, 1, 3, 5) for suffix in (".npy", ".samples.npy", ".json")
+    )
+    assert [path.name for path in folder.parent.iterdir()] == ["sums"]
+    scripts.run("extract_patterns", model=model_folder, data=data, output=tmp_path / "base.npy")
+    for suffix in (".npy", ".samples.npy"):
+        assert (folder / f"step-0{suffix}").read_bytes() == (tmp_path / f"base{suffix}").read_bytes()
+    checkpoint = tmp_path / "run" / "intermediate" / "step-3"
+    assert_close(np.load(folder / "step-3.samples.npy"), expected(checkpoint, rows))
+    assert_close(np.load(folder / "step-5.samples.npy"), expected(tmp_path / "run" / "final", rows))
+    patterns = [np.load(folder / f"step-{step}.npy") for step in (0, 1, 3, 5)]
+    assert len({pattern.tobytes() for pattern in patterns}) >= 3  # the first step is a warm-up of rate zero
+    about = json.loads((folder / "step-3.json").read_text())
+    assert about["step"] == 3 and about["model"] == str(checkpoint)
+
+
+def test_a_folder_that_is_no_run_leaves_nothing_behind(model_folder, data, tmp_path, capfd, monkeypatch):
+    sentence = scripts.refused(
+        capfd,
+        monkeypatch,
+        "extract_patterns",
+        model=model_folder,
+        data=data,
+        run=tmp_path / "nowhere",
+        output_folder=tmp_path / "out",
+    )
+    assert "nowhere has no run.json" in sentence
+    assert [path.name for path in tmp_path.iterdir()] == ["probe.jsonl"]
+
+
+# A real model ---------------------------------------------------------------------------------------------------------
+
+
+def eager(model, tokenizer, row, reduction):
+    """One sample's pattern [L, H] from the attention matrices and their gradients themselves."""
+    prompt = tokenizer(row["prompt"])["input_ids"]
+    response = [*tokenizer(row["response"], add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+    result = model(input_ids=torch.tensor([prompt + response]), output_attentions=True)
+    for attention in result.attentions:
+        attention.retain_grad()
+    predicted = result.logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+    loss = -predicted[range(len(response)), response].mean()
+    loss.backward()
+    products = [attention[0].double() * attention.grad[0].double() for attention in result.attentions]
+    rules = {
+        "abs_of_sum": lambda product: product.sum((1, 2)).abs(),
+        "sum_of_abs": lambda product: product.abs().sum((1, 2)),
+        "abs_per_position": lambda product: product.sum(2).abs().sum(1),
+    }
+    return np.stack([rules[reduction](product).detach().numpy() for product in products])
+
+
+@pytest.fixture(scope="module")
+def stories(real, tmp_path_factory):
+    """A pretrained Llama and six rows of GSM8K, of very different lengths, in a file."""
+    lines = (real / "realdata" / "gsm8k" / "test.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines[:60]]
+    rows = [{"prompt": row["question"], "response": row["answer"]} for row in rows]
+    rows = sorted(rows, key=lambda row: len(row["prompt"] + row["response"]))[:54:10]
+    rows = [rows[place] for place in (3, 0, 5, 1, 4, 2)]
+    path = write_jsonl(tmp_path_factory.mktemp("real") / "gsm8k.jsonl", rows)
+    return real / "realmodels" / "stories260K", rows, path
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_a_real_model_on_real_rows_equals_eager_attention(stories, tmp_path, reduction):
+    folder, rows, data = stories
+    scripts.run(
+        "extract_patterns", model=folder, data=data, output=tmp_path / "out.npy", reduction=reduction, token_budget=1500
+    )
+    found = np.load(tmp_path / "out.samples.npy")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
+    wanted = np.stack([eager(model, tokenizer, row, reduction) for row in rows])
+    assert found.shape == wanted.shape == (6, 5, 8)
+    error = np.abs(found - wanted).max(axis=2) / np.abs(wanted).max(axis=2)
+    assert error.max() <= 1e-5
+    mean = wanted.mean(axis=0)
+    assert (np.abs(np.load(tmp_path / "out.npy") - mean).max(axis=1) / mean.max(axis=1)).max() <= 1e-5
+
+
+def test_a_real_model_in_bfloat16(stories, tmp_path):
+    folder, _, data = stories
+    for dtype in ("float32", "bfloat16"):
+        scripts.run("extract_patterns", model=folder, data=data, output=tmp_path / f"{dtype}.npy", dtype=dtype)
+    exact, rough = (np.load(tmp_path / f"{dtype}.npy") for dtype in ("float32", "bfloat16"))
+    assert np.corrcoef(exact.ravel(), rough.ravel())[0, 1] > 0.9
+
+
+# What it refuses ------------------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_command_exits_with_2_and_one_sentence(tmp_path):
+    """The one look at a refusal from outside; the others go through the same command line in this process."""
+    done = scripts.launch("extract_patterns", tmp_path / "home", model="nowhere", data="x.jsonl", output="out.npy")
+    assert done.returncode == 2
+    assert (
+        done.stderr
+        == "extract_patterns: the model folder nowhere does not exist: give a folder in Hugging Face layout.\n"
+    )
+    assert not list((tmp_path / "home").iterdir())
+
+
+@pytest.fixture
+def refused(model_folder, data, tmp_path, capfd, monkeypatch):
+    def call(**options):
+        given = {"model": model_folder, "data": data, "output": tmp_path / "out.npy", **options}
+        sentence = scripts.refused(capfd, monkeypatch, "extract_patterns", **given)
+        assert not (tmp_path / "out.npy").exists()
+        return sentence
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        (['{"prompt": "a", "response": "b"}', "", '{"prompt": '], r"probe\.jsonl, line 3 is not valid JSON"),
+        (['{"prompt": "a", "response": "b"}', "\udcff"], r"probe\.jsonl, line 2 is not valid JSON"),
+        (
+            ['{"prompt": "a", "answer": "b"}'],
+            r"row 1 has no text in the field 'response' \(fields there: prompt, answer\)",
+        ),
+        (['{"prompt": null, "response": "b"}'], r"row 1 has no text in the field 'prompt'"),
+        (['["a", "b"]'], r"row 1 is not an object"),
+        (['{"prompt": "a", "response": "b"}', '{"prompt": "a", "response": " \\n"}'], r"row 2 has an empty response"),
+        (
+            ['{"id": "x", "prompt": "a", "response": "b"}', '{"id": "y", "prompt": "a", "response": "b"}'] * 2,
+            r"rows 1 and 3 have the same id 'x'",
+        ),
+        ([""], r"probe\.jsonl holds no row"),
+    ],
+)
+def test_data_that_cannot_be_used(refused, data, lines, sentence):
+    data.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="surrogateescape")
+    assert re.search(sentence, refused())
+
+
+def test_files_that_are_not_there_or_of_another_kind(refused, data, tmp_path):
+    assert "the data file nowhere.jsonl does not exist" in refused(data="nowhere.jsonl")
+    (tmp_path / "probe.csv").write_text("prompt,response\na,b\n")
+    assert "is neither .jsonl nor .parquet" in refused(data=tmp_path / "probe.csv")
+    (tmp_path / "probe.parquet").write_text("no parquet")
+    assert "is not a readable parquet file" in refused(data=tmp_path / "probe.parquet")
+    pyarrow.parquet.write_table(pyarrow.table({"prompt": ["a"]}), tmp_path / "probe.parquet")
+    assert "no text in the field 'response'" in refused(data=tmp_path / "probe.parquet")
+    assert "must end in .npy" in refused(output=tmp_path / "out.csv")
+
+
+def test_output_and_run_do_not_mix(refused, tmp_path):
+    wanted = "give either --output, or --run together with --output-folder"
+    assert wanted in refused(run=tmp_path, output_folder=tmp_path / "x")
+    for options in ({"run": "x"}, {"output_folder": "x"}, {}):
+        with pytest.raises(InputError, match=wanted):
+            scripts.run("extract_patterns", model="m", data="d", **options)
+
+
+def test_a_response_beyond_the_maximum_length(refused, model_folder, data, rows, tmp_path):
+    rows = [*rows[:5], {"id": "long", "prompt": "Answer. " * 20, "response": "Yes."}, *rows[6:]]
+    write_jsonl(data, rows)
+    sentence = refused(max_length=60)
+    assert "the response of sample 'long'" in sentence and "60 tokens" in sentence
+    scripts.run(
+        "extract_patterns",
+        model=model_folder,
+        data=data,
+        output=tmp_path / "out.npy",
+        max_length=60,
+        skip_truncated=True,
+    )
+    about = json.loads((tmp_path / "out.json").read_text())
+    assert about["skipped"] == ["long"]
+    assert about["ids"] == [row["id"] for row in rows if row["id"] != "long"]
+    assert_close(np.load(tmp_path / "out.samples.npy"), expected(model_folder, rows[:5] + rows[6:], max_length=60))
+
+
+def test_skipping_everything_is_refused(refused):
+    assert "lies wholly beyond the maximum length of 5 tokens" in refused(max_length=5, skip_truncated=True)
+
+
+def test_samples_beyond_the_models_positions(refused, data, rows):
+    write_jsonl(data, [*rows, {"id": "endless", "prompt": "?", "response": "word " * 200}])
+    assert re.search(r"sample 'endless' has \d+ tokens, but LlamaForCausalLM has 256 positions", refused())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the GPU whose absence is tested")
+def test_devices_that_are_not_there(refused):
+    assert "device 'cuda' was asked for, but torch sees no GPU here" in refused(device="cuda")
+    assert "unknown device 'gpu': use cpu, cuda or cuda:N" in refused(device="gpu")
+
+
+def copy_of(model_folder, folder, weights=None):
+    model = build("llama-grouped-query", vocab_size=VOCABULARY, max_position_embeddings=256)
+    model.save_pretrained(folder)
+    models.load_tokenizer(model_folder).save_pretrained(folder)
+    if weights:
+        path = folder / "model.safetensors"
+        tensors = safetensors.torch.load_file(path)
+        weights(tensors)
+        safetensors.torch.save_file(tensors, path, metadata={"format": "pt"})
+    return folder
+
+
+def test_folders_that_hold_no_whole_model(refused, model_folder, tmp_path):
+    folder = copy_of(model_folder, tmp_path / "model", lambda tensors: tensors.pop("model.layers.1.mlp.up_proj.weight"))
+    wanted = r"do not match its config.json: missing keys model\.layers\.1\.mlp\.up_proj\.weight; give a complete"
+    assert re.search(wanted, refused(model=folder))
+    narrow = lambda tensors: tensors.__setitem__("model.norm.weight", torch.ones(8))  # noqa: E731
+    copy_of(model_folder, folder, narrow)
+    assert re.search(r"mismatched keys model\.norm\.weight; give", refused(model=folder))
+    copy_of(model_folder, folder, lambda tensors: tensors.__setitem__("extra.weight", torch.ones(8)))
+    assert re.search(r"unexpected keys extra\.weight; give", refused(model=folder))
+    (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:3000])
+    assert f"the model in {folder} cannot be loaded" in refused(model=folder)
+    (folder / "model.safetensors").unlink()
+    assert "cannot be loaded: Error no file named model.safetensors" in refused(model=folder)
+    (folder / "config.json").write_text("{")
+    assert f"{folder}" in refused(model=folder)
+    (folder / "config.json").unlink()
+    assert f"{folder} has no config.json" in refused(model=folder)
+
+
+def test_weights_that_are_not_finite(refused, model_folder, tmp_path):
+    poison = lambda tensors: tensors["model.layers.2.mlp.up_proj.weight"].fill_(math.nan)  # noqa: E731
+    folder = copy_of(model_folder, tmp_path / "model", poison)
+    assert re.search(r"the loss of sample 'sum-\d+' is nan", refused(model=folder))
+
+
+def test_a_failure_leaves_earlier_results_unmixed(model_folder, data, tmp_path, capfd, monkeypatch):
+    """The JSON is the seal: while a new extraction is not complete, the old one stands or has none."""
+    scripts.run("extract_patterns", model=model_folder, data=data, output=tmp_path / "out.npy")
+    before = {name: content for name, content in scripts.contents(tmp_path).items() if name.startswith("out")}
+    assert len(before) == 3
+    scripts.refused(
+        capfd, monkeypatch, "extract_patterns", model=model_folder, data=data, output=tmp_path / "out.npy", max_length=5
+    )
+    assert {name: content for name, content in scripts.contents(tmp_path).items() if name.startswith("out")} == before

@@ -1,0 +1,86 @@
+"""What a failure leaves behind: the old result, and nothing else."""
+
+import pytest
+
+from headpatterns.files import atomic_path, read_json, remove, write_json
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_appears_whole(tmp_path):
+    path = tmp_path / "deep" / "result.csv"
+    with atomic_path(path) as temporary:
+        assert temporary.parent == path.parent and temporary.suffix == ".csv"
+        temporary.write_text("half")
+        assert not path.exists()
+        temporary.write_text("whole")
+    assert path.read_text() == "whole"
+    assert names(path.parent) == ["result.csv"]
+
+
+def test_a_failure_leaves_the_old_file(tmp_path):
+    path = tmp_path / "result.csv"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["result.csv"]
+
+
+def test_a_failure_leaves_the_old_folder(tmp_path):
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    (folder / "old").touch()
+    with pytest.raises(KeyboardInterrupt), atomic_path(folder) as temporary:
+        (temporary / "deeper").mkdir(parents=True)
+        (temporary / "deeper" / "new").touch()
+        raise KeyboardInterrupt
+    assert names(tmp_path) == ["shards"] and names(folder) == ["old"]
+
+
+def test_a_folder_replaces_a_folder_and_a_file(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "old").touch()
+    (tmp_path / "file").write_text("old")
+    for name in ("folder", "file"):
+        with atomic_path(tmp_path / name) as temporary:
+            temporary.mkdir()
+            (temporary / "new").touch()
+        assert names(tmp_path / name) == ["new"]
+    with atomic_path(tmp_path / "folder") as temporary:
+        temporary.write_text("a file now")
+    assert (tmp_path / "folder").read_text() == "a file now"
+    assert names(tmp_path) == ["file", "folder"]
+
+
+def test_a_block_that_writes_nothing_is_an_error(tmp_path):
+    (tmp_path / "file").write_text("old")
+    with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "file"):
+        pass
+    assert (tmp_path / "file").read_text() == "old"
+
+
+def test_json_keeps_order_and_letters(tmp_path):
+    content = {"z": 1, "a": ["é", 0.1, None], "数": {}}
+    write_json(tmp_path / "x.json", content)
+    assert read_json(tmp_path / "x.json") == content
+    assert list(read_json(tmp_path / "x.json")) == ["z", "a", "数"]
+    assert "数" in (tmp_path / "x.json").read_text(encoding="utf-8")
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "x.json", {"x": object()})
+    assert read_json(tmp_path / "x.json") == content
+    assert names(tmp_path) == ["x.json"]
+
+
+def test_removing_a_link_spares_what_it_points_to(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "kept").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    remove(tmp_path / "link")
+    remove(tmp_path / "nothing")
+    assert names(tmp_path) == ["folder"] and names(tmp_path / "folder") == ["kept"]
+    remove(tmp_path / "folder")
+    assert names(tmp_path) == []

@@ -1,0 +1,137 @@
+"""Base models of the embedded experiment: built from a config's architecture, and learning."""
+
+import csv
+import json
+import re
+
+import pytest
+import scripts
+from tiny_models import VOCABULARY
+
+from headpatterns import models
+from headpatterns.checkpoints import checkpoints
+from headpatterns.errors import InputError
+
+SIZE = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 64}
+ARCHITECTURES = {
+    "llama": {"model_type": "llama", **SIZE, "intermediate_size": 48, "num_key_value_heads": 2, "rope_theta": 500.0},
+    "gemma": {"model_type": "gemma", **SIZE, "intermediate_size": 48, "num_key_value_heads": 1, "head_dim": 8},
+    "opt": {"model_type": "opt", **SIZE, "ffn_dim": 48, "word_embed_proj_dim": 24, "dropout": 0.0},
+}
+
+
+def options(architecture, tokenizer_folder, corpus, output, **values):
+    return {
+        "architecture": json.dumps(architecture),
+        "tokenizer": tokenizer_folder,
+        "corpus": corpus,
+        "block_size": 32,
+        "output": output,
+        "learning_rate": 1e-2,
+        "per_device_batch_size": 8,
+        "global_batch_size": 8,
+        "max_steps": 40,
+        "checkpoint_steps": [20],
+        **values,
+    }
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_models_learn(name, tokenizer_folder, corpus, tmp_path):
+    scripts.run("pretrain", **options(ARCHITECTURES[name], tokenizer_folder, corpus, tmp_path / "run"))
+    with (tmp_path / "run" / "training.csv").open(newline="") as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    assert len(losses) == 40
+    assert losses[0] > 5 and sum(losses[-5:]) / 5 < losses[0] - 1
+    folders = checkpoints(tmp_path / "run")
+    assert list(folders) == [20, 40]
+    model = models.load_model(folders[40])
+    assert model.config.model_type == name
+    assert model.get_input_embeddings().num_embeddings == VOCABULARY
+    assert (model.config.num_hidden_layers, model.config.num_attention_heads) == (2, 4)
+    tokenizer = models.load_tokenizer(folders[20])
+    ids = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
+    assert (model.config.bos_token_id, model.config.eos_token_id, model.config.pad_token_id) == ids
+
+
+def test_the_same_seed_gives_the_same_weights(tokenizer_folder, corpus, tmp_path):
+    for name, seed in {"one": 0, "two": 0, "three": 1}.items():
+        scripts.run(
+            "pretrain",
+            **options(
+                ARCHITECTURES["llama"],
+                tokenizer_folder,
+                corpus,
+                tmp_path / name,
+                max_steps=3,
+                checkpoint_steps=[],
+                seed=seed,
+            ),
+        )
+    one, two, three = (
+        (tmp_path / name / "final" / "model.safetensors").read_bytes() for name in ("one", "two", "three")
+    )
+    assert one == two != three
+
+
+def test_blocks_hold_the_whole_corpus_in_order(tokenizer, tmp_path):
+    import pretrain
+
+    texts = ["3 cats.", "数学", "A longer text, with 12 words or so, to fill some blocks of eight tokens."]
+    (tmp_path / "corpus.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    blocks = pretrain.blocks(tmp_path / "corpus.jsonl", tokenizer, 8)
+    stream = [token for text in texts for token in [*tokenizer(text)["input_ids"], tokenizer.eos_token_id]]
+    assert [token for block in blocks for token in block["input_ids"]] == stream[: len(stream) // 8 * 8]
+    assert all(len(block["input_ids"]) == 8 and block["labels"] == block["input_ids"] for block in blocks)
+    with pytest.raises(InputError, match=rf"has {len(stream)} tokens, less than one block of 1000"):
+        pretrain.blocks(tmp_path / "corpus.jsonl", tokenizer, 1000)
+
+
+LLAMA = ARCHITECTURES["llama"]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "reason"),
+    [
+        ({**LLAMA, "hiden_size": 24}, "llama has no field 'hiden_size'"),
+        ({**LLAMA, "model_type": "lama"}, "transformers knows no model_type 'lama'"),
+        (SIZE, "transformers knows no model_type 'None'"),
+        ({**LLAMA, "hidden_size": "large"}, "'hidden_size' expected int, got str"),
+        ({**LLAMA, "num_attention_heads": 5}, "is not a multiple of the number of attention heads (5)"),
+        ({**ARCHITECTURES["opt"], "num_attention_heads": 5}, "must be divisible by num_heads"),
+        ({**LLAMA, "vocab_size": 9}, "vocab_size"),
+        ({"model_type": "clip"}, "CLIPConfig"),
+    ],
+    ids=str,
+)
+def test_architectures_that_cannot_be_built(
+    architecture, reason, tokenizer_folder, corpus, tmp_path, capfd, monkeypatch
+):
+    sentence = scripts.refused(
+        capfd, monkeypatch, "pretrain", **options(architecture, tokenizer_folder, corpus, tmp_path / "run")
+    )
+    assert sentence.startswith("pretrain: no model can be built from the architecture {")
+    assert reason in sentence
+    assert not list(tmp_path.iterdir())
+
+
+def test_blocks_longer_than_the_model_reads(tokenizer_folder, corpus, tmp_path):
+    given = options(ARCHITECTURES["opt"], tokenizer_folder, corpus, tmp_path / "run", block_size=65)
+    with pytest.raises(InputError, match=r"65 tokens, but the architecture has 64 positions: set .*block_size to 64"):
+        scripts.run("pretrain", **given)
+
+
+def test_another_block_size_discards_an_unfinished_run(tokenizer_folder, corpus, tmp_path, capfd):
+    (tmp_path / "run").write_text("in the way of a finished run")
+    with pytest.raises(FileExistsError):
+        scripts.run(
+            "pretrain", **options(LLAMA, tokenizer_folder, corpus, tmp_path / "run", max_steps=4, resume_every=2)
+        )
+    (tmp_path / "run").unlink()
+    assert list((tmp_path / "run.unfinished" / "state").glob("checkpoint-2/trainer_state.json"))
+    capfd.readouterr()
+    scripts.run(
+        "pretrain",
+        **options(LLAMA, tokenizer_folder, corpus, tmp_path / "run", max_steps=4, resume_every=2, block_size=16),
+    )
+    assert re.search(r"step (\d+)/4", capfd.readouterr().out)[1] == "1"

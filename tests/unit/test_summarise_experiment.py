@@ -1,0 +1,126 @@
+"""The tables of what went into an experiment, from files as the other rules write them."""
+
+import csv
+import json
+
+import pytest
+import scripts
+
+BENCHMARK = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
+
+
+def read(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    instructions = []
+    for name, extra in (("gsm8k", {}), ("arc", {"overlapping": 2})):
+        splits = {
+            "train": {"rows_read": 30, "rejected": {"no answer": 2, "empty": 1}, "kept": 27, **extra},
+            "probe": {"rows_read": 8, "rejected": {}, "kept": 8},
+        }
+        content = json.dumps({"dataset": name, "splits": splits})
+        instructions.append(write(tmp_path / "instructions" / name / "report.json", content))
+    runs, shards = [], []
+    for model, task in (("llama", "gsm8k"), ("llama", "arc"), ("own", "arc")):
+        folder = tmp_path / "checkpoints" / model / f"nlp.{task}.seed0"
+        write(
+            folder / "training.csv",
+            "step,epoch,loss,learning_rate,grad_norm,tokens,seconds\n"
+            "1,0.5,3.14159265,0,1,100,0.25\n2,1,2.5,0,1,210,0.5\n",
+        )
+        runs.append(write(folder / "run.json", json.dumps({"identity": "x", "samples": 27, "steps": [1, 2]})))
+    for tokenizer, task, cut in (("embedded", "gsm8k", 1), ("embedded", "arc", 2), ("own", "arc", 3)):
+        folder = tmp_path / "tokenized" / tokenizer / task / "train"
+        write(folder / "report.json", json.dumps({"samples": 27, "kept": 26, "dropped": 1, "truncated": cut}))
+        shards.append(folder)
+    write(tmp_path / "benchmarks" / "finetune" / "a.tsv", f"{BENCHMARK}90\t0:01:30\t500.5\t1\t1\t1\t0\t0\t99\t60\n")
+    write(
+        tmp_path / "benchmarks" / "finetune" / "deep" / "b.tsv",
+        f"{BENCHMARK}30\t0:00:30\t700.4\t1\t1\t1\t0\t0\t99\t-\n",
+    )
+    write(tmp_path / "benchmarks" / "collect_claims.tsv", f"{BENCHMARK}0.01\t0:00:00\t-\t-\t-\t-\t-\t-\t-\t-\n")
+    scripts.run(
+        "summarise_experiment",
+        instructions=instructions,
+        runs=runs,
+        tokenized=shards,
+        benchmarks=tmp_path / "benchmarks",
+        settings=json.dumps({"experiment": "x", "seeds": [0]}),
+        **{f"{name}_output": tmp_path / f"{name}.csv" for name in ("data", "training", "tokens", "timings")},
+        provenance_output=tmp_path / "provenance.json",
+    )
+    return tmp_path
+
+
+def test_data(experiment):
+    rows = read(experiment / "data.csv")
+    assert [(row["dataset"], row["split"]) for row in rows] == [
+        ("gsm8k", "train"),
+        ("gsm8k", "probe"),
+        ("arc", "train"),
+        ("arc", "probe"),
+    ]
+    assert [row["rejected"] for row in rows] == ["3", "0", "3", "0"]
+    assert [row["overlapping"] for row in rows] == ["0", "0", "2", "0"]
+    assert rows[0]["kept"] == "27"
+
+
+def test_runs(experiment):
+    rows = read(experiment / "training.csv")
+    assert [(row["model"], row["run"]) for row in rows] == [
+        ("llama", "nlp.gsm8k.seed0"),
+        ("llama", "nlp.arc.seed0"),
+        ("own", "nlp.arc.seed0"),
+    ]
+    assert rows[0] == {
+        "model": "llama",
+        "run": "nlp.gsm8k.seed0",
+        "samples": "27",
+        "steps": "2",
+        "tokens": "210",
+        "first_loss": "3.1416",
+        "last_loss": "2.5",
+        "seconds": "0.5",
+    }
+
+
+def test_tokens(experiment):
+    rows = read(experiment / "tokens.csv")
+    assert [(row["tokenizer"], row["dataset"], row["truncated"]) for row in rows] == [
+        ("embedded", "gsm8k", "1"),
+        ("embedded", "arc", "2"),
+        ("own", "arc", "3"),
+    ]
+    assert rows[0]["dropped"] == "1"
+
+
+def test_timings(experiment):
+    rows = read(experiment / "timings.csv")
+    assert [row["rule"] for row in rows] == ["finetune", "collect_claims"]
+    assert rows[0] == {
+        "rule": "finetune",
+        "jobs": "2",
+        "wall_minutes": "2.0",
+        "longest_job_seconds": "90.0",
+        "cpu_minutes": "1.0",
+        "peak_memory_mb": "700",
+    }
+    assert rows[1]["peak_memory_mb"] == "0"
+
+
+def test_provenance(experiment):
+    content = json.loads((experiment / "provenance.json").read_text())
+    assert content["experiment"] == "x" and content["seeds"] == [0]
+    assert content["versions"]["python"].startswith("3.")
+    assert {"numpy", "torch", "transformers"} <= content["versions"].keys()
+    assert content["commit"] and content["platform"]

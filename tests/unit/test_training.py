@@ -1,0 +1,446 @@
+"""Runs: the same bytes from the same seed, the loss that a plain computation gives, and resuming after a kill."""
+
+import csv
+import dataclasses
+import json
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+import scripts
+import torch
+from test_tokenization import write_instructions
+from tiny_models import VOCABULARY, build
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from headpatterns import models, training
+from headpatterns.checkpoints import checkpoints
+from headpatterns.errors import InputError
+from headpatterns.tokenization import tokenize
+
+RECIPE = training.Recipe(
+    learning_rate=1e-3,
+    lr_scheduler="cosine",
+    warmup_ratio=0.1,
+    weight_decay=0.0,
+    max_grad_norm=1.0,
+    epochs=1.0,
+    max_steps=6,
+    per_device_batch_size=4,
+    gradient_accumulation_steps=1,
+    global_batch_size=4,
+    precision="fp32",
+    gradient_checkpointing=False,
+    checkpoint_steps=(2, 4),
+    resume_every=100,
+    seed=0,
+)
+
+
+def changed(**values):
+    return dataclasses.replace(RECIPE, **values)
+
+
+@pytest.fixture(scope="module")
+def samples(tokenizer, rows):
+    tokenized = [tokenize(tokenizer, row["id"], row["prompt"], row["response"], 256) for row in rows]
+    return [{"input_ids": sample.input_ids, "labels": sample.labels} for sample in tokenized]
+
+
+def small(name="llama-grouped-query", seed=0, **settings):
+    """A model with the weights of a usual initialisation, so that losses move gently."""
+    model = build(name, seed=seed, vocab_size=VOCABULARY, max_position_embeddings=256, **settings)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.div_(8.0)
+    return model
+
+
+def curve(run):
+    with (run / "training.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def losses(run):
+    return [float(entry["loss"]) for entry in curve(run)]
+
+
+def weights(run):
+    return {name: data for name, data in scripts.contents(run).items() if name.endswith(".safetensors")}
+
+
+def plain_loss(model, samples):
+    """Mean negative log-likelihood of all tokens with a label, one sample at a time."""
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for sample in samples:
+            logits = model(input_ids=torch.tensor([sample["input_ids"]])).logits[0]
+            for place, label in enumerate(sample["labels"]):
+                if label != -100:
+                    total -= logits[place - 1].log_softmax(-1)[label].item()
+                    count += 1
+    return total / count
+
+
+def test_a_seed_decides_every_byte_of_the_weights(tokenizer, samples, tmp_path):
+    """OPT draws dropout masks as well as the order of the data."""
+    for name, seed in {"one": 0, "two": 0, "three": 1}.items():
+        training.train(small("opt"), tokenizer, samples, changed(seed=seed), "identity", tmp_path / name)
+    one, two, three = (weights(tmp_path / name) for name in ("one", "two", "three"))
+    assert sorted(one) == [
+        "final/model.safetensors",
+        "intermediate/step-2/model.safetensors",
+        "intermediate/step-4/model.safetensors",
+    ]
+    assert one == two
+    assert all(one[name] != three[name] for name in one)
+    assert len(set(one.values())) == 3
+
+
+def test_files_of_a_run(tokenizer, samples, tmp_path):
+    run = tmp_path / "runs" / "run"
+    training.train(small(), tokenizer, samples, changed(checkpoint_steps=(1, 4, 6, 99)), "identity", run)
+    assert sorted(path.name for path in run.iterdir()) == ["final", "intermediate", "run.json", "training.csv"]
+    assert [path.name for path in run.parent.iterdir()] == ["run"]
+    assert json.loads((run / "run.json").read_text())["steps"] == [1, 4, 6]
+    folders = checkpoints(run)
+    assert list(folders) == [1, 4, 6]
+    assert folders[6] == run / "final"
+    for folder in folders.values():
+        model, saved = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+        assert model.num_parameters() == small().num_parameters()
+        assert saved("3 cats")["input_ids"] == tokenizer("3 cats")["input_ids"]
+        models.load_model(folder)
+    # The weights at a step do not depend on which others are kept.
+    training.train(small(), tokenizer, samples, changed(checkpoint_steps=()), "identity", tmp_path / "bare")
+    assert (tmp_path / "bare" / "intermediate").is_dir()
+    assert weights(tmp_path / "bare") == {name: data for name, data in weights(run).items() if "final" in name}
+
+
+def test_the_curve_counts_steps_tokens_and_seconds(tokenizer, samples, tmp_path):
+    """All samples are one step, so each step reads every token once."""
+    recipe = changed(per_device_batch_size=5, gradient_accumulation_steps=2, global_batch_size=10, max_steps=4)
+    training.train(small(), tokenizer, samples[:10], recipe, "identity", tmp_path / "run")
+    entries = curve(tmp_path / "run")
+    assert tuple(entries[0]) == training.CURVE
+    assert [int(entry["step"]) for entry in entries] == [1, 2, 3, 4]
+    tokens = sum(len(sample["input_ids"]) for sample in samples[:10])
+    assert len({len(sample["input_ids"]) for sample in samples[:10]}) > 1
+    assert [int(entry["tokens"]) for entry in entries] == [tokens, 2 * tokens, 3 * tokens, 4 * tokens]
+    assert [float(entry["epoch"]) for entry in entries] == [1, 2, 3, 4]
+    seconds = [float(entry["seconds"]) for entry in entries]
+    assert seconds == sorted(seconds) and seconds[0] > 0
+    assert all(float(entry["grad_norm"]) > 0 for entry in entries)
+
+
+@pytest.mark.parametrize("name", ["llama-grouped-query", "gemma-multi-query", "gpt2"])
+def test_the_first_loss_is_the_mean_over_the_response_tokens_of_the_step(tokenizer, samples, tmp_path, name):
+    settings = {"n_positions": 256, "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0} if name == "gpt2" else {}
+    expected = plain_loss(small(name, **settings), samples[:8])
+    everything = plain_loss(
+        small(name, **settings), [{**one, "labels": [-100, *one["input_ids"][1:]]} for one in samples[:8]]
+    )
+    assert abs(everything - expected) > 1e-3 * expected
+    recipe = changed(per_device_batch_size=2, gradient_accumulation_steps=4, global_batch_size=8, max_steps=2)
+    training.train(small(name, **settings), tokenizer, samples[:8], recipe, "identity", tmp_path / "run")
+    assert losses(tmp_path / "run")[0] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["llama-grouped-query", "opt", "gemma-multi-query"])
+def test_accumulation_changes_nothing(tokenizer, samples, tmp_path, name):
+    """Equal global batches follow one trajectory, whatever they are cut into."""
+    found = {}
+    for batch, steps in ((8, 1), (2, 4), (1, 8)):
+        model = small(name, **({"dropout": 0.0} if name == "opt" else {}))
+        recipe = changed(per_device_batch_size=batch, gradient_accumulation_steps=steps, global_batch_size=8)
+        training.train(model, tokenizer, samples, recipe, "identity", tmp_path / f"run{batch}")
+        found[batch] = losses(tmp_path / f"run{batch}")
+    assert len(set(found[8])) == 6
+    assert found[2] == pytest.approx(found[8], rel=1e-4)
+    assert found[1] == pytest.approx(found[8], rel=1e-4)
+
+
+def test_checkpointed_gradients_and_mixed_precision_follow_the_same_losses(tokenizer, samples, tmp_path):
+    for name, recipe in {
+        "plain": RECIPE,
+        "checkpointed": changed(gradient_checkpointing=True),
+        "bf16": changed(precision="bf16"),
+    }.items():
+        training.train(small(), tokenizer, samples, recipe, "identity", tmp_path / name)
+    assert losses(tmp_path / "checkpointed") == pytest.approx(losses(tmp_path / "plain"), rel=1e-6)
+    assert losses(tmp_path / "bf16") == pytest.approx(losses(tmp_path / "plain"), rel=2e-2)
+    assert losses(tmp_path / "bf16") != losses(tmp_path / "plain")
+    # Mixed precision keeps the weights in float32.
+    assert models.load_model(tmp_path / "bf16" / "final").dtype == torch.float32
+    assert json.loads((tmp_path / "bf16" / "final" / "config.json").read_text())["dtype"] == "float32"
+
+
+def test_epochs_decide_the_steps_where_no_number_is_given(tokenizer, samples, tmp_path):
+    recipe = changed(max_steps=None, epochs=2.0, checkpoint_steps=())
+    training.train(small(), tokenizer, samples, recipe, "identity", tmp_path / "run")
+    assert [int(entry["step"]) for entry in curve(tmp_path / "run")] == list(range(1, 7))  # 12 samples, 4 a step
+
+
+def test_the_learning_rate_warms_up_and_falls(tokenizer, samples, tmp_path):
+    recipe = changed(max_steps=20, lr_scheduler="linear", warmup_ratio=0.25, checkpoint_steps=())
+    training.train(small(), tokenizer, samples, recipe, "identity", tmp_path / "run")
+    rates = [float(entry["learning_rate"]) for entry in curve(tmp_path / "run")]
+    assert rates == pytest.approx([1e-3 * n / 5 for n in range(5)] + [1e-3 * (15 - n) / 15 for n in range(15)])
+
+
+def test_only_response_tokens_teach(tokenizer, samples, tmp_path):
+    """Samples without a labelled token beside one that has some: loss and gradient are those of the one alone."""
+    masked = [{**sample, "labels": [-100] * len(sample["labels"])} for sample in samples[:4]]
+    one = samples[4]
+    recipe = changed(per_device_batch_size=5, global_batch_size=5, max_steps=1, warmup_ratio=0.0, checkpoint_steps=())
+    training.train(small(), tokenizer, [*masked, one], recipe, "identity", tmp_path / "with")
+    assert losses(tmp_path / "with")[0] == pytest.approx(plain_loss(small(), [one]), rel=1e-5)
+    alone = changed(per_device_batch_size=1, global_batch_size=1, max_steps=1, warmup_ratio=0.0, checkpoint_steps=())
+    training.train(small(), tokenizer, [one], alone, "identity", tmp_path / "alone")
+    norms = [float(curve(tmp_path / name)[0]["grad_norm"]) for name in ("with", "alone")]
+    assert norms[0] == pytest.approx(norms[1], rel=1e-4)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_at_its_step(tokenizer, samples, tmp_path):
+    model = small()
+    with torch.no_grad():
+        model.model.layers[1].mlp.up_proj.weight[0, 0] = float("nan")
+    with pytest.raises(InputError, match=r"^the loss is nan at step 1: lower the learning rate"):
+        training.train(model, tokenizer, samples, RECIPE, "identity", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(InputError, match=r"^the loss is (nan|inf) at step [2-6]:"):
+        training.train(
+            small(), tokenizer, samples, changed(learning_rate=1e30, warmup_ratio=0.0), "identity", tmp_path / "run"
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_batch_sizes_that_do_not_agree_and_empty_sets_are_refused(tokenizer, samples, tmp_path):
+    with pytest.raises(
+        InputError, match=r"global_batch_size is 8, but 1 devices × .* 4 × .* 1 = 4: make the two agree"
+    ):
+        training.train(small(), tokenizer, samples, changed(global_batch_size=8), "identity", tmp_path / "run")
+    with pytest.raises(InputError, match=r"the training set of .*run is empty"):
+        training.train(small(), tokenizer, [], RECIPE, "identity", tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"has no run.json: give the folder of a finished run"):
+        checkpoints(tmp_path)
+
+
+# The script -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory, tokenizer, tokenizer_folder, rows):
+    """What finetune.py needs: shards, a training set of 10 of their 12 samples, and a model with dropout."""
+    folder = tmp_path_factory.mktemp("prepared")
+    instructions = write_instructions(folder / "sums.parquet", rows)
+    shards = folder / "tokenized" / "sums" / "train"
+    scripts.run(
+        "tokenize_instructions", model=tokenizer_folder, instructions=instructions, max_length=256, output=shards
+    )
+    scripts.run("cut_training_set", tokenized=shards, seed=0, at_most=10, output=folder / "set.csv")
+    small("opt", dropout=0.2).save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
+    return folder
+
+
+def options(prepared, output, **values):
+    return {
+        "model": prepared / "model",
+        "training_set": prepared / "set.csv",
+        "tokenized": prepared / "tokenized" / "sums" / "train",
+        "output": output,
+        "learning_rate": 1e-3,
+        "per_device_batch_size": 2,
+        "gradient_accumulation_steps": 2,
+        "global_batch_size": 4,
+        "max_steps": 150,
+        "checkpoint_steps": [3, 12, 27, 140],
+        "resume_every": 10,
+        "seed": 3,
+        **values,
+    }
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, prepared):
+    run = tmp_path_factory.mktemp("undisturbed") / "run"
+    scripts.run("finetune", **options(prepared, run))
+    return run
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory, prepared):
+    """The folder in which finetune.py was killed with SIGKILL once it had saved two states."""
+    folder = tmp_path_factory.mktemp("killed")
+    process = scripts.launch("finetune", folder / "home", start=subprocess.Popen, **options(prepared, folder / "run"))
+    try:
+        state = folder / "run.unfinished" / "state"
+        deadline = time.monotonic() + 120
+        while len(list(state.glob("checkpoint-*/trainer_state.json"))) < 2:
+            assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    finally:
+        process.kill()
+        process.communicate()
+    assert not (folder / "run").exists()
+    assert not list((folder / "home").iterdir())
+    return folder
+
+
+@pytest.fixture
+def interrupted(killed, tmp_path):
+    """A copy of the killed run that a test may go on with, and the path of its output."""
+    shutil.copytree(killed / "run.unfinished", tmp_path / "run.unfinished")
+    return tmp_path / "run"
+
+
+def states(run):
+    folder = run.with_name("run.unfinished") / "state"
+    return sorted(int(path.parent.name.split("-")[1]) for path in folder.glob("checkpoint-*/trainer_state.json"))
+
+
+def first_step(capfd):
+    return int(re.search(r"step (\d+)/", capfd.readouterr().out)[1])
+
+
+def without_seconds(run):
+    return [{name: value for name, value in entry.items() if name != "seconds"} for entry in curve(run)]
+
+
+def assert_same_run(run, undisturbed):
+    assert weights(run) == weights(undisturbed)
+    kept = [f"intermediate/step-{step}/model.safetensors" for step in (3, 12, 27, 140)]
+    assert sorted(weights(run)) == sorted(["final/model.safetensors", *kept])
+    assert sorted(scripts.contents(run)) == sorted(scripts.contents(undisturbed))
+    assert without_seconds(run) == without_seconds(undisturbed)
+    assert (run / "run.json").read_bytes() == (undisturbed / "run.json").read_bytes()
+    assert not run.with_name("run.unfinished").exists()
+
+
+def test_a_killed_run_ends_as_an_undisturbed_one(prepared, undisturbed, interrupted, capfd):
+    last = states(interrupted)[-1]
+    scripts.run("finetune", **options(prepared, interrupted))
+    assert first_step(capfd) == last + 1
+    assert_same_run(interrupted, undisturbed)
+
+
+def test_a_half_written_state_gives_way_to_the_one_before(prepared, undisturbed, interrupted, capfd):
+    earlier, last = states(interrupted)[-2:]
+    (interrupted.with_name("run.unfinished") / "state" / f"checkpoint-{last}" / "trainer_state.json").unlink()
+    # The kill may also have come while a checkpoint was being written.
+    leftover = interrupted.with_name("run.unfinished") / "intermediate" / ".4711.step-27"
+    leftover.mkdir()
+    (leftover / "model.safetensors").write_bytes(b"half")
+    scripts.run("finetune", **options(prepared, interrupted))
+    assert first_step(capfd) == earlier + 1
+    assert_same_run(interrupted, undisturbed)
+
+
+@pytest.mark.parametrize("cut", [0, 100])
+def test_a_state_cut_short_counts_as_half_written(interrupted, cut):
+    earlier, last = states(interrupted)[-2:]
+    folder = interrupted.with_name("run.unfinished") / "state"
+    state = folder / f"checkpoint-{last}" / "trainer_state.json"
+    state.write_bytes(state.read_bytes()[:cut])
+    assert training._last_state(folder) == str(folder / f"checkpoint-{earlier}")
+
+
+@pytest.mark.parametrize(
+    "change", [{"learning_rate": 2e-3}, {"seed": 4}, {"max_steps": 30}, {"training_set": 9}, {"model": 1}], ids=str
+)
+def test_an_unfinished_run_of_something_else_is_discarded(prepared, interrupted, capfd, tmp_path, change):
+    if "training_set" in change:
+        lines = (prepared / "set.csv").read_text().splitlines(keepends=True)
+        (tmp_path / "set.csv").write_text("".join(lines[:10]))
+        change = {"training_set": tmp_path / "set.csv"}
+    if "model" in change:
+        shutil.copytree(prepared / "model", tmp_path / "model")
+        small("opt", seed=1, dropout=0.2).save_pretrained(tmp_path / "model")
+        change = {"model": tmp_path / "model"}
+    values = options(prepared, interrupted, checkpoint_steps=[], **{"max_steps": 2, **change})
+    scripts.run("finetune", **values)
+    assert first_step(capfd) == 1
+    assert not list((interrupted / "intermediate").iterdir())
+
+
+def test_a_run_stopped_while_it_was_moved_into_place(prepared, tmp_path, capfd):
+    """There is no state of the last step, from which the Trainer would train one step too many."""
+    values = {"max_steps": 20, "checkpoint_steps": [5], "resume_every": 10, "lr_scheduler": "constant"}
+    scripts.run("finetune", **options(prepared, tmp_path / "whole", **values))
+    (tmp_path / "run").write_text("in the way")
+    with pytest.raises(FileExistsError):
+        scripts.run("finetune", **options(prepared, tmp_path / "run", **values))
+    assert states(tmp_path / "run") == [10]
+    (tmp_path / "run").unlink()
+    capfd.readouterr()
+    scripts.run("finetune", **options(prepared, tmp_path / "run", **values))
+    assert first_step(capfd) == 11
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+    assert without_seconds(tmp_path / "run") == without_seconds(tmp_path / "whole")
+
+
+def test_running_again_replaces_a_finished_run(prepared, tmp_path):
+    for steps in (4, 3):
+        scripts.run("finetune", **options(prepared, tmp_path / "run", max_steps=steps, checkpoint_steps=[steps - 1]))
+    assert list(checkpoints(tmp_path / "run")) == [2, 3]
+    assert [path.name for path in (tmp_path / "run" / "intermediate").iterdir()] == ["step-2"]
+
+
+def test_a_training_set_selects_samples_in_its_order(prepared):
+    import finetune
+
+    shards = prepared / "tokenized" / "sums" / "train"
+    with (prepared / "set.csv").open(newline="") as file:
+        selected = [row["id"] for row in csv.DictReader(file)]
+    from datasets import load_from_disk
+
+    by_id = {row["id"]: row for row in load_from_disk(shards)}
+    found = finetune.gather(prepared / "set.csv", [shards])
+    assert len(selected) == 10
+    assert found["input_ids"][:] == [by_id[id]["input_ids"] for id in selected]
+    assert found["labels"][:] == [by_id[id]["labels"] for id in selected]
+    assert sorted(found.column_names) == ["input_ids", "labels"]
+
+
+def test_samples_of_several_datasets_are_told_apart(prepared, tmp_path):
+    import finetune
+
+    shards = prepared / "tokenized" / "sums" / "train"
+    other = tmp_path / "others" / "train"
+    shutil.copytree(shards, other)
+    (tmp_path / "set.csv").write_text("dataset,id\nothers,sum-3\nsums,sum-5\nothers,sum-1\n")
+    found = finetune.gather(tmp_path / "set.csv", [shards, other])
+    expected = finetune.gather(prepared / "set.csv", [shards])
+    assert len(found) == 3 and len(expected) == 10
+    (tmp_path / "set.csv").write_text("dataset,id\nothers,sum-3\nothers,sum-99\n")
+    with pytest.raises(InputError, match=r"set.csv selects sample 'sum-99' of 'others', which is in none of"):
+        finetune.gather(tmp_path / "set.csv", [shards, other])
+    (tmp_path / "set.csv").write_text("dataset,id\n")
+    with pytest.raises(InputError, match=r"set.csv selects no sample"):
+        finetune.gather(tmp_path / "set.csv", [shards])
+
+
+def test_samples_longer_than_the_model_reads_are_refused(prepared, tokenizer, tmp_path, capfd, monkeypatch):
+    build("opt", vocab_size=VOCABULARY, max_position_embeddings=32).save_pretrained(tmp_path / "short")
+    tokenizer.save_pretrained(tmp_path / "short")
+    sentence = scripts.refused(
+        capfd, monkeypatch, "finetune", **options(prepared, tmp_path / "run", model=tmp_path / "short")
+    )
+    assert re.search(r"a sample of .*set\.csv has \d+ tokens, but .*short has 32 positions: set tokenization", sentence)
+
+
+def test_the_script_refuses_batches_that_do_not_agree(prepared, tmp_path, capfd, monkeypatch):
+    values = options(prepared, tmp_path / "run", global_batch_size=16)
+    assert "global_batch_size is 16" in scripts.refused(capfd, monkeypatch, "finetune", **values)
+    assert not list(tmp_path.iterdir())
