@@ -7,7 +7,7 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check
 .PHONY: demo test lint
 
 demo: .venv/workflow.ready
-	@if [ -t 1 ]; then logger="--logger rich"; fi; .venv/bin/snakemake all --cores $(CORES) $$logger
+	@if [ -t 1 ]; then logger="--logger rich"; fi; .venv/bin/snakemake all --cores $(CORES) --rerun-incomplete $$logger
 
 test: .venv/test.ready
 	.venv/bin/python -m pytest

@@ -26,6 +26,7 @@ rule all:
         rules.figure4.input,
         rules.figure5.input,
         f"{RESULTS}/report.html",
+        f"{RESULTS}/config.yaml",
 
 
 onsuccess:

@@ -12,6 +12,17 @@ rule write_run_table:
         experiment.write_run_table(Path(output[0]), params.rows)
 
 
+rule write_config:
+    output:
+        f"{RESULTS}/config.yaml",
+    log:
+        log_of("write_config"),
+    params:
+        config=config,
+    run:
+        experiment.write_config(Path(output[0]), params.config)
+
+
 rule analyse_distribution:
     input:
         runs=f"{RESULTS}/runs.csv",

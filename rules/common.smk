@@ -1,6 +1,5 @@
 # Paths, the run table and resource helpers. No rule here.
 
-import glob
 import json
 import shlex
 import sys
@@ -11,8 +10,11 @@ from snakemake.io import report as in_report
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
+import config_checks
 import experiment
+from headpatterns.embedded import registry
 from headpatterns.errors import InputError
+from headpatterns.instructions import templates
 
 experiment.put_python_first()
 
@@ -43,12 +45,13 @@ SIZED_RULES = [
 ]
 
 try:
-    experiment.check(config, SIZED_RULES)
+    config_checks.check(config, SIZED_RULES)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
 RESULTS = f"results/{config['experiment']}"
 RUNS = experiment.runs(config)
+HUB_ROWS = experiment.hub_rows(config)
 TASKS = list(dict.fromkeys(run.task for run in RUNS))
 FIGURES = ["figure1", "figure2", "figure2_clustered", "figure4", "figure5"]
 FIGURE_FORMATS = ["pdf", "svg", "png"]
@@ -65,10 +68,10 @@ wildcard_constraints:
     tokenizer=one_of(["embedded", *config["models"]]),
     dataset=one_of(config["datasets"]),
     group=one_of(config["task_groups"]),
-    run=one_of(experiment.run_names(config)),
+    run=one_of({run.name: run for run in experiment.needed_runs(config)}),
+    rows=one_of(HUB_ROWS) or "none",
     split="train|probe",
-    part=r"\d+",
-    generator=one_of(experiment.GENERATORS),
+    generator=one_of(registry.GENERATORS),
     pretraining=one_of(config["pretraining"]) or "none",
 
 
@@ -156,7 +159,7 @@ def row_path(dataset, split, part):
     """The file, folder or glob of one source of a split."""
     source = row_sources(dataset, split)[part]
     if "hub" in source:
-        return f"{RESULTS}/raw/hub/{dataset}/{split}-{part}.parquet"
+        return f"{RESULTS}/raw/hub/{experiment.hub_name(source)}.parquet"
     if "embedded" in source:
         return f"{RESULTS}/raw/{source['embedded']}/{source['file']}"
     return experiment.expand(source["path"], f"datasets.{dataset}.{split}[{part}].path")
@@ -173,7 +176,7 @@ def row_input(dataset, split):
         if "embedded" in source:
             found.append(f"{RESULTS}/raw/{source['embedded']}")
         else:
-            found += sorted(glob.glob(path)) if "path" in source else [path]
+            found += experiment.with_labels(experiment.matches(path)) if "path" in source else [path]
     return list(dict.fromkeys(found))
 
 
@@ -292,7 +295,7 @@ def provenance_settings():
         "config": experiment.digest(config),
         "seeds": config["seeds"],
         "device": config["device"],
-        "prompt_template": config["templates"][config["prompt_template"]],
+        "prompt_template": templates.resolve(config["prompt_template"]),
         **{
             key: config[key]
             for key in (

@@ -1,4 +1,5 @@
-# Raw rows → instructions → tokenized shards → the training set of each run.
+# Raw rows → instructions → tokenized shards → the training set of each run. Rows go first (priority): a bad one shows
+# before anything expensive starts.
 
 
 rule generate_raw_data:
@@ -8,6 +9,7 @@ rule generate_raw_data:
         log_of("generate_raw_data/{generator}"),
     benchmark:
         benchmark_of("generate_raw_data/{generator}")
+    priority: 10
     conda:
         "../envs/workflow.yaml"
     threads: threads_of("generate_raw_data")
@@ -29,6 +31,7 @@ rule generate_corpus:
         log_of("generate_corpus"),
     benchmark:
         benchmark_of("generate_corpus")
+    priority: 10
     conda:
         "../envs/workflow.yaml"
     threads: threads_of("generate_corpus")
@@ -43,18 +46,19 @@ rule generate_corpus:
 
 rule fetch_dataset:
     output:
-        f"{RESULTS}/raw/hub/{{dataset}}/{{split}}-{{part}}.parquet",
+        f"{RESULTS}/raw/hub/{{rows}}.parquet",
     log:
-        log_of("fetch_dataset/{dataset}.{split}-{part}"),
+        log_of("fetch_dataset/{rows}"),
     benchmark:
-        benchmark_of("fetch_dataset/{dataset}.{split}-{part}")
+        benchmark_of("fetch_dataset/{rows}")
+    priority: 10
     conda:
         "../envs/workflow.yaml"
     threads: threads_of("fetch_dataset")
     resources:
         **resources_of("fetch_dataset"),
     params:
-        source=lambda wildcards: hub_options(row_sources(wildcards.dataset, wildcards.split)[int(wildcards.part)]),
+        source=lambda wildcards: hub_options(HUB_ROWS[wildcards.rows]),
     shell:
         "python workflow_scripts/fetch_dataset.py {params.source} --output {output} --log {log}"
 
@@ -71,6 +75,7 @@ rule prepare_instructions:
         log_of("prepare_instructions/{dataset}"),
     benchmark:
         benchmark_of("prepare_instructions/{dataset}")
+    priority: 10
     conda:
         "../envs/workflow.yaml"
     threads: threads_of("prepare_instructions")
@@ -81,7 +86,7 @@ rule prepare_instructions:
         rows=lambda wildcards: row_options(wildcards.dataset),
         adapter=lambda wildcards: config["datasets"][wildcards.dataset]["adapter"],
         options=lambda wildcards: json.dumps(config["datasets"][wildcards.dataset].get("options", {})),
-        template=lambda _: config["templates"][config["prompt_template"]],
+        template=lambda _: templates.resolve(config["prompt_template"]),
         sampling=sampling_options(),
         folders=lambda wildcards: folder_state(wildcards.dataset),
     shell:
@@ -99,6 +104,7 @@ rule tokenize_instructions:
         log_of("tokenize_instructions/{tokenizer}.{dataset}.{split}"),
     benchmark:
         benchmark_of("tokenize_instructions/{tokenizer}.{dataset}.{split}")
+    priority: 10
     conda:
         "../envs/workflow.yaml"
     threads: threads_of("tokenize_instructions")
@@ -108,7 +114,7 @@ rule tokenize_instructions:
         tokenizer=lambda wildcards: tokenizer_folder(wildcards.tokenizer),
         max_length=config["tokenization"]["max_length"],
     shell:
-        "python workflow_scripts/tokenize_instructions.py --model {params.tokenizer} --instructions {input.instructions}"
+        "python workflow_scripts/tokenize_instructions.py --model {params.tokenizer:q} --instructions {input.instructions}"
         " --max-length {params.max_length} --output {output} --log {log}"
 
 

@@ -26,5 +26,5 @@ rule finetune:
         recipe=finetuning_options(),
         seed=lambda wildcards: experiment.parse_run(wildcards.run)[2],
     shell:
-        "python workflow_scripts/finetune.py --model {params.model} --training-set {input.training_set} --tokenized {input.tokenized}"
+        "python workflow_scripts/finetune.py --model {params.model:q} --training-set {input.training_set} --tokenized {input.tokenized}"
         " {params.recipe} --seed {params.seed} --threads {threads} --output {params.folder} --log {log}"

@@ -31,6 +31,7 @@ rule pretrain:
         log_of("pretrain/{pretraining}"),
     benchmark:
         benchmark_of("pretrain/{pretraining}")
+    priority: 5
     conda:
         "../envs/workflow.yaml"
     threads: threads_of("pretrain")

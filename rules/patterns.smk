@@ -25,5 +25,5 @@ rule extract_patterns:
         max_length=config["tokenization"]["max_length"],
         patterns=pattern_options(),
     shell:
-        "python workflow_scripts/extract_patterns.py --model {params.model} --run {params.run} --data {input.probe} {params.patterns}"
+        "python workflow_scripts/extract_patterns.py --model {params.model:q} --run {params.run} --data {input.probe} {params.patterns}"
         " --max-length {params.max_length} --skip-truncated --threads {threads} --output-folder {output} --log {log}"

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from project import PROJECT
 
 BIN = Path(sys.executable).parent
@@ -23,6 +24,12 @@ BIN = Path(sys.executable).parent
 def test_clean(command):
     answer = subprocess.run([BIN / command[0], *command[1:]], cwd=PROJECT, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def test_conda_and_pip_pin_the_same():
+    pinned = [line for line in (PROJECT / "envs/workflow.txt").read_text().splitlines() if "==" in line]
+    conda = yaml.safe_load((PROJECT / "envs/workflow.yaml").read_text())
+    assert conda["dependencies"][-1]["pip"] == pinned
 
 
 def test_the_environments_name_no_registry():

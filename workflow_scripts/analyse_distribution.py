@@ -26,7 +26,7 @@ def main(arguments: argparse.Namespace) -> None:
             *run_table.before_and_after(run), run.task, arguments.resamples, arguments.seed
         )
         states = {"before": before, "after": after, "change": change(before, after)}
-        states["change_rate"] = change_rate(before, after, str(run.patterns))
+        states["change_rate"] = change_rate(before, after)
         for state, replicates in states.items():
             value, low, high = estimate_and_interval(replicates)
             for layer, head in np.ndindex(value.shape):

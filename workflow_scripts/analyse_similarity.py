@@ -10,7 +10,13 @@ import numpy as np
 import command_line
 from headpatterns import run_table, tidy
 from headpatterns.run_table import Run
-from headpatterns.statistics import change_rate, correlation_matrix, estimate_and_interval, paired_replicates
+from headpatterns.statistics import (
+    change_rate,
+    correlation_matrix,
+    estimate_and_interval,
+    paired_replicates,
+    without_dead_heads,
+)
 
 COLUMNS = ("model", "seed", "matrix", "task_a", "task_b", "value", "low", "high")
 SUMMARY_COLUMNS = ("model", "matrix", "pairs", "value", "low", "high")
@@ -44,8 +50,13 @@ def correlation_matrices(runs: list[Run], resamples: int, seed: int) -> dict[str
         before, after = paired_replicates(*run_table.before_and_after(run), run.task, resamples, seed)
         patterns["before"].append(before)
         patterns["after"].append(after)
-        patterns["change_rate"].append(change_rate(before, after, str(run.patterns)))
-    return {name: correlation_matrix(np.stack(tasks, axis=1)) for name, tasks in patterns.items()}
+        patterns["change_rate"].append(change_rate(before, after))
+    stacked = {name: np.stack(tasks, axis=1) for name, tasks in patterns.items()}
+    heads = stacked["change_rate"][0, 0].size
+    stacked["change_rate"] = without_dead_heads(stacked["change_rate"])
+    if dead := heads - stacked["change_rate"].shape[-1]:
+        print(f"{runs[0].model}: {dead} heads have a pattern of zero before fine-tuning and no change rate; left out")
+    return {name: correlation_matrix(tasks) for name, tasks in stacked.items()}
 
 
 def kinds(a: Run, b: Run) -> list[str]:

@@ -14,8 +14,6 @@ def main(arguments: argparse.Namespace) -> None:
     """Rank the samples by a seeded hash and keep the first; their order in the CSV is the rank."""
     sizes = {folder: len(read_ids(folder)) for folder in [arguments.tokenized, *arguments.group]}
     size = min(sizes.values())
-    if arguments.at_most:
-        size = min(size, arguments.at_most)
     if not size:
         raise InputError(f"{min(sizes, key=sizes.get)} holds no sample: check the data behind it.")
     chosen = sorted(read_ids(arguments.tokenized), key=lambda id: rank(arguments.seed, id))[:size]
@@ -41,7 +39,6 @@ def parser() -> argparse.ArgumentParser:
     made = command_line.parser(__doc__)
     made.add_argument("--tokenized", type=Path, required=True, help="shards of the run's dataset, {dataset}/{split}")
     made.add_argument("--group", type=Path, nargs="*", default=[], help="shards of the tasks it is compared with")
-    made.add_argument("--at-most", type=int, help="largest number of samples, whatever the group has")
     made.add_argument("--seed", type=int, required=True, help="seed of the draw")
     made.add_argument("--output", type=Path, required=True, help="CSV of the training set (dataset, id)")
     return made

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 
 def main(arguments: argparse.Namespace) -> None:
     """Tokenize the file once, then extract the patterns of each model in turn."""
-    if bool(arguments.output) == bool(arguments.output_folder and arguments.run):
+    for_a_run = [arguments.run, arguments.output_folder]
+    if not all(for_a_run) if not arguments.output else any(for_a_run):
         raise InputError("give either --output, or --run together with --output-folder.")
+    for option in ("max_length", "token_budget", "threads"):
+        if getattr(arguments, option) < 1:
+            raise InputError(f"--{option.replace('_', '-')} is {getattr(arguments, option)}: give 1 or more.")
     if arguments.output and arguments.output.suffix != ".npy":
         raise InputError(f"--output {arguments.output} must end in .npy.")
 

@@ -44,7 +44,7 @@ def gather(training_set: Path, tokenized: list[Path]) -> "Dataset":
     """The samples that a training set selects, in its order: `input_ids` and `labels`.
 
     `training_set` is a CSV with the columns `dataset` and `id`; `tokenized` are folders
-    `{dataset}/{split}` written by the rule tokenize.
+    `{dataset}/{split}` written by the rule tokenize_instructions.
     """
     from datasets import concatenate_datasets, load_from_disk
 

@@ -1,4 +1,4 @@
-"""Write the raw files of one data set of the embedded experiment, in the schema of its upstream release."""
+"""Write the raw files of one dataset of the embedded experiment, in the schema of its upstream release."""
 
 import argparse
 from pathlib import Path
@@ -15,7 +15,7 @@ def main(arguments: argparse.Namespace) -> None:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command_line.parser(__doc__)
-    made.add_argument("--generator", required=True, help=f"the data set: {', '.join(GENERATORS)}")
+    made.add_argument("--generator", required=True, help=f"the dataset: {', '.join(GENERATORS)}")
     made.add_argument("--train", type=int, required=True, help="training rows")
     made.add_argument("--test", type=int, required=True, help="probe rows")
     made.add_argument("--seed", type=int, default=0, help="seed of all random draws")

@@ -82,7 +82,7 @@ def test_an_unknown_option_exits_with_2(tmp_path):
     assert done.returncode == 2 and "Traceback" not in done.stderr
 
 
-MODULES = ("command_line", "recipe_options", "experiment")
+MODULES = ("command_line", "config_checks", "recipe_options", "experiment")
 
 
 @pytest.mark.parametrize("script", sorted({path.stem for path in scripts.FOLDER.glob("*.py")} - set(MODULES)))

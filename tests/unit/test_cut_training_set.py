@@ -46,11 +46,8 @@ def test_as_many_as_the_smallest_set_of_the_group(group, tmp_path):
     assert (tmp_path / "out.csv").read_text().startswith("dataset,id\nb,b-")
 
 
-def test_alone_and_at_most(group, tmp_path):
+def test_without_a_group_all_are_chosen(group, tmp_path):
     assert len(cut(tmp_path / "out.csv", tokenized=group[0], seed=0)) == 40
-    everything = cut(tmp_path / "out.csv", tokenized=group[0], seed=0)
-    assert cut(tmp_path / "out.csv", tokenized=group[0], at_most=7, seed=0) == everything[:7]
-    assert len(cut(tmp_path / "out.csv", tokenized=group[0], group=group, at_most=99, seed=0)) == 15
 
 
 def test_the_seed_draws(group, tmp_path):

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from scripts import FOLDER
 
+import config_checks
 import experiment
 from headpatterns.errors import InputError
 
@@ -39,7 +40,7 @@ def assign(config, path, value):
 def complaint(config):
     """The sentence about a config."""
     with pytest.raises(InputError) as refused:
-        experiment.check(config, RULES)
+        config_checks.check(config, RULES)
     sentence = str(refused.value)
     assert "\n" not in sentence
     return sentence
@@ -47,7 +48,7 @@ def complaint(config):
 
 def test_the_config_of_the_project_passes(config):
     before = copy.deepcopy(config)
-    experiment.check(config, RULES)
+    config_checks.check(config, RULES)
     assert config == before
 
 
@@ -64,7 +65,10 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
         ({"finetuning.learning_rat": 1.0}, "finetuning.learning_rat is unknown; did you mean 'learning_rate'?"),
         ({"models.llama.source.steps": 700}, "models.llama.source.steps is unknown; did you mean 'step'?"),
         ({"studies.dynamic": {}}, "studies.dynamic is unknown; did you mean 'dynamics'?"),
-        ({"finetuning.learning_rate": "1e-3"}, "finetuning.learning_rate is '1e-3': it must be of type number."),
+        (
+            {"finetuning.learning_rate": "1e-3"},
+            "finetuning.learning_rate is '1e-3': it must be of type number; write 1.0e-3.",
+        ),
         ({"seeds": 0}, "seeds is 0: it must be of type array."),
         ({"seeds": [0, "one"]}, "seeds[1] is 'one': it must be of type integer."),
         ({"finetuning.max_steps": 0}, "finetuning.max_steps: 0 is less than the minimum of 1."),
@@ -76,13 +80,17 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
         # Names.
         (
             {"prompt_template": "alpacca"},
-            "prompt_template names the unknown template 'alpacca'; did you mean 'alpaca'?",
+            "prompt_template: The template 'alpacca' is no known name (did you mean alpaca?)",
         ),
-        ({"templates.bare": "Answer:"}, "templates.bare must contain {instruction} exactly once."),
         (
-            {"templates.twice": "{instruction} {instruction}"},
-            "templates.twice must contain {instruction} exactly once.",
+            {"prompt_template": "{instruction} {instruction}"},
+            "prompt_template: The template '{instruction} {instruction}' contains {instruction} 2 times",
         ),
+        ({"datasets.gsm8k.options": {"keep_marks": True}}, "datasets.gsm8k.options: "),
+        ({"models.embedded": {"label": "x", "source": {"path": "x"}}}, "models.embedded has a name that is taken"),
+        ({"task_groups.nlp.expected_pair": ["gsm8k", "sgsm"]}, "task_groups.nlp.expected_pair names the complex task"),
+        ({"finetuning.checkpoint_steps": [2, 65]}, "finetuning.checkpoint_steps has 65, beyond max_steps 64"),
+        ({"tokenization.max_length": 600}, "tokenization.max_length is 600, but models.llama has 512 positions"),
         (
             {"studies.adaptation.models[1]": "gema"},
             "studies.adaptation.models[1] names the unknown model 'gema'; did you mean 'gemma'?",
@@ -109,7 +117,7 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
         ),
         (
             {"studies.dynamics.changes_most": "op"},
-            "studies.dynamics.changes_most names the unknown model 'op'; did you mean 'opt'?",
+            "studies.dynamics.changes_most names the unknown model of the study 'op'; did you mean 'opt'?",
         ),
         (
             {"task_groups.nlp.complex": "hellaswg"},
@@ -228,7 +236,7 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
         # Sizes.
         (
             {"finetuning.global_batch_size": 24},
-            "finetuning.global_batch_size is 24, not a multiple of per_device_batch_size × gradient_accumulation_steps",
+            "finetuning.global_batch_size is 24, but one device × per_device_batch_size ×",
         ),
         ({"resources.finetune.gpu": 1}, "resources asks for GPUs, but device is cpu"),
     ],
@@ -243,7 +251,7 @@ def test_a_mistake_is_one_sentence_with_the_keys_path(config, changes, sentence)
 def test_what_an_overlay_may_say(config, tmp_path, monkeypatch):
     """Sources of every kind, environment variables, globs; paths of what no study selects are not looked at."""
     (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "config.json").touch()
+    (tmp_path / "model" / "config.json").write_text('{"max_position_embeddings": 256}')
     (tmp_path / "rows").mkdir()
     (tmp_path / "rows" / "a.jsonl").touch()
     monkeypatch.setenv("MY_DATA", str(tmp_path))
@@ -252,12 +260,12 @@ def test_what_an_overlay_may_say(config, tmp_path, monkeypatch):
     config["models"]["elsewhere"] = {"label": "Elsewhere", "source": {"path": "$NOT_SET/model"}}
     config["datasets"]["arc"]["train"] = [{"path": "${MY_DATA}/rows/*.jsonl"}, {"path": "$MY_DATA/rows"}]
     config["datasets"]["arc"]["probe"] = [{**HUB, "name": "main"}, HUB]
-    config["datasets"]["elsewhere"] = {"label": "Elsewhere", "adapter": "generic", "train": [{"path": "/nowhere"}]}
+    config["datasets"]["elsewhere"] = {"label": "Elsewhere", "adapter": "gsm8k", "train": [{"path": "/nowhere"}]}
     config["studies"]["adaptation"]["models"] = ["own", "hub"]
     config["task_groups"]["nlp"]["tasks"] = ["arc", "sgsm"]  # the expected pair is not among them
     config |= {"seeds": [3, 1], "device": "cuda"}
     config["resources"]["finetune"] = {"gpu": 1}
-    experiment.check(config, RULES)
+    config_checks.check(config, RULES)
     assert experiment.expand("${MY_DATA}/x", "key") == f"{tmp_path}/x"
     assert not any(pair.startswith("nlp=") for pair in experiment.expected_pairs(config))
 
@@ -277,12 +285,13 @@ def test_every_run_is_listed_once(config):
 def test_a_model_after_an_earlier_run(config):
     config["models"]["two"] = {"label": "x", "source": {"model": "gemma", "run": "nlp.arc.seed5"}}
     config["models"]["three"] = {"label": "x", "source": {"model": "two", "run": "nlp.math.seed0"}}
-    experiment.check(config, RULES)
+    config_checks.check(config, RULES)
     assert experiment.base_model(config, "three") == "gemma"
     assert experiment.base_model(config, "opt") == "opt"
-    names = experiment.run_names(config)
-    assert set(names) == {run.name for run in experiment.runs(config)} | {"nlp.arc.seed5"}
-    assert names == sorted(names)
+    assert experiment.needed_runs(config) == experiment.runs(config)
+    config["studies"]["adaptation"]["models"] = ["three"]
+    earlier = set(experiment.needed_runs(config)) - set(experiment.runs(config))
+    assert earlier == {experiment.Run("two", "nlp", "math", 0), experiment.Run("gemma", "nlp", "arc", 5)}
 
 
 def test_seeds_multiply_runs(config):

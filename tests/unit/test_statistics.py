@@ -20,6 +20,7 @@ from headpatterns.statistics import (
     pearson,
     probe_weights,
     replicate_patterns,
+    without_dead_heads,
 )
 
 
@@ -102,20 +103,28 @@ def test_correlation_matrix_is_that_of_numpy_for_every_leading_index(generator):
 def test_change_and_change_rate_element_by_element():
     before, after = np.array([[1.0, 2.0], [4.0, 0.5]]), np.array([[2.0, 1.0], [4.0, 1.0]])
     np.testing.assert_array_equal(change(before, after), [[1, -1], [0, 0.5]])
-    np.testing.assert_array_equal(change_rate(before, after, "folder"), [[1, -0.5], [0, 1]])
+    np.testing.assert_array_equal(change_rate(before, after), [[1, -0.5], [0, 1]])
 
 
-def test_a_dead_head_is_named():
-    before = np.ones((5, 3, 4))
-    before[:, 2, 1] = 0
-    with pytest.raises(InputError, match=r"my/folder.*layer 2, head 1"):
-        change_rate(before, np.ones_like(before), "my/folder")
+def test_a_dead_head_has_no_change_rate_and_hides_no_other():
+    generator = np.random.default_rng(0)
+    before, after = generator.uniform(1, 2, (2, 5, 3, 2, 2))
+    before[:, 1, 1, 0] = 0  # dead in one of three tasks
+    before[3, 0, 0, 0] = 0  # missed by one replicate only
+    rates = change_rate(before, after)
+    assert np.isnan(rates[:, 1, 1, 0]).all()
+    left = without_dead_heads(rates)
+    assert left.shape == (5, 3, 1, 3)
+    np.testing.assert_array_equal(left[0, :, 0], rates.reshape(5, 3, 4)[0][:, [0, 1, 3]])
+    correlations = correlation_matrix(left)
+    assert np.isfinite(correlations[0]).all()
+    assert np.isnan(correlations[3, 0]).all()
 
 
 def test_a_head_that_one_replicate_missed_is_undefined_only_there():
     before = np.ones((3, 2, 2))
     before[1, 0, 0] = 0
-    rates = change_rate(before, 2 * before + 1, "folder")
+    rates = change_rate(before, 2 * before + 1)
     assert np.isnan(rates[1, 0, 0]) and np.isnan(rates).sum() == 1
 
 

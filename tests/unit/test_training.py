@@ -246,7 +246,8 @@ def prepared(tmp_path_factory, tokenizer, tokenizer_folder, rows):
     scripts.run(
         "tokenize_instructions", model=tokenizer_folder, instructions=instructions, max_length=256, output=shards
     )
-    scripts.run("cut_training_set", tokenized=shards, seed=0, at_most=10, output=folder / "set.csv")
+    chosen = [f"sums,{row['id']}\n" for row in rows[-10:]]
+    (folder / "set.csv").write_text("".join(["dataset,id\n", *chosen]))
     small("opt", dropout=0.2).save_pretrained(folder / "model")
     tokenizer.save_pretrained(folder / "model")
     return folder

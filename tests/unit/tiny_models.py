@@ -23,7 +23,18 @@ ARCHITECTURES = {
     "qwen3": {"model_type": "qwen3", **GATED, "num_key_value_heads": 3, "head_dim": 4},
     "gpt2": {"model_type": "gpt2", "n_embd": 24, "n_layer": 3, "n_head": 6, "vocab_size": 50, "n_positions": 64},
     "gpt-neox": {"model_type": "gpt_neox", **GATED},
+    "gemma2-soft-capping": {"model_type": "gemma2", **GATED, "num_key_value_heads": 2, "head_dim": 8},
+    "gpt-oss-attention-sinks": {
+        "model_type": "gpt_oss",
+        **GATED,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "num_local_experts": 2,
+        "num_experts_per_tok": 1,
+    },
 }
+REFUSED = ("gemma2-soft-capping", "gpt-oss-attention-sinks")
+"""Architectures whose attention SDPA cannot express."""
 
 
 def build(name: str, seed: int = 0, **changed: float) -> PreTrainedModel:

@@ -1,5 +1,6 @@
 """Writing files so that a half-written one is never mistaken for a result."""
 
+import glob
 import json
 import os
 import shutil
@@ -14,12 +15,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` when the block ends well, remove it when it fails.
 
     The temporary path keeps the suffix of `path`, because many writers choose the format by it. The block may write a
-    file or make a folder there; an existing file or folder at `path` is replaced.
+    file or make a folder there; an existing file or folder at `path` is replaced. What a killed writer of the same path
+    left behind is removed: one path has one writer at a time.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in path.parent.glob(f".[0-9]*.{glob.escape(path.name)}"):
+        remove(leftover)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    remove(temporary)
     try:
         yield temporary
         if temporary.is_dir() or path.is_dir():

@@ -32,11 +32,3 @@ def steps(folder: Path) -> list[int]:
 def load_samples(folder: Path, step: int) -> np.ndarray:
     """Per-sample patterns of one step: float32 [samples, layers, heads]."""
     return np.load(Path(folder) / f"step-{step}.samples.npy")
-
-
-def before_and_after(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Per-sample patterns of the first (step 0) and the last step, each float32 [samples, layers, heads]."""
-    found = steps(folder)
-    if found[0] != 0 or len(found) < 2:
-        raise InputError(f"{folder} lacks the patterns before (step 0) or after fine-tuning: remove it and run again.")
-    return load_samples(folder, found[0]), load_samples(folder, found[-1])

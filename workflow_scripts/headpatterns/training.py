@@ -7,19 +7,19 @@ import copy
 import csv
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch.utils.data import Dataset
 from transformers import DataCollatorForSeq2Seq, PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 
 from headpatterns.errors import InputError
 from headpatterns.files import atomic_path, read_json, remove, write_json
-from headpatterns.provenance import fingerprint
+from headpatterns.provenance import environment, fingerprint
 
 CURVE = ("step", "epoch", "loss", "learning_rate", "grad_norm", "tokens", "seconds")
 """Columns of training.csv: tokens are those read so far, padding not counted; seconds since the run's start."""
@@ -81,8 +81,9 @@ def train(
     """
     if not len(samples):
         raise InputError(f"the training set of {output} is empty: check the data behind it.")
-    _check_global_batch(recipe)
     workplace = output.with_name(output.name + ".unfinished")
+    settings = _arguments(recipe, workplace, device)
+    _check_global_batch(recipe, devices=max(1, settings.n_gpu) * settings.world_size)
     _open_workplace(workplace, fingerprint(identity, json.dumps(asdict(recipe))))
 
     def save(folder: Path) -> None:
@@ -92,7 +93,7 @@ def train(
 
     trainer = Trainer(
         model=model,
-        args=_arguments(recipe, workplace, device),
+        args=settings,
         train_dataset=samples,
         data_collator=_collator(tokenizer),
         callbacks=[_Curve(), _Keeper(recipe.checkpoint_steps, workplace / "intermediate", save)],
@@ -106,19 +107,26 @@ def train(
     kept = sorted(int(path.name.removeprefix("step-")) for path in (workplace / "intermediate").glob("step-*"))
     write_json(
         workplace / "run.json",
-        {"identity": identity, "samples": len(samples), "steps": [*kept, last], "recipe": asdict(recipe)},
+        {
+            "identity": identity,
+            "samples": len(samples),
+            "steps": [*kept, last],
+            "recipe": asdict(recipe),
+            "device": device,
+            "threads": torch.get_num_threads(),
+            **environment(),
+        },
     )
     _publish(workplace, output)
 
 
-def _check_global_batch(recipe: Recipe) -> None:
-    devices = int(os.environ.get("WORLD_SIZE", "1"))
+def _check_global_batch(recipe: Recipe, devices: int) -> None:
     product = devices * recipe.per_device_batch_size * recipe.gradient_accumulation_steps
     if product != recipe.global_batch_size:
         raise InputError(
             f"global_batch_size is {recipe.global_batch_size}, but {devices} devices × per_device_batch_size "
             f"{recipe.per_device_batch_size} × gradient_accumulation_steps {recipe.gradient_accumulation_steps} = "
-            f"{product}: make the two agree."
+            f"{product}: make the two agree, or show it other GPUs (CUDA_VISIBLE_DEVICES)."
         )
 
 
@@ -134,7 +142,7 @@ def _arguments(recipe: Recipe, workplace: Path, device: str) -> TrainingArgument
         max_steps=recipe.max_steps or -1,
         per_device_train_batch_size=recipe.per_device_batch_size,
         gradient_accumulation_steps=recipe.gradient_accumulation_steps,
-        gradient_checkpointing=recipe.gradient_checkpointing,
+        activation_checkpointing=recipe.gradient_checkpointing,
         bf16=recipe.precision == "bf16",
         seed=recipe.seed,
         use_cpu=device == "cpu",

@@ -10,7 +10,8 @@ from transformers import PreTrainedModel
 
 from headpatterns.attribution.recording import recording
 from headpatterns.attribution.reductions import REDUCTIONS
-from headpatterns.errors import InputError
+from headpatterns.errors import InputError, first_line
+from headpatterns.models import positions as positions_of
 from headpatterns.tokenization import IGNORED, TokenizedSample
 
 LOGITS_TOLERANCE = 1e-2
@@ -67,8 +68,10 @@ def activation_patterns(
     losses = np.empty(len(samples), dtype=np.float64)
     done = 0
     with _frozen(model):
-        _check_logits(model, min(samples, key=lambda sample: len(sample.input_ids)))
+        shortest = min(samples, key=lambda sample: len(sample.input_ids))
+        own_logits = _own_logits(model, shortest)
         with recording(model, reduction) as recorded:
+            _check_logits(model, shortest, own_logits)
             for indices in batches([len(sample.input_ids) for sample in samples], token_budget):
                 batch = [samples[index] for index in indices]
                 recorded.clear()
@@ -98,7 +101,7 @@ def batches(lengths: Sequence[int], token_budget: int) -> Iterator[list[int]]:
 def _check_samples(model: PreTrainedModel, samples: Sequence[TokenizedSample]) -> None:
     if not samples:
         raise InputError("there is no sample to compute an activation pattern of: the data is empty.")
-    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    positions = positions_of(model)
     for sample in samples:
         if sample.response_tokens == 0:
             raise InputError(
@@ -158,17 +161,30 @@ def _response_logits(
     return logits, labels[rows, positions + 1], rows
 
 
-def _check_logits(model: PreTrainedModel, sample: TokenizedSample) -> None:
-    """Refuse a model that does something to its logits that `_response_logits` does not know of."""
+@torch.no_grad()
+def _own_logits(model: PreTrainedModel, sample: TokenizedSample) -> torch.Tensor:
+    """Logits at the response of one sample by the model's own attention: float32 [response tokens, vocabulary]."""
     input_ids, mask, labels = _pad([sample], model.device)
-    with torch.no_grad():
-        ours, _, _ = _response_logits(model, model.get_input_embeddings()(input_ids), mask, labels)
-        theirs = model(input_ids=input_ids, attention_mask=mask, use_cache=False).logits[0, :-1].float()
-    theirs = theirs[labels[0, 1:] != IGNORED]
-    if ours.isfinite().all() and (ours - theirs).abs().max() > LOGITS_TOLERANCE * theirs.abs().max():
+    logits = model(input_ids=input_ids, attention_mask=mask, use_cache=False).logits[0, :-1].float()
+    return logits[labels[0, 1:] != IGNORED]
+
+
+@torch.no_grad()
+def _check_logits(model: PreTrainedModel, sample: TokenizedSample, own: torch.Tensor) -> None:
+    """Refuse a model whose attention or logits do something that SDPA or `_response_logits` does not know of.
+
+    A pattern of another model than the one that was asked for would look as good as any.
+    """
+    input_ids, mask, labels = _pad([sample], model.device)
+    embedded = model.get_input_embeddings()(input_ids)
+    try:
+        ours, _, _ = _response_logits(model, embedded, mask, labels)
+    except ValueError as error:
+        raise InputError(f"{type(model).__name__} cannot run with SDPA attention: {first_line(error)}.") from error
+    if ours.isfinite().all() and (ours - own).abs().max() > LOGITS_TOLERANCE * own.abs().max():
         raise InputError(
-            f"the logits of {type(model).__name__} are not a plain projection of its last hidden state: add what it "
-            "does to them to headpatterns.attribution, or use another architecture."
+            f"{type(model).__name__} does more in its attention or to its logits than headpatterns.attribution knows "
+            "of (its logits come out differently): use another architecture, or teach it there."
         )
 
 

@@ -35,6 +35,8 @@ def recording(model: PreTrainedModel, reduction: str) -> Iterator[dict[int, torc
         **settings: Any,
     ) -> tuple[torch.Tensor, None]:
         output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **settings)
+        if not output.requires_grad:
+            return output, None
         detached = output.detach()
         recompute = Recompute(query, key, value, attention_mask, scaling) if reduction == "sum_of_abs" else None
         output.register_hook(

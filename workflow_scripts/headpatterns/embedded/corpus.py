@@ -1,4 +1,4 @@
-"""The pretraining corpus: what the data sets ask about, told as plain text.
+"""The pretraining corpus: what the datasets ask about, told as plain text.
 
 No document asks anything, lists options or carries a mark of an instruction's form (`####`, `<<...>>`, a box, a blank),
 so that the knowledge is learnt in pretraining and the form of each task in fine-tuning alone.

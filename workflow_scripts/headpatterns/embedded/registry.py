@@ -1,4 +1,4 @@
-"""The generators by the name of the data set whose files they write."""
+"""The generators by the name of the dataset whose files they write."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +32,7 @@ GENERATORS: dict[str, Callable[[Path, int, int, int], None]] = {
 
 
 def generate(name: str, folder: Path, train: int, test: int, seed: int) -> None:
-    """Write the files of one data set into `folder`, which is replaced as a whole.
+    """Write the files of one dataset into `folder`, which is replaced as a whole.
 
     Raises InputError for an unknown generator, a number of rows below one, or more rows than the world can tell.
     """

@@ -23,7 +23,7 @@ def stream(seed: int, name: str, split: str) -> random.Random:
 def split_of(prompt: str) -> str:
     """The split, train or test, to which a prompt belongs, whatever the seed and the number of rows.
 
-    The prompt's CRC-32 decides: data sets that share a prompt put it into the same split, so what one of them trains
+    The prompt's CRC-32 decides: datasets that share a prompt put it into the same split, so what one of them trains
     on is never in the test rows of another.
     """
     return "test" if zlib.crc32(prompt.encode()) % TEST_SHARE == 0 else "train"

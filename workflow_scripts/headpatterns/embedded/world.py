@@ -1,6 +1,6 @@
 """The small invented world: people, things, activities and facts, in English and Chinese.
 
-Everything the data sets ask and the corpus tells is drawn from here, so that a model can meet the knowledge in
+Everything the datasets ask and the corpus tells is drawn from here, so that a model can meet the knowledge in
 pretraining and each task's form in fine-tuning. The vocabulary is kept small on purpose: tiny models learn it.
 """
 

@@ -181,6 +181,11 @@ READERS: dict[str, Callable[[Path, Columns], Iterator[Row]]] = {
 
 
 @functools.lru_cache
+def labels_file(path: Path) -> Path:
+    """Where the labels of a file of rows would lie: `*-labels.lst` beside it."""
+    return path.with_name(f"{stem(path)}-labels.lst")
+
+
 def companion_labels(path: Path) -> tuple[str, ...] | None:
     """The labels that lie beside a `.jsonl` file as `*-labels.lst`, one for each of its rows; None without that file.
 
@@ -189,7 +194,7 @@ def companion_labels(path: Path) -> tuple[str, ...] | None:
     Raises:
         InputError: the two files differ in length.
     """
-    beside = path.with_name(f"{stem(path)}-labels.lst")
+    beside = labels_file(path)
     if not beside.is_file():
         return None
     labels = tuple(beside.read_text(encoding="utf-8").split())

@@ -7,10 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from headpatterns import tidy
+from headpatterns import run_table, tidy
 from headpatterns.errors import InputError
-
-RUN_COLUMNS = ("study", "group", "model", "model_label", "task", "task_label", "family", "role", "seed", "run")
 
 
 def read_table(
@@ -83,7 +81,7 @@ class RunTable:
 
 def read_run_table(path: Path) -> RunTable:
     """Read the run table (one row for each study and run, in display order)."""
-    return RunTable(Path(path), read_table(path, RUN_COLUMNS))
+    return RunTable(Path(path), read_table(path, run_table.COLUMNS))
 
 
 def mean_over_seeds(table: pd.DataFrame, keys: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from headpatterns.statistics.bootstrap import (
     replicate_patterns,
 )
 from headpatterns.statistics.distribution import STATISTICS, cv, gini, is_constant, kurtosis
-from headpatterns.statistics.similarity import change, change_rate, correlation_matrix, mse, pearson
+from headpatterns.statistics.similarity import change, change_rate, correlation_matrix, mse, pearson, without_dead_heads
 
 __all__ = [
     "STATISTICS",
@@ -22,4 +22,5 @@ __all__ = [
     "pearson",
     "probe_weights",
     "replicate_patterns",
+    "without_dead_heads",
 ]

@@ -6,7 +6,6 @@ correlation with a constant pattern does not exist: it is NaN, without a warning
 
 import numpy as np
 
-from headpatterns.errors import InputError
 from headpatterns.statistics.distribution import flat, is_constant
 
 
@@ -15,30 +14,28 @@ def change(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     return np.asarray(after, dtype=np.float64) - before
 
 
-def change_rate(before: np.ndarray, after: np.ndarray, source: str) -> np.ndarray:
+def change_rate(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """Change relative to the pattern before, `(after - before) / before`, element by element [..., layers, heads].
 
-    A before-value that is zero in some entries of the leading axes only (a bootstrap replicate that drew none of the
-    samples in which the head is active) gives NaN there.
-
-    Args:
-        before: patterns before fine-tuning, [..., layers, heads].
-        after: patterns after fine-tuning, same shape.
-        source: file or folder that the error names.
-
-    Raises:
-        InputError: a head whose before-value is zero throughout, hence in the pattern itself.
+    NaN where the pattern before is zero: at a dead head, or in a bootstrap replicate that drew none of the samples in
+    which a head is active.
     """
     before = np.asarray(before, dtype=np.float64)
-    zero = before == 0
-    dead = np.argwhere(zero.reshape(-1, *before.shape[-2:]).all(axis=0))
-    if len(dead):
-        layer, head = dead[0]
-        raise InputError(
-            f"{source}: the pattern before fine-tuning is zero at layer {layer}, head {head} (counted from 0), so its "
-            "change rate is undefined: use a model without dead heads or a larger probe set."
-        )
-    return np.divide(after - before, before, out=np.full(before.shape, np.nan), where=~zero)
+    return np.divide(after - before, before, out=np.full(before.shape, np.nan), where=before != 0)
+
+
+def without_dead_heads(rates: np.ndarray) -> np.ndarray:
+    """Change rates of the heads whose rate is defined for every task, so that one dead head does not hide the others.
+
+    Args:
+        rates: [1 + B, tasks, layers, heads], the estimate at index 0, which alone decides.
+
+    Returns:
+        [1 + B, tasks, 1, heads left].
+    """
+    flattened = flat(rates)
+    defined = ~np.isnan(flattened[0]).any(axis=0)
+    return flattened[:, :, None, defined]
 
 
 def pearson(a: np.ndarray, b: np.ndarray) -> np.ndarray:

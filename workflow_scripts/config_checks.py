@@ -1,0 +1,243 @@
+"""What is said of a config that cannot be run: one sentence with the key's path and the nearest valid name."""
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+import experiment
+from experiment import Config
+from headpatterns.embedded import registry
+from headpatterns.errors import InputError
+from headpatterns.files import read_json
+from headpatterns.instructions import adapters, templates
+
+SCHEMA = Path(__file__).resolve().parent.parent / "config" / "schema.yaml"
+
+
+def check(config: Config, rules: Iterable[str]) -> None:
+    """Refuse a config that the workflow cannot run, with the key's path and the nearest valid name.
+
+    `rules` are the names that `resources` may mention.
+    """
+    _check_schema(config)
+    for problem in _problems(config, list(rules)):
+        raise InputError(f"config key {problem}")
+
+
+def _check_schema(config: Config) -> None:
+    validator = jsonschema.Draft202012Validator(yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
+    # The deepest error says most; its siblings are mostly consequences.
+    errors = sorted(validator.iter_errors(config), key=lambda error: (-len(error.absolute_path), str(error.path)))
+    if errors:
+        raise InputError(f"config key {_sentence(errors[0])}")
+
+
+def _sentence(error: jsonschema.ValidationError) -> str:
+    path = _path(error.absolute_path) or "(top level)"
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        unknown = next(key for key in error.instance if key not in known)
+        where = f"{path}.{unknown}" if error.absolute_path else unknown
+        return f"{where} is unknown{_nearest(unknown, known)}"
+    if error.validator == "required":
+        missing = next(key for key in error.validator_value if key not in error.instance)
+        return f"{path} lacks '{missing}': add it."
+    if "propertyNames" in error.absolute_schema_path:
+        return f"{path} has the name '{error.instance}': use lower-case letters, digits, - and _."
+    if error.validator == "type":
+        wanted = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+        return f"{path} is {error.instance!r}: it must be of type {' or '.join(wanted)}{_as_number(error.instance)}."
+    return f"{path}: {error.message}."
+
+
+def _as_number(value: Any) -> str:
+    """The mend for a number that YAML reads as text: it wants a point before the exponent."""
+    try:
+        mantissa, exponent = f"{float(value):e}".split("e")
+    except (TypeError, ValueError):
+        return ""
+    return f"; write {float(mantissa)}e{int(exponent):+d}" if isinstance(value, str) else ""
+
+
+def _path(parts: Iterable[str | int]) -> str:
+    """A key's path as one would write it: `models.llama.source`, `seeds[0]`."""
+    return re.sub(r"\.\[", "[", ".".join(f"[{part}]" if isinstance(part, int) else str(part) for part in parts))
+
+
+def _nearest(name: str, valid: Iterable[str]) -> str:
+    valid = list(valid)
+    near = difflib.get_close_matches(str(name), valid, n=1)
+    return f"; did you mean '{near[0]}'?" if near else f"; valid are: {', '.join(valid) or 'none'}."
+
+
+def _unknown(path: str, kind: str, name: str, valid: Iterable[str]) -> Iterator[str]:
+    if name not in valid:
+        yield f"{path} names the unknown {kind} '{name}'{_nearest(name, valid)}"
+
+
+def _problems(config: Config, rules: list[str]) -> Iterator[str]:
+    """Everything that the schema cannot say, the first problem first."""
+    yield from _said_by("prompt_template", templates.resolve, config["prompt_template"])
+    for section, name in (("models", "embedded"), ("pretraining", "tokenizer")):
+        if name in config[section]:
+            yield f"{section}.{name} has a name that is taken by the embedded tokenizer: choose another."
+    for name, model in config["models"].items():
+        yield from _model_problems(config, f"models.{name}.source", model["source"])
+    for name, dataset in config["datasets"].items():
+        yield from _unknown(f"datasets.{name}.adapter", "adapter", dataset["adapter"], adapters.ADAPTERS)
+        options = dataset.get("options", {})
+        yield from _said_by(f"datasets.{name}.options", adapters.resolve_options, dataset["adapter"], options)
+        for split in ("train", "probe"):
+            for place, source in enumerate(dataset.get(split, [])):
+                yield from _rows_problems(f"datasets.{name}.{split}[{place}]", source)
+    for name, group in config["task_groups"].items():
+        yield from _group_problems(config, f"task_groups.{name}", group)
+    for name, study in config["studies"].items():
+        for place, model in enumerate(study["models"]):
+            yield from _unknown(f"studies.{name}.models[{place}]", "model", model, config["models"])
+        groups = study.get("groups", [study.get("group")])
+        for group in groups:
+            yield from _unknown(f"studies.{name}.group{'s' if 'groups' in study else ''}", "task group", group,
+                                config["task_groups"])  # fmt: skip
+            if name == "composition" and "complex" not in config["task_groups"][group]:
+                yield f"task_groups.{group}.complex is missing, but studies.composition needs it: name the task."
+    dynamics = config["studies"]["dynamics"]
+    if dynamics.get("changes_most") is not None:
+        yield from _unknown("studies.dynamics.changes_most", "model of the study", dynamics["changes_most"],
+                            dynamics["models"])  # fmt: skip
+    yield from _recipe_problems(config)
+    yield from _missing_paths(config)
+    yield from _length_problems(config)
+    for rule in config["resources"]:
+        yield from _unknown(f"resources.{rule}", "rule", rule, ["default", *rules])
+    if config["device"] == "cpu" and any(size.get("gpu") for size in config["resources"].values()):
+        yield "resources asks for GPUs, but device is cpu: set device to cuda or gpu to 0."
+
+
+def _said_by(path: str, check: Callable[..., Any], *arguments: Any) -> Iterator[str]:
+    """What a check of the package says, behind the key that it is about."""
+    try:
+        check(*arguments)
+    except InputError as error:
+        yield f"{path}: {error}"
+
+
+def _recipe_problems(config: Config) -> Iterator[str]:
+    recipe = config["finetuning"]
+    product = recipe["per_device_batch_size"] * recipe["gradient_accumulation_steps"]
+    if recipe["global_batch_size"] != product:
+        yield (
+            f"finetuning.global_batch_size is {recipe['global_batch_size']}, but one device × per_device_batch_size × "
+            f"gradient_accumulation_steps = {product}: make the two agree."
+        )
+    late = [step for step in recipe["checkpoint_steps"] if recipe["max_steps"] and step > recipe["max_steps"]]
+    if late:
+        yield f"finetuning.checkpoint_steps has {late[0]}, beyond max_steps {recipe['max_steps']}: remove it."
+
+
+def _length_problems(config: Config) -> Iterator[str]:
+    """Sequences beyond the positions of a model that some study selects, as far as its config is at hand."""
+    for model in dict.fromkeys(run.model for run in experiment.needed_runs(config)):
+        source = config["models"][model]["source"]
+        lengths = {"tokenization.max_length": config["tokenization"]["max_length"]}
+        if "pretraining" in source:
+            architecture = config["pretraining"][source["pretraining"]]["architecture"]
+            lengths["pretraining_recipe.block_size"] = config["pretraining_recipe"]["block_size"]
+        elif "path" in source:
+            file = Path(experiment.expand(source["path"], f"models.{model}.source.path")) / "config.json"
+            try:
+                architecture = read_json(file)
+            except ValueError:
+                yield f"models.{model}.source.path holds {file}, which is not valid JSON: give a whole model."
+                continue
+        else:
+            continue
+        positions = architecture.get("max_position_embeddings")
+        for key, length in lengths.items():
+            if positions and length > positions:
+                yield f"{key} is {length}, but models.{model} has {positions} positions: set it to {positions} or less."
+
+
+def _model_problems(config: Config, path: str, source: dict[str, Any]) -> Iterator[str]:
+    kinds = [kind for kind in ("pretraining", "path", "hub", "model") if kind in source]
+    if len(kinds) != 1:
+        yield f"{path} must have exactly one of pretraining, path, hub and model."
+        return
+    companions = {"pretraining": {"step"}, "path": set(), "hub": {"revision"}, "model": {"run"}}[kinds[0]]
+    yield from _companion_problems(path, kinds[0], companions, set(source))
+    if kinds == ["model"]:
+        yield from _earlier_run_problems(config, path, source)
+    if kinds == ["pretraining"]:
+        yield from _unknown(f"{path}.pretraining", "pretraining run", source["pretraining"], config["pretraining"])
+        run = config["pretraining"][source["pretraining"]]
+        steps = sorted({step for step in run["checkpoint_steps"] if step < run["steps"]} | {run["steps"]})
+        if source["step"] not in steps:
+            yield f"{path}.step is {source['step']}, but pretraining.{source['pretraining']} keeps the steps {steps}."
+
+
+def _earlier_run_problems(config: Config, path: str, source: dict[str, Any]) -> Iterator[str]:
+    yield from _unknown(f"{path}.model", "model", source["model"], config["models"])
+    group, task, _ = experiment.parse_run(source["run"])
+    yield from _unknown(f"{path}.run", "task group", group, config["task_groups"])
+    yield from _unknown(f"{path}.run", "task of its group", task, config["task_groups"][group]["tasks"])
+    seen = [source["model"]]
+    while (earlier := config["models"].get(seen[-1], {"source": {}})["source"].get("model")) is not None:
+        if earlier in seen:
+            yield f"{path}.model leads back to itself ({' → '.join([*seen, earlier])}): start from another."
+            return
+        seen.append(earlier)
+
+
+def _rows_problems(path: str, source: dict[str, Any]) -> Iterator[str]:
+    kinds = [kind for kind in ("embedded", "path", "hub") if kind in source]
+    if len(kinds) != 1:
+        yield f"{path} must have exactly one of embedded, path and hub."
+        return
+    companions = {"embedded": {"file"}, "path": set(), "hub": {"split", "revision"}}[kinds[0]]
+    optional = {"name"} if kinds == ["hub"] else set()
+    yield from _companion_problems(path, kinds[0], companions, set(source) - optional)
+    if kinds == ["embedded"]:
+        yield from _unknown(f"{path}.embedded", "generator", source["embedded"], registry.GENERATORS)
+
+
+def _missing_paths(config: Config) -> Iterator[str]:
+    """Paths that lead nowhere, of the models and datasets that some study selects: others may lie on other machines."""
+    needed = experiment.needed_runs(config)
+    for model in dict.fromkeys(run.model for run in needed):
+        source = config["models"][model]["source"]
+        if "path" in source:
+            folder = Path(experiment.expand(source["path"], f"models.{model}.source.path"))
+            if not (folder / "config.json").is_file():
+                yield f"models.{model}.source.path is {folder}, which holds no model (no config.json): mend the path."
+    tasks = [task for run in needed for task in config["task_groups"][run.group]["tasks"]]
+    for task in dict.fromkeys(tasks):
+        for split in ("train", "probe"):
+            for place, source in enumerate(config["datasets"][task].get(split, [])):
+                key = f"datasets.{task}.{split}[{place}].path"
+                if "path" in source and not experiment.matches(path := experiment.expand(source["path"], key)):
+                    yield f"{key} is {path}, where no file or folder is: mend the path."
+
+
+def _companion_problems(path: str, kind: str, companions: set[str], given: set[str]) -> Iterator[str]:
+    for key in sorted(companions - given):
+        yield f"{path} lacks '{key}', which a source of the kind {kind} needs: add it."
+    for key in sorted(given - companions - {kind}):
+        yield f"{path}.{key} does not belong to a source of the kind {kind}: remove it."
+
+
+def _group_problems(config: Config, path: str, group: dict[str, Any]) -> Iterator[str]:
+    for place, task in enumerate(group["tasks"]):
+        yield from _unknown(f"{path}.tasks[{place}]", "dataset", task, config["datasets"])
+    for place, task in enumerate(group.get("expected_pair", [])):
+        yield from _unknown(f"{path}.expected_pair[{place}]", "dataset", task, config["datasets"])
+    if "complex" in group:
+        yield from _unknown(f"{path}.complex", "task of the group", group["complex"], group["tasks"])
+        if len(group["tasks"]) < 2:
+            yield f"{path}.tasks has no task besides the complex one: add the basic tasks."
+        if group["complex"] in group.get("expected_pair", []):
+            yield f"{path}.expected_pair names the complex task '{group['complex']}' itself: name two basic tasks."
