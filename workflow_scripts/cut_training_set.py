@@ -2,12 +2,12 @@
 
 import argparse
 import csv
-import hashlib
 from pathlib import Path
 
 import command_line
 from headpatterns.errors import InputError
 from headpatterns.files import atomic_path
+from headpatterns.instructions.splitting import rank
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -21,11 +21,6 @@ def main(arguments: argparse.Namespace) -> None:
         writer = csv.writer(file)
         writer.writerow(["dataset", "id"])
         writer.writerows((arguments.tokenized.parent.name, id) for id in chosen)
-
-
-def rank(seed: int, id: str) -> str:
-    """A pseudo-random rank that depends on seed and id alone, so that other samples never change it."""
-    return hashlib.sha256(f"{seed}:{id}".encode()).hexdigest()
 
 
 def read_ids(folder: Path) -> list[str]:
