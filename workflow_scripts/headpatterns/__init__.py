@@ -1,7 +1,15 @@
 """Attention head activation patterns of language models before, during and after supervised fine-tuning.
 
-The rooms of the package, in the order in which data passes through them: `embedded` (raw files of the embedded
-experiment), `instructions` (raw rows to instructions), `tokenization`, `training`, `attribution` (activation patterns),
-`patterns` (their files), `statistics`, `composition`, `plotting` and `reporting`. Importing one never imports another
-that is heavier than itself: only `training` and `attribution` import torch.
+The rooms of the package, in the order in which data passes through them:
+
+    embedded                     raw files and pretraining text of the embedded experiment
+    instructions                 raw rows of any dataset to instructions
+    tokenization, samples        instructions to token ids
+    models, training             models from a folder; training them; checkpoints: where a run keeps them
+    attribution                  activation patterns of a model (Eq. 2); patterns: their files
+    run_table, tidy              which patterns belong to which study; tables as CSV
+    statistics, composition      numbers from patterns; claims: the paper's statements held against them
+    plotting, tables, reporting  figures, tables and the report from those numbers
+
+Importing one never imports another that is heavier than itself: only `training` and `attribution` import torch.
 """
