@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import command_line
 from headpatterns.errors import InputError
-from headpatterns.files import atomic_path, remove, write_json
+from headpatterns.files import IDENTITY, atomic_path, open_unfinished, remove, write_json
 
 if TYPE_CHECKING:
     from headpatterns.tokenization import TokenizedSample
@@ -47,11 +47,26 @@ def main(arguments: argparse.Namespace) -> None:
         extract(arguments.model, tokenized, arguments, about, arguments.output)
         return
 
-    from headpatterns.checkpoints import checkpoints
+    extract_run(tokenized, arguments, about)
 
-    with atomic_path(arguments.output_folder) as temporary:
-        for step, folder in {0: arguments.model, **checkpoints(arguments.run)}.items():
-            extract(folder, tokenized, arguments, {**about, "step": step}, temporary / f"step-{step}.npy")
+
+def extract_run(tokenized: list["TokenizedSample"], arguments: argparse.Namespace, about: dict[str, Any]) -> None:
+    """Write the patterns of the model and of every checkpoint of its run; an interrupted job goes on where it was."""
+    from headpatterns.checkpoints import checkpoints
+    from headpatterns.provenance import fingerprint
+
+    folders = {0: arguments.model, **checkpoints(arguments.run)}
+    # run.json knows the model, the data and the recipe that the checkpoints come from.
+    options = [str(getattr(arguments, name)) for name in ("reduction", "max_length", "dtype", "device", "threads")]
+    workplace = open_unfinished(
+        arguments.output_folder, fingerprint(arguments.run / "run.json", about["data_sha256"], *options)
+    )
+    for step, folder in folders.items():
+        if not (workplace / f"step-{step}.json").is_file():
+            extract(folder, tokenized, arguments, {**about, "step": step}, workplace / f"step-{step}.npy")
+    remove(workplace / IDENTITY)
+    remove(arguments.output_folder)
+    workplace.rename(arguments.output_folder)
 
 
 def extract(

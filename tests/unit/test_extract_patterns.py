@@ -197,6 +197,27 @@ def test_a_run_gives_the_model_before_it_and_every_checkpoint(model_folder, data
     about = json.loads((folder / "step-3.json").read_text())
     assert about["step"] == 3 and about["model"] == str(checkpoint)
 
+    # Interrupted at the last checkpoint: what was extracted before it is kept, and belongs to these options alone.
+    again = {"model": model_folder, "run": tmp_path / "run", "data": data, "output_folder": folder.parent / "again"}
+    weights = tmp_path / "run" / "final" / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:100])
+    with pytest.raises(InputError, match="final"):
+        scripts.run("extract_patterns", **again)
+    kept = folder.parent / "again.unfinished" / "step-3.json"
+    before = kept.read_bytes()
+    weights.write_bytes(whole)
+    scripts.run("extract_patterns", **again)
+    assert [path.name for path in sorted(folder.parent.iterdir())] == ["again", "sums"]
+    assert (folder.parent / "again" / "step-3.json").read_bytes() == before
+    for file in folder.glob("*.npy"):
+        assert (folder.parent / "again" / file.name).read_bytes() == file.read_bytes()
+    weights.write_bytes(whole[:100])
+    for reduction in ("abs_of_sum", "sum_of_abs"):
+        with pytest.raises(InputError, match="final"):
+            scripts.run("extract_patterns", **again, reduction=reduction)
+        assert json.loads(kept.read_text())["reduction"] == reduction
+
 
 def test_a_folder_that_is_no_run_leaves_nothing_behind(model_folder, data, tmp_path, capfd, monkeypatch):
     sentence = scripts.refused(

@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+IDENTITY = "identity.json"
+"""What says to which work an unfinished folder belongs."""
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -30,6 +33,26 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         remove(temporary)
+
+
+def unfinished(output: Path) -> Path:
+    """The folder in which long work on `output` lies until it is complete."""
+    return output.with_name(f"{output.name}.unfinished")
+
+
+def open_unfinished(output: Path, identity: str) -> Path:
+    """Make the folder `unfinished(output)`.
+
+    What an interrupted job left there is kept if it belongs to the same work, as `identity` (a fingerprint of all that
+    goes into it) says, and removed otherwise.
+    """
+    folder = unfinished(output)
+    mark = folder / IDENTITY
+    if folder.is_dir() and not (mark.is_file() and read_json(mark) == identity):
+        remove(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(mark, identity)
+    return folder
 
 
 def remove(path: Path) -> None:

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from transformers import DataCollatorForSeq2Seq, PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 
 from headpatterns.errors import InputError
-from headpatterns.files import atomic_path, read_json, remove, write_json
+from headpatterns.files import IDENTITY, atomic_path, open_unfinished, read_json, remove, unfinished, write_json
 from headpatterns.provenance import environment, fingerprint
 
 CURVE = ("step", "epoch", "loss", "learning_rate", "grad_norm", "tokens", "seconds")
@@ -81,10 +81,11 @@ def train(
     """
     if not len(samples):
         raise InputError(f"the training set of {output} is empty: check the data behind it.")
-    workplace = output.with_name(output.name + ".unfinished")
-    settings = _arguments(recipe, workplace, device)
+    settings = _arguments(recipe, unfinished(output) / "state", device)
     _check_global_batch(recipe, devices=max(1, settings.n_gpu) * settings.world_size)
-    _open_workplace(workplace, fingerprint(identity, json.dumps(asdict(recipe))))
+    workplace = open_unfinished(output, fingerprint(identity, json.dumps(asdict(recipe))))
+    for leftover in (workplace / "intermediate").glob(".*"):  # a kill amid the saving of a checkpoint
+        remove(leftover)
 
     def save(folder: Path) -> None:
         with atomic_path(folder) as temporary:
@@ -98,7 +99,7 @@ def train(
         data_collator=_collator(tokenizer),
         callbacks=[_Curve(), _Keeper(recipe.checkpoint_steps, workplace / "intermediate", save)],
     )
-    trainer.train(resume_from_checkpoint=_last_state(workplace / "state"))
+    trainer.train(resume_from_checkpoint=_last_state(Path(settings.output_dir)))
 
     (workplace / "intermediate").mkdir(exist_ok=True)
     save(workplace / "final")
@@ -130,9 +131,9 @@ def _check_global_batch(recipe: Recipe, devices: int) -> None:
         )
 
 
-def _arguments(recipe: Recipe, workplace: Path, device: str) -> TrainingArguments:
+def _arguments(recipe: Recipe, state: Path, device: str) -> TrainingArguments:
     return TrainingArguments(
-        output_dir=str(workplace / "state"),
+        output_dir=str(state),
         learning_rate=recipe.learning_rate,
         lr_scheduler_type=recipe.lr_scheduler,
         warmup_steps=recipe.warmup_ratio,  # a float below 1 is a share of all steps
@@ -156,17 +157,6 @@ def _arguments(recipe: Recipe, workplace: Path, device: str) -> TrainingArgument
         report_to="none",
         disable_tqdm=True,
     )
-
-
-def _open_workplace(workplace: Path, identity: str) -> None:
-    """Make the folder of an unfinished run, or keep it when it is the same run; remove what belongs to another."""
-    mark = workplace / "identity.json"
-    if workplace.is_dir() and not (mark.is_file() and read_json(mark) == identity):
-        remove(workplace)
-    for leftover in (workplace / "intermediate").glob(".*"):  # a kill amid the saving of a checkpoint
-        remove(leftover)
-    workplace.mkdir(parents=True, exist_ok=True)
-    write_json(mark, identity)
 
 
 def _last_state(folder: Path) -> str | None:
@@ -239,5 +229,5 @@ def _publish(workplace: Path, output: Path) -> None:
     for name in ("final", "intermediate", "training.csv", "run.json"):
         remove(output / name)
         (workplace / name).rename(output / name)
-    remove(workplace / "identity.json")  # first: what is left of a folder half removed is never resumed from
+    remove(workplace / IDENTITY)  # first: what is left of a folder half removed is never resumed from
     remove(workplace)
