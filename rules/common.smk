@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 import config_checks
 import experiment
+from headpatterns import models
 from headpatterns.embedded import registry
 from headpatterns.errors import InputError
 from headpatterns.instructions import templates
@@ -116,8 +117,7 @@ def model_input(model):
     """What a job that loads a base model depends on: a made folder, or the files of one's own."""
     folder = model_folder(model)
     if "path" in model_source(model):
-        suffixes = {".json", ".safetensors", ".bin", ".model"}
-        return sorted(str(path) for path in Path(folder).iterdir() if path.suffix in suffixes)
+        return [str(path) for path in models.files(Path(folder))]
     if "pretraining" not in model_source(model):
         return [folder]
     return [f"{RESULTS}/pretraining/{model_source(model)['pretraining']}"]
@@ -294,6 +294,8 @@ def provenance_settings():
         "experiment": config["experiment"],
         "config": experiment.digest(config),
         "seeds": config["seeds"],
+        "models": {run.model: str(model_source(run.model)) for run in RUNS},
+        "datasets": {task: str({split: row_sources(task, split) for split in ("train", "probe")}) for task in TASKS},
         "device": config["device"],
         "prompt_template": templates.resolve(config["prompt_template"]),
         **{

@@ -15,6 +15,7 @@ from headpatterns.embedded import registry
 from headpatterns.errors import InputError
 from headpatterns.files import read_json
 from headpatterns.instructions import adapters, templates
+from headpatterns.models import has_tokenizer
 
 SCHEMA = Path(__file__).resolve().parent.parent / "config" / "schema.yaml"
 
@@ -49,6 +50,8 @@ def _sentence(error: jsonschema.ValidationError) -> str:
         return f"{path} lacks '{missing}': add it."
     if "propertyNames" in error.absolute_schema_path:
         return f"{path} has the name '{error.instance}': use lower-case letters, digits, - and _."
+    if error.validator == "pattern" and error.absolute_path[-1] == "run":
+        return f"{path} is '{error.instance}': write the name of a run, GROUP.TASK.seedN."
     if error.validator == "type":
         wanted = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
         return f"{path} is {error.instance!r}: it must be of type {' or '.join(wanted)}{_as_number(error.instance)}."
@@ -81,7 +84,7 @@ def _unknown(path: str, kind: str, name: str, valid: Iterable[str]) -> Iterator[
 
 
 def _problems(config: Config, rules: list[str]) -> Iterator[str]:
-    """Everything that the schema cannot say, the first problem first."""
+    """Everything that the schema cannot say, the first problem first; only the first is sound to ask for."""
     yield from _said_by("prompt_template", templates.resolve, config["prompt_template"])
     for section, name in (("models", "embedded"), ("pretraining", "tokenizer")):
         if name in config[section]:
@@ -166,7 +169,7 @@ def _length_problems(config: Config) -> Iterator[str]:
 def _model_problems(config: Config, path: str, source: dict[str, Any]) -> Iterator[str]:
     kinds = [kind for kind in ("pretraining", "path", "hub", "model") if kind in source]
     if len(kinds) != 1:
-        yield f"{path} must have exactly one of pretraining, path, hub and model."
+        yield f"{path} must have exactly one of pretraining, path, hub and model{_merged(kinds)}."
         return
     companions = {"pretraining": {"step"}, "path": set(), "hub": {"revision"}, "model": {"run"}}[kinds[0]]
     yield from _companion_problems(path, kinds[0], companions, set(source))
@@ -178,6 +181,13 @@ def _model_problems(config: Config, path: str, source: dict[str, Any]) -> Iterat
         steps = sorted({step for step in run["checkpoint_steps"] if step < run["steps"]} | {run["steps"]})
         if source["step"] not in steps:
             yield f"{path}.step is {source['step']}, but pretraining.{source['pretraining']} keeps the steps {steps}."
+
+
+def _merged(kinds: list[str]) -> str:
+    """Why there may be several where the user wrote one."""
+    return f"; it has {' and '.join(kinds)} (an overlay merges with an entry of the same name: choose another name)" * (
+        len(kinds) > 1
+    )
 
 
 def _earlier_run_problems(config: Config, path: str, source: dict[str, Any]) -> Iterator[str]:
@@ -196,7 +206,7 @@ def _earlier_run_problems(config: Config, path: str, source: dict[str, Any]) -> 
 def _rows_problems(path: str, source: dict[str, Any]) -> Iterator[str]:
     kinds = [kind for kind in ("embedded", "path", "hub") if kind in source]
     if len(kinds) != 1:
-        yield f"{path} must have exactly one of embedded, path and hub."
+        yield f"{path} must have exactly one of embedded, path and hub{_merged(kinds)}."
         return
     companions = {"embedded": {"file"}, "path": set(), "hub": {"split", "revision"}}[kinds[0]]
     optional = {"name"} if kinds == ["hub"] else set()
@@ -214,6 +224,8 @@ def _missing_paths(config: Config) -> Iterator[str]:
             folder = Path(experiment.expand(source["path"], f"models.{model}.source.path"))
             if not (folder / "config.json").is_file():
                 yield f"models.{model}.source.path is {folder}, which holds no model (no config.json): mend the path."
+            elif not has_tokenizer(folder):
+                yield f"models.{model}.source.path is {folder}, which holds no tokenizer: save the model's own there."
     tasks = [task for run in needed for task in config["task_groups"][run.group]["tasks"]]
     for task in dict.fromkeys(tasks):
         for split in ("train", "probe"):
@@ -221,6 +233,14 @@ def _missing_paths(config: Config) -> Iterator[str]:
                 key = f"datasets.{task}.{split}[{place}].path"
                 if "path" in source and not experiment.matches(path := experiment.expand(source["path"], key)):
                     yield f"{key} is {path}, where no file or folder is: mend the path."
+        kinds = {
+            "embedded" in source for split in ("train", "probe") for source in config["datasets"][task].get(split, [])
+        }
+        if len(kinds) > 1:
+            yield (
+                f"datasets.{task} mixes the embedded experiment's rows with others (an overlay that says only train "
+                "keeps the embedded probe): give both, or probe: [] to hold the probe set out of train."
+            )
 
 
 def _companion_problems(path: str, kind: str, companions: set[str], given: set[str]) -> Iterator[str]:

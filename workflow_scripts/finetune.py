@@ -25,13 +25,14 @@ def main(arguments: argparse.Namespace) -> None:
     model = models.load_model(arguments.model, device=arguments.device)
     limit = models.positions(model)
     longest = max(len(input_ids) for input_ids in samples["input_ids"])
+    models.check_tokens(model, max(max(input_ids) for input_ids in samples["input_ids"]), str(arguments.training_set))
     if limit and longest > limit:
         raise InputError(
             f"a sample of {arguments.training_set} has {longest} tokens, but {arguments.model} has {limit} positions: "
             f"set tokenization.max_length to {limit} or less."
         )
     identity = fingerprint(
-        *sorted(path for path in arguments.model.iterdir() if path.suffix in {".json", ".safetensors", ".bin"}),
+        *models.files(arguments.model),
         arguments.training_set,
         *[folder / "state.json" for folder in arguments.tokenized],
     )

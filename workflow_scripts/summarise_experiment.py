@@ -11,6 +11,9 @@ import command_line
 from headpatterns import provenance
 from headpatterns.files import atomic_path, read_json, write_json
 
+SAMPLED_SECONDS = 1.0
+"""Jobs shorter than this end before Snakemake has seen what their Python does."""
+
 BENCHMARK_COLUMNS = ("rule", "jobs", "wall_minutes", "longest_job_seconds", "cpu_minutes", "peak_memory_mb")
 
 
@@ -66,12 +69,21 @@ def timing_rows(folder: Path) -> Iterable[dict[str, Any]]:
             "jobs": len(measured),
             "wall_minutes": round(sum(number(job["s"]) for job in measured) / 60, 2),
             "longest_job_seconds": round(max(number(job["s"]) for job in measured), 1),
-            "cpu_minutes": round(sum(number(job["cpu_time"]) for job in measured) / 60, 2),
-            "peak_memory_mb": round(max(number(job["max_rss"]) for job in measured)),
+            **sampled([job for job in measured if number(job["s"]) >= SAMPLED_SECONDS]),
         }
         for rule, measured in jobs.items()
     ]
     return sorted(rows, key=lambda row: -row["wall_minutes"])
+
+
+def sampled(jobs: list[dict[str, str]]) -> dict[str, float | str]:
+    """Processor time and memory, which Snakemake samples: empty where every job was too short to be sampled."""
+    if not jobs:
+        return {"cpu_minutes": "", "peak_memory_mb": ""}
+    return {
+        "cpu_minutes": round(sum(number(job["cpu_time"]) for job in jobs) / 60, 2),
+        "peak_memory_mb": round(max(number(job["max_rss"]) for job in jobs)),
+    }
 
 
 def number(text: str) -> float:

@@ -428,7 +428,7 @@ def test_share_of_falling_pairs_counts_clear_falls_low_and_clear_rises_out(tmp_p
             rows += [("m", 0, matrix, *pair, r, r - 0.08, r + 0.08) for pair in ((a, b), (b, a))]
     tidy.write(table, SCHEMA[table.name].split(","), rows)
     (row,) = claims.pair_claims(table)
-    assert "6 pairs" in row[2] and row[4:7] == pytest.approx((4 / 6, 3 / 6, 5 / 6)) and row[-1] == "undecided"
+    assert "(share of 6)" in row[2] and row[4:7] == pytest.approx((4 / 6, 3 / 6, 5 / 6)) and row[-1] == "undecided"
 
 
 def write_dynamics(path, curves):
@@ -448,11 +448,18 @@ def test_steepness_is_the_share_of_change_in_the_first_quarter(tmp_path):
     rows = claims.dynamics_claims(table, "late")
     # Step 25 lies half way between 0.4 and 0.3.
     assert rows[0][3:5] == ("steep", pytest.approx(0.65 / 0.8)) and rows[0][-1] == "holds"
-    assert rows[0][5:7] == (pytest.approx(0.64 / 0.81), pytest.approx(0.66 / 0.79))
+    # The ends of the interval are those of the saved steps on either side, 20 and 30.
+    assert rows[0][5:7] == (pytest.approx(0.59 / 0.81), pytest.approx(0.71 / 0.79))
     assert rows[1][3] == "late" and rows[1][-1] == "fails"
     assert rows[2][0] == "changes_most" and rows[2][4] == pytest.approx(0) and rows[2][-1] == "undecided"
     with pytest.raises(InputError, match="--changes-most opt"):
         claims.dynamics_claims(table, "opt")
+
+
+def test_too_few_saved_steps_leave_steepness_undecided(tmp_path):
+    """Between step 1, where the learning rate is still 0, and step 50 the first quarter may hold any change."""
+    table = write_dynamics(tmp_path / "dynamics.csv", {"sparse": {0: 1.0, 1: 1.0, 50: 0.3, 100: 0.2}})
+    assert claims.dynamics_claims(table, None)[0][-1] == "undecided"
 
 
 def test_a_pattern_that_never_changed_leaves_steepness_undecided(tmp_path):

@@ -166,6 +166,12 @@ def test_beyond_the_positions_is_refused():
         activation_patterns(build("llama-grouped-query"), [bad])
 
 
+def test_tokens_of_another_tokenizer_are_refused():
+    bad = TokenizedSample("foreign", [5, 99, 7], 1, False)
+    with pytest.raises(InputError, match=r"'foreign' has the token id 99, but .* has 50 embeddings"):
+        activation_patterns(build("opt"), [bad])
+
+
 def test_no_sample_is_refused():
     with pytest.raises(InputError, match="no sample"):
         activation_patterns(build("opt"), [])

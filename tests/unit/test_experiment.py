@@ -87,6 +87,7 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
             "prompt_template: The template '{instruction} {instruction}' contains {instruction} 2 times",
         ),
         ({"datasets.gsm8k.options": {"keep_marks": True}}, "datasets.gsm8k.options: "),
+        ({"datasets.gsm8k.train": [{"path": str(FOLDER)}]}, "datasets.gsm8k mixes the embedded experiment's rows with"),
         ({"models.embedded": {"label": "x", "source": {"path": "x"}}}, "models.embedded has a name that is taken"),
         ({"task_groups.nlp.expected_pair": ["gsm8k", "sgsm"]}, "task_groups.nlp.expected_pair names the complex task"),
         ({"finetuning.checkpoint_steps": [2, 65]}, "finetuning.checkpoint_steps has 65, beyond max_steps 64"),
@@ -134,7 +135,7 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
         ({"models.llama.source": {}}, "models.llama.source must have exactly one of pretraining, path, hub and model."),
         (
             {"models.llama.source.path": "x"},
-            "models.llama.source must have exactly one of pretraining, path, hub and model.",
+            "models.llama.source must have exactly one of pretraining, path, hub and model; it has pretraining",
         ),
         (
             {"models.llama.source.pretraining": "lama"},
@@ -183,7 +184,7 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
         ),
         (
             {"models.llama.source": {"model": "gemma", "run": "gsm8k"}},
-            "models.llama.source.run: 'gsm8k' does not match",
+            "models.llama.source.run is 'gsm8k': write the name of a run, GROUP.TASK.seedN.",
         ),
         (
             {"models.llama.source": {"model": "gemma"}},
@@ -207,7 +208,7 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
         ({"datasets.arc.train[0]": {}}, "datasets.arc.train[0] must have exactly one of embedded, path and hub."),
         (
             {"datasets.arc.train[0]": {**HUB, **PATH}},
-            "datasets.arc.train[0] must have exactly one of embedded, path and hub.",
+            "datasets.arc.train[0] must have exactly one of embedded, path and hub; it has path and hub",
         ),
         (
             {"datasets.arc.probe[0].embedded": "ark"},
@@ -252,6 +253,7 @@ def test_what_an_overlay_may_say(config, tmp_path, monkeypatch):
     """Sources of every kind, environment variables, globs; paths of what no study selects are not looked at."""
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text('{"max_position_embeddings": 256}')
+    (tmp_path / "model" / "tokenizer.json").touch()
     (tmp_path / "rows").mkdir()
     (tmp_path / "rows" / "a.jsonl").touch()
     monkeypatch.setenv("MY_DATA", str(tmp_path))

@@ -121,7 +121,7 @@ def test_written_folder(tmp_path):
     [
         (sums(0, 4), {}, "toys has 4 instructions for its probe set where 5 are asked"),
         (sums(0, 5), {}, "Nothing of toys is left to train on after its probe set of 5"),
-        ([], {}, "The training files of toys hold no usable row (0 read)"),
+        ([], {}, "The training files of toys hold no usable row (0 read of "),
         ([{"question": "q"}] * 9, {}, "train.jsonl:1 has no field answer (its fields are question)"),
         ([{"q": "q"}, {"q": "q"}], {}, "train.jsonl:1 has no field answer (its fields are q)"),
         (sums(0, 9), {"adapter": "mathh"}, "There is no adapter mathh: did you mean math?"),

@@ -26,7 +26,8 @@ def merged(config: dict, overlay: dict) -> dict:
 def test_the_overlay_for_own_models_and_data(tmp_path):
     text = block("yaml", "my-llama").replace("/models/", f"{tmp_path}/").replace("/data/", f"{tmp_path}/")
     (tmp_path / "my-llama").mkdir()
-    (tmp_path / "my-llama/config.json").write_text('{"max_position_embeddings": 512}')
+    (tmp_path / "my-llama/config.json").write_text('{"max_position_embeddings": 2048}')
+    (tmp_path / "my-llama/tokenizer.json").touch()
     (tmp_path / "gsm8k").mkdir()
     for name in ("my-task.jsonl", "gsm8k/train.jsonl", "gsm8k/test.jsonl"):
         (tmp_path / name).touch()

@@ -115,7 +115,7 @@ def test_timings(experiment):
         "cpu_minutes": "1.0",
         "peak_memory_mb": "700",
     }
-    assert rows[1]["peak_memory_mb"] == "0"
+    assert rows[1]["peak_memory_mb"] == ""  # too short to be sampled
 
 
 def test_provenance(experiment):

@@ -188,10 +188,14 @@ def test_a_tokenizer_without_eos_is_refused(tokenizer_folder, tmp_path):
         models.load_tokenizer(tmp_path / "t")
 
 
-@pytest.mark.parametrize("content", ["{", "{}", None])
+def test_a_folder_without_a_tokenizer_is_refused(tmp_path):
+    with pytest.raises(InputError, match=f"{re.escape(str(tmp_path))} holds no tokenizer"):
+        models.load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["{", "{}"])
 def test_a_broken_tokenizer_is_refused(tmp_path, content):
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
-    if content:
-        (tmp_path / "tokenizer.json").write_text(content)
+    (tmp_path / "tokenizer.json").write_text(content)
     with pytest.raises(InputError, match=f"no tokenizer can be loaded from {re.escape(str(tmp_path))}: .+"):
         models.load_tokenizer(tmp_path)

@@ -46,7 +46,7 @@ def test_a_wrong_row_is_named_on_the_terminal(clone, tmp_path):
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"question": "1 + 1?", "answer": "2\\n#### 2"}\n{"question": broken\n')
     overlay = tmp_path / "overlay.json"
-    overlay.write_text(json.dumps({"datasets": {"gsm8k": {"train": [{"path": str(rows)}]}}}))
+    overlay.write_text(json.dumps({"datasets": {"gsm8k": {"train": [{"path": str(rows)}], "probe": []}}}))
     target = "results/tiny/instructions/gsm8k/train.parquet"
     answer = snakemake(folder, target, "--cores", "1", *TINY, str(overlay))
     assert answer.returncode != 0

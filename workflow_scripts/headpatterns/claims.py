@@ -97,7 +97,8 @@ def pair_claims(similarity: Path) -> list[tuple]:
             np.mean(after[:, 2] < before[:, 1]),
             1 - np.mean(after[:, 1] > before[:, 2]),
         )
-        statement = f"The correlation falls for more than half of the {len(found)} pairs of tasks (share of pairs)."
+        count = len({pair[1:] for pair in found})
+        statement = f"The correlation falls for more than half of the pairs of tasks (share of {count})."
         claims.append(_row("correlation_falls_for_most", "Figure 2", statement, model, share, bound=0.5, above=True))
     return claims
 
@@ -125,8 +126,8 @@ def composition_claims(composition: Path, by_model: Path, expected_pairs: Iterab
         for row in found:
             if row["statistic"] == "r2":
                 claims.append(_explains(row, [null for null in nulls if _agree(null, row, "terms")]))
-            else:
-                claims.append(_is_best(row, sum(_agree(other, row, "statistic") for other in pairs)))
+            elif (rivals := sum(_agree(other, row, "statistic") for other in pairs)) > 1:
+                claims.append(_is_best(row, rivals))
     return claims
 
 
@@ -163,7 +164,8 @@ def dynamics_claims(dynamics: Path, changes_most: str | None) -> list[tuple]:
     """Figure 5: most of the change happens in the first steps, and one model changes most, from dynamics.csv.
 
     Change is `1 - correlation` with the base model, the mean over tasks and seeds. Its value at a quarter of the steps
-    is interpolated between saved steps, which understates a change that slows down.
+    is interpolated between saved steps; the ends of its interval are those of the saved steps on either side, so that
+    few saved steps leave the statement undecided rather than refute it.
 
     Raises:
         InputError: `changes_most` is not a model of the table.
@@ -190,9 +192,11 @@ def dynamics_claims(dynamics: Path, changes_most: str | None) -> list[tuple]:
 
 
 def _change_at(curve: list[tuple[float, ...]], share: float) -> list[float]:
-    """Change, its lower and its upper end at a share of all steps."""
-    steps, *ends = np.array(sorted(curve)).T
-    return [float(np.interp(share * steps[-1], steps, end)) for end in ends]
+    """Change at a share of all steps, its lower end at the saved step before and its upper end at the one after."""
+    steps, values, lows, highs = np.array(sorted(curve)).T
+    place = share * steps[-1]
+    before, after = np.searchsorted(steps, place, side="right") - 1, np.searchsorted(steps, place, side="left")
+    return [float(np.interp(place, steps, values)), float(lows[before]), float(highs[after])]
 
 
 def _changes_most(finals: dict[str, Interval], model: str) -> list[tuple]:

@@ -26,6 +26,8 @@ def load_tokenizer(folder: Path) -> Any:
     """The tokenizer saved in `folder`; it must know an end-of-sequence token."""
     import transformers
 
+    if not has_tokenizer(folder):
+        raise InputError(f"{folder} holds no tokenizer: save the model's own there (tokenizer.save_pretrained).")
     transformers.utils.logging.set_verbosity_error()
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
@@ -82,6 +84,28 @@ def check_device(device: str) -> None:
     if kind == "cuda" and not torch.cuda.is_available():
         raise InputError(
             f"device '{device}' was asked for, but torch sees no GPU here: use cpu, or a machine with one."
+        )
+
+
+def files(folder: Path) -> list[Path]:
+    """The files that a model in a folder consists of: config, weights, tokenizer."""
+    suffixes = {".json", ".safetensors", ".bin", ".model", ".txt"}
+    return sorted(path for path in folder.iterdir() if path.suffix in suffixes)
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a folder holds the files of a tokenizer, of whichever kind."""
+    names = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt")
+    return any((folder / name).is_file() for name in names)
+
+
+def check_tokens(model: "PreTrainedModel", largest: int, source: str) -> None:
+    """Refuse token ids that the model has no embedding for."""
+    embeddings = model.get_input_embeddings().num_embeddings
+    if largest >= embeddings:
+        raise InputError(
+            f"{source} has the token id {largest}, but {type(model).__name__} has {embeddings} embeddings: tokenizer "
+            "and model do not belong together."
         )
 
 

@@ -83,6 +83,11 @@ def train(
         raise InputError(f"the training set of {output} is empty: check the data behind it.")
     settings = _arguments(recipe, unfinished(output) / "state", device)
     _check_global_batch(recipe, devices=max(1, settings.n_gpu) * settings.world_size)
+    if len(samples) < recipe.global_batch_size:
+        raise InputError(
+            f"the training set of {output} has {len(samples)} samples, less than one step of global_batch_size "
+            f"{recipe.global_batch_size}: lower it or give more rows (a group is cut to its smallest task)."
+        )
     workplace = open_unfinished(output, fingerprint(identity, json.dumps(asdict(recipe))))
     for leftover in (workplace / "intermediate").glob(".*"):  # a kill amid the saving of a checkpoint
         remove(leftover)
@@ -187,6 +192,11 @@ class _Keeper(TrainerCallback):
 
     def __init__(self, steps: Iterable[int], folder: Path, save: Callable[[Path], None]) -> None:
         self.steps, self.folder, self.save = frozenset(steps), folder, save
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        late = sorted(step for step in self.steps if step > state.max_steps)
+        if late:
+            print(f"checkpoint steps {late} lie beyond the last step, {state.max_steps}, and are not kept", flush=True)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.global_step >= state.max_steps:

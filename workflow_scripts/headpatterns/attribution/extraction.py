@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from headpatterns import models
 from headpatterns.attribution.recording import recording
 from headpatterns.attribution.reductions import REDUCTIONS
 from headpatterns.errors import InputError, first_line
-from headpatterns.models import positions as positions_of
 from headpatterns.tokenization import IGNORED, TokenizedSample
 
 LOGITS_TOLERANCE = 1e-2
@@ -101,7 +101,7 @@ def batches(lengths: Sequence[int], token_budget: int) -> Iterator[list[int]]:
 def _check_samples(model: PreTrainedModel, samples: Sequence[TokenizedSample]) -> None:
     if not samples:
         raise InputError("there is no sample to compute an activation pattern of: the data is empty.")
-    positions = positions_of(model)
+    positions = models.positions(model)
     for sample in samples:
         if sample.response_tokens == 0:
             raise InputError(
@@ -113,6 +113,7 @@ def _check_samples(model: PreTrainedModel, samples: Sequence[TokenizedSample]) -
                 f"sample '{sample.id}' has {len(sample.input_ids)} tokens, but {type(model).__name__} has "
                 f"{positions} positions: set the maximum length to {positions} or less."
             )
+        models.check_tokens(model, max(sample.input_ids), f"sample '{sample.id}'")
 
 
 @contextmanager

@@ -92,10 +92,10 @@ def _check_schema(adapter: str, lacking: Sequence[tuple[Row, MissingFieldError]]
         return
     row, error = lacking[0]
     fields = ", ".join(str(name)[:LONGEST_NAME] for name in row.fields)
-    raise InputError(
-        f"{row.place} has no field {' or '.join(error.names)} (its fields are {fields}): "
-        f"give files that the adapter {adapter} reads, or choose another adapter."
-    )
+    mend = f"give files that the adapter {adapter} reads, or choose another adapter"
+    if adapter == "generic":
+        mend = "name one of these in the option columns"
+    raise InputError(f"{row.place} has no field {' or '.join(error.names)} (its fields are {fields}): {mend}.")
 
 
 def _check_rejections(dataset: str, adapter: str, loaded: Loaded) -> None:

@@ -55,12 +55,12 @@ def prepare(
     labels = id_labels([*train_paths, *probe_paths])
 
     loaded = load(dataset, adapter, resolved, wording, train_paths, labels)
-    _check_selected(dataset, "training", loaded, options)
+    _check_selected(dataset, "training", train_paths, loaded, options)
     train = splitting.deduplicate(loaded.instructions)
     train_report = _counts(loaded, train)
     if probe_paths:
         loaded = load(dataset, adapter, resolved, wording, probe_paths, labels)
-        _check_selected(dataset, "probe", loaded, options)
+        _check_selected(dataset, "probe", probe_paths, loaded, options)
         probe = splitting.deduplicate(loaded.instructions)
         probe_report = _counts(loaded, probe)
     else:
@@ -132,11 +132,17 @@ def _counts(loaded: Loaded, distinct: Sequence[Instruction]) -> dict[str, Any]:
     }
 
 
-def _check_selected(dataset: str, split: str, loaded: Loaded, options: Mapping[str, Any] | None) -> None:
+def _check_selected(
+    dataset: str, split: str, paths: Sequence[Path], loaded: Loaded, options: Mapping[str, Any] | None
+) -> None:
     if loaded.instructions:
         return
     if not loaded.not_selected:
-        raise InputError(f"The {split} files of {dataset} hold no usable row ({loaded.rows_read} read): give others.")
+        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        raise InputError(
+            f"The {split} files of {dataset} hold no usable row ({loaded.rows_read} read of {paths[0]}{more}): "
+            "give others."
+        )
     seen = "; ".join(f"{why} ({times} rows)" for why, times in ordered(loaded.not_selected)[:5])
     raise InputError(
         f"None of the {loaded.rows_read} {split} rows of {dataset} is selected by the options {dict(options or {})}; "

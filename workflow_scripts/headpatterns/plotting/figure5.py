@@ -1,11 +1,14 @@
 """Figure 5: how far a pattern is from the base model's pattern, step by step of fine-tuning."""
 
+import re
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from headpatterns.plotting import style
 from headpatterns.plotting.inputs import RunTable, mean_over_seeds
@@ -48,7 +51,7 @@ def draw(runs: RunTable, dynamics: pd.DataFrame, source: str = "dynamics.csv") -
                 draw_line(axes, line.sort_values("step"), looks[task], band=min(0.15, 1.2 / len(tasks)))
             if logarithmic:
                 axes.set_yscale("log")
-                axes.yaxis.set_minor_locator(NullLocator())
+                label_few_decades(axes.yaxis, *limits)
             axes.set_ylim(*limits)
             set_step_axis(axes, averaged.loc[averaged["model"] == model, "step"].to_numpy(float))
             axes.grid(color="#e5e5e5", linewidth=0.5)
@@ -66,6 +69,15 @@ def draw(runs: RunTable, dynamics: pd.DataFrame, source: str = "dynamics.csv") -
                 axes.tick_params(labelleft=False)
     add_legend(figure, runs, looks, legend_columns)
     return figure
+
+
+def label_few_decades(axis: Axis, low: float, high: float) -> None:
+    """Powers of ten suffice from two decades on; below that 2 and 5 times them are labelled too."""
+    if high / low >= 100:
+        axis.set_minor_locator(NullLocator())
+        return
+    axis.set_minor_locator(LogLocator(subs=(2, 5)))
+    axis.set_minor_formatter(FuncFormatter(lambda value, _: re.sub(r"e-0?", "e−", f"{value:.0e}")))
 
 
 def task_looks(runs: RunTable, tasks: list[str]) -> dict[str, dict]:
