@@ -68,7 +68,6 @@ wildcard_constraints:
     model=one_of(config["models"]),
     tokenizer=one_of(["embedded", *config["models"]]),
     dataset=one_of(config["datasets"]),
-    group=one_of(config["task_groups"]),
     run=one_of({run.name: run for run in experiment.needed_runs(config)}),
     rows=one_of(HUB_ROWS) or "none",
     split="train|probe",

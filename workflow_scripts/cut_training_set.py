@@ -5,8 +5,8 @@ import csv
 from pathlib import Path
 
 import command_line
+from headpatterns import tidy
 from headpatterns.errors import InputError
-from headpatterns.files import atomic_path
 from headpatterns.instructions.splitting import rank
 
 
@@ -17,10 +17,7 @@ def main(arguments: argparse.Namespace) -> None:
     if not size:
         raise InputError(f"{min(sizes, key=sizes.get)} holds no sample: check the data behind it.")
     chosen = sorted(read_ids(arguments.tokenized), key=lambda id: rank(arguments.seed, id))[:size]
-    with atomic_path(arguments.output) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["dataset", "id"])
-        writer.writerows((arguments.tokenized.parent.name, id) for id in chosen)
+    tidy.write(arguments.output, ("dataset", "id"), [(arguments.tokenized.parent.name, id) for id in chosen])
 
 
 def read_ids(folder: Path) -> list[str]:

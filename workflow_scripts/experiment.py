@@ -4,7 +4,6 @@ Everything here works on the plain dictionary that Snakemake reads from config.y
 `config_checks.check` has found it sound; nothing heavy is imported, so that a dry-run stays quick.
 """
 
-import csv
 import glob
 import hashlib
 import json
@@ -19,6 +18,7 @@ from typing import Any
 import yaml
 
 from headpatterns import run_table as table
+from headpatterns import tidy
 from headpatterns.errors import InputError
 from headpatterns.files import atomic_path
 from headpatterns.instructions.sources import labels_file
@@ -141,10 +141,7 @@ def run_table(config: Config, pattern_folder: Any) -> list[dict[str, Any]]:
 
 def write_run_table(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write runs.csv."""
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, table.COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+    tidy.write(path, table.COLUMNS, [[row[column] for column in table.COLUMNS] for row in rows])
 
 
 def write_config(path: Path, config: Config) -> None:

@@ -24,8 +24,10 @@ def main(arguments: argparse.Namespace) -> None:
     samples = gather(arguments.training_set, arguments.tokenized)
     model = models.load_model(arguments.model, device=arguments.device)
     limit = models.positions(model)
-    longest = max(len(input_ids) for input_ids in samples["input_ids"])
-    models.check_tokens(model, max(max(input_ids) for input_ids in samples["input_ids"]), str(arguments.training_set))
+    # Read once: each pass over the column takes all of it out of Arrow.
+    extents = [(len(input_ids), max(input_ids)) for input_ids in samples["input_ids"]]
+    longest, largest = map(max, zip(*extents, strict=True))
+    models.check_tokens(model, largest, str(arguments.training_set))
     if limit and longest > limit:
         raise InputError(
             f"a sample of {arguments.training_set} has {longest} tokens, but {arguments.model} has {limit} positions: "
