@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--probe-files", nargs="+", default=[], help="those of the probe rows; none: held out of training")
     p.add_argument("--options", default="{}", help="options of the adapter, a JSON object")
     p.add_argument("--template", default="question", help=f"{', '.join(TEMPLATES)}, or a text with {{instruction}}")
-    p.add_argument("--probe-samples", type=int, required=True, help="size of the probe set")
+    p.add_argument("--probe-samples", type=int, help="size of the probe set; all rows by default")
     p.add_argument("--train-samples", type=int, help="largest size of the training set; all rows by default")
     p.add_argument("--seed", type=int, required=True, help="seed of every sample")
     p.add_argument("--output", type=Path, required=True, help="folder to write")

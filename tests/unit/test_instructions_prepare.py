@@ -84,6 +84,29 @@ def test_held_out_groups_and_the_order_of_files(tmp_path):
     assert made.probe != prepared([first, second], adapter="hellaswag", probe_samples=6, seed=4).probe
 
 
+def test_all_rows_beyond_the_training_set_are_held_out(tmp_path):
+    rows = jsonl(tmp_path / "all.jsonl", sums(0, 30))
+    made = prepared([rows], probe_samples=None, train_samples=12)
+    assert (len(made.train), len(made.probe)) == (12, 18)
+    assert_adds_up(made.report)
+    fewer = prepared([rows], probe_samples=None, train_samples=5)
+    assert {one.id for one in fewer.train} < {one.id for one in made.train}
+
+
+def test_all_rows_of_probe_files_are_taken(tmp_path):
+    made = prepared([jsonl(tmp_path / "a.jsonl", sums(0, 9))], [jsonl(tmp_path / "b.jsonl", sums(50, 7))],
+                    probe_samples=None)  # fmt: skip
+    assert (len(made.train), len(made.probe)) == (9, 7)
+
+
+def test_a_split_without_any_size_is_refused(tmp_path):
+    rows = jsonl(tmp_path / "all.jsonl", sums(0, 30))
+    with pytest.raises(InputError, match="the size of neither is given"):
+        prepared([rows], probe_samples=None)
+    with pytest.raises(InputError, match="toys has 0 instructions for its probe set"):
+        prepared([rows], probe_samples=None, train_samples=30)
+
+
 def test_files_of_one_name_are_told_apart_by_their_folder(tmp_path):
     for split, start in (("train", 0), ("test", 50)):
         for topic in ("algebra", "geometry"):

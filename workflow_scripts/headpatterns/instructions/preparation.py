@@ -32,16 +32,16 @@ def prepare(
     probe_files: Sequence[str | Path] = (),
     options: Mapping[str, Any] | None = None,
     template: str = "question",
-    probe_samples: int,
+    probe_samples: int | None,
     train_samples: int | None = None,
     seed: int,
 ) -> Prepared:
     """Read, convert, clean and split a dataset.
 
-    The probe set is a seeded sample of `probe_samples` instructions from `probe_files` or, without them, from whole
-    groups held out of the training rows. Repeated instructions of a split and training rows with the prompt of a probe
-    candidate are removed; `train_samples` caps what is left with a seeded sample. In the report of each split,
-    `rows_read` is the sum of all other counts.
+    The probe set is a seeded sample of `probe_samples` instructions (None for all) from `probe_files` or, without
+    them, from whole groups held out of the training rows, where None leaves `train_samples` to train on. Repeated
+    instructions of a split and training rows with the prompt of a probe candidate are removed; `train_samples` caps
+    what is left with a seeded sample. In the report of each split, `rows_read` is the sum of all other counts.
 
     Raises:
         InputError: a file, row, option or template cannot be used, or there are too few instructions.
@@ -49,6 +49,11 @@ def prepare(
     for name, samples in (("probe", probe_samples), ("train", train_samples)):
         if samples is not None and samples < 1:
             raise InputError(f"{samples} {name} samples were asked of {dataset}: ask for at least one.")
+    if probe_samples is None and train_samples is None and not probe_files:
+        raise InputError(
+            f"{dataset} is to hold its probe set out of the training rows, but the size of neither is given: "
+            "state the number of training or of probe samples."
+        )
     resolved = resolve_options(adapter, options or {})
     wording = templates.resolve(template)
     train_paths, probe_paths = sources.expand(train_files), sources.expand(probe_files)
@@ -64,12 +69,15 @@ def prepare(
         probe = splitting.deduplicate(loaded.instructions)
         probe_report = _counts(loaded, probe)
     else:
-        train, probe = splitting.hold_out(train, probe_samples, seed)
+        if probe_samples is None:
+            probe, train = splitting.hold_out(train, train_samples, seed)
+        else:
+            train, probe = splitting.hold_out(train, probe_samples, seed)
         train_report["held_out"] = len(probe)
         probe_report = _counts(Loaded(instructions=probe, rows_read=len(probe)), probe)
-    if len(probe) < probe_samples:
+    if len(probe) < (probe_samples or 1):
         raise InputError(
-            f"{dataset} has {len(probe)} instructions for its probe set where {probe_samples} are asked: "
+            f"{dataset} has {len(probe)} instructions for its probe set where {probe_samples or 1} are asked: "
             "ask for fewer probe samples or give more files."
         )
 
