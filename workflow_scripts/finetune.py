@@ -1,4 +1,4 @@
-"""Fine-tune a model on a training set: a run, with its checkpoints and its training curve."""
+"""Fine-tune a model on training sets: runs, one after another, each with its checkpoints and its training curve."""
 
 import argparse
 import csv
@@ -8,39 +8,69 @@ from typing import TYPE_CHECKING
 import command_line
 import recipe_options
 from headpatterns.errors import InputError
+from headpatterns.files import unfinished
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Gather the training set's samples, then train."""
+    """Train every run, then put all of them in place: what a failed job has put out, Snakemake removes."""
+    runs = len(arguments.output)
+    if len(arguments.training_set) != runs or len(arguments.model) not in (1, runs):
+        raise InputError(
+            f"{len(arguments.model)} --model and {len(arguments.training_set)} --training-set do not fit {runs} "
+            "--output: give a training set for each run, and one model for all runs or one for each."
+        )
+
     import torch
 
+    from headpatterns import training
+
+    torch.set_num_threads(arguments.threads)
+    starts = arguments.model * runs if len(arguments.model) == 1 else arguments.model
+    for start, training_set, output in zip(starts, arguments.training_set, arguments.output, strict=True):
+        earlier = start.parent in arguments.output  # a run of this job, which is not in place yet
+        finetune(unfinished(start.parent) / start.name if earlier else start, training_set, output, arguments)
+    for output in arguments.output:
+        training.publish(output)
+
+
+def finetune(start: Path, training_set: Path, output: Path, arguments: argparse.Namespace) -> None:
+    """Train one run that starts from the model in the folder `start`."""
     from headpatterns import models, training
     from headpatterns.provenance import fingerprint
 
-    torch.set_num_threads(arguments.threads)
-    samples = gather(arguments.training_set, arguments.tokenized)
-    model = models.load_model(arguments.model, device=arguments.device)
-    limit = models.positions(model)
-    # Read once: each pass over the column takes all of it out of Arrow.
-    extents = [(len(input_ids), max(input_ids)) for input_ids in samples["input_ids"]]
-    longest, largest = map(max, zip(*extents, strict=True))
-    models.check_tokens(model, largest, str(arguments.training_set))
-    if limit and longest > limit:
-        raise InputError(
-            f"a sample of {arguments.training_set} has {longest} tokens, but {arguments.model} has {limit} positions: "
-            f"set tokenization.max_length to {limit} or less."
-        )
+    samples = gather(training_set, arguments.tokenized)
+    model = models.load_model(start, device=arguments.device)
+    if len(samples):
+        check(samples, model, start, training_set)
+    else:
+        print(f"{training_set} selects no sample: {output} is the model that it starts from", flush=True)
     identity = fingerprint(
-        *models.files(arguments.model),
-        arguments.training_set,
+        *models.files(start),
+        training_set,
         *[folder / "state.json" for folder in arguments.tokenized],
     )
     recipe = recipe_options.recipe(arguments)
-    tokenizer = models.load_tokenizer(arguments.model)
-    training.train(model, tokenizer, samples, recipe, identity, arguments.output, arguments.device)
+    tokenizer = models.load_tokenizer(start)
+    training.train(model, tokenizer, samples, recipe, identity, output, arguments.device)
+
+
+def check(samples: "Dataset", model: object, start: Path, training_set: Path) -> None:
+    """Refuse samples that the model cannot read."""
+    from headpatterns import models
+
+    # Read once: each pass over the column takes all of it out of Arrow.
+    extents = [(len(input_ids), max(input_ids)) for input_ids in samples["input_ids"]]
+    longest, largest = map(max, zip(*extents, strict=True))
+    models.check_tokens(model, largest, str(training_set))
+    limit = models.positions(model)
+    if limit and longest > limit:
+        raise InputError(
+            f"a sample of {training_set} has {longest} tokens, but {start} has {limit} positions: "
+            f"set tokenization.max_length to {limit} or less."
+        )
 
 
 def gather(training_set: Path, tokenized: list[Path]) -> "Dataset":
@@ -65,8 +95,6 @@ def gather(training_set: Path, tokenized: list[Path]) -> "Dataset":
                 f"{training_set} selects sample '{id}' of '{dataset}', which is in none of "
                 f"{', '.join(map(str, tokenized))}: make the training set again."
             )
-    if not selected:
-        raise InputError(f"{training_set} selects no sample: check the data behind it.")
     everything = concatenate_datasets(list(shards.values()))
     return everything.select([places[chosen] for chosen in selected]).remove_columns("id")
 
@@ -74,10 +102,14 @@ def gather(training_set: Path, tokenized: list[Path]) -> "Dataset":
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command_line.parser(__doc__)
-    made.add_argument("--model", type=Path, required=True, help="folder of the model to start from")
-    made.add_argument("--training-set", type=Path, required=True, help="CSV of the selected samples (dataset, id)")
+    made.add_argument(
+        "--model", type=Path, nargs="+", required=True, help="folder of the model to start from: one, or one for a run"
+    )
+    made.add_argument(
+        "--training-set", type=Path, nargs="+", required=True, help="CSV of the samples (dataset, id), one for a run"
+    )
     made.add_argument("--tokenized", type=Path, nargs="+", required=True, help="tokenized shards {dataset}/{split}")
-    made.add_argument("--output", type=Path, required=True, help="folder of the run")
+    made.add_argument("--output", type=Path, nargs="+", required=True, help="folder of the run, one for a run")
     recipe_options.add(made)
     return made
 

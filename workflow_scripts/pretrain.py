@@ -39,6 +39,7 @@ def main(arguments: argparse.Namespace) -> None:
     )
     recipe = recipe_options.recipe(arguments)
     training.train(model, tokenizer, samples, recipe, identity, arguments.output, arguments.device)
+    training.publish(arguments.output)
 
 
 def build(architecture: dict[str, Any], tokenizer: Any, seed: int) -> "PreTrainedModel":

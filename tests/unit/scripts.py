@@ -14,9 +14,11 @@ FOLDER = Path(__file__).resolve().parents[2] / "workflow_scripts"
 
 
 def words(positional=(), **options):
-    """The words of a command line; a list gives several words, True a flag."""
+    """The words of a command line; a list gives several words, True a flag, None nothing."""
     made = [str(word) for word in positional]
     for name, value in options.items():
+        if value is None:
+            continue
         made.append(f"--{name.replace('_', '-')}")
         if value is not True:
             made += [str(word) for word in (value if isinstance(value, (list, tuple)) else [value])]

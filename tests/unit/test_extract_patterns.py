@@ -219,6 +219,66 @@ def test_a_run_gives_the_model_before_it_and_every_checkpoint(model_folder, data
         assert json.loads(kept.read_text())["reduction"] == reduction
 
 
+@pytest.fixture(scope="module")
+def two_runs(model_folder, tokenizer_folder, rows, tmp_path_factory):
+    """Two runs of one model, and the training set of the second, a part of the first's."""
+    folder = tmp_path_factory.mktemp("two")
+    shards = folder / "tokenized" / "sums" / "train"
+    instructions = write_instructions(folder / "sums.parquet", rows)
+    scripts.run(
+        "tokenize_instructions", model=tokenizer_folder, instructions=instructions, max_length=256, output=shards
+    )
+    scripts.run("cut_training_set", tokenized=shards, seed=0, output=folder / "all.csv")
+    lines = (folder / "all.csv").read_text().splitlines(keepends=True)
+    (folder / "part.csv").write_text("".join(lines[:6]))
+    scripts.run(
+        "finetune",
+        model=model_folder,
+        training_set=[folder / "all.csv", folder / "part.csv"],
+        tokenized=shards,
+        output=[folder / "one", folder / "two"],
+        learning_rate=1e-3,
+        per_device_batch_size=4,
+        global_batch_size=4,
+        max_steps=2,
+    )
+    return folder
+
+
+def test_runs_that_share_a_job_have_the_patterns_of_jobs_of_their_own(two_runs, model_folder, data, tmp_path):
+    runs = [two_runs / "one", two_runs / "two", two_runs / "two"]
+    among = ["all", "all", two_runs / "part.csv"]
+    shared = [tmp_path / "shared" / name for name in ("one", "two", "two-own")]
+    options = {"model": model_folder}
+    scripts.run("extract_patterns", **options, run=runs, data=[data] * 3, among=among, output_folder=shared)
+    for run, ids, folder in zip(runs, among, shared, strict=True):
+        alone = tmp_path / "alone" / folder.name
+        scripts.run("extract_patterns", **options, run=run, data=data, among=ids, output_folder=alone)
+        files = {path.name: path.read_bytes() for path in alone.glob("*.npy")}
+        assert files == {path.name: path.read_bytes() for path in folder.glob("*.npy")}
+        assert len(files) == 4
+    chosen = [line.split(",")[1] for line in (two_runs / "part.csv").read_text().splitlines()[1:]]
+    about = json.loads((shared[2] / "step-2.json").read_text())
+    assert sorted(about["ids"]) == sorted(chosen)
+    # The base model was read once for the two that are probed alike.
+    first, second, own = (json.loads((folder / "step-0.json").read_text()) for folder in shared)
+    assert first == second != own
+    places = [json.loads((shared[1] / "step-2.json").read_text())["ids"].index(id) for id in about["ids"]]
+    whole = np.load(shared[1] / "step-2.samples.npy")[places]
+    assert_close(np.load(shared[2] / "step-2.samples.npy"), whole)
+
+
+def test_a_training_set_that_does_not_fit_the_rows_is_refused(two_runs, refused, tmp_path):
+    chosen = tmp_path / "set.csv"
+    options = {"output": None, "run": two_runs / "two", "output_folder": tmp_path / "x"}
+    chosen.write_text("dataset,id\nsums,nobody\n")
+    sentence = refused(**options, among=chosen)
+    assert re.search(r"set.csv lists the sample 'nobody', which .*probe.jsonl lacks", sentence)
+    chosen.write_text("dataset,id\n")
+    assert "set.csv lists no sample" in refused(**options, among=chosen)
+    assert "give as many --data" in refused(**options, among=["all", "all"])
+
+
 def test_a_folder_that_is_no_run_leaves_nothing_behind(model_folder, data, tmp_path, capfd, monkeypatch):
     sentence = scripts.refused(
         capfd,

@@ -60,6 +60,11 @@ def small(name="llama-grouped-query", seed=0, **settings):
     return model
 
 
+def train(model, tokenizer, samples, recipe, identity, run):
+    training.train(model, tokenizer, samples, recipe, identity, run)
+    training.publish(run)
+
+
 def curve(run):
     with (run / "training.csv").open(newline="") as file:
         return list(csv.DictReader(file))
@@ -89,7 +94,7 @@ def plain_loss(model, samples):
 def test_a_seed_decides_every_byte_of_the_weights(tokenizer, samples, tmp_path):
     """OPT draws dropout masks as well as the order of the data."""
     for name, seed in {"one": 0, "two": 0, "three": 1}.items():
-        training.train(small("opt"), tokenizer, samples, changed(seed=seed), "identity", tmp_path / name)
+        train(small("opt"), tokenizer, samples, changed(seed=seed), "identity", tmp_path / name)
     one, two, three = (weights(tmp_path / name) for name in ("one", "two", "three"))
     assert sorted(one) == [
         "final/model.safetensors",
@@ -103,7 +108,7 @@ def test_a_seed_decides_every_byte_of_the_weights(tokenizer, samples, tmp_path):
 
 def test_files_of_a_run(tokenizer, samples, tmp_path):
     run = tmp_path / "runs" / "run"
-    training.train(small(), tokenizer, samples, changed(checkpoint_steps=(1, 4, 6, 99)), "identity", run)
+    train(small(), tokenizer, samples, changed(checkpoint_steps=(1, 4, 6, 99)), "identity", run)
     assert sorted(path.name for path in run.iterdir()) == ["final", "intermediate", "run.json", "training.csv"]
     assert [path.name for path in run.parent.iterdir()] == ["run"]
     assert json.loads((run / "run.json").read_text())["steps"] == [1, 4, 6]
@@ -116,7 +121,7 @@ def test_files_of_a_run(tokenizer, samples, tmp_path):
         assert saved("3 cats")["input_ids"] == tokenizer("3 cats")["input_ids"]
         models.load_model(folder)
     # The weights at a step do not depend on which others are kept.
-    training.train(small(), tokenizer, samples, changed(checkpoint_steps=()), "identity", tmp_path / "bare")
+    train(small(), tokenizer, samples, changed(checkpoint_steps=()), "identity", tmp_path / "bare")
     assert (tmp_path / "bare" / "intermediate").is_dir()
     assert weights(tmp_path / "bare") == {name: data for name, data in weights(run).items() if "final" in name}
 
@@ -124,7 +129,7 @@ def test_files_of_a_run(tokenizer, samples, tmp_path):
 def test_the_curve_counts_steps_tokens_and_seconds(tokenizer, samples, tmp_path):
     """All samples are one step, so each step reads every token once."""
     recipe = changed(per_device_batch_size=5, gradient_accumulation_steps=2, global_batch_size=10, max_steps=4)
-    training.train(small(), tokenizer, samples[:10], recipe, "identity", tmp_path / "run")
+    train(small(), tokenizer, samples[:10], recipe, "identity", tmp_path / "run")
     entries = curve(tmp_path / "run")
     assert tuple(entries[0]) == training.CURVE
     assert [int(entry["step"]) for entry in entries] == [1, 2, 3, 4]
@@ -146,7 +151,7 @@ def test_the_first_loss_is_the_mean_over_the_response_tokens_of_the_step(tokeniz
     )
     assert abs(everything - expected) > 1e-3 * expected
     recipe = changed(per_device_batch_size=2, gradient_accumulation_steps=4, global_batch_size=8, max_steps=2)
-    training.train(small(name, **settings), tokenizer, samples[:8], recipe, "identity", tmp_path / "run")
+    train(small(name, **settings), tokenizer, samples[:8], recipe, "identity", tmp_path / "run")
     assert losses(tmp_path / "run")[0] == pytest.approx(expected, rel=1e-5)
 
 
@@ -157,7 +162,7 @@ def test_accumulation_changes_nothing(tokenizer, samples, tmp_path, name):
     for batch, steps in ((8, 1), (2, 4), (1, 8)):
         model = small(name, **({"dropout": 0.0} if name == "opt" else {}))
         recipe = changed(per_device_batch_size=batch, gradient_accumulation_steps=steps, global_batch_size=8)
-        training.train(model, tokenizer, samples, recipe, "identity", tmp_path / f"run{batch}")
+        train(model, tokenizer, samples, recipe, "identity", tmp_path / f"run{batch}")
         found[batch] = losses(tmp_path / f"run{batch}")
     assert len(set(found[8])) == 6
     assert found[2] == pytest.approx(found[8], rel=1e-4)
@@ -170,7 +175,7 @@ def test_checkpointed_gradients_and_mixed_precision_follow_the_same_losses(token
         "checkpointed": changed(gradient_checkpointing=True),
         "bf16": changed(precision="bf16"),
     }.items():
-        training.train(small(), tokenizer, samples, recipe, "identity", tmp_path / name)
+        train(small(), tokenizer, samples, recipe, "identity", tmp_path / name)
     assert losses(tmp_path / "checkpointed") == pytest.approx(losses(tmp_path / "plain"), rel=1e-6)
     assert losses(tmp_path / "bf16") == pytest.approx(losses(tmp_path / "plain"), rel=2e-2)
     assert losses(tmp_path / "bf16") != losses(tmp_path / "plain")
@@ -181,13 +186,13 @@ def test_checkpointed_gradients_and_mixed_precision_follow_the_same_losses(token
 
 def test_epochs_decide_the_steps_where_no_number_is_given(tokenizer, samples, tmp_path):
     recipe = changed(max_steps=None, epochs=2.0, checkpoint_steps=())
-    training.train(small(), tokenizer, samples, recipe, "identity", tmp_path / "run")
+    train(small(), tokenizer, samples, recipe, "identity", tmp_path / "run")
     assert [int(entry["step"]) for entry in curve(tmp_path / "run")] == list(range(1, 7))  # 12 samples, 4 a step
 
 
 def test_the_learning_rate_warms_up_and_falls(tokenizer, samples, tmp_path):
     recipe = changed(max_steps=20, lr_scheduler="linear", warmup_ratio=0.25, checkpoint_steps=())
-    training.train(small(), tokenizer, samples, recipe, "identity", tmp_path / "run")
+    train(small(), tokenizer, samples, recipe, "identity", tmp_path / "run")
     rates = [float(entry["learning_rate"]) for entry in curve(tmp_path / "run")]
     assert rates == pytest.approx([1e-3 * n / 5 for n in range(5)] + [1e-3 * (15 - n) / 15 for n in range(15)])
 
@@ -197,10 +202,10 @@ def test_only_response_tokens_teach(tokenizer, samples, tmp_path):
     masked = [{**sample, "labels": [-100] * len(sample["labels"])} for sample in samples[:4]]
     one = samples[4]
     recipe = changed(per_device_batch_size=5, global_batch_size=5, max_steps=1, warmup_ratio=0.0, checkpoint_steps=())
-    training.train(small(), tokenizer, [*masked, one], recipe, "identity", tmp_path / "with")
+    train(small(), tokenizer, [*masked, one], recipe, "identity", tmp_path / "with")
     assert losses(tmp_path / "with")[0] == pytest.approx(plain_loss(small(), [one]), rel=1e-5)
     alone = changed(per_device_batch_size=1, global_batch_size=1, max_steps=1, warmup_ratio=0.0, checkpoint_steps=())
-    training.train(small(), tokenizer, [one], alone, "identity", tmp_path / "alone")
+    train(small(), tokenizer, [one], alone, "identity", tmp_path / "alone")
     norms = [float(curve(tmp_path / name)[0]["grad_norm"]) for name in ("with", "alone")]
     assert norms[0] == pytest.approx(norms[1], rel=1e-4)
 
@@ -210,23 +215,30 @@ def test_a_loss_that_is_not_finite_stops_the_run_at_its_step(tokenizer, samples,
     with torch.no_grad():
         model.model.layers[1].mlp.up_proj.weight[0, 0] = float("nan")
     with pytest.raises(InputError, match=r"^the loss is nan at step 1: lower the learning rate"):
-        training.train(model, tokenizer, samples, RECIPE, "identity", tmp_path / "run")
+        train(model, tokenizer, samples, RECIPE, "identity", tmp_path / "run")
     assert not (tmp_path / "run").exists()
     with pytest.raises(InputError, match=r"^the loss is (nan|inf) at step [2-6]:"):
-        training.train(
-            small(), tokenizer, samples, changed(learning_rate=1e30, warmup_ratio=0.0), "identity", tmp_path / "run"
-        )
+        train(small(), tokenizer, samples, changed(learning_rate=1e30, warmup_ratio=0.0), "identity", tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_batch_sizes_that_do_not_agree_and_empty_sets_are_refused(tokenizer, samples, tmp_path):
+def test_batch_sizes_that_do_not_agree_and_sets_below_one_step_are_refused(tokenizer, samples, tmp_path):
     with pytest.raises(
         InputError, match=r"global_batch_size is 8, but 1 devices × .* 4 × .* 1 = 4: make the two agree"
     ):
-        training.train(small(), tokenizer, samples, changed(global_batch_size=8), "identity", tmp_path / "run")
-    with pytest.raises(InputError, match=r"the training set of .*run is empty"):
-        training.train(small(), tokenizer, [], RECIPE, "identity", tmp_path / "run")
+        train(small(), tokenizer, samples, changed(global_batch_size=8), "identity", tmp_path / "run")
+    with pytest.raises(InputError, match=r"the training set of .*run has 3 samples, less than one step"):
+        train(small(), tokenizer, samples[:3], RECIPE, "identity", tmp_path / "run")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_on_no_sample_is_the_model_as_it_is(tokenizer, tmp_path):
+    model = small()
+    train(model, tokenizer, [], RECIPE, "identity", tmp_path / "run")
+    assert checkpoints(tmp_path / "run") == {0: tmp_path / "run" / "final"}
+    assert curve(tmp_path / "run") == []
+    kept = models.load_model(tmp_path / "run" / "final").state_dict()
+    assert all(torch.equal(kept[name], value) for name, value in model.state_dict().items())
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
@@ -376,7 +388,7 @@ def test_an_unfinished_run_of_something_else_is_discarded(prepared, interrupted,
 
 
 def test_a_run_stopped_while_it_was_moved_into_place(prepared, tmp_path, capfd):
-    """There is no state of the last step, from which the Trainer would train one step too many."""
+    """What was trained is there and only moved; nor is there a state of the last step, from which to train too many."""
     values = {"max_steps": 20, "checkpoint_steps": [5], "resume_every": 10, "lr_scheduler": "constant"}
     scripts.run("finetune", **options(prepared, tmp_path / "whole", **values))
     (tmp_path / "run").write_text("in the way")
@@ -386,9 +398,57 @@ def test_a_run_stopped_while_it_was_moved_into_place(prepared, tmp_path, capfd):
     (tmp_path / "run").unlink()
     capfd.readouterr()
     scripts.run("finetune", **options(prepared, tmp_path / "run", **values))
-    assert first_step(capfd) == 11
+    assert "step" not in capfd.readouterr().out
     assert weights(tmp_path / "run") == weights(tmp_path / "whole")
     assert without_seconds(tmp_path / "run") == without_seconds(tmp_path / "whole")
+
+
+def test_runs_that_share_a_job_are_those_of_jobs_of_their_own(prepared, tmp_path):
+    """The second starts from the first, the third on another training set: bytes do not depend on the company."""
+    lines = (prepared / "set.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "few.csv").write_text("".join(lines[:6]))
+    sets = [prepared / "set.csv", prepared / "set.csv", tmp_path / "few.csv"]
+    alone, shared = ([tmp_path / kind / name for name in ("one", "two", "three")] for kind in ("alone", "shared"))
+    short = {"max_steps": 6, "checkpoint_steps": []}
+    starts = [[prepared / "model", runs[0] / "final", prepared / "model"] for runs in (alone, shared)]
+    for start, chosen, run in zip(starts[0], sets, alone, strict=True):
+        scripts.run("finetune", **options(prepared, run, **short, model=start, training_set=chosen))
+    scripts.run("finetune", **options(prepared, shared, **short, model=starts[1], training_set=sets))
+    for one, other in zip(alone, shared, strict=True):
+        assert weights(one) == weights(other)
+        assert without_seconds(one) == without_seconds(other)
+    assert len({weights(run)["final/model.safetensors"] for run in shared}) == 3
+    assert sorted(path.name for path in shared[0].parent.iterdir()) == ["one", "three", "two"]
+
+
+def test_a_job_that_fails_keeps_the_runs_that_it_finished(prepared, tmp_path, capfd):
+    """None is in place before all are, for Snakemake removes what a failed job has put out; none is trained twice."""
+    (tmp_path / "wrong.csv").write_text("dataset,id\nsums,nobody\n")
+    runs = [tmp_path / "one", tmp_path / "two"]
+    values = options(prepared, runs, max_steps=3, checkpoint_steps=[])
+    with pytest.raises(InputError, match=r"wrong.csv selects sample 'nobody'"):
+        scripts.run("finetune", **{**values, "training_set": [prepared / "set.csv", tmp_path / "wrong.csv"]})
+    assert not any(run.exists() for run in runs)
+    kept = (tmp_path / "one.unfinished" / "run.json").stat().st_mtime_ns
+    scripts.run("finetune", **{**values, "training_set": [prepared / "set.csv", prepared / "set.csv"]})
+    assert (runs[0] / "run.json").stat().st_mtime_ns == kept
+    assert capfd.readouterr().out.count("step 1/3") == 2
+    assert weights(runs[0]) == weights(runs[1])
+
+
+def test_a_training_set_without_a_sample_leaves_the_model(prepared, tmp_path, capfd):
+    (tmp_path / "none.csv").write_text("dataset,id\n")
+    scripts.run("finetune", **options(prepared, tmp_path / "run", training_set=tmp_path / "none.csv"))
+    assert "none.csv selects no sample" in capfd.readouterr().out
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["steps"] == [0]
+    before, after = (models.load_model(folder).state_dict() for folder in (prepared / "model", tmp_path / "run/final"))
+    assert all(torch.equal(before[name], value) for name, value in after.items())
+
+
+def test_training_sets_and_runs_that_do_not_fit_are_refused(prepared, tmp_path, capfd, monkeypatch):
+    values = options(prepared, [tmp_path / "one", tmp_path / "two"])
+    sentence = scripts.refused(capfd, monkeypatch, "finetune", **values)
+    assert "1 --model and 1 --training-set do not fit 2 --output" in sentence
 
 
 def test_running_again_replaces_a_finished_run(prepared, tmp_path):
@@ -427,9 +487,6 @@ def test_samples_of_several_datasets_are_told_apart(prepared, tmp_path):
     (tmp_path / "set.csv").write_text("dataset,id\nothers,sum-3\nothers,sum-99\n")
     with pytest.raises(InputError, match=r"set.csv selects sample 'sum-99' of 'others', which is in none of"):
         finetune.gather(tmp_path / "set.csv", [shards, other])
-    (tmp_path / "set.csv").write_text("dataset,id\n")
-    with pytest.raises(InputError, match=r"set.csv selects no sample"):
-        finetune.gather(tmp_path / "set.csv", [shards])
 
 
 def test_samples_longer_than_the_model_reads_are_refused(prepared, tokenizer, tmp_path, capfd, monkeypatch):

@@ -68,27 +68,29 @@ def train(
     output: Path,
     device: str = "cpu",
 ) -> None:
-    """Train `model` on `samples` (`input_ids`, `labels`) and write the run to the folder `output`.
+    """Train `model` on `samples` (`input_ids`, `labels`); `publish(output)` then moves the run to the folder `output`.
 
     `output` receives `final/` and `intermediate/step-{step}/` (Hugging Face layout, safetensors), `training.csv` and
-    `run.json` (recipe, steps, identity). Until it is complete the run lives in `{output}.unfinished/`; a run that was
+    `run.json` (recipe, steps, identity). Until it is published the run lives in `{output}.unfinished/`; a run that was
     interrupted there continues from its last saved state, provided that `identity` (model and data) and recipe are
-    the same, and ends with the same weights as an undisturbed one.
+    the same, and ends with the same weights as an undisturbed one. One that is complete there is left as it is.
+
+    A run on no sample at all is the model as it is: it has the one step 0 and an empty curve.
 
     Raises:
-        InputError: the global batch size is not the product of its parts, there are no samples, or the loss is not
-            finite.
+        InputError: the global batch size is not the product of its parts, there are fewer samples than one step takes,
+            or the loss is not finite.
     """
-    if not len(samples):
-        raise InputError(f"the training set of {output} is empty: check the data behind it.")
     settings = _arguments(recipe, unfinished(output) / "state", device)
     _check_global_batch(recipe, devices=max(1, settings.n_gpu) * settings.world_size)
-    if len(samples) < recipe.global_batch_size:
+    if 0 < len(samples) < recipe.global_batch_size:
         raise InputError(
             f"the training set of {output} has {len(samples)} samples, less than one step of global_batch_size "
             f"{recipe.global_batch_size}: lower it or give more rows (a group is cut to its smallest task)."
         )
     workplace = open_unfinished(output, fingerprint(identity, json.dumps(asdict(recipe))))
+    if (workplace / "run.json").is_file():
+        return
     for leftover in (workplace / "intermediate").glob(".*"):  # a kill amid the saving of a checkpoint
         remove(leftover)
 
@@ -97,19 +99,21 @@ def train(
             model.save_pretrained(temporary)
             tokenizer.save_pretrained(temporary)
 
-    trainer = Trainer(
-        model=model,
-        args=settings,
-        train_dataset=samples,
-        data_collator=_collator(tokenizer),
-        callbacks=[_Curve(), _Keeper(recipe.checkpoint_steps, workplace / "intermediate", save)],
-    )
-    trainer.train(resume_from_checkpoint=_last_state(Path(settings.output_dir)))
+    last, curve = 0, []
+    if len(samples):
+        trainer = Trainer(
+            model=model,
+            args=settings,
+            train_dataset=samples,
+            data_collator=_collator(tokenizer),
+            callbacks=[_Curve(), _Keeper(recipe.checkpoint_steps, workplace / "intermediate", save)],
+        )
+        trainer.train(resume_from_checkpoint=_last_state(Path(settings.output_dir)))
+        last, curve = trainer.state.global_step, trainer.state.log_history
 
     (workplace / "intermediate").mkdir(exist_ok=True)
     save(workplace / "final")
-    _write_curve(workplace / "training.csv", [entry for entry in trainer.state.log_history if "loss" in entry])
-    last = trainer.state.global_step
+    _write_curve(workplace / "training.csv", [entry for entry in curve if "loss" in entry])
     kept = sorted(int(path.name.removeprefix("step-")) for path in (workplace / "intermediate").glob("step-*"))
     write_json(
         workplace / "run.json",
@@ -123,7 +127,17 @@ def train(
             **environment(),
         },
     )
-    _publish(workplace, output)
+
+
+def publish(output: Path) -> None:
+    """Move a trained run from `{output}.unfinished/` into place, run.json last: where it is, the run is complete."""
+    workplace = unfinished(output)
+    output.mkdir(parents=True, exist_ok=True)
+    for name in ("final", "intermediate", "training.csv", "run.json"):
+        remove(output / name)
+        (workplace / name).rename(output / name)
+    remove(workplace / IDENTITY)  # first: what is left of a folder half removed is never resumed from
+    remove(workplace)
 
 
 def _check_global_batch(recipe: Recipe, devices: int) -> None:
@@ -231,13 +245,3 @@ def _write_curve(path: Path, curve: list[dict[str, Any]]) -> None:
         for entry in curve:
             named = {**entry, "tokens": int(entry["num_input_tokens_seen"])}
             writer.writerow([named[column] for column in CURVE])
-
-
-def _publish(workplace: Path, output: Path) -> None:
-    """Move a finished run into place, run.json last: where it is, the run is complete."""
-    output.mkdir(parents=True, exist_ok=True)
-    for name in ("final", "intermediate", "training.csv", "run.json"):
-        remove(output / name)
-        (workplace / name).rename(output / name)
-    remove(workplace / IDENTITY)  # first: what is left of a folder half removed is never resumed from
-    remove(workplace)
