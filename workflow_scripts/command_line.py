@@ -17,6 +17,23 @@ def parser(description: str) -> argparse.ArgumentParser:
     return made
 
 
+def by_name(given: list[str], option: str, form: str) -> dict[str, str]:
+    """Values by name of a repeated option whose words have a form such as `TASK=PATH`, in the order given.
+
+    Raises:
+        InputError: a word of another form, or a name given twice.
+    """
+    values: dict[str, str] = {}
+    for word in given:
+        name, _, value = word.partition("=")
+        if not (name and value):
+            raise InputError(f"{option} {word} is not of the form {form}: mend it.")
+        if name in values:
+            raise InputError(f"{option} names {name} twice: give it once.")
+        values[name] = value
+    return values
+
+
 def run(main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> None:
     """Parse the command line, call `main` with it and turn failures into exit statuses.
 

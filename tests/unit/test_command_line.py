@@ -7,6 +7,9 @@ import sys
 import pytest
 import scripts
 
+import command_line
+from headpatterns.errors import InputError
+
 SCRIPT = f"""
 import subprocess
 import sys
@@ -82,7 +85,7 @@ def test_an_unknown_option_exits_with_2(tmp_path):
     assert done.returncode == 2 and "Traceback" not in done.stderr
 
 
-MODULES = ("command_line", "config_checks", "recipe_options", "experiment")
+MODULES = ("applications", "command_line", "config_checks", "recipe_options", "experiment", "runs")
 
 
 @pytest.mark.parametrize("script", sorted({path.stem for path in scripts.FOLDER.glob("*.py")} - set(MODULES)))
@@ -106,3 +109,11 @@ def test_help_comes_without_heavy_libraries(script, tmp_path):
     assert done.stdout.splitlines()[-1] == "0 light", done.stderr
     assert "--log" in done.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_values_by_name():
+    words = ["a=x=1", "b=y"]
+    assert command_line.by_name(words, "--label", "NAME=LABEL") == {"a": "x=1", "b": "y"}
+    for word, sentence in (("a", "--label a is not of the form NAME=LABEL"), ("b=z", "--label names b twice")):
+        with pytest.raises(InputError, match=sentence):
+            command_line.by_name([*words, word], "--label", "NAME=LABEL")

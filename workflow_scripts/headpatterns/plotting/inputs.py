@@ -1,7 +1,7 @@
 """The two kinds of file that figures, tables and the report are made from: the run table and the analysis tables."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -39,17 +39,21 @@ def read_table(
 
 @dataclass(frozen=True)
 class RunTable:
-    """The run table, which says what a model or task is called and in which order both are shown."""
+    """The run table, which says what a model or task is called and in which order both are shown.
+
+    `labels` says what models and tasks are called that it does not hold.
+    """
 
     path: Path
     rows: pd.DataFrame
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def of_study(self, study: str) -> "RunTable":
         """The rows of one study, so that its own order and families apply."""
         rows = self.rows[self.rows["study"] == study]
         if rows.empty:
             raise InputError(f"{self.path} holds no run of the study {study!r}: add that study to the config.")
-        return RunTable(self.path, rows)
+        return RunTable(self.path, rows, self.labels)
 
     def order(self, column: str, present: Iterable[str], source: Path | str) -> list[str]:
         """The values `present` of the column `model` or `task` in display order; `source` is named in the error."""
@@ -63,12 +67,12 @@ class RunTable:
         return [value for value in known if value in present]
 
     def model_label(self, model: str) -> str:
-        """What a model is called in figures; a name that the table does not hold stands for itself."""
-        return self._first("model", model, "model_label") or model
+        """What a model is called in figures; a name without a label stands for itself."""
+        return self._first("model", model, "model_label") or self.labels.get(model, model)
 
     def task_label(self, task: str) -> str:
-        """What a task is called in figures; a name that the table does not hold stands for itself."""
-        return self._first("task", task, "task_label") or task
+        """What a task is called in figures; a name without a label stands for itself."""
+        return self._first("task", task, "task_label") or self.labels.get(task, task)
 
     def family(self, task: str) -> str:
         """The family of a task, empty where it has none."""
@@ -79,9 +83,9 @@ class RunTable:
         return "" if found.empty else str(found.iloc[0])
 
 
-def read_run_table(path: Path) -> RunTable:
-    """Read the run table (one row for each study and run, in display order)."""
-    return RunTable(Path(path), read_table(path, run_table.COLUMNS))
+def read_run_table(path: Path, labels: Mapping[str, str] | None = None) -> RunTable:
+    """Read the run table (one row for each study and run, in display order); `labels` are for names beyond it."""
+    return RunTable(Path(path), read_table(path, run_table.COLUMNS), labels or {})
 
 
 def mean_over_seeds(table: pd.DataFrame, keys: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:

@@ -1,0 +1,165 @@
+"""Mix the basic tasks that explain the change of a complex one into training sets for a first stage of SFT (§5.1)."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+import command_line
+from headpatterns import mixing, run_table, tidy
+from headpatterns.errors import InputError
+from headpatterns.files import atomic_path, write_json
+from headpatterns.run_table import Run
+from headpatterns.statistics import change, estimate_and_interval, paired_replicates
+
+COEFFICIENT_COLUMNS = ("model", "seed", "task", "beta", "low", "high", "r2", "kept", "share", "instructions")
+MIXTURE_COLUMNS = ("model", "seed", "variant", "task", "share", "instructions")
+TRAINING_SET_COLUMNS = ("dataset", "id")
+# The draws of the bootstrap are named after tasks; no candidate can have this name, because it ends in an =.
+TARGET = "target="
+
+Sample = tuple[str, str]
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Fit Eq. 3, keep the best tasks, and write the training set of each variant (Eq. 4)."""
+    check_numbers(arguments)
+    folders = command_line.by_name(arguments.candidate, "--candidate", "TASK=PATH")
+    candidates = {task: Path(folder) for task, folder in folders.items()}
+    sets = command_line.by_name(arguments.training_set, "--training-set", "TASK=PATH")
+    samples = {task: read_samples(Path(path)) for task, path in sets.items()}
+    check_training_sets(list(candidates), list(samples))
+    beta, r2 = fit(candidates, arguments)
+    chosen = mixing.kept(beta[0], arguments.keep)
+    tasks = [list(candidates)[index] for index in chosen]
+    share = mixing.shares(beta[0], chosen)
+    variants = {"ours": share[chosen]}
+    for draw in range(arguments.random_draws):
+        variants[f"random{draw}"] = mixing.random_shares(len(tasks), draw, arguments.seed)
+    counts = {variant: mixing.apportion(arguments.instructions, found) for variant, found in variants.items()}
+    check_enough(tasks, counts, samples)
+    sentence = note(arguments, tasks)
+    if sentence:
+        print(sentence)
+
+    instructions = dict(zip(tasks, counts["ours"], strict=True))
+    with atomic_path(arguments.output) as folder:
+        folder.mkdir()
+        key = (arguments.model, arguments.seed)
+        interval = estimate_and_interval(beta)
+        rows = [
+            (*key, task, *interval[:, i], r2[0], int(i in chosen), share[i], instructions.get(task, 0))
+            for i, task in enumerate(candidates)
+        ]
+        tidy.write(folder / "coefficients.csv", COEFFICIENT_COLUMNS, rows)
+        rows = [
+            (*key, variant, task, *numbers)
+            for variant in variants
+            for task, *numbers in zip(tasks, variants[variant], counts[variant], strict=True)
+        ]
+        tidy.write(folder / "mixtures.csv", MIXTURE_COLUMNS, rows)
+        for variant, numbers in counts.items():
+            heads = [sample for task, n in zip(tasks, numbers, strict=True) for sample in samples[task][:n]]
+            path = folder / f"{variant}-basic.csv"
+            tidy.write(path, TRAINING_SET_COLUMNS, mixing.mixed(heads, arguments.seed))
+        report = {"model": arguments.model, "seed": arguments.seed, "kept": tasks, "note": sentence}
+        write_json(folder / "report.json", report)
+
+
+def check_numbers(arguments: argparse.Namespace) -> None:
+    """Check that every count and seed on the command line is in its range."""
+    least = {"instructions": 1, "keep": 1, "random_draws": 0, "seed": 0, "bootstrap_seed": 0}
+    for name, smallest in least.items():
+        given = getattr(arguments, name)
+        if given < smallest:
+            raise InputError(f"--{name.replace('_', '-')} is {given}: give a whole number of {smallest} or more.")
+
+
+def read_samples(path: Path) -> list[Sample]:
+    """The samples (dataset, id) of a training set, in its order."""
+    return [(row["dataset"], row["id"]) for row in tidy.read(path, TRAINING_SET_COLUMNS)]
+
+
+def check_training_sets(candidates: list[str], given: list[str]) -> None:
+    """Check that every candidate has a training set and the other way round."""
+    if lacking := [task for task in candidates if task not in given]:
+        raise InputError(f"The candidate {lacking[0]} has no training set: add --training-set {lacking[0]}=CSV.")
+    if foreign := [task for task in given if task not in candidates]:
+        raise InputError(
+            f"--training-set names {foreign[0]}, which is no candidate: add it as --candidate or leave it."
+        )
+
+
+def fit(candidates: dict[str, Path], arguments: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients [1 + B, tasks] of the candidates' changes, and R² [1 + B], with bootstrap replicates."""
+    target, *basic = [
+        a_run(task, folder, arguments) for task, folder in {TARGET: arguments.target, **candidates}.items()
+    ]
+    run_table.check_patterns([target, *basic])
+    basic_changes = np.stack([changes(run, arguments) for run in basic], axis=1)
+    return mixing.coefficients(changes(target, arguments), basic_changes, arguments.intercept)
+
+
+def a_run(task: str, folder: Path, arguments: argparse.Namespace) -> Run:
+    """A pattern folder as the run table would name it."""
+    role = "complex" if task == TARGET else "basic"
+    names = ("mixing", "", arguments.model, arguments.model, task, task, "", role)
+    return Run(*names, arguments.seed, folder.parent.name, folder)
+
+
+def changes(run: Run, arguments: argparse.Namespace) -> np.ndarray:
+    """Change of the pattern of a run with its bootstrap replicates, [1 + B, layers, heads]."""
+    before, after = run_table.before_and_after(run)
+    return change(*paired_replicates(before, after, run.task, arguments.resamples, arguments.bootstrap_seed))
+
+
+def check_enough(tasks: list[str], counts: dict[str, list[int]], samples: dict[str, list[Sample]]) -> None:
+    """Check that every kept task has the samples that each variant takes of it."""
+    for variant, numbers in counts.items():
+        for task, wanted in zip(tasks, numbers, strict=True):
+            if wanted > len(samples[task]):
+                smallest = min(len(samples[kept]) for kept in tasks)
+                raise InputError(
+                    f"The mixture {variant} takes {wanted} instructions of {task}, whose training set has "
+                    f"{len(samples[task])}: lower studies.mixing.instructions ({smallest} are enough for any shares)."
+                )
+
+
+def note(arguments: argparse.Namespace, tasks: list[str]) -> str:
+    """What a reader must know of a mixture of fewer tasks than asked for; empty otherwise."""
+    if len(tasks) == arguments.keep:
+        return ""
+    where = f"Model {arguments.model}, seed {arguments.seed}"
+    if not tasks:
+        return f"{where}: no candidate has a positive coefficient, so that the mixtures are empty."
+    if len(tasks) == 1:
+        return (
+            f"{where}: only {tasks[0]} has a positive coefficient, so that every mixture consists of it alone and "
+            "random shares equal those of the coefficients."
+        )
+    return f"{where}: only {len(tasks)} of the {arguments.keep} tasks to keep have a positive coefficient."
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = command_line.parser(__doc__)
+    p.add_argument("--model", required=True, help="name of the model, as the tables show it")
+    p.add_argument("--seed", type=int, required=True, help="training seed; also draws random shares and the order")
+    p.add_argument("--target", type=Path, required=True, help="patterns of the run on the complex task's own data")
+    for option, value, what in (
+        ("--candidate", "FOLDER", "patterns of the run on a basic task; once for each, in display order"),
+        ("--training-set", "CSV", "training set (dataset, id) of that run, of which a mixture takes the first rows"),
+    ):
+        p.add_argument(option, action="append", required=True, metavar=f"TASK={value}", help=what)
+    p.add_argument("--instructions", type=int, required=True, help="instructions N of a mixture")
+    p.add_argument("--keep", type=int, default=2, help="number of basic tasks in a mixture")
+    p.add_argument("--random-draws", type=int, default=3, help="mixtures of the same tasks in random shares")
+    p.add_argument("--intercept", action="store_true", help="fit a constant as well; the paper's Eq. 3 has none")
+    p.add_argument("--resamples", type=int, default=1000, help="bootstrap replicates of the probe set")
+    p.add_argument("--bootstrap-seed", type=int, default=0, help="seed of the bootstrap")
+    p.add_argument("--output", type=Path, required=True, help="folder of coefficients, mixtures and training sets")
+    return p
+
+
+if __name__ == "__main__":
+    command_line.run(main, parser())
