@@ -1,0 +1,113 @@
+"""Which samples of a pool resemble a few private ones: by activation patterns (Eq. 5) or, to compare with, by words.
+
+Pools have thousands of samples. Patterns are worked on in blocks of BLOCK samples, in float64, so that an array that is
+only mapped (`np.load(path, mmap_mode="r")`) is never copied as a whole.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from headpatterns.statistics.distribution import flat, is_constant
+
+BLOCK = 512
+"""Samples worked on at a time: with 32 x 32 heads, each array of a block takes 4 MiB."""
+
+# Scripts written without spaces: Japanese kana, Chinese characters (extension A, main block, compatibility, the
+# supplementary planes) and the iteration mark.
+CJK = "\u3005\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+TOKEN = re.compile(rf"[{CJK}]|[^\W{CJK}]+")
+
+
+def correlation_scores(patterns: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Pearson correlation of every sample's pattern with one pattern over its layers x heads entries (Eq. 5).
+
+    Args:
+        patterns: per-sample patterns [samples, layers, heads], at least one.
+        reference: [layers, heads], the mean pattern of the private samples.
+
+    Returns:
+        float64 [samples] in [-1, 1]; NaN for a constant pattern, and everywhere if `reference` is constant.
+    """
+    direction = _directions(reference)
+    scores = [(_directions(block) * direction).sum(axis=-1) for block in _blocks(patterns)]
+    return np.clip(np.concatenate(scores), -1.0, 1.0)
+
+
+def nearest_scores(patterns: np.ndarray, references: np.ndarray) -> np.ndarray:
+    """Largest Pearson correlation of every sample's pattern with any of several patterns.
+
+    Args:
+        patterns: per-sample patterns [samples, layers, heads], at least one.
+        references: patterns of the private samples [private samples, layers, heads]; constant ones are passed over.
+
+    Returns:
+        float64 [samples] in [-1, 1]; NaN for a constant pattern, and everywhere if all of `references` are constant.
+    """
+    directions = _directions(references)
+    directions = directions[~np.isnan(directions).any(axis=-1)].T
+    if not directions.size:
+        return np.full(len(patterns), np.nan)
+    scores = [(_directions(block) @ directions).max(axis=-1) for block in _blocks(patterns)]
+    return np.clip(np.concatenate(scores), -1.0, 1.0)
+
+
+def ranking(scores: np.ndarray, ids: Sequence[str]) -> list[tuple[str, float]]:
+    """Ids with their scores [samples], the highest score first, undefined (NaN) ones last.
+
+    Scores that agree in ten significant digits, all that the tables show, are ties and keep the order of `ids`: no
+    choice hangs on how a library rounded its last digits, and the ranks can be found again from the table.
+    """
+    shown = np.array([float(f"{score:.10g}") for score in scores])
+    order = np.argsort(-shown, kind="stable")  # NaN sorts last
+    return [(ids[index], float(scores[index])) for index in order]
+
+
+def bm25_scores(queries: Sequence[str], documents: Sequence[str]) -> np.ndarray:
+    """Mean BM25 score of every document over the queries, float64 [documents].
+
+    The weights are those of `rank_bm25.BM25Okapi` (k1 = 1.5, b = 0.75) with the documents as its corpus. It replaces
+    the negative weight of a word that more than half of the documents have, as the words of a prompt template, by a
+    quarter of the mean weight. Tokens are those of `tokens`. The score of a query is a sum over its tokens, so each
+    distinct token of all the queries is looked up once and weighed by how often it occurs in them.
+
+    Args:
+        queries: texts of the private samples, at least one.
+        documents: texts of the pool. Word weights mean something from some dozens of documents on.
+    """
+    from rank_bm25 import BM25Okapi
+
+    corpus = [tokens(document) for document in documents]
+    if not any(corpus):
+        return np.zeros(len(documents))
+    index = BM25Okapi(corpus)
+    scores = np.zeros(len(documents))
+    for token, times in Counter(token for query in queries for token in tokens(query)).items():
+        if token in index.idf:
+            scores += times * index.get_scores([token])
+    return scores / len(queries)
+
+
+def tokens(text: str) -> list[str]:
+    """Words in lower case, without punctuation; in Chinese and Japanese, which have no spaces, single characters."""
+    return TOKEN.findall(text.lower())
+
+
+def _blocks(patterns: np.ndarray) -> Iterator[np.ndarray]:
+    """Parts of at most BLOCK samples."""
+    for start in range(0, len(patterns), BLOCK):
+        yield patterns[start : start + BLOCK]
+
+
+def _directions(patterns: np.ndarray) -> np.ndarray:
+    """Flattened patterns [..., layers * heads], centred and of length 1; NaN where constant.
+
+    The inner product of two of them is their Pearson correlation.
+    """
+    values = flat(patterns)
+    constant = is_constant(values)[..., None]
+    values = values - values.mean(axis=-1, keepdims=True)
+    length = np.where(constant, np.nan, np.linalg.norm(values, axis=-1, keepdims=True))
+    return values / length
