@@ -1,4 +1,4 @@
-"""Hold the statements of the paper's section 4 against the analysis: which hold, which fail, which stay undecided."""
+"""Hold the paper's statements of sections 4 and 5 against the analysis: which hold, which fail or stay undecided."""
 
 import argparse
 from pathlib import Path
@@ -25,6 +25,10 @@ def main(arguments: argparse.Namespace) -> None:
         )
     if arguments.dynamics:
         rows += claims.dynamics_claims(arguments.dynamics, arguments.changes_most)
+    if arguments.mixing_differences:
+        rows += claims.mixing_claims(arguments.mixing_differences)
+    if arguments.selection_differences:
+        rows += claims.selection_claims(arguments.selection_differences)
     tidy.write(arguments.output, claims.COLUMNS, rows)
 
 
@@ -44,6 +48,8 @@ def parser() -> argparse.ArgumentParser:
         help="basic tasks that should explain the complex task of a group best; once for each group",
     )
     p.add_argument("--changes-most", metavar="MODEL", help="model whose patterns should change most")
+    p.add_argument("--mixing-differences", type=Path, help="CSV of analyse_mixing: differences in accuracy")
+    p.add_argument("--selection-differences", type=Path, help="CSV of analyse_selection: differences in accuracy")
     p.add_argument("--output", type=Path, required=True, help="CSV of statements with value, interval and verdict")
     return p
 

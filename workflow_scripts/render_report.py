@@ -23,6 +23,12 @@ def main(arguments: argparse.Namespace) -> None:
         training=arguments.training,
         benchmarks=arguments.benchmarks,
         others=arguments.tables,
+        table2=arguments.table2,
+        mixture_figure=arguments.mixture_figure,
+        mixture=arguments.mixture,
+        table3=arguments.table3,
+        scores=arguments.scores,
+        labels=command_line.by_name(arguments.label, "--label", "NAME=LABEL"),
     )
     with atomic_path(arguments.output) as temporary:
         temporary.write_text(rendered, encoding="utf-8")
@@ -36,6 +42,18 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--figures", type=Path, nargs="+", required=True, help="SVG or PNG files, in the order of the page")
     p.add_argument("--table1", type=Path, required=True, help="tables/table1.csv")
     p.add_argument("--tables", type=Path, nargs="*", default=[], help="further CSV tables, shown after Table 1")
+    p.add_argument("--table2", type=Path, help="tables/table2.csv")
+    p.add_argument("--mixture-figure", type=Path, help="SVG or PNG file of the mixtures, shown with Table 2")
+    p.add_argument("--mixture", type=Path, help="analysis/mixture.csv, shown with Table 2")
+    p.add_argument("--table3", type=Path, help="tables/table3.csv")
+    p.add_argument(
+        "--label",
+        action="append",
+        default=[],
+        metavar="NAME=LABEL",
+        help="what to call a model or task that the run table does not hold; once for each",
+    )
+    p.add_argument("--scores", type=Path, help="analysis/scores.csv")
     p.add_argument("--captions", type=Path, required=True, help="folder of captions, <name of the figure or table>.rst")
     p.add_argument("--claims", type=Path, required=True, help="analysis/claims.csv")
     p.add_argument("--data", type=Path, help="analysis/data.csv")

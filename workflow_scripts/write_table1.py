@@ -14,7 +14,8 @@ def main(arguments: argparse.Namespace) -> None:
     runs = inputs.read_run_table(arguments.runs)
     by_task = inputs.read_table(arguments.distribution, tables.TASK_TEXT, tables.NUMBERS)
     by_model = inputs.read_table(arguments.by_model, tables.MODEL_TEXT, tables.NUMBERS)
-    tables.write(tables.table1(runs, by_task, by_model, arguments.distribution), arguments.output)
+    table = tables.table1(runs, by_task, by_model, arguments.distribution)
+    tables.write(table, tables.table1_grids(table), arguments.output)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -9,13 +9,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import analysis_tables
+import evaluation_tables
 import pandas as pd
 import pytest
+import scripts
 
 from headpatterns import tables
 from headpatterns.errors import InputError
 from headpatterns.plotting import inputs
-from headpatterns.reporting import page
+from headpatterns.reporting import elements, page
 
 ROOT = Path(__file__).parents[2]
 CAPTIONS = ROOT / "rules" / "captions"
@@ -58,7 +60,8 @@ def folder(tmp_path_factory):
     runs = inputs.read_run_table(made / "runs.csv")
     by_task = inputs.read_table(made / "distribution.csv", tables.TASK_TEXT, tables.NUMBERS)
     by_model = inputs.read_table(made / "distribution_by_model.csv", tables.MODEL_TEXT, tables.NUMBERS)
-    tables.write(tables.table1(runs, by_task, by_model), made / "tables" / "table1")
+    table = tables.table1(runs, by_task, by_model)
+    tables.write(table, tables.table1_grids(table), made / "tables" / "table1")
     provenance = {"git_commit": "0123abc", "seeds": [0, 1], "versions": {"torch": "2.13.0 <cpu>"}, "dirty": False}
     (made / "provenance.json").write_text(json.dumps(provenance))
     pd.DataFrame({"rule": ["finetune"], "seconds": [12.345678], "max_rss_mb": [512]}).to_csv(
@@ -146,6 +149,99 @@ def test_tables_provenance_and_the_papers_values_are_shown(report, folder):
     assert "Every run (126 rows)" in report.text
 
 
+@pytest.fixture(scope="module")
+def section5(folder, tmp_path_factory):
+    """What the report shows of section 5, and the whole page with it."""
+    rows = evaluation_tables.variants()
+    made = tmp_path_factory.mktemp("section5")
+    evaluation_tables.write(made, rows, evaluation_tables.generated(rows))
+    given = {**evaluation_tables.options(made), "resamples": 50}
+    coefficients = sorted(made.glob("mixtures/*/*/coefficients.csv"))
+    for study, more in (("mixing", {"coefficients": coefficients, "mixture_output": made / "mixture.csv"}),
+                        ("selection", {})):  # fmt: skip
+        outputs = {"output": made / f"{study}.csv", "differences_output": made / f"{study}_differences.csv"}
+        scripts.run(f"analyse_{study}", **given, **outputs, **more)
+    scripts.run("write_table2", variants=made / "variants.csv", mixing=made / "mixing.csv", output=made / "table2")
+    scripts.run(
+        "write_table3", variants=made / "variants.csv", selection=made / "selection.csv", output=made / "table3"
+    )
+    sheets = sorted(made.glob("evaluations/*/sheet.csv"))
+    scripts.run("collect_scores", variants=made / "variants.csv", scores=sheets, output=made / "scores.csv")
+    differences = {f"{study}_differences": made / f"{study}_differences.csv" for study in ("mixing", "selection")}
+    scripts.run("collect_claims", **differences, output=made / "claims.csv")
+    (made / "mixture.svg").write_bytes(PICTURE % b"mixture")
+    parts = {name: made / f"{name}.csv" for name in ("table2", "mixture", "table3", "scores", "claims")}
+    return arguments(folder, **parts, mixture_figure=made / "mixture.svg")
+
+
+def test_section_5_has_its_sections_after_table_1(section5):
+    made = Page(page.render(**section5))
+    assert made.open == []
+    order = [attributes["id"] for attributes in made.found("section")]
+    assert order[order.index("table1") + 1 :][:3] == ["mixing-basic-tasks", "selecting-data", "scores"]
+    ids = [attributes["id"] for _, attributes in made.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    targets = [a["href"][1:] for a in made.found("a") if a["href"].startswith("#")]
+    assert set(targets) <= set(ids) and {"table2", "table3", "scores", "selecting-data"} <= set(targets)
+
+
+def test_section_5_shows_its_tables_captions_and_the_papers_values(section5):
+    made = Page(page.render(**section5))
+    text = " ".join(made.text.split())
+    for number, grids in ((2, tables.table2_grids), (3, tables.table3_grids)):
+        columns = {2: tables.TABLE2_TEXT, 3: tables.TABLE3_TEXT}[number]
+        for grid in grids(inputs.read_table(section5[f"table{number}"], columns, tables.ACCURACY_NUMBERS)):
+            cells = [cell for row in grid.readable_rows for cell in row]
+            assert cells and all(cell in made.text for cell in cells)
+    for reported in ("36.82", "55.03", "31.66", "56.19"):
+        assert reported in text
+    for name in SECTION_5_CAPTIONS:
+        plain = " ".join((CAPTIONS / f"{name}.rst").read_text().replace("*", "").split())
+        assert plain in text
+    images = [image["src"].split(",")[1] for image in made.found("img")]
+    assert base64.b64decode(images[-1]) == PICTURE % b"mixture"
+    assert "−0.123 [−0.2, 0.1]" in text and "75.0 %" in text
+
+
+def test_unparsed_answers_are_in_plain_sight(section5, tmp_path):
+    scores = pd.read_csv(section5["scores"], keep_default_na=False, dtype=str)
+    once = scores[scores["study"] == "selection"].drop_duplicates(["model", "run", "set"])
+    found = once[once["model"] == "gemma"][["items", "unparsed", "cut"]].astype(int).sum()
+    text = Page(page.render(**section5)).text
+    visible = text[: text.index(f"Every score ({len(scores)} rows)")]
+    assert f"{found['unparsed']} ({100 * found['unparsed'] / found['items']:.1f} %)" in visible
+    assert f"{found['cut']} ({100 * found['cut'] / found['items']:.1f} %)" in visible
+    # A dash where an evaluator does not say.
+    scores.assign(unparsed="").to_csv(tmp_path / "scores.csv", index=False)
+    made = Page(page.render(**{**section5, "scores": tmp_path / "scores.csv"}))
+    assert made.text.count("–") == text.count("–") + len(scores[["study", "model"]].drop_duplicates())
+
+
+def test_claims_about_tables_2_and_3_lead_to_them(section5):
+    text = page.render(**section5)
+    assert '<a href="#table2">Table 2</a>' in text and '<a href="#table3">Table 3</a>' in text
+    rows = pd.read_csv(section5["claims"])
+    assert len(rows) == 14
+    for row in rows.itertuples():
+        assert html.escape(row.statement) in text
+        assert page.estimate(row.value, row.low, row.high) in text
+
+
+@pytest.mark.parametrize("left_out", ["table2", "table3", "scores", "mixture", "mixture_figure"])
+def test_every_part_of_section_5_may_be_left_out(section5, left_out):
+    made = Page(page.render(**{**section5, left_out: None}))
+    assert made.open == []
+    ids = {attributes["id"] for _, attributes in made.tags if "id" in attributes}
+    anchor = {"mixture": "coefficients", "mixture_figure": "mixture"}.get(left_out, left_out)
+    assert anchor not in ids
+    assert {"table2", "table3", "scores", "mixture", "coefficients"} - ids <= {anchor, "mixture", "coefficients"}
+
+
+def test_without_section_5_the_page_says_nothing_of_it(report):
+    for word in ("Mixing basic tasks", "Selecting data", "Wilson", "Table 2", "Table 3"):
+        assert word not in report.text
+
+
 def test_optional_parts_may_be_left_out_and_further_tables_added(folder, tmp_path):
     (tmp_path / "mixing.csv").write_text("variant,accuracy\nrandom,0.123456789\nours,-0.25\n")
     made = Page(page.render(**arguments(folder, data=None, benchmarks=None, others=[tmp_path / "mixing.csv"])))
@@ -154,11 +250,11 @@ def test_optional_parts_may_be_left_out_and_further_tables_added(folder, tmp_pat
     assert "0.1235" in made.text and "−0.25" in made.text
 
 
-def test_the_same_input_gives_the_same_bytes_from_the_command_line(folder, tmp_path):
-    given = arguments(folder, experiment="mini")
+def test_the_same_input_gives_the_same_bytes_from_the_command_line(section5, tmp_path):
+    given = {**section5, "experiment": "mini"}
     command = [sys.executable, str(ROOT / "workflow_scripts" / "render_report.py")]
     for name, value in given.items():
-        command += [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
+        command += [f"--{name.replace('_', '-')}", *map(str, value if isinstance(value, list) else [value])]
     for attempt in ("one.html", "two.html"):
         subprocess.run([*command, "--output", str(tmp_path / attempt)], check=True)
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
@@ -201,7 +297,10 @@ def test_a_claim_about_a_part_of_a_figure_leads_to_it_and_no_claim_is_said(folde
     assert "No statement of the paper was checked" in page.render(**arguments(folder, claims=tmp_path / "claims.csv"))
 
 
-@pytest.mark.parametrize("name", [*FIGURES, "table1", "workflow"])
+SECTION_5_CAPTIONS = ("table2", "table3", "mixture", "mixture_table", "scores")
+
+
+@pytest.mark.parametrize("name", [*FIGURES, "table1", "workflow", *SECTION_5_CAPTIONS])
 def test_captions_are_plain_and_end_as_sentences(name):
     text = html.unescape(page.caption(CAPTIONS / f"{name}.rst"))
     assert "system-message" not in text and text.strip().endswith(".</p>")
@@ -221,4 +320,4 @@ def test_titles_of_files(stem, title):
      ("2024-01-02", "2024-01-02"), ("", "")],
 )  # fmt: skip
 def test_numbers_in_plain_tables(value, text):
-    assert page.short(value) == text
+    assert elements.short(value) == text

@@ -1,10 +1,11 @@
-"""The paper's statements of section 4, held against the numbers of the analysis.
+"""The paper's statements of sections 4 and 5, held against the numbers of the analysis.
 
 Each statement is turned into a number with an interval and a value that would refute it. The verdict is `holds` when
 the whole interval lies on the side of the statement, `fails` when it lies wholly on the other, and `undecided` when it
-does not exclude either or does not exist. The intervals are the analysis's 95 % bootstrap intervals over probe samples.
-Where a number is put together from intervals that were made one by one, the ends that favour the statement least and
-most are combined: such an interval is wider than a joint one, and a verdict of `undecided` more likely.
+does not exclude either or does not exist. The intervals are the analysis's 95 % bootstrap intervals, over probe samples
+or, for the accuracies of Tables 2 and 3, over the items of the evaluation sets, paired between what is compared. Where
+a number is put together from intervals that were made one by one, the ends that favour the statement least and most are
+combined: such an interval is wider than a joint one, and a verdict of `undecided` more likely.
 """
 
 import math
@@ -15,6 +16,7 @@ import numpy as np
 
 from headpatterns import tidy
 from headpatterns.errors import InputError
+from headpatterns.evaluations import ALL_DOMAINS
 
 COLUMNS = ("claim", "where", "statement", "model", "value", "low", "high", "verdict")
 STATISTIC_NAMES = {"gini": "Gini coefficient", "cv": "coefficient of variation", "kurtosis": "kurtosis"}
@@ -210,6 +212,53 @@ def _changes_most(finals: dict[str, Interval], model: str) -> list[tuple]:
     margin = (own[0] - largest[0], own[1] - largest[2], own[2] - largest[1])
     statement = "This model's patterns change most in the end (1 - correlation minus the largest of the other models)."
     return [_row("changes_most", "Figure 5", statement, model, margin, bound=0, above=True)]
+
+
+def mixing_claims(differences: Path) -> list[tuple]:
+    """Table 2: training on a mixture of basic tasks first beats not doing so, from mixing_differences.csv."""
+    statements = {
+        ("ours", "sft"): (
+            "mixing_beats_target_alone",
+            "Mixing basic tasks by their coefficients before the target task beats training on the target task alone",
+        ),
+        ("ours", "random"): (
+            "mixing_beats_random",
+            "Mixing basic tasks by their coefficients beats the mean of random mixtures of the same tasks",
+        ),
+        ("sft", "base"): ("target_beats_base", "Training on the target task beats the base model"),
+    }
+    rows = tidy.read(differences, ("model", "better", "worse", "value", "low", "high"))
+    return _gains("Table 2", statements, [(row, "") for row in rows])
+
+
+def selection_claims(differences: Path) -> list[tuple]:
+    """Table 3: samples chosen by their patterns beat random ones and none, from selection_differences.csv."""
+    statements = {
+        ("pattern", "random"): (
+            "selection_beats_random",
+            "Training samples selected by their activation patterns beat random ones",
+        ),
+        ("pattern", "base"): (
+            "selection_beats_base",
+            "Training on samples selected by their activation patterns beats the base model",
+        ),
+    }
+    rows = tidy.read(differences, ("model", "domain", "budget", "better", "worse", "value", "low", "high"))
+    means = [(row, f"{row['budget']} samples, mean over domains, ") for row in rows if row["domain"] == ALL_DOMAINS]
+    return _gains("Table 3", statements, means)
+
+
+def _gains(
+    where: str, statements: dict[tuple[str, str], tuple[str, str]], rows: Iterable[tuple[dict[str, str], str]]
+) -> list[tuple]:
+    """Rows of claims.csv for differences in accuracy that should be above 0; each comes with what it was taken of."""
+    claims = []
+    for row, taken_of in rows:
+        if (row["better"], row["worse"]) in statements:
+            claim, statement = statements[row["better"], row["worse"]]
+            statement = f"{statement} ({taken_of}difference in accuracy)."
+            claims.append(_row(claim, where, statement, row["model"], _interval(row), bound=0, above=True))
+    return claims
 
 
 def _interval(row: dict[str, str]) -> Interval:

@@ -1,12 +1,6 @@
 """Everything the report shows, gathered from its input files and filled into the page's template."""
 
-import base64
-import html
-import math
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib import resources
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,35 +10,21 @@ from headpatterns import tables
 from headpatterns.errors import InputError
 from headpatterns.files import read_json
 from headpatterns.plotting.inputs import RunTable, read_run_table, read_table
+from headpatterns.reporting import applications
+from headpatterns.reporting.elements import (
+    Table,
+    caption,
+    estimate,
+    figure,
+    grid_tables,
+    paper_values,
+    plain_table,
+    shown_table,
+    title_of,
+)
 
 CLAIM_COLUMNS = ("claim", "where", "statement", "model", "value", "low", "high", "verdict")
 VERDICTS = {"holds": "✓ holds", "fails": "✗ fails", "undecided": "? undecided"}
-MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A picture of the report: `data` is a data URI, `caption` HTML, `alternative` plain text."""
-
-    anchor: str
-    title: str
-    path: str
-    data: str
-    caption: str
-    alternative: str
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of the report: cells are texts; `numeric` says which columns are set flush right."""
-
-    anchor: str
-    title: str
-    header: list[str]
-    rows: list[list[str]]
-    numeric: list[bool]
-    path: str = ""
-    caption: str = ""
 
 
 def render(
@@ -59,6 +39,12 @@ def render(
     training: Path | None = None,
     benchmarks: Path | None = None,
     others: Sequence[Path] = (),
+    table2: Path | None = None,
+    mixture_figure: Path | None = None,
+    mixture: Path | None = None,
+    table3: Path | None = None,
+    scores: Path | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> str:
     """The whole page as HTML, with nothing that a browser would have to fetch.
 
@@ -74,18 +60,29 @@ def render(
         training: CSV of any columns, the fine-tuning runs.
         benchmarks: CSV of any columns, time and memory by rule.
         others: further CSV tables, each shown under its file's name with the caption of that name if there is one.
+        table2: CSV as written by `headpatterns.tables`: the section on mixing basic tasks.
+        mixture_figure: SVG or PNG file, shown beside Table 2.
+        mixture: CSV of the coefficients behind it, shown beside Table 2.
+        table3: CSV as written by `headpatterns.tables`: the section on selecting data.
+        scores: CSV of all evaluations.
+        labels: what models and tasks are called that the run table does not hold.
 
     Raises:
         InputError: a file is missing or lacks a column.
     """
     import jinja2
 
-    run_table = read_run_table(runs)
+    run_table = read_run_table(runs, labels)
     pictures = [figure(path, captions) for path in figures]
-    first, by_task = spread_tables(table1, captions)
+    first, *by_task = spread_tables(table1, captions)
     more = [plain_table(path, path.stem, title_of(path.stem), captions) for path in others]
     claim_rows = read_table(claims, CLAIM_COLUMNS, ("value", "low", "high"), may_be_empty=True)
-    anchors = {shown.title.lower(): shown.anchor for shown in (*pictures, first, *more)}
+    sections = [
+        *([applications.mixing(table2, mixture_figure, mixture, captions, run_table)] if table2 else []),
+        *([applications.selection(table3, captions)] if table3 else []),
+    ]
+    applied = [shown for section in sections for shown in section.tables[:1]]
+    anchors = {shown.title.lower(): shown.anchor for shown in (*pictures, first, *applied, *more)}
     optional = {
         "data": data and plain_table(data, "data", "Data"),
         "training": training and plain_table(training, "training", "Fine-tuning"),
@@ -108,114 +105,25 @@ def render(
         table1=first,
         table1_tasks=by_task,
         paper=paper_table(),
+        applications=sections,
         others=more,
+        scores=scores and applications.scores(scores, captions),
         studies=studies(run_table),
         runs=all_runs(run_table),
         **optional,
     )
 
 
-def caption(path: Path) -> str:
-    """A caption in reStructuredText as HTML.
-
-    Raises:
-        InputError: there is no such file, or docutils finds a fault in it.
-    """
-    from docutils.core import publish_parts
-    from docutils.utils import SystemMessage
-
-    if not path.is_file():
-        raise InputError(f"The caption {path} does not exist: write one in reStructuredText.")
-    settings = {"halt_level": 2, "report_level": 5, "raw_enabled": False, "file_insertion_enabled": False}
-    try:
-        parts = publish_parts(path.read_text(encoding="utf-8"), writer="html5", settings_overrides=settings)
-    except SystemMessage as error:
-        raise InputError(f"The caption {path} is not valid reStructuredText: {error}.") from None
-    return parts["body"]
-
-
-def figure(path: Path, captions: Path) -> Figure:
-    """Read a picture and its caption; the caption's first sentence is the alternative text."""
-    if path.suffix not in MEDIA_TYPES:
-        raise InputError(f"The report cannot show the figure {path}: give an SVG or PNG file.")
-    if not path.is_file():
-        raise InputError(f"The figure {path} does not exist: run the rule that draws it.")
-    encoded = base64.b64encode(path.read_bytes()).decode("ascii")
-    text = caption(captions / f"{path.stem}.rst")
-    plain = " ".join(html.unescape(re.sub(r"<[^>]+>", "", text)).split())
-    return Figure(
-        anchor=path.stem,
-        title=title_of(path.stem),
-        path=f"{path.parent.name}/{path.stem}",
-        data=f"data:{MEDIA_TYPES[path.suffix]};base64,{encoded}",
-        caption=text,
-        alternative=f"{title_of(path.stem)}: {plain.split('. ')[0].removesuffix('.')}.",
-    )
-
-
-def title_of(stem: str) -> str:
-    """What a file is called in headings: `figure2_clustered` is "Figure 2, clustered", `mixing` is "Mixing"."""
-    name, *rest = stem.split("_")
-    if match := re.fullmatch(r"([a-z]+)(\d+)", name):
-        name = f"{match[1]} {match[2]}"
-    elif rest:
-        name, rest = " ".join([name, *rest]), []
-    return ", ".join([name[:1].upper() + name[1:], *([" ".join(rest)] if rest else [])])
-
-
-def plain_table(path: Path, anchor: str, title: str, captions: Path | None = None) -> Table:
-    """A CSV of any columns; long fractions are rounded to four significant digits."""
-    rows = read_table(path, (), may_be_empty=True)
-    text = caption(captions / f"{path.stem}.rst") if captions and (captions / f"{path.stem}.rst").is_file() else ""
-    return shown_table(rows, anchor, title, path=f"{path.parent.name}/{path.name}", caption=text)
-
-
-def shown_table(rows: pd.DataFrame, anchor: str, title: str, **more: Any) -> Table:
-    """`rows` (texts) as a table of the report."""
-    cells = [[short(value) for value in row] for row in rows.itertuples(index=False)]
-    numeric = [all(is_number(row[i]) for row in cells if row[i]) for i in range(len(rows.columns))]
-    header = [str(column).replace("_", " ") for column in rows.columns]
-    return Table(anchor, title, header, cells, numeric, **more)
-
-
-def is_number(text: str) -> bool:
-    """Whether `text` is a number as the report writes it."""
-    return re.fullmatch(r"−?\d+(\.\d+)?(e[+−]?\d+)?", text) is not None
-
-
-def short(value: Any) -> str:
-    """`value` as it stands; a fraction of many digits is rounded to four significant ones."""
-    text = str(value)
-    if re.fullmatch(r"-?\d*\.\d+(e[+-]?\d+)?|-?\d+e[+-]?\d+", text):
-        rounded = f"{float(text):.4g}"
-        text = rounded if len(rounded) < len(text) else text
-    return text.replace("-", "−") if re.fullmatch(r"-?[\d.]+(e[+-]?\d+)?", text) else text
-
-
-def spread_tables(path: Path, captions: Path) -> tuple[Table, Table]:
-    """Table 1 as two: the models' means over tasks, and every task."""
+def spread_tables(path: Path, captions: Path) -> list[Table]:
+    """Table 1 as two: the models' means over tasks, and every task; the second only if there are tasks."""
     statistics = [f"{name}{ending}" for name in tables.STATISTICS for ending in ("", "_low", "_high")]
     rows = read_table(path, ("model_label", "task", "task_label", "state"), statistics)
-    text = caption(captions / f"{path.stem}.rst")
-    made = []
-    for names, found in ((["Model"], rows[rows["task"] == ""]), (["Model", "Task"], rows[rows["task"] != ""])):
-        cells = [
-            [row[f"{name.lower()}_label"] for name in names]
-            + [row["state"]]
-            + [tables.cell(row, name).replace("-", "−") for name in tables.STATISTICS]
-            for _, row in found.iterrows()
-        ]
-        header = [*names, "State", *tables.STATISTICS.values()]
-        numeric = [False] * (len(names) + 1) + [True] * len(tables.STATISTICS)
-        title = title_of(path.stem) + (", task by task" if len(names) > 1 else "")
-        made.append(Table(path.stem, title, header, cells, numeric, f"{path.parent.name}/{path.stem}", text))
-    return made[0], made[1]
+    return grid_tables(tables.table1_grids(rows), path, captions, ["", "task by task"])
 
 
 def paper_table() -> Table:
     """Table 1 as the paper reports it, for other models, data and sizes: to be set beside, never mixed in."""
-    with resources.files("headpatterns.reporting").joinpath("paper_table1.csv").open(encoding="utf-8") as file:
-        rows = pd.read_csv(file, dtype=str)
+    rows = paper_values("table1")
     cells = []
     for model in rows["model"].unique():
         for state in ("before", "after"):
@@ -261,14 +169,6 @@ def claim_groups(rows: pd.DataFrame, runs: RunTable, anchors: dict[str, str]) ->
             }
         )
     return groups
-
-
-def estimate(value: float, low: float, high: float) -> str:
-    """`value [low, high]` in three significant digits; a dash where there is no number."""
-    texts = [f"{number:.3g}".replace("-", "−") for number in (value, low, high)]
-    if not math.isfinite(value):
-        return "–"
-    return f"{texts[0]} [{texts[1]}, {texts[2]}]" if math.isfinite(low) and math.isfinite(high) else texts[0]
 
 
 def tally(rows: pd.DataFrame) -> dict[str, int]:

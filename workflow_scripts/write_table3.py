@@ -1,0 +1,30 @@
+"""Write Table 3: accuracy in a domain after training on selected or on random samples."""
+
+import argparse
+from pathlib import Path
+
+import command_line
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Read the accuracies and write the table in three formats."""
+    from headpatterns import evaluations, tables
+    from headpatterns.plotting import inputs
+
+    variants = evaluations.read_variants(arguments.variants, "selection")
+    rows = inputs.read_table(arguments.selection, tables.SELECTION_TEXT, tables.ACCURACY_NUMBERS)
+    table = tables.table3(variants, rows, arguments.selection)
+    tables.write(table, tables.table3_grids(table), arguments.output)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = command_line.parser(__doc__)
+    p.add_argument("--variants", type=Path, required=True, help="variants.csv, for labels and order")
+    p.add_argument("--selection", type=Path, required=True, help="analysis/selection.csv")
+    p.add_argument("--output", type=Path, required=True, help="table without its suffix; .csv, .md and .tex are added")
+    return p
+
+
+if __name__ == "__main__":
+    command_line.run(main, parser())
