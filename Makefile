@@ -1,15 +1,21 @@
-# Two commands: `make demo` sets up .venv and runs the embedded experiment, `make test` runs the tests.
+# Two commands: `make demo` runs the embedded experiment, `make test` runs the tests. Both set up .venv for the workflow
+# and .venv-opencompass for the evaluation, which needs other versions; `make opencompass` sets up that one alone.
 
 PYTHON ?= python3
 CORES ?= 2
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint
+define CHECK_PYTHON
+@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 13) else \
+    "This project needs Python 3.11 or 3.12, but $(PYTHON) is %d.%d: run make PYTHON=python3.11." % sys.version_info[:2])'
+endef
 
-demo: .venv/workflow.ready
+.PHONY: demo test lint opencompass
+
+demo: .venv/workflow.ready .venv-opencompass/ready
 	@if [ -t 1 ]; then logger="--logger rich"; fi; .venv/bin/snakemake all --cores $(CORES) --rerun-incomplete $$logger
 
-test: .venv/test.ready
+test: .venv/test.ready .venv-opencompass/ready
 	.venv/bin/python -m pytest
 
 lint: .venv/test.ready
@@ -18,9 +24,10 @@ lint: .venv/test.ready
 	.venv/bin/snakefmt --check Snakefile rules
 	.venv/bin/snakemake --lint
 
+opencompass: .venv-opencompass/ready
+
 .venv/workflow.ready: envs/workflow.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 13) else \
-	    "This project needs Python 3.11 or 3.12, but $(PYTHON) is %d.%d: run make PYTHON=python3.11." % sys.version_info[:2])'
+	$(CHECK_PYTHON)
 	$(PYTHON) -m venv .venv
 	$(PIP) install --quiet -r envs/workflow.txt
 	$(PIP) install --quiet --no-deps --no-build-isolation -e .
@@ -28,4 +35,10 @@ lint: .venv/test.ready
 
 .venv/test.ready: .venv/workflow.ready envs/test.txt
 	$(PIP) install --quiet -r envs/test.txt
+	@touch $@
+
+.venv-opencompass/ready: envs/opencompass.txt
+	$(CHECK_PYTHON)
+	$(PYTHON) -m venv .venv-opencompass
+	.venv-opencompass/bin/python -m pip --disable-pip-version-check install --quiet -r envs/opencompass.txt
 	@touch $@

@@ -18,14 +18,27 @@ def real() -> Path:
     return Path(place).resolve()
 
 
+OPENCOMPASS = Path(os.environ.get("HEADPATTERNS_OPENCOMPASS") or PROJECT / ".venv-opencompass/bin/python").absolute()
+
+
+@pytest.fixture(scope="session")
+def opencompass() -> Path:
+    """The interpreter of the OpenCompass environment."""
+    if not OPENCOMPASS.is_file():
+        pytest.skip("no OpenCompass here: `make opencompass` sets it up, or HEADPATTERNS_OPENCOMPASS names its Python")
+    return OPENCOMPASS
+
+
 @pytest.fixture(scope="session")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Make a copy of the project as a clone would have it: no results, no environment."""
+    """Make a copy of the project as a clone would have it: no results, no environment but, as a link, OpenCompass's."""
 
     def make(name: str) -> Path:
         target = tmp_path_factory.mktemp(name) / "project"
-        made = shutil.ignore_patterns(".git", ".venv", ".snakemake", "__pycache__", "*.egg-info", ".*_cache", "results")
-        shutil.copytree(PROJECT, target, symlinks=True, ignore=made)
+        made = (".git", ".venv*", ".snakemake", "__pycache__", "*.egg-info", ".*_cache", "results")
+        shutil.copytree(PROJECT, target, symlinks=True, ignore=shutil.ignore_patterns(*made))
+        if OPENCOMPASS.is_file():
+            (target / ".venv-opencompass").symlink_to(OPENCOMPASS.parents[1])
         return target
 
     return make

@@ -26,10 +26,21 @@ def test_clean(command):
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
-def test_conda_and_pip_pin_the_same():
-    pinned = [line for line in (PROJECT / "envs/workflow.txt").read_text().splitlines() if "==" in line]
-    conda = yaml.safe_load((PROJECT / "envs/workflow.yaml").read_text())
+@pytest.mark.parametrize("name", ["workflow", "opencompass"])
+def test_conda_and_pip_pin_the_same(name):
+    pinned = pins(name)
+    conda = yaml.safe_load((PROJECT / f"envs/{name}.yaml").read_text())
     assert conda["dependencies"][-1]["pip"] == pinned
+
+
+def test_both_environments_read_models_alike():
+    readers = ("torch", "transformers", "tokenizers", "huggingface_hub", "safetensors", "sentencepiece")
+    workflow, opencompass = (dict(pin.split("==") for pin in pins(name)) for name in ("workflow", "opencompass"))
+    assert {name: opencompass[name] for name in readers} == {name: workflow[name] for name in readers}
+
+
+def pins(name):
+    return [line for line in (PROJECT / f"envs/{name}.txt").read_text().splitlines() if "==" in line]
 
 
 def test_the_environments_name_no_registry():

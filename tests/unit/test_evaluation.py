@@ -1,0 +1,483 @@
+"""Evaluation with OpenCompass, in its own environment: predictions, tables, and what is refused."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+import scripts
+import torch
+import transformers
+from tiny_models import VOCABULARY, build
+
+from headpatterns import models
+from headpatterns.evaluation import answers, scores, sets, targets
+from headpatterns.statistics.accuracy import wilson
+
+POSITIONS, NEW_TOKENS = 96, 12
+TOOLS = ["clock", "ruler", "thermometer", "scale"]
+
+
+def launch(python, home, script="evaluate", **options):
+    """Start a script under an interpreter, in the folder `home`; a list of lists repeats an option."""
+    words = []
+    for name, value in options.items():
+        for given in value if isinstance(value, list) else [value]:
+            words += [f"--{name.replace('_', '-')}", *map(str, given if isinstance(given, tuple) else (given,))]
+    home.mkdir(parents=True, exist_ok=True)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "XDG_"))}
+    environment |= {"HOME": str(home / "home"), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [python, scripts.FOLDER / f"{script}.py", *words]
+    return subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True)
+
+
+def evaluate(python, home, **options):
+    """Evaluate into scores.csv and items.csv of the folder `home`."""
+    files = {"work_folder": "work", "output": "scores.csv", "items_output": "items.csv", "log": "log.txt"}
+    return launch(python, home, **{"model": "tiny", "max_new_tokens": NEW_TOKENS, **files, **options})
+
+
+def sentence(done):
+    """The one line that a refused user reads."""
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    (line,) = done.stderr.strip().splitlines()
+    return line
+
+
+def read(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write_parquet(path, rows):
+    """An instructions file as the workflow writes it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    empty = {"response": "", "tags": [], "choices": [], "answer": ""}
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([{**empty, **row} for row in rows]), path)
+    return path
+
+
+def choice_rows(count=6):
+    return [
+        {"id": f"tool-{n}", "prompt": f"Question: Which tool is number {n}?\nAnswer: ", "choices": TOOLS, "answer": "B"}
+        for n in range(count)
+    ]
+
+
+def open_rows():
+    """Sums, one with a prompt in whose braces stand columns that OpenCompass knows, one with too long a prompt."""
+    sums = [{"id": f"sum-{n}", "prompt": f"Question: {n} + {n}?\nAnswer: ", "answer": str(n + n)} for n in range(4)]
+    braces = {"id": "braces", "prompt": "Print {gold}, {idx}, {canonical} and {prompt}: ", "answer": "7"}
+    long = {"id": "long", "prompt": "Question: " + "1 + " * 80 + "1?\nAnswer: ", "answer": "81"}
+    return [*sums[:2], braces, long, *sums[2:]]
+
+
+def greedy(folder, prompts, new_tokens, positions):
+    """What the workflow's own transformers answers greedily to one prompt at a time."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    answered = []
+    for prompt in prompts:
+        ids = tokenizer(prompt)["input_ids"]
+        if ids[-1] == tokenizer.eos_token_id and len(ids) > 1:
+            ids = ids[:-1]
+        if len(ids) > positions - new_tokens:
+            kept = ids[:1] if ids[0] == tokenizer.bos_token_id else []
+            ids = kept + ids[len(kept) - (positions - new_tokens) :]
+        made = model.generate(
+            torch.tensor([ids]), attention_mask=torch.ones(1, len(ids)), max_new_tokens=new_tokens, do_sample=False
+        )
+        answered.append(tokenizer.decode(made[0, len(ids) :], skip_special_tokens=True))
+    return answered
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory, tokenizer):
+    """A random Llama that stops at a token it is fond of, and a random OPT."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    for number, name in enumerate(("llama-grouped-query", "opt")):
+        model = build(name, seed=number, vocab_size=VOCABULARY, max_position_embeddings=POSITIONS)
+        model.save_pretrained(folder / name)
+        tokenizer.save_pretrained(folder / name)
+    llama = folder / "llama-grouped-query"
+    model = models.load_model(llama)
+    ids = torch.tensor([tokenizer(choice_rows()[0]["prompt"])["input_ids"]])
+    fond = model.generate(ids, max_new_tokens=5, do_sample=False)[0, -1].item()
+    model.generation_config.eos_token_id = [tokenizer.eos_token_id, fond]
+    model.generation_config.save_pretrained(llama)
+    return {"llama": llama, "opt": folder / "opt"}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Two evaluation sets and the ids of a part of the first."""
+    folder = tmp_path_factory.mktemp("sets")
+    part = folder / "part.csv"
+    part.write_text("dataset,id\ntools,tool-4\ntools,tool-1\n", encoding="utf-8")
+    return {
+        "tools": write_parquet(folder / "tools.parquet", choice_rows()),
+        "sums": write_parquet(folder / "sums.parquet", open_rows()),
+        "part": part,
+    }
+
+
+# What is evaluated ----------------------------------------------------------------------------------------------------
+
+ORDER = [("opt", "sums"), ("llama", "tools"), ("llama", "sums"), ("opt", "tools"), ("llama", "part")]
+
+
+@pytest.fixture(scope="module")
+def done(opencompass, checkpoints, files, tmp_path_factory):
+    """Two checkpoints on three sets in one process, where predictions of another model lie in the work folder."""
+    home = tmp_path_factory.mktemp("evaluation")
+    for stale in (home / "work" / "checkpoints" / number / name for number in "01" for name in ("tools", "sums")):
+        for kind, content in {
+            "predictions": {str(n): {"origin_prompt": "x", "prediction": "B. ruler"} for n in range(6)},
+            "results": {"accuracy": 100.0},
+        }.items():
+            path = stale / "0" / kind / "checkpoint" / f"{stale.name}.json"
+            path.parent.mkdir(parents=True)
+            path.write_text(json.dumps(content), encoding="utf-8")
+    answer = evaluate(
+        opencompass,
+        home,
+        evaluate=[(run, checkpoints[run], name) for run, name in ORDER],
+        set=[("tools", files["tools"]), ("sums", files["sums"]), ("part", files["tools"], files["part"])],
+        batch_size=4,
+    )
+    assert answer.returncode == 0, (home / "log.txt").read_text(encoding="utf-8")
+    return home
+
+
+def test_rows_stand_in_the_order_asked_for(done):
+    assert [(row["run"], row["set"]) for row in read(done / "scores.csv")] == ORDER
+    items = read(done / "items.csv")
+    assert list(dict.fromkeys((row["run"], row["set"]) for row in items)) == ORDER
+    assert [row["id"] for row in items if row["set"] == "part"] == ["tool-1", "tool-4"]
+    assert {row["model"] for row in items} == {"tiny"}
+
+
+@pytest.mark.parametrize("run", ["llama", "opt"])
+def test_predictions_are_those_of_greedy_decoding(done, checkpoints, run):
+    for name, rows in (("tools", choice_rows()), ("sums", open_rows())):
+        wanted = greedy(checkpoints[run], [row["prompt"] for row in rows], NEW_TOKENS, POSITIONS)
+        found = [row for row in read(done / "items.csv") if (row["run"], row["set"]) == (run, name)]
+        assert [row["prediction"] for row in found] == wanted
+        assert [row["gold"] for row in found] == [row["answer"] for row in rows]
+
+
+def test_an_answer_ends_at_the_models_own_end_of_sequence(done, checkpoints):
+    tokenizer = models.load_tokenizer(checkpoints["llama"])
+    (first,) = [
+        row for row in read(done / "items.csv") if (row["run"], row["set"], row["id"]) == ("llama", "tools", "tool-0")
+    ]
+    assert len(tokenizer(first["prediction"], add_special_tokens=False)["input_ids"]) <= 5
+
+
+def test_scores_are_those_of_the_items(done):
+    items = read(done / "items.csv")
+    gold = {"tools": choice_rows(), "part": choice_rows(), "sums": open_rows()}
+    for row in read(done / "scores.csv"):
+        own = [item for item in items if (item["run"], item["set"]) == (row["run"], row["set"])]
+        choices = TOOLS if row["set"] != "sums" else ()
+        for item in own:
+            found = answers.read(item["prediction"], item["gold"], choices)
+            assert item["answer"] == (found or "")
+            assert item["parsed"] == str(int(found is not None))
+            assert item["correct"] == str(int(found == answers.canonical(item["gold"], choices)))
+        correct = sum(int(item["correct"]) for item in own)
+        assert len(own) == int(row["items"]) == (2 if row["set"] == "part" else len(gold[row["set"]]))
+        assert int(row["correct"]) == correct
+        assert int(row["unparsed"]) == sum(item["parsed"] == "0" for item in own)
+        assert int(row["cut"]) == (1 if row["set"] == "sums" else 0)
+        assert float(row["accuracy"]) == pytest.approx(correct / len(own))
+        assert (float(row["low"]), float(row["high"])) == pytest.approx(wilson(correct, len(own)))
+
+
+def test_nothing_else_is_written(done):
+    assert sorted(path.name for path in done.iterdir()) == ["items.csv", "log.txt", "scores.csv"]
+
+
+def test_right_answers_are_counted_by_opencompass_too(opencompass, tokenizer, tmp_path):
+    """A model that always says the same is right where the gold answer is what it says."""
+    model = build("opt", vocab_size=VOCABULARY, max_position_embeddings=POSITIONS)
+    model.save_pretrained(tmp_path / "opt")
+    tokenizer.save_pretrained(tmp_path / "opt")
+    rows = open_rows()
+    said = greedy(tmp_path / "opt", [row["prompt"] for row in rows], NEW_TOKENS, POSITIONS)
+    # Every second gold answer is what the model says, as far as anything can be read from it.
+    golds = [answers.read(text, "word") or "nothing" if n % 2 else "another" for n, text in enumerate(said)]
+    rows = [{**row, "answer": gold} for row, gold in zip(rows, golds, strict=True)]
+    data = write_parquet(tmp_path / "said.parquet", rows)
+    answer = evaluate(
+        opencompass, tmp_path, evaluate=[("base", tmp_path / "opt", "said")], set=[("said", data)], batch_size=1
+    )
+    assert answer.returncode == 0, (tmp_path / "log.txt").read_text(encoding="utf-8")
+    marks = [row["correct"] for row in read(tmp_path / "items.csv")]
+    assert marks == ["1" if n % 2 and golds[n] != "nothing" else "0" for n in range(len(rows))]
+    assert "1" in marks
+    assert read(tmp_path / "scores.csv")[0]["correct"] == str(marks.count("1"))
+
+
+@pytest.fixture(scope="module")
+def real_run(opencompass, real, tmp_path_factory):
+    """The real model on real rows of MMLU and on two of OpenCompass's own datasets."""
+    home = tmp_path_factory.mktemp("real-evaluation")
+    mmlu = real / "realdata" / "mmlu"
+    scripts.run(
+        "prepare_instructions",
+        dataset="mmlu",
+        adapter="mmlu",
+        train_files=mmlu / "val" / "college_physics_val.csv",
+        probe_files=mmlu / "test" / "college_physics_test.csv",
+        probe_samples=16,
+        seed=0,
+        output=home / "mmlu",
+    )
+    data = home / "data" / "data"
+    for target, source, count in (
+        ("ARC/ARC-c/ARC-Challenge-Dev.jsonl", "arc/ARC-Challenge/ARC-Challenge-Dev.jsonl", 10),
+        ("gsm8k/train.jsonl", "gsm8k/train.jsonl", 4),
+        ("gsm8k/test.jsonl", "gsm8k/test.jsonl", 4),
+    ):
+        lines = (real / "realdata" / source).read_text(encoding="utf-8").splitlines(keepends=True)
+        (data / target).parent.mkdir(parents=True, exist_ok=True)
+        (data / target).write_text("".join(lines[:count]), encoding="utf-8")
+    model = real / "realmodels" / "stories260K"
+    before = {path.name for path in home.iterdir()}
+    answer = evaluate(
+        opencompass,
+        home,
+        evaluate=[("base", model, name) for name in ("physics", "arc", "gsm8k")],
+        set=[("physics", home / "mmlu" / "probe.parquet")],
+        builtin=[("arc", "ARC_c/ARC_c_gen_1e0de5"), ("gsm8k", "gsm8k/gsm8k_gen_1d7fe4")],
+        opencompass_data=home / "data",
+        max_new_tokens=24,
+    )
+    assert answer.returncode == 0, (home / "log.txt").read_text(encoding="utf-8")
+    assert {path.name for path in home.iterdir()} - before == {"items.csv", "log.txt", "scores.csv"}
+    return home, model
+
+
+def test_a_real_model_on_real_questions_answers_as_greedy_decoding_does(real_run):
+    home, model = real_run
+    rows = pyarrow.parquet.read_table(home / "mmlu" / "probe.parquet").to_pylist()
+    wanted = greedy(model, [row["prompt"] for row in rows], 24, 512)
+    items = [row for row in read(home / "items.csv") if row["set"] == "physics"]
+    assert [row["id"] for row in items] == [row["id"] for row in rows]
+    assert [row["prediction"] for row in items] == wanted
+
+
+def test_the_datasets_that_opencompass_brings_along(real_run):
+    home, _ = real_run
+    scores_of = {row["set"]: row for row in read(home / "scores.csv")}
+    items = read(home / "items.csv")
+    arc = [row for row in items if row["set"] == "arc"]
+    assert [row["id"] for row in arc] == [str(n) for n in range(len(arc))]
+    assert int(scores_of["arc"]["items"]) == len(arc) > 0
+    assert {row["gold"] for row in arc} <= set("ABCD")
+    assert {(row["parsed"], row["correct"]) for row in arc} == {("", "")}
+    assert scores_of["arc"]["unparsed"] == ""
+    gsm8k = [row for row in items if row["set"] == "gsm8k"]
+    assert [row["correct"] for row in gsm8k].count("1") == int(scores_of["gsm8k"]["correct"])
+    assert all(row["gold"].rpartition("#### ")[2].strip().isdecimal() for row in gsm8k)
+    # Its prompt with four worked examples is longer than the model can read.
+    assert scores_of["gsm8k"]["cut"] == scores_of["gsm8k"]["items"] == "4"
+
+
+def test_a_task_that_fails_makes_the_job_fail(opencompass, tokenizer, files, tmp_path):
+    """The tokenizer has tokens that the model has no embedding for."""
+    build("opt", max_position_embeddings=POSITIONS).save_pretrained(tmp_path / "opt")
+    tokenizer.save_pretrained(tmp_path / "opt")
+    answer = evaluate(opencompass, tmp_path, evaluate=[("base", tmp_path / "opt", "t")], set=[("t", files["tools"])])
+    assert answer.returncode != 0
+    assert answer.stderr.startswith("evaluate: ")
+    assert not (tmp_path / "scores.csv").exists()
+
+
+# What is refused ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def refused(capfd, monkeypatch, tmp_path, checkpoints, files):
+    """The sentence of a refusal before OpenCompass is needed, in this process."""
+
+    def of(evaluate=None, sets=None, **options):
+        words = ["--model", "tiny", "--work-folder", tmp_path / "work"]
+        words += ["--output", tmp_path / "scores.csv", "--items-output", tmp_path / "items.csv"]
+        for given in evaluate or [("base", checkpoints["opt"], "tools")]:
+            words += ["--evaluate", *given]
+        for given in sets or [("tools", files["tools"])]:
+            words += ["--set", *given]
+        monkeypatch.setattr(scripts, "words", lambda **_: [*map(str, words), *words_of(**options)])
+        line = scripts.refused(capfd, monkeypatch, "evaluate")
+        assert not (tmp_path / "work").exists()
+        return line
+
+    words_of = scripts.words
+    return of
+
+
+def test_a_set_without_gold_answers(refused, tmp_path):
+    path = write_parquet(tmp_path / "code.parquet", [{"id": "one", "prompt": "Write."}])
+    line = refused(sets=[("tools", path)])
+    assert str(path) in line
+    assert "the item 'one' has no gold answer" in line
+
+
+def test_a_gold_answer_that_is_no_option(refused, tmp_path):
+    path = write_parquet(tmp_path / "tools.parquet", [*choice_rows(2), {**choice_rows(3)[2], "answer": "E"}])
+    assert "the item 'tool-2' has the gold answer 'E', none of its options" in refused(sets=[("tools", path)])
+
+
+def test_an_empty_set(refused, tmp_path, files):
+    nobody = tmp_path / "nobody.csv"
+    nobody.write_text("dataset,id\n", encoding="utf-8")
+    assert f"{nobody} holds no item" in refused(sets=[("tools", files["tools"], nobody)])
+
+
+def test_ids_that_are_not_there(refused, tmp_path, files):
+    ids = tmp_path / "ids.csv"
+    ids.write_text("dataset,id\ntools,tool-1\ntools,other\n", encoding="utf-8")
+    line = refused(sets=[("tools", files["tools"], ids)])
+    assert f"{ids} names the id 'other' (and 0 more) that {files['tools']} does not have" in line
+
+
+def test_files_that_are_no_instructions(refused, tmp_path):
+    assert "does not exist" in refused(sets=[("tools", tmp_path / "none.parquet")])
+    text = tmp_path / "text.parquet"
+    text.write_text("text", encoding="utf-8")
+    assert "is not a readable parquet file" in refused(sets=[("tools", text)])
+    other = tmp_path / "other.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"id": ["a"]}), other)
+    assert f"{other} lacks the column 'prompt'" in refused(sets=[("tools", other)])
+
+
+def test_sets_by_wrong_names(refused, checkpoints, files):
+    opt, tools = checkpoints["opt"], files["tools"]
+    assert "unknown set 'tool' (did you mean tools?)" in refused([("base", opt, "tool")])
+    assert "the set 'tools' is defined twice" in refused(sets=[("tools", tools), ("tools", tools)])
+    assert "'a/b' is no file name" in refused(sets=[("tools", tools), ("a/b", tools)])
+    assert "--set tools: give NAME PARQUET" in refused(sets=[("tools",)])
+    assert "the run base on the set tools twice" in refused([("base", opt, "tools")] * 2)
+
+
+def test_a_folder_that_is_no_whole_checkpoint(refused, checkpoints, tmp_path):
+    assert "does not exist" in refused([("base", tmp_path / "none", "tools")])
+    folder = tmp_path / "opt"
+    shutil.copytree(checkpoints["opt"], folder)
+    (folder / "model.safetensors").rename(folder / "weights")
+    assert f"{folder} is an incomplete checkpoint: it has no weights" in refused([("base", folder, "tools")])
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "m-1.safetensors"}}', encoding="utf-8")
+    assert "its weights m-1.safetensors are missing" in refused([("base", folder, "tools")])
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+    assert f"{folder} holds no tokenizer" in refused([("base", folder, "tools")])
+    (folder / "config.json").unlink()
+    assert f"{folder} has no config.json" in refused([("base", folder, "tools")])
+
+
+def test_numbers_below_one(refused):
+    for option in ("batch_size", "max_new_tokens", "max_length", "threads"):
+        assert f"--{option.replace('_', '-')} is 0: give 1 or more." in refused(**{option: 0})
+
+
+def test_the_workflows_own_interpreter_has_no_opencompass(refused):
+    assert "use the interpreter of its own environment, which `make opencompass` sets up" in refused()
+
+
+def test_no_room_for_a_prompt(checkpoints):
+    assert targets.longest_prompt(checkpoints["opt"], None, 12) == POSITIONS - 12
+    assert targets.longest_prompt(checkpoints["opt"], 40, 12) == 28
+    for limit, new in ((None, POSITIONS), (20, 20)):
+        with pytest.raises(ValueError, match=f"{new} new tokens leave no room for a prompt in {new} positions"):
+            targets.longest_prompt(checkpoints["opt"], limit, new)
+
+
+@pytest.fixture
+def target(checkpoints, files):
+    """The least that an evaluation needs."""
+    return {"evaluate": [("base", checkpoints["opt"], "tools")], "set": [("tools", files["tools"])]}
+
+
+def test_a_gpu_that_is_not_there(opencompass, target, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    assert "torch sees no GPU here" in sentence(evaluate(opencompass, tmp_path, **target, device="cuda"))
+
+
+def test_a_built_in_configuration_that_does_not_exist(opencompass, target, tmp_path):
+    named = {"builtin": ("arc", "ARC_c/ARC_c_gen_1e0de"), "opencompass_data": "below"}
+    done = evaluate(opencompass, tmp_path, **target, **named)
+    assert "no built-in configuration 'ARC_c/ARC_c_gen_1e0de': did you mean ARC_c/ARC_c_gen_1e0de5?" in sentence(done)
+
+
+def test_built_in_data_that_nobody_names(refused):
+    assert "--builtin arc needs --opencompass-data" in refused(builtin=("arc", "ARC_c/ARC_c_gen_1e0de5"))
+
+
+def test_built_in_data_that_are_not_there(opencompass, target, tmp_path):
+    done = evaluate(
+        opencompass, tmp_path, **target, builtin=("arc", "ARC_c/ARC_c_gen_1e0de5"), opencompass_data="below"
+    )
+    line = sentence(done)
+    assert str(tmp_path / "below" / "data" / "ARC" / "ARC-c" / "ARC-Challenge-Dev.jsonl") in line
+    assert "download" not in (tmp_path / "log.txt").read_text(encoding="utf-8").lower()
+
+
+def test_a_built_in_configuration_that_does_not_generate(opencompass, target, tmp_path):
+    named = {"builtin": ("arc", "ARC_c/ARC_c_ppl_a450bd"), "opencompass_data": "below"}
+    done = evaluate(opencompass, tmp_path, **target, **named)
+    assert "evaluates ARC-c with PPLInferencer, not by generating an answer" in sentence(done)
+
+
+# What OpenCompass says ------------------------------------------------------------------------------------------------
+
+ITEM = sets.Item("a", "2 + 2?", "4", ())
+ANSWERED = {"origin_prompt": ITEM.prompt, "prediction": "4"}
+
+
+def test_other_prompts_than_asked_for_are_noticed():
+    output = scores.Output("sums", [{**ANSWERED, "origin_prompt": "2 + 3?"}], {"accuracy": 100.0}, 0)
+    with pytest.raises(RuntimeError, match="exactly the prompts of the set sums"):
+        scores.of_set([ITEM], output)
+
+
+def test_another_accuracy_than_that_of_the_items_is_noticed():
+    with pytest.raises(RuntimeError, match="but 1 of 1 items are right"):
+        scores.of_set([ITEM], scores.Output("sums", [ANSWERED], {"accuracy": 0.0}, 0))
+
+
+def test_an_accuracy_that_is_no_share_of_the_items_has_no_interval():
+    row, _ = scores.of_builtin(scores.Output("sums", [ANSWERED, ANSWERED], {"accuracy": 33.3}, 1))
+    assert row[:5] == (2, "", "", 1, pytest.approx(0.333))
+    assert all(bound != bound for bound in row[5:])
+
+
+def test_a_dataset_without_an_accuracy_is_refused():
+    with pytest.raises(ValueError, match="by score and not by accuracy"):
+        scores.of_builtin(scores.Output("sums", [ANSWERED], {"score": 1.0}, 0))
+
+
+# The environment ------------------------------------------------------------------------------------------------------
+
+
+def test_the_environment_is_checked(opencompass, tmp_path):
+    scripts.run("check_opencompass", python=opencompass, output=tmp_path / "found.json")
+    found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
+    assert found["versions"]["opencompass"] == "0.5.4"
+    assert set(found) == {"versions", "platform"}
+
+
+def test_an_interpreter_without_opencompass(capfd, monkeypatch, tmp_path):
+    for python, why in ((tmp_path / "none", "there is no Python interpreter"), (sys.executable, "No module named")):
+        line = scripts.refused(capfd, monkeypatch, "check_opencompass", python=python, output=tmp_path / "found.json")
+        assert why in line
+        assert "`make opencompass` sets up the environment" in line
+    assert not (tmp_path / "found.json").exists()

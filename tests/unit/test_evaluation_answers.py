@@ -1,0 +1,247 @@
+r"""Reading answers from what models write: every documented rule, and what must not be read."""
+
+import pytest
+
+from headpatterns.evaluation import answers
+
+TOOLS = ("clock", "ruler", "thermometer", "scale")
+
+
+@pytest.mark.parametrize(
+    "prediction",
+    [
+        "C. thermometer",
+        "C.thermometer",
+        "C",
+        " C\n",
+        "\n\nC. thermometer",
+        "(C)",
+        "(C) thermometer",
+        "C) thermometer",
+        "C: thermometer",
+        "C、thermometer",
+        "C。",
+        "c",
+        "c.",
+        "(c)",
+        "**C. thermometer**",
+        "Ｃ．thermometer",
+        "C\nthermometer",
+        "C. clock",  # the letter counts, not the text
+        "答案是C",
+        "答案是 C。",
+        "答案：C",
+        "正确答案为（C）",
+        "故选：C",
+        "故选C。",
+        "选择C，因为它最好",
+        "答案：C。其他选项都不对",
+        "The answer is C.",
+        "The correct answer is (C), of course",
+        "Let us think. Answer: C",
+        "The correct option is C",
+        "The answer is A? No, the answer is C",
+        "The answer is option C",
+        "The answer is thermometer.",
+        "thermometer",
+        "Thermometer.",
+        "thermometer\nIt shows how warm it is.",
+        "It is warm.\n#### C",
+        "It is warm, so \\boxed{C}",
+        "It is warm, so $\\boxed{\\text{C}}$.",
+        "\\boxed{thermometer}",
+        "First paragraph.\n\n\\boxed{C}",
+        "C. thermometer\nQuestion: Which tool is heavy?\nAnswer: D. scale",
+        "C. thermometer\n\nD. scale",
+        "C. thermometer Question: And now? Answer: D",
+    ],
+)
+def test_a_choice_is_read(prediction):
+    assert answers.read(prediction, "A", TOOLS) == "C"
+
+
+@pytest.mark.parametrize(
+    "prediction",
+    [
+        "",
+        " \n ",
+        "E. hammer",
+        "E",
+        "The answer is E",
+        "A clock shows the time",
+        "Clocks and rulers",
+        "BC",
+        "A, B",
+        "A/B",
+        "D or C",
+        "clock ruler",
+        "I do not know.",
+        "其他选项都不对",
+        "Question: Which tool?\nAnswer: C",
+        "Q: Which tool?\nA: C",
+        "问题：哪个？\n答案：C",
+        "I do not know.\n\nThe answer is C",
+    ],
+)
+def test_no_choice_is_read(prediction):
+    assert answers.read(prediction, "C", TOOLS) is None
+
+
+def test_only_letters_of_existing_options_are_read():
+    assert answers.read("C", "A", TOOLS[:2]) is None
+    assert answers.read("C", "A", TOOLS[:3]) == "C"
+    assert answers.read("J.", "A", [str(n) for n in range(10)]) == "J"
+
+
+def test_an_option_that_stands_there_twice_is_not_read_by_its_text():
+    assert answers.read("ruler", "A", ("ruler", "Ruler.", "scale")) is None
+    assert answers.read("scale", "A", ("ruler", "Ruler.", "scale")) == "C"
+
+
+def test_options_that_are_numbers_are_compared_as_numbers():
+    assert answers.read("1234", "A", ("12", "1,234")) == "B"
+    assert answers.read("0.5", "A", ("\\frac{1}{2}", "2")) == "A"
+
+
+@pytest.mark.parametrize(
+    ("prediction", "number"),
+    [
+        ("1,234", "1234"),
+        ("It costs $1,234,567.", "1234567"),
+        ("1{,}234", "1234"),
+        ("１，２３４", "1234"),
+        ("1,2,3", "3"),
+        ("They have 4+5=9 plates.\nEach child gets 9/3=3 plates.\n#### 3", "3"),
+        ("9-2=7", "7"),
+        ("9-2", "2"),
+        ("(9)-2", "2"),
+        ("x=-3", "-3"),
+        ("等于-3", "-3"),
+        ("−3", "-3"),
+        ("+3", "3"),
+        ("3/4", "0.75"),
+        ("1 / 3", "1/3"),
+        ("-2/6", "-1/3"),
+        ("2 1/2 cups", "2.5"),
+        ("$\\frac{3}{4}$", "0.75"),
+        ("$-\\dfrac{1}{3}$", "-1/3"),
+        ("\\frac12", "0.5"),
+        ("1\\frac{1}{2}", "1.5"),
+        ("0.50", "0.5"),
+        (".5", "0.5"),
+        ("5.0", "5"),
+        ("5.", "5"),
+        ("-0", "0"),
+        ("007", "7"),
+        ("50%", "50"),
+        ("3:30", "30"),
+        ("5 cm2", "5"),
+        ("5 cm^2", "5"),
+        ("5 cm^{2}", "5"),
+        ("共有12个", "12"),
+        ("#### 18\nand 19", "18"),
+        ("12 #### 1,800 metres", "1800"),
+        ("3 and 4, so \\boxed{7} of 9", "7"),
+        ("\\boxed{1}, then \\boxed{2}", "2"),
+        ("\\boxed{x = \\frac{1}{4}}", "0.25"),
+        ("\\boxed{5\\text{ cm}}", "5"),
+        ("a \\boxed{5", "5"),
+        ("#### 4\nand \\boxed{5}", "4"),
+        ("One 1.\n\nTwo 2.\n\n#### 3", "3"),
+        ("#### 4\n\n#### 5", "4"),
+        ("One 1.\n\nTwo 2.", "1"),
+        ("6.\nQuestion: What is 8?\nAnswer: 8", "6"),
+        ("6. Question: What is 8?", "6"),
+        ("6.\n\nQuestion: What is 8?\n#### 8", "6"),
+        ("6\nProblem 2: 8", "6"),
+        ("6\n### Instruction:\n8", "6"),
+        ("6\n问题：8", "6"),
+        ("6\n例题2：8", "6"),
+        ("7 and " + "9" * 200, "7"),
+        ("7 of 1/0", "7"),
+    ],
+)
+def test_a_number_is_read(prediction, number):
+    assert answers.read(prediction, "0") == number
+
+
+@pytest.mark.parametrize(
+    "prediction", ["", "none", "cm2", "x^2", "Question: 5", "\n\n", "no number.\n\n5", "9" * 5000, "1/0"]
+)
+def test_no_number_is_read(prediction):
+    assert answers.read(prediction, "5") is None
+
+
+def test_a_marked_answer_without_a_number_is_read_and_wrong():
+    assert answers.read("5 \\boxed{x}", "5") == "x"
+
+
+@pytest.mark.parametrize(
+    ("gold", "wanted"),
+    [
+        ("18", "18"),
+        ("1,234", "1234"),
+        ("$18", "18"),
+        ("\\$1,200", "1200"),
+        ("-$5", "-5"),
+        ("50\\%", "50"),
+        ("90^\\circ", "90"),
+        ("5\\text{ cm}", "5"),
+        ("12元", "12"),
+        ("3万", "3万"),
+        ("2x", "2x"),
+        ("x^2 + 1", "x^2+1"),
+        ("(2, 3)", "(2,3)"),
+        ("\\left(2,\\, 3\\right)", "(2,3)"),
+        ("\\text{Even}", "even"),
+        ("\\dfrac{x}{2}", "\\frac{x}{2}"),
+        ("0.125", "0.125"),
+        ("1/3", "1/3"),
+        ("1234567.50", "1234567.5"),
+        ("", None),
+        (" . ", None),
+    ],
+)
+def test_the_canonical_form_of_an_open_gold_answer(gold, wanted):
+    assert answers.canonical(gold) == wanted
+
+
+@pytest.mark.parametrize(
+    ("prediction", "gold"),
+    [
+        ("The answer is 1,234.", "1234"),
+        ("#### 0.5", "1/2"),
+        ("\\boxed{\\tfrac{2}{4}}", "\\frac{1}{2}"),
+        ("\\boxed{(2, 3)}", "(2,3)"),
+        ("So it is $\\boxed{\\text{even}}$.", "\\text{even}"),
+        ("The answer is Even.", "even"),
+        ("even\nbecause 2 divides it", "even"),
+        ("答案：甲。", "甲"),
+        ("Answer: the blue one\nmore", "The blue one."),
+        ("x^2+1", "x^2 + 1"),
+    ],
+)
+def test_a_right_answer(prediction, gold):
+    assert answers.read(prediction, gold) == answers.canonical(gold)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "gold"),
+    [("0.33", "1/3"), ("234", "1,234"), ("50", "0.5"), ("odd", "even"), ("It is even", "even"), ("(3,2)", "(2,3)")],
+)
+def test_a_wrong_answer(prediction, gold):
+    read = answers.read(prediction, gold)
+    assert read is not None
+    assert read != answers.canonical(gold)
+
+
+def test_a_gold_letter_must_name_an_option():
+    assert answers.canonical(" c ", TOOLS) == "C"
+    for gold in ("E", "", "AB", "thermometer", "1"):
+        assert answers.canonical(gold, TOOLS) is None
+
+
+def test_every_canonical_answer_reads_as_itself():
+    for number in ("0", "-7", "0.75", "-0.5", "1/3", "-22/7", "1234567.125"):
+        assert answers.number(number) == number
+        assert answers.read(f"so #### {number}", "0") == number

@@ -1,0 +1,42 @@
+"""Check that every evaluation set can be evaluated: that it has items, and every item a gold answer to compare."""
+
+import argparse
+from pathlib import Path
+
+import command_line
+from headpatterns import tidy
+from headpatterns.errors import InputError
+from headpatterns.evaluation import sets
+
+COLUMNS = ("set", "items", "choice", "open")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Read every set and write how many items of either kind it has."""
+    rows = []
+    for name, *files in arguments.set:
+        if len(files) not in (1, 2):
+            raise InputError(f"--set {' '.join([name, *files])}: give NAME PARQUET or NAME PARQUET IDS_CSV.")
+        items = sets.read(*map(Path, files))
+        choices = sum(bool(item.choices) for item in items)
+        rows.append((name, len(items), choices, len(items) - choices))
+    tidy.write(arguments.output, COLUMNS, rows)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = command_line.parser(__doc__)
+    p.add_argument(
+        "--set",
+        nargs="+",
+        action="append",
+        required=True,
+        metavar=("NAME", "FILE"),
+        help="NAME PARQUET, and perhaps a CSV (dataset, id) of the items that belong to the set; once for each set",
+    )
+    p.add_argument("--output", type=Path, required=True, help="CSV: items of each set, with options and without")
+    return p
+
+
+if __name__ == "__main__":
+    command_line.run(main, parser())

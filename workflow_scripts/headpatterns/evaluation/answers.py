@@ -1,0 +1,264 @@
+r"""What a model's text answers, read from it by the same rules for every model.
+
+Everything here is pure text. Reading gives a canonical answer (a letter; a number in its shortest form; normalised
+text), so that a prediction is right exactly if what is read from it equals the canonical gold answer.
+
+What belongs to the answer
+    Full-width characters are read as their ASCII twins. The answer ends where the model begins a new task of its own
+    (`Question:`, `问题：`, or a line that starts with `Q:`, `Problem:` and the like), and its first paragraph ends at
+    the first blank line. The *marked* answer is what follows the first `####` of a line or, without one, what the last
+    `\boxed{…}` holds; a mark in the first paragraph goes before one in a later paragraph, since worked solutions may
+    have several. Nothing else is read from later paragraphs. The *announced* answer is what follows, up to the end of
+    the line, the last `answer is`, `Answer:`, `答案是`, `答案为`, `答案：` or `选` of the first paragraph (`option` and
+    `choice` announce as `answer` does).
+
+Multiple choice: a letter of an existing option, from the first of these that holds one
+    1. the marked answer, read by rules 2 and 4;
+    2. the beginning of the first paragraph: `C` alone on its line, `(C)`, `C)`, `C.`, `C:` or `C、`, in either case;
+    3. the last announced answer that begins with a capital letter, bracketed or not, no letter or digit behind it;
+    4. the last announced answer or, where none is announced, the first paragraph or its first line, being the text of
+       exactly one option.
+
+Open, gold answer a number: from the first of these that exists
+    1. the marked answer: the last number in it, or its text where it holds none (then it is wrong, yet read);
+    2. the last number of the first paragraph.
+
+Open, other gold answer: the normalised text of
+    1. the marked answer; 2. the announced answer; 3. the first line.
+
+Numbers may have a sign, thousands separators (`1,234`, `1{,}234`), decimals, be a fraction (`3/4`, `\frac{3}{4}`) or a
+mixed number (`2 1/2`), and are compared exactly: 0.5 equals 1/2, 0.33 does not equal 1/3. A minus right behind a digit,
+letter or bracket subtracts. A digit right behind a letter, or an exponent (`x^2`), is no number, nor is anything of
+more than 100 characters. Currency, per cent and degree signs, and a unit in Chinese or in `\text{…}`, are not compared.
+
+Normalised text has no case, no LaTeX spacing, no dollar signs, single blanks and none beside a symbol, and neither
+quotes nor punctuation around it; `\dfrac` and `\tfrac` are `\frac`, and `\text{x}` is `x`.
+"""
+
+import re
+from collections.abc import Sequence
+from fractions import Fraction
+
+LETTERS = "ABCDEFGHIJ"
+"""Letters of the options, in order; headpatterns.instructions writes no more."""
+
+LONGEST_NUMBER = 100
+
+FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: " ", 0x2212: "-"}
+NEW_TASK = re.compile(
+    r"\b[Qq]uestion\s*\d*\s*:|(?:问题|题目)\s*\d*\s*:"
+    r"|^\W*(?:Q|Problem|Exercise|Example|Instruction|例题?)\s*\d*\s*:",
+    re.MULTILINE,
+)
+BLANK_LINE = re.compile(r"\n[^\S\n]*\n")
+HASHES = re.compile(r"^.*?####[^\S\n]*(.*)$", re.MULTILINE)
+BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+ANNOUNCEMENT = re.compile(
+    r"(?:\b(?:answer|option|choice)\s*(?:is|:)|答案\s*(?:是|应?为|:)|选(?!项|择题)择?)\s*:?\s*", re.IGNORECASE
+)
+EMPHASIS = re.compile(r"\*\*|__")
+
+DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?<!\d)\.\d+"
+NUMBER = re.compile(
+    r"(?<![A-Za-z0-9_^])(?<!\^\{)"
+    r"(?P<sign>(?<![A-Za-z0-9)\]}])[-+])?"
+    rf"(?:(?P<whole>\d+)\s+(?P<part>\d+/0*[1-9]\d*)|(?P<over>{DIGITS})(?:\s*/\s*(?P<under>{DIGITS}))?)"
+)
+BEFORE_NUMBER = re.compile(r"^[$€£¥\s]+")
+AFTER_NUMBER = re.compile(r"(?:\s|%|°|\^\\circ|\^\{\\circ\}|\\(?:text|mbox|mathrm)\s*\{[^{}]*\}|[一-鿿]|[.。])+$")
+NUMERALS = re.compile("[百千万亿]")
+
+LATEX = (
+    (re.compile(r"\\[!,;: ]|\\left(?![A-Za-z])|\\right(?![A-Za-z])"), ""),
+    (re.compile(r"\{,\}"), ","),
+    (re.compile(r"\\([$%])"), r"\1"),
+    (re.compile(r"\\[dt]frac"), r"\\frac"),
+    (re.compile(r"\\frac\s*(\d)\s*(\d)"), r"\\frac{\1}{\2}"),
+)
+FRACTION = re.compile(r"(?P<before>\d)?\\frac\s*\{\s*(?P<over>\d+)\s*\}\s*\{\s*(?P<under>\d+)\s*\}")
+WRAPPED = re.compile(r"\\(?:text|mbox|mathrm)\s*\{([^{}]*)\}")
+BESIDE_SYMBOL = re.compile(r"\s*([^\w\s])\s*")
+AROUND = " \t\n.,;:!?。，；：！？、'\"“”‘’`"
+
+
+def canonical(gold: str, choices: Sequence[str] = ()) -> str | None:
+    """The gold answer as `read` would give it, None where it is empty or names no option."""
+    if not choices:
+        return _canonical_text(gold) or None
+    letter = gold.strip().upper()
+    return letter if len(letter) == 1 and letter in LETTERS[: len(choices)] else None
+
+
+def read(prediction: str, gold: str, choices: Sequence[str] = ()) -> str | None:
+    """The answer that a prediction gives, None where none can be read from it.
+
+    `gold` decides only whether a number or text is looked for; `choices` are the options' texts, () for an open task.
+    """
+    text = _own_answer(prediction)
+    paragraph = BLANK_LINE.split(text)[0]
+    marked = _marked(paragraph)
+    if marked is None:
+        marked = _marked(text)
+    if choices:
+        return _read_choice(paragraph, marked, choices)
+    if number(gold) is not None:
+        return _read_number(paragraph, marked)
+    return _read_text(paragraph, marked)
+
+
+def number(text: str) -> str | None:
+    """The shortest form of a text that is one number and nothing else but its unit; None for any other text."""
+    simple = BEFORE_NUMBER.sub("", _plain(text))
+    end = AFTER_NUMBER.search(simple)
+    if end and not NUMERALS.search(end[0]):
+        simple = simple[: end.start()]
+    found = NUMBER.fullmatch(_sign_first(simple))
+    return _value(found) if found else None
+
+
+def normalised(text: str) -> str:
+    """Text without what writers of the same answer may do differently (see above)."""
+    simple = BESIDE_SYMBOL.sub(r"\1", _unwrapped(_simple(text)).casefold())
+    return " ".join(simple.split()).strip(AROUND)
+
+
+def _own_answer(prediction: str) -> str:
+    text = EMPHASIS.sub("", prediction.translate(FULL_WIDTH)).strip()
+    return NEW_TASK.split(text, maxsplit=1)[0].strip()
+
+
+def _marked(text: str) -> str | None:
+    """The marked answer: after the first `####`, or in the last box that closes."""
+    hashes = HASHES.search(text)
+    if hashes and hashes[1].strip():
+        return hashes[1].strip()
+    boxed = [content for box in BOX.finditer(text) if (content := _braced(text[box.end() :]))]
+    return boxed[-1] if boxed else None
+
+
+def _braced(rest: str) -> str | None:
+    """The text before the brace that closes one opened just before `rest`; None if none does."""
+    depth = 1
+    for position, character in enumerate(rest):
+        depth += {"{": 1, "}": -1}.get(character, 0)
+        if depth == 0:
+            return rest[:position].strip()
+    return None
+
+
+def _announced(paragraph: str) -> list[str]:
+    """The rests of the lines behind every announcement of an answer, the last one first."""
+    rests = [_first_line(paragraph[found.end() :]).strip() for found in ANNOUNCEMENT.finditer(paragraph)]
+    return [rest for rest in reversed(rests) if rest]
+
+
+def _read_choice(paragraph: str, marked: str | None, choices: Sequence[str]) -> str | None:
+    letters = LETTERS[: len(choices)]
+    if marked and (letter := _leading_letter(_unwrapped(marked), letters) or _option(marked, choices)):
+        return letter
+    if letter := _leading_letter(_unwrapped(paragraph), letters):
+        return letter
+    announced = _announced(_unwrapped(paragraph))
+    for rest in announced:
+        if found := re.match(rf"(?:option\s+)?\(?([{letters}])(?![A-Za-z0-9])", rest):
+            return found[1]
+    if announced:
+        return _option(announced[0], choices)
+    return _option(paragraph, choices) or _option(_first_line(paragraph), choices)
+
+
+def _leading_letter(text: str, letters: str) -> str | None:
+    found = re.match(
+        rf"\(([{letters}])\)|([{letters}])(?:[).:、]|[^\S\n]*(?:。|$))", text, re.IGNORECASE | re.MULTILINE
+    )
+    return (found[1] or found[2]).upper() if found else None
+
+
+def _option(text: str, choices: Sequence[str]) -> str | None:
+    """The letter of the only option whose text this is."""
+    wanted = _canonical_text(text)
+    alike = [letter for letter, choice in zip(LETTERS, choices, strict=False) if _canonical_text(choice) == wanted]
+    return alike[0] if wanted and len(alike) == 1 else None
+
+
+def _read_number(paragraph: str, marked: str | None) -> str | None:
+    if marked is not None:
+        return _last_number(marked) or normalised(marked) or None
+    return _last_number(paragraph)
+
+
+def _read_text(paragraph: str, marked: str | None) -> str | None:
+    candidates = (marked, *_announced(paragraph)[:1], _first_line(paragraph))
+    return next((text for candidate in candidates if candidate and (text := _canonical_text(candidate))), None)
+
+
+def _first_line(paragraph: str) -> str:
+    return paragraph.splitlines()[0] if paragraph else ""
+
+
+def _canonical_text(text: str) -> str:
+    return number(text) or normalised(text)
+
+
+def _last_number(text: str) -> str | None:
+    values = [value for found in NUMBER.finditer(_plain(text)) if (value := _value(found))]
+    return values[-1] if values else None
+
+
+def _value(found: re.Match[str]) -> str | None:
+    """The number of a match in its shortest form: a whole number or decimal if it is one, else a fraction."""
+    if len(found[0]) > LONGEST_NUMBER:
+        return None
+    if found["whole"]:
+        value = int(found["whole"]) + Fraction(found["part"])
+    else:
+        value = _decimal(found["over"])
+        under = _decimal(found["under"] or "1")
+        if under == 0:
+            return None
+        value /= under
+    return _shortest(-value if found["sign"] == "-" else value)
+
+
+def _decimal(digits: str) -> Fraction:
+    return Fraction(digits.replace(",", ""))
+
+
+def _shortest(value: Fraction) -> str:
+    rest, places = value.denominator, 0
+    for prime in (2, 5):
+        power = 0
+        while rest % prime == 0:
+            rest //= prime
+            power += 1
+        places = max(places, power)
+    if rest != 1 or places == 0:
+        return str(value)
+    digits = str(abs(value.numerator) * 10**places // value.denominator).rjust(places + 1, "0")
+    return f"{'-' if value < 0 else ''}{digits[:-places]}.{digits[-places:]}"
+
+
+def _unwrapped(text: str) -> str:
+    return WRAPPED.sub(r"\1", text).replace("$", "").strip()
+
+
+def _simple(text: str) -> str:
+    text = text.translate(FULL_WIDTH)
+    for pattern, replacement in LATEX:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def _plain(text: str) -> str:
+    r"""Text in which fractions of whole numbers are written `a/b`; one behind a digit makes a mixed number of it."""
+
+    def written(found: re.Match[str]) -> str:
+        before = f"{found['before']} " if found["before"] else ""
+        return f"{before}{found['over']}/{found['under']}"
+
+    return FRACTION.sub(written, _simple(text)).replace("$", " ").strip()
+
+
+def _sign_first(text: str) -> str:
+    """A sign that stands apart from its number joined to it: `- 3`, `-$3`."""
+    return re.sub(r"^([-+])[$€£¥\s]+", r"\1", text)

@@ -1,0 +1,100 @@
+"""Configurations of datasets that OpenCompass brings along, found by name below `opencompass.configs.datasets`."""
+
+import copy
+import difflib
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from headpatterns.errors import InputError, first_line
+
+
+def check_installed() -> Path:
+    """The folder of the package OpenCompass, which is not imported.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = importlib.util.find_spec("opencompass")
+    if found is None or found.origin is None:
+        raise InputError(
+            f"{sys.executable} has no OpenCompass: use the interpreter of its own environment, which "
+            "`make opencompass` sets up."
+        )
+    return Path(found.origin).parent
+
+
+def check_name(config: str) -> None:
+    """Refuse a name that no configuration has, without importing any.
+
+    Raises:
+        InputError: with the nearest name.
+    """
+    names = sorted(_names())
+    if config not in names:
+        raise InputError(
+            f"OpenCompass has no built-in configuration '{config}': did you mean "
+            f"{difflib.get_close_matches(config, names, n=1, cutoff=0)[0]}?"
+        )
+
+
+def _names() -> Iterator[str]:
+    folder = check_installed() / "configs" / "datasets"
+    for path in folder.rglob("*.py"):
+        yield path.relative_to(folder).with_suffix("").as_posix()
+
+
+def read(config: str, max_new_tokens: int) -> list[dict[str, Any]]:
+    """The datasets that a configuration defines, ready to be evaluated by generation.
+
+    No answer gets more than `max_new_tokens` tokens, and fewer where the configuration says so.
+
+    Raises:
+        InputError: the configuration defines no dataset, or one that is not evaluated by generating text, or its data
+            are not where OpenCompass looks for them.
+    """
+    module = importlib.import_module(f"opencompass.configs.datasets.{config.replace('/', '.')}")
+    lists = [value for name, value in vars(module).items() if name.endswith("datasets") and isinstance(value, list)]
+    datasets = {dataset["abbr"]: copy.deepcopy(dataset) for found in lists for dataset in found}
+    if not datasets:
+        raise InputError(f"the built-in configuration {config} defines no dataset: choose another one.")
+    for abbr, dataset in datasets.items():
+        inferencer = dataset["infer_cfg"]["inferencer"]
+        kind = inferencer["type"] if isinstance(inferencer["type"], str) else inferencer["type"].__name__
+        if not kind.endswith("GenInferencer"):
+            raise InputError(
+                f"the built-in configuration {config} evaluates {abbr} with {kind}, not by generating an answer: use a "
+                "configuration with `gen` in its name."
+            )
+        inferencer["max_out_len"] = min(inferencer.get("max_out_len") or max_new_tokens, max_new_tokens)
+        _check_data(config, abbr, dataset)
+    return list(datasets.values())
+
+
+def refuse_download(path: str, *_: Any) -> None:
+    """Stand in for OpenCompass's download of data that it does not find.
+
+    Raises:
+        InputError: always, with the path where the data were expected.
+    """
+    raise InputError(
+        f"OpenCompass expects the data of a built-in configuration at {os.path.normpath(path)}: unpack them there "
+        "(--opencompass-data names the folder above `data/`)."
+    )
+
+
+def _check_data(config: str, abbr: str, dataset: dict[str, Any]) -> None:
+    from opencompass.utils import build_dataset_from_cfg
+
+    try:
+        build_dataset_from_cfg(dataset)
+    except OSError as error:
+        where = error.filename or first_line(error)
+        raise InputError(
+            f"the built-in configuration {config} cannot read the data of {abbr} at {where}: complete them below "
+            "--opencompass-data."
+        ) from error

@@ -1,0 +1,160 @@
+"""Running OpenCompass's tasks in this process, on a model loaded as the rest of the workflow loads it."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headpatterns import models
+from headpatterns.evaluation.scores import Output
+from headpatterns.files import read_json
+from headpatterns.tokenization import tokenize
+
+if TYPE_CHECKING:
+    from opencompass.models import HuggingFaceBaseModel
+
+ABBREVIATION = "checkpoint"
+"""What OpenCompass calls the model; it names a folder below each checkpoint's own."""
+
+
+def isolate(work_folder: Path, data: Path | None, threads: int) -> None:
+    """Keep this process offline, and everything that OpenCompass and its libraries write below the work folder.
+
+    To be called before any of them is imported, with absolute paths; it changes the working directory.
+    """
+    home = work_folder / "home"
+    temporary = work_folder / "tmp"
+    for folder in (home, temporary):
+        folder.mkdir(parents=True)
+    os.environ.update(
+        HOME=str(home),
+        XDG_CACHE_HOME=str(home / ".cache"),
+        MPLCONFIGDIR=str(home),
+        TMPDIR=str(temporary),
+        HF_HOME=str(home / "huggingface"),
+        HF_HUB_OFFLINE="1",
+        HF_DATASETS_OFFLINE="1",
+        TRANSFORMERS_OFFLINE="1",
+        HF_HUB_DISABLE_TELEMETRY="1",
+        TOKENIZERS_PARALLELISM="false",
+        COMPASS_DATA_CACHE=str(data or work_folder),
+        OMP_NUM_THREADS=str(threads),
+    )
+    for name in ("HF_DATASETS_CACHE", "HF_MODULES_CACHE", "HF_HUB_CACHE", "TRANSFORMERS_CACHE", "DATASET_SOURCE"):
+        os.environ.pop(name, None)
+    os.chdir(work_folder)
+    # The script evaluate.py must not hide the package `evaluate`, of which OpenCompass takes its accuracy.
+    scripts = str(Path(__file__).parents[2])
+    sys.path[:] = [place for place in sys.path if place != scripts] + [scripts]
+
+
+@dataclass
+class PromptEncoder:
+    """Tokenizes a batch of prompts as training did, for generation: cut and padded on the left.
+
+    It takes the place of `batch_encode_plus`, which OpenCompass calls and transformers 5 no longer has.
+
+    Attributes:
+        tokenizer: the checkpoint's own.
+        longest: tokens a prompt may have; a longer one keeps its BOS and its last tokens. None sets no limit.
+        cut: how many prompts were longer so far.
+    """
+
+    tokenizer: Any
+    longest: int | None
+    cut: int = 0
+
+    def __call__(self, prompts: list[str], **_: Any) -> dict[str, Any]:
+        """`input_ids` and `attention_mask`, integer tensors [prompts, longest of them]."""
+        import torch
+
+        encoded = [self._encode(prompt) for prompt in prompts]
+        width = max(map(len, encoded))
+        padding = self.tokenizer.pad_token_id
+        return {
+            "input_ids": torch.tensor([[padding] * (width - len(ids)) + ids for ids in encoded]),
+            "attention_mask": torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in encoded]),
+        }
+
+    def _encode(self, prompt: str) -> list[int]:
+        whole = tokenize(self.tokenizer, "", prompt, "", max_length=sys.maxsize)
+        ids = whole.input_ids[: whole.response_start]
+        if self.longest is None or len(ids) <= self.longest:
+            return ids
+        self.cut += 1
+        first = ids[: ids[0] == self.tokenizer.bos_token_id]
+        return first + ids[len(ids) - self.longest + len(first) :]
+
+
+def load(folder: Path, dtype: str, device: str) -> "HuggingFaceBaseModel":
+    """OpenCompass's model of a checkpoint: base model prompts, greedy decoding, stopping at EOS.
+
+    The weights are loaded and checked as everywhere in the workflow. Of the checkpoint's generation settings only its
+    EOS tokens are kept, beside the tokenizer's own; others, like a repetition penalty, would not be greedy decoding.
+    """
+    from opencompass.models import HuggingFaceBaseModel
+    from transformers import GenerationConfig
+
+    tokenizer = models.load_tokenizer(folder)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    network = models.load_model(folder, dtype, device)
+    stops = network.generation_config.eos_token_id
+    stops = [stops] if isinstance(stops, int) else stops or []
+    network.generation_config = GenerationConfig(
+        do_sample=False,
+        eos_token_id=sorted({*stops, tokenizer.eos_token_id}),
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+    )
+    model = HuggingFaceBaseModel(
+        path=str(folder),
+        tokenizer_only=True,
+        tokenizer_kwargs={"trust_remote_code": False},
+        pad_token_id=tokenizer.pad_token_id,
+        max_seq_len=1,  # unused: the encoder cuts
+    )
+    model.tokenizer, model.model = tokenizer, network
+    return model
+
+
+def evaluate(
+    model: "HuggingFaceBaseModel",
+    dataset: dict[str, Any],
+    longest: int | None,
+    batch_size: int,
+    max_new_tokens: int,
+    folder: Path,
+) -> Output:
+    """Answer and score one dataset with a loaded model; OpenCompass's files go to `folder`, which must be new.
+
+    Raises whatever fails in OpenCompass: its command line would report success.
+    """
+    from mmengine.config import ConfigDict
+    from opencompass.tasks import OpenICLEvalTask, OpenICLInferTask
+
+    folder.mkdir(parents=True)
+    encoder = PromptEncoder(model.tokenizer, longest)
+    model.tokenizer.batch_encode_plus = encoder
+    config = ConfigDict(
+        models=[
+            {
+                "abbr": ABBREVIATION,
+                "type": type(model),
+                "path": model.path,
+                "batch_size": batch_size,
+                "max_out_len": max_new_tokens,
+            }
+        ],
+        datasets=[[dataset]],
+        work_dir=str(folder),
+        eval={"runner": {"task": {"dump_details": True}}},
+    )
+    OpenICLInferTask(config).run(model, ABBREVIATION)
+    OpenICLEvalTask(config).run()
+    written = f"{ABBREVIATION}/{dataset['abbr']}.json"
+    predictions = read_json(folder / "predictions" / written)
+    results = read_json(folder / "results" / written)
+    ordered = [predictions[str(number)] for number in range(len(predictions))]
+    return Output(dataset["abbr"], ordered, results, encoder.cut)

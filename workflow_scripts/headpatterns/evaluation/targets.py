@@ -1,0 +1,94 @@
+"""What is asked of an evaluation: which checkpoint is evaluated on which set, and whether it can be at all."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from headpatterns import models
+from headpatterns.errors import InputError, first_line
+from headpatterns.files import read_json
+from headpatterns.instructions.records import nearest
+
+NAME = re.compile(r"[\w.-]+")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A run's checkpoint (or the base model, run `base`) on one evaluation set."""
+
+    run: str
+    folder: Path
+    set: str
+
+
+def read_targets(asked: Iterable[Sequence[str]], sets: Iterable[str]) -> list[Target]:
+    """The targets of the command line, in order, with absolute folders.
+
+    Raises:
+        InputError: an unknown set, a run on a set twice, or a folder that is not a whole checkpoint.
+    """
+    targets = [Target(run, Path(folder).absolute(), name) for run, folder, name in asked]
+    sets = list(sets)
+    seen = set()
+    for target in targets:
+        if target.set not in sets:
+            raise InputError(
+                f"--evaluate {target.run}: unknown set '{target.set}' ({nearest(target.set, sets)}): "
+                "define it with --set or --builtin."
+            )
+        if (target.run, target.set) in seen:
+            raise InputError(f"--evaluate gives the run {target.run} on the set {target.set} twice: give it once.")
+        seen.add((target.run, target.set))
+    for folder in dict.fromkeys(target.folder for target in targets):
+        check_checkpoint(folder)
+    return targets
+
+
+def check_name(name: str) -> None:
+    """Refuse a set's name that cannot be a file's.
+
+    Raises:
+        InputError: it has other characters than letters, digits, `_`, `.` and `-`.
+    """
+    if not NAME.fullmatch(name):
+        raise InputError(f"the set's name '{name}' is no file name: use letters, digits, '_', '.' and '-'.")
+
+
+def check_checkpoint(folder: Path) -> None:
+    """Refuse a folder that lacks its config, its tokenizer or weights, without loading any of them."""
+    models.check_folder(folder)
+    if not models.has_tokenizer(folder):
+        raise InputError(f"{folder} holds no tokenizer: save the model's own there (tokenizer.save_pretrained).")
+    indices = sorted(folder.glob("*.index.json"))
+    weights = {name for index in indices for name in read_json(index)["weight_map"].values()}
+    if missing := sorted(name for name in weights if not (folder / name).is_file()):
+        raise InputError(f"{folder} is an incomplete checkpoint: its weights {missing[0]} are missing; save it again.")
+    if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")):
+        raise InputError(f"{folder} is an incomplete checkpoint: it has no weights (*.safetensors); save it again.")
+
+
+def longest_prompt(folder: Path, max_length: int | None, max_new_tokens: int) -> int | None:
+    """Tokens that a prompt may have so that the answer still fits, None where neither model nor user sets a limit.
+
+    The limit of prompt and answer together is the smaller of the model's positions and `max_length`.
+
+    Raises:
+        InputError: nothing would be left of the prompt, or the config cannot be read.
+    """
+    import transformers
+
+    try:
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # transformers raises many types for what is one thing to the user
+        raise InputError(f"the config in {folder} cannot be read: {first_line(error)}.") from error
+    positions = getattr(config.get_text_config(), "max_position_embeddings", None)
+    limits = [limit for limit in (positions, max_length) if limit is not None]
+    if not limits:
+        return None
+    if min(limits) <= max_new_tokens:
+        raise InputError(
+            f"{folder}: {max_new_tokens} new tokens leave no room for a prompt in {min(limits)} positions: "
+            "lower --max-new-tokens."
+        )
+    return min(limits) - max_new_tokens
