@@ -9,10 +9,13 @@ report: "rules/captions/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/common_applications.smk"
 include: "rules/data.smk"
 include: "rules/models.smk"
 include: "rules/finetuning.smk"
 include: "rules/patterns.smk"
+include: "rules/applications.smk"
+include: "rules/evaluation.smk"
 include: "rules/analysis.smk"
 include: "rules/figures.smk"
 
@@ -21,6 +24,8 @@ rule all:
     default_target: True
     input:
         rules.table1.input,
+        rules.table2.input,
+        rules.table3.input,
         rules.figure1.input,
         rules.figure2.input,
         rules.figure4.input,

@@ -1,4 +1,4 @@
-# Section 4 in numbers: tidy CSV with 95 % intervals. Figures and tables are drawn from these files alone.
+# Both sections in numbers: tidy CSV with 95 % intervals. Figures and tables are drawn from these files alone.
 
 
 rule write_run_table:
@@ -118,8 +118,62 @@ rule analyse_dynamics:
         "python workflow_scripts/analyse_dynamics.py --runs {input.runs} {params.bootstrap} --output {output} --log {log}"
 
 
+rule analyse_mixing:
+    input:
+        variants=f"{RESULTS}/variants.csv",
+        predictions=predictions("mixing"),
+        coefficients=[
+            f"{RESULTS}/mixtures/{model}/seed{seed}/coefficients.csv"
+            for model in MIXING["models"]
+            for seed in config["seeds"]
+        ],
+    output:
+        accuracy=f"{RESULTS}/analysis/mixing.csv",
+        differences=f"{RESULTS}/analysis/mixing_differences.csv",
+        mixture=f"{RESULTS}/analysis/mixture.csv",
+    log:
+        log_of("analyse_mixing"),
+    benchmark:
+        benchmark_of("analyse_mixing")
+    conda:
+        "../envs/workflow.yaml"
+    threads: threads_of("analyse_mixing")
+    resources:
+        **resources_of("analyse_mixing"),
+    params:
+        bootstrap=bootstrap_options(),
+    shell:
+        "python workflow_scripts/analyse_mixing.py --variants {input.variants} --items {input.predictions}"
+        " --coefficients {input.coefficients} {params.bootstrap} --output {output.accuracy}"
+        " --differences-output {output.differences} --mixture-output {output.mixture} --log {log}"
+
+
+rule analyse_selection:
+    input:
+        variants=f"{RESULTS}/variants.csv",
+        predictions=predictions("selection"),
+    output:
+        accuracy=f"{RESULTS}/analysis/selection.csv",
+        differences=f"{RESULTS}/analysis/selection_differences.csv",
+    log:
+        log_of("analyse_selection"),
+    benchmark:
+        benchmark_of("analyse_selection")
+    conda:
+        "../envs/workflow.yaml"
+    threads: threads_of("analyse_selection")
+    resources:
+        **resources_of("analyse_selection"),
+    params:
+        bootstrap=bootstrap_options(),
+    shell:
+        "python workflow_scripts/analyse_selection.py --variants {input.variants} --items {input.predictions} {params.bootstrap}"
+        " --output {output.accuracy} --differences-output {output.differences} --log {log}"
+
+
 rule collect_claims:
     input:
+        **difference_inputs(),
         distribution=f"{RESULTS}/analysis/distribution_by_model.csv",
         similarity=f"{RESULTS}/analysis/similarity.csv",
         summary=f"{RESULTS}/analysis/similarity_summary.csv",
@@ -139,20 +193,21 @@ rule collect_claims:
         **resources_of("collect_claims"),
     params:
         expected=claim_options(),
+        differences=options(difference_inputs()),
     shell:
         "python workflow_scripts/collect_claims.py --distribution-by-model {input.distribution}"
         " --similarity {input.similarity} --similarity-summary {input.summary} --composition {input.composition}"
-        " --composition-by-model {input.composition_by_model} --dynamics {input.dynamics} {params.expected}"
+        " --composition-by-model {input.composition_by_model} --dynamics {input.dynamics} {params.expected} {params.differences}"
         " --output {output} --log {log}"
 
 
 rule summarise_experiment:
     input:
-        instructions=[f"{RESULTS}/instructions/{task}/report.json" for task in TASKS],
-        runs=[f"{RESULTS}/checkpoints/{run.model}/{run.name}/run.json" for run in RUNS],
-        curves=[f"{RESULTS}/checkpoints/{run.model}/{run.name}/training.csv" for run in RUNS],
-        training_sets=[training_set(run.model, run.name) for run in RUNS],
-        tokenized=list(dict.fromkeys(tokenized(tokenizer_of(run.model), run.task) for run in RUNS)),
+        instructions=[f"{RESULTS}/instructions/{name}/report.json" for name in experiment.used_datasets(config)],
+        runs=[f"{checkpoint_folder(run)}/run.json" for run in RUNS],
+        curves=[f"{checkpoint_folder(run)}/training.csv" for run in RUNS],
+        training_sets=list(dict.fromkeys(map(training_set, RUNS))),
+        tokenized=all_shards(RUNS),
         claims=f"{RESULTS}/analysis/claims.csv",
     output:
         data=f"{RESULTS}/analysis/data.csv",

@@ -10,12 +10,14 @@ from snakemake.io import report as in_report
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
+import applications
 import config_checks
 import experiment
 from headpatterns import models
 from headpatterns.embedded import registry
 from headpatterns.errors import InputError
 from headpatterns.instructions import templates
+from runs import Run
 
 experiment.put_python_first()
 
@@ -35,13 +37,25 @@ SIZED_RULES = [
     "analyse_similarity",
     "analyse_composition",
     "analyse_dynamics",
+    "split_domain",
+    "mix_basic_tasks",
+    "select_samples",
+    "check_opencompass",
+    "check_evaluation_sets",
+    "evaluate",
+    "collect_scores",
+    "analyse_mixing",
+    "analyse_selection",
     "collect_claims",
     "summarise_experiment",
     "write_table1",
+    "write_table2",
+    "write_table3",
     "draw_figure1",
     "draw_figure2",
     "draw_figure4",
     "draw_figure5",
+    "draw_mixture",
     "render_report",
 ]
 
@@ -51,9 +65,13 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 
 RESULTS = f"results/{config['experiment']}"
-RUNS = experiment.runs(config)
+RUNS = experiment.needed_runs(config)
+BATCHES = experiment.batches(config)
+SHEETS = applications.sheets(config)
+EVALUATION_SETS = applications.evaluation_sets(config)
+MIXING = config["studies"]["mixing"]
+SELECTION = config["studies"]["selection"]
 HUB_ROWS = experiment.hub_rows(config)
-TASKS = list(dict.fromkeys(run.task for run in RUNS))
 FIGURES = ["figure1", "figure2", "figure2_clustered", "figure4", "figure5"]
 FIGURE_FORMATS = ["pdf", "svg", "png"]
 TABLE_FORMATS = ["csv", "md", "tex"]
@@ -68,7 +86,10 @@ wildcard_constraints:
     model=one_of(config["models"]),
     tokenizer=one_of(["embedded", *config["models"]]),
     dataset=one_of(config["datasets"]),
-    run=one_of({run.name: run for run in experiment.needed_runs(config)}),
+    run=one_of({run.name: run for run in RUNS}) or "none",
+    seed=r"\d+",
+    domain=one_of(SELECTION["domains"]) or "none",
+    sheet=one_of({sheet for _, sheet in SHEETS}) or "none",
     rows=one_of(HUB_ROWS) or "none",
     split="train|probe",
     generator=one_of(registry.GENERATORS),
@@ -137,16 +158,35 @@ def tokenizer_input(tokenizer):
     return [tokenizer_folder(tokenizer)] if tokenizer == "embedded" else model_input(tokenizer)
 
 
-def pattern_folder(run):
-    return f"{RESULTS}/patterns/{run.model}/{run.name}/{run.task}"
+def checkpoint_folder(run):
+    return f"{RESULTS}/checkpoints/{run.model}/{run.name}"
 
 
-def tokenized(tokenizer, task):
-    return f"{RESULTS}/tokenized/{tokenizer}/{task}/train"
+def pattern_folder(run, probe_set=None):
+    """Patterns of a run, on the probe set of its own task unless another is named."""
+    return f"{RESULTS}/patterns/{run.model}/{run.name}/{probe_set or run.task}"
 
 
-def training_set(model, run):
-    return f"{RESULTS}/training_sets/{tokenizer_of(model)}/{run}.csv"
+def tokenized(tokenizer, dataset, split="train"):
+    return f"{RESULTS}/tokenized/{tokenizer}/{dataset}/{split}"
+
+
+def training_set(run):
+    """The samples of a run: those of a dataset, of a mixture of basic tasks, or selected from a pool."""
+    if run.group == applications.MIXING and run.task.endswith(f"-{applications.BASIC}"):
+        return f"{RESULTS}/mixtures/{run.model}/seed{run.seed}/{run.task}.csv"
+    if run.group == applications.SELECTION and not applications.is_first_stage(run):
+        domain = applications.domain_of(config, run)
+        return f"{RESULTS}/selections/{run.model}/{domain}.seed{run.seed}/{run.task.removeprefix(f'{domain}-')}.csv"
+    # After its mixture, the target's own: whichever mixture, the run on the target has the same training set.
+    cut = Run(run.model, run.group, applications.TARGET, run.seed) if run.group == applications.MIXING else run
+    return f"{RESULTS}/training_sets/{tokenizer_of(run.model)}/{cut.name}.csv"
+
+
+def shards(run):
+    """Tokenized rows that the samples of a run may come from."""
+    tokenizer = tokenizer_of(run.model)
+    return [tokenized(tokenizer, *source) for source in applications.datasets(config, run)]
 
 
 def row_sources(dataset, split):
@@ -190,10 +230,11 @@ def folder_state(dataset):
 
 
 def options(values):
-    """Command line options from a mapping: lists take several words, true is a flag, false and null leave it out."""
+    """Command line options from a mapping: lists take several words, true is a flag; false, null and empty lists are
+    left out."""
     words = []
     for name, value in values.items():
-        if value is None or value is False:
+        if value is None or value is False or value == []:
             continue
         words.append(f"--{name.replace('_', '-')}")
         if value is not True:
@@ -206,8 +247,8 @@ def row_options(dataset):
     return options({"train_files": train, "probe_files": probe or None})
 
 
-def sampling_options():
-    sampling = config["sampling"]
+def sampling_options(dataset):
+    sampling = {**config["sampling"], **config["datasets"][dataset].get("sampling", {})}
     return options(
         {
             "train_samples": sampling["train"],
@@ -238,8 +279,48 @@ def pretraining_options(pretraining):
     )
 
 
-def finetuning_options():
-    recipe = {key: value for key, value in config["finetuning"].items() if key != "keep_intermediate_checkpoints"}
+def of_job(function, batch):
+    """An input or params function of a rule: what `function` says of the runs of a job's model and seed."""
+    return lambda wildcards: function(batch.of(wildcards.model, int(wildcards.seed)))
+
+
+def starting_folder(run):
+    """The folder of the model that a run starts from."""
+    earlier = applications.earlier(run)
+    return f"{checkpoint_folder(earlier)}/final" if earlier else model_folder(run.model)
+
+
+def starting_folders(runs):
+    """The model that each run of a job starts from, or the one that all of them do."""
+    folders = [starting_folder(run) for run in runs]
+    return folders if len(set(folders)) > 1 else folders[:1]
+
+
+def finetuning_input(runs):
+    """What the fine-tunings of a job depend on, besides one another."""
+    earlier = [run for run in map(applications.earlier, runs) if run and run not in runs]
+    return list(
+        dict.fromkeys(
+            [
+                *model_input(runs[0].model),
+                *(f"{checkpoint_folder(run)}/final" for run in earlier),
+                *map(training_set, runs),
+                *all_shards(runs),
+            ]
+        )
+    )
+
+
+def all_shards(runs):
+    return list(dict.fromkeys(folder for run in runs for folder in shards(run)))
+
+
+def finetuning_options(runs):
+    """The recipe of a job's runs; only those of section 4 need checkpoints on the way."""
+    left_out = ("runs_per_job", "keep_intermediate_checkpoints", "keep_final_checkpoints")
+    recipe = {key: value for key, value in experiment.recipe(config, runs[0].group).items() if key not in left_out}
+    if not set(runs) & set(experiment.runs(config)):
+        recipe["checkpoint_steps"] = []
     return options({**recipe, "device": config["device"]})
 
 
@@ -247,15 +328,79 @@ def pattern_options():
     return options({**config["patterns"], "device": config["device"]})
 
 
-def unless_kept(output):
-    """Intermediate checkpoints are temporary unless the config keeps them: at full scale they are terabytes."""
-    return output if config["finetuning"]["keep_intermediate_checkpoints"] else temp(output)
+def run_outputs(batch, part):
+    """One output of each run of a batch, with the wildcards model and seed."""
+    return [f"{RESULTS}/checkpoints/{{model}}/{group}.{task}.seed{{seed}}/{part}" for group, task in batch.runs]
+
+
+def unless_kept(output, kept):
+    """Weights are temporary unless the config keeps them: at full scale they are terabytes."""
+    return output if config["finetuning"][kept] else temp(output)
+
+
+def probes(run):
+    """What the patterns of a run are taken on: the probe set, its rows, and the training set that picks among them."""
+    found = []
+    for probe_set in applications.probe_sets(config, run):
+        own = probe_set == applications.TRAINING
+        dataset = applications.datasets(config, run)[0][0] if own else probe_set
+        rows = f"{RESULTS}/instructions/{dataset}/{'train' if own else 'probe'}.parquet"
+        found.append((probe_set, rows, training_set(run) if own else "all"))
+    return found
+
+
+def extraction_input(runs):
+    """What the extractions of a job depend on, besides the checkpoints."""
+    read = [path for run in runs for _, *paths in probes(run) for path in paths if path != "all"]
+    return list(dict.fromkeys([*model_input(runs[0].model), *read]))
+
+
+def extraction_options(runs):
+    """Run, rows, selection of rows and output folder, as many of each."""
+    listed = [(run, *probe) for run in runs for probe in probes(run)]
+    return options(
+        {
+            "run": [checkpoint_folder(run) for run, *_ in listed],
+            "data": [rows for _, _, rows, _ in listed],
+            "among": [among for *_, among in listed],
+            "output_folder": [pattern_folder(run, probe_set) for run, probe_set, _, _ in listed],
+        }
+    )
+
+
+def pattern_outputs(batch):
+    """The pattern folders of a batch, with the wildcards model and seed; probe sets do not depend on them."""
+    model, seed = next(iter(batch.takers))
+    return [
+        f"{RESULTS}/patterns/{{model}}/{run.group}.{run.task}.seed{{seed}}/{probe_set}"
+        for run in batch.of(model, seed)
+        for probe_set in applications.probe_sets(config, run)
+    ]
+
+
+def embedded_rows(generator):
+    """Rows that a generator of the embedded experiment writes."""
+    sizes = {key: config["embedded"][key] for key in ("train", "test")}
+    return {**sizes, **config["embedded"]["sizes"].get(generator, {})}
+
+
+def cut_from(run):
+    """Dataset and split that a training set is cut from."""
+    return applications.datasets(config, Run.named("", run))[0]
+
+
+def cut_among(run):
+    """Where a training set is only a part of a dataset: the samples of a domain."""
+    cut = Run.named("", run)
+    if cut.group != applications.SELECTION:
+        return []
+    return f"{RESULTS}/domains/{applications.domain_of(config, cut)}/pseudo_private.csv"
 
 
 def group_shards(tokenizer, run):
     """Tokenized training rows of every task that a run is compared with."""
-    group = experiment.parse_run(run)[0]
-    return [tokenized(tokenizer, task) for task in config["task_groups"][group]["tasks"]]
+    group = config["task_groups"].get(run.group, {"tasks": []})
+    return [tokenized(tokenizer, task) for task in group["tasks"]]
 
 
 def study_patterns(study):
@@ -293,8 +438,11 @@ def provenance_settings():
         "experiment": config["experiment"],
         "config": experiment.digest(config),
         "seeds": config["seeds"],
-        "models": {run.model: str(model_source(run.model)) for run in RUNS},
-        "datasets": {task: str({split: row_sources(task, split) for split in ("train", "probe")}) for task in TASKS},
+        "models": {model: str(model_source(model)) for model in experiment.used_models(config)},
+        "datasets": {
+            dataset: str({split: row_sources(dataset, split) for split in ("train", "probe")})
+            for dataset in experiment.used_datasets(config)
+        },
         "device": config["device"],
         "prompt_template": templates.resolve(config["prompt_template"]),
         **{
@@ -305,6 +453,7 @@ def provenance_settings():
                 "finetuning",
                 "patterns",
                 "analysis",
+                "evaluation",
             )
         },
     }

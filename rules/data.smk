@@ -16,12 +16,11 @@ rule generate_raw_data:
     resources:
         **resources_of("generate_raw_data"),
     params:
-        train=config["embedded"]["train"],
-        test=config["embedded"]["test"],
+        rows=lambda wildcards: options(embedded_rows(wildcards.generator)),
         seed=config["embedded"]["seed"],
     shell:
-        "python workflow_scripts/generate_raw_data.py --generator {wildcards.generator} --train {params.train} --test {params.test}"
-        " --seed {params.seed} --output {output} --log {log}"
+        "python workflow_scripts/generate_raw_data.py --generator {wildcards.generator} {params.rows} --seed {params.seed}"
+        " --output {output} --log {log}"
 
 
 rule generate_corpus:
@@ -87,7 +86,7 @@ rule prepare_instructions:
         adapter=lambda wildcards: config["datasets"][wildcards.dataset]["adapter"],
         options=lambda wildcards: json.dumps(config["datasets"][wildcards.dataset].get("options", {})),
         template=lambda _: templates.resolve(config["prompt_template"]),
-        sampling=sampling_options(),
+        sampling=lambda wildcards: sampling_options(wildcards.dataset),
         folders=lambda wildcards: folder_state(wildcards.dataset),
     shell:
         "python workflow_scripts/prepare_instructions.py --dataset {wildcards.dataset} --adapter {params.adapter} --options {params.options:q}"
@@ -120,7 +119,9 @@ rule tokenize_instructions:
 
 rule cut_training_set:
     input:
-        lambda wildcards: group_shards(wildcards.tokenizer, wildcards.run),
+        group=lambda wildcards: group_shards(wildcards.tokenizer, Run.named("", wildcards.run)),
+        tokenized=lambda wildcards: tokenized(wildcards.tokenizer, *cut_from(wildcards.run)),
+        among=lambda wildcards: cut_among(wildcards.run),
     output:
         f"{RESULTS}/training_sets/{{tokenizer}}/{{run}}.csv",
     log:
@@ -133,8 +134,8 @@ rule cut_training_set:
     resources:
         **resources_of("cut_training_set"),
     params:
-        tokenized=lambda wildcards: tokenized(wildcards.tokenizer, experiment.parse_run(wildcards.run)[1]),
-        seed=lambda wildcards: experiment.parse_run(wildcards.run)[2],
+        others=lambda wildcards, input: options({"group": input.get("group"), "among": input.get("among")}),
+        seed=lambda wildcards: Run.named("", wildcards.run).seed,
     shell:
-        "python workflow_scripts/cut_training_set.py --tokenized {params.tokenized} --group {input} --seed {params.seed} --output {output}"
+        "python workflow_scripts/cut_training_set.py --tokenized {input.tokenized} {params.others} --seed {params.seed} --output {output}"
         " --log {log}"

@@ -24,6 +24,48 @@ rule write_table1:
         " --by-model {input.by_model} --output {params.stem} --log {log}"
 
 
+rule write_table2:
+    input:
+        variants=f"{RESULTS}/variants.csv",
+        mixing=f"{RESULTS}/analysis/mixing.csv",
+    output:
+        captioned(table_files("table2"), "table2", "Tables"),
+    log:
+        log_of("write_table2"),
+    benchmark:
+        benchmark_of("write_table2")
+    conda:
+        "../envs/workflow.yaml"
+    threads: threads_of("write_table2")
+    resources:
+        **resources_of("write_table2"),
+    params:
+        stem=subpath(output[0], strip_suffix=".csv"),
+    shell:
+        "python workflow_scripts/write_table2.py --variants {input.variants} --mixing {input.mixing} --output {params.stem} --log {log}"
+
+
+rule write_table3:
+    input:
+        variants=f"{RESULTS}/variants.csv",
+        selection=f"{RESULTS}/analysis/selection.csv",
+    output:
+        captioned(table_files("table3"), "table3", "Tables"),
+    log:
+        log_of("write_table3"),
+    benchmark:
+        benchmark_of("write_table3")
+    conda:
+        "../envs/workflow.yaml"
+    threads: threads_of("write_table3")
+    resources:
+        **resources_of("write_table3"),
+    params:
+        stem=subpath(output[0], strip_suffix=".csv"),
+    shell:
+        "python workflow_scripts/write_table3.py --variants {input.variants} --selection {input.selection} --output {params.stem} --log {log}"
+
+
 rule draw_figure1:
     input:
         runs=f"{RESULTS}/runs.csv",
@@ -115,8 +157,35 @@ rule draw_figure5:
         " --output {params.stem} --log {log}"
 
 
+rule draw_mixture:
+    input:
+        variants=f"{RESULTS}/variants.csv",
+        coefficients=f"{RESULTS}/analysis/mixture.csv",
+    output:
+        captioned(figure_files("mixture"), "mixture", "Figures"),
+    log:
+        log_of("draw_mixture"),
+    benchmark:
+        benchmark_of("draw_mixture")
+    conda:
+        "../envs/workflow.yaml"
+    threads: threads_of("draw_mixture")
+    resources:
+        **resources_of("draw_mixture"),
+    params:
+        stem=subpath(output[0], strip_suffix=".pdf"),
+        labels=" ".join(
+            options({"task_label": f"{task}={config['datasets'][task]['label']}"})
+            for task in applications.candidates(config)
+        ),
+    shell:
+        "python workflow_scripts/draw_mixture.py --variants {input.variants} {params.labels} --coefficients {input.coefficients}"
+        " --output {params.stem} --log {log}"
+
+
 rule render_report:
     input:
+        **application_results(),
         runs=f"{RESULTS}/runs.csv",
         figures=[f"{RESULTS}/figures/{name}.svg" for name in FIGURES],
         table1=f"{RESULTS}/tables/table1.csv",
@@ -126,7 +195,9 @@ rule render_report:
         tokens=f"{RESULTS}/analysis/tokens.csv",
         timings=f"{RESULTS}/analysis/timings.csv",
         provenance=f"{RESULTS}/provenance.json",
-        captions=expand("rules/captions/{name}.rst", name=[*FIGURES, "table1", "tokens", "workflow"]),
+        captions=expand(
+            "rules/captions/{name}.rst", name=[*FIGURES, "table1", "tokens", "workflow", *application_captions()]
+        ),
     output:
         f"{RESULTS}/report.html",
     log:
@@ -141,16 +212,28 @@ rule render_report:
     params:
         experiment=config["experiment"],
         captions=lambda _, input: Path(input.captions[0]).parent,
+        applications=options(application_results()),
+        labels=" ".join(options({"label": f"{name}={label}"}) for name, label in experiment.labels(config).items()),
     shell:
         "python workflow_scripts/render_report.py --experiment {params.experiment} --runs {input.runs}"
         " --figures {input.figures} --table1 {input.table1} --tables {input.tokens} --captions {params.captions} --claims {input.claims}"
-        " --data {input.data} --training {input.training} --benchmarks {input.timings}"
+        " --data {input.data} --training {input.training} --benchmarks {input.timings} {params.applications} {params.labels}"
         " --provenance {input.provenance} --output {output} --log {log}"
 
 
 rule table1:
     input:
         table_files("table1"),
+
+
+rule table2:
+    input:
+        table_files("table2") + figure_files("mixture") if MIXING["models"] else [],
+
+
+rule table3:
+    input:
+        table_files("table3") if SELECTION["models"] else [],
 
 
 rule figure1:

@@ -1,30 +1,37 @@
-# One rule for every run: a base model, a training set and a seed.
+# Runs: a base model, a training set and a seed. One job fine-tunes the runs of a batch one after another.
 
+for name, batch in BATCHES.items():
 
-rule finetune:
-    input:
-        model=lambda wildcards: model_input(wildcards.model),
-        training_set=lambda wildcards: training_set(wildcards.model, wildcards.run),
-        tokenized=lambda wildcards: tokenized(tokenizer_of(wildcards.model), experiment.parse_run(wildcards.run)[1]),
-    output:
-        final=directory(f"{RESULTS}/checkpoints/{{model}}/{{run}}/final"),
-        intermediate=unless_kept(directory(f"{RESULTS}/checkpoints/{{model}}/{{run}}/intermediate")),
-        curve=f"{RESULTS}/checkpoints/{{model}}/{{run}}/training.csv",
-        run=f"{RESULTS}/checkpoints/{{model}}/{{run}}/run.json",
-    log:
-        log_of("finetune/{model}.{run}"),
-    benchmark:
-        benchmark_of("finetune/{model}.{run}")
-    conda:
-        "../envs/workflow.yaml"
-    threads: threads_of("finetune")
-    resources:
-        **resources_of("finetune"),
-    params:
-        model=lambda wildcards: model_folder(wildcards.model),
-        folder=subpath(output.run, parent=True),
-        recipe=finetuning_options(),
-        seed=lambda wildcards: experiment.parse_run(wildcards.run)[2],
-    shell:
-        "python workflow_scripts/finetune.py --model {params.model:q} --training-set {input.training_set} --tokenized {input.tokenized}"
-        " {params.recipe} --seed {params.seed} --threads {threads} --output {params.folder} --log {log}"
+    rule:
+        name:
+            f"finetune_{name}"
+        input:
+            of_job(finetuning_input, batch),
+        output:
+            final=[unless_kept(directory(path), "keep_final_checkpoints") for path in run_outputs(batch, "final")],
+            intermediate=[
+                unless_kept(directory(path), "keep_intermediate_checkpoints")
+                for path in run_outputs(batch, "intermediate")
+                if batch.steps
+            ],
+            curves=run_outputs(batch, "training.csv"),
+            runs=run_outputs(batch, "run.json"),
+        log:
+            log_of(f"finetune/{{model}}.{name}.seed{{seed}}"),
+        benchmark:
+            benchmark_of(f"finetune/{{model}}.{name}.seed{{seed}}")
+        conda:
+            "../envs/workflow.yaml"
+        threads: threads_of("finetune")
+        resources:
+            **resources_of("finetune"),
+        params:
+            models=of_job(starting_folders, batch),
+            training_sets=of_job(lambda runs: [training_set(run) for run in runs], batch),
+            tokenized=of_job(all_shards, batch),
+            folders=lambda wildcards, output: [str(Path(path).parent) for path in output.runs],
+            recipe=of_job(finetuning_options, batch),
+        shell:
+            "python workflow_scripts/finetune.py --model {params.models:q} --training-set {params.training_sets}"
+            " --tokenized {params.tokenized} {params.recipe} --seed {wildcards.seed} --threads {threads}"
+            " --output {params.folders} --log {log}"

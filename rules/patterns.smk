@@ -1,29 +1,33 @@
-# Activation patterns: one job extracts those of the base model and of every checkpoint of a run on one probe set.
+# Activation patterns: one job extracts those of the base model and of every checkpoint of a batch's runs.
 
+for name, batch in BATCHES.items():
+    if not pattern_outputs(batch):
+        continue
 
-rule extract_patterns:
-    input:
-        model=lambda wildcards: model_input(wildcards.model),
-        final=f"{RESULTS}/checkpoints/{{model}}/{{run}}/final",
-        intermediate=f"{RESULTS}/checkpoints/{{model}}/{{run}}/intermediate",
-        run=f"{RESULTS}/checkpoints/{{model}}/{{run}}/run.json",
-        probe=f"{RESULTS}/instructions/{{dataset}}/probe.parquet",
-    output:
-        directory(f"{RESULTS}/patterns/{{model}}/{{run}}/{{dataset}}"),
-    log:
-        log_of("extract_patterns/{model}.{run}.{dataset}"),
-    benchmark:
-        benchmark_of("extract_patterns/{model}.{run}.{dataset}")
-    conda:
-        "../envs/workflow.yaml"
-    threads: threads_of("extract_patterns")
-    resources:
-        **resources_of("extract_patterns"),
-    params:
-        model=lambda wildcards: model_folder(wildcards.model),
-        run=subpath(input.run, parent=True),
-        max_length=config["tokenization"]["max_length"],
-        patterns=pattern_options(),
-    shell:
-        "python workflow_scripts/extract_patterns.py --model {params.model:q} --run {params.run} --data {input.probe} {params.patterns}"
-        " --max-length {params.max_length} --skip-truncated --threads {threads} --output-folder {output} --log {log}"
+    rule:
+        name:
+            f"extract_patterns_{name}"
+        input:
+            of_job(extraction_input, batch),
+            final=run_outputs(batch, "final"),
+            intermediate=run_outputs(batch, "intermediate") if batch.steps else [],
+            runs=run_outputs(batch, "run.json"),
+        output:
+            [directory(path) for path in pattern_outputs(batch)],
+        log:
+            log_of(f"extract_patterns/{{model}}.{name}.seed{{seed}}"),
+        benchmark:
+            benchmark_of(f"extract_patterns/{{model}}.{name}.seed{{seed}}")
+        conda:
+            "../envs/workflow.yaml"
+        threads: threads_of("extract_patterns")
+        resources:
+            **resources_of("extract_patterns"),
+        params:
+            model=lambda wildcards: model_folder(wildcards.model),
+            runs=of_job(extraction_options, batch),
+            max_length=config["tokenization"]["max_length"],
+            patterns=pattern_options(),
+        shell:
+            "python workflow_scripts/extract_patterns.py --model {params.model:q} {params.runs} {params.patterns}"
+            " --max-length {params.max_length} --skip-truncated --threads {threads} --log {log}"

@@ -9,6 +9,7 @@ from typing import Any
 import jsonschema
 import yaml
 
+import applications
 import experiment
 from experiment import Config
 from headpatterns.embedded import registry
@@ -16,6 +17,7 @@ from headpatterns.errors import InputError
 from headpatterns.files import read_json
 from headpatterns.instructions import adapters, templates
 from headpatterns.models import has_tokenizer
+from runs import Run
 
 SCHEMA = Path(__file__).resolve().parent.parent / "config" / "schema.yaml"
 
@@ -52,6 +54,8 @@ def _sentence(error: jsonschema.ValidationError) -> str:
         return f"{path} has the name '{error.instance}': use lower-case letters, digits, - and _."
     if error.validator == "pattern" and error.absolute_path[-1] == "run":
         return f"{path} is '{error.instance}': write the name of a run, GROUP.TASK.seedN."
+    if error.validator == "contains":
+        return f"{path} lacks '{error.validator_value['const']}', which the others are compared with: add it."
     if error.validator == "type":
         wanted = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
         return f"{path} is {error.instance!r}: it must be of type {' or '.join(wanted)}{_as_number(error.instance)}."
@@ -98,9 +102,14 @@ def _problems(config: Config, rules: list[str]) -> Iterator[str]:
         for split in ("train", "probe"):
             for place, source in enumerate(dataset.get(split, [])):
                 yield from _rows_problems(f"datasets.{name}.{split}[{place}]", source)
+    for generator in config["embedded"]["sizes"]:
+        yield from _unknown(f"embedded.sizes.{generator}", "generator", generator, registry.GENERATORS)
     for name, group in config["task_groups"].items():
+        if name in applications.STUDIES:
+            yield f"task_groups.{name} has a name that is taken by the runs of section 5: choose another."
         yield from _group_problems(config, f"task_groups.{name}", group)
-    for name, study in config["studies"].items():
+    for name in experiment.STUDIES:
+        study = config["studies"][name]
         for place, model in enumerate(study["models"]):
             yield from _unknown(f"studies.{name}.models[{place}]", "model", model, config["models"])
         groups = study.get("groups", [study.get("group")])
@@ -113,7 +122,12 @@ def _problems(config: Config, rules: list[str]) -> Iterator[str]:
     if dynamics.get("changes_most") is not None:
         yield from _unknown("studies.dynamics.changes_most", "model of the study", dynamics["changes_most"],
                             dynamics["models"])  # fmt: skip
-    yield from _recipe_problems(config)
+    yield from _mixing_problems(config)
+    yield from _selection_problems(config)
+    yield from _evaluation_problems(config)
+    yield from _recipe_problems("finetuning", config["finetuning"])
+    for name in applications.STUDIES:
+        yield from _recipe_problems(f"studies.{name}.finetuning", experiment.recipe(config, name))
     yield from _missing_paths(config)
     yield from _length_problems(config)
     for rule in config["resources"]:
@@ -130,22 +144,95 @@ def _said_by(path: str, check: Callable[..., Any], *arguments: Any) -> Iterator[
         yield f"{path}: {error}"
 
 
-def _recipe_problems(config: Config) -> Iterator[str]:
-    recipe = config["finetuning"]
+def _mixing_problems(config: Config) -> Iterator[str]:
+    mixing = config["studies"][applications.MIXING]
+    path = f"studies.{applications.MIXING}"
+    for place, model in enumerate(mixing["models"]):
+        yield from _unknown(f"{path}.models[{place}]", "model", model, config["models"])
+    yield from _unknown(f"{path}.group", "task group", mixing["group"], config["task_groups"])
+    for place, task in enumerate(mixing["also"]):
+        yield from _unknown(f"{path}.also[{place}]", "dataset", task, config["datasets"])
+        if task in config["task_groups"][mixing["group"]]["tasks"]:
+            yield f"{path}.also names '{task}', a task of the group '{mixing['group']}' already: remove it."
+    yield from _unknown(f"{path}.target", "dataset", mixing["target"], config["datasets"])
+    if mixing["target"] in applications.candidates(config):
+        yield f"{path}.target is '{mixing['target']}', which is a candidate as well: name another target."
+
+
+def _selection_problems(config: Config) -> Iterator[str]:
+    selection = config["studies"][applications.SELECTION]
+    path = f"studies.{applications.SELECTION}"
+    for place, model in enumerate(selection["models"]):
+        yield from _unknown(f"{path}.models[{place}]", "model", model, config["models"])
+    yield from _unknown(f"{path}.dataset", "dataset", selection["dataset"], config["datasets"])
+    for place, domain in enumerate(selection["domains"]):
+        yield from _unknown(f"{path}.domains[{place}]", "domain", domain, config["domains"])
+
+
+def _evaluation_problems(config: Config) -> Iterator[str]:
+    sets, benchmarks = config["evaluation"]["sets"], config["studies"][applications.BENCHMARKS]
+    own = {**applications.evaluation_sets(config), **sets}.keys() - sets.keys()
+    for name, described in sets.items():
+        if name in {config["studies"][applications.MIXING]["target"], *own}:
+            yield f"evaluation.sets.{name} has the name of a set of section 5: choose another."
+        if "dataset" in described:
+            path = f"evaluation.sets.{name}.dataset"
+            yield from _unknown(path, "dataset", described["dataset"], config["datasets"])
+    yield from _opencompass_problems(config, [sets[name] for name in benchmarks["sets"] if name in sets])
+    for place, name in enumerate(benchmarks["sets"]):
+        yield from _unknown(f"studies.{applications.BENCHMARKS}.sets[{place}]", "evaluation set", name,
+                            applications.evaluation_sets(config))  # fmt: skip
+    made = {(run.model, run.name) for run in [*experiment.runs(config), *applications.runs(config)]}
+    for place, checkpoint in enumerate(benchmarks["checkpoints"]):
+        path = f"studies.{applications.BENCHMARKS}.checkpoints[{place}]"
+        yield from _unknown(f"{path}.model", "model", checkpoint["model"], config["models"])
+        known = [applications.BASE, *(run for model, run in made if model == checkpoint["model"])]
+        group = checkpoint["run"].split(".")[0]
+        if group in applications.STUDIES or checkpoint["run"] == applications.BASE:
+            yield from _unknown(f"{path}.run", "run of this model", checkpoint["run"], sorted(known))
+        else:
+            yield from _run_problems(config, f"{path}.run", checkpoint["run"])
+
+
+def _opencompass_problems(config: Config, chosen: list[dict[str, str]]) -> Iterator[str]:
+    """A missing data folder, where a built-in configuration of OpenCompass is to be evaluated; too long an answer."""
+    evaluation = config["evaluation"]
+    if config["studies"][applications.BENCHMARKS]["checkpoints"] and any("opencompass" in one for one in chosen):
+        path = evaluation["opencompass_data"]
+        if path is None:
+            yield "evaluation.opencompass_data is null, but a set is a configuration of OpenCompass: name its folder."
+        elif not (Path(experiment.expand(path, "evaluation.opencompass_data")) / "data").is_dir():
+            yield f"evaluation.opencompass_data is {path}, which holds no folder data/: mend the path."
+    longest = config["tokenization"]["max_length"]
+    if evaluation["max_new_tokens"] >= longest:
+        yield (
+            f"evaluation.max_new_tokens is {evaluation['max_new_tokens']}, which leaves no room for a prompt in "
+            f"tokenization.max_length {longest}: lower it."
+        )
+
+
+def _run_problems(config: Config, path: str, name: str) -> Iterator[str]:
+    """A run of a task group need not be one of a study's, but its group and task must exist."""
+    run = Run.named("", name)
+    yield from _unknown(path, "task group", run.group, config["task_groups"])
+    yield from _unknown(path, "task of its group", run.task, config["task_groups"][run.group]["tasks"])
+
+
+def _recipe_problems(path: str, recipe: dict[str, Any]) -> Iterator[str]:
     product = recipe["per_device_batch_size"] * recipe["gradient_accumulation_steps"]
     if recipe["global_batch_size"] != product:
         yield (
-            f"finetuning.global_batch_size is {recipe['global_batch_size']}, but one device × per_device_batch_size × "
+            f"{path}.global_batch_size is {recipe['global_batch_size']}, but one device × per_device_batch_size × "
             f"gradient_accumulation_steps = {product}: make the two agree."
         )
     late = [step for step in recipe["checkpoint_steps"] if recipe["max_steps"] and step > recipe["max_steps"]]
-    if late:
+    if late and path == "finetuning":
         yield f"finetuning.checkpoint_steps has {late[0]}, beyond max_steps {recipe['max_steps']}: remove it."
 
 
 def _length_problems(config: Config) -> Iterator[str]:
     """Sequences beyond the positions of a model that some study selects, as far as its config is at hand."""
-    for model in dict.fromkeys(run.model for run in experiment.needed_runs(config)):
+    for model in experiment.used_models(config):
         source = config["models"][model]["source"]
         lengths = {"tokenization.max_length": config["tokenization"]["max_length"]}
         if "pretraining" in source:
@@ -192,9 +279,7 @@ def _merged(kinds: list[str]) -> str:
 
 def _earlier_run_problems(config: Config, path: str, source: dict[str, Any]) -> Iterator[str]:
     yield from _unknown(f"{path}.model", "model", source["model"], config["models"])
-    group, task, _ = experiment.parse_run(source["run"])
-    yield from _unknown(f"{path}.run", "task group", group, config["task_groups"])
-    yield from _unknown(f"{path}.run", "task of its group", task, config["task_groups"][group]["tasks"])
+    yield from _run_problems(config, f"{path}.run", source["run"])
     seen = [source["model"]]
     while (earlier := config["models"].get(seen[-1], {"source": {}})["source"].get("model")) is not None:
         if earlier in seen:
@@ -217,8 +302,7 @@ def _rows_problems(path: str, source: dict[str, Any]) -> Iterator[str]:
 
 def _missing_paths(config: Config) -> Iterator[str]:
     """Paths that lead nowhere, of the models and datasets that some study selects: others may lie on other machines."""
-    needed = experiment.needed_runs(config)
-    for model in dict.fromkeys(run.model for run in needed):
+    for model in experiment.used_models(config):
         source = config["models"][model]["source"]
         if "path" in source:
             folder = Path(experiment.expand(source["path"], f"models.{model}.source.path"))
@@ -226,8 +310,7 @@ def _missing_paths(config: Config) -> Iterator[str]:
                 yield f"models.{model}.source.path is {folder}, which holds no model (no config.json): mend the path."
             elif not has_tokenizer(folder):
                 yield f"models.{model}.source.path is {folder}, which holds no tokenizer: save the model's own there."
-    tasks = [task for run in needed for task in config["task_groups"][run.group]["tasks"]]
-    for task in dict.fromkeys(tasks):
+    for task in experiment.used_datasets(config):
         for split in ("train", "probe"):
             for place, source in enumerate(config["datasets"][task].get(split, [])):
                 key = f"datasets.{task}.{split}[{place}].path"

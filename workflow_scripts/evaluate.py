@@ -25,8 +25,7 @@ def main(arguments: argparse.Namespace) -> None:
     if arguments.builtin and not arguments.opencompass_data:
         raise InputError(f"--builtin {arguments.builtin[0][0]} needs --opencompass-data, the folder above its `data/`.")
     builtins.check_installed()
-    for _, config in arguments.builtin:
-        builtins.check_name(config)
+    arguments.builtin = [(name, builtins.full_name(config)) for name, config in arguments.builtin]
     for option in ("output", "items_output", "work_folder", "opencompass_data"):
         if path := getattr(arguments, option):  # the working directory changes
             setattr(arguments, option, path.absolute())

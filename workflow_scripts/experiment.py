@@ -11,40 +11,23 @@ import os
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
+import applications
 from headpatterns import run_table as table
 from headpatterns import tidy
 from headpatterns.errors import InputError
 from headpatterns.files import atomic_path
 from headpatterns.instructions.sources import labels_file
+from runs import Run
 
 Config = dict[str, Any]
 
-
-@dataclass(frozen=True)
-class Run:
-    """A fine-tuning: a base model, a task with the group that sets its size, and a seed."""
-
-    model: str
-    group: str
-    task: str
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """The run's name below its model, such as `nlp.gsm8k.seed0`."""
-        return f"{self.group}.{self.task}.seed{self.seed}"
-
-
-def parse_run(name: str) -> tuple[str, str, int]:
-    """Group, task and seed of a run's name."""
-    group, task, seed = name.split(".")
-    return group, task, int(seed.removeprefix("seed"))
+STUDIES = table.STUDIES
+"""The studies of section 4; those of section 5 are in applications.py."""
 
 
 def put_python_first() -> None:
@@ -98,8 +81,8 @@ def study_runs(config: Config, study: str) -> list[Run]:
 
 
 def runs(config: Config) -> list[Run]:
-    """Every run of the experiment once, whichever studies share it."""
-    return list(dict.fromkeys(run for study in config["studies"] for run in study_runs(config, study)))
+    """Every run of section 4 once, whichever studies share it."""
+    return list(dict.fromkeys(run for study in STUDIES for run in study_runs(config, study)))
 
 
 def base_model(config: Config, model: str) -> str:
@@ -110,12 +93,89 @@ def base_model(config: Config, model: str) -> str:
 
 def needed_runs(config: Config) -> list[Run]:
     """Every run of the studies, and the earlier runs that their models start from."""
-    needed = runs(config)
+    benchmarks = [
+        Run.named(checkpoint["model"], checkpoint["run"])
+        for checkpoint in config["studies"][applications.BENCHMARKS]["checkpoints"]
+        if checkpoint["run"] != applications.BASE
+    ]
+    needed = list(dict.fromkeys([*runs(config), *applications.runs(config), *benchmarks]))
     for run in needed:  # grows while it is walked through
         source = config["models"][run.model]["source"]
-        if "model" in source and (earlier := Run(source["model"], *parse_run(source["run"]))) not in needed:
+        if "model" in source and (earlier := Run.named(source["model"], source["run"])) not in needed:
             needed.append(earlier)
     return needed
+
+
+def used_models(config: Config) -> list[str]:
+    """Models that some study selects or starts from."""
+    evaluated = [row["model"] for row in applications.variants(config)]
+    return list(dict.fromkeys([*(run.model for run in needed_runs(config)), *evaluated]))
+
+
+def used_datasets(config: Config) -> list[str]:
+    """Datasets whose samples some study trains on, probes or evaluates."""
+    needed = needed_runs(config)
+    # A run of a task group is cut to the smallest of the group's sets.
+    trained = [task for run in needed if run.group in config["task_groups"]
+               for task in [*config["task_groups"][run.group]["tasks"], run.task]]  # fmt: skip
+    applied = [dataset for run in needed for dataset, _ in applications.datasets(config, run)]
+    sets = applications.evaluation_sets(config)
+    evaluated = [sets[row["set"]].get("dataset") for row in applications.variants(config)]
+    return list(dict.fromkeys(name for name in [*trained, *applied, *evaluated] if name))
+
+
+def labels(config: Config) -> dict[str, str]:
+    """What models and tasks are called that the run table, with section 4 alone, does not hold."""
+    used = {"models": used_models(config), "datasets": used_datasets(config)}
+    known = {name for run in runs(config) for name in (run.model, run.task)}
+    return {name: config[kind][name]["label"] for kind, names in used.items() for name in names if name not in known}
+
+
+class Batch(NamedTuple):
+    """Runs that one job fine-tunes one after another: for each of them its group and task.
+
+    Model and seed are the job's; `steps` says whether the runs keep their intermediate checkpoints for section 4.
+    """
+
+    runs: tuple[tuple[str, str], ...]
+    takers: frozenset[tuple[str, int]]
+    steps: bool
+
+    def of(self, model: str, seed: int) -> list[Run]:
+        """The runs of one model and seed."""
+        return [Run(model, group, task, seed) for group, task in self.runs]
+
+
+def batches(config: Config) -> dict[str, Batch]:
+    """Batches by name. At most `finetuning.runs_per_job` runs of a group share a job.
+
+    Runs share one only if exactly the same models and seeds need them, for a job makes all of its runs, and if none
+    depends on the patterns of another.
+    """
+    section_4 = set(runs(config))
+    takers: dict[tuple[str, bool, bool], dict[str, set[tuple[str, int]]]] = {}
+    for run in needed_runs(config):
+        steps = any((run.group, run.task) == (other.group, other.task) for other in section_4)
+        kind = (run.group, applications.is_first_stage(run), steps)
+        takers.setdefault(kind, {}).setdefault(run.task, set()).add((run.model, run.seed))
+    size = config["finetuning"]["runs_per_job"]
+    found = {}
+    for (group, _, steps), tasks in takers.items():
+        shared: dict[frozenset[tuple[str, int]], list[str]] = {}
+        for task, models in tasks.items():
+            shared.setdefault(frozenset(models), []).append(task)
+        for models, together in shared.items():
+            for place in range(0, len(together), size):
+                chunk = together[place : place + size]
+                others = f"_and_{len(chunk) - 1}_more" if len(chunk) > 1 else ""
+                found[f"{group}_{chunk[0]}{others}"] = Batch(tuple((group, task) for task in chunk), models, steps)
+    return found
+
+
+def recipe(config: Config, group: str) -> dict[str, Any]:
+    """How the runs of a group are fine-tuned: as all are, but for what an application of section 5 states otherwise."""
+    own = config["studies"][group]["finetuning"] if group in applications.STUDIES else {}
+    return {**config["finetuning"], **own}
 
 
 def run_table(config: Config, pattern_folder: Any) -> list[dict[str, Any]]:
@@ -134,7 +194,7 @@ def run_table(config: Config, pattern_folder: Any) -> list[dict[str, Any]]:
             "run": run.name,
             "patterns": pattern_folder(run),
         }
-        for study in config["studies"]
+        for study in STUDIES
         for run in study_runs(config, study)
     ]
 
@@ -142,6 +202,12 @@ def run_table(config: Config, pattern_folder: Any) -> list[dict[str, Any]]:
 def write_run_table(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write runs.csv."""
     tidy.write(path, table.COLUMNS, [[row[column] for column in table.COLUMNS] for row in rows])
+
+
+def write_variant_table(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write variants.csv."""
+    columns = list(rows[0])
+    tidy.write(path, columns, [[row[column] for column in columns] for row in rows])
 
 
 def write_config(path: Path, config: Config) -> None:

@@ -43,6 +43,11 @@ def main(arguments: argparse.Namespace) -> None:
     pool = [item for item in outside if item.id not in in_target and item.id not in in_private]
     parts = {"pseudo_private": private, "pool": pool, "target": target}
     check_parts(parts, arguments)
+    if arguments.largest_budget > len(pool):
+        raise InputError(
+            f"The budget {arguments.largest_budget} is larger than the pool of the domain {arguments.domain}, "
+            f"which has {len(pool)} samples: lower it in studies.selection.budgets."
+        )
 
     report = {
         "dataset": arguments.dataset,
@@ -178,6 +183,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--tags", nargs="+", required=True, help="tags of the domain")
     made.add_argument("--train", type=Path, required=True, help="training rows: parquet with id, prompt, tags, choices")
     made.add_argument("--probe", type=Path, required=True, help="probe rows, likewise")
+    made.add_argument("--largest-budget", type=int, default=1, help="samples that will be selected from the pool")
     made.add_argument("--output", type=Path, required=True, help="folder to write")
     return made
 

@@ -38,10 +38,11 @@ def training_row(run: Path) -> dict[str, Any]:
     """A run in one line: samples, steps, tokens, loss at both ends of training, time."""
     with (run.parent / "training.csv").open(newline="", encoding="utf-8") as file:
         curve = list(csv.DictReader(file))
+    about = {"model": run.parent.parent.name, "run": run.parent.name, "samples": read_json(run)["samples"]}
+    if not curve:  # a run on an empty mixture, which is the model that it started from
+        return {**about, "steps": 0, "tokens": 0, "first_loss": "", "last_loss": "", "seconds": 0.0}
     return {
-        "model": run.parent.parent.name,
-        "run": run.parent.name,
-        "samples": read_json(run)["samples"],
+        **about,
         "steps": int(curve[-1]["step"]),
         "tokens": int(curve[-1]["tokens"]),
         "first_loss": round(float(curve[0]["loss"]), 4),
@@ -51,8 +52,9 @@ def training_row(run: Path) -> dict[str, Any]:
 
 
 def token_row(shards: Path) -> dict[str, Any]:
-    """What tokenization kept, cut and dropped of one dataset."""
-    return {"tokenizer": shards.parts[-3], "dataset": shards.parts[-2], **read_json(shards / "report.json")}
+    """What tokenization kept, cut and dropped of a split of one dataset."""
+    tokenizer, dataset, split = shards.parts[-3:]
+    return {"tokenizer": tokenizer, "dataset": dataset, "split": split, **read_json(shards / "report.json")}
 
 
 def timing_rows(folder: Path) -> Iterable[dict[str, Any]]:

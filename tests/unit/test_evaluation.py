@@ -256,7 +256,7 @@ def real_run(opencompass, real, tmp_path_factory):
         home,
         evaluate=[("base", model, name) for name in ("physics", "arc", "gsm8k")],
         set=[("physics", home / "mmlu" / "probe.parquet")],
-        builtin=[("arc", "ARC_c/ARC_c_gen_1e0de5"), ("gsm8k", "gsm8k/gsm8k_gen_1d7fe4")],
+        builtin=[("arc", "ARC"), ("gsm8k", "gsm8k/gsm8k_gen_1d7fe4")],
         opencompass_data=home / "data",
         max_new_tokens=24,
     )
@@ -416,6 +416,22 @@ def test_a_built_in_configuration_that_does_not_exist(opencompass, target, tmp_p
     named = {"builtin": ("arc", "ARC_c/ARC_c_gen_1e0de"), "opencompass_data": "below"}
     done = evaluate(opencompass, tmp_path, **target, **named)
     assert "no built-in configuration 'ARC_c/ARC_c_gen_1e0de': did you mean ARC_c/ARC_c_gen_1e0de5?" in sentence(done)
+
+
+def test_short_names_are_configurations_that_generate(opencompass, tmp_path):
+    """All of them, as the installed OpenCompass has them; what their data are is not looked at."""
+    program = (
+        f"import os, sys; sys.path.append({str(scripts.FOLDER)!r})\n"
+        "from headpatterns.evaluation import builtins\n"
+        "for name in builtins.SHORT_NAMES: print(name, len(builtins.definitions(builtins.full_name(name))))\n"
+    )
+    environment = {**os.environ, "HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run([opencompass, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = {name: int(count) for name, count in (line.split() for line in done.stdout.splitlines()[-7:])}
+    assert sorted(found) == ["ARC", "gsm8k", "hellaswag", "math", "mathbench", "mmlu", "winogrande"]
+    assert found["mmlu"] == 57
+    assert all(found.values())
 
 
 def test_built_in_data_that_nobody_names(refused):

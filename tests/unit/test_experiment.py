@@ -12,6 +12,7 @@ from scripts import FOLDER
 import config_checks
 import experiment
 from headpatterns.errors import InputError
+from runs import Run
 
 RULES = ["finetune", "extract_patterns", "pretrain"]
 
@@ -35,6 +36,12 @@ def assign(config, path, value):
         del place[last]
     else:
         place[last] = value
+
+
+def without_applications(config):
+    """Leave out the studies of section 5."""
+    for name in ("mixing", "selection"):
+        config["studies"][name]["models"] = []
 
 
 def complaint(config):
@@ -90,7 +97,7 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
         ({"datasets.gsm8k.train": [{"path": str(FOLDER)}]}, "datasets.gsm8k mixes the embedded experiment's rows with"),
         ({"models.embedded": {"label": "x", "source": {"path": "x"}}}, "models.embedded has a name that is taken"),
         ({"task_groups.nlp.expected_pair": ["gsm8k", "sgsm"]}, "task_groups.nlp.expected_pair names the complex task"),
-        ({"finetuning.checkpoint_steps": [2, 65]}, "finetuning.checkpoint_steps has 65, beyond max_steps 64"),
+        ({"finetuning.checkpoint_steps": [2, 65]}, "finetuning.checkpoint_steps has 65, beyond max_steps 40"),
         ({"tokenization.max_length": 600}, "tokenization.max_length is 600, but models.llama has 512 positions"),
         (
             {"studies.adaptation.models[1]": "gema"},
@@ -143,11 +150,11 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
         ),
         (
             {"models.llama.source.step": 123},
-            "models.llama.source.step is 123, but pretraining.llama keeps the steps [150, 350, 700].",
+            "models.llama.source.step is 123, but pretraining.llama keeps the steps [100, 200, 400].",
         ),
         (
-            {"pretraining.llama.checkpoint_steps": [350, 150, 900], "models.llama.source.step": 900},
-            "models.llama.source.step is 900, but pretraining.llama keeps the steps [150, 350, 700].",
+            {"pretraining.llama.checkpoint_steps": [200, 100, 900], "models.llama.source.step": 900},
+            "models.llama.source.step is 900, but pretraining.llama keeps the steps [100, 200, 400].",
         ),
         (
             {"models.llama.source.step": ...},
@@ -290,10 +297,11 @@ def test_a_model_after_an_earlier_run(config):
     config_checks.check(config, RULES)
     assert experiment.base_model(config, "three") == "gemma"
     assert experiment.base_model(config, "opt") == "opt"
+    without_applications(config)
     assert experiment.needed_runs(config) == experiment.runs(config)
     config["studies"]["adaptation"]["models"] = ["three"]
     earlier = set(experiment.needed_runs(config)) - set(experiment.runs(config))
-    assert earlier == {experiment.Run("two", "nlp", "math", 0), experiment.Run("gemma", "nlp", "arc", 5)}
+    assert earlier == {Run("two", "nlp", "math", 0), Run("gemma", "nlp", "arc", 5)}
 
 
 def test_seeds_multiply_runs(config):
@@ -310,8 +318,8 @@ def test_the_name_of_a_run_says_what_it_is(config):
     assert len(set(names)) == len(names)
     assert names[0] == ("llama", "nlp.math.seed0")
     for run in experiment.runs(config):
-        assert experiment.parse_run(run.name) == (run.group, run.task, run.seed)
-    assert experiment.parse_run("infinity.infinity-reasoning_2.seed17") == ("infinity", "infinity-reasoning_2", 17)
+        assert Run.named(run.model, run.name) == run
+    assert Run.named("m", "infinity.infinity-reasoning_2.seed17") == Run("m", "infinity", "infinity-reasoning_2", 17)
 
 
 def test_the_run_table(config, tmp_path):

@@ -155,6 +155,13 @@ def test_items_of_another_template_and_open_questions(files, tmp_path):
     assert report["left_out_as_target"]["same_as"] == {"b": "a", "d": "c"}
 
 
+def test_a_budget_beyond_the_pool_is_refused_before_anything_is_trained(files, capfd, monkeypatch):
+    split({**files, "largest_budget": 3})
+    sentence = scripts.refused(capfd, monkeypatch, "split_domain", **files, largest_budget=4)
+    assert "The budget 4 is larger than the pool of the domain" in sentence
+    assert "which has 3 samples: lower it in studies.selection.budgets" in sentence
+
+
 def test_the_same_input_gives_the_same_bytes(files, tmp_path):
     probe = parquet(tmp_path / "more.parquet", [*PROBE, *({**SAME[how], "id": how} for how in SAME)])
     found = set()

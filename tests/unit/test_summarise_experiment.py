@@ -94,6 +94,15 @@ def test_runs(experiment):
     }
 
 
+def test_a_run_on_an_empty_mixture_is_in_the_table(tmp_path):
+    import summarise_experiment
+
+    folder = tmp_path / "llama" / "mixing.ours-basic.seed0"
+    write(folder / "training.csv", "step,epoch,loss,learning_rate,grad_norm,tokens,seconds\n")
+    row = summarise_experiment.training_row(write(folder / "run.json", json.dumps({"samples": 0, "steps": [0]})))
+    assert (row["run"], row["samples"], row["steps"], row["last_loss"]) == ("mixing.ours-basic.seed0", 0, 0, "")
+
+
 def test_tokens(experiment):
     rows = read(experiment / "tokens.csv")
     assert [(row["tokenizer"], row["dataset"], row["truncated"]) for row in rows] == [

@@ -56,28 +56,59 @@ def test_a_wrong_row_is_named_on_the_terminal(clone, tmp_path):
     assert not (folder / target).exists()
 
 
+def test_a_missing_opencompass_is_said_before_anything_is_computed(clone, tmp_path):
+    folder = clone("no-opencompass")
+    overlay = tmp_path / "overlay.json"
+    overlay.write_text(json.dumps({"evaluation": {"python": "nowhere/bin/python"}}))
+    answer = snakemake(folder, "table3", "--cores", "1", *TINY, str(overlay))
+    assert answer.returncode != 0
+    assert "check_opencompass: there is no Python interpreter nowhere/bin/python: `make opencompass`" in answer.stdout
+    assert "Traceback" not in answer.stdout
+    assert not (folder / "results/tiny/raw").exists()
+
+
+def test_an_evaluation_set_without_gold_answers_is_said_before_any_model_is_trained(clone, tmp_path):
+    folder = clone("no-answers")
+    overlay = tmp_path / "overlay.json"
+    sets = {
+        "evaluation": {"sets": {"stories": {"dataset": "refgpt"}}},
+        "studies": {"benchmarks": {"sets": ["stories"]}},
+    }
+    overlay.write_text(json.dumps(sets))
+    answer = snakemake(folder, "results/tiny/analysis/scores.csv", "--cores", "1", *TINY, str(overlay))
+    assert answer.returncode != 0
+    assert "refgpt/probe.parquet: the item '" in answer.stdout
+    assert "has no gold answer" in answer.stdout
+    assert "Traceback" not in answer.stdout
+    assert not (folder / "results/tiny/pretraining").exists()
+
+
 def test_a_killed_workflow_goes_on_where_it_was(clone):
-    """SIGKILL in the middle of a fine-tuning: finished jobs stay, the run itself resumes from its state."""
+    """SIGKILL in the second of three fine-tunings of a job: the first is kept, the second resumes from its state."""
     folder = clone("killed")
     longer = folder / "longer.json"
     longer.write_text(json.dumps({"finetuning": {"max_steps": 60, "resume_every": 5}}))
-    target = "results/tiny/checkpoints/llama/nlp.gsm8k.seed0/final"
+    run = "results/tiny/checkpoints/llama/nlp.{}.seed0"
+    target = f"{run.format('codesearchnet')}/final"
     command = [sys.executable, "-m", "snakemake", target, "--cores", "1", *TINY, "longer.json"]
     with (folder.parent / "killed.log").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
-    state = folder / "results/tiny/checkpoints/llama/nlp.gsm8k.seed0.unfinished/state"
+    state = folder / f"{run.format('codesearchnet')}.unfinished/state"
     while process.poll() is None and not list(state.glob("checkpoint-*/trainer_state.json")):
         time.sleep(0.02)
     assert process.poll() is None, (folder.parent / "killed.log").read_text()
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    trained = (folder / f"{run.format('gsm8k')}.unfinished/run.json").stat().st_mtime_ns
     assert snakemake(folder, "--unlock", *TINY, "longer.json").returncode == 0
     again = snakemake(folder, target, "--cores", "1", "--rerun-incomplete", *TINY, "longer.json")
     assert again.returncode == 0, again.stdout
     assert "rule pretrain:" not in again.stdout
-    log = (folder / "results/tiny/logs/finetune/llama.nlp.gsm8k.seed0.log").read_text()
+    assert (folder / run.format("gsm8k") / "run.json").stat().st_mtime_ns == trained
+    log = (folder / "results/tiny/logs/finetune/llama.nlp_gsm8k_and_2_more.seed0.log").read_text()
     steps = [int(line.split()[1].split("/")[0]) for line in log.splitlines() if line.startswith("step ")]
     assert steps[0] > 1
-    assert steps[-1] == 60
-    curve = (folder / "results/tiny/checkpoints/llama/nlp.gsm8k.seed0/training.csv").read_text().splitlines()
-    assert len(curve) == 61
+    assert steps.count(60) == 2
+    for task in ("gsm8k", "codesearchnet", "arc"):
+        curve = (folder / run.format(task) / "training.csv").read_text().splitlines()
+        assert len(curve) == 61

@@ -12,7 +12,7 @@ TASKS = ("math", "gsm8k", "codesearchnet", "sgsm", "hellaswag", "winogrande", "a
 
 
 @pytest.fixture(scope="module")
-def results(clone, real):
+def results(clone, real, opencompass):
     folder = clone("real")
     done = snakemake(folder, "all", "--cores", "2", *REAL, HEADPATTERNS_REAL=str(real))
     assert done.returncode == 0, done.stdout
@@ -37,7 +37,7 @@ def test_every_task_has_its_patterns(results):
 
 def test_few_rows_are_rejected(results):
     rows = read_csv(results / "analysis/data.csv")
-    assert {row["dataset"] for row in rows} == set(TASKS)
+    assert {row["dataset"] for row in rows} == {*TASKS, "mmlu"}
     for row in rows:
         assert int(row["rejected"]) <= 0.02 * int(row["rows_read"])
 
@@ -58,3 +58,23 @@ def test_all_tables_and_figures_are_there(results):
     pairs = [row for row in read_csv(results / "analysis/composition.csv") if row["size"] == "2"]
     assert len(pairs) == 15
     assert (results / "report.html").is_file()
+
+
+def test_selection_on_real_mmlu_from_patterns_to_table_3(results):
+    """The model is too small to answer: what is tested is that every step is right, not that it wins."""
+    for domain, subjects in (("maths", 5), ("physics", 3)):
+        sizes = {part: len(read_csv(results / f"domains/{domain}/{part}.csv")) for part in ("target", "pool")}
+        assert sizes["target"] == 20 * subjects
+        scores = read_csv(results / f"selections/stories/{domain}.seed0/scores.csv")
+        for method in ("pattern", "base-pattern", "nearest", "bm25"):
+            ranked = [float(row["score"]) for row in scores if row["method"] == method]
+            assert 100 < len(ranked) <= sizes["pool"]
+            assert ranked == sorted(ranked, reverse=True)
+            assert len(set(ranked)) > 0.9 * len(ranked)
+    items = [row for path in (results / "evaluations/stories").glob("*.items.csv") for row in read_csv(path)]
+    assert {row["gold"] for row in items} == {"A", "B", "C", "D"}
+    assert all(row["answer"] in {"A", "B", "C", "D", ""} for row in items)
+    assert any(row["parsed"] == "1" for row in items)
+    table = read_csv(results / "tables/table3.csv")
+    assert {row["domain"] for row in table} == {"all", "maths", "physics"}
+    assert len([row for row in table if row["domain"] == "all"]) == 1 + 2 * 5

@@ -7,18 +7,24 @@ import json
 import os
 import re
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from project import snakemake
 
 TINY = ("--configfile", "tests/config/tiny.yaml")
 RUN = "checkpoints/llama/nlp.gsm8k.seed0"
+SECTION_4 = [
+    *(f"nlp.{task}.seed0" for task in ("gsm8k", "codesearchnet", "sgsm", "arc")),
+    *(f"infinity.infinity-{task}.seed0" for task in ("reasoning", "programming", "reasoning-programming")),
+]
 
 
 @pytest.fixture(scope="module")
-def finished(clone) -> Path:
+def finished(clone, opencompass) -> Path:
     """A copy of the project in which `all` was built."""
     folder = clone("tiny")
     before = files_of(folder)
@@ -35,7 +41,7 @@ def files_of(folder: Path) -> set[Path]:
 
 
 def planned(folder: Path, *arguments: str, config: dict | None = None) -> set[str]:
-    """Rules that a dry-run would run; `config` is laid over tiny.yaml."""
+    """Rules that a dry-run would run, batches of runs under one name; `config` is laid over tiny.yaml."""
     overlays = []
     if config:
         overlay = folder.parent / "overlay.json"
@@ -43,7 +49,13 @@ def planned(folder: Path, *arguments: str, config: dict | None = None) -> set[st
         overlays = [str(overlay)]
     answer = snakemake(folder, *arguments, "-n", *TINY, *overlays)
     assert answer.returncode == 0, answer.stdout
-    return set(re.findall(r"^(?:local)?rule (\w+):", answer.stdout, re.MULTILINE))
+    return rules(answer.stdout)
+
+
+def rules(output: str) -> set[str]:
+    """Names of the rules that Snakemake says it runs."""
+    names = re.findall(r"^(?:local)?rule ([\w-]+):", output, re.MULTILINE)
+    return {re.sub(r"^(finetune|extract_patterns)_.*", r"\1", name) for name in names}
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -53,14 +65,14 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 def test_every_picture_and_table_is_there(finished):
     results = finished / "results/tiny"
-    for name in ("figure1", "figure2", "figure2_clustered", "figure4", "figure5"):
+    for name in ("figure1", "figure2", "figure2_clustered", "figure4", "figure5", "mixture"):
         assert (results / f"figures/{name}.pdf").read_bytes().startswith(b"%PDF")
         assert (results / f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
         assert "<svg" in (results / f"figures/{name}.svg").read_text()
-    table = read_csv(results / "tables/table1.csv")
-    assert table
-    assert "\\toprule" in (results / "tables/table1.tex").read_text()
-    assert (results / "tables/table1.md").read_text().count("|") > 10
+    for name in ("table1", "table2", "table3"):
+        assert read_csv(results / f"tables/{name}.csv")
+        assert "\\toprule" in (results / f"tables/{name}.tex").read_text()
+        assert (results / f"tables/{name}.md").read_text().count("|") > 10
 
 
 def test_the_report_is_self_contained(finished):
@@ -73,23 +85,26 @@ def test_the_report_is_self_contained(finished):
 
     Reader().feed(page)
     assert all(source.startswith("data:") for source in sources)
-    for word in ("Figure 1", "Figure 2", "Figure 4", "Figure 5", "Table 1", "Llama (tiny)", "transformers"):
+    for word in (*(f"Figure {n}" for n in (1, 2, 4, 5)), *(f"Table {n}" for n in (1, 2, 3)), "transformers"):
         assert word in page
 
 
 def test_patterns_are_means_of_their_samples(finished):
     folders = [path.parent for path in (finished / "results/tiny/patterns").rglob("step-0.json")]
-    assert len(folders) == 7
+    assert len(folders) == 7 + 1 + 4 + 2 + 2 * 2  # section 4, the candidates, the targets and the probe models
     for folder in folders:
-        for step in (0, 1, 3, 6):
+        steps = sorted(int(path.stem.removeprefix("step-")) for path in folder.glob("step-*.json"))
+        for step in steps:
             samples = np.load(folder / f"step-{step}.samples.npy")
             mean = np.load(folder / f"step-{step}.npy")
-            assert samples.shape == (8, 2, 4)
+            assert samples.shape[1:] == (2, 4)
             assert samples.dtype == mean.dtype == np.float32
             assert (samples > 0).any()
             np.testing.assert_allclose(mean, samples.astype(np.float64).mean(axis=0), rtol=1e-6)
             about = json.loads((folder / f"step-{step}.json").read_text())
-            assert len(about["ids"]) == len(about["losses"]) == 8
+            assert len(about["ids"]) == len(about["losses"]) == len(samples)
+        section_4 = folder.parts[-3:-1] in {("llama", name) for name in SECTION_4}
+        assert steps == [0, 1, 3, 6] if section_4 else len(steps) == 2
 
 
 def test_step_0_is_the_same_model_for_every_run(finished):
@@ -102,6 +117,7 @@ def test_training_sets_are_cut_to_the_smallest(finished):
     results = finished / "results/tiny"
     for group in ("nlp", "infinity"):
         sets = [read_csv(path) for path in (results / "training_sets/embedded").glob(f"{group}.*.csv")]
+        assert len(sets) == (5 if group == "nlp" else 3)
         kept = [len(read_csv(results / f"tokenized/embedded/{rows[0]['dataset']}/train/samples.csv")) for rows in sets]
         assert {len(rows) for rows in sets} == {min(kept)}
 
@@ -127,6 +143,85 @@ def test_intermediate_checkpoints_are_gone_and_the_last_is_kept(finished):
     assert [row["step"] for row in read_csv(run / "training.csv")] == [str(step) for step in range(1, 7)]
 
 
+def test_mixtures_are_what_the_runs_were_trained_on(finished):
+    results = finished / "results/tiny"
+    for model in ("llama-weak", "llama"):
+        folder = results / f"mixtures/{model}/seed0"
+        fitted = read_csv(folder / "coefficients.csv")
+        assert [row["task"] for row in fitted] == ["gsm8k", "codesearchnet", "arc", "refgpt"]
+        kept = {row["task"] for row in fitted if row["kept"] == "1"}
+        positive = sorted((row for row in fitted if float(row["beta"]) > 0), key=lambda row: -float(row["beta"]))
+        assert kept == {row["task"] for row in positive[:2]}
+        planned_rows = read_csv(folder / "mixtures.csv")
+        for mixture in ("ours", "random0", "random1"):
+            counts = {row["task"]: int(row["instructions"]) for row in planned_rows if row["variant"] == mixture}
+            assert counts.keys() == kept
+            chosen = read_csv(folder / f"{mixture}-basic.csv")
+            assert Counter(row["dataset"] for row in chosen) == Counter({k: n for k, n in counts.items() if n})
+            assert sum(counts.values()) == len(chosen) == (16 if kept else 0)
+            basic, after = (
+                json.loads((results / f"checkpoints/{model}/mixing.{run}.seed0/run.json").read_text())
+                for run in (f"{mixture}-basic", mixture)
+            )
+            assert (basic["samples"], after["samples"]) == (len(chosen), 16)
+
+
+def test_selected_samples_are_those_whose_patterns_correlate_best(finished):
+    import pyarrow.parquet
+
+    results = finished / "results/tiny"
+    probe = pyarrow.parquet.read_table(results / "instructions/mmlu/probe.parquet").to_pylist()
+    subjects = {row["id"]: row["tags"][0] for row in probe}
+    domains = yaml.safe_load((finished / "config.yaml").read_text())["domains"]
+    for domain in ("maths", "physics"):
+        pool, target = (
+            {row["id"] for row in read_csv(results / f"domains/{domain}/{part}.csv")} for part in ("pool", "target")
+        )
+        assert {subjects[id] for id in target} == set(domains[domain]["tags"])
+        assert not {subjects[id] for id in pool} & set(domains[domain]["tags"])
+        run = results / f"patterns/llama/selection.{domain}-pseudo-private.seed0"
+        step = max(int(path.stem.removeprefix("step-")) for path in (run / "mmlu").glob("step-*.json"))
+        ids = json.loads((run / f"mmlu/step-{step}.json").read_text())["ids"]
+        patterns = np.load(run / f"mmlu/step-{step}.samples.npy").reshape(len(ids), -1).astype(float)
+        reference = np.load(run / f"training/step-{step}.npy").ravel()
+        scores = {id: np.corrcoef(row, reference)[0, 1] for id, row in zip(ids, patterns, strict=True) if id in pool}
+        folder = results / f"selections/llama/{domain}.seed0"
+        few, many = ([row["id"] for row in read_csv(folder / f"pattern-{n}.csv")] for n in (8, 16))
+        assert many[:8] == few
+        assert len(set(many)) == 16
+        worst = min(scores[id] for id in many)
+        assert all(scores[id] <= worst + 1e-6 for id in scores.keys() - set(many))
+        for name in ("pattern-16", "random1-16", "bm25-8", "nearest-8", "base-pattern-16"):
+            chosen = {row["id"] for row in read_csv(folder / f"{name}.csv")}
+            assert chosen <= pool
+            trained = results / f"checkpoints/llama/selection.{domain}-{name}.seed0/run.json"
+            assert json.loads(trained.read_text())["samples"] == len(chosen) == int(name.split("-")[-1])
+
+
+def test_every_variant_has_its_score_and_every_item_its_prediction(finished):
+    results = finished / "results/tiny"
+    scores = read_csv(results / "analysis/scores.csv")
+    assert len(scores) == len(read_csv(results / "variants.csv")) == 2 * (2 + 3) + 2 * (1 + 2 * 6) + 2
+    items = [row for path in (results / "evaluations").rglob("*.items.csv") for row in read_csv(path)]
+    by_pair = Counter((item["model"], item["run"], item["set"], item["correct"]) for item in items)
+    for row in scores:
+        pair = (row["model"], row["run"], row["set"])
+        assert by_pair[(*pair, "1")] == int(row["correct"])
+        assert by_pair[(*pair, "1")] + by_pair[(*pair, "0")] == int(row["items"])
+        assert float(row["low"]) <= float(row["accuracy"]) <= float(row["high"])
+    assert {row["set"]: int(row["items"]) for row in scores} == {
+        "mathbench": 24, "mmlu-maths": 30, "mmlu-physics": 18, "gsm8k": 8,
+    }  # fmt: skip
+
+
+def test_the_claims_of_both_sections_are_held_against_the_data(finished):
+    claims = read_csv(finished / "results/tiny/analysis/claims.csv")
+    assert {"Table 1", "Figure 2", "Figure 5", "Table 2", "Table 3"} <= {row["where"] for row in claims}
+    table3 = [row for row in claims if row["where"] == "Table 3"]
+    assert len(table3) == 2 * 2
+    assert all(row["verdict"] in {"holds", "fails", "undecided"} for row in claims)
+
+
 def test_nothing_is_left_to_do(finished):
     assert planned(finished, "all") == set()
 
@@ -140,7 +235,7 @@ def test_one_figure_is_rebuilt_alone(finished):
     assert picture.read_bytes() == before
 
 
-@pytest.mark.parametrize("target", ["table1", "figure1", "figure2", "figure4", "figure5", "report"])
+@pytest.mark.parametrize("target", ["table1", "table2", "table3", "figure1", "figure2", "figure4", "figure5", "report"])
 def test_named_targets(finished, target):
     assert planned(finished, target) <= {target}
 
@@ -159,8 +254,9 @@ def test_an_added_seed_leaves_the_first_alone(finished):
     (finished.parent / "seeds.json").write_text('{"seeds": [0, 1]}')
     answer = snakemake(finished, "all", "-n", *TINY, str(finished.parent / "seeds.json"))
     assert answer.returncode == 0, answer.stdout
-    runs = re.findall(r"output: results/tiny/checkpoints/llama/(\S+)/final", answer.stdout)
-    assert len(runs) == 7
+    runs = set(re.findall(r"results/tiny/checkpoints/(\S+)/final", "".join(
+        line for line in answer.stdout.splitlines(keepends=True) if line.lstrip().startswith("output:"))))  # fmt: skip
+    assert len(runs) == 7 + 5 + 2 * (1 + 6) + 2 * (1 + 6 * 2)
     assert all(run.endswith(".seed1") for run in runs)
 
 
@@ -172,14 +268,14 @@ def test_a_run_may_start_from_an_earlier_run(finished):
     patterns = "results/tiny/patterns/llama-after-gsm8k/nlp.arc.seed0/arc"
     answer = snakemake(finished, patterns, "--cores", "1", *TINY, overlay.name)
     assert answer.returncode == 0, answer.stdout
-    assert set(re.findall(r"^(?:local)?rule (\w+):", answer.stdout, re.MULTILINE)) == {"finetune", "extract_patterns"}
+    assert rules(answer.stdout) == {"finetune", "extract_patterns"}
     about = json.loads((finished / patterns / "step-0.json").read_text())
     assert about["model"] == f"results/tiny/{RUN}/final"
     overlay.unlink()
 
 
 def test_datasets_that_no_study_selects_can_be_prepared(finished):
-    targets = [f"results/tiny/instructions/{name}/train.parquet" for name in ("mathbench", "refgpt", "mmlu")]
+    targets = [f"results/tiny/instructions/{name}/train.parquet" for name in ("math", "winogrande")]
     answer = snakemake(finished, *targets, "--cores", "2", *TINY)
     assert answer.returncode == 0, answer.stdout
     for target in targets:

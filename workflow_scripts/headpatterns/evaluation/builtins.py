@@ -12,6 +12,17 @@ from typing import Any
 
 from headpatterns.errors import InputError, first_line
 
+SHORT_NAMES = {
+    "mmlu": "mmlu/mmlu_gen",
+    "ARC": "ARC_c/ARC_c_gen",
+    "hellaswag": "hellaswag/hellaswag_gen",
+    "winogrande": "winogrande/winogrande_gen",
+    "gsm8k": "gsm8k/gsm8k_gen",
+    "math": "math/math_gen",
+    "mathbench": "MathBench/mathbench_gen",
+}
+"""The generative configurations of the paper's datasets that OpenCompass itself takes for the current ones."""
+
 
 def check_installed() -> Path:
     """The folder of the package OpenCompass, which is not imported.
@@ -28,18 +39,21 @@ def check_installed() -> Path:
     return Path(found.origin).parent
 
 
-def check_name(config: str) -> None:
-    """Refuse a name that no configuration has, without importing any.
+def full_name(config: str) -> str:
+    """The path of a configuration, given as such or by its short name; none is imported.
 
     Raises:
-        InputError: with the nearest name.
+        InputError: there is no such configuration; the message names the nearest.
     """
     names = sorted(_names())
-    if config not in names:
+    found = SHORT_NAMES.get(config, config)
+    if found not in names:
+        known = [*SHORT_NAMES, *names]
         raise InputError(
             f"OpenCompass has no built-in configuration '{config}': did you mean "
-            f"{difflib.get_close_matches(config, names, n=1, cutoff=0)[0]}?"
+            f"{difflib.get_close_matches(config, known, n=1, cutoff=0)[0]}?"
         )
+    return found
 
 
 def _names() -> Iterator[str]:
@@ -49,13 +63,26 @@ def _names() -> Iterator[str]:
 
 
 def read(config: str, max_new_tokens: int) -> list[dict[str, Any]]:
-    """The datasets that a configuration defines, ready to be evaluated by generation.
+    """The datasets that a configuration (its full name) defines, ready to be evaluated by generation.
 
     No answer gets more than `max_new_tokens` tokens, and fewer where the configuration says so.
 
     Raises:
-        InputError: the configuration defines no dataset, or one that is not evaluated by generating text, or its data
-            are not where OpenCompass looks for them.
+        InputError: as `definitions`, or the data are not where OpenCompass looks for them.
+    """
+    datasets = definitions(config)
+    for abbr, dataset in datasets.items():
+        inferencer = dataset["infer_cfg"]["inferencer"]
+        inferencer["max_out_len"] = min(inferencer.get("max_out_len") or max_new_tokens, max_new_tokens)
+        _check_data(config, abbr, dataset)
+    return list(datasets.values())
+
+
+def definitions(config: str) -> dict[str, dict[str, Any]]:
+    """The datasets that a configuration (its full name) defines, by abbreviation; no data are read.
+
+    Raises:
+        InputError: it defines no dataset, or one that is not evaluated by generating text.
     """
     module = importlib.import_module(f"opencompass.configs.datasets.{config.replace('/', '.')}")
     lists = [value for name, value in vars(module).items() if name.endswith("datasets") and isinstance(value, list)]
@@ -70,9 +97,7 @@ def read(config: str, max_new_tokens: int) -> list[dict[str, Any]]:
                 f"the built-in configuration {config} evaluates {abbr} with {kind}, not by generating an answer: use a "
                 "configuration with `gen` in its name."
             )
-        inferencer["max_out_len"] = min(inferencer.get("max_out_len") or max_new_tokens, max_new_tokens)
-        _check_data(config, abbr, dataset)
-    return list(datasets.values())
+    return datasets
 
 
 def refuse_download(path: str, *_: Any) -> None:

@@ -1,0 +1,217 @@
+"""What the applications of section 5 are made of: runs, training sets, jobs, and what is evaluated as what."""
+
+import csv
+import re
+from collections import Counter
+
+import pytest
+from test_experiment import RULES, assign, complaint, config_of_the_project
+
+import applications
+import config_checks
+import experiment
+from runs import Run
+
+
+@pytest.fixture
+def config():
+    """The project's config with small studies of section 5."""
+    made = config_of_the_project()
+    made["studies"]["mixing"] |= {"models": ["llama-weak", "llama"], "random_draws": 2}
+    made["studies"]["selection"] |= {"models": ["llama"], "budgets": [5, 20], "random_draws": 2}
+    made["studies"]["selection"]["methods"] = ["pattern", "bm25"]
+    config_checks.check(made, RULES)
+    return made
+
+
+def test_candidates_are_the_basic_tasks_and_those_named_besides(config):
+    assert applications.candidates(config) == [
+        *("math", "gsm8k", "codesearchnet", "hellaswag", "winogrande", "arc"),
+        "refgpt",
+    ]
+
+
+def test_runs_that_coincide_exist_once(config):
+    """The candidates of the strongest model are runs of section 4 but for the one named besides."""
+    section_4 = set(experiment.runs(config))
+    own = [run for run in applications.runs(config) if run.model == "llama" and run not in section_4]
+    assert Run("llama", "nlp", "gsm8k", 0) in section_4 & set(applications.runs(config))
+    assert Counter(run.group for run in own) == {"nlp": 1, "mixing": 1 + 2 * 3, "selection": 2 * (1 + 2 * 4)}
+    needed = experiment.needed_runs(config)
+    assert len(needed) == len(set(needed))
+
+
+def test_training_on_the_target_starts_from_its_mixture():
+    assert applications.earlier(Run("m", "mixing", "random1", 3)) == Run("m", "mixing", "random1-basic", 3)
+    for task in ("target", "ours-basic"):
+        assert applications.earlier(Run("m", "mixing", task, 3)) is None
+    assert applications.earlier(Run("m", "nlp", "math", 3)) is None
+
+
+def test_a_domain_whose_name_begins_anothers(config):
+    config["domains"]["maths-pure"] = {"label": "Pure", "tags": ["abstract_algebra"]}
+    config["studies"]["selection"]["domains"] = ["maths", "maths-pure"]
+    for domain in ("maths", "maths-pure"):
+        for run in applications.selected_runs(config, "llama", domain, 0):
+            assert applications.domain_of(config, run) == domain
+
+
+def test_every_needed_run_is_in_one_batch_and_no_other_run_is(config):
+    config["seeds"] = [0, 4]
+    config["models"]["later"] = {"label": "x", "source": {"model": "gemma", "run": "nlp.arc.seed9"}}
+    config["studies"]["adaptation"]["models"].append("later")
+    for size in (1, 3, 100):
+        config["finetuning"]["runs_per_job"] = size
+        batches = experiment.batches(config)
+        made = [run for batch in batches.values() for model, seed in batch.takers for run in batch.of(model, seed)]
+        assert Counter(made) == Counter(experiment.needed_runs(config))
+        assert all(len(batch.runs) <= size for batch in batches.values())
+
+
+def test_no_batch_holds_a_run_that_depends_on_the_patterns_of_another(config):
+    config["finetuning"]["runs_per_job"] = 100
+    for batch in experiment.batches(config).values():
+        model, seed = next(iter(batch.takers))
+        assert len({applications.is_first_stage(run) for run in batch.of(model, seed)}) == 1
+
+
+def test_an_added_seed_leaves_the_batches_of_single_runs_alone(config):
+    config["finetuning"]["runs_per_job"] = 1
+    before = {name: batch.runs for name, batch in experiment.batches(config).items()}
+    config["seeds"] = [0, 1]
+    assert {name: batch.runs for name, batch in experiment.batches(config).items()} == before
+
+
+def test_the_test_items_are_not_probed(config):
+    """D_T is probed on its own instances, and a pseudo-private set too; the pool is read besides."""
+    assert applications.probe_sets(config, Run("llama", "mixing", "target", 0)) == ["training"]
+    probe_model = applications.pseudo_private_run("llama", "maths", 0)
+    assert applications.probe_sets(config, probe_model) == ["training", "mmlu"]
+    assert applications.probe_sets(config, Run("llama", "selection", "maths-pattern-5", 0)) == []
+    assert applications.probe_sets(config, Run("llama", "nlp", "refgpt", 0)) == ["refgpt"]
+
+
+def test_what_is_evaluated(config, tmp_path):
+    config["seeds"] = [0, 1]
+    config["evaluation"]["sets"]["words"] = {"dataset": "gsm8k"}
+    config["studies"]["benchmarks"] = {
+        "checkpoints": [{"model": "opt", "run": "base"}, {"model": "opt", "run": "nlp.arc.seed1"}],
+        "sets": ["words", "mathbench"],
+    }
+    config_checks.check(config, RULES)
+    rows = applications.variants(config)
+    experiment.write_variant_table(tmp_path / "variants.csv", rows)
+    with (tmp_path / "variants.csv").open(newline="", encoding="utf-8") as file:
+        read = list(csv.DictReader(file))
+    assert ",".join(read[0]) == "study,model,model_label,seed,variant,draw,budget,domain,domain_label,run,set"
+    assert Counter(row["study"] for row in read) == {
+        "mixing": 2 * 2 * (2 + 3),
+        "selection": 2 * 2 * (1 + 2 * 4),
+        "benchmarks": 4,
+    }
+    mixing = [(row["variant"], row["draw"], row["run"]) for row in read if row["study"] == "mixing"][:5]
+    assert mixing == [
+        ("base", "", "base"),
+        ("sft", "", "mixing.target.seed0"),
+        ("ours", "", "mixing.ours.seed0"),
+        ("random", "0", "mixing.random0.seed0"),
+        ("random", "1", "mixing.random1.seed0"),
+    ]
+    physics = [row for row in read if row["domain"] == "physics" and row["seed"] == "1"]
+    assert {row["set"] for row in physics} == {"mmlu-physics"}
+    assert {row["domain_label"] for row in physics} == {"Physics"}
+    assert "selection.physics-random1-20.seed1" in {row["run"] for row in physics}
+
+
+@pytest.mark.parametrize("size", [1, 4, 1000])
+def test_every_pair_is_on_one_sheet(config, size):
+    config["seeds"] = [0, 1]
+    config["evaluation"]["checkpoints_per_job"] = size
+    sheets = applications.sheets(config)
+    pairs = [(model, *pair) for (model, _), listed in sheets.items() for pair in listed]
+    assert set(pairs) == {(row["model"], row["run"], row["set"]) for row in applications.variants(config)}
+    assert max(Counter(pairs).values()) == 1
+    assert all(len(listed) <= size for listed in sheets.values())
+    for (_, sheet), listed in sheets.items():
+        seed = sheet.split(".")[1]
+        assert {run.split(".")[-1] for run, _ in listed} <= {seed, "base"}
+
+
+def test_an_added_seed_leaves_the_sheets_alone(config):
+    before = applications.sheets(config)
+    config["seeds"] = [0, 1]
+    after = applications.sheets(config)
+    assert {key: after[key] for key in before} == before
+
+
+def test_studies_without_models_are_left_out(config):
+    for name in applications.STUDIES:
+        config["studies"][name]["models"] = []
+    config_checks.check(config, RULES)
+    assert applications.runs(config) == []
+    assert applications.variants(config) == []
+    assert set(experiment.needed_runs(config)) == set(experiment.runs(config))
+    assert not {"mathbench", "refgpt", "mmlu"} & set(experiment.used_datasets(config))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"studies.mixing.models": ["lama"]}, r"studies\.mixing\.models\[0\] names the unknown model 'lama'; did you"),
+        ({"studies.mixing.target": "mathbank"}, "studies.mixing.target names the unknown dataset 'mathbank'; did you"),
+        ({"studies.mixing.target": "arc"}, "studies.mixing.target is 'arc', which is a candidate as well"),
+        ({"studies.mixing.also": ["arc"]}, "names 'arc', a task of the group 'nlp' already"),
+        ({"studies.mixing.group": "nlps"}, "studies.mixing.group names the unknown task group 'nlps'; did you mean"),
+        ({"studies.mixing.instructions": 0}, "studies.mixing.instructions: 0 is less than the minimum of 1"),
+        ({"studies.selection.domains": ["math"]}, "names the unknown domain 'math'; did you mean 'maths'"),
+        ({"studies.selection.budgets": [0]}, r"studies\.selection\.budgets\[0\]: 0 is less than the minimum"),
+        ({"studies.selection.methods": ["bm25"]}, "studies.selection.methods lacks 'pattern', which the others are"),
+        ({"studies.selection.finetuning.precision": "bf16"}, "studies.selection.finetuning.precision is unknown"),
+        (
+            {"studies.mixing.finetuning.global_batch_size": 32},
+            "studies.mixing.finetuning.global_batch_size is 32, but one device",
+        ),
+        (
+            {"studies.benchmarks": {"checkpoints": [], "sets": ["arcs"]}},
+            r"studies\.benchmarks\.sets\[0\] names the unknown evaluation set 'arcs'",
+        ),
+        (
+            {"studies.benchmarks.checkpoints": [{"model": "llama", "run": "mixing.our.seed0"}]},
+            r"checkpoints\[0\]\.run names the unknown run of this model 'mixing\.our\.seed0'; did you",
+        ),
+        (
+            {"studies.benchmarks.checkpoints": [{"model": "llama", "run": "nlp.gsm8.seed0"}]},
+            r"checkpoints\[0\]\.run names the unknown task of its group 'gsm8'; did you mean 'gsm8k'",
+        ),
+        (
+            {"studies.benchmarks.checkpoints": [{"model": "llama", "run": "final"}]},
+            r"checkpoints\[0\]\.run is 'final': write the name of a run",
+        ),
+        ({"evaluation.sets.mathbench": {"dataset": "arc"}}, r"evaluation\.sets\.mathbench has the name of a set of"),
+        ({"evaluation.sets.x": {"dataset": "ark"}}, r"evaluation\.sets\.x\.dataset names the unknown dataset 'ark'"),
+        (
+            {
+                "evaluation.sets.x": {"opencompass": "ARC_c/ARC_c_gen_1e0de5"},
+                "studies.benchmarks": {"checkpoints": [{"model": "opt", "run": "base"}], "sets": ["x"]},
+            },
+            "evaluation.opencompass_data is null, but a set is a configuration of OpenCompass",
+        ),
+        (
+            {
+                "evaluation.sets.x": {"opencompass": "ARC_c/ARC_c_gen_1e0de5"},
+                "evaluation.opencompass_data": "/nowhere",
+                "studies.benchmarks": {"checkpoints": [{"model": "opt", "run": "base"}], "sets": ["x"]},
+            },
+            "evaluation.opencompass_data is /nowhere, which holds no folder data/",
+        ),
+        ({"evaluation.max_new_tokens": 256}, "evaluation.max_new_tokens is 256, which leaves no room for a prompt"),
+        ({"evaluation.sets.x": {}}, r"evaluation\.sets\.x"),
+        ({"task_groups.mixing": {"tasks": ["arc"]}}, r"task_groups\.mixing has a name that is taken by the runs of"),
+        ({"embedded.sizes.mmlus": {"train": 3}}, r"embedded\.sizes\.mmlus names the unknown generator 'mmlus'; did"),
+        ({"datasets.mmlu.sampling.probes": 3}, r"datasets\.mmlu\.sampling\.probes is unknown; did you mean 'probe'"),
+    ],
+)
+def test_what_is_refused(config, changes, sentence):
+    for path, value in changes.items():
+        assign(config, path, value)
+    assert re.search(sentence, complaint(config))
