@@ -87,6 +87,11 @@ def _unknown(path: str, kind: str, name: str, valid: Iterable[str]) -> Iterator[
         yield f"{path} names the unknown {kind} '{name}'{_nearest(name, valid)}"
 
 
+def _unknown_in(path: str, kind: str, names: Iterable[str], valid: Iterable[str]) -> Iterator[str]:
+    for place, name in enumerate(names):
+        yield from _unknown(f"{path}[{place}]", kind, name, valid)
+
+
 def _problems(config: Config, rules: list[str]) -> Iterator[str]:
     """Everything that the schema cannot say, the first problem first; only the first is sound to ask for."""
     yield from _said_by("prompt_template", templates.resolve, config["prompt_template"])
@@ -110,8 +115,7 @@ def _problems(config: Config, rules: list[str]) -> Iterator[str]:
         yield from _group_problems(config, f"task_groups.{name}", group)
     for name in experiment.STUDIES:
         study = config["studies"][name]
-        for place, model in enumerate(study["models"]):
-            yield from _unknown(f"studies.{name}.models[{place}]", "model", model, config["models"])
+        yield from _unknown_in(f"studies.{name}.models", "model", study["models"], config["models"])
         groups = study.get("groups", [study.get("group")])
         for group in groups:
             yield from _unknown(f"studies.{name}.group{'s' if 'groups' in study else ''}", "task group", group,
@@ -147,11 +151,10 @@ def _said_by(path: str, check: Callable[..., Any], *arguments: Any) -> Iterator[
 def _mixing_problems(config: Config) -> Iterator[str]:
     mixing = config["studies"][applications.MIXING]
     path = f"studies.{applications.MIXING}"
-    for place, model in enumerate(mixing["models"]):
-        yield from _unknown(f"{path}.models[{place}]", "model", model, config["models"])
+    yield from _unknown_in(f"{path}.models", "model", mixing["models"], config["models"])
     yield from _unknown(f"{path}.group", "task group", mixing["group"], config["task_groups"])
-    for place, task in enumerate(mixing["also"]):
-        yield from _unknown(f"{path}.also[{place}]", "dataset", task, config["datasets"])
+    yield from _unknown_in(f"{path}.also", "dataset", mixing["also"], config["datasets"])
+    for task in mixing["also"]:
         if task in config["task_groups"][mixing["group"]]["tasks"]:
             yield f"{path}.also names '{task}', a task of the group '{mixing['group']}' already: remove it."
     yield from _unknown(f"{path}.target", "dataset", mixing["target"], config["datasets"])
@@ -162,11 +165,9 @@ def _mixing_problems(config: Config) -> Iterator[str]:
 def _selection_problems(config: Config) -> Iterator[str]:
     selection = config["studies"][applications.SELECTION]
     path = f"studies.{applications.SELECTION}"
-    for place, model in enumerate(selection["models"]):
-        yield from _unknown(f"{path}.models[{place}]", "model", model, config["models"])
+    yield from _unknown_in(f"{path}.models", "model", selection["models"], config["models"])
     yield from _unknown(f"{path}.dataset", "dataset", selection["dataset"], config["datasets"])
-    for place, domain in enumerate(selection["domains"]):
-        yield from _unknown(f"{path}.domains[{place}]", "domain", domain, config["domains"])
+    yield from _unknown_in(f"{path}.domains", "domain", selection["domains"], config["domains"])
 
 
 def _evaluation_problems(config: Config) -> Iterator[str]:
@@ -179,9 +180,8 @@ def _evaluation_problems(config: Config) -> Iterator[str]:
             path = f"evaluation.sets.{name}.dataset"
             yield from _unknown(path, "dataset", described["dataset"], config["datasets"])
     yield from _opencompass_problems(config, [sets[name] for name in benchmarks["sets"] if name in sets])
-    for place, name in enumerate(benchmarks["sets"]):
-        yield from _unknown(f"studies.{applications.BENCHMARKS}.sets[{place}]", "evaluation set", name,
-                            applications.evaluation_sets(config))  # fmt: skip
+    path = f"studies.{applications.BENCHMARKS}.sets"
+    yield from _unknown_in(path, "evaluation set", benchmarks["sets"], applications.evaluation_sets(config))
     made = {(run.model, run.name) for run in [*experiment.runs(config), *applications.runs(config)]}
     for place, checkpoint in enumerate(benchmarks["checkpoints"]):
         path = f"studies.{applications.BENCHMARKS}.checkpoints[{place}]"
@@ -334,10 +334,8 @@ def _companion_problems(path: str, kind: str, companions: set[str], given: set[s
 
 
 def _group_problems(config: Config, path: str, group: dict[str, Any]) -> Iterator[str]:
-    for place, task in enumerate(group["tasks"]):
-        yield from _unknown(f"{path}.tasks[{place}]", "dataset", task, config["datasets"])
-    for place, task in enumerate(group.get("expected_pair", [])):
-        yield from _unknown(f"{path}.expected_pair[{place}]", "dataset", task, config["datasets"])
+    yield from _unknown_in(f"{path}.tasks", "dataset", group["tasks"], config["datasets"])
+    yield from _unknown_in(f"{path}.expected_pair", "dataset", group.get("expected_pair", []), config["datasets"])
     if "complex" in group:
         yield from _unknown(f"{path}.complex", "task of the group", group["complex"], group["tasks"])
         if len(group["tasks"]) < 2:
