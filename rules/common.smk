@@ -443,6 +443,8 @@ def provenance_settings():
             dataset: str({split: row_sources(dataset, split) for split in ("train", "probe")})
             for dataset in experiment.used_datasets(config)
         },
+        **{f"study: {name}": study for name, study in config["studies"].items()},
+        "domains": {name: domain["tags"] for name, domain in config["domains"].items()},
         "device": config["device"],
         "prompt_template": templates.resolve(config["prompt_template"]),
         **{

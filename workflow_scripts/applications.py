@@ -211,8 +211,13 @@ def sheets(config: Config) -> dict[tuple[str, str], list[tuple[str, str]]]:
 
 def evaluation_sets(config: Config) -> dict[str, dict[str, Any]]:
     """Evaluation sets by name: a dataset's probe split, a domain's part of it, or a configuration of OpenCompass."""
+    return {**config["evaluation"]["sets"], **application_sets(config)}
+
+
+def application_sets(config: Config) -> dict[str, dict[str, Any]]:
+    """The evaluation sets of section 5 alone."""
     mixing, selection = study(config, MIXING), study(config, SELECTION)
-    found = dict(config["evaluation"]["sets"])
+    found: dict[str, dict[str, Any]] = {}
     if mixing["models"]:
         found[mixing["target"]] = {"dataset": mixing["target"]}
     if selection["models"]:

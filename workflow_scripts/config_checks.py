@@ -12,6 +12,7 @@ import yaml
 import applications
 import experiment
 from experiment import Config
+from headpatterns import evaluations
 from headpatterns.embedded import registry
 from headpatterns.errors import InputError
 from headpatterns.files import read_json
@@ -157,9 +158,15 @@ def _mixing_problems(config: Config) -> Iterator[str]:
     for task in mixing["also"]:
         if task in config["task_groups"][mixing["group"]]["tasks"]:
             yield f"{path}.also names '{task}', a task of the group '{mixing['group']}' already: remove it."
+    yield from _below_one_step(f"{path}.instructions", mixing["instructions"], experiment.recipe(config, "mixing"))
     yield from _unknown(f"{path}.target", "dataset", mixing["target"], config["datasets"])
     if mixing["target"] in applications.candidates(config):
         yield f"{path}.target is '{mixing['target']}', which is a candidate as well: name another target."
+
+
+def _below_one_step(path: str, samples: int, recipe: dict[str, Any]) -> Iterator[str]:
+    if samples < recipe["global_batch_size"]:
+        yield f"{path} has {samples}, less than one step of global_batch_size {recipe['global_batch_size']}: raise it."
 
 
 def _selection_problems(config: Config) -> Iterator[str]:
@@ -168,13 +175,22 @@ def _selection_problems(config: Config) -> Iterator[str]:
     yield from _unknown_in(f"{path}.models", "model", selection["models"], config["models"])
     yield from _unknown(f"{path}.dataset", "dataset", selection["dataset"], config["datasets"])
     yield from _unknown_in(f"{path}.domains", "domain", selection["domains"], config["domains"])
+    if evaluations.ALL_DOMAINS in selection["domains"]:
+        yield f"domains.{evaluations.ALL_DOMAINS} has the name of the mean over domains: choose another."
+    if selection["dataset"] == applications.TRAINING:
+        yield f"{path}.dataset is '{applications.TRAINING}', which names a run's own samples: rename it."
+    yield from _below_one_step(f"{path}.budgets", min(selection["budgets"]), experiment.recipe(config, "selection"))
+    for domain in selection["domains"]:
+        own = [applications.pseudo_private_run("", domain, 0), *applications.selected_runs(config, "", domain, 0)]
+        for other in {applications.domain_of(config, run) for run in own} - {domain}:
+            yield f"{path}.domains has '{domain}' and '{other}', whose runs cannot be told apart: rename one."
 
 
 def _evaluation_problems(config: Config) -> Iterator[str]:
     sets, benchmarks = config["evaluation"]["sets"], config["studies"][applications.BENCHMARKS]
-    own = {**applications.evaluation_sets(config), **sets}.keys() - sets.keys()
+    own = applications.application_sets(config)
     for name, described in sets.items():
-        if name in {config["studies"][applications.MIXING]["target"], *own}:
+        if name in own:
             yield f"evaluation.sets.{name} has the name of a set of section 5: choose another."
         if "dataset" in described:
             path = f"evaluation.sets.{name}.dataset"
@@ -192,11 +208,14 @@ def _evaluation_problems(config: Config) -> Iterator[str]:
             yield from _unknown(f"{path}.run", "run of this model", checkpoint["run"], sorted(known))
         else:
             yield from _run_problems(config, f"{path}.run", checkpoint["run"])
+    if bool(benchmarks["sets"]) != bool(benchmarks["checkpoints"]):
+        yield f"studies.{applications.BENCHMARKS} has sets or checkpoints alone, which evaluates nothing: name both."
 
 
 def _opencompass_problems(config: Config, chosen: list[dict[str, str]]) -> Iterator[str]:
     """A missing data folder, where a built-in configuration of OpenCompass is to be evaluated; too long an answer."""
     evaluation = config["evaluation"]
+    experiment.expand(evaluation["python"], "evaluation.python")
     if config["studies"][applications.BENCHMARKS]["checkpoints"] and any("opencompass" in one for one in chosen):
         path = evaluation["opencompass_data"]
         if path is None:

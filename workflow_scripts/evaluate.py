@@ -4,7 +4,6 @@ Runs under the interpreter of envs/opencompass.txt. Each checkpoint is loaded on
 """
 
 import argparse
-import gc
 from pathlib import Path
 from typing import Any
 
@@ -89,9 +88,7 @@ def evaluate_all(
                 for part, dataset in enumerate(datasets[name])
             ]
         del model
-        gc.collect()  # OpenCompass's tasks refer to the model in circles
-        if arguments.device != "cpu":
-            torch.cuda.empty_cache()
+        models.free_memory(arguments.device)
     return outputs
 
 

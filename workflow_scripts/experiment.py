@@ -92,17 +92,19 @@ def base_model(config: Config, model: str) -> str:
 
 
 def needed_runs(config: Config) -> list[Run]:
-    """Every run of the studies, and the earlier runs that their models start from."""
+    """Every run of the studies, and the earlier runs that the models of these and of the evaluations start from."""
     benchmarks = [
         Run.named(checkpoint["model"], checkpoint["run"])
         for checkpoint in config["studies"][applications.BENCHMARKS]["checkpoints"]
         if checkpoint["run"] != applications.BASE
     ]
     needed = list(dict.fromkeys([*runs(config), *applications.runs(config), *benchmarks]))
-    for run in needed:  # grows while it is walked through
-        source = config["models"][run.model]["source"]
+    models = [*(run.model for run in needed), *(row["model"] for row in applications.variants(config))]
+    for model in models:  # grows while it is walked through
+        source = config["models"][model]["source"]
         if "model" in source and (earlier := Run.named(source["model"], source["run"])) not in needed:
             needed.append(earlier)
+            models.append(earlier.model)
     return needed
 
 

@@ -93,6 +93,7 @@ def extract_run(
     `starting` remembers where the patterns of the model itself lie, by the samples they were taken on: runs of one
     model on one probe set share them.
     """
+    from headpatterns import models
     from headpatterns.checkpoints import checkpoints
     from headpatterns.provenance import fingerprint
 
@@ -110,6 +111,7 @@ def extract_run(
                 shutil.copy2(starting[samples] / f"step-0{suffix}", workplace / f"step-0{suffix}")
             continue
         extract(folder, tokenized, {**about, "step": step}, arguments, workplace / f"step-{step}.npy")
+        models.free_memory(arguments.device)
     starting.setdefault(samples, workplace)
 
 

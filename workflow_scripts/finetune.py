@@ -25,13 +25,14 @@ def main(arguments: argparse.Namespace) -> None:
 
     import torch
 
-    from headpatterns import training
+    from headpatterns import models, training
 
     torch.set_num_threads(arguments.threads)
     starts = arguments.model * runs if len(arguments.model) == 1 else arguments.model
     for start, training_set, output in zip(starts, arguments.training_set, arguments.output, strict=True):
         earlier = start.parent in arguments.output  # a run of this job, which is not in place yet
         finetune(unfinished(start.parent) / start.name if earlier else start, training_set, output, arguments)
+        models.free_memory(arguments.device)
     for output in arguments.output:
         training.publish(output)
 

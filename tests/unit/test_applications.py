@@ -18,7 +18,7 @@ def config():
     """The project's config with small studies of section 5."""
     made = config_of_the_project()
     made["studies"]["mixing"] |= {"models": ["llama-weak", "llama"], "random_draws": 2}
-    made["studies"]["selection"] |= {"models": ["llama"], "budgets": [5, 20], "random_draws": 2}
+    made["studies"]["selection"] |= {"models": ["llama"], "budgets": [25, 40], "random_draws": 2}
     made["studies"]["selection"]["methods"] = ["pattern", "bm25"]
     config_checks.check(made, RULES)
     return made
@@ -39,6 +39,14 @@ def test_runs_that_coincide_exist_once(config):
     assert Counter(run.group for run in own) == {"nlp": 1, "mixing": 1 + 2 * 3, "selection": 2 * (1 + 2 * 4)}
     needed = experiment.needed_runs(config)
     assert len(needed) == len(set(needed))
+
+
+def test_a_model_that_is_only_evaluated_brings_the_run_it_starts_from(config):
+    config["models"]["second"] = {"label": "x", "source": {"model": "opt", "run": "infinity.infinity-law.seed0"}}
+    config["evaluation"]["sets"]["words"] = {"dataset": "gsm8k"}
+    config["studies"]["benchmarks"] = {"checkpoints": [{"model": "second", "run": "base"}], "sets": ["words"]}
+    config_checks.check(config, RULES)
+    assert Run("opt", "infinity", "infinity-law", 0) in experiment.needed_runs(config)
 
 
 def test_training_on_the_target_starts_from_its_mixture():
@@ -87,7 +95,7 @@ def test_the_test_items_are_not_probed(config):
     assert applications.probe_sets(config, Run("llama", "mixing", "target", 0)) == ["training"]
     probe_model = applications.pseudo_private_run("llama", "maths", 0)
     assert applications.probe_sets(config, probe_model) == ["training", "mmlu"]
-    assert applications.probe_sets(config, Run("llama", "selection", "maths-pattern-5", 0)) == []
+    assert applications.probe_sets(config, Run("llama", "selection", "maths-pattern-25", 0)) == []
     assert applications.probe_sets(config, Run("llama", "nlp", "refgpt", 0)) == ["refgpt"]
 
 
@@ -120,7 +128,7 @@ def test_what_is_evaluated(config, tmp_path):
     physics = [row for row in read if row["domain"] == "physics" and row["seed"] == "1"]
     assert {row["set"] for row in physics} == {"mmlu-physics"}
     assert {row["domain_label"] for row in physics} == {"Physics"}
-    assert "selection.physics-random1-20.seed1" in {row["run"] for row in physics}
+    assert "selection.physics-random1-40.seed1" in {row["run"] for row in physics}
 
 
 @pytest.mark.parametrize("size", [1, 4, 1000])
@@ -206,6 +214,30 @@ def test_studies_without_models_are_left_out(config):
         ),
         ({"evaluation.max_new_tokens": 256}, "evaluation.max_new_tokens is 256, which leaves no room for a prompt"),
         ({"evaluation.sets.x": {}}, r"evaluation\.sets\.x"),
+        ({"evaluation.sets.mmlu-maths": {"dataset": "arc"}}, r"evaluation\.sets\.mmlu-maths has the name of a set of"),
+        ({"evaluation.python": "$NOT_SET_HERE/python"}, "environment variable NOT_SET_HERE"),
+        (
+            {
+                "domains.maths-base": {"label": "x", "tags": ["a"]},
+                "studies.selection.domains": ["maths", "maths-base"],
+                "studies.selection.methods": ["pattern", "base-pattern"],
+            },
+            "has 'maths' and 'maths-base', whose runs cannot be told apart: rename one",
+        ),
+        (
+            {"domains.all": {"label": "x", "tags": ["a"]}, "studies.selection.domains": ["all"]},
+            r"domains\.all has the name of the mean over domains",
+        ),
+        ({"studies.selection.budgets": [15, 50]}, r"studies\.selection\.budgets has 15, less than one step of global"),
+        ({"studies.mixing.instructions": 15}, r"studies\.mixing\.instructions has 15, less than one step of global"),
+        (
+            {"studies.benchmarks": {"checkpoints": [{"model": "opt", "run": "base"}], "sets": []}},
+            r"studies\.benchmarks has sets or checkpoints alone",
+        ),
+        (
+            {"studies.benchmarks.checkpoints": [{"model": "opt", "run": "base"}, {"model": "opt", "run": "base"}]},
+            r"studies\.benchmarks\.checkpoints: .* has non-unique elements",
+        ),
         ({"task_groups.mixing": {"tasks": ["arc"]}}, r"task_groups\.mixing has a name that is taken by the runs of"),
         ({"embedded.sizes.mmlus": {"train": 3}}, r"embedded\.sizes\.mmlus names the unknown generator 'mmlus'; did"),
         ({"datasets.mmlu.sampling.probes": 3}, r"datasets\.mmlu\.sampling\.probes is unknown; did you mean 'probe'"),

@@ -3,9 +3,10 @@
 Each statement is turned into a number with an interval and a value that would refute it. The verdict is `holds` when
 the whole interval lies on the side of the statement, `fails` when it lies wholly on the other, and `undecided` when it
 does not exclude either or does not exist. The intervals are the analysis's 95 % bootstrap intervals, over probe samples
-or, for the accuracies of Tables 2 and 3, over the items of the evaluation sets, paired between what is compared. Where
-a number is put together from intervals that were made one by one, the ends that favour the statement least and most are
-combined: such an interval is wider than a joint one, and a verdict of `undecided` more likely.
+or, for the accuracies of Tables 2 and 3, over the items of the evaluation sets, paired between what is compared: they
+cover neither training seeds nor random draws, whose means are compared. Where a number is put together from intervals
+that were made one by one, the ends that favour the statement least and most are combined: such an interval is wider
+than a joint one, and a verdict of `undecided` more likely.
 """
 
 import math

@@ -73,6 +73,17 @@ def load_model(folder: Path, dtype: str = "float32", device: str = "cpu") -> "Pr
     return model.to(device).eval()
 
 
+def free_memory(device: str) -> None:
+    """Give back the memory of models that nobody uses any more: training and evaluation leave them in cycles."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.device(device).type == "cuda":
+        torch.cuda.empty_cache()
+
+
 def check_device(device: str) -> None:
     """Refuse a device that torch does not know or that this machine lacks."""
     import torch
