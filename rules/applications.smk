@@ -6,6 +6,8 @@ rule mix_basic_tasks:
         target=target_patterns,
         candidates=lambda wildcards: [pattern_folder(run) for run in candidates_of(wildcards)],
         training_sets=lambda wildcards: [training_set(run) for run in candidates_of(wildcards)],
+        training_rows=lambda wildcards: [training_rows(run) for run in candidates_of(wildcards)],
+        test=f"{RESULTS}/instructions/{MIXING['target']}/probe.parquet",
     output:
         coefficients=f"{RESULTS}/mixtures/{{model}}/seed{{seed}}/coefficients.csv",
         mixtures=f"{RESULTS}/mixtures/{{model}}/seed{{seed}}/mixtures.csv",
@@ -30,7 +32,7 @@ rule mix_basic_tasks:
         bootstrap=mixing_bootstrap_options(),
     shell:
         "python workflow_scripts/mix_basic_tasks.py --model {wildcards.model} --seed {wildcards.seed} --target {input.target}"
-        " {params.candidates} {params.mixing} {params.bootstrap} --output {params.folder} --log {log}"
+        " {params.candidates} --test {input.test} {params.mixing} {params.bootstrap} --output {params.folder} --log {log}"
 
 
 rule split_domain:

@@ -1,5 +1,7 @@
 # What the rules of section 5 ask for: options, inputs and paths of mixing, selection and evaluation. No rule here.
 
+import functools
+
 from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
 
@@ -11,12 +13,19 @@ def mixing_bootstrap_options():
     )
 
 
+def training_rows(run):
+    """The rows that the training set of a candidate run is cut from."""
+    dataset, split = applications.datasets(config, run)[0]
+    return f"{RESULTS}/instructions/{dataset}/{split}.parquet"
+
+
 def candidate_options(runs):
-    """Pattern folders and training sets of the candidate runs, by task."""
+    """Pattern folders, training sets and the rows of these, of the candidate runs by task."""
     return " ".join(
         [
             *(options({"candidate": f"{run.task}={pattern_folder(run)}"}) for run in runs),
             *(options({"training_set": f"{run.task}={training_set(run)}"}) for run in runs),
+            *(options({"training_rows": f"{run.task}={training_rows(run)}"}) for run in runs),
         ]
     )
 
@@ -67,14 +76,50 @@ def set_files(name):
     return [rows, f"{RESULTS}/domains/{described['domain']}/target.csv"] if "domain" in described else [rows]
 
 
+def evaluated_sets():
+    """Evaluation sets of all sheets, each once."""
+    return list(dict.fromkeys(row["set"] for row in applications.variants(config)))
+
+
 def own_sets():
     """Evaluation sets that are evaluated and consist of the workflow's own instructions."""
-    used = dict.fromkeys(row["set"] for row in applications.variants(config))
-    return [name for name in used if set_files(name)]
+    return [name for name in evaluated_sets() if set_files(name)]
+
+
+def builtin_sets(names):
+    """Those of some evaluation sets that are configurations of OpenCompass, with these."""
+    return {name: EVALUATION_SETS[name]["opencompass"] for name in names if "opencompass" in EVALUATION_SETS[name]}
+
+
+def builtin_options(names):
+    """What the built-in ones of some evaluation sets are."""
+    return " ".join(options({"builtin": [*described]}) for described in builtin_sets(names).items())
 
 
 def sets_of(wildcards):
     return list(dict.fromkeys(name for _, name in sheet(wildcards)))
+
+
+def builtin_check(wildcards):
+    """The check of the built-in sets, where a sheet has any."""
+    return [f"{RESULTS}/evaluations/builtin_sets.csv"] if builtin_sets(sets_of(wildcards)) else []
+
+
+def opencompass_data():
+    """The folder above OpenCompass's own `data/`, if the config names one."""
+    data = config["evaluation"]["opencompass_data"]
+    return data and experiment.expand(data, "evaluation.opencompass_data")
+
+
+@functools.cache
+def builtin_state():
+    """Sizes and times of OpenCompass's own data, which are no input of a rule: exchanged, they are evaluated again."""
+    return experiment.state_of_folders([f"{opencompass_data()}/data"])
+
+
+def sheet_state(wildcards):
+    """That of a sheet that reads those data."""
+    return builtin_state() if builtin_sets(sets_of(wildcards)) else ""
 
 
 def evaluation_options(wildcards):
@@ -82,24 +127,17 @@ def evaluation_options(wildcards):
     pairs = [
         options({"evaluate": [run, evaluated_folder(wildcards.model, run), name]}) for run, name in sheet(wildcards)
     ]
-    sets = [
-        (
-            options({"builtin": [name, EVALUATION_SETS[name]["opencompass"]]})
-            if "opencompass" in EVALUATION_SETS[name]
-            else options({"set": [name, *set_files(name)]})
-        )
-        for name in sets_of(wildcards)
-    ]
-    return " ".join([*pairs, *sets])
+    names = sets_of(wildcards)
+    own = [options({"set": [name, *set_files(name)]}) for name in names if set_files(name)]
+    return " ".join([*pairs, *own, builtin_options(names)])
 
 
 def decoding_options():
     evaluation = config["evaluation"]
-    data = evaluation["opencompass_data"]
     return options(
         {
             **{key: evaluation[key] for key in ("batch_size", "max_new_tokens", "dtype")},
-            "opencompass_data": data and experiment.expand(data, "evaluation.opencompass_data"),
+            "opencompass_data": opencompass_data(),
             "device": config["device"],
         }
     )
@@ -132,6 +170,11 @@ def application_results():
         "table2": f"{RESULTS}/tables/table2.csv",
         "mixture_figure": f"{RESULTS}/figures/mixture.svg",
         "mixture": f"{RESULTS}/analysis/mixture.csv",
+        "mixture_reports": [
+            f"{RESULTS}/mixtures/{model}/seed{seed}/report.json"
+            for model in MIXING["models"]
+            for seed in config["seeds"]
+        ],
     }
     selection = {"table3": f"{RESULTS}/tables/table3.csv"}
     scores = {"scores": f"{RESULTS}/analysis/scores.csv"}

@@ -1,14 +1,20 @@
-"""Mix the basic tasks that explain the change of a complex one into training sets for a first stage of SFT (§5.1)."""
+"""Mix the basic tasks that explain the change of a complex one into training sets for a first stage of SFT (§5.1).
+
+No test item of the complex task is in a mixture: samples that are the same item, as `headpatterns.leakage` compares
+them, are left out before the first ones of a training set are taken.
+"""
 
 import argparse
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 
 import command_line
-from headpatterns import mixing, run_table, tidy
+from headpatterns import leakage, mixing, run_table, tidy
 from headpatterns.errors import InputError
 from headpatterns.files import atomic_path, write_json
+from headpatterns.leakage import Item
 from headpatterns.run_table import Run
 from headpatterns.statistics import change, estimate_and_interval, paired_replicates
 
@@ -27,8 +33,11 @@ def main(arguments: argparse.Namespace) -> None:
     folders = command_line.by_name(arguments.candidate, "--candidate", "TASK=PATH")
     candidates = {task: Path(folder) for task, folder in folders.items()}
     sets = command_line.by_name(arguments.training_set, "--training-set", "TASK=PATH")
+    rows_of = command_line.by_name(arguments.training_rows, "--training-rows", "TASK=PATH")
+    check_given(candidates, sets, "training set", "--training-set", "CSV")
+    check_given(candidates, rows_of, "file of training rows", "--training-rows", "PARQUET")
     samples = {task: read_samples(Path(path)) for task, path in sets.items()}
-    check_training_sets(list(candidates), list(samples))
+    test = leakage.read(arguments.test)
     beta, r2 = fit(candidates, arguments)
     chosen = mixing.kept(beta[0], arguments.keep)
     tasks = [list(candidates)[index] for index in chosen]
@@ -37,6 +46,8 @@ def main(arguments: argparse.Namespace) -> None:
     for draw in range(arguments.random_draws):
         variants[f"random{draw}"] = mixing.random_shares(len(tasks), draw, arguments.seed)
     counts = {variant: mixing.apportion(arguments.instructions, found) for variant, found in variants.items()}
+    left_out = {task: same_as_test(task, samples[task], Path(rows_of[task]), test) for task in tasks}
+    samples = {task: [sample for sample in samples[task] if sample[1] not in left_out[task]] for task in tasks}
     check_enough(tasks, counts, samples)
     sentence = note(arguments, tasks)
     if sentence:
@@ -62,7 +73,13 @@ def main(arguments: argparse.Namespace) -> None:
             heads = [sample for task, n in zip(tasks, numbers, strict=True) for sample in samples[task][:n]]
             path = folder / f"{variant}-basic.csv"
             tidy.write(path, TRAINING_SET_COLUMNS, mixing.mixed(heads, arguments.seed))
-        report = {"model": arguments.model, "seed": arguments.seed, "kept": tasks, "note": sentence}
+        report = {
+            "model": arguments.model,
+            "seed": arguments.seed,
+            "kept": tasks,
+            "left_out_as_test": {task: {"samples": len(ids), "same_as": ids} for task, ids in left_out.items()},
+            "note": sentence,
+        }
         write_json(folder / "report.json", report)
 
 
@@ -80,14 +97,26 @@ def read_samples(path: Path) -> list[Sample]:
     return [(row["dataset"], row["id"]) for row in tidy.read(path, TRAINING_SET_COLUMNS)]
 
 
-def check_training_sets(candidates: list[str], given: list[str]) -> None:
-    """Check that every candidate has a training set and the other way round."""
+def check_given(candidates: Collection[str], given: Collection[str], what: str, option: str, form: str) -> None:
+    """Check that every candidate is given an option that says what it has, and the other way round."""
     if lacking := [task for task in candidates if task not in given]:
-        raise InputError(f"The candidate {lacking[0]} has no training set: add --training-set {lacking[0]}=CSV.")
+        raise InputError(f"The candidate {lacking[0]} has no {what}: add {option} {lacking[0]}={form}.")
     if foreign := [task for task in given if task not in candidates]:
+        raise InputError(f"{option} names {foreign[0]}, which is no candidate: add it as --candidate or leave it.")
+
+
+def same_as_test(task: str, samples: list[Sample], rows: Path, test: list[Item]) -> dict[str, str]:
+    """Ids of the samples that are also items of the test, each with an id that it has there.
+
+    Raises:
+        InputError: a sample is no row of the file `rows`, so that nothing can be said of it.
+    """
+    items = {item.id: item for item in leakage.read(rows)}
+    if lacking := [id for _, id in samples if id not in items]:
         raise InputError(
-            f"--training-set names {foreign[0]}, which is no candidate: add it as --candidate or leave it."
+            f"The training set of {task} has the sample {lacking[0]}, which {rows} lacks: make both from the same rows."
         )
+    return leakage.same([items[id] for _, id in samples], test)
 
 
 def fit(candidates: dict[str, Path], arguments: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
@@ -121,7 +150,8 @@ def check_enough(tasks: list[str], counts: dict[str, list[int]], samples: dict[s
                 smallest = min(len(samples[kept]) for kept in tasks)
                 raise InputError(
                     f"The mixture {variant} takes {wanted} instructions of {task}, whose training set has "
-                    f"{len(samples[task])}: lower studies.mixing.instructions ({smallest} are enough for any shares)."
+                    f"{len(samples[task])} that are no test item: lower studies.mixing.instructions "
+                    f"({smallest} are enough for any shares)."
                 )
 
 
@@ -149,8 +179,10 @@ def parser() -> argparse.ArgumentParser:
     for option, value, what in (
         ("--candidate", "FOLDER", "patterns of the run on a basic task; once for each, in display order"),
         ("--training-set", "CSV", "training set (dataset, id) of that run, of which a mixture takes the first rows"),
+        ("--training-rows", "PARQUET", "rows of that training set: parquet with id, prompt, choices"),
     ):
         p.add_argument(option, action="append", required=True, metavar=f"TASK={value}", help=what)
+    p.add_argument("--test", type=Path, required=True, help="parquet of the complex task's test items; none is mixed")
     p.add_argument("--instructions", type=int, required=True, help="instructions N of a mixture")
     p.add_argument("--keep", type=int, default=2, help="number of basic tasks in a mixture")
     p.add_argument("--random-draws", type=int, default=3, help="mixtures of the same tasks in random shares")

@@ -26,6 +26,7 @@ def main(arguments: argparse.Namespace) -> None:
         table2=arguments.table2,
         mixture_figure=arguments.mixture_figure,
         mixture=arguments.mixture,
+        mixture_reports=arguments.mixture_reports,
         table3=arguments.table3,
         scores=arguments.scores,
         labels=command_line.by_name(arguments.label, "--label", "NAME=LABEL"),
@@ -45,6 +46,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--table2", type=Path, help="tables/table2.csv")
     p.add_argument("--mixture-figure", type=Path, help="SVG or PNG file of the mixtures, shown with Table 2")
     p.add_argument("--mixture", type=Path, help="analysis/mixture.csv, shown with Table 2")
+    p.add_argument(
+        "--mixture-reports",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="report.json of each mixture, whose notes are shown under Table 2",
+    )
     p.add_argument("--table3", type=Path, help="tables/table3.csv")
     p.add_argument(
         "--label",

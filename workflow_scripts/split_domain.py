@@ -1,39 +1,24 @@
 """Split a dataset by domain: pseudo-private samples, the domain's target, and a pool of everything else (§5.2).
 
 Pseudo-private are the training rows with a tag of the domain, target the probe rows with one, and the pool is the probe
-rows without, less those that are also a target or pseudo-private item. Two items are the same if their prompts are, or
-if their questions and their options are, in whatever order these stand; Unicode compatibility forms, case, white space
-and punctuation do not count.
+rows without, less those that are also a target or pseudo-private item, as `headpatterns.leakage` compares them.
 """
 
 import argparse
-import unicodedata
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Iterable
 from pathlib import Path
 
 import command_line
 from headpatterns import tidy
-from headpatterns.errors import InputError, first_line
+from headpatterns.errors import InputError
 from headpatterns.files import atomic_path, write_json
-from headpatterns.instructions.adapters.choices import LETTERS
 from headpatterns.instructions.records import nearest
-from headpatterns.instructions.splitting import normalised
-
-
-@dataclass(frozen=True)
-class Item:
-    """One row: its id, its tags, and keys of which the same item under another id has at least one."""
-
-    id: str
-    tags: frozenset[str]
-    keys: frozenset[tuple]
+from headpatterns.leakage import Item, read, same
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Write the three parts and the report into the output folder."""
-    train, probe = read(arguments.train), read(arguments.probe)
+    train, probe = (read(path, tagged=True) for path in (arguments.train, arguments.probe))
     check_tags(arguments, [*train, *probe])
     domain = frozenset(arguments.tags)
     private = [item for item in train if item.tags & domain]
@@ -66,72 +51,6 @@ def main(arguments: argparse.Namespace) -> None:
         write_json(temporary / "report.json", report)
     sizes = ", ".join(f"{name} {len(items)}" for name, items in parts.items())
     print(f"{arguments.domain}: {sizes}; left out of the pool {len(outside) - len(pool)}")
-
-
-def read(path: Path) -> list[Item]:
-    """The items of a parquet file of instructions, in its order.
-
-    Raises:
-        InputError: the file cannot be read, lacks a column or has one of another type, or an id is missing or repeated.
-    """
-    import pyarrow
-    import pyarrow.parquet
-
-    texts = pyarrow.list_(pyarrow.string())
-    schema = pyarrow.schema({"id": pyarrow.string(), "prompt": pyarrow.string(), "tags": texts, "choices": texts})
-    try:
-        present = pyarrow.parquet.read_schema(path).names
-        missing = [column for column in schema.names if column not in present]
-        if missing:
-            raise InputError(f"{path} lacks the column {missing[0]!r}: it must have {', '.join(schema.names)}.")
-        rows = pyarrow.parquet.read_table(path, columns=schema.names).select(schema.names).cast(schema).to_pylist()
-    except (OSError, pyarrow.ArrowException) as error:
-        raise InputError(
-            f"{path} cannot be read as a parquet file of instructions ({first_line(error)}): make it again."
-        ) from error
-    seen: dict[str, int] = {}
-    for number, row in enumerate(rows, start=1):
-        if row["id"] is None or row["prompt"] is None:
-            raise InputError(f"{path}, row {number} has no id or no prompt: give it both, or remove it.")
-        first = seen.setdefault(row["id"], number)
-        if first != number:
-            raise InputError(f"{path}: rows {first} and {number} have the same id {row['id']}: give every row its own.")
-    return [Item(row["id"], frozenset(row["tags"] or ()), keys(row["prompt"], row["choices"] or ())) for row in rows]
-
-
-def keys(prompt: str, choices: Sequence[str]) -> frozenset[tuple]:
-    """What identifies an item: its whole text and, whatever their order, the question with all of its options."""
-    whole = ("text", comparable(prompt))
-    lettered = "".join(f"\n{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=False))
-    question, found, rest = prompt.rpartition(lettered) if lettered else ("", "", "")
-    if not found:
-        return frozenset({whole})
-    return frozenset({whole, ("question", comparable(question + rest), *sorted(map(comparable, choices)))})
-
-
-def comparable(text: str) -> str:
-    """`text` without what does not count; a text of nothing else stays as it is.
-
-    This errs towards equality (3.5 and 35 are one): a sample too few in the pool costs less than a leaked one.
-    """
-    text = normalised(text)
-    return "".join(character for character in text if _counts(character)) or text
-
-
-@cache
-def _counts(character: str) -> bool:
-    """Whether a character is neither punctuation nor white space nor invisible."""
-    category = unicodedata.category(character)
-    return category[0] not in "PZ" and category not in ("Cc", "Cf")
-
-
-def same(items: Iterable[Item], others: Iterable[Item]) -> dict[str, str]:
-    """Ids of those items that are also among the others, in order, each with an id that it has there."""
-    known: dict[tuple, str] = {}
-    for other in others:
-        for key in other.keys:
-            known.setdefault(key, other.id)
-    return {item.id: min(known[key] for key in item.keys & known.keys()) for item in items if item.keys & known.keys()}
 
 
 def check_tags(arguments: argparse.Namespace, items: Iterable[Item]) -> None:

@@ -6,6 +6,8 @@ from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 import scripts
 
@@ -34,6 +36,26 @@ def write_training_set(path, task, size):
     return path
 
 
+def question(id, text, choices=("one", "two", "three"), before="Question: "):
+    lettered = [f"{letter}. {choice}" for letter, choice in zip("ABC", choices, strict=False)]
+    return {"id": id, "prompt": before + "\n".join([text, *lettered]) + "\nAnswer: ", "choices": list(choices)}
+
+
+def write_rows(path, rows):
+    text = pyarrow.string()
+    schema = pyarrow.schema({"id": text, "prompt": text, "choices": pyarrow.list_(text)})
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema), path)
+    return path
+
+
+def training_rows(task):
+    """Rows of a task's training set and some more, in another order."""
+    return [question(f"{task}{n}", f"What is {task} {n}?") for n in reversed(range(SIZES[task] + 5))]
+
+
+TEST = [question(f"test{n}", f"What is the target {n}?", ("red", "green", "blue")) for n in range(10)]
+
+
 def make(folder, weights, noise=0.0, **more):
     """Options of a run whose target changes by `weights` of the changes of the candidates a, b and c."""
     generator = np.random.default_rng(1)
@@ -45,12 +67,15 @@ def make(folder, weights, noise=0.0, **more):
         for seed, (task, change) in enumerate(basic.items(), start=1)
     }
     sets = {task: write_training_set(folder / f"{task}.csv", task, size) for task, size in SIZES.items()}
+    rows = {task: write_rows(folder / f"{task}.parquet", training_rows(task)) for task in SIZES}
     options = {
         "model": "llama",
         "seed": 0,
         "target": write_patterns(runs / "mixing.target.seed0" / "training", target, noise, 99, samples=17),
         "candidate": [f"{task}={path}" for task, path in candidates.items()],
         "training_set": [f"{task}={path}" for task, path in sets.items()],
+        "training_rows": [f"{task}={path}" for task, path in rows.items()],
+        "test": write_rows(folder / "test.parquet", TEST),
         "instructions": 40,
         "random_draws": 3,
         "resamples": 50,
@@ -61,7 +86,7 @@ def make(folder, weights, noise=0.0, **more):
 
 def spread(options):
     """Options of which the repeated ones are spelt out for the command line: --candidate A --candidate B."""
-    repeated = ("candidate", "training_set")
+    repeated = ("candidate", "training_set", "training_rows")
     made = {
         name: [word for one in options[name] for word in (f"--{name.replace('_', '-')}", one)][1:] for name in repeated
     }
@@ -254,7 +279,9 @@ def test_three_parts_of_one_task_and_one_of_another_are_found_and_mixed(tmp_path
     assert column(rows, "kept", int) == [1, 0, 1]
     assert column(rows, "instructions", int) == [30, 0, 10]
     report = json.loads((folder / "report.json").read_text())
-    assert report == {"model": "llama", "seed": 0, "kept": ["a", "c"], "note": ""}
+    nothing = {"samples": 0, "same_as": {}}
+    left_out = {"a": nothing, "c": nothing}
+    assert report == {"model": "llama", "seed": 0, "kept": ["a", "c"], "left_out_as_test": left_out, "note": ""}
 
     mixture = table(folder / "mixtures.csv")
     assert ",".join(mixture[0]) == MIXTURES
@@ -382,6 +409,62 @@ def test_more_draws_change_none_of_the_earlier(tmp_path):
     assert most["mixtures.csv"].startswith(more["mixtures.csv"])
 
 
+# Items of the test
+
+
+def plant(folder, task, copies):
+    """Replace rows of a task's training set, by number, with other rows."""
+    rows = [{**copies.get(int(row["id"][1:]), row), "id": row["id"]} for row in training_rows(task)]
+    write_rows(folder / f"{task}.parquet", rows)
+
+
+def test_test_items_are_left_out_before_the_first_rows_are_taken(tmp_path):
+    options = make(tmp_path, {"a": 3.0, "c": 1.0})
+    upper = question("", "WHAT IS THE TARGET 7", ("RED", "GREEN", "BLUE"))
+    reordered = question("", "What is the target 2?", ("Blue.", "red", "green"))
+    other_options = question("", "What is the target 3?", ("red", "green", "yellow"))
+    beyond_the_training_set = question("", "What is the target 4?", ("red", "green", "blue"))
+    plant(tmp_path, "a", {0: upper, 4: other_options, 12: reordered, SIZES["a"] + 1: beyond_the_training_set})
+    plant(tmp_path, "b", {1: upper})
+    folder = mix(options)
+    report = json.loads((folder / "report.json").read_text())
+    assert report["left_out_as_test"] == {
+        "a": {"samples": 2, "same_as": {"a0": "test7", "a12": "test2"}},
+        "c": {"samples": 0, "same_as": {}},
+    }
+    mixture = table(folder / "mixtures.csv")
+    for variant in ("ours", "random0", "random1", "random2"):
+        numbers = {row["task"]: int(row["instructions"]) for row in mixture if row["variant"] == variant}
+        free = [f"a{n}" for n in range(SIZES["a"]) if n not in (0, 12)][: numbers["a"]]
+        chosen = [row["id"] for row in table(folder / f"{variant}-basic.csv")]
+        assert sorted(chosen) == sorted([*free, *(f"c{n}" for n in range(numbers["c"]))])
+    assert column(table(folder / "coefficients.csv"), "instructions", int) == [30, 0, 10]
+    before = scripts.contents(folder)
+    assert scripts.contents(mix(options)) == before
+
+
+def test_samples_left_out_are_not_counted_on(tmp_path, capfd, monkeypatch):
+    options = make(tmp_path, {"a": 3.0, "c": 1.0}, instructions=120, random_draws=0)
+    assert mix(options).is_dir()
+    plant(tmp_path, "a", {89: TEST[0]})
+    said = scripts.refused(capfd, monkeypatch, "mix_basic_tasks", **spread(options))
+    assert "takes 90 instructions of a, whose training set has 89 that are no test item: lower" in said
+
+
+def test_a_sample_without_a_row_is_refused(tmp_path, capfd, monkeypatch):
+    options = make(tmp_path, {"a": 3.0, "c": 1.0})
+    rows = write_rows(tmp_path / "a.parquet", [row for row in training_rows("a") if row["id"] != "a60"])
+    said = scripts.refused(capfd, monkeypatch, "mix_basic_tasks", **spread(options))
+    assert f"The training set of a has the sample a60, which {rows} lacks: make both" in said
+    assert not options["output"].exists()
+
+
+def test_a_test_that_cannot_be_read_is_named(tmp_path, capfd, monkeypatch):
+    options = make(tmp_path, {"a": 3.0}, test=tmp_path / "a.csv")
+    said = scripts.refused(capfd, monkeypatch, "mix_basic_tasks", **spread(options))
+    assert f"{tmp_path / 'a.csv'} cannot be read as a parquet file of instructions" in said
+
+
 # Refusals
 
 
@@ -439,5 +522,9 @@ def test_candidates_and_training_sets_belong_together(tmp_path):
         mix(options | {"training_set": options["training_set"][:2]})
     with pytest.raises(InputError, match="--training-set names c, which is no candidate"):
         mix(options | {"candidate": options["candidate"][:2]})
+    with pytest.raises(InputError, match="The candidate c has no file of training rows: add --training-rows c=PARQUET"):
+        mix(options | {"training_rows": options["training_rows"][:2]})
+    with pytest.raises(InputError, match="--training-rows names d, which is no candidate"):
+        mix(options | {"training_rows": [*options["training_rows"], "d=d.parquet"]})
     with pytest.raises(InputError, match=r"none\.csv cannot be read"):
         mix(options | {"training_set": [*options["training_set"][:2], f"c={tmp_path / 'none.csv'}"]})

@@ -170,8 +170,11 @@ def section5(folder, tmp_path_factory):
     differences = {f"{study}_differences": made / f"{study}_differences.csv" for study in ("mixing", "selection")}
     scripts.run("collect_claims", **differences, output=made / "claims.csv")
     (made / "mixture.svg").write_bytes(PICTURE % b"mixture")
+    reports = [path.with_name("report.json") for path in coefficients]
+    for path in reports:
+        path.write_text(json.dumps({"note": ""}))
     parts = {name: made / f"{name}.csv" for name in ("table2", "mixture", "table3", "scores", "claims")}
-    return arguments(folder, **parts, mixture_figure=made / "mixture.svg")
+    return arguments(folder, **parts, mixture_figure=made / "mixture.svg", mixture_reports=reports)
 
 
 def test_section_5_has_its_sections_after_table_1(section5):
@@ -201,6 +204,30 @@ def test_section_5_shows_its_tables_captions_and_the_papers_values(section5):
     images = [image["src"].split(",")[1] for image in made.found("img")]
     assert base64.b64decode(images[-1]) == PICTURE % b"mixture"
     assert "−0.123 [−0.2, 0.1]" in text and "75.0 %" in text
+
+
+def test_notes_on_mixtures_stand_under_table_2(section5, tmp_path):
+    without = page.render(**section5)
+    assert "Note:" not in without
+    reports = [tmp_path / f"{name}.json" for name in "abc"]
+    notes = ("Model llama, seed 0: only <one> task.", "", "Model llama, seed 2: no candidate.")
+    for path, note in zip(reports, notes, strict=True):
+        path.write_text(json.dumps({"model": "llama", "note": note}))
+    made = Page(page.render(**{**section5, "mixture_reports": reports}))
+    assert made.open == []
+    assert made.text.count("Note:") == 2
+    between = made.text[made.text.index("Table 2 of the paper") : made.text.index("Table 3 of the paper")]
+    assert between.index(f"Note: {notes[0]}") < between.index(f"Note: {notes[2]}") < between.index("Coefficients")
+    assert page.render(**{**section5, "mixture_reports": []}) == without
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", "{}"])
+def test_a_mixture_report_without_a_note_is_named(section5, tmp_path, content):
+    path = tmp_path / "report.json"
+    if content:
+        path.write_text(content)
+    with pytest.raises(InputError, match=r"report\.json is no readable report with a note: run the rule mix_basic"):
+        page.render(**{**section5, "mixture_reports": [path]})
 
 
 def test_unparsed_answers_are_in_plain_sight(section5, tmp_path):

@@ -9,7 +9,7 @@ The rooms of the package, in the order in which data passes through them:
     attribution                  activation patterns of a model (Eq. 2); patterns: their files
     run_table, tidy              which patterns belong to which study; tables as CSV
     statistics, composition      numbers from patterns
-    mixing, selection            training sets from patterns: mixtures of tasks, samples of a pool (Eq. 3 to 5)
+    mixing, selection            training sets from patterns: mixtures of tasks, samples of a pool (Eq. 3 to 5); leakage
     evaluation                   answers of a model through OpenCompass; evaluations: accuracies from them
     claims                       the paper's statements held against the numbers
     plotting, tables, reporting  figures, tables and the report from those numbers

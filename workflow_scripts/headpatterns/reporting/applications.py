@@ -1,5 +1,6 @@
 """The report's sections on section 5: mixing basic tasks (Table 2), selecting data (Table 3), and all scores."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from headpatterns import evaluations, tables
+from headpatterns.errors import InputError
+from headpatterns.files import read_json
 from headpatterns.plotting.inputs import RunTable, read_table
 from headpatterns.reporting.elements import (
     Figure,
@@ -26,7 +29,8 @@ INTERVAL = ("accuracy", "low", "high")
 
 @dataclass(frozen=True)
 class Application:
-    """A section: its tables, the first beside the paper's, perhaps a picture, and perhaps one more table, folded."""
+    """A section: its tables, the first beside the paper's and above the notes, perhaps a picture, and perhaps one more
+    table, folded."""
 
     anchor: str
     title: str
@@ -34,6 +38,7 @@ class Application:
     paper: Table
     figure: Figure | None = None
     folded: Table | None = None
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -45,9 +50,14 @@ class Scores:
 
 
 def mixing(
-    table2: Path, mixture_figure: Path | None, mixture: Path | None, captions: Path, runs: RunTable
+    table2: Path,
+    mixture_figure: Path | None,
+    mixture: Path | None,
+    mixture_reports: Sequence[Path],
+    captions: Path,
+    runs: RunTable,
 ) -> Application:
-    """Table 2, the picture of the mixtures and the coefficients that they were made from."""
+    """Table 2, what must be known of its mixtures, their picture and the coefficients that they were made from."""
     rows = read_table(table2, tables.TABLE2_TEXT, tables.ACCURACY_NUMBERS)
     values = paper_values("table2")
     return Application(
@@ -63,7 +73,22 @@ def mixing(
         ),
         figure=mixture_figure and figure(mixture_figure, captions),
         folded=mixture and coefficients(mixture, captions, runs),
+        notes=[note for note in map(note_of, mixture_reports) if note],
     )
+
+
+def note_of(mixture_report: Path) -> str:
+    """The note of a mixture of fewer tasks than asked for; empty otherwise.
+
+    Raises:
+        InputError: the file is missing or is no report of a mixture.
+    """
+    try:
+        return read_json(mixture_report)["note"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise InputError(
+            f"{mixture_report} is no readable report with a note: run the rule mix_basic_tasks again."
+        ) from error
 
 
 def coefficients(path: Path, captions: Path, runs: RunTable) -> Table:

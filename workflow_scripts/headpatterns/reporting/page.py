@@ -42,6 +42,7 @@ def render(
     table2: Path | None = None,
     mixture_figure: Path | None = None,
     mixture: Path | None = None,
+    mixture_reports: Sequence[Path] = (),
     table3: Path | None = None,
     scores: Path | None = None,
     labels: Mapping[str, str] | None = None,
@@ -63,6 +64,7 @@ def render(
         table2: CSV as written by `headpatterns.tables`: the section on mixing basic tasks.
         mixture_figure: SVG or PNG file, shown beside Table 2.
         mixture: CSV of the coefficients behind it, shown beside Table 2.
+        mixture_reports: JSON about each mixture, whose notes are shown under Table 2.
         table3: CSV as written by `headpatterns.tables`: the section on selecting data.
         scores: CSV of all evaluations.
         labels: what models and tasks are called that the run table does not hold.
@@ -78,7 +80,11 @@ def render(
     more = [plain_table(path, path.stem, title_of(path.stem), captions) for path in others]
     claim_rows = read_table(claims, CLAIM_COLUMNS, ("value", "low", "high"), may_be_empty=True)
     sections = [
-        *([applications.mixing(table2, mixture_figure, mixture, captions, run_table)] if table2 else []),
+        *(
+            [applications.mixing(table2, mixture_figure, mixture, mixture_reports, captions, run_table)]
+            if table2
+            else []
+        ),
         *([applications.selection(table3, captions)] if table3 else []),
     ]
     applied = [shown for section in sections for shown in section.tables[:1]]
