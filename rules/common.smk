@@ -42,6 +42,7 @@ SIZED_RULES = [
     "select_samples",
     "check_opencompass",
     "check_evaluation_sets",
+    "check_builtin_sets",
     "evaluate",
     "collect_scores",
     "analyse_mixing",

@@ -55,10 +55,37 @@ rule check_evaluation_sets:
         "python workflow_scripts/check_evaluation_sets.py {params.sets} --output {output} --log {log}"
 
 
+rule check_builtin_sets:
+    input:
+        f"{RESULTS}/opencompass.json",
+    output:
+        f"{RESULTS}/evaluations/builtin_sets.csv",
+    log:
+        log_of("check_builtin_sets"),
+    benchmark:
+        benchmark_of("check_builtin_sets")
+    priority: 20
+    conda:
+        "../envs/opencompass.yaml"
+    threads: threads_of("check_builtin_sets")
+    resources:
+        **resources_of("check_builtin_sets"),
+    params:
+        python=opencompass_python(),
+        sets=builtin_options(evaluated_sets()),
+        data=opencompass_data(),
+        state=lambda _: builtin_state(),
+        work_folder=lambda wildcards, output: output[0].removesuffix(".csv") + ".unfinished",
+    shell:
+        "{params.python:q} workflow_scripts/check_builtin_sets.py {params.sets} --opencompass-data {params.data:q}"
+        " --work-folder {params.work_folder} --output {output} --log {log}"
+
+
 rule evaluate:
     input:
         environment=f"{RESULTS}/opencompass.json",
         checked=f"{RESULTS}/evaluations/sets.csv" if own_sets() else [],
+        builtin=builtin_check,
         checkpoints=evaluated_input,
         sets=lambda wildcards: [file for name in sets_of(wildcards) for file in set_files(name)],
     output:
@@ -76,6 +103,7 @@ rule evaluate:
     params:
         python=opencompass_python(),
         sheet=evaluation_options,
+        state=sheet_state,
         decoding=decoding_options(),
         max_length=config["tokenization"]["max_length"],
         work_folder=lambda wildcards, output: output.scores.removesuffix(".csv") + ".unfinished",

@@ -94,11 +94,9 @@ def evaluate_all(
 
 def configure(own: dict[str, list[sets.Item]], arguments: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
     """OpenCompass's configuration of every dataset of every set."""
-    import opencompass.utils.datasets
-
     from headpatterns.evaluation import parts
 
-    opencompass.utils.datasets.download_dataset = builtins.refuse_download
+    builtins.forbid_downloads()
     folder = arguments.work_folder / "sets"
     datasets = {name: [parts.dataset(name, items, folder / f"{name}.json")] for name, items in own.items()}
     return datasets | {name: builtins.read(config, arguments.max_new_tokens) for name, config in arguments.builtin}

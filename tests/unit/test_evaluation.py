@@ -226,7 +226,23 @@ def test_right_answers_are_counted_by_opencompass_too(opencompass, tokenizer, tm
 
 
 @pytest.fixture(scope="module")
-def real_run(opencompass, real, tmp_path_factory):
+def builtin_data(real, tmp_path_factory):
+    """A folder whose `data/` holds the first rows of two of OpenCompass's own datasets."""
+    folder = tmp_path_factory.mktemp("opencompass-data")
+    for target, source, count in (
+        ("ARC/ARC-c/ARC-Challenge-Dev.jsonl", "arc/ARC-Challenge/ARC-Challenge-Dev.jsonl", 10),
+        ("gsm8k/train.jsonl", "gsm8k/train.jsonl", 4),
+        ("gsm8k/test.jsonl", "gsm8k/test.jsonl", 4),
+    ):
+        lines = (real / "realdata" / source).read_text(encoding="utf-8").splitlines(keepends=True)
+        path = folder / "data" / target
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(lines[:count]), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def real_run(opencompass, real, builtin_data, tmp_path_factory):
     """The real model on real rows of MMLU and on two of OpenCompass's own datasets."""
     home = tmp_path_factory.mktemp("real-evaluation")
     mmlu = real / "realdata" / "mmlu"
@@ -240,15 +256,6 @@ def real_run(opencompass, real, tmp_path_factory):
         seed=0,
         output=home / "mmlu",
     )
-    data = home / "data" / "data"
-    for target, source, count in (
-        ("ARC/ARC-c/ARC-Challenge-Dev.jsonl", "arc/ARC-Challenge/ARC-Challenge-Dev.jsonl", 10),
-        ("gsm8k/train.jsonl", "gsm8k/train.jsonl", 4),
-        ("gsm8k/test.jsonl", "gsm8k/test.jsonl", 4),
-    ):
-        lines = (real / "realdata" / source).read_text(encoding="utf-8").splitlines(keepends=True)
-        (data / target).parent.mkdir(parents=True, exist_ok=True)
-        (data / target).write_text("".join(lines[:count]), encoding="utf-8")
     model = real / "realmodels" / "stories260K"
     before = {path.name for path in home.iterdir()}
     answer = evaluate(
@@ -257,7 +264,7 @@ def real_run(opencompass, real, tmp_path_factory):
         evaluate=[("base", model, name) for name in ("physics", "arc", "gsm8k")],
         set=[("physics", home / "mmlu" / "probe.parquet")],
         builtin=[("arc", "ARC"), ("gsm8k", "gsm8k/gsm8k_gen_1d7fe4")],
-        opencompass_data=home / "data",
+        opencompass_data=builtin_data,
         max_new_tokens=24,
     )
     assert answer.returncode == 0, (home / "log.txt").read_text(encoding="utf-8")
@@ -451,6 +458,50 @@ def test_a_built_in_configuration_that_does_not_generate(opencompass, target, tm
     named = {"builtin": ("arc", "ARC_c/ARC_c_ppl_a450bd"), "opencompass_data": "below"}
     done = evaluate(opencompass, tmp_path, **target, **named)
     assert "evaluates ARC-c with PPLInferencer, not by generating an answer" in sentence(done)
+
+
+# Built-in sets alone, before any checkpoint is there ------------------------------------------------------------------
+
+
+def check_builtin(python, home, *builtin, **options):
+    """Check built-in sets into sets.csv of the folder `home`, where another check left files."""
+    (home / "work" / "home").mkdir(parents=True)
+    files = {"work_folder": "work", "output": "sets.csv", "log": "log.txt"}
+    done = launch(python, home, "check_builtin_sets", **{"builtin": list(builtin), **files, **options})
+    assert not (home / "work").exists()
+    assert (home / "sets.csv").exists() == (done.returncode == 0)
+    return done
+
+
+def test_built_in_sets_are_counted(opencompass, builtin_data, tmp_path):
+    done = check_builtin(
+        opencompass, tmp_path, ("sums", "gsm8k"), ("arc", "ARC_c/ARC_c_gen_1e0de5"), opencompass_data=builtin_data
+    )
+    assert done.returncode == 0, (tmp_path / "log.txt").read_text(encoding="utf-8")
+    rows = (builtin_data / "data/ARC/ARC-c/ARC-Challenge-Dev.jsonl").read_text(encoding="utf-8").splitlines()
+    # OpenCompass leaves out questions with other than four options.
+    four = sum(len(json.loads(row)["question"]["choices"]) == 4 for row in rows)
+    assert [tuple(row.values()) for row in read(tmp_path / "sets.csv")] == [
+        ("sums", "gsm8k", "4"),
+        ("arc", "ARC-c", str(four)),
+    ]
+    assert {path.name for path in tmp_path.iterdir()} == {"log.txt", "sets.csv"}
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ("ARC_c/ARC_c_gen_1e0de", "no built-in configuration 'ARC_c/ARC_c_gen_1e0de': did you mean ARC_c/ARC_c_gen_1"),
+        ("ARC_c/ARC_c_ppl_a450bd", "evaluates ARC-c with PPLInferencer, not by generating an answer"),
+        ("ARC", "{home}/below/data/ARC/ARC-c/ARC-Challenge-Dev.jsonl: unpack them there"),
+        ("gsm8k", "cannot read the data of gsm8k at {home}/below/data/gsm8k/train.jsonl"),
+    ],
+)
+def test_a_built_in_set_that_cannot_be_evaluated(opencompass, tmp_path, config, words):
+    (tmp_path / "below/data/gsm8k").mkdir(parents=True)
+    line = sentence(check_builtin(opencompass, tmp_path, ("one", config), opencompass_data="below"))
+    assert line.startswith("check_builtin_sets: ")
+    assert words.format(home=tmp_path) in line
 
 
 # What OpenCompass says ------------------------------------------------------------------------------------------------

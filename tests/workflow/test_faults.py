@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -83,6 +84,63 @@ def test_an_evaluation_set_without_gold_answers_is_said_before_any_model_is_trai
     assert not (folder / "results/tiny/pretraining").exists()
 
 
+def builtin_overlay(folder, **benchmarks):
+    """A config overlay for OpenCompass's ARC, whose data lie below `folder`, and for the study of benchmarks."""
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    file = folder / "overlay.json"
+    evaluation = {"opencompass_data": str(folder), "sets": {"arc-challenge": {"opencompass": "ARC"}}}
+    file.write_text(json.dumps({"evaluation": evaluation, "studies": {"benchmarks": benchmarks}}))
+    return str(file)
+
+
+def planned(folder, *arguments):
+    """Rules that a dry-run would run for all scores."""
+    answer = snakemake(folder, "results/tiny/analysis/scores.csv", "-n", *TINY, *arguments)
+    assert answer.returncode == 0, answer.stdout
+    return set(re.findall(r"^(?:local)?rule (\w+):", answer.stdout, re.MULTILINE))
+
+
+def test_built_in_sets_are_checked_where_they_are_evaluated(tmp_path):
+    with_arc = planned(PROJECT, builtin_overlay(tmp_path, sets=["gsm8k", "arc-challenge"]), "--forceall")
+    without = planned(PROJECT, builtin_overlay(tmp_path), "--forceall")
+    assert "evaluate" in without
+    assert with_arc - without == {"check_builtin_sets"}
+
+
+def test_missing_data_of_a_built_in_set_are_said_before_any_model_is_trained(clone, opencompass, tmp_path):
+    folder = clone("no-data")
+    overlay = builtin_overlay(tmp_path, sets=["arc-challenge"])
+    answer = snakemake(folder, "results/tiny/analysis/scores.csv", "--cores", "1", *TINY, overlay)
+    assert answer.returncode != 0
+    said = f"check_builtin_sets: OpenCompass expects the data of a built-in configuration at {tmp_path}/data/ARC/"
+    assert said in answer.stdout
+    assert "Traceback" not in answer.stdout
+    assert not (folder / "results/tiny/pretraining").exists()
+    assert not (folder / "results/tiny/evaluations").exists()
+
+
+def test_exchanged_data_of_a_built_in_set_are_evaluated_again(clone, real, opencompass, tmp_path):
+    """Though the set has as many items as before, so that the check says the same of both."""
+    folder = clone("exchanged-data")
+    overlay = builtin_overlay(tmp_path, sets=["arc-challenge"], checkpoints=[{"model": "stories", "run": "base"}])
+    model = tmp_path / "model.json"
+    stories = {"label": "Stories", "source": {"path": str(real / "realmodels/stories260K")}}
+    studies = {"mixing": {"models": []}, "selection": {"models": []}}
+    model.write_text(json.dumps({"models": {"stories": stories}, "studies": studies}))
+    config = (overlay, str(model))
+
+    rows = tmp_path / "data/ARC/ARC-c/ARC-Challenge-Dev.jsonl"
+    rows.parent.mkdir(parents=True)
+    choices = [{"text": f"{number} moons", "label": label} for number, label in enumerate("ABCD")]
+    question = {"question": {"stem": "How many?", "choices": choices}, "answerKey": "B"}
+    rows.write_text(json.dumps(question) + "\n")
+    answer = snakemake(folder, "results/tiny/analysis/scores.csv", "--cores", "1", *TINY, *config)
+    assert answer.returncode == 0, answer.stdout
+    assert planned(folder, *config) == set()
+    rows.write_text(json.dumps({**question, "answerKey": "C"}) + "\n")
+    assert planned(folder, *config) == {"check_builtin_sets", "evaluate", "collect_scores"}
+
+
 def test_a_killed_workflow_goes_on_where_it_was(clone):
     """SIGKILL in the second of three fine-tunings of a job: the first is kept, the second resumes from its state."""
     folder = clone("killed")
@@ -99,12 +157,12 @@ def test_a_killed_workflow_goes_on_where_it_was(clone):
     assert process.poll() is None, (folder.parent / "killed.log").read_text()
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    trained = (folder / f"{run.format('gsm8k')}.unfinished/run.json").stat().st_mtime_ns
+    trained = (folder / f"{run.format('gsm8k')}.unfinished/run.json").stat().st_ino  # Snakemake touches outputs
     assert snakemake(folder, "--unlock", *TINY, "longer.json").returncode == 0
     again = snakemake(folder, target, "--cores", "1", "--rerun-incomplete", *TINY, "longer.json")
     assert again.returncode == 0, again.stdout
     assert "rule pretrain:" not in again.stdout
-    assert (folder / run.format("gsm8k") / "run.json").stat().st_mtime_ns == trained
+    assert (folder / run.format("gsm8k") / "run.json").stat().st_ino == trained
     log = (folder / "results/tiny/logs/finetune/llama.nlp_gsm8k_and_2_more.seed0.log").read_text()
     steps = [int(line.split()[1].split("/")[0]) for line in log.splitlines() if line.startswith("step ")]
     assert steps[0] > 1

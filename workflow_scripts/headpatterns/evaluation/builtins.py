@@ -68,13 +68,13 @@ def read(config: str, max_new_tokens: int) -> list[dict[str, Any]]:
     No answer gets more than `max_new_tokens` tokens, and fewer where the configuration says so.
 
     Raises:
-        InputError: as `definitions`, or the data are not where OpenCompass looks for them.
+        InputError: as `definitions` and `count_items`.
     """
     datasets = definitions(config)
     for abbr, dataset in datasets.items():
         inferencer = dataset["infer_cfg"]["inferencer"]
         inferencer["max_out_len"] = min(inferencer.get("max_out_len") or max_new_tokens, max_new_tokens)
-        _check_data(config, abbr, dataset)
+        count_items(config, abbr, dataset)
     return list(datasets.values())
 
 
@@ -100,25 +100,32 @@ def definitions(config: str) -> dict[str, dict[str, Any]]:
     return datasets
 
 
-def refuse_download(path: str, *_: Any) -> None:
-    """Stand in for OpenCompass's download of data that it does not find.
+def forbid_downloads() -> None:
+    """Let OpenCompass raise an InputError, with the path where it expects them, instead of downloading missing data."""
+    import opencompass.utils.datasets
 
-    Raises:
-        InputError: always, with the path where the data were expected.
-    """
+    opencompass.utils.datasets.download_dataset = _refuse_download
+
+
+def _refuse_download(path: str, *_: Any) -> None:
     raise InputError(
         f"OpenCompass expects the data of a built-in configuration at {os.path.normpath(path)}: unpack them there "
         "(--opencompass-data names the folder above `data/`)."
     )
 
 
-def _check_data(config: str, abbr: str, dataset: dict[str, Any]) -> None:
+def count_items(config: str, abbr: str, dataset: dict[str, Any]) -> int:
+    """Items of a dataset that a configuration (its full name) defines; all its data are read.
+
+    Raises:
+        InputError: the data are not where OpenCompass looks for them; `forbid_downloads` makes that sure.
+    """
     from opencompass.utils import build_dataset_from_cfg
 
     try:
-        build_dataset_from_cfg(dataset)
+        return len(build_dataset_from_cfg(dataset).test)
     except OSError as error:
-        where = error.filename or first_line(error)
+        where = os.path.normpath(error.filename) if error.filename else first_line(error)
         raise InputError(
             f"the built-in configuration {config} cannot read the data of {abbr} at {where}: complete them below "
             "--opencompass-data."
