@@ -80,6 +80,7 @@ def free_memory(device: str) -> None:
     import torch
 
     gc.collect()
+    gc.freeze()  # what is left are mostly imported modules: the next collection need not go through them again
     if torch.device(device).type == "cuda":
         torch.cuda.empty_cache()
 
