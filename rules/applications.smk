@@ -7,7 +7,7 @@ rule mix_basic_tasks:
         candidates=lambda wildcards: [pattern_folder(run) for run in candidates_of(wildcards)],
         training_sets=lambda wildcards: [training_set(run) for run in candidates_of(wildcards)],
         training_rows=lambda wildcards: [training_rows(run) for run in candidates_of(wildcards)],
-        test=f"{RESULTS}/instructions/{MIXING['target']}/probe.parquet",
+        test=instructions(MIXING["target"], "probe"),
     output:
         coefficients=f"{RESULTS}/mixtures/{{model}}/seed{{seed}}/coefficients.csv",
         mixtures=f"{RESULTS}/mixtures/{{model}}/seed{{seed}}/mixtures.csv",
@@ -37,8 +37,8 @@ rule mix_basic_tasks:
 
 rule split_domain:
     input:
-        train=f"{RESULTS}/instructions/{SELECTION['dataset']}/train.parquet",
-        probe=f"{RESULTS}/instructions/{SELECTION['dataset']}/probe.parquet",
+        train=instructions(SELECTION["dataset"], "train"),
+        probe=instructions(SELECTION["dataset"], "probe"),
     output:
         pseudo_private=f"{RESULTS}/domains/{{domain}}/pseudo_private.csv",
         pool=f"{RESULTS}/domains/{{domain}}/pool.csv",
@@ -67,8 +67,8 @@ rule split_domain:
 rule select_samples:
     input:
         pool=f"{RESULTS}/domains/{{domain}}/pool.csv",
-        train=f"{RESULTS}/instructions/{SELECTION['dataset']}/train.parquet",
-        probe=f"{RESULTS}/instructions/{SELECTION['dataset']}/probe.parquet",
+        train=instructions(SELECTION["dataset"], "train"),
+        probe=instructions(SELECTION["dataset"], "probe"),
         pool_patterns=lambda wildcards: probe_model_patterns(wildcards, SELECTION["dataset"]),
         pseudo_private=lambda wildcards: probe_model_patterns(wildcards, applications.TRAINING),
     output:

@@ -67,6 +67,7 @@ except InputError as error:
 
 RESULTS = f"results/{config['experiment']}"
 RUNS = experiment.needed_runs(config)
+SECTION_4_RUNS = frozenset(experiment.runs(config))
 BATCHES = experiment.batches(config)
 SHEETS = applications.sheets(config)
 EVALUATION_SETS = applications.evaluation_sets(config)
@@ -168,6 +169,10 @@ def pattern_folder(run, probe_set=None):
     return f"{RESULTS}/patterns/{run.model}/{run.name}/{probe_set or run.task}"
 
 
+def instructions(dataset, split):
+    return f"{RESULTS}/instructions/{dataset}/{split}.parquet"
+
+
 def tokenized(tokenizer, dataset, split="train"):
     return f"{RESULTS}/tokenized/{tokenizer}/{dataset}/{split}"
 
@@ -241,6 +246,11 @@ def options(values):
         if value is not True:
             words += [shlex.quote(str(word)) for word in (value if isinstance(value, list) else [value])]
     return " ".join(words)
+
+
+def repeated(option, values):
+    """An option given once for each `NAME=VALUE` of a mapping."""
+    return " ".join(options({option: f"{name}={value}"}) for name, value in values.items())
 
 
 def row_options(dataset):
@@ -320,7 +330,7 @@ def finetuning_options(runs):
     """The recipe of a job's runs; only those of section 4 need checkpoints on the way."""
     left_out = ("runs_per_job", "keep_intermediate_checkpoints", "keep_final_checkpoints")
     recipe = {key: value for key, value in experiment.recipe(config, runs[0].group).items() if key not in left_out}
-    if not set(runs) & set(experiment.runs(config)):
+    if SECTION_4_RUNS.isdisjoint(runs):
         recipe["checkpoint_steps"] = []
     return options({**recipe, "device": config["device"]})
 
@@ -331,7 +341,7 @@ def pattern_options():
 
 def run_outputs(batch, part):
     """One output of each run of a batch, with the wildcards model and seed."""
-    return [f"{RESULTS}/checkpoints/{{model}}/{group}.{task}.seed{{seed}}/{part}" for group, task in batch.runs]
+    return [f"{checkpoint_folder(run)}/{part}" for run in batch.of("{model}", "{seed}")]
 
 
 def unless_kept(output, kept):
@@ -345,7 +355,7 @@ def probes(run):
     for probe_set in applications.probe_sets(config, run):
         own = probe_set == applications.TRAINING
         dataset = applications.datasets(config, run)[0][0] if own else probe_set
-        rows = f"{RESULTS}/instructions/{dataset}/{'train' if own else 'probe'}.parquet"
+        rows = instructions(dataset, "train" if own else "probe")
         found.append((probe_set, rows, training_set(run) if own else "all"))
     return found
 
@@ -371,10 +381,9 @@ def extraction_options(runs):
 
 def pattern_outputs(batch):
     """The pattern folders of a batch, with the wildcards model and seed; probe sets do not depend on them."""
-    model, seed = next(iter(batch.takers))
     return [
-        f"{RESULTS}/patterns/{{model}}/{run.group}.{run.task}.seed{{seed}}/{probe_set}"
-        for run in batch.of(model, seed)
+        pattern_folder(run, probe_set)
+        for run in batch.of("{model}", "{seed}")
         for probe_set in applications.probe_sets(config, run)
     ]
 

@@ -15,17 +15,16 @@ def mixing_bootstrap_options():
 
 def training_rows(run):
     """The rows that the training set of a candidate run is cut from."""
-    dataset, split = applications.datasets(config, run)[0]
-    return f"{RESULTS}/instructions/{dataset}/{split}.parquet"
+    return instructions(*applications.datasets(config, run)[0])
 
 
 def candidate_options(runs):
     """Pattern folders, training sets and the rows of these, of the candidate runs by task."""
     return " ".join(
         [
-            *(options({"candidate": f"{run.task}={pattern_folder(run)}"}) for run in runs),
-            *(options({"training_set": f"{run.task}={training_set(run)}"}) for run in runs),
-            *(options({"training_rows": f"{run.task}={training_rows(run)}"}) for run in runs),
+            repeated("candidate", {run.task: pattern_folder(run) for run in runs}),
+            repeated("training_set", {run.task: training_set(run) for run in runs}),
+            repeated("training_rows", {run.task: training_rows(run) for run in runs}),
         ]
     )
 
@@ -72,7 +71,7 @@ def set_files(name):
     described = EVALUATION_SETS[name]
     if "opencompass" in described:
         return []
-    rows = f"{RESULTS}/instructions/{described['dataset']}/probe.parquet"
+    rows = instructions(described["dataset"], "probe")
     return [rows, f"{RESULTS}/domains/{described['domain']}/target.csv"] if "domain" in described else [rows]
 
 

@@ -174,9 +174,8 @@ rule draw_mixture:
         **resources_of("draw_mixture"),
     params:
         stem=subpath(output[0], strip_suffix=".pdf"),
-        labels=" ".join(
-            options({"task_label": f"{task}={config['datasets'][task]['label']}"})
-            for task in applications.candidates(config)
+        labels=repeated(
+            "task_label", {task: config["datasets"][task]["label"] for task in applications.candidates(config)}
         ),
     shell:
         "python workflow_scripts/draw_mixture.py --variants {input.variants} {params.labels} --coefficients {input.coefficients}"
@@ -213,7 +212,7 @@ rule render_report:
         experiment=config["experiment"],
         captions=lambda _, input: Path(input.captions[0]).parent,
         applications=options(application_results()),
-        labels=" ".join(options({"label": f"{name}={label}"}) for name, label in experiment.labels(config).items()),
+        labels=repeated("label", experiment.labels(config)),
     shell:
         "python workflow_scripts/render_report.py --experiment {params.experiment} --runs {input.runs}"
         " --figures {input.figures} --table1 {input.table1} --tables {input.tokens} --captions {params.captions} --claims {input.claims}"

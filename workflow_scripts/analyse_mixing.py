@@ -7,12 +7,12 @@ from pathlib import Path
 import command_line
 from headpatterns import evaluations, tidy
 from headpatterns.errors import InputError
+from headpatterns.mixing import COEFFICIENT_COLUMNS
 from headpatterns.statistics import estimate_and_interval
 from headpatterns.statistics.accuracy import accuracy, difference, spread
 
 COLUMNS = ("model", "variant", "items", "value", "low", "high", "spread")
 DIFFERENCE_COLUMNS = ("model", "better", "worse", "value", "low", "high")
-MIXTURE_COLUMNS = ("model", "seed", "task", "beta", "low", "high", "r2", "kept", "share", "instructions")
 COMPARISONS = (("ours", "sft"), ("ours", "random"), ("sft", "base"), ("ours", "base"))
 
 
@@ -32,7 +32,7 @@ def main(arguments: argparse.Namespace) -> None:
                 differences.append((model, better, worse, *interval))
     tidy.write(arguments.output, COLUMNS, rows)
     tidy.write(arguments.differences_output, DIFFERENCE_COLUMNS, differences)
-    tidy.write(arguments.mixture_output, MIXTURE_COLUMNS, coefficients(arguments.coefficients))
+    tidy.write(arguments.mixture_output, COEFFICIENT_COLUMNS, coefficients(arguments.coefficients))
 
 
 def coefficients(paths: Sequence[Path]) -> list[tuple[str, ...]]:
@@ -43,14 +43,14 @@ def coefficients(paths: Sequence[Path]) -> list[tuple[str, ...]]:
     """
     rows: dict[tuple[str, str, str], tuple[str, ...]] = {}
     for path in paths:
-        for number, row in enumerate(tidy.read(path, MIXTURE_COLUMNS), start=1):
+        for number, row in enumerate(tidy.read(path, COEFFICIENT_COLUMNS), start=1):
             key = (row["model"], row["seed"], row["task"])
             if key in rows:
                 raise InputError(
                     f"{path}, row {number}: model {key[0]}, seed {key[1]}, task {key[2]} stands there twice: "
                     "give every table of coefficients once."
                 )
-            rows[key] = tuple(row[column] for column in MIXTURE_COLUMNS)
+            rows[key] = tuple(row[column] for column in COEFFICIENT_COLUMNS)
     return list(rows.values())
 
 

@@ -15,7 +15,6 @@ MIXING, SELECTION, BENCHMARKS = "mixing", "selection", "benchmarks"
 STUDIES = (MIXING, SELECTION)
 TARGET, OURS, BASIC = "target", "ours", "basic"
 PSEUDO_PRIVATE = "pseudo-private"
-METHODS = ("pattern", "base-pattern", "nearest", "bm25")
 BASE = "base"
 """In the place of a run's name: the model before any run."""
 TRAINING = "training"

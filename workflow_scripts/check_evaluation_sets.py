@@ -5,7 +5,6 @@ from pathlib import Path
 
 import command_line
 from headpatterns import tidy
-from headpatterns.errors import InputError
 from headpatterns.evaluation import sets
 
 COLUMNS = ("set", "items", "choice", "open")
@@ -14,10 +13,7 @@ COLUMNS = ("set", "items", "choice", "open")
 def main(arguments: argparse.Namespace) -> None:
     """Read every set and write how many items of either kind it has."""
     rows = []
-    for name, *files in arguments.set:
-        if len(files) not in (1, 2):
-            raise InputError(f"--set {' '.join([name, *files])}: give NAME PARQUET or NAME PARQUET IDS_CSV.")
-        items = sets.read(*map(Path, files))
+    for name, items in map(sets.read_given, arguments.set):
         choices = sum(bool(item.choices) for item in items)
         rows.append((name, len(items), choices, len(items) - choices))
     tidy.write(arguments.output, COLUMNS, rows)

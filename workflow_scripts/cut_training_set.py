@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 import command_line
-from headpatterns import tidy
+from headpatterns import tidy, training_sets
 from headpatterns.errors import InputError
 from headpatterns.instructions.splitting import rank
 
@@ -13,7 +13,7 @@ def main(arguments: argparse.Namespace) -> None:
     """Rank the samples by a seeded hash and keep the first; their order in the CSV is the rank."""
     ids = read_ids(arguments.tokenized)
     if arguments.among:
-        listed = {row["id"] for row in tidy.read(arguments.among, ("dataset", "id"))}
+        listed = {id for _, id in training_sets.read(arguments.among)}
         ids = [id for id in ids if id in listed]
         if not ids:
             raise InputError(f"{arguments.tokenized} holds no sample that {arguments.among} lists: check the data.")
@@ -23,7 +23,7 @@ def main(arguments: argparse.Namespace) -> None:
         raise InputError(f"{min(sizes, key=sizes.get)} holds no sample: check the data behind it.")
     chosen = sorted(ids, key=lambda id: rank(arguments.seed, id))[:size]
     dataset = arguments.tokenized.parent.name
-    tidy.write(arguments.output, ("dataset", "id"), [(dataset, id) for id in chosen])
+    training_sets.write(arguments.output, [(dataset, id) for id in chosen])
 
 
 def read_ids(folder: Path) -> list[str]:

@@ -49,12 +49,9 @@ def read_sets(arguments: argparse.Namespace) -> dict[str, list[sets.Item]]:
     names = [given[0] for given in (*arguments.set, *arguments.builtin)]
     if repeated := [name for name in names if names.count(name) > 1]:
         raise InputError(f"the set '{repeated[0]}' is defined twice: give each set its own name.")
-    for given in arguments.set:
-        if len(given) not in (2, 3):
-            raise InputError(f"--set {' '.join(given)}: give NAME PARQUET or NAME PARQUET IDS_CSV.")
     for name in names:
         targets.check_name(name)
-    return {name: sets.read(*map(Path, files)) for name, *files in arguments.set}
+    return dict(map(sets.read_given, arguments.set))
 
 
 def evaluate_all(

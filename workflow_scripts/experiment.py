@@ -10,21 +10,20 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
 import applications
+from applications import Config
+from headpatterns import evaluations, tidy
 from headpatterns import run_table as table
-from headpatterns import tidy
 from headpatterns.errors import InputError
 from headpatterns.files import atomic_path
 from headpatterns.instructions.sources import labels_file
 from runs import Run
-
-Config = dict[str, Any]
 
 STUDIES = table.STUDIES
 """The studies of section 4; those of section 5 are in applications.py."""
@@ -154,11 +153,10 @@ def batches(config: Config) -> dict[str, Batch]:
     Runs share one only if exactly the same models and seeds need them, for a job makes all of its runs, and if none
     depends on the patterns of another.
     """
-    section_4 = set(runs(config))
+    section_4 = {(run.group, run.task) for run in runs(config)}
     takers: dict[tuple[str, bool, bool], dict[str, set[tuple[str, int]]]] = {}
     for run in needed_runs(config):
-        steps = any((run.group, run.task) == (other.group, other.task) for other in section_4)
-        kind = (run.group, applications.is_first_stage(run), steps)
+        kind = (run.group, applications.is_first_stage(run), (run.group, run.task) in section_4)
         takers.setdefault(kind, {}).setdefault(run.task, set()).add((run.model, run.seed))
     size = config["finetuning"]["runs_per_job"]
     found = {}
@@ -203,12 +201,15 @@ def run_table(config: Config, pattern_folder: Any) -> list[dict[str, Any]]:
 
 def write_run_table(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write runs.csv."""
-    tidy.write(path, table.COLUMNS, [[row[column] for column in table.COLUMNS] for row in rows])
+    _write_rows(path, table.COLUMNS, rows)
 
 
 def write_variant_table(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write variants.csv."""
-    columns = list(rows[0])
+    _write_rows(path, evaluations.COLUMNS, rows)
+
+
+def _write_rows(path: Path, columns: Sequence[str], rows: list[dict[str, Any]]) -> None:
     tidy.write(path, columns, [[row[column] for column in columns] for row in rows])
 
 

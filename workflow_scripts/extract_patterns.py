@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import command_line
-from headpatterns import tidy
+from headpatterns import training_sets
 from headpatterns.errors import InputError
 from headpatterns.files import IDENTITY, atomic_path, open_unfinished, remove, unfinished, write_json
 
@@ -40,27 +40,28 @@ def main(arguments: argparse.Namespace) -> None:
     from headpatterns import models, samples
 
     models.check_folder(arguments.model)
-    rows = [chosen(samples.read(data), data, ids) for data, ids in zip(arguments.data, among, strict=True)]
+    probes = list(zip(arguments.data, among, strict=True))
+    rows = {probe: chosen(samples.read(probe[0]), *probe) for probe in dict.fromkeys(probes)}
 
     import torch
 
     torch.set_num_threads(arguments.threads)
     models.check_device(arguments.device)
     tokenizer = models.load_tokenizer(arguments.model)
-    probes = []
-    for data, ids, selected in zip(arguments.data, among, rows, strict=True):
+    prepared = {}
+    for (data, ids), selected in rows.items():
         tokenized, skipped = samples.tokenized(
             tokenizer, selected, arguments.max_length, data, skip=arguments.skip_truncated
         )
         about = {"data": str(data), "data_sha256": samples.digest(data), "among": ids, "skipped": skipped}
-        probes.append((tokenized, about))
+        prepared[data, ids] = tokenized, about
     if arguments.output:
-        extract(arguments.model, *probes[0], arguments, arguments.output)
+        extract(arguments.model, *prepared[probes[0]], arguments, arguments.output)
         return
 
     starting: dict[str, Path] = {}
     for run, probe, folder in zip(arguments.run, probes, arguments.output_folder, strict=True):
-        extract_run(run, *probe, arguments, folder, starting)
+        extract_run(run, *prepared[probe], arguments, folder, starting)
     # Only now: what a failed job has put out, Snakemake removes.
     for folder in arguments.output_folder:
         remove(unfinished(folder) / IDENTITY)
@@ -72,7 +73,7 @@ def chosen(rows: list[dict[str, str]], data: Path, among: str) -> list[dict[str,
     """The rows whose ids a training set lists, in the file's order; `all` takes every row."""
     if among == EVERY_SAMPLE:
         return rows
-    wanted = {row["id"] for row in tidy.read(Path(among), ("dataset", "id"))}
+    wanted = {id for _, id in training_sets.read(Path(among))}
     if missing := sorted(wanted - {row["id"] for row in rows}):
         raise InputError(f"{among} lists the sample '{missing[0]}', which {data} lacks: make the training set again.")
     if not wanted:

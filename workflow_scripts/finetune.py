@@ -1,12 +1,12 @@
 """Fine-tune a model on training sets: runs, one after another, each with its checkpoints and its training curve."""
 
 import argparse
-import csv
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import command_line
 import recipe_options
+from headpatterns import training_sets
 from headpatterns.errors import InputError
 from headpatterns.files import unfinished
 
@@ -28,21 +28,22 @@ def main(arguments: argparse.Namespace) -> None:
     from headpatterns import models, training
 
     torch.set_num_threads(arguments.threads)
+    pool = Pool.of(arguments.tokenized)
     starts = arguments.model * runs if len(arguments.model) == 1 else arguments.model
     for start, training_set, output in zip(starts, arguments.training_set, arguments.output, strict=True):
         earlier = start.parent in arguments.output  # a run of this job, which is not in place yet
-        finetune(unfinished(start.parent) / start.name if earlier else start, training_set, output, arguments)
+        finetune(unfinished(start.parent) / start.name if earlier else start, training_set, pool, output, arguments)
         models.free_memory(arguments.device)
     for output in arguments.output:
         training.publish(output)
 
 
-def finetune(start: Path, training_set: Path, output: Path, arguments: argparse.Namespace) -> None:
+def finetune(start: Path, training_set: Path, pool: "Pool", output: Path, arguments: argparse.Namespace) -> None:
     """Train one run that starts from the model in the folder `start`."""
     from headpatterns import models, training
     from headpatterns.provenance import fingerprint
 
-    samples = gather(training_set, arguments.tokenized)
+    samples = gather(training_set, pool)
     model = models.load_model(start, device=arguments.device)
     if len(samples):
         check(samples, model, start, training_set)
@@ -74,30 +75,37 @@ def check(samples: "Dataset", model: object, start: Path, training_set: Path) ->
         )
 
 
-def gather(training_set: Path, tokenized: list[Path]) -> "Dataset":
-    """The samples that a training set selects, in its order: `input_ids` and `labels`.
+def gather(training_set: Path, pool: "Pool") -> "Dataset":
+    """The samples that a training set selects from the pool, in its order: `input_ids` and `labels`.
 
-    `training_set` is a CSV with the columns `dataset` and `id`; `tokenized` are folders
-    `{dataset}/{split}` written by the rule tokenize_instructions.
+    `training_set` is a CSV with the columns `dataset` and `id`.
     """
-    from datasets import concatenate_datasets, load_from_disk
-
-    shards = {folder.parent.name: load_from_disk(folder) for folder in tokenized}
-    places = {}
-    offset = 0
-    for dataset, shard in shards.items():
-        places |= {(dataset, id): offset + place for place, id in enumerate(shard["id"])}
-        offset += len(shard)
-    with training_set.open(newline="", encoding="utf-8") as file:
-        selected = [(row["dataset"], row["id"]) for row in csv.DictReader(file)]
+    selected = training_sets.read(training_set)
     for dataset, id in selected:
-        if (dataset, id) not in places:
+        if (dataset, id) not in pool.places:
             raise InputError(
                 f"{training_set} selects sample '{id}' of '{dataset}', which is in none of "
-                f"{', '.join(map(str, tokenized))}: make the training set again."
+                f"{', '.join(map(str, pool.folders))}: make the training set again."
             )
-    everything = concatenate_datasets(list(shards.values()))
-    return everything.select([places[chosen] for chosen in selected]).remove_columns("id")
+    return pool.samples.select([pool.places[chosen] for chosen in selected]).remove_columns("id")
+
+
+class Pool(NamedTuple):
+    """The samples that training sets select from: all of them, and the place of each by dataset and id."""
+
+    folders: list[Path]
+    samples: "Dataset"
+    places: dict[training_sets.Sample, int]
+
+    @classmethod
+    def of(cls, folders: list[Path]) -> "Pool":
+        """Those of folders `{dataset}/{split}` written by the rule tokenize_instructions."""
+        from datasets import concatenate_datasets, load_from_disk
+
+        shards = {folder.parent.name: load_from_disk(folder) for folder in folders}
+        samples = concatenate_datasets(list(shards.values()))
+        named = ((dataset, id) for dataset, shard in shards.items() for id in shard["id"])
+        return cls(folders, samples, {sample: place for place, sample in enumerate(named)})
 
 
 def parser() -> argparse.ArgumentParser:

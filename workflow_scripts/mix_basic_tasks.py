@@ -11,20 +11,17 @@ from pathlib import Path
 import numpy as np
 
 import command_line
-from headpatterns import leakage, mixing, run_table, tidy
+from headpatterns import leakage, mixing, run_table, tidy, training_sets
 from headpatterns.errors import InputError
 from headpatterns.files import atomic_path, write_json
 from headpatterns.leakage import Item
 from headpatterns.run_table import Run
 from headpatterns.statistics import change, estimate_and_interval, paired_replicates
+from headpatterns.training_sets import Sample
 
-COEFFICIENT_COLUMNS = ("model", "seed", "task", "beta", "low", "high", "r2", "kept", "share", "instructions")
 MIXTURE_COLUMNS = ("model", "seed", "variant", "task", "share", "instructions")
-TRAINING_SET_COLUMNS = ("dataset", "id")
 # The draws of the bootstrap are named after tasks; no candidate can have this name, because it ends in an =.
 TARGET = "target="
-
-Sample = tuple[str, str]
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -36,7 +33,7 @@ def main(arguments: argparse.Namespace) -> None:
     rows_of = command_line.by_name(arguments.training_rows, "--training-rows", "TASK=PATH")
     check_given(candidates, sets, "training set", "--training-set", "CSV")
     check_given(candidates, rows_of, "file of training rows", "--training-rows", "PARQUET")
-    samples = {task: read_samples(Path(path)) for task, path in sets.items()}
+    samples = {task: training_sets.read(Path(path)) for task, path in sets.items()}
     test = leakage.read(arguments.test)
     beta, r2 = fit(candidates, arguments)
     chosen = mixing.kept(beta[0], arguments.keep)
@@ -62,7 +59,7 @@ def main(arguments: argparse.Namespace) -> None:
             (*key, task, *interval[:, i], r2[0], int(i in chosen), share[i], instructions.get(task, 0))
             for i, task in enumerate(candidates)
         ]
-        tidy.write(folder / "coefficients.csv", COEFFICIENT_COLUMNS, rows)
+        tidy.write(folder / "coefficients.csv", mixing.COEFFICIENT_COLUMNS, rows)
         rows = [
             (*key, variant, task, *numbers)
             for variant in variants
@@ -71,8 +68,7 @@ def main(arguments: argparse.Namespace) -> None:
         tidy.write(folder / "mixtures.csv", MIXTURE_COLUMNS, rows)
         for variant, numbers in counts.items():
             heads = [sample for task, n in zip(tasks, numbers, strict=True) for sample in samples[task][:n]]
-            path = folder / f"{variant}-basic.csv"
-            tidy.write(path, TRAINING_SET_COLUMNS, mixing.mixed(heads, arguments.seed))
+            training_sets.write(folder / f"{variant}-basic.csv", mixing.mixed(heads, arguments.seed))
         report = {
             "model": arguments.model,
             "seed": arguments.seed,
@@ -90,11 +86,6 @@ def check_numbers(arguments: argparse.Namespace) -> None:
         given = getattr(arguments, name)
         if given < smallest:
             raise InputError(f"--{name.replace('_', '-')} is {given}: give a whole number of {smallest} or more.")
-
-
-def read_samples(path: Path) -> list[Sample]:
-    """The samples (dataset, id) of a training set, in its order."""
-    return [(row["dataset"], row["id"]) for row in tidy.read(path, TRAINING_SET_COLUMNS)]
 
 
 def check_given(candidates: Collection[str], given: Collection[str], what: str, option: str, form: str) -> None:

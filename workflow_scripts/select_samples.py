@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import command_line
-from headpatterns import patterns, samples, selection, tidy
+from headpatterns import patterns, samples, selection, tidy, training_sets
 from headpatterns.errors import InputError, first_line
 from headpatterns.files import atomic_path, read_json, write_json
 from headpatterns.instructions.splitting import rank
@@ -90,13 +90,11 @@ def read_pool(path: Path, dataset: str) -> list[str]:
         InputError: no table, a row of another dataset, or an id given twice.
     """
     ids: dict[str, int] = {}
-    for number, row in enumerate(tidy.read(path, ("dataset", "id")), start=1):
-        if row["dataset"] != dataset:
-            raise InputError(
-                f"{path}, row {number} is of the dataset {row['dataset']!r}, not {dataset!r}: split the domain again."
-            )
-        if ids.setdefault(row["id"], number) != number:
-            raise InputError(f"{path}: rows {ids[row['id']]} and {number} have the same id {row['id']}: remove one.")
+    for number, (of, id) in enumerate(training_sets.read(path), start=1):
+        if of != dataset:
+            raise InputError(f"{path}, row {number} is of the dataset {of!r}, not {dataset!r}: split the domain again.")
+        if ids.setdefault(id, number) != number:
+            raise InputError(f"{path}: rows {ids[id]} and {number} have the same id {id}: remove one.")
     return list(ids)
 
 
@@ -106,9 +104,7 @@ def read_patterns(folder: Path) -> Patterns:
     Raises:
         InputError: one of the two is missing, incomplete or not finite, or they are of different samples.
     """
-    steps = patterns.steps(folder)
-    if steps[0] != 0 or len(steps) < 2:
-        raise InputError(f"{folder} lacks the patterns before (step 0) or after fine-tuning: remove it and run again.")
+    steps = patterns.before_to_after(folder)
     (ids, base), (probe_ids, probe) = read_step(folder, 0), read_step(folder, steps[-1])
     if ids != probe_ids or base.shape != probe.shape:
         raise InputError(
@@ -230,7 +226,7 @@ def write(arguments: argparse.Namespace, ranked: dict[str, list], drawn: dict[st
         for method, order in {**ranked, **drawn}.items():
             for n in arguments.budgets:
                 chosen = [(arguments.dataset, id, score) for id, score in order[:n]]
-                tidy.write(temporary / f"{method}-{n}.csv", ("dataset", "id", "score"), chosen)
+                tidy.write(temporary / f"{method}-{n}.csv", (*training_sets.COLUMNS, "score"), chosen)
         write_json(temporary / "report.json", report)
 
 

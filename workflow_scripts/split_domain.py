@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import command_line
-from headpatterns import tidy
+from headpatterns import training_sets
 from headpatterns.errors import InputError
 from headpatterns.files import atomic_path, write_json
 from headpatterns.instructions.records import nearest
@@ -46,8 +46,7 @@ def main(arguments: argparse.Namespace) -> None:
     with atomic_path(arguments.output) as temporary:
         temporary.mkdir()
         for name, items in parts.items():
-            rows = [(arguments.dataset, item.id) for item in items]
-            tidy.write(temporary / f"{name}.csv", ("dataset", "id"), rows)
+            training_sets.write(temporary / f"{name}.csv", [(arguments.dataset, item.id) for item in items])
         write_json(temporary / "report.json", report)
     sizes = ", ".join(f"{name} {len(items)}" for name, items in parts.items())
     print(f"{arguments.domain}: {sizes}; left out of the pool {len(outside) - len(pool)}")

@@ -467,7 +467,7 @@ def test_a_training_set_selects_samples_in_its_order(prepared):
     from datasets import load_from_disk
 
     by_id = {row["id"]: row for row in load_from_disk(shards)}
-    found = finetune.gather(prepared / "set.csv", [shards])
+    found = finetune.gather(prepared / "set.csv", finetune.Pool.of([shards]))
     assert len(selected) == 10
     assert found["input_ids"][:] == [by_id[id]["input_ids"] for id in selected]
     assert found["labels"][:] == [by_id[id]["labels"] for id in selected]
@@ -481,12 +481,12 @@ def test_samples_of_several_datasets_are_told_apart(prepared, tmp_path):
     other = tmp_path / "others" / "train"
     shutil.copytree(shards, other)
     (tmp_path / "set.csv").write_text("dataset,id\nothers,sum-3\nsums,sum-5\nothers,sum-1\n")
-    found = finetune.gather(tmp_path / "set.csv", [shards, other])
-    expected = finetune.gather(prepared / "set.csv", [shards])
+    found = finetune.gather(tmp_path / "set.csv", finetune.Pool.of([shards, other]))
+    expected = finetune.gather(prepared / "set.csv", finetune.Pool.of([shards]))
     assert len(found) == 3 and len(expected) == 10
     (tmp_path / "set.csv").write_text("dataset,id\nothers,sum-3\nothers,sum-99\n")
     with pytest.raises(InputError, match=r"set.csv selects sample 'sum-99' of 'others', which is in none of"):
-        finetune.gather(tmp_path / "set.csv", [shards, other])
+        finetune.gather(tmp_path / "set.csv", finetune.Pool.of([shards, other]))
 
 
 def test_samples_longer_than_the_model_reads_are_refused(prepared, tokenizer, tmp_path, capfd, monkeypatch):

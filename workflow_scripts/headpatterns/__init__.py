@@ -7,7 +7,7 @@ The rooms of the package, in the order in which data passes through them:
     tokenization, samples        instructions to token ids
     models, training             models from a folder; training them; checkpoints: where a run keeps them
     attribution                  activation patterns of a model (Eq. 2); patterns: their files
-    run_table, tidy              which patterns belong to which study; tables as CSV
+    run_table, tidy              which patterns belong to which study; tables as CSV; training_sets: lists of samples
     statistics, composition      numbers from patterns
     mixing, selection            training sets from patterns: mixtures of tasks, samples of a pool (Eq. 3 to 5); leakage
     evaluation                   answers of a model through OpenCompass; evaluations: accuracies from them

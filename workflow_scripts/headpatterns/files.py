@@ -7,7 +7,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from headpatterns.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow
 
 IDENTITY = "identity.json"
 """What says to which work an unfinished folder belongs."""
@@ -67,6 +72,21 @@ def write_json(path: Path, content: Any) -> None:
     """Write `content` as indented JSON, atomically; keys keep their order so that equal content gives equal bytes."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_parquet(path: Path) -> "pyarrow.Table":
+    """Read a parquet file.
+
+    Raises:
+        InputError: it is none.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        return pyarrow.parquet.read_table(path)
+    except pyarrow.ArrowInvalid as error:
+        raise InputError(f"{path} is not a readable parquet file ({error}): write it again.") from error
 
 
 def read_json(path: Path) -> Any:

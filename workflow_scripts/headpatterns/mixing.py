@@ -14,6 +14,9 @@ from headpatterns import composition
 from headpatterns.instructions.splitting import rank
 from headpatterns.statistics.distribution import flat, is_constant
 
+COEFFICIENT_COLUMNS = ("model", "seed", "task", "beta", "low", "high", "r2", "kept", "share", "instructions")
+"""Columns of coefficients.csv, one row a candidate, and of all of them in one table."""
+
 # A task that moves the fit by less than this share of the target's change does so by the rounding of float64: its
 # coefficient is 0, neither positive nor negative.
 ROUNDING = 1e-10

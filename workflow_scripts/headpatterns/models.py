@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from headpatterns.errors import InputError, first_line
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -123,4 +123,9 @@ def check_tokens(model: "PreTrainedModel", largest: int, source: str) -> None:
 
 def positions(model: "PreTrainedModel") -> int | None:
     """Longest sequence the model can read, None where its architecture has no limit."""
-    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return positions_of(model.config)
+
+
+def positions_of(config: "PretrainedConfig") -> int | None:
+    """The same of a model that is not loaded, from its config."""
+    return getattr(config.get_text_config(), "max_position_embeddings", None)

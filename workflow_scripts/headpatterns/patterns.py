@@ -29,6 +29,18 @@ def steps(folder: Path) -> list[int]:
     return found
 
 
+def before_to_after(folder: Path) -> list[int]:
+    """Like `steps`, of a folder that has the patterns before (step 0) and after fine-tuning.
+
+    Raises:
+        InputError: it lacks one of them.
+    """
+    found = steps(folder)
+    if found[0] != 0 or len(found) < 2:
+        raise InputError(f"{folder} lacks the patterns before (step 0) or after fine-tuning: remove it and run again.")
+    return found
+
+
 def load_samples(folder: Path, step: int) -> np.ndarray:
     """Per-sample patterns of one step: float32 [samples, layers, heads]."""
     return np.load(Path(folder) / f"step-{step}.samples.npy")

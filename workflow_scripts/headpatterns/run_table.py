@@ -114,10 +114,7 @@ def check_patterns(runs: Iterable[Run]) -> None:
 
 def _common_shape(folder: Path) -> tuple[int, ...]:
     """The shape [samples, layers, heads] that the patterns of all steps in a folder share."""
-    steps = patterns.steps(folder)
-    if steps[0] != 0 or len(steps) < 2:
-        raise InputError(f"{folder} lacks the patterns before (step 0) or after fine-tuning: remove it and run again.")
-    shapes = {step: _shape(folder, step) for step in steps}
+    shapes = {step: _shape(folder, step) for step in patterns.before_to_after(folder)}
     first = shapes[0]
     if len(first) != 3 or 0 in first:
         raise InputError(f"{folder}: step 0 has shape {_times(first)}, not samples x layers x heads: extract it again.")

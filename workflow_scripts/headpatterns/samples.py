@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from headpatterns.errors import InputError
+from headpatterns.files import read_parquet
 from headpatterns.tokenization import TokenizedSample, tokenize_all
 
 
@@ -17,7 +18,7 @@ def read(path: Path) -> list[dict[str, str]]:
     """
     if not path.is_file():
         raise InputError(f"the data file {path} does not exist.")
-    readers = {".jsonl": _read_jsonl, ".parquet": _read_parquet}
+    readers = {".jsonl": _read_jsonl, ".parquet": lambda path: read_parquet(path).to_pylist()}
     if path.suffix not in readers:
         raise InputError(f"{path} is neither .jsonl nor .parquet: convert it to one of them.")
     rows = [_checked(path, number, row) for number, row in enumerate(readers[path.suffix](path), start=1)]
@@ -65,16 +66,6 @@ def _read_jsonl(path: Path) -> list[Any]:
             except ValueError as error:  # no JSON, or no UTF-8
                 raise InputError(f"{path}, line {number} is not valid JSON ({error}): mend or remove it.") from error
     return rows
-
-
-def _read_parquet(path: Path) -> list[Any]:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        return pyarrow.parquet.read_table(path).to_pylist()
-    except pyarrow.ArrowInvalid as error:
-        raise InputError(f"{path} is not a readable parquet file ({error}): write it again.") from error
 
 
 def _checked(path: Path, number: int, row: Any) -> dict[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from headpatterns.statistics.distribution import flat, is_constant
+from headpatterns.statistics import pearson, standardised
 
 BLOCK = 512
 """Samples worked on at a time: with 32 x 32 heads, each array of a block takes 4 MiB."""
@@ -31,9 +31,7 @@ def correlation_scores(patterns: np.ndarray, reference: np.ndarray) -> np.ndarra
     Returns:
         float64 [samples] in [-1, 1]; NaN for a constant pattern, and everywhere if `reference` is constant.
     """
-    direction = _directions(reference)
-    scores = [(_directions(block) * direction).sum(axis=-1) for block in _blocks(patterns)]
-    return np.clip(np.concatenate(scores), -1.0, 1.0)
+    return np.concatenate([pearson(block, reference) for block in _blocks(patterns)])
 
 
 def nearest_scores(patterns: np.ndarray, references: np.ndarray) -> np.ndarray:
@@ -46,11 +44,11 @@ def nearest_scores(patterns: np.ndarray, references: np.ndarray) -> np.ndarray:
     Returns:
         float64 [samples] in [-1, 1]; NaN for a constant pattern, and everywhere if all of `references` are constant.
     """
-    directions = _directions(references)
+    directions = standardised(references)
     directions = directions[~np.isnan(directions).any(axis=-1)].T
     if not directions.size:
         return np.full(len(patterns), np.nan)
-    scores = [(_directions(block) @ directions).max(axis=-1) for block in _blocks(patterns)]
+    scores = [(standardised(block) @ directions).max(axis=-1) for block in _blocks(patterns)]
     return np.clip(np.concatenate(scores), -1.0, 1.0)
 
 
@@ -99,15 +97,3 @@ def _blocks(patterns: np.ndarray) -> Iterator[np.ndarray]:
     """Parts of at most BLOCK samples."""
     for start in range(0, len(patterns), BLOCK):
         yield patterns[start : start + BLOCK]
-
-
-def _directions(patterns: np.ndarray) -> np.ndarray:
-    """Flattened patterns [..., layers * heads], centred and of length 1; NaN where constant.
-
-    The inner product of two of them is their Pearson correlation.
-    """
-    values = flat(patterns)
-    constant = is_constant(values)[..., None]
-    values = values - values.mean(axis=-1, keepdims=True)
-    length = np.where(constant, np.nan, np.linalg.norm(values, axis=-1, keepdims=True))
-    return values / length

@@ -1,12 +1,14 @@
 """Evaluation sets: the items of an instructions file that have a gold answer to be compared with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headpatterns import tidy
+from headpatterns import training_sets
 from headpatterns.errors import InputError
 from headpatterns.evaluation import answers
+from headpatterns.files import read_parquet
 
 COLUMNS = ("id", "prompt", "choices", "answer")
 
@@ -21,6 +23,18 @@ class Item:
     choices: tuple[str, ...]
 
 
+def read_given(given: Sequence[str]) -> tuple[str, list[Item]]:
+    """Name and items of a set from the words of an option: NAME PARQUET, and perhaps an IDS_CSV.
+
+    Raises:
+        InputError: another number of words, or as `read`.
+    """
+    if len(given) not in (2, 3):
+        raise InputError(f"--set {' '.join(given)}: give NAME PARQUET or NAME PARQUET IDS_CSV.")
+    name, *files = given
+    return name, read(*map(Path, files))
+
+
 def read(parquet: Path, ids: Path | None = None) -> list[Item]:
     """The items of an instructions file in its order, or those whose ids a CSV `dataset,id` names.
 
@@ -30,7 +44,7 @@ def read(parquet: Path, ids: Path | None = None) -> list[Item]:
     """
     rows = _rows(parquet)
     if ids:
-        wanted = {row["id"] for row in tidy.read(ids, ("dataset", "id"))}
+        wanted = {id for _, id in training_sets.read(ids)}
         if missing := sorted(wanted - {row["id"] for row in rows}):
             raise InputError(
                 f"{ids} names the id '{missing[0]}' (and {len(missing) - 1} more) that {parquet} does not have: "
@@ -43,15 +57,9 @@ def read(parquet: Path, ids: Path | None = None) -> list[Item]:
 
 
 def _rows(parquet: Path) -> list[dict[str, Any]]:
-    import pyarrow
-    import pyarrow.parquet
-
     if not parquet.is_file():
         raise InputError(f"the instructions file {parquet} does not exist: make it with prepare_instructions.py.")
-    try:
-        table = pyarrow.parquet.read_table(parquet)
-    except pyarrow.ArrowInvalid as error:
-        raise InputError(f"{parquet} is not a readable parquet file ({error}): write it again.") from error
+    table = read_parquet(parquet)
     if missing := [column for column in COLUMNS if column not in table.column_names]:
         raise InputError(f"{parquet} lacks the column '{missing[0]}': an instructions file has {', '.join(COLUMNS)}.")
     return table.select(COLUMNS).to_pylist()

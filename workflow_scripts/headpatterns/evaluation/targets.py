@@ -82,8 +82,7 @@ def longest_prompt(folder: Path, max_length: int | None, max_new_tokens: int) ->
         config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # transformers raises many types for what is one thing to the user
         raise InputError(f"the config in {folder} cannot be read: {first_line(error)}.") from error
-    positions = getattr(config.get_text_config(), "max_position_embeddings", None)
-    limits = [limit for limit in (positions, max_length) if limit is not None]
+    limits = [limit for limit in (models.positions_of(config), max_length) if limit is not None]
     if not limits:
         return None
     if min(limits) <= max_new_tokens:

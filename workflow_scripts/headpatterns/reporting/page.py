@@ -79,14 +79,11 @@ def render(
     first, *by_task = spread_tables(table1, captions)
     more = [plain_table(path, path.stem, title_of(path.stem), captions) for path in others]
     claim_rows = read_table(claims, CLAIM_COLUMNS, ("value", "low", "high"), may_be_empty=True)
-    sections = [
-        *(
-            [applications.mixing(table2, mixture_figure, mixture, mixture_reports, captions, run_table)]
-            if table2
-            else []
-        ),
-        *([applications.selection(table3, captions)] if table3 else []),
-    ]
+    sections = []
+    if table2:
+        sections.append(applications.mixing(table2, mixture_figure, mixture, mixture_reports, captions, run_table))
+    if table3:
+        sections.append(applications.selection(table3, captions))
     applied = [shown for section in sections for shown in section.tables[:1]]
     anchors = {shown.title.lower(): shown.anchor for shown in (*pictures, first, *applied, *more)}
     optional = {

@@ -5,7 +5,15 @@ from headpatterns.statistics.bootstrap import (
     replicate_patterns,
 )
 from headpatterns.statistics.distribution import STATISTICS, cv, gini, is_constant, kurtosis
-from headpatterns.statistics.similarity import change, change_rate, correlation_matrix, mse, pearson, without_dead_heads
+from headpatterns.statistics.similarity import (
+    change,
+    change_rate,
+    correlation_matrix,
+    mse,
+    pearson,
+    standardised,
+    without_dead_heads,
+)
 
 __all__ = [
     "STATISTICS",
@@ -22,5 +30,6 @@ __all__ = [
     "pearson",
     "probe_weights",
     "replicate_patterns",
+    "standardised",
     "without_dead_heads",
 ]

@@ -40,7 +40,7 @@ def without_dead_heads(rates: np.ndarray) -> np.ndarray:
 
 def pearson(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Pearson correlation of the flattened patterns a and b (Eq. 6); leading axes broadcast, result [...]."""
-    return np.clip((_standardised(a) * _standardised(b)).sum(axis=-1), -1.0, 1.0)
+    return np.clip((standardised(a) * standardised(b)).sum(axis=-1), -1.0, 1.0)
 
 
 def mse(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -53,16 +53,19 @@ def correlation_matrix(patterns: np.ndarray) -> np.ndarray:
 
     Symmetric with exact ones on the diagonal; row and column of a constant pattern are NaN, the diagonal included.
     """
-    standardised = _standardised(patterns)
-    correlations = np.clip(standardised @ standardised.swapaxes(-1, -2), -1.0, 1.0)
+    directions = standardised(patterns)
+    correlations = np.clip(directions @ directions.swapaxes(-1, -2), -1.0, 1.0)
     diagonal = np.arange(correlations.shape[-1])
     defined = ~np.isnan(correlations[..., diagonal, diagonal])
     correlations[..., diagonal, diagonal] = np.where(defined, 1.0, np.nan)
     return correlations
 
 
-def _standardised(patterns: np.ndarray) -> np.ndarray:
-    """Flattened patterns [..., layers * heads] of mean 0 and Euclidean length 1; NaN where there is no spread."""
+def standardised(patterns: np.ndarray) -> np.ndarray:
+    """Flattened patterns [..., layers * heads] of mean 0 and Euclidean length 1; NaN where there is no spread.
+
+    The inner product of two of them is their Pearson correlation.
+    """
     values = flat(patterns)
     constant = is_constant(values)[..., None]
     centred = values - values.mean(axis=-1, keepdims=True)
