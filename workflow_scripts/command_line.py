@@ -1,13 +1,20 @@
 """What every command line of the workflow shares: a log file, and errors that a user can read."""
 
 import argparse
+import json
 import os
+import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn, TextIO
 
-from headpatterns.errors import InputError
+from headpatterns.errors import InputError, Interrupted
+
+_terminal: TextIO | None = None
+"""What standard error was before the log took its place."""
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -34,30 +41,55 @@ def by_name(given: list[str], option: str, form: str) -> dict[str, str]:
     return values
 
 
-def run(main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> None:
+def tell(line: str) -> None:
+    """Print a line to the terminal, where the user sees it even with `--log`."""
+    print(f"{Path(sys.argv[0]).stem}: {line}", file=_terminal or sys.stderr, flush=True)
+
+
+def run(main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser, online: bool = False) -> None:
     """Parse the command line, call `main` with it and turn failures into exit statuses.
 
     With `--log`, standard output and standard error go to that file, those of libraries and child processes included;
     only the sentence that says what went wrong still reaches the terminal. An `InputError` prints its sentence and
-    exits with 2; any other error leaves its traceback in the log, prints its last line and exits with 1.
+    exits with 2, `Interrupted` likewise with 143; any other error leaves its traceback in the log, prints its last line
+    and exits with 1. Several processes that torchrun started share the log, which the first of them begins anew.
+
+    The Hugging Face hub is not asked for anything unless the script is `online`, as those that fetch from it are.
     """
+    global _terminal
     namespace = arguments.parse_args()
-    terminal = os.fdopen(os.dup(sys.stderr.fileno()), "w")
+    if not online:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    terminal = _terminal = os.fdopen(os.dup(sys.stderr.fileno()), "w")
     if namespace.log:
         namespace.log.parent.mkdir(parents=True, exist_ok=True)
-        log = os.open(namespace.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        begin = os.O_TRUNC if os.environ.get("RANK", "0") == "0" else 0
+        log = os.open(namespace.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | begin, 0o644)
         os.dup2(log, sys.stdout.fileno())
         os.dup2(log, sys.stderr.fileno())
     name = Path(sys.argv[0]).stem
     try:
         main(namespace)
-    except InputError as error:
+    except (InputError, Interrupted) as error:
         if namespace.log:
             print(f"{name}: {error}", file=sys.stderr)
-        print(f"{name}: {error}", file=terminal, flush=True)
-        sys.exit(2)
+        _fail(f"{name}: {error}", 2 if isinstance(error, InputError) else 128 + signal.SIGTERM, terminal)
     except Exception as error:
         traceback.print_exc()
         where = f" (the whole story is in {namespace.log})" if namespace.log else ""
-        print(f"{name}: {type(error).__name__}: {error}{where}", file=terminal, flush=True)
-        sys.exit(1)
+        _fail(f"{name}: {type(error).__name__}: {error}{where}", 1, terminal)
+
+
+def _fail(sentence: str, status: int, terminal: TextIO) -> NoReturn:
+    """Print the sentence and exit; or, where torchrun watches, leave the sentence to it: it prints that of one process.
+
+    There the exit is a sudden one: libraries abort over connections to processes that are already gone.
+    """
+    errors = os.environ.get("TORCHELASTIC_ERROR_FILE")
+    if not errors:
+        print(sentence, file=terminal, flush=True)
+        sys.exit(status)
+    Path(errors).write_text(json.dumps({"message": sentence, "timestamp": int(time.time())}), encoding="utf-8")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

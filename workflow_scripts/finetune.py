@@ -13,6 +13,8 @@ from headpatterns.files import unfinished
 if TYPE_CHECKING:
     from datasets import Dataset
 
+    from headpatterns.training import Recipe
+
 
 def main(arguments: argparse.Namespace) -> None:
     """Train every run, then put all of them in place: what a failed job has put out, Snakemake removes."""
@@ -25,36 +27,43 @@ def main(arguments: argparse.Namespace) -> None:
 
     import torch
 
-    from headpatterns import models, training
+    from headpatterns import models, processes, training
 
-    torch.set_num_threads(arguments.threads)
-    pool = Pool.of(arguments.tokenized)
-    starts = arguments.model * runs if len(arguments.model) == 1 else arguments.model
-    for start, training_set, output in zip(starts, arguments.training_set, arguments.output, strict=True):
-        earlier = start.parent in arguments.output  # a run of this job, which is not in place yet
-        finetune(unfinished(start.parent) / start.name if earlier else start, training_set, pool, output, arguments)
-        models.free_memory(arguments.device)
-    for output in arguments.output:
-        training.publish(output)
+    recipe = recipe_options.recipe(arguments)
+    models.check_device(arguments.device)
+    torch.set_num_threads(processes.own_threads(arguments.threads))
+    with training.session(recipe, arguments.device):
+        pool = Pool.of(arguments.tokenized)
+        starts = arguments.model * runs if len(arguments.model) == 1 else arguments.model
+        for start, training_set, output in zip(starts, arguments.training_set, arguments.output, strict=True):
+            training.stop_between_runs(arguments.device)
+            earlier = start.parent in arguments.output  # a run of this job, which is not in place yet
+            place = unfinished(start.parent) / start.name if earlier else start
+            finetune(place, training_set, pool, output, recipe, arguments)
+            models.free_memory(arguments.device)
+        for output in arguments.output:
+            training.publish(output)
 
 
-def finetune(start: Path, training_set: Path, pool: "Pool", output: Path, arguments: argparse.Namespace) -> None:
+def finetune(
+    start: Path, training_set: Path, pool: "Pool", output: Path, recipe: "Recipe", arguments: argparse.Namespace
+) -> None:
     """Train one run that starts from the model in the folder `start`."""
-    from headpatterns import models, training
+    from headpatterns import models, processes, training
     from headpatterns.provenance import fingerprint
 
     samples = gather(training_set, pool)
-    model = models.load_model(start, device=arguments.device)
+    dtype = training.loading_dtype(recipe, models.stored_dtype(start)) if len(samples) else "float32"
+    model = models.load_model(start, dtype, str(processes.own_device(arguments.device)))
     if len(samples):
         check(samples, model, start, training_set)
-    else:
+    elif processes.is_first():
         print(f"{training_set} selects no sample: {output} is the model that it starts from", flush=True)
     identity = fingerprint(
         *models.files(start),
         training_set,
         *[folder / "state.json" for folder in arguments.tokenized],
     )
-    recipe = recipe_options.recipe(arguments)
     tokenizer = models.load_tokenizer(start)
     training.train(model, tokenizer, samples, recipe, identity, output, arguments.device)
 

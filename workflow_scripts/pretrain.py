@@ -38,8 +38,9 @@ def main(arguments: argparse.Namespace) -> None:
         str(arguments.block_size),
     )
     recipe = recipe_options.recipe(arguments)
-    training.train(model, tokenizer, samples, recipe, identity, arguments.output, arguments.device)
-    training.publish(arguments.output)
+    with training.session(recipe, arguments.device):
+        training.train(model, tokenizer, samples, recipe, identity, arguments.output, arguments.device)
+        training.publish(arguments.output)
 
 
 def build(architecture: dict[str, Any], tokenizer: Any, seed: int) -> "PreTrainedModel":

@@ -46,10 +46,10 @@ def refused(capfd, monkeypatch, script, **options):
     return last
 
 
-def launch(script, home, start=subprocess.run, hub=None, **options):
+def launch(script, home, start=subprocess.run, hub=None, token=None, **options):
     """Start a script as a program of its own, in the empty folder `home`, which is also the user's home.
 
-    `hub` is the address of the hub it sees; there is none by default.
+    `hub` is the address of the hub it sees, which there is none of by default, and `token` a login there.
     """
     home.mkdir(parents=True, exist_ok=True)
     environment = {
@@ -57,6 +57,7 @@ def launch(script, home, start=subprocess.run, hub=None, **options):
         "HOME": str(home),
         "OMP_NUM_THREADS": "1",
         **({"HF_ENDPOINT": hub} if hub else {"HF_HUB_OFFLINE": "1"}),
+        **({"HF_TOKEN": token} if token else {}),
     }
     command = [sys.executable, str(FOLDER / f"{script}.py"), *words(**options)]
     return start(command, cwd=home, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -80,12 +80,43 @@ def test_another_error_without_a_log_shows_its_traceback(tmp_path):
     assert done.stderr.endswith("some_rule: KeyError: 'deep inside'\n")
 
 
+@pytest.mark.parametrize(("online", "said"), [("", "1"), (", online=True", "unset")])
+def test_only_a_script_that_is_online_may_ask_the_hub(tmp_path, online, said):
+    program = (
+        f"import os, sys; sys.path.insert(0, {str(scripts.FOLDER)!r}); import command_line\n"
+        "main = lambda arguments: command_line.tell(os.environ.get('HF_HUB_OFFLINE', 'unset'))\n"
+        f"command_line.run(main, command_line.parser('What it does.'){online})\n"
+    )
+    (tmp_path / "some_rule.py").write_text(program)
+    environment = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
+    command = [sys.executable, "some_rule.py", "--log", "log.txt"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", f"some_rule: {said}\n")
+    assert (tmp_path / "log.txt").read_text() == ""
+
+
 def test_an_unknown_option_exits_with_2(tmp_path):
     done = run(tmp_path, "--fial", "no")
     assert done.returncode == 2 and "Traceback" not in done.stderr
 
 
-MODULES = ("applications", "command_line", "config_checks", "recipe_options", "experiment", "runs")
+MODULES = (
+    "applications",
+    "cluster",
+    "command_line",
+    "config_checks",
+    "experiment",
+    "footprint",
+    "hub",
+    "jobs",
+    "launch",
+    "planning",
+    "recipe_options",
+    "runs",
+    "sizes",
+    "tables",
+    "timings",
+)
 
 
 @pytest.mark.parametrize("script", sorted({path.stem for path in scripts.FOLDER.glob("*.py")} - set(MODULES)))

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import os
 import re
 import shutil
 import signal
@@ -18,7 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from headpatterns import models, training
 from headpatterns.checkpoints import checkpoints
-from headpatterns.errors import InputError
+from headpatterns.errors import InputError, Interrupted
 from headpatterns.tokenization import tokenize
 
 RECIPE = training.Recipe(
@@ -29,11 +30,16 @@ RECIPE = training.Recipe(
     max_grad_norm=1.0,
     epochs=1.0,
     max_steps=6,
+    engine="pytorch",
+    devices=1,
+    optimizer="adamw_fused",
     per_device_batch_size=4,
     gradient_accumulation_steps=1,
     global_batch_size=4,
+    padding_free=False,
     precision="fp32",
     gradient_checkpointing=False,
+    checkpoint_dtype="float32",
     checkpoint_steps=(2, 4),
     resume_every=100,
     seed=0,
@@ -179,9 +185,15 @@ def test_checkpointed_gradients_and_mixed_precision_follow_the_same_losses(token
     assert losses(tmp_path / "checkpointed") == pytest.approx(losses(tmp_path / "plain"), rel=1e-6)
     assert losses(tmp_path / "bf16") == pytest.approx(losses(tmp_path / "plain"), rel=2e-2)
     assert losses(tmp_path / "bf16") != losses(tmp_path / "plain")
-    # Mixed precision keeps the weights in float32.
+    # Mixed precision keeps the weights in float32, and stores them in what is asked for.
     assert models.load_model(tmp_path / "bf16" / "final").dtype == torch.float32
     assert json.loads((tmp_path / "bf16" / "final" / "config.json").read_text())["dtype"] == "float32"
+    halved = changed(precision="bf16", checkpoint_dtype="bfloat16")
+    train(small(), tokenizer, samples, halved, "identity", tmp_path / "halved")
+    whole, half = (AutoModelForCausalLM.from_pretrained(tmp_path / name / "final") for name in ("bf16", "halved"))
+    assert (whole.dtype, half.dtype) == (torch.float32, torch.bfloat16)
+    rounded = {name: value.bfloat16() for name, value in whole.state_dict().items()}
+    assert all(torch.equal(value, rounded[name]) for name, value in half.state_dict().items())
 
 
 def test_epochs_decide_the_steps_where_no_number_is_given(tokenizer, samples, tmp_path):
@@ -298,7 +310,7 @@ def killed(tmp_path_factory, prepared):
     try:
         state = folder / "run.unfinished" / "state"
         deadline = time.monotonic() + 120
-        while len(list(state.glob("checkpoint-*/trainer_state.json"))) < 2:
+        while len(list(state.glob("checkpoint-*/complete"))) < 2:
             assert process.poll() is None and time.monotonic() < deadline, process.communicate()
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
@@ -320,7 +332,7 @@ def interrupted(killed, tmp_path):
 
 def states(run):
     folder = run.with_name("run.unfinished") / "state"
-    return sorted(int(path.parent.name.split("-")[1]) for path in folder.glob("checkpoint-*/trainer_state.json"))
+    return sorted(int(path.parent.name.split("-")[1]) for path in folder.glob("checkpoint-*/complete"))
 
 
 def first_step(capfd):
@@ -350,7 +362,9 @@ def test_a_killed_run_ends_as_an_undisturbed_one(prepared, undisturbed, interrup
 
 def test_a_half_written_state_gives_way_to_the_one_before(prepared, undisturbed, interrupted, capfd):
     earlier, last = states(interrupted)[-2:]
-    (interrupted.with_name("run.unfinished") / "state" / f"checkpoint-{last}" / "trainer_state.json").unlink()
+    half = interrupted.with_name("run.unfinished") / "state" / f"checkpoint-{last}"
+    (half / training.COMPLETE).unlink()
+    (half / "optimizer.pt").write_bytes((half / "optimizer.pt").read_bytes()[:100])
     # The kill may also have come while a checkpoint was being written.
     leftover = interrupted.with_name("run.unfinished") / "intermediate" / ".4711.step-27"
     leftover.mkdir()
@@ -360,13 +374,76 @@ def test_a_half_written_state_gives_way_to_the_one_before(prepared, undisturbed,
     assert_same_run(interrupted, undisturbed)
 
 
-@pytest.mark.parametrize("cut", [0, 100])
-def test_a_state_cut_short_counts_as_half_written(interrupted, cut):
-    earlier, last = states(interrupted)[-2:]
-    folder = interrupted.with_name("run.unfinished") / "state"
-    state = folder / f"checkpoint-{last}" / "trainer_state.json"
-    state.write_bytes(state.read_bytes()[:cut])
-    assert training._last_state(folder) == str(folder / f"checkpoint-{earlier}")
+def when(said, act):
+    """What stands in for print in training: after it has said so, `act`."""
+
+    def spy(*words, **options):
+        print(*words, **options)
+        if words and str(words[0]).startswith(said):
+            act()
+
+    return spy
+
+
+def terminate():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_sigterm_saves_the_state_of_the_step_and_the_run_goes_on_from_there(
+    prepared, undisturbed, tmp_path, capfd, monkeypatch
+):
+    """Twice, the second time from the first one's state; step 27 is also one whose weights are kept."""
+    run = tmp_path / "run"
+    for step in (7, 27):
+        monkeypatch.setattr(training, "print", when(f"step {step - 1}/", terminate), raising=False)
+        with pytest.raises(Interrupted, match=rf"^interrupted by SIGTERM at step {step}: its state is saved, run"):
+            scripts.run("finetune", **options(prepared, run))
+        assert states(run)[-1] == step
+        assert not run.exists()
+    monkeypatch.undo()
+    capfd.readouterr()
+    scripts.run("finetune", **options(prepared, run))
+    assert first_step(capfd) == 28
+    assert_same_run(run, undisturbed)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_sigterm_between_two_runs_and_in_the_last_step_of_one(prepared, tmp_path, capfd, monkeypatch):
+    """The run that is done is complete, and not trained again."""
+    runs = [tmp_path / "one", tmp_path / "two"]
+    values = options(prepared, runs, training_set=[prepared / "set.csv"] * 2, max_steps=3, checkpoint_steps=[])
+    monkeypatch.setattr(training, "print", when("step 2/3", terminate), raising=False)
+    with pytest.raises(Interrupted, match=r"^interrupted by SIGTERM between two runs: run it again to go on\.$"):
+        scripts.run("finetune", **values)
+    monkeypatch.undo()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.unfinished"]
+    scripts.run("finetune", **values)
+    assert capfd.readouterr().out.count("step 1/3") == 2
+    assert weights(runs[0]) == weights(runs[1])
+
+
+def test_sigterm_after_the_last_run_lets_it_be_put_in_place(prepared, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "print", when("step 3/3", terminate), raising=False)
+    scripts.run("finetune", **options(prepared, tmp_path / "run", max_steps=3, checkpoint_steps=[]))
+    assert list(checkpoints(tmp_path / "run")) == [3]
+
+
+def test_a_script_that_gets_sigterm_says_so_and_exits_with_143(prepared, tmp_path):
+    values = {**options(prepared, tmp_path / "run", max_steps=100_000), "log": tmp_path / "log.txt"}
+    process = scripts.launch("finetune", tmp_path / "home", start=subprocess.Popen, **values)
+    try:
+        deadline = time.monotonic() + 120
+        while "step 2/" not in ((tmp_path / "log.txt").read_text() if (tmp_path / "log.txt").is_file() else ""):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 143
+    assert re.fullmatch(
+        r"finetune: interrupted by SIGTERM at step \d+: its state is saved, run it again to go on.\n", said
+    )
 
 
 @pytest.mark.parametrize(
@@ -502,3 +579,41 @@ def test_the_script_refuses_batches_that_do_not_agree(prepared, tmp_path, capfd,
     values = options(prepared, tmp_path / "run", global_batch_size=16)
     assert "global_batch_size is 16" in scripts.refused(capfd, monkeypatch, "finetune", **values)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (
+            {"devices": 2, "global_batch_size": 8},
+            "--devices is 2, but 1 process was started: start this under workflow_scripts/launch.py --standalone "
+            "--nproc-per-node 2, or give another --devices.",
+        ),
+        ({"optimizer": "adamw_offloaded"}, "--optimizer adamw_offloaded needs --engine deepspeed: give that, or"),
+        ({"device": "cuda"}, "device 'cuda' was asked for, but torch sees no GPU here"),
+    ],
+    ids=str,
+)
+def test_processes_optimizers_and_devices_that_are_not_there_are_refused(
+    prepared, tmp_path, capfd, monkeypatch, values, sentence
+):
+    if "device" in values and torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    assert sentence in scripts.refused(capfd, monkeypatch, "finetune", **options(prepared, tmp_path / "run", **values))
+    assert not list(tmp_path.iterdir())
+
+
+def test_both_of_torchs_optimizers_compute_the_same(tokenizer, samples, tmp_path):
+    for optimizer in ("adamw", "adamw_fused"):
+        recipe = changed(optimizer=optimizer, weight_decay=0.1, max_steps=20)
+        train(small(), tokenizer, samples, recipe, "identity", tmp_path / optimizer)
+    assert losses(tmp_path / "adamw") == pytest.approx(losses(tmp_path / "adamw_fused"), rel=1e-5)
+
+
+def test_a_run_without_padding_follows_the_same_losses_and_counts_the_same_tokens(tokenizer, samples, tmp_path):
+    for padding_free in (False, True):
+        recipe = changed(padding_free=padding_free)
+        train(small(), tokenizer, samples, recipe, "identity", tmp_path / str(padding_free))
+    padded, packed = (curve(tmp_path / str(padding_free)) for padding_free in (False, True))
+    assert [entry["tokens"] for entry in packed] == [entry["tokens"] for entry in padded]
+    assert losses(tmp_path / "True") == pytest.approx(losses(tmp_path / "False"), rel=1e-5)

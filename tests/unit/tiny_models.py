@@ -33,13 +33,35 @@ ARCHITECTURES = {
         "num_experts_per_tok": 1,
     },
 }
+FURTHER = {
+    "qwen2": {"model_type": "qwen2", **GATED, "num_key_value_heads": 2},
+    "phi3": {"model_type": "phi3", **GATED, "num_key_value_heads": 2},
+    "gemma3-mixed-windows": {
+        "model_type": "gemma3_text",
+        **GATED,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+        "sliding_window": 4,
+    },
+    "bloom": {"model_type": "bloom", "hidden_size": 24, "n_layer": 3, "n_head": 6, "vocab_size": 50},
+    "falcon-alibi": {"model_type": "falcon", **SIZE, "alibi": True},
+    "lfm2-convolutions": {
+        "model_type": "lfm2",
+        **GATED,
+        "num_key_value_heads": 2,
+        "layer_types": ["conv", "full_attention", "conv"],
+    },
+}
+"""Those that only batches without padding are tried on."""
+
 REFUSED = ("gemma2-soft-capping", "gpt-oss-attention-sinks")
 """Architectures whose attention SDPA cannot express."""
 
 
 def build(name: str, seed: int = 0, **changed: float) -> PreTrainedModel:
     """A random float32 model with weights large enough for attention to be far from uniform."""
-    settings = {**ARCHITECTURES[name], **changed}
+    settings = {**(ARCHITECTURES | FURTHER)[name], **changed}
     torch.manual_seed(seed)
     config = AutoConfig.for_model(
         settings.pop("model_type"), pad_token_id=0, bos_token_id=1, eos_token_id=2, **settings

@@ -1,4 +1,4 @@
-"""The one kind of error that a user is meant to read."""
+"""What ends a program with a sentence for its user rather than a traceback."""
 
 
 class InputError(ValueError):
@@ -6,6 +6,13 @@ class InputError(ValueError):
 
     The message is one sentence that names the culprit (file, key, row or sample) and the mend. Command lines print it
     without a traceback and exit with status 2.
+    """
+
+
+class Interrupted(Exception):  # noqa: N818 - nothing is wrong
+    """The work was asked to stop by SIGTERM, and has left what it needs to go on when it is run again.
+
+    The message is one sentence. Command lines print it and exit with status 143, as a shell calls an end by SIGTERM.
     """
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headpatterns.errors import InputError, first_line
+from headpatterns.files import read_json
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -71,6 +72,17 @@ def load_model(folder: Path, dtype: str = "float32", device: str = "cpu") -> "Pr
                 f"{f' and {len(names) - 1} more' if len(names) > 1 else ''}; give a complete checkpoint."
             )
     return model.to(device).eval()
+
+
+def stored_dtype(folder: Path) -> str:
+    """The dtype of the weights in `folder`, by its config.json; older versions of transformers wrote `torch_dtype`.
+
+    Raises:
+        InputError: the folder is not a model.
+    """
+    check_folder(folder)
+    config = read_json(folder / "config.json")
+    return config.get("dtype") or config.get("torch_dtype") or "float32"
 
 
 def free_memory(device: str) -> None:

@@ -8,7 +8,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("headpatterns", "torch", "transformers", "accelerate", "tokenizers", "datasets", "numpy", "scipy")
+PACKAGES = (
+    "headpatterns",
+    "torch",
+    "transformers",
+    "accelerate",
+    "deepspeed",
+    "tokenizers",
+    "datasets",
+    "numpy",
+    "scipy",
+)
 
 
 def git_commit() -> str:

@@ -8,21 +8,34 @@ import csv
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import Dataset
-from transformers import DataCollatorForSeq2Seq, PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
+from accelerate.data_loader import SeedableRandomSampler
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, Sampler
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 
-from headpatterns.errors import InputError
-from headpatterns.files import IDENTITY, atomic_path, open_unfinished, read_json, remove, unfinished, write_json
+from headpatterns import interruption, processes, zero
+from headpatterns.collation import collator
+from headpatterns.errors import InputError, Interrupted
+from headpatterns.files import IDENTITY, atomic_path, open_unfinished, remove, unfinished, write_json
 from headpatterns.provenance import environment, fingerprint
 
 CURVE = ("step", "epoch", "loss", "learning_rate", "grad_norm", "tokens", "seconds")
-"""Columns of training.csv: tokens are those read so far, padding not counted; seconds since the run's start."""
+"""Columns of training.csv: tokens are those read so far, padding not counted; seconds since the run's start.
+
+Several devices need whole micro-batches: an empty sample that completes the last ones of an epoch counts one token.
+"""
+
+COMPLETE = "complete"
+"""The file in the folder of a state that says that every process has written its part."""
+
+OPTIMIZERS = {"adamw": "adamw_torch", "adamw_fused": "adamw_torch_fused"}
+"""What transformers calls those of torch."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +46,16 @@ class Recipe:
         learning_rate, lr_scheduler, warmup_ratio, weight_decay, max_grad_norm: AdamW and its schedule.
         epochs: passes over the training set; used when `max_steps` is None.
         max_steps: optimizer steps, or None.
+        engine: `pytorch`, which holds everything in every process, or `deepspeed`: ZeRO-2.
+        devices: processes that share the batches, one a GPU where there are GPUs.
+        optimizer: `adamw` or `adamw_fused`, torch's own; or with deepspeed `adamw_offloaded`, whose states are in the
+            host's memory.
         per_device_batch_size, gradient_accumulation_steps: samples of a micro-batch, micro-batches of a step.
         global_batch_size: samples of a step over all devices; checked against the product of the others.
+        padding_free: a micro-batch is one row of samples without padding.
         precision: `fp32`, or `bf16` for mixed precision.
         gradient_checkpointing: recompute activations in the backward pass to save memory.
+        checkpoint_dtype: of the stored weights, `float32` or `bfloat16`.
         checkpoint_steps: steps at which the weights are kept, besides the last.
         resume_every: steps between two states to resume from.
         seed: of the data order and of dropout.
@@ -49,14 +68,50 @@ class Recipe:
     max_grad_norm: float
     epochs: float
     max_steps: int | None
+    engine: str
+    devices: int
+    optimizer: str
     per_device_batch_size: int
     gradient_accumulation_steps: int
     global_batch_size: int
+    padding_free: bool
     precision: str
     gradient_checkpointing: bool
+    checkpoint_dtype: str
     checkpoint_steps: tuple[int, ...]
     resume_every: int
     seed: int
+
+
+@contextmanager
+def session(recipe: Recipe, device: str) -> Iterator[None]:
+    """What training and publishing happen in: the processes of the recipe talk, and SIGTERM waits for a good moment.
+
+    Raises:
+        InputError: there are not as many processes as the recipe's devices.
+    """
+    with processes.joined(recipe.devices, device, recipe.engine), interruption.awaited():
+        yield
+
+
+def stop_between_runs(device: str) -> None:
+    """Where one run is trained and the next has not begun, stop if the processes were asked to.
+
+    Raises:
+        Interrupted: they were.
+    """
+    if interruption.received(processes.own_device(device)):
+        raise Interrupted("interrupted by SIGTERM between two runs: run it again to go on.")
+
+
+def loading_dtype(recipe: Recipe, stored: str) -> str:
+    """The dtype in which to load a model for training that is stored in the dtype `stored`.
+
+    It is float32, which plain PyTorch trains in mixed precision too. But DeepSpeed's engine for bf16 casts the weights
+    to bfloat16 anyway: those that are stored in it lose nothing, and every process on a machine, all of which load at
+    once, needs half the host's memory (16 rather than 32 GB each for 8 billion parameters).
+    """
+    return "bfloat16" if _is_cast(recipe) and stored == "bfloat16" else "float32"
 
 
 def train(
@@ -77,49 +132,82 @@ def train(
 
     A run on no sample at all is the model as it is: it has the one step 0 and an empty curve.
 
+    With several processes every one of them calls this, in the same `session`.
+
     Raises:
         InputError: the global batch size is not the product of its parts, there are fewer samples than one step takes,
             or the loss is not finite.
+        Interrupted: SIGTERM came; the state after the step is saved.
     """
-    settings = _arguments(recipe, unfinished(output) / "state", device)
-    _check_global_batch(recipe, devices=max(1, settings.n_gpu) * settings.world_size)
+    _check_global_batch(recipe)
     if 0 < len(samples) < recipe.global_batch_size:
         raise InputError(
             f"the training set of {output} has {len(samples)} samples, less than one step of global_batch_size "
             f"{recipe.global_batch_size}: lower it or give more rows (a group is cut to its smallest task)."
         )
-    workplace = open_unfinished(output, fingerprint(identity, json.dumps(asdict(recipe))))
-    if (workplace / "run.json").is_file():
+    workplace = unfinished(output)
+    if processes.is_first():
+        _tidy(open_unfinished(output, fingerprint(identity, json.dumps(asdict(recipe)))))
+    if processes.of_first((workplace / "run.json").is_file()):
         return
-    for leftover in (workplace / "intermediate").glob(".*"):  # a kill amid the saving of a checkpoint
-        remove(leftover)
-
-    def save(folder: Path) -> None:
-        with atomic_path(folder) as temporary:
-            model.save_pretrained(temporary)
-            tokenizer.save_pretrained(temporary)
 
     last, curve = 0, []
     if len(samples):
-        trainer = Trainer(
-            model=model,
-            args=settings,
-            train_dataset=samples,
-            data_collator=_collator(tokenizer),
-            callbacks=[_Curve(), _Keeper(recipe.checkpoint_steps, workplace / "intermediate", save)],
+        keeper = _Keeper(
+            recipe.checkpoint_steps,
+            workplace / "intermediate",
+            save=lambda folder: _save(model, tokenizer, folder, recipe.checkpoint_dtype, masters=_is_cast(recipe)),
         )
-        trainer.train(resume_from_checkpoint=_last_state(Path(settings.output_dir)))
+        stopper = _Stopper()
+        casts = _is_cast(recipe) and model.dtype == torch.float32
+        trainer = (Trainer if recipe.devices == 1 else _SharingTrainer)(
+            model=model,
+            args=_arguments(recipe, model.num_parameters(), workplace / "state", device),
+            train_dataset=samples if recipe.devices == 1 else ConcatDataset([samples, [_nothing(tokenizer)]]),
+            data_collator=collator(tokenizer, model, recipe.padding_free),
+            callbacks=[_Curve(), keeper, stopper, *([_Unrounded(model)] if casts else [])],
+            optimizer_cls_and_kwargs=(
+                zero.offloaded_adamw(recipe.learning_rate) if recipe.optimizer == "adamw_offloaded" else None
+            ),
+        )
+        trainer.train(resume_from_checkpoint=processes.of_first(_last_state(workplace / "state")))
         last, curve = trainer.state.global_step, trainer.state.log_history
+        if stopper.stopped:
+            raise Interrupted(f"interrupted by SIGTERM at step {last}: its state is saved, run it again to go on.")
+        keeper.save(workplace / "final")
+    else:
+        _save(model, tokenizer, workplace / "final", recipe.checkpoint_dtype)
+    if processes.is_first():
+        _finish(workplace, identity, len(samples), last, curve, recipe, device)
 
+
+def _tidy(workplace: Path) -> None:
+    """Remove what a kill left half-written: checkpoints, and states that not every process has completed."""
+    for leftover in (workplace / "intermediate").glob(".*"):
+        remove(leftover)
+    for state in (workplace / "state").glob("checkpoint-*"):
+        if not (state / COMPLETE).is_file():
+            remove(state)
+
+
+def _last_state(folder: Path) -> str | None:
+    """The newest state of an interrupted run, from which it is resumed."""
+    states = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    return str(states[-1]) if states else None
+
+
+def _finish(
+    workplace: Path, identity: str, samples: int, last: int, curve: list[dict[str, Any]], recipe: Recipe, device: str
+) -> None:
+    """Write what belongs to a run beside its weights, run.json last."""
     (workplace / "intermediate").mkdir(exist_ok=True)
-    save(workplace / "final")
     _write_curve(workplace / "training.csv", [entry for entry in curve if "loss" in entry])
     kept = sorted(int(path.name.removeprefix("step-")) for path in (workplace / "intermediate").glob("step-*"))
     write_json(
         workplace / "run.json",
         {
             "identity": identity,
-            "samples": len(samples),
+            "samples": samples,
             "steps": [*kept, last],
             "recipe": asdict(recipe),
             "device": device,
@@ -131,27 +219,30 @@ def train(
 
 def publish(output: Path) -> None:
     """Move a trained run from `{output}.unfinished/` into place, run.json last: where it is, the run is complete."""
-    workplace = unfinished(output)
-    output.mkdir(parents=True, exist_ok=True)
-    for name in ("final", "intermediate", "training.csv", "run.json"):
-        remove(output / name)
-        (workplace / name).rename(output / name)
-    remove(workplace / IDENTITY)  # first: what is left of a folder half removed is never resumed from
-    remove(workplace)
+    if processes.is_first():
+        workplace = unfinished(output)
+        output.mkdir(parents=True, exist_ok=True)
+        for name in ("final", "intermediate", "training.csv", "run.json"):
+            remove(output / name)
+            (workplace / name).rename(output / name)
+        remove(workplace / IDENTITY)  # first: what is left of a folder half removed is never resumed from
+        remove(workplace)
+    processes.wait_for_all()
 
 
-def _check_global_batch(recipe: Recipe, devices: int) -> None:
-    product = devices * recipe.per_device_batch_size * recipe.gradient_accumulation_steps
+def _check_global_batch(recipe: Recipe) -> None:
+    product = recipe.devices * recipe.per_device_batch_size * recipe.gradient_accumulation_steps
     if product != recipe.global_batch_size:
         raise InputError(
-            f"global_batch_size is {recipe.global_batch_size}, but {devices} devices × per_device_batch_size "
+            f"global_batch_size is {recipe.global_batch_size}, but {recipe.devices} devices × per_device_batch_size "
             f"{recipe.per_device_batch_size} × gradient_accumulation_steps {recipe.gradient_accumulation_steps} = "
-            f"{product}: make the two agree, or show it other GPUs (CUDA_VISIBLE_DEVICES)."
+            f"{product}: make the two agree."
         )
 
 
-def _arguments(recipe: Recipe, state: Path, device: str) -> TrainingArguments:
-    return TrainingArguments(
+def _arguments(recipe: Recipe, parameters: int, state: Path, device: str) -> TrainingArguments:
+    on_gpu = torch.device(device).type == "cuda"
+    settings = TrainingArguments(
         output_dir=str(state),
         learning_rate=recipe.learning_rate,
         lr_scheduler_type=recipe.lr_scheduler,
@@ -160,42 +251,56 @@ def _arguments(recipe: Recipe, state: Path, device: str) -> TrainingArguments:
         max_grad_norm=recipe.max_grad_norm,
         num_train_epochs=recipe.epochs,
         max_steps=recipe.max_steps or -1,
+        deepspeed=zero.configuration(recipe, parameters, on_gpu) if recipe.engine == "deepspeed" else None,
+        optim=OPTIMIZERS.get(recipe.optimizer, "adamw_torch"),
         per_device_train_batch_size=recipe.per_device_batch_size,
         gradient_accumulation_steps=recipe.gradient_accumulation_steps,
+        ddp_find_unused_parameters=False,
         activation_checkpointing=recipe.gradient_checkpointing,
         bf16=recipe.precision == "bf16",
         seed=recipe.seed,
-        use_cpu=device == "cpu",
-        full_determinism=device == "cpu",
+        use_cpu=not on_gpu,
+        full_determinism=not on_gpu,
         save_strategy="steps",
         save_steps=recipe.resume_every,
-        save_total_limit=2,  # a state that a kill left half-written has a predecessor
+        save_total_limit=2,  # the Trainer removes the one before while other processes may be writing the new one
         logging_steps=1,
         logging_nan_inf_filter=False,
-        include_num_input_tokens_seen="non_padding",
+        # A row without padding has no mask to count by, and every token counts.
+        include_num_input_tokens_seen="all" if recipe.padding_free else "non_padding",
         report_to="none",
         disable_tqdm=True,
     )
+    if settings.n_gpu > 1:
+        settings._n_gpu = 1  # a process alone would otherwise split its batches over all GPUs that it sees
+    return settings
 
 
-def _last_state(folder: Path) -> str | None:
-    """The newest complete state of an interrupted run; the Trainer writes trainer_state.json last."""
-    for path in sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.split("-")[1])):
-        try:
-            read_json(path / "trainer_state.json")
-        except (OSError, ValueError):
-            continue
-        return str(path)
-    return None
+def _is_cast(recipe: Recipe) -> bool:
+    """Whether the engine casts the model to bfloat16 and trains it through float32 master weights of its own."""
+    return recipe.engine == "deepspeed" and recipe.precision == "bf16"
 
 
-def _collator(tokenizer: Any) -> DataCollatorForSeq2Seq:
-    """Right padding; a tokenizer without a padding token lends its EOS, since padding is masked everywhere."""
-    padding = copy.deepcopy(tokenizer)
-    padding.padding_side = "right"
-    if padding.pad_token is None:
-        padding.pad_token = padding.eos_token
-    return DataCollatorForSeq2Seq(padding, padding=True)
+def _save(model: PreTrainedModel, tokenizer: Any, folder: Path, dtype: str, masters: bool = False) -> None:
+    """Write a model in Hugging Face layout, its weights in `dtype`: cast, or the engine's `masters` if it has any.
+
+    Every process takes part, since each has a share of those; all go on once it is written.
+    """
+    stored = getattr(torch, dtype)
+    state = zero.master_weights(model) if masters and stored == torch.float32 else model.state_dict()
+    if processes.is_first():
+        cast: dict[int, torch.Tensor] = {}  # tied weights stay one tensor by two names
+        for name, value in state.items():
+            if value.is_floating_point():
+                state[name] = cast.setdefault(value.data_ptr(), value.to(stored))
+        with atomic_path(folder) as temporary:
+            model.save_pretrained(temporary, state_dict=state)
+            tokenizer.save_pretrained(temporary)
+            if stored != model.dtype:
+                config = copy.deepcopy(model.config)
+                config.dtype = dtype
+                config.save_pretrained(temporary)
+    processes.wait_for_all()
 
 
 class _Keeper(TrainerCallback):
@@ -209,7 +314,7 @@ class _Keeper(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         late = sorted(step for step in self.steps if step > state.max_steps)
-        if late:
+        if late and state.is_world_process_zero:
             print(f"checkpoint steps {late} lie beyond the last step, {state.max_steps}, and are not kept", flush=True)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -217,6 +322,82 @@ class _Keeper(TrainerCallback):
             control.should_save = False
         elif state.global_step in self.steps:
             self.save(self.folder / f"step-{state.global_step}")
+
+
+def _nothing(tokenizer: Any) -> dict[str, list[int]]:
+    """A sample that teaches nothing."""
+    return {"input_ids": [tokenizer.eos_token_id], "labels": [-100]}
+
+
+class _SharingTrainer(Trainer):
+    """A Trainer whose processes read the samples of an epoch in the order, and in the steps, of a process alone.
+
+    The last sample of the training set is the one that fills up.
+    """
+
+    def get_train_dataloader(self) -> DataLoader:
+        """The Trainer's own, with another order put where accelerate looks for one to tell the epoch."""
+        loader = super().get_train_dataloader()
+        together = self.args.world_size * self.args.per_device_train_batch_size
+        loader.set_sampler(_FilledOrder(len(self.train_dataset) - 1, together, self.args.seed))
+        return loader
+
+
+class _FilledOrder(Sampler):
+    """Places of samples, shuffled anew in each epoch, and then of one beyond them until micro-batches come out even.
+
+    Otherwise accelerate would let samples from the epoch's beginning be read twice.
+    """
+
+    def __init__(self, samples: int, together: int, seed: int) -> None:
+        self.shuffled = SeedableRandomSampler(range(samples), data_seed=seed)
+        self.fill = [samples] * (-samples % together)
+
+    def __len__(self) -> int:
+        return len(self.shuffled) + len(self.fill)
+
+    def __iter__(self) -> Iterator[int]:
+        yield from self.shuffled
+        yield from self.fill
+
+    def set_epoch(self, epoch: int) -> None:
+        self.shuffled.set_epoch(epoch)
+
+
+class _Unrounded(TrainerCallback):
+    """Lets the master weights of an engine that casts the model begin with the weights before the cast.
+
+    The engine would copy them from those that it has rounded. Models of the hub that are stored in float16, and runs
+    that start from an earlier one, would change by that rounding, which is more than the first steps change.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.model = model
+        self.weights = {name: value.detach().to("cpu", copy=True) for name, value in model.named_parameters()}
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step == 0:  # a state to resume from has its own
+            zero.start_masters(self.model, self.weights)
+        self.weights.clear()
+
+
+class _Stopper(TrainerCallback):
+    """Stops at the end of the step in which SIGTERM came to any process, and marks states that all have completed.
+
+    transformers has such a callback of its own (`enable_jit_checkpoint`), but there each process decides by its own
+    clock when to save; several would decide differently and wait for each other for ever.
+    """
+
+    stopped = False
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if interruption.received(args.device) and state.global_step < state.max_steps:
+            self.stopped = control.should_save = control.should_training_stop = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        processes.wait_for_all()
+        if state.is_world_process_zero:
+            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
 
 
 class _Curve(TrainerCallback):
@@ -235,7 +416,8 @@ class _Curve(TrainerCallback):
                 "precision."
             )
         state.log_history[-1]["seconds"] = round(time.perf_counter() - self.start, 3)
-        print(f"step {state.global_step}/{state.max_steps} loss {logs['loss']:.4f}", flush=True)
+        if state.is_world_process_zero:
+            print(f"step {state.global_step}/{state.max_steps} loss {logs['loss']:.4f}", flush=True)
 
 
 def _write_curve(path: Path, curve: list[dict[str, Any]]) -> None:

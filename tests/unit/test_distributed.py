@@ -1,0 +1,309 @@
+"""Several processes, and DeepSpeed: the same run as that of one process, checkpoints, signals and failures."""
+
+import csv
+import dataclasses
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import scripts
+import torch
+from safetensors.torch import load_file
+from test_tokenization import write_instructions
+from test_training import RECIPE, options, small, weights
+from transformers import AutoModelForCausalLM
+
+from headpatterns import models, training
+
+LAUNCH = [sys.executable, str(scripts.FOLDER / "launch.py"), "--standalone", "--nproc-per-node", "2"]
+needs_compiler = pytest.mark.skipif(
+    not (shutil.which("g++") or shutil.which("c++")), reason="no C++ compiler here, with which DeepSpeed builds it"
+)
+
+
+def command(processes, **values):
+    script = [str(scripts.FOLDER / "finetune.py"), *scripts.words(**values)]
+    return [*(LAUNCH if processes == 2 else [sys.executable]), *script]
+
+
+def start(processes, **values):
+    """finetune.py as a program; its log lies beside its output."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    return subprocess.Popen(command(processes, **values), env=environment, text=True, stderr=subprocess.PIPE)
+
+
+def finetune(processes, **values):
+    """Run it to the end: its exit status, and what it says on the terminal."""
+    process = start(processes, **values)
+    _, said = process.communicate(timeout=300)
+    return process.returncode, said
+
+
+def curve(run):
+    with (run / "training.csv").open(newline="") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory, tokenizer, tokenizer_folder, rows):
+    """Shards, a training set of 11 samples, and models with and without dropout."""
+    folder = tmp_path_factory.mktemp("prepared")
+    instructions = write_instructions(folder / "sums.parquet", rows)
+    shards = folder / "tokenized" / "sums" / "train"
+    scripts.run(
+        "tokenize_instructions", model=tokenizer_folder, instructions=instructions, max_length=256, output=shards
+    )
+    (folder / "set.csv").write_text("".join(["dataset,id\n", *[f"sums,{row['id']}\n" for row in rows[:11]]]))
+    for name, model in {"model": small(), "dropout": small("opt", dropout=0.2)}.items():
+        model.save_pretrained(folder / name)
+        tokenizer.save_pretrained(folder / name)
+    return folder
+
+
+def shared(prepared, output, devices=2, **values):
+    """Options of a run of which each step has 8 samples, on so many devices; the last step of an epoch has 3."""
+    return options(
+        prepared,
+        output,
+        **{
+            "devices": devices,
+            "per_device_batch_size": 2,
+            "gradient_accumulation_steps": 4 // devices,
+            "global_batch_size": 8,
+            "max_steps": 8,
+            "checkpoint_steps": [3],
+            **values,
+            "log": output.with_name(f"{output.name}.log"),
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def alone(prepared, tmp_path_factory):
+    run = tmp_path_factory.mktemp("alone") / "run"
+    assert finetune(1, **shared(prepared, run, devices=1)) == (0, "")
+    return run
+
+
+@pytest.mark.parametrize(
+    ("devices", "engine", "optimizer", "padding_free"),
+    [
+        (2, "pytorch", "adamw_fused", None),
+        (1, "deepspeed", "adamw_fused", None),
+        (2, "deepspeed", "adamw", True),
+        pytest.param(2, "deepspeed", "adamw_offloaded", None, marks=needs_compiler),
+    ],
+)
+def test_processes_and_engines_follow_one_trajectory(
+    prepared, alone, tmp_path, devices, engine, optimizer, padding_free
+):
+    values = shared(prepared, tmp_path / "run", devices, engine=engine, optimizer=optimizer, padding_free=padding_free)
+    assert finetune(devices, **values) == (0, "")
+    expected, found = curve(alone), curve(tmp_path / "run")
+    for column in ("step", "epoch", "learning_rate"):
+        assert [entry[column] for entry in found] == [entry[column] for entry in expected]
+    for column in ("loss", "grad_norm"):
+        assert [entry[column] for entry in found] == pytest.approx([entry[column] for entry in expected], rel=1e-4)
+    # Of 11 samples, the second step of an epoch has 3: two processes need one more, of one token.
+    more = [(devices - 1) * (entry["step"] // 2) for entry in expected]
+    assert [entry["tokens"] for entry in found] == [
+        entry["tokens"] + n for entry, n in zip(expected, more, strict=True)
+    ]
+    for checkpoint in ("final", "intermediate/step-3"):
+        one, other = (load_file(run / checkpoint / "model.safetensors") for run in (alone, tmp_path / "run"))
+        assert one.keys() == other.keys()
+        assert all(torch.allclose(other[name], value, rtol=0, atol=2e-5) for name, value in one.items())
+    log = (tmp_path / "run.log").read_text()
+    assert log.count("step 8/8 loss") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "run.log"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_deepspeed_in_bf16_stores_its_master_weights_or_the_models_own(prepared, tmp_path, dtype):
+    """One step at a learning rate of 1e-6 is far below what bfloat16 can tell apart."""
+    values = shared(
+        prepared,
+        tmp_path / "run",
+        devices=2 if dtype == "float32" else 1,
+        engine="deepspeed",
+        precision="bf16",
+        checkpoint_dtype=dtype,
+        learning_rate=1e-6,
+        warmup_ratio=0.0,
+        max_steps=1,
+        checkpoint_steps=[],
+    )
+    assert finetune(values["devices"], **values) == (0, "")
+    final = tmp_path / "run" / "final"
+    model = AutoModelForCausalLM.from_pretrained(final)
+    assert json.loads((final / "config.json").read_text())["dtype"] == dtype
+    assert {value.dtype for value in load_file(final / "model.safetensors").values()} == {getattr(torch, dtype)}
+    before = AutoModelForCausalLM.from_pretrained(prepared / "model").state_dict()
+    if dtype == "bfloat16":
+        before = {name: value.to(torch.bfloat16) for name, value in before.items()}
+    after = {name: value for name, value in model.state_dict().items() if "embed" not in name}  # of tokens not read
+    moved = torch.cat([(value.float() - before[name].float()).flatten() for name, value in after.items()])
+    share = (moved != 0).float().mean()
+    if dtype == "float32":  # from the weights as they are stored, not as bfloat16 rounds them
+        assert share > 0.9
+        assert moved.abs().max() < 2e-6
+    else:
+        assert share < 0.05
+
+
+def test_deepspeed_in_bf16_starts_from_what_is_stored_in_it_however_that_is_loaded(prepared, tmp_path):
+    recipe = dataclasses.replace(RECIPE, engine="deepspeed", precision="bf16", max_steps=2, checkpoint_steps=())
+    assert training.loading_dtype(recipe, "bfloat16") == "bfloat16"
+    assert {training.loading_dtype(recipe, stored) for stored in ("float16", "float32")} == {"float32"}
+    assert training.loading_dtype(RECIPE, "bfloat16") == "float32"
+    stored = tmp_path / "stored"
+    AutoModelForCausalLM.from_pretrained(prepared / "model", dtype=torch.bfloat16).save_pretrained(stored)
+    assert models.stored_dtype(stored) == "bfloat16"
+    program = f"""
+import json, sys
+sys.path.insert(0, {str(scripts.FOLDER)!r})
+from pathlib import Path
+from datasets import load_from_disk
+from headpatterns import models, training
+recipe = training.Recipe(**json.loads(sys.argv[1]))
+prepared, stored, output = map(Path, sys.argv[2:])
+tokenizer = models.load_tokenizer(prepared / "model")
+samples = load_from_disk(prepared / "tokenized/sums/train").remove_columns("id")
+with training.session(recipe, "cpu"):
+    for dtype in ("float32", "bfloat16"):
+        model = models.load_model(stored, dtype)
+        training.train(model, tokenizer, samples, recipe, "identity", output / dtype)
+        training.publish(output / dtype)
+"""
+    words = [json.dumps(dataclasses.asdict(recipe)), prepared, stored, tmp_path]
+    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert weights(tmp_path / "float32") == weights(tmp_path / "bfloat16")
+
+
+# Signals and failures -------------------------------------------------------------------------------------------------
+
+RESUMED = {
+    "per_device_batch_size": 1,
+    "global_batch_size": 4,
+    "max_steps": 30,
+    "checkpoint_steps": [12],
+    "resume_every": 5,
+}
+"""Three steps are an epoch, so that most states lie within one."""
+
+
+def two_runs(prepared, folder, engine):
+    """Two runs of a job with dropout, of which the second starts from the first."""
+    runs = [folder / "one", folder / "two"]
+    values = shared(prepared, folder / "job", engine=engine, **RESUMED)
+    starts = [prepared / "dropout", runs[0] / "final"]
+    return runs, {**values, "model": starts, "output": runs, "training_set": [prepared / "set.csv"] * 2}
+
+
+def interrupt(values, number, steps, everywhere):
+    """Start it in two processes, send a signal once the log tells of so many steps; exit status and terminal."""
+    log = values["log"]
+    log.unlink(missing_ok=True)
+    process = start(2, **values)
+    try:
+        deadline = time.monotonic() + 120
+        while (log.read_text() if log.is_file() else "").count(" loss ") < steps:
+            assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+            time.sleep(0.01)
+        workers = children(process.pid)
+        assert len(workers) == 2
+        for pid in [process.pid, *workers] if everywhere else [process.pid]:
+            os.kill(pid, number)
+        _, said = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    return process.returncode, said
+
+
+def children(pid):
+    import psutil
+
+    return [child.pid for child in psutil.Process(pid).children() if "finetune.py" in " ".join(child.cmdline())]
+
+
+def first_step(log):
+    return int(re.search(r"^step (\d+)/", log.read_text(), re.MULTILINE)[1])
+
+
+def newest_state(run):
+    states = (run.with_name(f"{run.name}.unfinished") / "state").glob("checkpoint-*/complete")
+    return max((path.parent for path in states), key=lambda path: int(path.name.split("-")[1]))
+
+
+@pytest.mark.parametrize(
+    ("engine", "signals"),
+    [("pytorch", [(signal.SIGTERM, False), (signal.SIGKILL, True)]), ("deepspeed", [(signal.SIGTERM, True)])],
+    ids=["pytorch", "deepspeed"],
+)
+def test_a_job_of_two_processes_that_is_interrupted_ends_as_an_undisturbed_one(prepared, tmp_path, engine, signals):
+    """By a signal to the launcher alone, or to all processes at once as Slurm sends it; and a state is half-written."""
+    whole, values = two_runs(prepared, tmp_path / "whole", engine)
+    assert finetune(2, **values) == (0, "")
+
+    cut, values = two_runs(prepared, tmp_path / "cut", engine)
+    for number, everywhere in signals:
+        status, said = interrupt(values, number, steps=7, everywhere=everywhere)
+        state = newest_state(cut[0])
+        step = int(state.name.removeprefix("checkpoint-"))
+        if number == signal.SIGTERM:
+            sentence = f"interrupted by SIGTERM at step {step}: its state is saved, run it again to go on."
+            assert (status, said) == (143, f"finetune: {sentence}\n")
+    # A later state, of which one process has written nothing yet.
+    half = state.with_name("checkpoint-29")
+    shutil.copytree(state, half)
+    (half / "complete").unlink()
+    (half / "rng_state_1.pth").unlink()
+    assert finetune(2, **values) == (0, "")
+    assert first_step(values["log"]) == step + 1
+
+    for one, other in zip(whole, cut, strict=True):
+        assert weights(one) == weights(other)
+        assert sorted(weights(one)) == ["final/model.safetensors", "intermediate/step-12/model.safetensors"]
+        assert [{**row, "seconds": 0} for row in curve(one)] == [{**row, "seconds": 0} for row in curve(other)]
+        assert (one / "run.json").read_bytes() == (other / "run.json").read_bytes()
+    assert weights(whole[0]) != weights(whole[1])
+    assert sorted(path.name for path in (tmp_path / "cut").iterdir()) == ["job.log", "one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"devices": 3}, "--devices is 3, but 2 processes were started: start this under workflow_scripts/launch.py"),
+        ({"devices": 1}, "--devices is 1, but 2 processes were started: start this alone, or give another --devices."),
+        ({"global_batch_size": 16}, "global_batch_size is 16, but 2 devices × per_device_batch_size 2 × "),
+    ],
+    ids=str,
+)
+def test_what_all_processes_refuse_is_one_sentence(prepared, tmp_path, values, sentence):
+    status, said = finetune(2, **{**shared(prepared, tmp_path / "run"), **values})
+    assert status == 2
+    assert said.startswith(f"finetune: {sentence}") and said.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["run.log"]
+    assert "Traceback" not in (tmp_path / "run.log").read_text()
+
+
+def test_a_process_that_dies_ends_the_others(prepared, tmp_path):
+    process = start(2, **shared(prepared, tmp_path / "run", max_steps=100_000))
+    try:
+        deadline = time.monotonic() + 120
+        while "step 2/" not in ((tmp_path / "run.log").read_text() if (tmp_path / "run.log").is_file() else ""):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        os.kill(children(process.pid)[1], signal.SIGKILL)
+        _, said = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode != 0
+    assert said.count("\n") == 1
