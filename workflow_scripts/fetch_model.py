@@ -4,42 +4,23 @@ import argparse
 from pathlib import Path
 
 import command_line
-from headpatterns.errors import InputError, first_line
-from headpatterns.files import atomic_path, remove
-
-PATTERNS = ["*.json", "*.safetensors", "*.model", "*.txt"]
-PICKLED = ["pytorch_model*.bin"]
+import hub
+from headpatterns.files import remove, unfinished
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Fetch config, tokenizer and safetensors; pickled weights only where a model has no others."""
-    from huggingface_hub import snapshot_download
+    hub.caches(unfinished(arguments.output))
+    model = hub.look("model", arguments.hub, arguments.revision)
+    files = hub.model_files(model)
+    with hub.download(model, files, arguments.output) as folder:
+        from huggingface_hub import snapshot_download
 
-    with atomic_path(arguments.output) as temporary:
-
-        def download(patterns: list[str]) -> None:
-            snapshot_download(
-                arguments.hub,
-                revision=arguments.revision,
-                local_dir=temporary,
-                cache_dir=temporary / ".cache",
-                allow_patterns=patterns,
-            )
-
-        try:
-            download(PATTERNS)
-            if not any(temporary.glob("*.safetensors")):
-                download(PICKLED)
-        except Exception as error:  # the hub's client raises dozens of types for what is one thing to the user
-            raise InputError(
-                f"the model {arguments.hub} (revision {arguments.revision}) cannot be fetched: {first_line(error)}; "
-                "check its id, your network and login, or give a local folder as path."
-            ) from error
-        if not any(path.suffix in {".safetensors", ".bin"} for path in temporary.iterdir()):
-            raise InputError(
-                f"the model {arguments.hub} (revision {arguments.revision}) has no weights: choose another."
-            )
-        remove(temporary / ".cache")
+        made = folder / "files"
+        snapshot_download(model.id, revision=model.commit, local_dir=made, allow_patterns=list(files))
+        remove(made / ".cache")
+        remove(arguments.output)
+        made.rename(arguments.output)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -52,4 +33,4 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    command_line.run(main, parser())
+    command_line.run(main, parser(), online=True)

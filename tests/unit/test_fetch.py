@@ -1,9 +1,14 @@
 """Fetching from a hub of our own on this machine, which speaks as much of the real one's protocol as clients need."""
 
+import copy
 import hashlib
 import http.server
 import json
+import re
+import socket
+import subprocess
 import threading
+import time
 import urllib.parse
 
 import pandas
@@ -12,10 +17,11 @@ import pyarrow.parquet
 import pytest
 import safetensors.torch
 import scripts
+from project import snakemake
 
 from headpatterns import models
 
-COMMIT = "a" * 40
+COMMIT = hashlib.sha1(b"a commit").hexdigest()
 CARD = """---
 configs:
 - config_name: algebra
@@ -27,7 +33,12 @@ configs:
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
-    """Serves the repositories below `root`: {models,datasets}/{organisation}/{name}/…"""
+    """Serves the repositories below `root`: {models,datasets}/{organisation}/{name}/…
+
+    Of those named `gated…` it tells everybody, but gives files only to who has the right token; it says that a file of
+    those named `enormous…` has a thousand million times the bytes that it has. It stops in the middle of files named in
+    `halted` until `released`, and keeps the names of files that it was asked for in `given`.
+    """
 
     root = None
 
@@ -40,18 +51,36 @@ class Hub(http.server.BaseHTTPRequestHandler):
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
         if self.command == "GET":
-            self.wfile.write(body)
+            half = len(body) // 2 if self.path.rpartition("/")[2] in self.halted else len(body)
+            self.wfile.write(body[:half])
+            if half < len(body):
+                self.wfile.flush()
+                self.released.wait()
+                self.wfile.write(body[half:])
 
     def do_GET(self):
         parts = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path).strip("/").split("/")
-        if parts[0] == "api":
-            return self.describe(parts[1], "/".join(parts[2:4]), parts[4:])
-        kind, parts = ("datasets", parts[1:]) if parts[0] == "datasets" else ("models", parts)
-        path = self.root / kind / "/".join(parts[:2]) / "/".join(parts[4:])  # organisation/name/resolve/commit/path
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        if token == "expired":
+            return self.answer(401, b"{}", X_Error_Message="Invalid credentials in Authorization header")
+        asks, parts = parts[0] == "api", parts[parts[0] == "api" :]
+        kind, parts = (parts[0], parts[1:]) if parts[0] in ("models", "datasets") else ("models", parts)
+        name, question = "/".join(parts[:2]), parts[2:]
+        if len(parts) < 2:  # what a client asks a hub as such
+            return self.answer(404, b"{}")
+        forbidden = parts[1].startswith("gated") and token != "welcome"
+        if forbidden and question[0] in ("auth-check", "resolve"):
+            return self.answer(403 if token else 401, b"{}", X_Error_Code="GatedRepo")
+        if asks:
+            return self.describe(kind, name, question)
+        path = self.root / kind / name / "/".join(question[2:])  # organisation/name/resolve/commit/path
         if not path.is_file():
             return self.answer(404, X_Error_Code="EntryNotFound", X_Repo_Commit=COMMIT)
         body = path.read_bytes()
-        return self.answer(200, body, ETag=f'"{hashlib.sha1(body).hexdigest()}"', X_Repo_Commit=COMMIT)
+        about = {"ETag": f'"{hashlib.sha1(body).hexdigest()}"', "X_Repo_Commit": COMMIT}
+        if self.command == "GET":
+            self.given.append(path.name)
+        return self.answer(200, body, **about)
 
     do_HEAD = do_GET  # noqa: N815
 
@@ -59,41 +88,55 @@ class Hub(http.server.BaseHTTPRequestHandler):
         folder = self.root / kind / name
         if not folder.is_dir():
             return self.answer(404, b"{}", X_Error_Code="RepoNotFound")
+        if question[0] == "auth-check":
+            return self.answer(200, b"{}")
         if question[1] not in ("main", COMMIT):
             return self.answer(404, b"{}", X_Error_Code="RevisionNotFound")
         below = "/".join(question[2:])
+        scale = 10**9 if folder.name.startswith("enormous") else 1
         files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
         tree = [
             {
                 "type": "file",
                 "path": name,
-                "size": path.stat().st_size,
+                "size": scale * path.stat().st_size,
                 "oid": hashlib.sha1(path.read_bytes()).hexdigest(),
             }
             for name, path in files.items()
             if name.startswith(below)
         ]
-        about = {"id": name, "sha": COMMIT, "siblings": [{"rfilename": name} for name in files]}
+        about = {
+            "id": name,
+            "sha": COMMIT,
+            "gated": "manual" if folder.name.startswith("gated") else False,
+            "siblings": [{"rfilename": file["path"], "size": file["size"]} for file in tree],
+        }
         return self.answer(200, json.dumps(tree if question[0] == "tree" else about).encode())
 
 
 @pytest.fixture(scope="module")
-def hub(tmp_path_factory, model_folder):
-    """The hub's address; it has a dataset of two configurations and a model with several kinds of weights."""
+def server(tmp_path_factory, model_folder):
+    """A hub; it has datasets of two configurations and models with several kinds of weights."""
     root = tmp_path_factory.mktemp("hub")
-    dataset = root / "datasets" / "org" / "maths"
-    for name in ("algebra/train", "algebra/test", "geometry/train"):
-        path = dataset / f"{name}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        rows = {"problem": [f"{name} {n}" for n in range(3)], "choices": [{"text": ["a", "b"]}] * 3}
-        pyarrow.parquet.write_table(pyarrow.table(rows), path)
-    (dataset / "README.md").write_text(CARD)
-    for name, kept in {"both": (".safetensors", ".bin"), "pickled": (".bin",), "bare": ()}.items():
+    for name in ("maths", "gated-maths"):
+        dataset = root / "datasets" / "org" / name
+        for part in ("algebra/train", "algebra/test", "geometry/train"):
+            path = dataset / f"{part}.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            rows = {"problem": [f"{part} {n}" for n in range(3)], "choices": [{"text": ["a", "b"]}] * 3}
+            pyarrow.parquet.write_table(pyarrow.table(rows), path)
+        (dataset / "README.md").write_text(CARD)
+    (root / "datasets" / "org" / "program").mkdir()
+    (root / "datasets" / "org" / "program" / "program.py").write_text("import datasets")
+    safe, pickled = (".safetensors",), (".bin",)
+    for name, kept in {"both": safe + pickled, "pickled": pickled, "bare": (), "gated": safe, "enormous": safe}.items():
         folder = root / "models" / "org" / name
         folder.mkdir(parents=True)
         for path in model_folder.glob("*.json"):
             (folder / path.name).write_bytes(path.read_bytes())
         (folder / "README.md").write_text("A model.")
+        (folder / "original").mkdir()
+        (folder / "original" / "params.json").write_text("{}")
         weights = (model_folder / "model.safetensors").read_bytes()
         if ".safetensors" in kept:
             (folder / "model.safetensors").write_bytes(weights)
@@ -101,28 +144,43 @@ def hub(tmp_path_factory, model_folder):
             import torch
 
             torch.save(safetensors.torch.load(weights), folder / "pytorch_model.bin")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("OurHub", (Hub,), {"root": root}))
+    state = {"root": root, "halted": set(), "released": threading.Event(), "given": []}
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("OurHub", (Hub,), state))
+    server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
+    yield server
     server.shutdown()
 
 
-def fetch(script, tmp_path, hub, repository, revision="main", **options):
+@pytest.fixture
+def hub(server):
+    """The hub's address."""
+    return f"http://127.0.0.1:{server.server_port}"
+
+
+def fetch(script, tmp_path, hub, repository, revision="main", token=None, **options):
     """Run in an empty home: nothing may be left there, nor beside the output."""
-    words = ["--hub", repository]
     done = scripts.launch(
         script,
         tmp_path / "home",
         hub=hub,
-        positional=words,
+        token=token,
+        positional=["--hub", repository],
         revision=revision,
         output=tmp_path / "out" / "it",
         **options,
     )
     assert not list((tmp_path / "home").iterdir())
     assert "Traceback" not in done.stderr
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ([] if done.returncode else ["it"])
+    found = list((tmp_path / "out").iterdir()) if (tmp_path / "out").exists() else []
+    assert [path.name for path in found] == ([] if done.returncode else ["it"])
     return done
+
+
+def sentence(done):
+    """What is said of a failure: one line, the last, of which nothing else but progress may be printed."""
+    assert (done.returncode, done.stdout) == (2, "")
+    return done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("revision", ["main", COMMIT])
@@ -137,17 +195,19 @@ def test_one_configuration_and_split_becomes_one_file(hub, tmp_path, revision):
 @pytest.mark.parametrize(
     ("name", "split", "reason"),
     [
-        ("calculus", "train", "'calculus' not found"),
-        ("geometry", "test", "test"),
-        (None, "train", "Config name is missing"),
+        ("calculus", "train", "has no configuration 'calculus': set name to one of algebra, geometry."),
+        ("geometry", "test", "has no split 'test' of the configuration geometry: set split to one of train."),
+        (None, "train", "has several configurations: set name to one of algebra, geometry."),
     ],
 )
 def test_a_configuration_or_split_that_is_not_there(hub, tmp_path, name, split, reason):
     done = fetch("fetch_dataset", tmp_path, hub, "org/maths", split=split, **({"name": name} if name else {}))
-    assert done.returncode == 2
-    last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith(f"fetch_dataset: the dataset org/maths (revision main, split {split}) cannot be fetched: ")
-    assert reason in last
+    assert sentence(done) == f"fetch_dataset: the dataset org/maths (revision main) {reason}"
+
+
+def test_a_dataset_that_is_a_program(hub, tmp_path):
+    done = fetch("fetch_dataset", tmp_path, hub, "org/program", split="train")
+    assert "the dataset org/program (revision main) is a program rather than data" in sentence(done)
 
 
 @pytest.mark.parametrize(("name", "weights"), [("both", "model.safetensors"), ("pickled", "pytorch_model.bin")])
@@ -163,20 +223,230 @@ def test_a_model_comes_with_what_loading_needs(hub, tmp_path, model_folder, name
 
 def test_a_model_without_weights_is_refused(hub, tmp_path):
     done = fetch("fetch_model", tmp_path, hub, "org/bare")
-    assert done.returncode == 2
-    assert "fetch_model: the model org/bare (revision main) has no weights" in done.stderr
+    assert sentence(done).startswith("fetch_model: the model org/bare (revision main) has no weights")
 
 
-@pytest.mark.parametrize("script", ["fetch_dataset", "fetch_model"])
-@pytest.mark.parametrize("repository", ["org/nothing", "org/both", None])
-def test_what_the_hub_does_not_have_or_cannot_be_asked(hub, tmp_path, script, repository):
-    """An unknown name, an unknown revision, and no hub at all: one sentence each."""
-    options = {"split": "train"} if script == "fetch_dataset" else {}
-    revision = "b" * 40 if repository == "org/both" else "main"
-    done = fetch(script, tmp_path, hub if repository else None, repository or "org/both", revision, **options)
-    assert done.returncode == 2
+KINDS = pytest.mark.parametrize(
+    ("script", "kind", "options", "page"),
+    [
+        ("fetch_model", "model", {}, ""),
+        ("fetch_dataset", "dataset", {"name": "algebra", "split": "train"}, "datasets/"),
+    ],
+    ids=["model", "dataset"],
+)
+
+
+@KINDS
+def test_each_thing_that_the_hub_may_refuse_has_a_sentence_of_its_own(hub, tmp_path, script, kind, options, page):
+    gated, there = {"model": ("org/gated", "org/both"), "dataset": ("org/gated-maths", "org/maths")}[kind]
+
+    def said(repository, revision="main", hub=hub, token=None):
+        return sentence(fetch(script, tmp_path, hub, repository, revision, token, **options))
+
+    def of(repository, revision="main"):
+        return f"{script}: the {kind} {repository} (revision {revision})"
+
+    address = f"{hub}/{page}{gated}"
+    assert said(gated) == (
+        f"{of(gated)} is gated: accept its licence at {address}, then `hf auth login` or set HF_TOKEN."
+    )
+    assert said(gated, token="somebody") == (
+        f"{of(gated)} is gated and this login has no access to it: accept its licence at {address} with its account."
+    )
+    assert said(there, token="expired").startswith(f"{script}: the hub does not accept this login's token")
+    assert said("org/nothing").startswith(f"{script}: the {kind} org/nothing is not on the hub, or private, and there")
+    assert said("org/nothing", token="somebody") == (
+        f"{script}: the {kind} org/nothing is not on the hub, or hidden from this login: mend its id."
+    )
+    assert said(there, "b" * 40).startswith(f"{script}: the {kind} {there} has no revision {'b' * 40}: state a commit")
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        closed = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        assert said(there, hub=closed).startswith(f"{script}: the hub at {closed} cannot be reached (")
+    assert said(there, hub=None) == (
+        f"{script}: the hub is not asked while HF_HUB_OFFLINE is set: unset it, or give local files as path."
+    )
+
+
+@KINDS
+def test_what_is_gated_comes_with_the_right_token(hub, tmp_path, script, kind, options, page):
+    repository = {"model": "org/gated", "dataset": "org/gated-maths"}[kind]
+    done = fetch(script, tmp_path, hub, repository, token="welcome", **options)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_disk_that_is_too_small_is_found_before_the_download(hub, tmp_path):
+    said = sentence(fetch("fetch_model", tmp_path, hub, "org/enormous"))
+    assert re.fullmatch(
+        r"fetch_model: the model org/enormous \(revision main\) takes \d+\.\d GB, but the disk of "
+        rf"{re.escape(str(tmp_path / 'out'))} has \d+\.\d GB free: make room there\.",
+        said,
+    )
+
+
+@KINDS
+def test_a_download_tells_how_far_it_is(hub, tmp_path, script, kind, options, page):
+    """On the terminal, though everything else is in the log."""
+    repository = {"model": "org/both", "dataset": "org/maths"}[kind]
+    done = fetch(script, tmp_path, hub, repository, log=tmp_path / "log.txt", **options)
     assert done.stdout == ""
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith(script)]
-    kind = script.removeprefix("fetch_")
-    assert line.startswith(f"{script}: the {kind} {repository or 'org/both'} (revision {revision}")
-    assert "cannot be fetched: " in line and "check its id, your network and login, or give" in line
+    told = done.stderr.splitlines()
+    assert told and all(
+        re.fullmatch(rf"{script}: {repository}: (\d+) of \1 files, 0\.00 of 0\.00 GB", line) for line in told
+    )
+
+
+@KINDS
+def test_a_killed_download_goes_on_with_the_files_that_it_lacks(server, hub, tmp_path, script, kind, options, page):
+    state = server.RequestHandlerClass
+    repository, name, whole = {
+        "model": ("org/both", "model.safetensors", "tokenizer.json"),
+        "dataset": ("org/maths", "test.parquet", "train.parquet"),
+    }[kind]
+    state.given.clear()
+    state.released.clear()
+    state.halted.add(name)
+    out = tmp_path / "out"
+    asked = {"positional": ["--hub", repository], "revision": COMMIT, "output": out / "it", **options}
+    stopped = scripts.launch(script, tmp_path / "home", start=subprocess.Popen, hub=hub, **asked)
+    while not (complete(out, kind) and name in state.given):
+        assert stopped.poll() is None, stopped.stderr.read()
+        time.sleep(0.05)
+    stopped.kill()
+    stopped.communicate()
+    state.halted.clear()
+    state.released.set()
+    assert [path.name for path in out.iterdir()] == ["it.unfinished"]
+    done = fetch(script, tmp_path, hub, repository, COMMIT, **options)
+    assert done.returncode == 0, done.stderr
+    assert state.given.count(name) > state.given.count(whole) == 1
+    if kind == "model":
+        models.load_model(out / "it")
+    else:
+        assert list(pandas.read_parquet(out / "it")["problem"]) == [f"algebra/train {n}" for n in range(3)]
+
+
+def complete(out, kind):
+    """Whether the files but one, on which the hub is stuck, are there."""
+    place = {
+        "model": "it.unfinished/files/tokenizer.json",
+        "dataset": "it.unfinished/hub/*/snapshots/*/algebra/train.*",
+    }
+    return list(out.glob(place[kind]))
+
+
+def check(tmp_path, hub, *sources, token=None):
+    return scripts.launch(
+        "check_hub", tmp_path / "home", hub=hub, token=token, sources=json.dumps(sources), output=tmp_path / "hub.json"
+    )
+
+
+def source(tmp_path, kind, id, revision="main", **others):
+    return {"kind": kind, "hub": id, "revision": revision, "output": str(tmp_path / id.replace("/", "--")), **others}
+
+
+def test_the_check_says_everything_at_once(hub, tmp_path):
+    done = check(
+        tmp_path,
+        hub,
+        source(tmp_path, "model", "org/gated"),
+        source(tmp_path, "model", "org/both"),
+        source(tmp_path, "dataset", "org/maths", name="algebra", split="validation"),
+        source(tmp_path, "dataset", "org/maths", name="calculus", split="train"),
+        source(tmp_path, "model", "org/bare"),
+        source(tmp_path, "model", "org/enormous"),
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+    told = done.stderr.splitlines()
+    assert told[0].startswith("check_hub: the model org/gated (revision main) is gated: accept")
+    assert told[1].startswith("the dataset org/maths (revision main) has no split 'validation' of the configuration")
+    assert told[2].startswith("the dataset org/maths (revision main) has no configuration 'calculus'")
+    assert told[3].startswith("the model org/bare (revision main) has no weights")
+    assert told[4].startswith("what is fetched from the hub takes ")
+    assert len(told) == 5
+    assert not (tmp_path / "hub.json").exists() and not list((tmp_path / "home").iterdir())
+
+
+def test_a_hub_that_does_not_answer_is_one_problem_not_many(tmp_path):
+    done = check(tmp_path, None, *(source(tmp_path, "model", f"org/{name}") for name in ("one", "two")))
+    assert sentence(done) == (
+        "check_hub: the hub is not asked while HF_HUB_OFFLINE is set: unset it, or give local files as path."
+    )
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_check_measures_what_is_to_be_fetched_and_asks_nothing_of_what_is_there(server, hub, tmp_path):
+    (tmp_path / "there--model").mkdir()
+    (tmp_path / "there--model" / "model.safetensors").write_bytes(b"12345")
+    there = source(tmp_path, "model", "there/model", COMMIT)
+    algebra = source(tmp_path, "dataset", "org/maths", COMMIT, name="algebra", split="train")
+    done = check(tmp_path, hub, there, algebra)
+    assert done.returncode == 0, done.stderr
+    files = server.RequestHandlerClass.root / "datasets" / "org" / "maths" / "algebra"
+    assert json.loads((tmp_path / "hub.json").read_text()) == [
+        {"kind": "model", "hub": "there/model", "revision": COMMIT, "bytes": 5},
+        {
+            "kind": "dataset",
+            "hub": "org/maths",
+            "revision": COMMIT,
+            "name": "algebra",
+            "split": "train",
+            "bytes": sum(path.stat().st_size for path in files.iterdir()),
+        },
+    ]
+
+
+def test_the_workflow_asks_the_hub_first_and_fetches_once(hub, clone, tmp_path):
+    """Whatever becomes of the check's own file, and whatever else is added, what was fetched stays."""
+    folder = clone("hub")
+    rows = {"hub": "org/maths", "name": "algebra", "revision": COMMIT}
+    fine = {
+        "models": {"theirs": {"label": "Theirs", "source": {"hub": "org/both", "revision": COMMIT}}},
+        "datasets": {"gsm8k": {"train": [{**rows, "split": "train"}], "probe": [{**rows, "split": "test"}]}},
+        "studies": {
+            **{study: {"models": ["theirs"]} for study in ("adaptation", "composition", "dynamics")},
+            **{study: {"models": []} for study in ("mixing", "selection")},
+            "benchmarks": {"checkpoints": [], "sets": []},
+        },
+    }
+
+    def run(overlay, *arguments):
+        file = tmp_path / "overlay.yaml"
+        file.write_text(json.dumps(overlay))
+        return snakemake(
+            folder,
+            *("results/tiny/models/theirs", f"results/tiny/raw/hub/org--maths.algebra.train.{COMMIT}.parquet"),
+            *("--cores", "2", *arguments, "--configfile", "tests/config/tiny.yaml", str(file)),
+            HF_ENDPOINT=hub,
+            HOME=str(tmp_path),
+        )
+
+    wrong = copy.deepcopy(fine)
+    wrong["models"]["theirs"]["source"]["hub"] = "org/gated"
+    wrong["datasets"]["gsm8k"]["probe"][0]["split"] = "validation"
+    answer = run(wrong)
+    assert answer.returncode != 0
+    assert "check_hub: the model org/gated" in answer.stdout and "has no split 'validation'" in answer.stdout
+    assert "rule fetch_" not in answer.stdout.replace("localrule", "rule")
+    assert not (folder / "results/tiny/raw").exists() and not (folder / "results/tiny/models").exists()
+
+    answer = run(fine)
+    assert answer.returncode == 0, answer.stdout
+    assert "fetch_model: org/both: 5 of 5 files" in answer.stdout
+    checked = folder / "results/tiny/hub.json"
+    assert [source["hub"] for source in json.loads(checked.read_text())] == ["org/both", "org/maths", "org/maths"]
+
+    def left_to_do(overlay):
+        answer = run(overlay, "-n", "--quiet", "rules")
+        assert answer.returncode == 0, answer.stdout
+        return set(re.findall(r"^(\w+) +\d+$", answer.stdout, re.MULTILINE)) - {"total"}
+
+    assert left_to_do(fine) == set()
+    checked.touch()
+    assert left_to_do(fine) == set()
+    more = copy.deepcopy(fine)
+    more["datasets"]["arc"] = {"train": [{**rows, "name": "geometry", "split": "train"}], "probe": []}
+    assert left_to_do(more) == {"check_hub"}
+    checked.unlink()
+    assert left_to_do(fine) == set()
