@@ -1,0 +1,258 @@
+"""Commands that share the GPUs of one machine: real processes, which hold pretended GPUs until they end."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import scripts
+
+import take_gpus
+
+SCRIPT = [sys.executable, str(scripts.FOLDER / "take_gpus.py")]
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """Starts commands on GPUs; what is still there at the end is killed."""
+
+    class Machine:
+        environment = {  # noqa: RUF012
+            **{name: value for name, value in os.environ.items() if not name.startswith(("CUDA_", "SLURM_"))},
+            take_gpus.LOCKS: str(tmp_path / "locks"),
+            "PATH": f"{tmp_path}:/usr/bin:/bin",
+        }
+
+        def __init__(self):
+            self.started = []
+
+        def start(self, count, *command, gpus="0,1", **environment):
+            given = {} if gpus is None else {"CUDA_VISIBLE_DEVICES": gpus}
+            process = subprocess.Popen(
+                [*SCRIPT, "--count", str(count), "--", *map(str, command)],
+                env={**self.environment, **given, **environment},
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+            self.started.append(process)
+            return process
+
+        def hold(self, count, **options):
+            """A command that says which GPUs it has and ends when `release` tells it."""
+            fifo = tmp_path / f"fifo{len(self.started)}"
+            os.mkfifo(fifo)
+            program = f"exec 3<>{fifo}; echo $CUDA_VISIBLE_DEVICES; head -c 1 <&3 >&2"
+            process = self.start(count, "bash", "-c", program, **options)
+            process.fifo = fifo
+            return process
+
+        def release(self, process):
+            process.fifo.write_bytes(b"x")
+            process.wait()
+
+        def nvidia(self, *uuids):
+            """A machine with GPUs and a driver that lists them."""
+            program = tmp_path / "nvidia-smi"
+            program.write_text("#!/bin/sh\n" + "".join(f"echo {uuid}\n" for uuid in uuids))
+            program.chmod(0o755)
+
+    made = Machine()
+    yield made
+    for process in made.started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def has(process):
+    return process.stdout.readline().strip()
+
+
+def waits(process):
+    """Has to wait, as it says itself."""
+    return "waiting for" in process.stderr.readline() and process.poll() is None
+
+
+def answer(process):
+    out, error = process.communicate()
+    return process.returncode, out, error
+
+
+def test_free_ones_are_taken_in_order_and_never_by_two(machine):
+    first, second = machine.hold(1), None
+    assert has(first) == "0"
+    second = machine.hold(1)
+    assert has(second) == "1"
+    third = machine.hold(1)
+    assert waits(third)
+    machine.release(first)
+    assert has(third) == "0"
+
+
+def test_many_at_once_never_share_one(machine, tmp_path):
+    """Each says when it starts and when it ends; nobody else's GPU is among its own meanwhile."""
+    journal = tmp_path / "journal"
+    program = f"echo + $CUDA_VISIBLE_DEVICES >> {journal}; sleep 0.05; echo - $CUDA_VISIBLE_DEVICES >> {journal}"
+    jobs = [machine.start(count, "bash", "-c", program, gpus="0,1,2") for count in (1, 2, 3, 2, 1, 3)]
+    assert [job.wait() for job in jobs] == [0] * 6
+    used = set()
+    for line in journal.read_text().splitlines():
+        what, names = line.split()
+        names = set(names.split(","))
+        assert names <= used if what == "-" else not names & used
+        used = used - names if what == "-" else used | names
+    assert len(journal.read_text().splitlines()) == 12 and not used
+
+
+def test_all_or_none_and_nobody_overtakes(machine):
+    """Who waits for two holds none meanwhile, but whoever comes later and wants one comes after it."""
+    first, second = machine.hold(1), machine.hold(1)
+    assert {has(first), has(second)} == {"0", "1"}
+    both = machine.hold(2)
+    assert waits(both)
+    later = machine.hold(1)
+    assert waits(later)
+    machine.release(first)
+    assert waits_on(both) and waits_on(later)
+    machine.release(second)
+    assert has(both) == "0,1"
+    machine.release(both)
+    assert has(later) == "0"
+
+
+def waits_on(process):
+    """Has not begun although a GPU became free: several looks later it has still said nothing."""
+    time.sleep(3 * take_gpus.PAUSE)
+    os.set_blocking(process.stdout.fileno(), False)
+    try:
+        return os.read(process.stdout.fileno(), 1) is None
+    except BlockingIOError:
+        return process.poll() is None
+    finally:
+        os.set_blocking(process.stdout.fileno(), True)
+
+
+def test_two_that_want_both_do_not_wait_for_each_other(machine):
+    jobs = [machine.start(2, "true") for _ in range(4)]
+    assert [job.wait() for job in jobs] == [0] * 4
+
+
+@pytest.mark.parametrize("kind", ["shell", "python"])
+def test_killed_without_warning(machine, tmp_path, kind):
+    """A killed command gives its GPU back at once, unless a child of it is still there to use it."""
+    child = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+    program = {
+        "shell": ["bash", "-c", f"{sys.executable} -c '{child}' & wait"],
+        "python": [
+            sys.executable,
+            "-c",
+            f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}], start_new_session=True)",
+        ],
+    }[kind]
+    killed = machine.start(1, *program, gpus="0")
+    orphan = int(killed.stdout.readline())
+    waiting = machine.hold(1, gpus="0")
+    assert waits(waiting)
+    killed.kill()
+    killed.wait()
+    assert waits_on(waiting)
+    os.kill(orphan, signal.SIGKILL)
+    assert has(waiting) == "0"
+    machine.release(waiting)
+    assert answer(machine.start(1, "true", gpus="0")) == (0, "", "")
+
+
+def test_one_that_is_killed_while_it_waits_is_in_nobodys_way(machine):
+    first = machine.hold(2)
+    assert has(first) == "0,1"
+    waiting = machine.hold(2)
+    assert waits(waiting)
+    waiting.kill()
+    waiting.wait()
+    machine.release(first)
+    assert answer(machine.start(2, "true")) == (0, "", "")
+
+
+def test_the_command_is_as_it_would_be_alone(machine, tmp_path):
+    """Its words, its exit status, and an end of file where it reads its input."""
+    code = "import sys; print(sys.argv[1:], repr(sys.stdin.read())); sys.exit(7)"
+    found = answer(machine.start(1, sys.executable, "-c", code, "--count", "9", "--", "a b"))
+    assert found == (7, "['--count', '9', '--', 'a b'] ''\n", "")
+
+
+def test_gpus_are_known_by_their_uuids(machine):
+    """However a job names them: by nothing, by index, by the whole of a UUID or the beginning of it."""
+    machine.nvidia("GPU-aaaa", "GPU-bbbb")
+    free = machine.hold(1, gpus=None)
+    assert has(free) == "GPU-aaaa"
+    by_index = machine.hold(1, gpus="0,1")
+    assert has(by_index) == "1"
+    for gpus in ("1", "GPU-bb", "GPU-bbbb"):
+        assert waits(machine.hold(1, gpus=gpus))
+    machine.release(free)
+    assert has(machine.hold(1, gpus="GPU-bb,GPU-aa")) == "GPU-aa"
+
+
+def test_slurm_binds_its_jobs_itself(machine):
+    """Two jobs may have a GPU 0 each, for Slurm counts them anew; what it gave several jobs is shared out."""
+    given = {"SLURM_JOB_ID": "7"}
+    first, second = machine.hold(1, gpus="0", **given), machine.hold(1, gpus="0", **given)
+    assert (has(first), has(second)) == ("0", "0")
+    shared = [machine.hold(1, gpus="4,5", **given) for _ in range(2)]
+    assert {has(job) for job in shared} == {"4", "5"}
+
+
+def test_none_are_taken_for_a_command_that_needs_none(machine, tmp_path):
+    found = answer(machine.start(0, "sh", "-c", "echo ${CUDA_VISIBLE_DEVICES-unset}", gpus=None))
+    assert found == (0, "unset\n", "")
+    assert not (tmp_path / "locks").exists()
+
+
+@pytest.mark.parametrize(
+    ("count", "gpus", "sentence"),
+    [
+        (3, "0,1", "3 GPUs are asked for, but CUDA_VISIBLE_DEVICES names 2: ask for fewer."),
+        (2, "1,1", "2 GPUs are asked for, but CUDA_VISIBLE_DEVICES names 1: ask for fewer."),
+        (1, "", "1 GPUs are asked for, but CUDA_VISIBLE_DEVICES names none: ask for fewer."),
+        (1, "-1", "1 GPUs are asked for, but CUDA_VISIBLE_DEVICES names none: ask for fewer."),
+        (1, None, "1 GPUs are asked for, but this machine has none: ask for fewer."),
+    ],
+)
+def test_more_than_there_are(machine, count, gpus, sentence):
+    assert answer(machine.start(count, "true", gpus=gpus)) == (2, "", f"take_gpus: {sentence}\n")
+
+
+def test_more_than_the_driver_knows(machine):
+    machine.nvidia("GPU-aaaa", "GPU-bbbb")
+    status, _, error = answer(machine.start(3, "true", gpus=None))
+    assert (status, error) == (2, "take_gpus: 3 GPUs are asked for, but this machine has 2: ask for fewer.\n")
+    status, _, error = answer(machine.start(1, "true", gpus="0,4"))
+    assert (status, error) == (
+        2,
+        "take_gpus: CUDA_VISIBLE_DEVICES names GPU 4, but this machine has 2: mend it.\n",
+    )
+
+
+def test_a_command_or_a_file_of_locks_that_is_not_there(machine, tmp_path):
+    status, _, error = answer(machine.start(1, "no-such-command"))
+    assert (status, error) == (
+        2,
+        "take_gpus: no-such-command cannot be run (No such file or directory): mend the command.\n",
+    )
+    path = str(tmp_path / "none" / "locks")
+    status, _, error = answer(machine.start(1, "true", **{take_gpus.LOCKS: path}))
+    assert status == 2
+    assert error == (
+        f"take_gpus: {path} cannot be opened (No such file or directory): name another file in {take_gpus.LOCKS}.\n"
+    )
+
+
+def test_every_user_may_lock(machine, tmp_path):
+    assert machine.start(1, "true").wait() == 0
+    assert Path(tmp_path / "locks").stat().st_mode & 0o777 == 0o666
