@@ -18,6 +18,7 @@ include: "rules/applications.smk"
 include: "rules/evaluation.smk"
 include: "rules/analysis.smk"
 include: "rules/figures.smk"
+include: "rules/plan.smk"
 
 
 rule all:
@@ -32,6 +33,11 @@ rule all:
         rules.figure5.input,
         f"{RESULTS}/report.html",
         f"{RESULTS}/config.yaml",
+
+
+onstart:
+    check_cluster()
+    check_disk()
 
 
 onsuccess:

@@ -6,6 +6,7 @@ rule write_run_table:
         f"{RESULTS}/runs.csv",
     log:
         log_of("write_run_table"),
+    localrule: True
     params:
         rows=experiment.run_table(config, pattern_folder),
     run:
@@ -17,6 +18,7 @@ rule write_config:
         f"{RESULTS}/config.yaml",
     log:
         log_of("write_config"),
+    localrule: True
     params:
         config=config,
     run:
@@ -186,6 +188,7 @@ rule collect_claims:
         log_of("collect_claims"),
     benchmark:
         benchmark_of("collect_claims")
+    localrule: True
     conda:
         "../envs/workflow.yaml"
     threads: threads_of("collect_claims")
@@ -209,6 +212,7 @@ rule summarise_experiment:
         training_sets=list(dict.fromkeys(map(training_set, RUNS))),
         tokenized=all_shards(RUNS),
         claims=f"{RESULTS}/analysis/claims.csv",
+        config=f"{RESULTS}/config.yaml",
     output:
         data=f"{RESULTS}/analysis/data.csv",
         tokens=f"{RESULTS}/analysis/tokens.csv",
@@ -219,6 +223,7 @@ rule summarise_experiment:
         log_of("summarise_experiment"),
     benchmark:
         benchmark_of("summarise_experiment")
+    localrule: True
     conda:
         "../envs/workflow.yaml"
     threads: threads_of("summarise_experiment")
@@ -229,6 +234,6 @@ rule summarise_experiment:
         settings=lambda _: json.dumps(provenance_settings()),
     shell:
         "python workflow_scripts/summarise_experiment.py --instructions {input.instructions} --runs {input.runs}"
-        " --tokenized {input.tokenized} --benchmarks {params.benchmarks} --settings {params.settings:q}"
+        " --tokenized {input.tokenized} --config {input.config} --benchmarks {params.benchmarks} --settings {params.settings:q}"
         " --data-output {output.data} --tokens-output {output.tokens} --training-output {output.training} --timings-output {output.timings}"
         " --provenance-output {output.provenance} --log {log}"

@@ -49,6 +49,7 @@ rule split_domain:
     benchmark:
         benchmark_of("split_domain/{domain}")
     priority: 10
+    localrule: True
     conda:
         "../envs/workflow.yaml"
     threads: threads_of("split_domain")

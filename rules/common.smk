@@ -1,8 +1,10 @@
 # Paths, the run table and resource helpers. No rule here.
 
+import atexit
 import json
 import shlex
 import sys
+from collections import Counter
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -11,8 +13,10 @@ from snakemake.io import report as in_report
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 import applications
+import cluster
 import config_checks
 import experiment
+import footprint
 from headpatterns import models
 from headpatterns.embedded import registry
 from headpatterns.errors import InputError
@@ -26,6 +30,7 @@ SIZED_RULES = [
     "generate_corpus",
     "train_tokenizer",
     "pretrain",
+    "check_hub",
     "fetch_dataset",
     "fetch_model",
     "prepare_instructions",
@@ -58,6 +63,8 @@ SIZED_RULES = [
     "draw_figure5",
     "draw_mixture",
     "render_report",
+    "plan",
+    "costs",
 ]
 
 try:
@@ -77,6 +84,10 @@ HUB_ROWS = experiment.hub_rows(config)
 FIGURES = ["figure1", "figure2", "figure2_clustered", "figure4", "figure5"]
 FIGURE_FORMATS = ["pdf", "svg", "png"]
 TABLE_FORMATS = ["csv", "md", "tex"]
+
+
+# At most as many fine-tunings at once as the disk is planned for, wherever their jobs run.
+workflow.register_resource("finetunings", config["plan"]["parallel_jobs"])
 
 
 def one_of(names):
@@ -102,11 +113,37 @@ def threads_of(rule):
     return experiment.size(config, rule)["threads"]
 
 
-def resources_of(rule):
-    """What a scheduler is asked for: memory in MB, runtime in minutes, and GPUs where a rule needs any."""
-    size = experiment.size(config, rule)
-    asked = {"mem_mb": size["mem_mb"], "runtime": size["runtime"]}
-    return {**asked, "gpu": size["gpu"]} if size["gpu"] else asked
+def resources_of(rule, group=None):
+    """What a scheduler is asked for; `group` is that of the runs of a fine-tuning."""
+    return cluster.resources(config, rule, group)
+
+
+def on_gpus(rule, group=None):
+    """What goes before a command that needs GPUs: it takes free ones of this machine, where no scheduler binds them."""
+    if config["device"] == "cpu":
+        return ""
+    return f"python workflow_scripts/take_gpus.py --count {cluster.gpus(config, rule, group)} -- "
+
+
+def launcher(group):
+    """What starts finetune.py for the runs of a group: Python itself, or torchrun where several processes share them.
+
+    Of several machines each runs its torchrun, started by srun; the processes meet on the first. Its variables are for
+    the shell on each machine, hence the quotes; "$@" is what follows: the script and its options.
+    """
+    recipe = experiment.recipe(config, group)
+    processes, nodes = recipe["devices"] // recipe["nodes"], recipe["nodes"]
+    if recipe["devices"] == 1 and recipe["engine"] == "pytorch":
+        return f"{on_gpus('finetune', group)}python"
+    torchrun = f"python workflow_scripts/launch.py --nproc-per-node {processes}"
+    if nodes == 1:
+        return f"{on_gpus('finetune', group)}{torchrun} --standalone"
+    place = "$SLURM_LAUNCH_NODE_IPADDR:$((20000 + SLURM_JOB_ID % 20000)) --rdzv-conf is_host=$((SLURM_NODEID == 0))"
+    meet = f"--nnodes {nodes} --rdzv-backend c10d --rdzv-id $SLURM_JOB_ID --rdzv-endpoint {place}"
+    return (
+        f"srun --nodes {nodes} --ntasks {nodes} --ntasks-per-node 1 --cpus-per-task {threads_of('finetune')}"
+        f" --kill-on-bad-exit=1 bash -c 'exec {torchrun} {meet} \"$@\"' torchrun"
+    )
 
 
 def log_of(path):
@@ -146,9 +183,7 @@ def model_input(model):
 
 
 def tokenizer_of(model):
-    """Name of a model's tokenizer: the embedded models share one, and a run has that of the model it began with."""
-    base = experiment.base_model(config, model)
-    return "embedded" if "pretraining" in model_source(base) else base
+    return experiment.tokenizer_of(config, model)
 
 
 def tokenizer_folder(tokenizer):
@@ -179,14 +214,12 @@ def tokenized(tokenizer, dataset, split="train"):
 
 def training_set(run):
     """The samples of a run: those of a dataset, of a mixture of basic tasks, or selected from a pool."""
-    if run.group == applications.MIXING and run.task.endswith(f"-{applications.BASIC}"):
+    if cut := applications.cut_run(run):
+        return f"{RESULTS}/training_sets/{tokenizer_of(run.model)}/{cut.name}.csv"
+    if run.group == applications.MIXING:
         return f"{RESULTS}/mixtures/{run.model}/seed{run.seed}/{run.task}.csv"
-    if run.group == applications.SELECTION and not applications.is_first_stage(run):
-        domain = applications.domain_of(config, run)
-        return f"{RESULTS}/selections/{run.model}/{domain}.seed{run.seed}/{run.task.removeprefix(f'{domain}-')}.csv"
-    # After its mixture, the target's own: whichever mixture, the run on the target has the same training set.
-    cut = Run(run.model, run.group, applications.TARGET, run.seed) if run.group == applications.MIXING else run
-    return f"{RESULTS}/training_sets/{tokenizer_of(run.model)}/{cut.name}.csv"
+    domain = applications.domain_of(config, run)
+    return f"{RESULTS}/selections/{run.model}/{domain}.seed{run.seed}/{run.task.removeprefix(f'{domain}-')}.csv"
 
 
 def shards(run):
@@ -269,6 +302,21 @@ def sampling_options(dataset):
     )
 
 
+def hub_sources():
+    """What the experiment fetches from the hub, and where to: models, and splits of datasets."""
+    found = [
+        {"kind": "model", **model_source(model), "output": model_folder(model)}
+        for model in experiment.used_models(config)
+    ]
+    for dataset in experiment.used_datasets(config):
+        for split in ("train", "probe"):
+            for part, source in enumerate(row_sources(dataset, split)):
+                found += (
+                    [{"kind": "dataset", **source, "output": row_path(dataset, split, part)}] if "hub" in source else []
+                )
+    return list({source["output"]: source for source in found if "hub" in source}.values())
+
+
 def hub_options(source):
     return options({key: source[key] for key in ("hub", "name", "split", "revision") if key in source})
 
@@ -288,6 +336,11 @@ def pretraining_options(pretraining):
             "device": config["device"],
         }
     )
+
+
+def group_of(batch):
+    """The group that all runs of a batch have."""
+    return batch.runs[0][0]
 
 
 def of_job(function, batch):
@@ -328,7 +381,7 @@ def all_shards(runs):
 
 def finetuning_options(runs):
     """The recipe of a job's runs; only those of section 4 need checkpoints on the way."""
-    left_out = ("runs_per_job", "keep_intermediate_checkpoints", "keep_final_checkpoints")
+    left_out = ("nodes", "runs_per_job", "keep_intermediate_checkpoints", "keep_final_checkpoints")
     recipe = {key: value for key, value in experiment.recipe(config, runs[0].group).items() if key not in left_out}
     if SECTION_4_RUNS.isdisjoint(runs):
         recipe["checkpoint_steps"] = []
@@ -386,12 +439,6 @@ def pattern_outputs(batch):
         for run in batch.of("{model}", "{seed}")
         for probe_set in applications.probe_sets(config, run)
     ]
-
-
-def embedded_rows(generator):
-    """Rows that a generator of the embedded experiment writes."""
-    sizes = {key: config["embedded"][key] for key in ("train", "test")}
-    return {**sizes, **config["embedded"]["sizes"].get(generator, {})}
 
 
 def cut_from(run):
@@ -490,6 +537,45 @@ def captioned(files, name, category):
         )
         for file in files
     ]
+
+
+def requests(jobs):
+    """How many jobs ask for the same."""
+    return Counter(cluster.Request.of(job, config) for job in jobs)
+
+
+def check_cluster():
+    """Before any job: refuse what this Slurm cannot run, or what needs one that is not there."""
+    asked = requests(job for job in workflow.dag.needrun_jobs() if not job.is_local or workflow.local_exec)
+    try:
+        if workflow.executor_plugin.name == "slurm":
+            cluster.check(asked, workflow.executor_settings.status_command)
+            print(cluster.table(asked), file=sys.stderr)
+        else:
+            cluster.check_without(asked)
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def print_dry_request():
+    """After a dry-run, in which Snakemake calls no hook: what its GPU jobs would ask of Slurm."""
+    if workflow.dryrun and cluster.configured(config):
+        print(cluster.table(requests(workflow.dag.needrun_jobs(exclude_finished=False))))
+
+
+if workflow.is_main_process:
+    atexit.register(print_dry_request)
+
+
+def check_disk():
+    """Refuse, before anything starts, to train where the disk has no room for the planned peak."""
+    if not config["plan"]["check_disk"]:
+        return
+    benchmarks = {str(job.benchmark) for job in workflow.dag.needrun_jobs()}
+    try:
+        footprint.check(config, RESULTS, benchmarks)
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def farewell():

@@ -10,13 +10,14 @@ rule generate_raw_data:
     benchmark:
         benchmark_of("generate_raw_data/{generator}")
     priority: 10
+    localrule: True
     conda:
         "../envs/workflow.yaml"
     threads: threads_of("generate_raw_data")
     resources:
         **resources_of("generate_raw_data"),
     params:
-        rows=lambda wildcards: options(embedded_rows(wildcards.generator)),
+        rows=lambda wildcards: options(experiment.embedded_rows(config, wildcards.generator)),
         seed=config["embedded"]["seed"],
     shell:
         "python workflow_scripts/generate_raw_data.py --generator {wildcards.generator} {params.rows} --seed {params.seed}"
@@ -31,6 +32,7 @@ rule generate_corpus:
     benchmark:
         benchmark_of("generate_corpus")
     priority: 10
+    localrule: True
     conda:
         "../envs/workflow.yaml"
     threads: threads_of("generate_corpus")
@@ -44,6 +46,8 @@ rule generate_corpus:
 
 
 rule fetch_dataset:
+    input:
+        checked=ancient(f"{RESULTS}/hub.json"),
     output:
         f"{RESULTS}/raw/hub/{{rows}}.parquet",
     log:
@@ -51,6 +55,7 @@ rule fetch_dataset:
     benchmark:
         benchmark_of("fetch_dataset/{rows}")
     priority: 10
+    localrule: True
     conda:
         "../envs/workflow.yaml"
     threads: threads_of("fetch_dataset")
@@ -128,6 +133,7 @@ rule cut_training_set:
         log_of("cut_training_set/{tokenizer}.{run}"),
     benchmark:
         benchmark_of("cut_training_set/{tokenizer}.{run}")
+    localrule: True
     conda:
         "../envs/workflow.yaml"
     threads: threads_of("cut_training_set")

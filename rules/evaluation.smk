@@ -6,6 +6,7 @@ rule write_variant_table:
         f"{RESULTS}/variants.csv",
     log:
         log_of("write_variant_table"),
+    localrule: True
     params:
         rows=applications.variants(config),
     run:
@@ -23,6 +24,8 @@ rule check_opencompass:
     benchmark:
         benchmark_of("check_opencompass")
     priority: 20
+    retries: 0
+    localrule: True
     conda:
         "../envs/opencompass.yaml"
     threads: threads_of("check_opencompass")
@@ -44,6 +47,8 @@ rule check_evaluation_sets:
     benchmark:
         benchmark_of("check_evaluation_sets")
     priority: 20
+    retries: 0
+    localrule: True
     conda:
         "../envs/workflow.yaml"
     threads: threads_of("check_evaluation_sets")
@@ -65,6 +70,8 @@ rule check_builtin_sets:
     benchmark:
         benchmark_of("check_builtin_sets")
     priority: 20
+    retries: 0
+    localrule: True
     conda:
         "../envs/opencompass.yaml"
     threads: threads_of("check_builtin_sets")
@@ -95,6 +102,8 @@ rule evaluate:
         log_of("evaluate/{model}.{sheet}"),
     benchmark:
         benchmark_of("evaluate/{model}.{sheet}")
+    # Before another fine-tuning, as what is read here may go from the disk afterwards.
+    priority: 2
     conda:
         "../envs/opencompass.yaml"
     threads: threads_of("evaluate")
@@ -108,6 +117,7 @@ rule evaluate:
         max_length=config["tokenization"]["max_length"],
         work_folder=lambda wildcards, output: output.scores.removesuffix(".csv") + ".unfinished",
     shell:
+        f"exec {on_gpus('evaluate')}"
         "{params.python:q} workflow_scripts/evaluate.py --model {wildcards.model} {params.sheet} {params.decoding}"
         " --max-length {params.max_length} --threads {threads} --work-folder {params.work_folder} --output {output.scores}"
         " --items-output {output.predictions} --log {log}"
@@ -123,6 +133,7 @@ rule collect_scores:
         log_of("collect_scores"),
     benchmark:
         benchmark_of("collect_scores")
+    localrule: True
     conda:
         "../envs/workflow.yaml"
     threads: threads_of("collect_scores")

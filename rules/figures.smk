@@ -12,6 +12,7 @@ rule write_table1:
         log_of("write_table1"),
     benchmark:
         benchmark_of("write_table1")
+    localrule: True
     conda:
         "../envs/workflow.yaml"
     threads: threads_of("write_table1")
@@ -34,6 +35,7 @@ rule write_table2:
         log_of("write_table2"),
     benchmark:
         benchmark_of("write_table2")
+    localrule: True
     conda:
         "../envs/workflow.yaml"
     threads: threads_of("write_table2")
@@ -55,6 +57,7 @@ rule write_table3:
         log_of("write_table3"),
     benchmark:
         benchmark_of("write_table3")
+    localrule: True
     conda:
         "../envs/workflow.yaml"
     threads: threads_of("write_table3")
@@ -76,6 +79,7 @@ rule draw_figure1:
         log_of("draw_figure1"),
     benchmark:
         benchmark_of("draw_figure1")
+    localrule: True
     conda:
         "../envs/workflow.yaml"
     threads: threads_of("draw_figure1")
@@ -100,6 +104,7 @@ rule draw_figure2:
         log_of("draw_figure2"),
     benchmark:
         benchmark_of("draw_figure2")
+    localrule: True
     conda:
         "../envs/workflow.yaml"
     threads: threads_of("draw_figure2")
@@ -123,6 +128,7 @@ rule draw_figure4:
         log_of("draw_figure4"),
     benchmark:
         benchmark_of("draw_figure4")
+    localrule: True
     conda:
         "../envs/workflow.yaml"
     threads: threads_of("draw_figure4")
@@ -145,6 +151,7 @@ rule draw_figure5:
         log_of("draw_figure5"),
     benchmark:
         benchmark_of("draw_figure5")
+    localrule: True
     conda:
         "../envs/workflow.yaml"
     threads: threads_of("draw_figure5")
@@ -167,6 +174,7 @@ rule draw_mixture:
         log_of("draw_mixture"),
     benchmark:
         benchmark_of("draw_mixture")
+    localrule: True
     conda:
         "../envs/workflow.yaml"
     threads: threads_of("draw_mixture")
@@ -203,6 +211,7 @@ rule render_report:
         log_of("render_report"),
     benchmark:
         benchmark_of("render_report")
+    localrule: True
     conda:
         "../envs/workflow.yaml"
     threads: threads_of("render_report")

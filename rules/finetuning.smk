@@ -24,7 +24,9 @@ for name, batch in BATCHES.items():
             "../envs/workflow.yaml"
         threads: threads_of("finetune")
         resources:
-            **resources_of("finetune"),
+            **resources_of("finetune", group_of(batch)),
+            launcher=launcher(group_of(batch)),
+            finetunings=1,
         params:
             models=of_job(starting_folders, batch),
             training_sets=of_job(lambda runs: [training_set(run) for run in runs], batch),
@@ -32,6 +34,6 @@ for name, batch in BATCHES.items():
             folders=lambda wildcards, output: [str(Path(path).parent) for path in output.runs],
             recipe=of_job(finetuning_options, batch),
         shell:
-            "python workflow_scripts/finetune.py --model {params.models:q} --training-set {params.training_sets}"
+            "exec {resources.launcher} workflow_scripts/finetune.py --model {params.models:q} --training-set {params.training_sets}"
             " --tokenized {params.tokenized} {params.recipe} --seed {wildcards.seed} --threads {threads}"
             " --output {params.folders} --log {log}"

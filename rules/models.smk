@@ -10,6 +10,7 @@ rule train_tokenizer:
         log_of("train_tokenizer"),
     benchmark:
         benchmark_of("train_tokenizer")
+    localrule: True
     conda:
         "../envs/workflow.yaml"
     threads: threads_of("train_tokenizer")
@@ -46,13 +47,37 @@ rule pretrain:
         " --block-size {params.block_size} {params.recipe} --threads {threads} --output {output} --log {log}"
 
 
+rule check_hub:
+    output:
+        f"{RESULTS}/hub.json",
+    log:
+        log_of("check_hub"),
+    benchmark:
+        benchmark_of("check_hub")
+    priority: 30
+    retries: 0
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    threads: threads_of("check_hub")
+    resources:
+        **resources_of("check_hub"),
+    params:
+        sources=lambda _: json.dumps(hub_sources()),
+    shell:
+        "python workflow_scripts/check_hub.py --sources {params.sources:q} --output {output} --log {log}"
+
+
 rule fetch_model:
+    input:
+        checked=ancient(f"{RESULTS}/hub.json"),
     output:
         directory(f"{RESULTS}/models/{{model}}"),
     log:
         log_of("fetch_model/{model}"),
     benchmark:
         benchmark_of("fetch_model/{model}")
+    localrule: True
     conda:
         "../envs/workflow.yaml"
     threads: threads_of("fetch_model")

@@ -18,6 +18,8 @@ for name, batch in BATCHES.items():
             log_of(f"extract_patterns/{{model}}.{name}.seed{{seed}}"),
         benchmark:
             benchmark_of(f"extract_patterns/{{model}}.{name}.seed{{seed}}")
+        # Before another fine-tuning, as what is read here goes from the disk afterwards.
+        priority: 2
         conda:
             "../envs/workflow.yaml"
         threads: threads_of("extract_patterns")
@@ -29,5 +31,6 @@ for name, batch in BATCHES.items():
             max_length=config["tokenization"]["max_length"],
             patterns=pattern_options(),
         shell:
-            "python workflow_scripts/extract_patterns.py --model {params.model:q} {params.runs} {params.patterns}"
+            f"exec {on_gpus('extract_patterns')}python workflow_scripts/extract_patterns.py"
+            " --model {params.model:q} {params.runs} {params.patterns}"
             " --max-length {params.max_length} --skip-truncated --threads {threads} --log {log}"

@@ -119,6 +119,16 @@ def datasets(config: Config, run: Run) -> list[tuple[str, str]]:
     return [(run.task, "train")]
 
 
+def cut_run(run: Run) -> Run | None:
+    """The run that names the training set of a run, where that is cut from one dataset; None where others select it.
+
+    After its mixture, the target's own: whichever mixture, the run on the target has the same training set.
+    """
+    if run.group == MIXING:
+        return None if run.task.endswith(f"-{BASIC}") else Run(run.model, run.group, TARGET, run.seed)
+    return run if is_first_stage(run) else None
+
+
 def probe_sets(config: Config, run: Run) -> list[str]:
     """Probe sets that a run's patterns are taken on: datasets (their probe split), or its own training samples.
 

@@ -1,6 +1,7 @@
 """What is said of a config that cannot be run: one sentence with the key's path and the nearest valid name."""
 
 import difflib
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -10,9 +11,10 @@ import jsonschema
 import yaml
 
 import applications
+import cluster
 import experiment
 from experiment import Config
-from headpatterns import evaluations
+from headpatterns import costs, evaluations
 from headpatterns.embedded import registry
 from headpatterns.errors import InputError
 from headpatterns.files import read_json
@@ -133,12 +135,12 @@ def _problems(config: Config, rules: list[str]) -> Iterator[str]:
     yield from _recipe_problems("finetuning", config["finetuning"])
     for name in applications.STUDIES:
         yield from _recipe_problems(f"studies.{name}.finetuning", experiment.recipe(config, name))
+    yield from _size_problems(config)
     yield from _missing_paths(config)
     yield from _length_problems(config)
     for rule in config["resources"]:
         yield from _unknown(f"resources.{rule}", "rule", rule, ["default", *rules])
-    if config["device"] == "cpu" and any(size.get("gpu") for size in config["resources"].values()):
-        yield "resources asks for GPUs, but device is cpu: set device to cuda or gpu to 0."
+    yield from _cluster_problems(config)
 
 
 def _said_by(path: str, check: Callable[..., Any], *arguments: Any) -> Iterator[str]:
@@ -238,15 +240,69 @@ def _run_problems(config: Config, path: str, name: str) -> Iterator[str]:
 
 
 def _recipe_problems(path: str, recipe: dict[str, Any]) -> Iterator[str]:
-    product = recipe["per_device_batch_size"] * recipe["gradient_accumulation_steps"]
+    parts = {name: recipe[name] for name in ("devices", "per_device_batch_size", "gradient_accumulation_steps")}
+    product = math.prod(parts.values())
     if recipe["global_batch_size"] != product:
         yield (
-            f"{path}.global_batch_size is {recipe['global_batch_size']}, but one device × per_device_batch_size × "
-            f"gradient_accumulation_steps = {product}: make the two agree."
+            f"{path}.global_batch_size is {recipe['global_batch_size']}, but "
+            f"{' × '.join(f'{name} {value}' for name, value in parts.items())} = {product}: make the two agree."
         )
+    if recipe["devices"] % recipe["nodes"]:
+        yield f"{path}.devices is {recipe['devices']}, which {recipe['nodes']} nodes cannot share equally: mend one."
+    if recipe["optimizer"] == "adamw_offloaded" and recipe["engine"] != "deepspeed":
+        yield f"{path}.optimizer is adamw_offloaded, which needs engine: deepspeed; set that, or another optimizer."
     late = [step for step in recipe["checkpoint_steps"] if recipe["max_steps"] and step > recipe["max_steps"]]
     if late and path == "finetuning":
         yield f"finetuning.checkpoint_steps has {late[0]}, beyond max_steps {recipe['max_steps']}: remove it."
+
+
+def _cluster_problems(config: Config) -> Iterator[str]:
+    for key, value in config["cluster"].items():
+        if value == "None":  # how Snakemake hands on the null of a profile
+            yield f'cluster.{key} is null in a profile: write "" where there is nothing to ask for.'
+    gpu_type = config["cluster"]["gpu_type"] or ""
+    if not re.fullmatch(r"[A-Za-z0-9_.]*", gpu_type):  # all that Snakemake's plugin for Slurm takes
+        yield f"cluster.gpu_type is '{gpu_type}', which may have letters, digits, _ and . alone: leave it empty."
+    # Jobs of a cluster may compute on the CPU and have to ask for a GPU all the same, where its partition wants that.
+    idle = config["device"] == "cpu" and cluster.configured(config)
+    if not idle and "gpu" in config["resources"].get("finetune", {}):
+        yield "resources.finetune.gpu is not read, since finetuning.devices says how many GPUs a run takes: remove it."
+    if not idle and config["device"] == "cpu" and any(size.get("gpu") for size in config["resources"].values()):
+        yield "resources asks for GPUs, but device is cpu: set device to cuda or gpu to 0."
+
+
+def _size_problems(config: Config) -> Iterator[str]:
+    """Sizes for the plan that cannot be: they would pass for knowledge."""
+    yield from _unknown("plan.gpu", "type of GPU", config["plan"]["gpu"], costs.GPUS)
+    for name, model in config["models"].items():
+        size = model.get("size")
+        if size is None:
+            continue
+        if set(model["source"]) & {"model", "path"}:
+            yield f"models.{name}.size does not belong to a model whose files are read: remove it."
+        if size["width"] % size["heads"]:
+            yield (
+                f"models.{name}.size.width is {size['width']}, no multiple of its {size['heads']} heads: it is query "
+                "heads × head size."
+            )
+        least = 4 * size["layers"] * size["width"]  # narrower than any feed-forward block is
+        if size["parameters"] < least:
+            yield (
+                f"models.{name}.size.parameters is {size['parameters']}, too few for {size['layers']} layers of width "
+                f"{size['width']}: mend one."
+            )
+        if not size["parameters"] / 2 <= size.get("bytes", size["parameters"]) <= 8 * size["parameters"]:
+            yield f"models.{name}.size.bytes is {size['bytes']} for {size['parameters']} parameters: mend one."
+    for name, dataset in config["datasets"].items():
+        size = dataset.get("size")
+        if size is None:
+            continue
+        sampling = {**config["sampling"], **dataset.get("sampling", {})}
+        if dataset.get("probe") and "probe" not in size:
+            yield f"datasets.{name}.size lacks 'probe', the rows of its probe files: add it."
+        held = sampling["train"] if sampling["probe"] is None else sampling["probe"]
+        if not dataset.get("probe") and held and held >= size["train"]:
+            yield f"datasets.{name}.size.train is {size['train']}, of which sampling takes {held}: nothing is left."
 
 
 def _length_problems(config: Config) -> Iterator[str]:

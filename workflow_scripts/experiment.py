@@ -90,6 +90,12 @@ def base_model(config: Config, model: str) -> str:
     return base_model(config, source["model"]) if "model" in source else model
 
 
+def tokenizer_of(config: Config, model: str) -> str:
+    """Name of a model's tokenizer: the embedded models share one, and a run has that of the model it began with."""
+    base = base_model(config, model)
+    return "embedded" if "pretraining" in config["models"][base]["source"] else base
+
+
 def needed_runs(config: Config) -> list[Run]:
     """Every run of the studies, and the earlier runs that the models of these and of the evaluations start from."""
     benchmarks = [
@@ -219,6 +225,18 @@ def write_config(path: Path, config: Config) -> None:
         temporary.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
+def read_config(path: Path) -> Config:
+    """A config that `write_config` wrote.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(f"the config {path} cannot be read ({error}): write it again (`snakemake {path}`).") from error
+
+
 def hub_rows(config: Config) -> dict[str, dict[str, str]]:
     """Splits of hub datasets by a name of their own, so that datasets which share one fetch it once."""
     sources = [
@@ -237,9 +255,16 @@ def hub_name(source: dict[str, str]) -> str:
     return ".".join(part.replace("/", "-") for part in parts)
 
 
+def embedded_rows(config: Config, generator: str) -> dict[str, int]:
+    """Rows that a generator of the embedded experiment writes, by train and test."""
+    sizes = {key: config["embedded"][key] for key in ("train", "test")}
+    return {**sizes, **config["embedded"]["sizes"].get(generator, {})}
+
+
 def digest(config: Config) -> str:
-    """Fingerprint of a whole config, 16 hexadecimal digits."""
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
+    """Fingerprint of a config but for where jobs are submitted and what plans reckon with, 16 hexadecimal digits."""
+    decisive = {key: value for key, value in config.items() if key not in ("cluster", "plan")}
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def expected_pairs(config: Config) -> list[str]:

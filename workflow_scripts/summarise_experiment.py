@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import command_line
+import experiment
+import timings
 from headpatterns import provenance
 from headpatterns.files import atomic_path, read_json, write_json
-
-SAMPLED_SECONDS = 1.0
-"""Jobs shorter than this end before Snakemake has seen what their Python does."""
-
-BENCHMARK_COLUMNS = ("rule", "jobs", "wall_minutes", "longest_job_seconds", "cpu_minutes", "peak_memory_mb")
+from jobs import jobs
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -22,7 +20,8 @@ def main(arguments: argparse.Namespace) -> None:
     write_csv(arguments.data_output, [row for path in arguments.instructions for row in data_rows(path)])
     write_csv(arguments.training_output, map(training_row, arguments.runs))
     write_csv(arguments.tokens_output, map(token_row, arguments.tokenized))
-    write_csv(arguments.timings_output, timing_rows(arguments.benchmarks), BENCHMARK_COLUMNS)
+    done = timings.measured(arguments.benchmarks, jobs(experiment.read_config(arguments.config)))
+    write_csv(arguments.timings_output, timings.rows(done), timings.COLUMNS)
     write_json(arguments.provenance_output, {**arguments.settings, **provenance.environment()})
 
 
@@ -57,45 +56,6 @@ def token_row(shards: Path) -> dict[str, Any]:
     return {"tokenizer": tokenizer, "dataset": dataset, "split": split, **read_json(shards / "report.json")}
 
 
-def timing_rows(folder: Path) -> Iterable[dict[str, Any]]:
-    """A row for each rule, from Snakemake's benchmark files, the most expensive rule first."""
-    jobs: dict[str, list[dict[str, str]]] = {}
-    for path in sorted(folder.rglob("*.tsv")):
-        with path.open(newline="", encoding="utf-8") as file:
-            jobs.setdefault(path.relative_to(folder).parts[0].removesuffix(".tsv"), []).extend(
-                csv.DictReader(file, delimiter="\t")
-            )
-    rows = [
-        {
-            "rule": rule,
-            "jobs": len(measured),
-            "wall_minutes": round(sum(number(job["s"]) for job in measured) / 60, 2),
-            "longest_job_seconds": round(max(number(job["s"]) for job in measured), 1),
-            **sampled([job for job in measured if number(job["s"]) >= SAMPLED_SECONDS]),
-        }
-        for rule, measured in jobs.items()
-    ]
-    return sorted(rows, key=lambda row: -row["wall_minutes"])
-
-
-def sampled(jobs: list[dict[str, str]]) -> dict[str, float | str]:
-    """Processor time and memory, which Snakemake samples: empty where every job was too short to be sampled."""
-    if not jobs:
-        return {"cpu_minutes": "", "peak_memory_mb": ""}
-    return {
-        "cpu_minutes": round(sum(number(job["cpu_time"]) for job in jobs) / 60, 2),
-        "peak_memory_mb": round(max(number(job["max_rss"]) for job in jobs)),
-    }
-
-
-def number(text: str) -> float:
-    """A figure of a benchmark file; a job too short to be measured has none."""
-    try:
-        return float(text)
-    except ValueError:
-        return 0.0
-
-
 def write_csv(path: Path, rows: Iterable[dict[str, Any]], columns: Iterable[str] = ()) -> None:
     """Write rows; the columns are those of all rows, in the order of their first appearance."""
     rows = list(rows)
@@ -112,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--instructions", type=Path, nargs="+", required=True, help="report.json of each dataset")
     made.add_argument("--runs", type=Path, nargs="+", required=True, help="run.json of each run")
     made.add_argument("--tokenized", type=Path, nargs="+", required=True, help="shards {tokenizer}/{dataset}/{split}")
+    made.add_argument("--config", type=Path, required=True, help="the config, whose jobs alone are counted")
     made.add_argument("--benchmarks", type=Path, required=True, help="folder of Snakemake's benchmark files")
     made.add_argument("--settings", type=json.loads, required=True, help="JSON put into the provenance")
     made.add_argument("--data-output", type=Path, required=True, help="CSV")

@@ -177,7 +177,7 @@ def test_studies_without_models_are_left_out(config):
         ({"studies.selection.finetuning.precision": "bf16"}, "studies.selection.finetuning.precision is unknown"),
         (
             {"studies.mixing.finetuning.global_batch_size": 32},
-            "studies.mixing.finetuning.global_batch_size is 32, but one device",
+            "studies.mixing.finetuning.global_batch_size is 32, but devices 1 ×",
         ),
         (
             {"studies.benchmarks": {"checkpoints": [], "sets": ["arcs"]}},

@@ -68,7 +68,7 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
     [
         # Keys and types.
         ({"finetunning": {}}, "finetunning is unknown; did you mean 'finetuning'?"),
-        ({"colour": 1}, "colour is unknown; valid are: experiment, seeds"),
+        ({"weather": 1}, "weather is unknown; valid are: experiment, seeds"),
         ({"finetuning.learning_rat": 1.0}, "finetuning.learning_rat is unknown; did you mean 'learning_rate'?"),
         ({"models.llama.source.steps": 700}, "models.llama.source.steps is unknown; did you mean 'step'?"),
         ({"studies.dynamic": {}}, "studies.dynamic is unknown; did you mean 'dynamics'?"),
@@ -244,9 +244,12 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
         # Sizes.
         (
             {"finetuning.global_batch_size": 24},
-            "finetuning.global_batch_size is 24, but one device × per_device_batch_size ×",
+            "finetuning.global_batch_size is 24, but devices 1 × per_device_batch_size",
         ),
-        ({"resources.finetune.gpu": 1}, "resources asks for GPUs, but device is cpu"),
+        ({"finetuning.nodes": 2}, "finetuning.devices is 1, which 2 nodes cannot share equally"),
+        ({"finetuning.optimizer": "adamw_offloaded"}, "finetuning.optimizer is adamw_offloaded, which needs engine"),
+        ({"resources.extract_patterns": {"gpu": 1}}, "resources asks for GPUs, but device is cpu"),
+        ({"resources.finetune.gpu": 1}, "resources.finetune.gpu is not read, since finetuning.devices says how many"),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
 )
@@ -273,7 +276,7 @@ def test_what_an_overlay_may_say(config, tmp_path, monkeypatch):
     config["studies"]["adaptation"]["models"] = ["own", "hub"]
     config["task_groups"]["nlp"]["tasks"] = ["arc", "sgsm"]  # the expected pair is not among them
     config |= {"seeds": [3, 1], "device": "cuda"}
-    config["resources"]["finetune"] = {"gpu": 1}
+    config["resources"]["extract_patterns"] = {"gpu": 1}
     config_checks.check(config, RULES)
     assert experiment.expand("${MY_DATA}/x", "key") == f"{tmp_path}/x"
     assert not any(pair.startswith("nlp=") for pair in experiment.expected_pairs(config))
@@ -385,6 +388,8 @@ def test_the_digest_follows_content_alone(config):
     assert experiment.digest(config) == experiment.digest(shuffled)
     config["analysis"]["seed"] += 1
     assert experiment.digest(config) != experiment.digest(shuffled)
+    elsewhere = {**config, "cluster": {**config["cluster"], "account": "mine"}, "plan": {}}
+    assert experiment.digest(config) == experiment.digest(elsewhere)
 
 
 def test_the_state_of_folders_changes_with_their_files(tmp_path):

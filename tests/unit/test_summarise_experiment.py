@@ -5,6 +5,9 @@ import json
 
 import pytest
 import scripts
+import yaml
+
+from jobs import jobs
 
 BENCHMARK = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 
@@ -43,9 +46,17 @@ def experiment(tmp_path):
         folder = tmp_path / "tokenized" / tokenizer / task / "train"
         write(folder / "report.json", json.dumps({"samples": 27, "kept": 26, "dropped": 1, "truncated": cut}))
         shards.append(folder)
-    write(tmp_path / "benchmarks" / "finetune" / "a.tsv", f"{BENCHMARK}90\t0:01:30\t500.5\t1\t1\t1\t0\t0\t99\t60\n")
+    # Two jobs of the embedded experiment and one of none.
+    config = yaml.safe_load((scripts.FOLDER.parent / "config.yaml").read_text(encoding="utf-8"))
+    first, second = (
+        job.benchmark
+        for job in jobs(config)
+        if job.name in ("llama.mixing_target.seed0", "opt.nlp_sgsm.seed0") and job.rule == "finetune"
+    )
+    write(tmp_path / "benchmarks" / "finetune" / "gone.tsv", f"{BENCHMARK}900\t0:15:00\t5\t1\t1\t1\t0\t0\t9\t6\n")
+    write(tmp_path / "benchmarks" / first, f"{BENCHMARK}90\t0:01:30\t500.5\t1\t1\t1\t0\t0\t99\t60\n")
     write(
-        tmp_path / "benchmarks" / "finetune" / "deep" / "b.tsv",
+        tmp_path / "benchmarks" / second,
         f"{BENCHMARK}30\t0:00:30\t700.4\t1\t1\t1\t0\t0\t99\t-\n",
     )
     write(tmp_path / "benchmarks" / "collect_claims.tsv", f"{BENCHMARK}0.01\t0:00:00\t-\t-\t-\t-\t-\t-\t-\t-\n")
@@ -54,6 +65,7 @@ def experiment(tmp_path):
         instructions=instructions,
         runs=runs,
         tokenized=shards,
+        config=scripts.FOLDER.parent / "config.yaml",
         benchmarks=tmp_path / "benchmarks",
         settings=json.dumps({"experiment": "x", "seeds": [0]}),
         **{f"{name}_output": tmp_path / f"{name}.csv" for name in ("data", "training", "tokens", "timings")},

@@ -222,6 +222,42 @@ def test_the_claims_of_both_sections_are_held_against_the_data(finished):
     assert all(row["verdict"] in {"holds", "fails", "undecided"} for row in claims)
 
 
+def test_the_plan_fits_what_was_run(finished):
+    """Steps and checkpoints of every run, bytes of patterns, and the benchmark file of every job."""
+    import experiment
+    import footprint
+    import planning
+    from jobs import jobs
+    from sizes import Sizes
+
+    results = finished / "results/tiny"
+    config = experiment.read_config(results / "config.yaml")
+    planned = jobs(config)
+    for folder in (results, finished / "nowhere"):  # measured, and from the config alone
+        sizes = Sizes(config, folder)
+        for job in planned:
+            for run in job.about.runs if job.rule == "finetune" else ():
+                way = planning.course(config, sizes, run, job.about.steps)
+                about = json.loads((results / f"checkpoints/{run.model}/{run.name}/run.json").read_text())
+                trained = about["samples"] > 0  # else the mixture was empty
+                assert not trained or [*way.kept, way.steps] == about["steps"]
+        parts = {part.what: part.bytes for part in footprint.parts(config, sizes, planned)}
+        header = 128
+        arrays = (results / "patterns").rglob("step-*.npy")
+        assert parts["patterns"] == sum(path.stat().st_size - header for path in arrays)
+    unmeasured = {"all", "write_config", "write_run_table", "write_variant_table"}
+    written = {str(path.relative_to(results / "benchmarks")) for path in (results / "benchmarks").rglob("*.tsv")}
+    assert written == {job.benchmark for job in planned if job.rule not in unmeasured}
+    answer = snakemake(finished, "costs", "--cores", "1", *TINY)
+    assert answer.returncode == 0, answer.stdout
+    assert f"{len(written)} of {len(written)}" in answer.stdout
+    rows = {row["rule"]: row for row in read_csv(results / "costs.csv")}
+    assert all(row["done"] == row["jobs"] for row in rows.values())
+    assert {row["rule"]: row["jobs"] for row in read_csv(results / "analysis/timings.csv")}.items() <= {
+        rule: row["done"] for rule, row in rows.items()
+    }.items()
+
+
 def test_nothing_is_left_to_do(finished):
     assert planned(finished, "all") == set()
 

@@ -1,0 +1,37 @@
+# What an experiment will cost, and what it has cost: always reckoned anew, printed, and written beside the results.
+
+
+rule plan:
+    input:
+        f"{RESULTS}/config.yaml",
+    log:
+        log_of("plan"),
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    threads: threads_of("plan")
+    resources:
+        **resources_of("plan"),
+    params:
+        results=subpath(input[0], parent=True),
+    shell:
+        "python workflow_scripts/plan.py --config {input} --results {params.results} --output {params.results}/plan --log {log}"
+        " && cat {log}"
+
+
+rule costs:
+    input:
+        f"{RESULTS}/config.yaml",
+    log:
+        log_of("costs"),
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    threads: threads_of("costs")
+    resources:
+        **resources_of("costs"),
+    params:
+        results=subpath(input[0], parent=True),
+    shell:
+        "python workflow_scripts/costs.py --config {input} --results {params.results} --output {params.results}/costs --log {log}"
+        " && cat {log}"

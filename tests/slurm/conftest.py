@@ -1,0 +1,27 @@
+"""A Slurm for the tests of this folder, and a clone whose jobs go to it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pretend_slurm
+import pytest
+from submitting import Submitting
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The cluster, for all tests of a session."""
+    if reason := pretend_slurm.missing():
+        pytest.skip(reason)
+    folder = tmp_path_factory.mktemp("slurm")
+    try:
+        pretend_slurm.start(folder)
+        yield
+    finally:
+        pretend_slurm.stop(folder)
+
+
+@pytest.fixture(scope="session")
+def submitting(slurm: None, clone: Callable[[str], Path]) -> Submitting:
+    """The clone in which the tests run one after another; what one has made, the next need not make."""
+    return Submitting(clone("slurm"))

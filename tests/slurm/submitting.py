@@ -1,0 +1,74 @@
+"""A clone of the project whose profile is filled in, Snakemake run with it, and what became of its jobs."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pretend_slurm
+
+CONFIG = ("--configfile", "tests/config/tiny.yaml", "tests/config/slurm.yaml")
+FILLED_IN = {
+    'cpu_partition: ""': "cpu_partition: cpu",
+    'gpu_partition: ""': "gpu_partition: gpu",
+    "slurm-status-command: sacct": "slurm-status-command: squeue",
+}
+
+
+class Job(NamedTuple):
+    """A job of Slurm: what it was, its state, the memory it asked for, and when (ISO 8601, so that they compare)."""
+
+    number: str
+    rule: str
+    state: str
+    memory: str
+    submitted: str
+    started: str
+    ended: str
+
+
+class Submitting:
+    """A clone of the project, whose jobs go to the cluster."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.log = folder / "snakemake.log"
+        self.fill_in(FILLED_IN)
+
+    def fill_in(self, changes: dict[str, str]) -> None:
+        """Edit the profile, as a user does."""
+        profile = self.folder / "slurm/config.yaml"
+        text = profile.read_text()
+        for old, new in changes.items():
+            assert old in text
+            text = text.replace(old, new)
+        profile.write_text(text)
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+        """Start Snakemake with the profile, as a user does but for quicker looks at the jobs; it writes to `log`."""
+        words = ["--profile", "slurm", *arguments, "--slurm-init-seconds-before-status-checks", "1"]
+        with self.log.open("w") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "snakemake", *words],
+                cwd=self.folder,
+                env={**os.environ, **environment},
+                stdout=log,
+                stderr=log,
+            )
+
+    def run(self, *arguments: str, **environment: str) -> int:
+        """Run it to its end; what it returns."""
+        return self.start(*arguments, **environment).wait()
+
+    @property
+    def said(self) -> str:
+        """What the last Snakemake has said up to now."""
+        return self.log.read_text()
+
+    def jobs(self, rule: str = "", *states: str) -> list[Job]:
+        """This clone's jobs of rules whose names begin so, in the order of their submission; all, or some states'."""
+        columns = "%i|%k|%T|%m|%V|%S|%e|%Z"
+        rows = pretend_slurm.output("squeue", "-h", f"--states={','.join(states) or 'all'}", "-o", columns)
+        split = sorted((row.split("|") for row in rows.splitlines()), key=lambda row: int(row[0]))
+        return [Job(*row) for *row, folder in split if row[1].startswith(f"rule_{rule}") and folder == str(self.folder)]

@@ -1,0 +1,107 @@
+"""What a cluster cannot run is said before anything is submitted."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from project import snakemake
+from submitting import CONFIG, Submitting
+
+
+@pytest.fixture
+def refused(submitting):
+    """Run with changes to the config and the profile, and see that it ends with a sentence and without a job."""
+    profile = submitting.folder / "slurm/config.yaml"
+    before = profile.read_text()
+
+    def run(changes, filled_in, **environment):
+        (submitting.folder / "refused.json").write_text(json.dumps({"experiment": "refused", **changes}))
+        submitting.fill_in(filled_in)
+        earlier = submitting.jobs()
+        assert submitting.run("table1", *CONFIG, "refused.json", **environment) != 0
+        assert submitting.jobs() == earlier
+        assert not (submitting.folder / "results/refused").exists()
+        assert "Traceback" not in submitting.said
+        return submitting.said
+
+    yield run
+    profile.write_text(before)
+
+
+@pytest.mark.parametrize(
+    ("changes", "filled_in", "sentence"),
+    [
+        (
+            {},
+            {"gpu_partition: gpu": "gpu_partition: gpux"},
+            "there is no partition 'gpux' for extract_patterns: name one of cpu, gpu as `gpu_partition` in "
+            "slurm/config.yaml.",
+        ),
+        (
+            {"resources": {"extract_patterns": {"gpu": 3}}},
+            {},
+            "extract_patterns asks for 3 GPUs on a node, but no node of the partition 'gpu' that has the rest has more "
+            "than 2: lower resources.extract_patterns.gpu in the config, or name another gpu_partition",
+        ),
+        (
+            {},
+            {'gpu_type: ""': "gpu_type: real"},
+            "the partition 'gpu' has no GPUs of the type 'real' (it has pretend): mend `gpu_type` in ",
+        ),
+        (
+            {"resources": {"finetune": {"runtime": 121}}},
+            {},
+            "finetune asks for 121 minutes, but the partition 'gpu' gives 120 at most: lower resources.finetune",
+        ),
+        (
+            {"resources": {"pretrain": {"mem_mb": 12001}}},
+            {},
+            "pretrain asks for 12001 MB of memory on a node, but no node of the partition 'cpu' that has the rest has "
+            "more than 12000: lower resources.pretrain.mem_mb",
+        ),
+        (
+            {"resources": {"pretrain": {"threads": 9}}},
+            {},
+            "pretrain asks for 9 CPUs on a node, but no node of the partition 'cpu' that has the rest has more than 8",
+        ),
+        (
+            {},
+            {"slurm-status-command: squeue": "slurm-status-command: sacct"},
+            "this Slurm keeps no accounts for sacct: write `slurm-status-command: squeue` in slurm/config.yaml.",
+        ),
+    ],
+)
+def test_what_the_cluster_does_not_have_is_one_sentence(refused, changes, filled_in, sentence):
+    assert sentence in refused(changes, filled_in)
+
+
+def test_a_machine_without_slurm_is_one_sentence(clone, tmp_path):
+    """Whether or not there is one here: its commands are not on the PATH."""
+    for command in ("which", "sh", "bash"):
+        (tmp_path / command).symlink_to(Path(shutil.which(command)).resolve())
+    elsewhere = Submitting(clone("no-slurm"))
+    assert elsewhere.run("table1", *CONFIG, PATH=str(tmp_path)) != 0
+    assert "jobs go to Slurm, but there is no sbatch on this machine: start on a login node." in elsewhere.said
+    assert "Traceback" not in elsewhere.said
+    assert not (elsewhere.folder / "results").exists()
+
+
+def test_a_dry_run_shows_what_gpu_jobs_would_ask_for(clone):
+    """For which no Slurm is needed."""
+    elsewhere = Submitting(clone("dry-run"))
+    assert elsewhere.run("table1", "-n", *CONFIG) == 0
+    *_, head, patterns, training = elsewhere.said.splitlines()
+    assert head.split() == ["rule", "jobs", "nodes", "GPUs/node", "CPUs/node", "memory/node", "time", "partition"]
+    assert patterns.split() == ["extract_patterns", "3", "1", "1", "1", "2.5", "GB", "0:20", "h", "gpu"]
+    assert training.split() == ["finetune", "3", "1", "1", "1", "2.5", "GB", "0:20", "h", "gpu"]
+
+
+def test_several_machines_need_a_cluster(clone):
+    folder = clone("one-machine")
+    (folder / "two.json").write_text(json.dumps({"finetuning": {"devices": 2, "nodes": 2, "global_batch_size": 8}}))
+    answer = snakemake(folder, "table1", "--cores", "1", "--configfile", "tests/config/tiny.yaml", "two.json")
+    assert answer.returncode != 0
+    assert "finetuning.nodes is 2, but this is one machine: set it to 1, or use --profile slurm." in answer.stdout
+    assert "Traceback" not in answer.stdout
+    assert not (folder / "results").exists()

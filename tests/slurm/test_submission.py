@@ -1,0 +1,135 @@
+"""`snakemake --profile slurm` on a real Slurm: what its jobs get, and what follows when one is stopped."""
+
+import json
+import re
+import shlex
+import signal
+import subprocess
+
+import pytest
+from pretend_slurm import output, wait_until
+from submitting import CONFIG
+
+RUN = "results/slurm/checkpoints/llama/nlp.{}.seed0"
+
+
+@pytest.fixture(scope="session")
+def finished(submitting):
+    """The clone after a run to a table and a figure."""
+    assert submitting.run("table1", "figure1", *CONFIG) == 0, submitting.said
+    return submitting
+
+
+@pytest.fixture
+def overlay(submitting):
+    """Write what a test runs otherwise; the config files for the command line."""
+
+    def write(**changes):
+        (submitting.folder / "overlay.json").write_text(json.dumps(changes))
+        return (*CONFIG, "overlay.json")
+
+    return write
+
+
+def test_a_run_reaches_its_tables_and_figures(finished):
+    results = finished.folder / "results/slurm"
+    assert {file.suffix for file in results.glob("tables/table1.*")} == {".csv", ".md", ".tex"}
+    assert {file.suffix for file in results.glob("figures/figure1.*")} == {".pdf", ".svg", ".png"}
+    submitted = {job.rule.removeprefix("rule_").split("_wildcards_")[0] for job in finished.jobs()}
+    assert {"pretrain", "prepare_instructions", "finetune_nlp_gsm8k", "analyse_distribution"} <= submitted
+    assert not {"generate_corpus", "cut_training_set", "write_table1", "draw_figure1"} & submitted
+    assert "GPU jobs ask Slurm for:" in finished.said
+
+
+def test_two_gpu_jobs_run_at_once_and_the_third_waits(finished):
+    first, second, third = sorted(finished.jobs("finetune"), key=lambda job: job.started)
+    assert second.started < first.ended
+    assert third.submitted < min(first.ended, second.ended) <= third.started
+
+
+def test_a_job_over_its_memory_is_submitted_with_more(finished, overlay):
+    """PyTorch alone takes more than that; the second or the third attempt has enough."""
+    config = overlay(resources={"extract_patterns": {"mem_mb": 400}})
+    earlier = finished.jobs("extract_patterns")
+    target = "results/slurm/patterns/llama/nlp.gsm8k.seed0/gsm8k"
+    assert finished.run(target, "--force", *config) == 0, finished.said
+    *killed, done = finished.jobs("extract_patterns")[len(earlier) :]
+    assert killed
+    assert [job.memory for job in [*killed, done]] == ["400M", "800M", "1200M"][: len(killed) + 1]
+    assert "COMPLETED" not in {job.state for job in killed}
+    assert done.state == "COMPLETED"
+
+
+def test_a_stopped_fine_tuning_goes_on_from_its_state(finished, overlay):
+    """Stopped by Slurm, which starts it again, as after a preemption; then cancelled, which Snakemake submits anew."""
+    task = "gsm8k"
+    config = overlay(finetuning={"max_steps": 400, "resume_every": 20, "checkpoint_steps": [1]})
+    run = finished.folder / RUN.format(task)
+    log = finished.folder / f"results/slurm/logs/finetune/llama.nlp_{task}.seed0.log"
+    states = run.with_name(f"{run.name}.unfinished") / "state"
+    process = finished.start(f"{RUN.format(task)}/final", *config)
+
+    def trained_beyond(step):
+        said = log.read_text() if log.exists() else ""
+        return process.poll() is not None or any(reached > step for reached in steps(said))
+
+    def state_after(step):
+        found = [int(path.parent.name.split("-")[1]) for path in states.glob("checkpoint-*/trainer_state.json")]
+        return process.poll() is not None or max(found, default=0) > step
+
+    wait_until(lambda: state_after(0) and trained_beyond(20), "the first state is saved")
+    (job,) = finished.jobs("finetune", "RUNNING")
+    subprocess.run(["scontrol", "requeue", job.number], check=True)
+    wait_until(lambda: finished.jobs("finetune", "PENDING"), "it is queued again")
+    subprocess.run(["scontrol", "update", f"JobId={job.number}", "StartTime=now"], check=True)  # not in two minutes
+    before = max(steps(log.read_text()))
+    wait_until(lambda: finished.jobs("finetune", "RUNNING"), "it runs again", 180)
+    wait_until(lambda: trained_beyond(before + 40), "it is trained further")
+    subprocess.run(["scancel", job.number], check=True)
+    assert process.wait() == 0, finished.said
+    first, second = finished.jobs("finetune_nlp_gsm8k")[-2:]
+    assert (first.number, first.state, second.state) == (job.number, "CANCELLED", "COMPLETED")
+    assert "Trying to restart job" in finished.said
+    resumed = steps(log.read_text())
+    assert min(resumed) > before
+    assert max(resumed) == 400
+
+    # The same command, as Snakemake printed it, in one go and to another place.
+    command = re.search(r"Shell command: exec (python workflow_scripts/finetune.py .*)", finished.said)[1]
+    words = [word.replace(RUN.format(task), "undisturbed") for word in shlex.split(command)]
+    words[words.index("--log") + 1] = "undisturbed.log"
+    subprocess.run(words, cwd=finished.folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    weights = "final/model.safetensors"
+    assert (run / weights).read_bytes() == (finished.folder / "undisturbed" / weights).read_bytes()
+
+
+def steps(log):
+    """Steps that a log of a fine-tuning names."""
+    return [int(step) for step in re.findall(r"^step (\d+)/", log, re.MULTILINE)]
+
+
+def test_an_interrupted_snakemake_leaves_no_job_behind(finished, overlay):
+    config = overlay(finetuning={"max_steps": 5000, "checkpoint_steps": [1]})
+    process = finished.start(f"{RUN.format('gsm8k')}/final", f"{RUN.format('sgsm')}/final", *config)
+    running = ("finetune", "RUNNING")
+    wait_until(lambda: process.poll() is not None or len(finished.jobs(*running)) == 2, "both run")
+    assert len(finished.jobs(*running)) == 2, finished.said
+    process.send_signal(signal.SIGINT)
+    assert process.wait() != 0
+    wait_until(lambda: not output("squeue", "-h"), "no job is left")
+    assert {job.state for job in finished.jobs("finetune")[-2:]} == {"CANCELLED"}
+
+
+def test_a_fine_tuning_runs_on_two_machines(finished, overlay):
+    config = overlay(
+        finetuning={"devices": 2, "nodes": 2, "gradient_accumulation_steps": 1},
+        resources={"finetune": {"gpu": 0}},
+    )
+    target = f"{RUN.format('codesearchnet')}/final"
+    assert finished.run(target, *config, "--retries", "0") == 0, finished.said
+    described = json.loads((finished.folder / RUN.format("codesearchnet") / "run.json").read_text())
+    assert described["recipe"]["devices"] == 2
+    log = (finished.folder / "results/slurm/logs/finetune/llama.nlp_codesearchnet.seed0.log").read_text()
+    assert steps(log) == [1, 2, 3, 4, 5, 6]
+    number = finished.jobs("finetune_nlp_codesearchnet")[-1].number
+    assert output("squeue", "-h", "--states=all", "-j", number, "-o", "%D|%N").strip() == "2|first,second"

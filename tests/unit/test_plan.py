@@ -1,0 +1,320 @@
+"""The plan of an experiment and its costs, from configs and results as the workflow writes them."""
+
+import csv
+import json
+import shutil
+
+import pytest
+import scripts
+import yaml
+from project import PROJECT
+from test_readme import merged
+
+import config_checks
+import experiment
+import footprint
+import planning
+import timings
+from headpatterns import costs
+from headpatterns.errors import InputError
+from jobs import jobs
+from runs import Run
+from sizes import Sizes, from_files
+
+RULES = ["finetune", "extract_patterns", "pretrain"]
+BENCHMARK = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
+
+
+def config_of(*overlays):
+    config = yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))
+    for overlay in overlays:
+        content = (
+            yaml.safe_load((PROJECT / overlay).read_text(encoding="utf-8")) if isinstance(overlay, str) else overlay
+        )
+        config = merged(config, content)
+    return config
+
+
+@pytest.fixture
+def paper():
+    return config_of("config/paper.yaml")
+
+
+def read(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+
+
+def plan(config, tmp_path):
+    """Run the script; the rows by rule, and the Markdown."""
+    experiment.write_config(tmp_path / "config.yaml", config)
+    results = tmp_path / "results"
+    scripts.run("plan", config=tmp_path / "config.yaml", results=results, output=tmp_path / "plan")
+    return {row["rule"]: row for row in read(tmp_path / "plan.csv")}, (tmp_path / "plan.md").read_text(encoding="utf-8")
+
+
+def test_the_plan_of_the_paper(paper, tmp_path, capsys):
+    rows, text = plan(paper, tmp_path)
+    assert all(row["unknown_jobs"] == "0" for row in rows.values())
+    assert (rows["finetune"]["gpus_a_job"], rows["evaluate"]["gpus_a_job"]) == ("4 to 8", "1")
+    assert "To see to" not in text
+    for word in ("## Formulas", "8,030,261,248", "published", "estimated", "## Downloads"):
+        assert word in text
+    printed = capsys.readouterr().out
+    assert printed.partition("\nThe sizes")[0].strip() in text
+    assert str(tmp_path / "plan.md") in printed
+
+
+def test_hours_of_a_fine_tuning_by_hand(paper):
+    """SGSM on Llama3-8B: 2093 rows, 512 of them held out, 180 tokens each, three epochs on eight GPUs."""
+    sizes = Sizes(paper, "nowhere")
+    run = Run("llama3-8b", "nlp", "sgsm", 0)
+    job = next(job for job in jobs(paper) if job.rule == "finetune" and run in job.about.runs)
+    parameters, tokens = 8_030_261_248, 3 * 1581 * 180
+    assert planning.course(paper, sizes, run, True) == (39, tokens, [4, 6, 8, 12, 16, 24, 32])
+    operations = 4 * tokens * (2 * parameters + 2 * 32 * 4096 * 180)
+    moved = parameters * (2 + 8 * 4 + 16)  # the model, its checkpoints in float32, and the state of step 25
+    seconds = 60 + operations / (8 * 989e12 * 0.3) + moved / 1e9
+    assert planning.seconds(paper, sizes, job) == pytest.approx(seconds)
+    footprint_of_run = parameters * (8 * 4 + 16)
+    [part] = [part for part in footprint.parts(paper, sizes, [job]) if part.what == "runs at work"]
+    assert part.bytes == 4 * footprint_of_run
+
+
+def test_hours_of_patterns_and_of_an_evaluation_by_hand(paper):
+    sizes = Sizes(paper, "nowhere")
+    run = Run("llama3-8b", "nlp", "sgsm", 0)
+    job = next(job for job in jobs(paper) if job.rule == "extract_patterns" and run in job.about.runs)
+    parameters = 8_030_261_248
+    operations = 2 * 512 * 180 * 9 * (2 * parameters + 2 * 32 * 4096 * 180)  # before, seven on the way, after
+    seconds = 60 + operations / (67e12 * 0.5) + parameters * (2 + 8 * 4) / 1e9
+    assert planning.seconds(paper, sizes, job) == pytest.approx(seconds)
+    evaluated = Run("llama-7b", "selection", "physics-pattern-100", 0)
+    job = next(
+        job for job in jobs(paper) if job.rule == "evaluate" and (evaluated.name, "mmlu-physics") in job.about.sheet
+    )
+    parameters = 6_738_415_616
+    prefill = 488 * 120 * (2 * parameters + 2 * 32 * 4096 * 120) / (989e12 * 0.3)
+    decoding = 31 * 64 * 2 * parameters / (3350e9 * 0.15)  # 31 batches of 16, 64 tokens each
+    assert planning.seconds(paper, sizes, job) == pytest.approx(60 + prefill + decoding + 4 * parameters / 1e9)
+
+
+def test_a_group_is_cut_to_its_smallest_set(paper):
+    sizes = Sizes(paper, "nowhere")
+    counts = {task: sizes.training_set(Run("llama3-8b", "nlp", task, 0)).count for task in ("math", "sgsm", "refgpt")}
+    assert counts == dict.fromkeys(counts, 2093 - 512)
+    assert sizes.training_set(Run("llama3-8b", "infinity", "infinity-law", 0)).count == 5000 - 512
+    assert sizes.training_set(Run("llama-7b", "mixing", "target", 0)).count == 100
+    assert sizes.training_set(Run("llama-7b", "mixing", "random1-basic", 0)).count == 2000
+    assert sizes.training_set(Run("llama-7b", "selection", "maths-random2-300", 0)).count == 300
+    assert sizes.training_set(Run("llama-7b", "selection", "maths-pseudo-private", 0)).count == 140
+    assert sizes.samples("llama3-8b", "mathbench", "probe").count == 200
+
+
+def test_what_the_experiment_has_made_is_measured(paper, tmp_path):
+    write(tmp_path / "tokenized/llama3-8b/sgsm/train/report.json", {"kept": 1000, "tokens": 150000})
+    write(tmp_path / "instructions/gsm8k/report.json", {"splits": {"train": {"kept": 7000}, "probe": {"kept": 500}}})
+    write(tmp_path / "domains/maths/report.json", {"samples": {"pseudo_private": 9, "target": 8, "pool": 7}})
+    sizes = Sizes(paper, tmp_path)
+    assert sizes.samples("llama3-8b", "sgsm", "train") == (1000, 150, "measured")
+    assert sizes.samples("gemma-7b", "sgsm", "train").count == 1581  # another tokenizer
+    assert sizes.samples("llama3-8b", "gsm8k", "probe") == (500, 150, "measured rows")
+    assert sizes.training_set(Run("llama3-8b", "nlp", "gsm8k", 0)).count == 1000
+    assert sizes.training_set(Run("llama-7b", "selection", "maths-pseudo-private", 0)).count == 9
+
+
+def test_a_model_on_the_disk(model_folder, tmp_path):
+    from transformers import AutoModelForCausalLM
+
+    size = from_files(model_folder)
+    assert size.parameters == AutoModelForCausalLM.from_pretrained(model_folder).num_parameters()
+    assert (size.layers, size.heads, size.width) == (3, 6, 24)
+    assert size.bytes == (model_folder / "model.safetensors").stat().st_size
+    shutil.copytree(model_folder, tmp_path / "broken")
+    (tmp_path / "broken/model.safetensors").write_bytes(b"12")
+    with pytest.raises(InputError, match=r"the size of the model in .*broken cannot be read"):
+        from_files(tmp_path / "broken")
+    (tmp_path / "broken/model.safetensors").unlink()
+    with pytest.raises(InputError, match="holds no weights"):
+        from_files(tmp_path / "broken")
+
+
+def test_the_plan_goes_on_without_a_size(paper, tmp_path):
+    del (
+        paper["models"]["gemma-7b"]["size"],
+        paper["datasets"]["infinity-law"]["size"],
+        paper["domains"]["maths"]["size"],
+    )
+    rows, text = plan(paper, tmp_path)
+    for key in ("models.gemma-7b.size", "datasets.infinity-law.size", "domains.maths.size"):
+        assert f"add {key} to the config" in text
+    gemma = 7 + 7  # both groups of tasks
+    infinity, private = 2 * 7, 3  # of the other two models, whose group cannot be cut; the three of the selection
+    assert rows["finetune"]["unknown_jobs"] == str(gemma + infinity + private)
+    assert float(rows["finetune"]["gpu_hours"]) > 0
+
+
+def test_what_will_not_work_is_said(paper, tmp_path):
+    overlay = {
+        "finetuning": {"engine": "pytorch", "devices": 1, "gradient_accumulation_steps": 32, "optimizer": "adamw"},
+        "resources": {"finetune": {"runtime": 30}},
+        "plan": {"gpu": "A100-40"},
+    }
+    _, text = plan(merged(paper, overlay), tmp_path)
+    assert "Training llama3-8b on 1 GPUs takes 128 GB of each" in text
+    assert "minutes, and resources.finetune.runtime asks for 30: raise it." in text
+
+
+def test_seeds_multiply_the_work_of_runs(paper, tmp_path):
+    once, _ = plan(paper, tmp_path)
+    thrice, _ = plan(merged(paper, {"seeds": [0, 1, 2]}), tmp_path)
+    for rule in ("finetune", "extract_patterns", "select_samples"):
+        assert int(thrice[rule]["jobs"]) == 3 * int(once[rule]["jobs"])
+        assert float(thrice[rule]["cpu_hours"]) == pytest.approx(3 * float(once[rule]["cpu_hours"]))
+    assert thrice["fetch_model"] == once["fetch_model"]
+
+
+def parts(config):
+    return {part.what: part for part in footprint.parts(config, Sizes(config, "nowhere"), jobs(config))}
+
+
+def test_the_disk_follows_what_is_kept(paper):
+    runs = experiment.needed_runs(paper)
+    lean = parts(paper)
+    assert "last checkpoints" not in lean and lean["runs at work"].stays == "temporary"
+    kept = parts(merged(paper, {"finetuning": {"keep_final_checkpoints": True, "keep_intermediate_checkpoints": True}}))
+    sizes = Sizes(paper, "nowhere")
+    assert kept["last checkpoints"].bytes == sum(4 * sizes.model(run.model)[0].parameters for run in runs)
+    states = {name: part.bytes for name, part in kept.items() if part.stays == "temporary"}
+    assert states == {"runs at work": 4 * 3 * 16 * 8_537_680_896}  # nothing but states: Gemma's, 105 steps
+    half = parts(merged(paper, {"finetuning": {"checkpoint_dtype": "bfloat16", "keep_final_checkpoints": True}}))
+    assert half["last checkpoints"].bytes == kept["last checkpoints"].bytes / 2
+    single = parts(merged(paper, {"plan": {"parallel_jobs": 1}}))
+    assert single["runs at work"].bytes == lean["runs at work"].bytes / 4
+
+
+def test_checkpoints_that_wait(paper):
+    paper["evaluation"]["checkpoints_per_job"] = 5
+    assert parts(paper)["last checkpoints that wait for an evaluation"].bytes == 4 * 4 * 4 * 8_537_680_896
+    paper["models"]["two"] = {"label": "x", "source": {"model": "gemma-7b", "run": "nlp.math.seed0"}}
+    paper["studies"]["adaptation"]["models"].append("two")
+    assert parts(paper)["last checkpoints that are models of other runs"].bytes == 4 * 8_537_680_896
+
+
+def test_downloads_that_are_there_are_not_counted(paper, tmp_path):
+    sizes = Sizes(paper, tmp_path)
+    before = dict(footprint.downloads(paper, sizes))
+    assert before["llama3-8b"] == 2 * 8_030_261_248
+    assert before["gsm8k"] == 4 * 150 * (7473 + 1319)
+    assert "sgsm" not in before
+    rows = next(job.name for job in jobs(paper) if job.rule == "fetch_dataset" and "gsm8k" in job.name)
+    write(tmp_path / f"raw/hub/{rows}.parquet", "")
+    assert dict(footprint.downloads(paper, sizes))["gsm8k"] == before["gsm8k"] / 2
+
+
+def test_too_small_a_disk_is_refused():
+    config = config_of()
+    results = "results/mini"
+    trained = {f"{results}/benchmarks/{job.benchmark}" for job in jobs(config)}
+    footprint.check(config, results, trained)
+    config["plan"]["parallel_jobs"] = 10**9
+    with pytest.raises(InputError) as refused:
+        footprint.check(config, results, trained)
+    sentence = str(refused.value)
+    assert "TB of disk, but /" in sentence and "free: lower plan.parallel_jobs" in sentence and "\n" not in sentence
+    footprint.check(config, results, {path for path in trained if "/finetune/" not in path})
+
+
+@pytest.mark.parametrize(
+    ("overlay", "sentence"),
+    [
+        ({"plan": {"gpu": "H10"}}, "plan.gpu names the unknown type of GPU 'H10'; did you mean 'H100'?"),
+        ({"plan": {"utilisation": {"training": 1.5}}}, "plan.utilisation.training: 1.5 is greater than the maximum"),
+        ({"models": {"llama-7b": {"size": {"width": 4001}}}}, "models.llama-7b.size.width is 4001, no multiple of"),
+        ({"models": {"llama-7b": {"size": {"parameters": 7}}}}, "models.llama-7b.size.parameters is 7, too few for 32"),
+        ({"models": {"llama-7b": {"size": {"bytes": 7}}}}, "models.llama-7b.size.bytes is 7 for 6738415616"),
+        (
+            {"datasets": {"sgsm": {"size": {"train": 500}}}},
+            "datasets.sgsm.size.train is 500, of which sampling takes 512",
+        ),
+        ({"datasets": {"sgsm": {"size": {"rows": 5}}}}, "datasets.sgsm.size.rows is unknown; valid are: train, probe"),
+    ],
+    ids=str,
+)
+def test_sizes_that_make_no_sense(paper, overlay, sentence):
+    with pytest.raises(InputError) as refused:
+        config_checks.check(merged(paper, overlay), RULES)
+    assert str(refused.value).startswith(f"config key {sentence}")
+
+
+def test_a_probe_size_that_is_missing(paper):
+    del paper["datasets"]["gsm8k"]["size"]["probe"]
+    with pytest.raises(InputError, match=r"datasets\.gsm8k\.size lacks 'probe'"):
+        config_checks.check(paper, RULES)
+
+
+@pytest.fixture
+def half_done(tmp_path):
+    """Results of the embedded experiment, two fine-tunings of which are done, and a file of a job that it lacks."""
+    config = config_of()
+    experiment.write_config(tmp_path / "results/config.yaml", config)
+    trained = [job for job in jobs(config) if job.rule == "finetune"]
+    for job, seconds in zip(trained, (90, 30), strict=False):
+        line = f"{seconds}\t0:00:00\t{500 + seconds}.4\t1\t1\t1\t0\t0\t99\t60\n"
+        write(tmp_path / "results/benchmarks" / job.benchmark, BENCHMARK + line)
+    write(tmp_path / "results/benchmarks/finetune/gone.tsv", f"{BENCHMARK}9999\t0\t9999\t1\t1\t1\t0\t0\t99\t9999\n")
+    return config, tmp_path
+
+
+def test_the_costs_of_what_is_done(half_done, capsys):
+    config, folder = half_done
+    scripts.run("costs", config=folder / "results/config.yaml", results=folder / "results", output=folder / "costs")
+    rows = {row["rule"]: row for row in read(folder / "costs.csv")}
+    finetune = {name: float(value or "nan") for name, value in rows["finetune"].items() if name != "rule"}
+    assert (finetune["done"], finetune["jobs"]) == (2, 30)
+    assert finetune["hours"] == pytest.approx(120 / 3600)
+    assert finetune["cpu_hours"] == pytest.approx(120 / 3600)
+    assert finetune["peak_memory_mb"] == 590
+    estimates = [
+        one for one in planning.estimates(config, Sizes(config, folder / "results")) if one.job.rule == "finetune"
+    ]
+    planned = [one.seconds for one in estimates]
+    assert finetune["planned_hours"] * 3600 == pytest.approx(sum(planned[:2]))
+    assert finetune["ratio"] == pytest.approx(120 / sum(planned[:2]))
+    assert finetune["hours_to_go"] * 3600 == pytest.approx(sum(planned[2:]) * finetune["ratio"])
+    assert rows["evaluate"]["done"] == "0" and "generate_raw_data" not in rows
+    assert capsys.readouterr().out.strip() == (folder / "costs.md").read_text(encoding="utf-8").strip()
+
+
+def test_gpu_hours_are_those_of_the_gpus_asked_for(paper, tmp_path):
+    job = next(job for job in jobs(paper) if job.rule == "finetune")
+    write(tmp_path / "results/benchmarks" / job.benchmark, f"{BENCHMARK}3600\t0\t1\t1\t1\t1\t0\t0\t99\t60\n")
+    experiment.write_config(tmp_path / "config.yaml", paper)
+    scripts.run("costs", config=tmp_path / "config.yaml", results=tmp_path / "results", output=tmp_path / "costs")
+    [row] = [row for row in read(tmp_path / "costs.csv") if row["rule"] == "finetune"]
+    assert float(row["gpu_hours"]) == paper["finetuning"]["devices"]
+
+
+def test_costs_before_anything_is_done(capfd, monkeypatch, tmp_path):
+    experiment.write_config(tmp_path / "config.yaml", config_of())
+    options = {"config": tmp_path / "config.yaml", "results": tmp_path / "results", "output": tmp_path / "costs"}
+    sentence = scripts.refused(capfd, monkeypatch, "costs", **options)
+    assert "no job of the experiment mini is done" in sentence
+    options["config"] = tmp_path / "nothing.yaml"
+    assert "nothing.yaml cannot be read" in scripts.refused(capfd, monkeypatch, "plan", **options)
+
+
+def test_timings_count_only_jobs_that_the_config_has(half_done):
+    config, folder = half_done
+    [row] = timings.rows(timings.measured(folder / "results/benchmarks", jobs(config)))
+    assert (row["rule"], row["jobs"], row["wall_minutes"], row["longest_job_seconds"]) == ("finetune", 2, 2.0, 90.0)
+
+
+def test_every_gpu_is_complete():
+    for gpu in costs.GPUS.values():
+        assert gpu.fp32 < gpu.bf16 and gpu.memory < gpu.bandwidth

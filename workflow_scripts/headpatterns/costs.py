@@ -1,0 +1,168 @@
+"""What an experiment costs, in closed formulas: parameters of a model, floating-point operations, bytes on the disk.
+
+Operations are counted as in Kaplan et al. (2020, arXiv 2001.08361): a forward pass takes two a parameter and token, a
+backward pass twice as many, of which half belong to the weights. Nothing here reads a file or imports a library.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+TRAINING, CHECKPOINTED, PATTERNS, PREFILL = 3, 4, 2, 1
+"""Forward passes that each kind of work is worth: forward and backward; with the forward pass repeated where gradient
+checkpointing has dropped the activations; backward through activations alone, the weights frozen; forward alone."""
+
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+"""Bytes of a number."""
+
+STATES_AT_ONCE = 3
+"""States to resume from of one run: two are kept, and the older goes only once a third is written."""
+
+
+class Gpu(NamedTuple):
+    """A type of GPU by its data sheet: dense matrix products, and memory.
+
+    Attributes:
+        bf16: 10¹² operations a second in bfloat16, without sparsity.
+        fp32: the same in float32, without TF32.
+        memory: 10⁹ bytes.
+        bandwidth: of the memory, 10⁹ bytes a second.
+    """
+
+    bf16: float
+    fp32: float
+    memory: float
+    bandwidth: float
+
+    def peak(self, dtype: str) -> float:
+        """Operations a second in a dtype; float16 is as fast as bfloat16."""
+        return (self.fp32 if dtype == "float32" else self.bf16) * 1e12
+
+
+GPUS = {
+    "A10": Gpu(125, 31.2, 24, 600),
+    "A40": Gpu(149.7, 37.4, 48, 696),
+    "A100-40": Gpu(312, 19.5, 40, 1555),
+    "A100-80": Gpu(312, 19.5, 80, 2039),
+    "L4": Gpu(121, 30.3, 24, 300),
+    "L40S": Gpu(362, 91.6, 48, 864),
+    "RTX-A6000": Gpu(154.8, 38.7, 48, 768),
+    "H100": Gpu(989, 67, 80, 3350),
+    "H100-PCIe": Gpu(756, 51, 80, 2000),
+    "H200": Gpu(989, 67, 141, 4800),
+    "B200": Gpu(2250, 75, 180, 8000),
+}
+"""Figures of the manufacturer's data sheets; A100 and H100 without a suffix of the form are the SXM modules."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """The size of a decoder.
+
+    Attributes:
+        parameters: of the whole model; tied embeddings count once.
+        layers, heads: layers, and query heads of a layer.
+        width: query heads × head size, which attention works on.
+        bytes: its files on the disk.
+    """
+
+    parameters: int
+    layers: int
+    heads: int
+    width: int
+    bytes: int
+
+
+def model(architecture: Mapping[str, Any], vocabulary: int) -> Model | None:
+    """The size of a model from the fields of its transformers config, stored in float32.
+
+    None for an architecture whose parameters no formula here counts, or that leaves a size to the library's default.
+    """
+    count = {"llama": _gated, "mistral": _gated, "gemma": _gated, "opt": _opt}.get(architecture["model_type"])
+    tied = architecture.get("tie_word_embeddings", architecture["model_type"] in {"gemma", "opt"})
+    try:
+        parameters = count(architecture, vocabulary, tied) if count else None
+    except KeyError:
+        return None
+    if parameters is None:
+        return None
+    heads = architecture["num_attention_heads"]
+    width = heads * architecture.get("head_dim", architecture["hidden_size"] // heads)
+    return Model(parameters, architecture["num_hidden_layers"], heads, width, 4 * parameters)
+
+
+def _gated(architecture: Mapping[str, Any], vocabulary: int, tied: bool) -> int:
+    """Llama and its kin: gated feed-forward blocks, two norms a layer, no biases."""
+    hidden, heads = architecture["hidden_size"], architecture["num_attention_heads"]
+    # Where the library's default is not what Llama's is, the config must say it.
+    defaults = {"llama": {"num_key_value_heads": heads, "head_dim": hidden // heads}, "mistral": {"head_dim": None}}
+    stated = {**defaults.get(architecture["model_type"], {}), **architecture}
+    head = stated["head_dim"] or hidden // heads
+    attention = 2 * hidden * head * (heads + stated["num_key_value_heads"])
+    layer = attention + 3 * hidden * architecture["intermediate_size"] + 2 * hidden
+    return layer * architecture["num_hidden_layers"] + hidden + (1 if tied else 2) * vocabulary * hidden
+
+
+def _opt(architecture: Mapping[str, Any], vocabulary: int, tied: bool) -> int:
+    """OPT: learnt positions (two more than it can read), biases everywhere, two norms a layer and one at the end."""
+    hidden, inner = architecture["hidden_size"], architecture["ffn_dim"]
+    layer = 4 * (hidden + 1) * hidden + (hidden + 1) * inner + (inner + 1) * hidden + 4 * hidden
+    projected = architecture["word_embed_proj_dim"]
+    projections = 2 * hidden * projected if projected != hidden else 0
+    embeddings = (1 if tied else 2) * vocabulary * projected + (architecture["max_position_embeddings"] + 2) * hidden
+    return layer * architecture["num_hidden_layers"] + embeddings + projections + 2 * hidden
+
+
+def forward(size: Model, tokens: float, length: float) -> float:
+    """Operations of a forward pass over `tokens` tokens in sequences of `length`.
+
+    2 P a token, and for attention, which each token pays to those before it, 2 × layers × width × length.
+    """
+    return tokens * (2 * size.parameters + 2 * size.layers * size.width * length)
+
+
+def steps(samples: int, epochs: float, max_steps: int | None, micro_batch: int, accumulation: int) -> int:
+    """Optimizer steps of a run, as the Trainer counts them: the last step of an epoch may be smaller.
+
+    `micro_batch` is what all devices read at a time.
+    """
+    if max_steps is not None:
+        return max_steps
+    return math.ceil(epochs * math.ceil(math.ceil(samples / micro_batch) / accumulation))
+
+
+def intermediate(checkpoint_steps: list[int], last: int) -> list[int]:
+    """The steps of a run at which weights are kept besides the last."""
+    return [step for step in sorted(checkpoint_steps) if step < last]
+
+
+def state_bytes(size: Model, engine: str, precision: str) -> int:
+    """A state to resume from: the model's weights and the optimizer's two moments, 12 bytes a parameter.
+
+    DeepSpeed stores the model's weights twice, in the precision of training, and float32 weights with the moments.
+    """
+    return size.parameters * (2 * (2 if precision == "bf16" else 4) + 12 if engine == "deepspeed" else 12)
+
+
+def states(last: int, resume_every: int) -> int:
+    """States that lie on the disk at once; the last step needs none."""
+    return min(STATES_AT_ONCE, (last - 1) // resume_every) if last else 0
+
+
+def pattern_bytes(size: Model, samples: int) -> int:
+    """The arrays of one checkpoint on one probe set: float32 [samples, layers, heads] and their mean."""
+    return 4 * size.layers * size.heads * (samples + 1)
+
+
+def gpu_training_bytes(size: Model, recipe: Mapping[str, Any]) -> float:
+    """Memory of a GPU that training takes for weights, gradients and optimizer; activations come on top.
+
+    PyTorch holds float32 weights, gradients and two moments. ZeRO-2 holds the weights on every device and splits
+    gradients, float32 weights and moments, or leaves the last two to the host.
+    """
+    if recipe["engine"] == "pytorch":
+        return 16 * size.parameters
+    number = 2 if recipe["precision"] == "bf16" else 4
+    optimizer = 0 if recipe["optimizer"] == "adamw_offloaded" else 12
+    return size.parameters * (number + (number + optimizer) / recipe["devices"])
