@@ -1,0 +1,331 @@
+"""Tokens a second of full fine-tuning, beside the plain Hugging Face Trainer on the same samples.
+
+    python benchmarks/finetuning.py --architecture llama-3-8b --layers 8 [--devices 2] [--output NAME]
+    python benchmarks/finetuning.py --model DIR
+    python benchmarks/finetuning.py --architecture small --device cpu --precision fp32 --steps 4
+
+The model has random weights, made on the device, unless one is named; the samples have the lengths of GSM8K's, random
+tokens and masked prompts. Each row is measured in processes of its own: seconds and tokens of the steps after the
+first `--warmup`, the peak memory of a device (on processors, of a process), and the share of the GPUs' dense bf16 peak
+that 6 operations a parameter and token, and the attention's, make up (Chowdhery et al. 2022, App. B; what gradient
+checkpointing computes again is not counted). A row that does not fit into memory says so. Weights are written at the
+end of a run: `--work-folder` needs room for them.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from headpatterns import tidy
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from headpatterns.training import Recipe
+
+COLUMNS = (
+    "trainer", "padding_free", "devices", "status", "steps", "seconds", "tokens", "tokens_per_second", "ratio",
+    "peak_gib", "bf16_share",
+)  # fmt: skip
+LAUNCHER = Path(__file__).resolve().parent.parent / "workflow_scripts" / "launch.py"
+PLAIN = "transformers"
+
+GSM8K = {"prompt": (55, 0.39), "response": (85, 0.49)}
+"""Median of the tokens of questions and answers, at 4 and 3 characters a token, and the spread of their logarithm."""
+
+PEAKS = {
+    "H100 PCIe": 756e12, "H100 NVL": 835e12, "H100": 989e12, "H200": 989e12, "H800": 989e12, "B200": 2250e12,
+    "A100": 312e12, "A800": 312e12, "L40S": 362e12,
+}  # fmt: skip
+"""Dense bf16 operations a second that NVIDIA states, by a part of the GPU's name, the narrower before the wider."""
+
+LLAMA = {"model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32}
+ARCHITECTURES = {
+    "llama-3-8b": {**LLAMA, "intermediate_size": 14336, "num_key_value_heads": 8, "vocab_size": 128256},
+    "llama-2-7b": {**LLAMA, "intermediate_size": 11008, "vocab_size": 32000},
+    "gemma-7b": {
+        "model_type": "gemma", "hidden_size": 3072, "num_hidden_layers": 28, "num_attention_heads": 16,
+        "num_key_value_heads": 16, "head_dim": 256, "intermediate_size": 24576, "vocab_size": 256000,
+    },
+    "opt-6.7b": {
+        "model_type": "opt", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,
+        "ffn_dim": 16384, "word_embed_proj_dim": 4096, "vocab_size": 50272,
+    },
+    "small": {
+        "model_type": "llama", "hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 8,
+        "intermediate_size": 688, "vocab_size": 4096,
+    },
+}  # fmt: skip
+
+
+class Case(NamedTuple):
+    """A row of the table; `trainer` is PLAIN or an engine of headpatterns.training."""
+
+    trainer: str
+    padding_free: bool
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Measure every case and print the table."""
+    if arguments.case:
+        measure(Case(*json.loads(arguments.case)), arguments)
+        return
+    cases = [Case(PLAIN, False), *(Case(engine, free) for engine in arguments.engines for free in (False, True))]
+    rows = []
+    for case in cases:
+        rows.append(measured(case, arguments))
+        rows[-1]["ratio"] = ratio(rows[-1], rows[0])
+        print(
+            f"{case.trainer}{', padding-free' * case.padding_free}: {rows[-1]['status']}", file=sys.stderr, flush=True
+        )
+    table = [[row.get(column, "") for column in COLUMNS] for row in rows]
+    lines = markdown(table)
+    print("\n".join(lines))
+    if arguments.output:
+        tidy.write(arguments.output.with_suffix(".csv"), COLUMNS, table)
+        arguments.output.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def ratio(row: dict[str, Any], plain: dict[str, Any]) -> float | str:
+    """How many times the tokens a second of the plain Trainer."""
+    speeds = [measured.get("tokens_per_second") for measured in (row, plain)]
+    return speeds[0] / speeds[1] if all(speeds) else ""
+
+
+def markdown(table: list[list[Any]]) -> list[str]:
+    """The table in Markdown, numbers with four digits."""
+    cells = [[f"{value:.4g}" if isinstance(value, float) else str(value) for value in row] for row in table]
+    return [f"| {' | '.join(row)} |" for row in [list(COLUMNS), ["---"] * len(COLUMNS), *cells]]
+
+
+def measured(case: Case, arguments: argparse.Namespace) -> dict[str, Any]:
+    """What processes of their own find out about a case; `status` says why where that is nothing."""
+    start = [sys.executable]
+    if arguments.devices > 1 or case.trainer == "deepspeed":
+        start += [str(LAUNCHER), "--standalone", "--nproc-per-node", str(arguments.devices)]
+    with tempfile.TemporaryDirectory(dir=arguments.work_folder) as folder:
+        result = Path(folder) / "result.json"
+        words = ["--case", json.dumps(case), "--result", str(result), "--run-folder", folder]
+        done = subprocess.run(
+            [*start, str(Path(__file__).resolve()), *sys.argv[1:], *words],
+            env={**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        found = {"trainer": case.trainer, "padding_free": case.padding_free, "devices": arguments.devices}
+        if done.returncode == 0:
+            return {**found, "status": "measured", **json.loads(result.read_text())}
+        print(done.stdout, file=sys.stderr)
+        return {**found, "status": "out of memory" if "out of memory" in done.stdout.lower() else "failed"}
+
+
+def measure(case: Case, arguments: argparse.Namespace) -> None:
+    """Train in this process (or as one of several) and write what was found."""
+    import torch
+
+    from headpatterns import models, processes, training
+
+    torch.set_num_threads(arguments.threads)
+    recipe = recipe_of(case, arguments)
+    with training.session(recipe, arguments.device):
+        device = processes.own_device(arguments.device)
+        stored = models.stored_dtype(arguments.model) if arguments.model else "bfloat16"
+        model = made(arguments, training.loading_dtype(recipe, stored), device)
+        samples = generated(arguments.steps * recipe.global_batch_size, model.config.get_text_config().vocab_size)
+        if case.trainer == PLAIN:
+            curve = train_plainly(model, samples, recipe, arguments)
+        else:
+            training.train(model, tokenizer(), samples, recipe, "", arguments.run_folder / "run", arguments.device)
+            training.publish(arguments.run_folder / "run")
+            rows = tidy.read(arguments.run_folder / "run" / "training.csv", ("seconds", "tokens"))
+            curve = [(float(row["seconds"]), int(row["tokens"])) for row in rows]
+        if processes.is_first():
+            found = summary(curve[arguments.warmup - 1 :], model, samples, recipe, device)
+            arguments.result.write_text(json.dumps(found))
+
+
+def recipe_of(case: Case, arguments: argparse.Namespace) -> "Recipe":
+    """The paper's recipe, as far as it is not given; the plain Trainer takes its own optimizer."""
+    from headpatterns.training import Recipe
+
+    return Recipe(
+        learning_rate=1e-6,
+        lr_scheduler="cosine",
+        warmup_ratio=0.03,
+        weight_decay=0.0,
+        max_grad_norm=1.0,
+        epochs=1,
+        max_steps=arguments.steps,
+        engine="pytorch" if case.trainer == PLAIN else case.trainer,
+        devices=arguments.devices,
+        optimizer=arguments.optimizer if case.trainer == "deepspeed" else "adamw_fused",
+        per_device_batch_size=arguments.batch_size,
+        gradient_accumulation_steps=arguments.accumulation,
+        global_batch_size=arguments.devices * arguments.batch_size * arguments.accumulation,
+        padding_free=case.padding_free,
+        precision=arguments.precision,
+        gradient_checkpointing=arguments.gradient_checkpointing,
+        checkpoint_dtype="bfloat16",
+        checkpoint_steps=(),
+        resume_every=arguments.steps + 1,
+        seed=0,
+    )
+
+
+def made(arguments: argparse.Namespace, dtype: str, device: Any) -> "PreTrainedModel":
+    """The model in a folder, or one with random weights that are drawn on the device."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from headpatterns import models
+
+    if arguments.model:
+        return models.load_model(arguments.model, dtype, str(device))
+    settings = dict(ARCHITECTURES[arguments.architecture])
+    settings["num_hidden_layers"] = arguments.layers or settings["num_hidden_layers"]
+    torch.manual_seed(0)
+    with torch.device(device):
+        return AutoModelForCausalLM.from_config(AutoConfig.for_model(**settings), dtype=getattr(torch, dtype))
+
+
+def generated(count: int, vocabulary: int) -> list[dict[str, list[int]]]:
+    """Samples of the lengths of GSM8K's; only responses carry a loss."""
+    generator = np.random.default_rng(0)
+    lengths = {part: np.exp(generator.normal(np.log(median), spread, count)).astype(int).clip(2, 512)
+               for part, (median, spread) in GSM8K.items()}  # fmt: skip
+    samples = []
+    for prompt, response in zip(lengths["prompt"], lengths["response"], strict=True):
+        tokens = generator.integers(3, vocabulary, prompt + response).tolist()
+        samples.append({"input_ids": tokens, "labels": [-100] * prompt + tokens[prompt:]})
+    return samples
+
+
+def tokenizer() -> Any:
+    """A tokenizer of three tokens: the samples are tokenized, and training asks it for what pads them."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from transformers import PreTrainedTokenizerFast
+
+    words = WordLevel({"<pad>": 0, "<bos>": 1, "<eos>": 2}, unk_token="<pad>")
+    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer(words), eos_token="<eos>", pad_token="<pad>")
+
+
+def train_plainly(
+    model: "PreTrainedModel", samples: list[dict[str, list[int]]], recipe: "Recipe", arguments: argparse.Namespace
+) -> list[tuple[float, int]]:
+    """Train as the documentation of transformers does it; seconds and tokens after each step."""
+    from transformers import DataCollatorForSeq2Seq, Trainer, TrainerCallback, TrainingArguments
+
+    curve = []
+
+    class Clock(TrainerCallback):
+        """Reads the clock after each step, whose loss has just been waited for."""
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: Any) -> None:
+            if "loss" in logs:
+                curve.append((time.perf_counter(), int(state.num_input_tokens_seen)))
+
+    settings = TrainingArguments(
+        output_dir=str(arguments.run_folder),
+        learning_rate=recipe.learning_rate,
+        max_steps=recipe.max_steps,
+        per_device_train_batch_size=recipe.per_device_batch_size,
+        gradient_accumulation_steps=recipe.gradient_accumulation_steps,
+        gradient_checkpointing=recipe.gradient_checkpointing,
+        bf16=recipe.precision == "bf16",
+        use_cpu=arguments.device == "cpu",
+        ddp_find_unused_parameters=False,
+        seed=recipe.seed,
+        save_strategy="no",
+        logging_steps=1,
+        include_num_input_tokens_seen="non_padding",
+        report_to="none",
+        disable_tqdm=True,
+    )
+    Trainer(
+        model=model,
+        args=settings,
+        train_dataset=samples,
+        data_collator=DataCollatorForSeq2Seq(tokenizer()),
+        callbacks=[Clock()],
+    ).train()
+    return curve
+
+
+def summary(
+    curve: list[tuple[float, int]], model: "PreTrainedModel", samples: list[dict], recipe: "Recipe", device: Any
+) -> dict[str, Any]:
+    """What the row says, from seconds and tokens before the first step that counts and after each."""
+    import torch
+
+    seconds, tokens = (last - first for first, last in zip(curve[0], curve[-1], strict=True))
+    found = {
+        "steps": len(curve) - 1,
+        "seconds": seconds,
+        "tokens": tokens,
+        "tokens_per_second": tokens / seconds,
+    }
+    if device.type != "cuda":
+        return {**found, "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2}
+    found["peak_gib"] = torch.cuda.max_memory_reserved(device) / 1024**3
+    name = torch.cuda.get_device_name(device)
+    peak = next((peak for part, peak in PEAKS.items() if part in name), None)
+    if peak:
+        found["bf16_share"] = operations(model, samples) * tokens / seconds / (recipe.devices * peak)
+    return found
+
+
+def operations(model: "PreTrainedModel", samples: list[dict]) -> float:
+    """Operations a token of forward and backward pass: 6 a parameter in matrix products, and the causal attention's.
+
+    A sample of n tokens takes in each layer n²/2 products of queries with keys, and as many of weights with values,
+    each 2 operations a channel, three times with the backward pass: 6 n² a channel of all heads together.
+    """
+    config = model.config.get_text_config()
+    lookup = 0 if config.tie_word_embeddings else model.get_input_embeddings().weight.numel()
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    lengths = np.array([len(sample["input_ids"]) for sample in samples], dtype=float)
+    attention = 6 * config.num_hidden_layers * config.num_attention_heads * size * (lengths**2).sum() / lengths.sum()
+    return 6 * (model.num_parameters() - lookup) + attention
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    what = made.add_mutually_exclusive_group(required=True)
+    what.add_argument("--architecture", choices=list(ARCHITECTURES), help="random weights of this architecture")
+    what.add_argument("--model", type=Path, help="folder of a model")
+    made.add_argument("--layers", type=int, help="layers of the architecture, fewer than it has (all)")
+    made.add_argument("--device", choices=["cpu", "cuda"], default="cuda", help="cpu or cuda (cuda)")
+    made.add_argument("--devices", type=int, default=1, help="GPUs, or processes on processors (1)")
+    made.add_argument("--engines", nargs="*", choices=["pytorch", "deepspeed"], default=["pytorch", "deepspeed"],
+                      help="engines of headpatterns.training (pytorch deepspeed)")  # fmt: skip
+    made.add_argument("--optimizer", choices=["adamw", "adamw_fused", "adamw_offloaded"], default="adamw_fused",
+                      help="of deepspeed (adamw_fused)")  # fmt: skip
+    made.add_argument("--precision", choices=["bf16", "fp32"], default="bf16", help="bf16 or fp32 (bf16)")
+    made.add_argument("--gradient-checkpointing", action="store_true", help="compute activations anew")
+    made.add_argument("--batch-size", type=int, default=4, help="samples of a micro-batch (4)")
+    made.add_argument("--accumulation", type=int, default=4, help="micro-batches of a step (4)")
+    made.add_argument("--steps", type=int, default=15, help="steps (15)")
+    made.add_argument("--warmup", type=int, default=3, help="first steps, which are not measured (3)")
+    made.add_argument("--threads", type=int, default=1, help="processor threads of a process (1)")
+    made.add_argument("--work-folder", type=Path, help="where runs lie meanwhile (the system's temporary folder)")
+    made.add_argument("--output", type=Path, help="name of the table, which is written as CSV and as Markdown")
+    made.add_argument("--case", help=argparse.SUPPRESS)
+    made.add_argument("--result", type=Path, help=argparse.SUPPRESS)
+    made.add_argument("--run-folder", type=Path, help=argparse.SUPPRESS)
+    return made
+
+
+if __name__ == "__main__":
+    main(parser().parse_args())
