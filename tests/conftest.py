@@ -2,11 +2,20 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from project import PROJECT
+
+
+@pytest.fixture(autouse=True)
+def environment() -> Iterator[None]:
+    """Scripts that a test calls in this process set environment variables, which no later test should see."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,8 @@ def main(arguments: argparse.Namespace) -> None:
                 continue
             found.append({**source, "bytes": size})
             if not output.exists():
-                missing[source["hub"], source.get("name")] = size  # its splits are files of one download
+                # Splits of one configuration are files of one download.
+                missing[tuple(source.get(key) for key in ("kind", "hub", "revision", "name"))] = size
     try:
         hub.check_space("what is fetched from the hub", sum(missing.values()), arguments.output.parent)
     except InputError as error:

@@ -309,8 +309,10 @@ def test_a_killed_download_goes_on_with_the_files_that_it_lacks(server, hub, tmp
     out = tmp_path / "out"
     asked = {"positional": ["--hub", repository], "revision": COMMIT, "output": out / "it", **options}
     stopped = scripts.launch(script, tmp_path / "home", start=subprocess.Popen, hub=hub, **asked)
+    deadline = time.monotonic() + 120
     while not (complete(out, kind) and name in state.given):
         assert stopped.poll() is None, stopped.stderr.read()
+        assert time.monotonic() < deadline
         time.sleep(0.05)
     stopped.kill()
     stopped.communicate()
