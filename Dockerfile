@@ -1,8 +1,10 @@
 # Both environments of the workflow; the repository itself is mounted, and results are written into it.
 #     docker build -t headpatterns .
-#     docker run --rm --gpus all --ipc host --user "$(id -u):$(id -g)" -v "$PWD":/work headpatterns \
+#     docker run --rm --gpus all --ipc host --user "$(id -u):$(id -g)" -v "$PWD":/work \
+#         -v /tmp:/locks -e HEADPATTERNS_GPU_LOCKS=/locks/headpatterns-gpus.lock headpatterns \
 #         snakemake all --cores 16 --config 'evaluation={python: /opt/opencompass/bin/python}'
-# The GPU driver is the host's; torch brings the rest of CUDA. Downloads that need a login: -e HF_TOKEN.
+# The GPU driver is the host's; torch brings the rest of CUDA. Containers, and jobs outside of them, share out the GPUs
+# by a file in the host's /tmp. Downloads that need a login: -e HF_TOKEN.
 FROM python:3.11-slim
 
 # A compiler and headers for what DeepSpeed and Triton compile when they are first used; git for the commit in provenance.

@@ -59,11 +59,8 @@ def finetune(
         check(samples, model, start, training_set)
     elif processes.is_first():
         print(f"{training_set} selects no sample: {output} is the model that it starts from", flush=True)
-    identity = fingerprint(
-        *models.files(start),
-        training_set,
-        *[folder / "state.json" for folder in arguments.tokenized],
-    )
+    states = [folder / "state.json" for folder in arguments.tokenized]
+    identity = fingerprint(*models.files(start), training_set, *states) if processes.is_first() else ""
     tokenizer = models.load_tokenizer(start)
     training.train(model, tokenizer, samples, recipe, identity, output, arguments.device)
 

@@ -1,40 +1,78 @@
 """Start a script in several processes as torchrun does, with its options; but end as the script does.
 
 The processes get SIGTERM passed on and all the time they need, where torchrun would kill them after half a minute, too
-soon to save the state of a large model. Of a failure, the sentence of the first process that failed is printed, and its
-status is that of this program.
+soon to save the state of a large model. Ctrl-C counts as SIGTERM; a second one ends everything at once. Of a failure,
+the sentence of the first process that failed is printed, and its status is that of this program.
 
     python workflow_scripts/launch.py --standalone --nproc-per-node 2 workflow_scripts/finetune.py --devices 2 ...
 """
 
 import json
 import logging
+import os
 import signal
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
+
+from headpatterns import processes
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
+
+LIMIT = 30
+"""Seconds after a failure until torchrun kills the processes that have not ended."""
 
 
 def main(words: list[str]) -> int:
     """Run the script that the words name; its exit status, 128 + the signal's number where a signal ended it."""
+    with tempfile.TemporaryDirectory() as folder:  # the sentences of the processes lie there
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, partial(_pass_on, Path(folder)))
+        return _launch(words, Path(folder))
+
+
+def _launch(words: list[str], folder: Path) -> int:
     from torch.distributed import run
+    from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     parser = run.get_args_parser()
     parser.allow_abbrev = False  # or it takes the script's --log for a short form of its own options
     logging.disable(logging.ERROR)  # torchrun's own account of a failure
-    signal.signal(signal.SIGTERM, _pass_on)
-    with tempfile.TemporaryDirectory() as folder:  # the sentences of the processes lie there
-        arguments = parser.parse_args(["--log-dir", folder, "--signals-to-handle", "SIGINT,SIGHUP,SIGQUIT", *words])
-        try:
-            run.run(arguments)
-        except ChildFailedError as failed:
-            rank, failure = failed.get_first_failure()
-            told = sorted(Path(folder).rglob("error.json"), key=lambda path: path.stat().st_mtime_ns)
-            print(_sentence(told[0]) if told else f"process {rank}: {failure.message}", file=sys.stderr)
-            return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
+    os.environ[processes.LAUNCHER] = str(os.getpid())
+    arguments = parser.parse_args(["--log-dir", str(folder), "--signals-to-handle", "SIGHUP,SIGQUIT", *words])
+    try:
+        run.run(arguments)
+    except ChildFailedError as failed:
+        sentence, status = _account(failed.failures, folder)
+        print(sentence, file=sys.stderr)
+        return status if status > 0 else 128 - status
+    except SignalException as stopped:
+        print(f"launch: ended by {stopped.sigval.name}.", file=sys.stderr)
+        return 128 + stopped.sigval
     return 0
+
+
+def _account(failures: "dict[int, ProcessFailure]", folder: Path) -> tuple[str, int]:
+    """What is said of failed processes, by their rank, and the exit status of the one that it is said of.
+
+    A process that is killed leaves no sentence, but the others do, of a connection that it closed. It is the cause,
+    unless the signal is one by which torchrun ended it after them.
+    """
+    by_time = sorted(failures.items(), key=lambda item: item[1].timestamp)
+    rank, failure = by_time[0]
+    latest = failure.timestamp + LIMIT - 1  # these are whole seconds
+    for killed, end in by_time:
+        if end.exitcode < 0 and end.exitcode != -signal.SIGTERM and end.timestamp < latest:
+            memory = ", as the system does where memory is short: give the job more (resources.finetune.mem_mb)"
+            why = memory if end.exitcode == -signal.SIGKILL else ""
+            return f"process {killed} was killed by signal {-end.exitcode}{why}.", end.exitcode
+    told = sorted(folder.rglob("error.json"), key=lambda path: path.stat().st_mtime_ns)
+    return (_sentence(told[0]) if told else f"process {rank}: {failure.message}"), failure.exitcode
 
 
 def _sentence(path: Path) -> str:
@@ -42,12 +80,16 @@ def _sentence(path: Path) -> str:
     return json.loads(path.read_text(encoding="utf-8"))["message"]
 
 
-def _pass_on(number: int, frame: FrameType | None) -> None:
-    """Pass a signal on to the processes; those that stop for it end this program too."""
+def _pass_on(folder: Path, number: int, frame: FrameType | None) -> None:
+    """Ask the processes to stop; when they do, this program ends too. Where there have been none, it ends at once."""
     import psutil
 
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if not any(folder.rglob("attempt_0")):  # which torchrun makes before it starts them
+        print(f"launch: ended by {signal.Signals(number).name} before it began.", file=sys.stderr)
+        sys.exit(128 + number)
     for process in psutil.Process().children():
-        process.send_signal(number)
+        process.send_signal(signal.SIGTERM)
 
 
 if __name__ == "__main__":

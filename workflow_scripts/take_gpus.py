@@ -40,13 +40,14 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def choose(count: int) -> None:
-    """Take `count` GPUs and show the command these alone. What Slurm has given this job alone is left as it is."""
+    """Take `count` GPUs and show the command these alone.
+
+    Those of a Slurm job are taken too: several commands may run in it side by side.
+    """
     found = gpus()
     if len(found) < count:
         where = "CUDA_VISIBLE_DEVICES names" if "CUDA_VISIBLE_DEVICES" in os.environ else "this machine has"
         raise InputError(f"{count} GPUs are asked for, but {where} {len(found) or 'none'}: ask for fewer.")
-    if "SLURM_JOB_ID" in os.environ and "CUDA_VISIBLE_DEVICES" in os.environ and len(found) == count:
-        return
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(take(found, count, open_locks()))
 
 
@@ -54,19 +55,20 @@ def gpus() -> dict[str, str]:
     """The GPUs to choose from: the word by which CUDA knows each, and a name that is its own on this machine.
 
     Those of CUDA_VISIBLE_DEVICES (indices or UUIDs) where it is set, and otherwise those that nvidia-smi lists.
-    Indices are taken for nvidia-smi's, which CUDA counts alike where all GPUs are of one kind.
+    Indices are taken for nvidia-smi's, which CUDA counts alike where all GPUs are of one kind. What nvidia-smi does not
+    know is named after the Slurm job as well: each job may count its GPUs anew.
     """
     listed = ask_nvidia()
     if "CUDA_VISIBLE_DEVICES" not in os.environ:
         return {uuid: uuid for uuid in listed}
     words = [word.strip() for word in os.environ["CUDA_VISIBLE_DEVICES"].split(",")]
-    found = {}
+    found, job = {}, os.environ.get("SLURM_JOB_ID", "")
     for word in itertools.takewhile(lambda word: word not in ("", "-1", "NoDevFiles"), words):  # as CUDA reads it
         index = int(word) if word.isdigit() else None
         if listed and index is not None and index >= len(listed):
             raise InputError(f"CUDA_VISIBLE_DEVICES names GPU {word}, but this machine has {len(listed)}: mend it.")
         same = [uuid for uuid in listed if uuid.startswith(word)] if index is None else listed[index : index + 1]
-        found.setdefault(same[0] if len(same) == 1 else word, word)
+        found.setdefault(same[0] if len(same) == 1 else f"{job} {word}", word)
     return {word: name for name, word in found.items()}
 
 

@@ -7,10 +7,13 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import psutil
 import pytest
 import scripts
 import torch
@@ -32,15 +35,15 @@ def command(processes, **values):
     return [*(LAUNCH if processes == 2 else [sys.executable]), *script]
 
 
-def start(processes, **values):
+def start(processes, environment=None, **values):
     """finetune.py as a program; its log lies beside its output."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **(environment or {})}
     return subprocess.Popen(command(processes, **values), env=environment, text=True, stderr=subprocess.PIPE)
 
 
-def finetune(processes, **values):
+def finetune(processes, environment=None, **values):
     """Run it to the end: its exit status, and what it says on the terminal."""
-    process = start(processes, **values)
+    process = start(processes, environment, **values)
     _, said = process.communicate(timeout=300)
     return process.returncode, said
 
@@ -92,18 +95,16 @@ def alone(prepared, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("devices", "engine", "optimizer", "padding_free"),
+    ("devices", "engine", "optimizer", "others"),
     [
-        (2, "pytorch", "adamw_fused", None),
-        (1, "deepspeed", "adamw_fused", None),
-        (2, "deepspeed", "adamw", True),
-        pytest.param(2, "deepspeed", "adamw_offloaded", None, marks=needs_compiler),
+        (2, "pytorch", "adamw_fused", {}),
+        (1, "deepspeed", "adamw_fused", {}),
+        (2, "deepspeed", "adamw", {"padding_free": True, "gradient_checkpointing": True}),
+        pytest.param(2, "deepspeed", "adamw_offloaded", {}, marks=needs_compiler),
     ],
 )
-def test_processes_and_engines_follow_one_trajectory(
-    prepared, alone, tmp_path, devices, engine, optimizer, padding_free
-):
-    values = shared(prepared, tmp_path / "run", devices, engine=engine, optimizer=optimizer, padding_free=padding_free)
+def test_processes_and_engines_follow_one_trajectory(prepared, alone, tmp_path, devices, engine, optimizer, others):
+    values = shared(prepared, tmp_path / "run", devices, engine=engine, optimizer=optimizer, **others)
     assert finetune(devices, **values) == (0, "")
     expected, found = curve(alone), curve(tmp_path / "run")
     for column in ("step", "epoch", "learning_rate"):
@@ -187,28 +188,65 @@ with training.session(recipe, "cpu"):
     assert weights(tmp_path / "float32") == weights(tmp_path / "bfloat16")
 
 
+def test_a_finished_run_of_deepspeed_leaves_neither_memory_nor_environment(tokenizer_folder, tmp_path):
+    """Nor is a model refused that has an odd number of parameters."""
+    program = f"""
+import gc, os, sys, weakref
+sys.path[:0] = {[str(scripts.FOLDER), str(Path(__file__).parent)]!r}
+from pathlib import Path
+from deepspeed import DeepSpeedEngine
+from test_training import changed
+from tiny_models import build
+from transformers import AutoTokenizer
+from headpatterns import models, training
+recipe = changed(engine="deepspeed", precision="bf16", max_steps=2, checkpoint_steps=())
+samples = [{{"input_ids": [5, 6, 7, place], "labels": [5, 6, 7, place]}} for place in range(8)]
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
+before = dict(os.environ)
+with training.session(recipe, "cpu"):
+    inside = os.environ["WORLD_SIZE"]
+    for name in ("one", "two"):
+        model = build("gpt2", n_embd=21, n_head=3, vocab_size=321 + 1)
+        assert model.num_parameters() % 2 == 1, model.num_parameters()
+        training.train(model, tokenizer, samples, recipe, "identity", Path(sys.argv[2]) / name)
+        engine, = [thing for thing in gc.get_objects() if type(thing) is DeepSpeedEngine]
+        masters = engine.optimizer.single_partition_of_fp32_groups
+        watched = [weakref.ref(thing) for thing in (model, engine, engine.optimizer, *masters)]
+        del model, engine, masters
+        models.free_memory("cpu")
+        assert [ref() for ref in watched] == [None] * len(watched)
+assert inside == "1" and not {{"WORLD_SIZE", "RANK", "LOCAL_RANK"}} & (os.environ.keys() - before.keys())
+"""
+    words = [sys.executable, "-c", program, tokenizer_folder, tmp_path]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 # Signals and failures -------------------------------------------------------------------------------------------------
 
 RESUMED = {
     "per_device_batch_size": 1,
     "global_batch_size": 4,
-    "max_steps": 30,
+    "max_steps": 60,
     "checkpoint_steps": [12],
     "resume_every": 5,
 }
-"""Three steps are an epoch, so that most states lie within one."""
+"""Three steps are an epoch, so that most states lie within one; a late signal still meets the first run."""
 
 
-def two_runs(prepared, folder, engine):
-    """Two runs of a job with dropout, of which the second starts from the first."""
+def two_runs(prepared, folder, engine, precision):
+    """Two runs of a job with dropout and tied weights, of which the second starts from the first."""
     runs = [folder / "one", folder / "two"]
-    values = shared(prepared, folder / "job", engine=engine, **RESUMED)
+    values = shared(prepared, folder / "job", engine=engine, precision=precision, **RESUMED)
     starts = [prepared / "dropout", runs[0] / "final"]
     return runs, {**values, "model": starts, "output": runs, "training_set": [prepared / "set.csv"] * 2}
 
 
 def interrupt(values, number, steps, everywhere):
-    """Start it in two processes, send a signal once the log tells of so many steps; exit status and terminal."""
+    """Start it in two processes, send a signal once the log tells of so many steps; exit status and terminal.
+
+    However the launcher ends, the processes end too.
+    """
     log = values["log"]
     log.unlink(missing_ok=True)
     process = start(2, **values)
@@ -219,18 +257,19 @@ def interrupt(values, number, steps, everywhere):
             time.sleep(0.01)
         workers = children(process.pid)
         assert len(workers) == 2
-        for pid in [process.pid, *workers] if everywhere else [process.pid]:
-            os.kill(pid, number)
+        for one in [process, *workers] if everywhere else [process]:
+            one.send_signal(number)
         _, said = process.communicate(timeout=120)
+        assert not psutil.wait_procs(workers, timeout=60)[1]
     finally:
         process.kill()
     return process.returncode, said
 
 
 def children(pid):
-    import psutil
-
-    return [child.pid for child in psutil.Process(pid).children() if "finetune.py" in " ".join(child.cmdline())]
+    """The processes that a launcher has started, by rank."""
+    found = [child for child in psutil.Process(pid).children() if "finetune.py" in " ".join(child.cmdline())]
+    return sorted(found, key=lambda child: child.environ()["RANK"])
 
 
 def first_step(log):
@@ -243,25 +282,30 @@ def newest_state(run):
 
 
 @pytest.mark.parametrize(
-    ("engine", "signals"),
-    [("pytorch", [(signal.SIGTERM, False), (signal.SIGKILL, True)]), ("deepspeed", [(signal.SIGTERM, True)])],
+    ("engine", "precision", "signals"),
+    [
+        ("pytorch", "fp32", [(signal.SIGTERM, True), (signal.SIGKILL, False)]),
+        ("deepspeed", "bf16", [(signal.SIGINT, False)]),
+    ],
     ids=["pytorch", "deepspeed"],
 )
-def test_a_job_of_two_processes_that_is_interrupted_ends_as_an_undisturbed_one(prepared, tmp_path, engine, signals):
+def test_a_job_of_two_processes_that_is_interrupted_ends_as_an_undisturbed_one(
+    prepared, tmp_path, engine, precision, signals
+):
     """By a signal to the launcher alone, or to all processes at once as Slurm sends it; and a state is half-written."""
-    whole, values = two_runs(prepared, tmp_path / "whole", engine)
+    whole, values = two_runs(prepared, tmp_path / "whole", engine, precision)
     assert finetune(2, **values) == (0, "")
 
-    cut, values = two_runs(prepared, tmp_path / "cut", engine)
+    cut, values = two_runs(prepared, tmp_path / "cut", engine, precision)
     for number, everywhere in signals:
         status, said = interrupt(values, number, steps=7, everywhere=everywhere)
         state = newest_state(cut[0])
         step = int(state.name.removeprefix("checkpoint-"))
-        if number == signal.SIGTERM:
+        if number != signal.SIGKILL:
             sentence = f"interrupted by SIGTERM at step {step}: its state is saved, run it again to go on."
             assert (status, said) == (143, f"finetune: {sentence}\n")
     # A later state, of which one process has written nothing yet.
-    half = state.with_name("checkpoint-29")
+    half = state.with_name("checkpoint-59")
     shutil.copytree(state, half)
     (half / "complete").unlink()
     (half / "rng_state_1.pth").unlink()
@@ -280,7 +324,6 @@ def test_a_job_of_two_processes_that_is_interrupted_ends_as_an_undisturbed_one(p
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"devices": 3}, "--devices is 3, but 2 processes were started: start this under workflow_scripts/launch.py"),
         ({"devices": 1}, "--devices is 1, but 2 processes were started: start this alone, or give another --devices."),
         ({"global_batch_size": 16}, "global_batch_size is 16, but 2 devices × per_device_batch_size 2 × "),
     ],
@@ -301,9 +344,40 @@ def test_a_process_that_dies_ends_the_others(prepared, tmp_path):
         while "step 2/" not in ((tmp_path / "run.log").read_text() if (tmp_path / "run.log").is_file() else ""):
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.01)
-        os.kill(children(process.pid)[1], signal.SIGKILL)
+        children(process.pid)[1].kill()
         _, said = process.communicate(timeout=120)
     finally:
         process.kill()
-    assert process.returncode != 0
-    assert said.count("\n") == 1
+    assert process.returncode == 128 + signal.SIGKILL
+    assert said == (
+        "process 1 was killed by signal 9, as the system does where memory is short: give the job more "
+        "(resources.finetune.mem_mb).\n"
+    )
+
+
+def test_a_launcher_that_waits_for_another_machine_ends_when_it_is_asked_to():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    meet = ["--nnodes=2", "--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{port}", "--rdzv-conf=is_host=1"]
+    process = subprocess.Popen([*LAUNCH[:2], *meet, "nothing.py"], text=True, stderr=subprocess.PIPE)
+    try:
+        deadline = time.monotonic() + 120
+        with socket.socket() as call:
+            while call.connect_ex(("127.0.0.1", port)):
+                assert process.poll() is None and time.monotonic() < deadline
+                time.sleep(0.05)
+        process.terminate()
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert (process.returncode, said) == (143, "launch: ended by SIGTERM before it began.\n")
+
+
+def test_an_optimizer_that_cannot_be_compiled_is_refused_before_anything_is_loaded(prepared, tmp_path):
+    nothing = {"PATH": str(tmp_path), "CXX": "", "TORCH_EXTENSIONS_DIR": str(tmp_path / "extensions")}
+    values = shared(prepared, tmp_path / "run", devices=1, engine="deepspeed", optimizer="adamw_offloaded")
+    status, said = finetune(1, nothing, **{**values, "model": tmp_path / "none"})
+    assert (status, said.count("\n")) == (2, 1)
+    assert said.startswith("finetune: optimizer adamw_offloaded is compiled when it is first used, and that fails (")
+    assert said.endswith("): install a C++ compiler (g++) and ninja, or set finetuning.optimizer to adamw_fused.\n")

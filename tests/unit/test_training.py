@@ -234,13 +234,15 @@ def test_a_loss_that_is_not_finite_stops_the_run_at_its_step(tokenizer, samples,
     assert not (tmp_path / "run").exists()
 
 
-def test_batch_sizes_that_do_not_agree_and_sets_below_one_step_are_refused(tokenizer, samples, tmp_path):
+def test_what_cannot_be_trained_is_refused_before_anything_is_written(tokenizer, samples, tmp_path):
     with pytest.raises(
         InputError, match=r"global_batch_size is 8, but 1 devices × .* 4 × .* 1 = 4: make the two agree"
     ):
         train(small(), tokenizer, samples, changed(global_batch_size=8), "identity", tmp_path / "run")
     with pytest.raises(InputError, match=r"the training set of .*run has 3 samples, less than one step"):
         train(small(), tokenizer, samples[:3], RECIPE, "identity", tmp_path / "run")
+    with pytest.raises(InputError, match=r"^BloomForCausalLM takes no positions"):
+        train(build("bloom"), tokenizer, samples, changed(padding_free=True), "identity", tmp_path / "run")
     assert not list(tmp_path.iterdir())
 
 
@@ -428,7 +430,7 @@ def test_sigterm_after_the_last_run_lets_it_be_put_in_place(prepared, tmp_path, 
     assert list(checkpoints(tmp_path / "run")) == [3]
 
 
-def test_a_script_that_gets_sigterm_says_so_and_exits_with_143(prepared, tmp_path):
+def test_a_script_is_alone_with_its_run_and_when_it_gets_sigterm_says_so_and_exits_with_143(prepared, tmp_path):
     values = {**options(prepared, tmp_path / "run", max_steps=100_000), "log": tmp_path / "log.txt"}
     process = scripts.launch("finetune", tmp_path / "home", start=subprocess.Popen, **values)
     try:
@@ -436,6 +438,8 @@ def test_a_script_that_gets_sigterm_says_so_and_exits_with_143(prepared, tmp_pat
         while "step 2/" not in ((tmp_path / "log.txt").read_text() if (tmp_path / "log.txt").is_file() else ""):
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.01)
+        with pytest.raises(InputError, match=r"^another program is training .*run: wait for its end, or end it, and"):
+            scripts.run("finetune", **{**values, "log": None})
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=60)
     finally:
@@ -478,6 +482,30 @@ def test_a_run_stopped_while_it_was_moved_into_place(prepared, tmp_path, capfd):
     assert "step" not in capfd.readouterr().out
     assert weights(tmp_path / "run") == weights(tmp_path / "whole")
     assert without_seconds(tmp_path / "run") == without_seconds(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("place", [*training.PARTS[1:], "identity.json"])
+def test_a_run_killed_while_it_was_put_in_place_is_trained_anew(tokenizer, samples, tmp_path, monkeypatch, place):
+    """What was in place, Snakemake removes: the rest alone is no run, nor may one go on from its state."""
+    recipe = changed(resume_every=3)
+    train(small(), tokenizer, samples, recipe, "identity", tmp_path / "whole")
+    training.train(small(), tokenizer, samples, recipe, "identity", tmp_path / "run")
+    remove = training.remove
+
+    def killed(path):
+        if path.name == place:
+            raise KeyboardInterrupt
+        remove(path)
+
+    monkeypatch.setattr(training, "remove", killed)
+    with pytest.raises(KeyboardInterrupt):
+        training.publish(tmp_path / "run")
+    monkeypatch.undo()
+    shutil.rmtree(tmp_path / "run")
+    train(small(), tokenizer, samples, recipe, "identity", tmp_path / "run")
+    assert sorted(scripts.contents(tmp_path / "run")) == sorted(scripts.contents(tmp_path / "whole"))
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "whole"]
 
 
 def test_runs_that_share_a_job_are_those_of_jobs_of_their_own(prepared, tmp_path):

@@ -4,10 +4,16 @@ torchrun starts them and tells each its place in its environment (WORLD_SIZE, RA
 is alone, and everything here is true at once.
 """
 
+import errno
+import fcntl
 import os
+import signal
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from headpatterns.errors import InputError
@@ -17,6 +23,15 @@ if TYPE_CHECKING:
 
 PATIENCE = timedelta(hours=2)
 """How long a process waits for the others, one of which may be writing the weights of a large model."""
+
+LAUNCHER = "HEADPATTERNS_LAUNCHER"
+"""Environment variable with the process id of the program that started this process as one of several."""
+
+LOOK = 1.0
+"""Seconds between two looks whether that program is still there."""
+
+ALONE = {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}
+"""What torchrun would tell a process that is alone, and DeepSpeed asks for."""
 
 T = TypeVar("T")
 
@@ -41,6 +56,7 @@ def joined(devices: int, device: str, engine: str) -> Iterator[None]:
     """Within the block the processes can talk to each other, through NCCL on GPUs and gloo on processors.
 
     After a failure the connection is left to the end of the process: to close it in order, all would have to be there.
+    Processes that torchrun started end when it is killed, or they would train on beside those of the next attempt.
 
     Raises:
         InputError: they are not `devices` processes, or there are more on this machine than it has GPUs.
@@ -57,19 +73,73 @@ def joined(devices: int, device: str, engine: str) -> Iterator[None]:
 
     import torch
 
+    alone = "RANK" not in os.environ
+    if not alone:
+        launcher = int(os.environ.get(LAUNCHER, os.getppid()))
+        threading.Thread(target=_end_with, args=[launcher], daemon=True).start()
     if engine == "deepspeed":
         _prepare_deepspeed(device)
-    alone = "RANK" not in os.environ
     if alone:
-        os.environ.update(WORLD_SIZE="1", RANK="0", LOCAL_RANK="0")
+        os.environ.update(ALONE)
     os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))  # or accelerate would choose another
     torch.distributed.init_process_group(
         timeout=PATIENCE,
         **_backend(device),
         **({"store": torch.distributed.HashStore(), "rank": 0, "world_size": 1} if alone else {}),
     )
-    yield
-    torch.distributed.destroy_process_group()
+    try:
+        yield
+        torch.distributed.destroy_process_group()
+    finally:
+        for name in ALONE if alone else ():
+            del os.environ[name]
+
+
+def _end_with(launcher: int) -> None:
+    """End at once when the launcher is not the parent of this process any more, because it was killed."""
+    while os.getppid() == launcher:
+        time.sleep(LOOK)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@contextmanager
+def nobody_else(path: Path, output: str) -> Iterator[None]:
+    """Within the block the first process holds a lock on the file `path`, which nobody else's work on `output` can.
+
+    File systems that know no locks, as some of clusters, do without.
+
+    Raises:
+        InputError: somebody else has it.
+    """
+    lock = _lock(path) if is_first() else None
+    try:
+        if of_first(lock is None):
+            raise InputError(f"another program is training {output}: wait for its end, or end it, and run this again.")
+        yield
+    finally:
+        if lock is not None:
+            path.unlink(missing_ok=True)
+            os.close(lock)
+
+
+def _lock(path: Path) -> int | None:
+    """Make and lock a file, None where somebody else has locked it; who unlocks it removes it first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            return None
+        except OSError as error:
+            if error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK):
+                raise
+            return lock
+        with suppress(FileNotFoundError):
+            if path.stat().st_ino == os.fstat(lock).st_ino:
+                return lock
+        os.close(lock)
 
 
 def _backend(device: str) -> dict[str, object]:

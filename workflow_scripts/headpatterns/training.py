@@ -20,7 +20,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset, Sampler
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 
 from headpatterns import interruption, processes, zero
-from headpatterns.collation import collator
+from headpatterns.collation import Collator, collator
 from headpatterns.errors import InputError, Interrupted
 from headpatterns.files import IDENTITY, atomic_path, open_unfinished, remove, unfinished, write_json
 from headpatterns.provenance import environment, fingerprint
@@ -30,6 +30,9 @@ CURVE = ("step", "epoch", "loss", "learning_rate", "grad_norm", "tokens", "secon
 
 Several devices need whole micro-batches: an empty sample that completes the last ones of an epoch counts one token.
 """
+
+PARTS = ("final", "intermediate", "training.csv", "run.json")
+"""What a run consists of, in the order in which it is put in place."""
 
 COMPLETE = "complete"
 """The file in the folder of a state that says that every process has written its part."""
@@ -88,9 +91,11 @@ def session(recipe: Recipe, device: str) -> Iterator[None]:
     """What training and publishing happen in: the processes of the recipe talk, and SIGTERM waits for a good moment.
 
     Raises:
-        InputError: there are not as many processes as the recipe's devices.
+        InputError: there are not as many processes as the recipe's devices, or what the recipe needs is not installed.
     """
     with processes.joined(recipe.devices, device, recipe.engine), interruption.awaited():
+        if recipe.optimizer == "adamw_offloaded":
+            zero.compile_offloaded_adamw()
         yield
 
 
@@ -128,7 +133,8 @@ def train(
     `output` receives `final/` and `intermediate/step-{step}/` (Hugging Face layout, safetensors), `training.csv` and
     `run.json` (recipe, steps, identity). Until it is published the run lives in `{output}.unfinished/`; a run that was
     interrupted there continues from its last saved state, provided that `identity` (model and data) and recipe are
-    the same, and ends with the same weights as an undisturbed one. One that is complete there is left as it is.
+    the same, and ends with the same weights as an undisturbed one. One that is complete there is left as it is. Of
+    several processes the first one's `identity` counts.
 
     A run on no sample at all is the model as it is: it has the one step 0 and an empty curve.
 
@@ -136,7 +142,7 @@ def train(
 
     Raises:
         InputError: the global batch size is not the product of its parts, there are fewer samples than one step takes,
-            or the loss is not finite.
+            samples in one row would mix, another program trains this run, or the loss is not finite.
         Interrupted: SIGTERM came; the state after the step is saved.
     """
     _check_global_batch(recipe)
@@ -145,12 +151,26 @@ def train(
             f"the training set of {output} has {len(samples)} samples, less than one step of global_batch_size "
             f"{recipe.global_batch_size}: lower it or give more rows (a group is cut to its smallest task)."
         )
+    collate = collator(tokenizer, model, recipe.padding_free) if len(samples) else None
     workplace = unfinished(output)
-    if processes.is_first():
-        _tidy(open_unfinished(output, fingerprint(identity, json.dumps(asdict(recipe)))))
-    if processes.of_first((workplace / "run.json").is_file()):
-        return
+    with processes.nobody_else(workplace.with_name(f"{workplace.name}.lock"), str(output)):
+        if processes.is_first():
+            _tidy(open_unfinished(output, fingerprint(identity, json.dumps(asdict(recipe)))))
+        if not processes.of_first((workplace / "run.json").is_file()):
+            _train(model, tokenizer, samples, collate, recipe, identity, workplace, device)
 
+
+def _train(
+    model: PreTrainedModel,
+    tokenizer: Any,
+    samples: Dataset | Sequence[dict[str, list[int]]],
+    collate: Collator | None,
+    recipe: Recipe,
+    identity: str,
+    workplace: Path,
+    device: str,
+) -> None:
+    """Train in the folder `workplace`, from its last state if it has one."""
     last, curve = 0, []
     if len(samples):
         keeper = _Keeper(
@@ -159,22 +179,25 @@ def train(
             save=lambda folder: _save(model, tokenizer, folder, recipe.checkpoint_dtype, masters=_is_cast(recipe)),
         )
         stopper = _Stopper()
-        casts = _is_cast(recipe) and model.dtype == torch.float32
+        state = processes.of_first(_last_state(workplace / "state"))
+        casts = _is_cast(recipe) and model.dtype == torch.float32 and state is None  # a state has its master weights
         trainer = (Trainer if recipe.devices == 1 else _SharingTrainer)(
             model=model,
             args=_arguments(recipe, model.num_parameters(), workplace / "state", device),
             train_dataset=samples if recipe.devices == 1 else ConcatDataset([samples, [_nothing(tokenizer)]]),
-            data_collator=collator(tokenizer, model, recipe.padding_free),
+            data_collator=collate,
             callbacks=[_Curve(), keeper, stopper, *([_Unrounded(model)] if casts else [])],
             optimizer_cls_and_kwargs=(
                 zero.offloaded_adamw(recipe.learning_rate) if recipe.optimizer == "adamw_offloaded" else None
             ),
         )
-        trainer.train(resume_from_checkpoint=processes.of_first(_last_state(workplace / "state")))
+        trainer.train(resume_from_checkpoint=state)
         last, curve = trainer.state.global_step, trainer.state.log_history
         if stopper.stopped:
             raise Interrupted(f"interrupted by SIGTERM at step {last}: its state is saved, run it again to go on.")
         keeper.save(workplace / "final")
+        if recipe.engine == "deepspeed":
+            trainer.model_wrapped.destroy()  # or its hooks keep the model and the optimizer in memory
     else:
         _save(model, tokenizer, workplace / "final", recipe.checkpoint_dtype)
     if processes.is_first():
@@ -182,7 +205,13 @@ def train(
 
 
 def _tidy(workplace: Path) -> None:
-    """Remove what a kill left half-written: checkpoints, and states that not every process has completed."""
+    """Remove what a kill left half-written: checkpoints, and states that not every process has completed.
+
+    Of a run that was killed while it was put in place there are only some parts: it is trained anew.
+    """
+    if (workplace / "run.json").is_file() and not all((workplace / part).exists() for part in PARTS):
+        for part in (*PARTS, "state"):
+            remove(workplace / part)
     for leftover in (workplace / "intermediate").glob(".*"):
         remove(leftover)
     for state in (workplace / "state").glob("checkpoint-*"):
@@ -222,9 +251,10 @@ def publish(output: Path) -> None:
     if processes.is_first():
         workplace = unfinished(output)
         output.mkdir(parents=True, exist_ok=True)
-        for name in ("final", "intermediate", "training.csv", "run.json"):
-            remove(output / name)
-            (workplace / name).rename(output / name)
+        remove(workplace / "state")  # first: without all of its parts the run must not go on from there
+        for part in PARTS:
+            remove(output / part)
+            (workplace / part).rename(output / part)
         remove(workplace / IDENTITY)  # first: what is left of a folder half removed is never resumed from
         remove(workplace)
     processes.wait_for_all()
@@ -287,12 +317,15 @@ def _save(model: PreTrainedModel, tokenizer: Any, folder: Path, dtype: str, mast
     Every process takes part, since each has a share of those; all go on once it is written.
     """
     stored = getattr(torch, dtype)
-    state = zero.master_weights(model) if masters and stored == torch.float32 else model.state_dict()
+    own = masters and stored == torch.float32
+    state = zero.master_weights(model) if own else model.state_dict(keep_vars=True)
     if processes.is_first():
         cast: dict[int, torch.Tensor] = {}  # tied weights stay one tensor by two names
-        for name, value in state.items():
-            if value.is_floating_point():
-                state[name] = cast.setdefault(value.data_ptr(), value.to(stored))
+        for name, value in list(state.items()):
+            if id(value) not in cast:
+                dtype_there = stored if value.is_floating_point() else value.dtype
+                cast[id(value)] = value.detach().to("cpu", dtype_there)
+            state[name] = cast[id(value)]
         with atomic_path(folder) as temporary:
             model.save_pretrained(temporary, state_dict=state)
             tokenizer.save_pretrained(temporary)
@@ -376,8 +409,7 @@ class _Unrounded(TrainerCallback):
         self.weights = {name: value.detach().to("cpu", copy=True) for name, value in model.named_parameters()}
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if state.global_step == 0:  # a state to resume from has its own
-            zero.start_masters(self.model, self.weights)
+        zero.start_masters(self.model, self.weights)
         self.weights.clear()
 
 
@@ -398,6 +430,7 @@ class _Stopper(TrainerCallback):
         processes.wait_for_all()
         if state.is_world_process_zero:
             (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+        processes.wait_for_all()  # a process that stops now ends the others, of which one may not have written it
 
 
 class _Curve(TrainerCallback):

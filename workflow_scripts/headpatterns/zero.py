@@ -5,6 +5,8 @@ Rajbhandari et al. 2020, "ZeRO: Memory Optimizations Toward Training Trillion Pa
 
 from typing import TYPE_CHECKING, Any
 
+from headpatterns.errors import InputError, first_line
+
 BUCKET = 200_000_000
 """Elements that are sent at once: DeepSpeed keeps buffers of that many, of which a small model needs fewer."""
 
@@ -18,9 +20,11 @@ if TYPE_CHECKING:
 def configuration(recipe: "Recipe", parameters: int, on_gpu: bool) -> dict[str, Any]:
     """The configuration of DeepSpeed that says what the recipe says, for a model of so many parameters.
 
-    Gradients are summed over micro-batches in float32, as plain PyTorch does under autocast.
+    Gradients are summed over micro-batches in float32, as plain PyTorch does under autocast. Over devices, with bf16,
+    they are summed in bfloat16, which is DeepSpeed's usual way: it is what the backward pass leaves them in, and
+    float32 would double the traffic of every micro-batch.
     """
-    bucket = min(BUCKET, parameters)
+    bucket = min(BUCKET, parameters + parameters % 2)  # DeepSpeed refuses an odd one
     zero: dict[str, Any] = {"stage": 2, "reduce_bucket_size": bucket, "allgather_bucket_size": bucket}
     if recipe.optimizer == "adamw_offloaded":
         zero["offload_optimizer"] = {"device": "cpu", "pin_memory": on_gpu}
@@ -36,8 +40,25 @@ def configuration(recipe: "Recipe", parameters: int, on_gpu: bool) -> dict[str, 
     }
 
 
+def compile_offloaded_adamw() -> None:
+    """Let DeepSpeed compile its AdamW for processors, where it has not done so before.
+
+    Raises:
+        InputError: it cannot.
+    """
+    from deepspeed.ops.op_builder import CPUAdamBuilder
+
+    try:
+        CPUAdamBuilder().load()
+    except Exception as error:  # whatever compilers, their absence and libraries raise
+        raise InputError(
+            f"optimizer adamw_offloaded is compiled when it is first used, and that fails ({first_line(error)}): "
+            "install a C++ compiler (g++) and ninja, or set finetuning.optimizer to adamw_fused."
+        ) from error
+
+
 def offloaded_adamw(learning_rate: float) -> tuple[type, dict[str, Any]]:
-    """AdamW on the processor and its settings, those that the Trainer gives torch's; DeepSpeed compiles it once."""
+    """AdamW on the processor and its settings, those that the Trainer gives torch's."""
     from deepspeed.ops.adam import DeepSpeedCPUAdam
 
     return DeepSpeedCPUAdam, {"lr": learning_rate, "betas": (0.9, 0.999), "eps": 1e-8}
