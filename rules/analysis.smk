@@ -20,7 +20,7 @@ rule write_config:
         log_of("write_config"),
     localrule: True
     params:
-        config=config,
+        config=experiment.decisive(config),
     run:
         experiment.write_config(Path(output[0]), params.config)
 

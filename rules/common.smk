@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from snakemake.cli import get_argument_parser
 from snakemake.exceptions import WorkflowError
 from snakemake.io import report as in_report
 
@@ -17,6 +18,7 @@ import cluster
 import config_checks
 import experiment
 import footprint
+import take_gpus
 from headpatterns import models
 from headpatterns.embedded import registry
 from headpatterns.errors import InputError
@@ -67,8 +69,18 @@ SIZED_RULES = [
     "costs",
 ]
 
+
+def files_are_needed():
+    """Whether data and models of one's own must be here: not for a plan alone, which comes before they do.
+
+    Snakemake itself knows the targets only once it has read this. Its jobs rely on what the main process has checked.
+    """
+    targets = set(get_argument_parser().parse_known_args()[0].targets)
+    return workflow.is_main_process and not (targets and targets <= {"plan", "costs"})
+
+
 try:
-    config_checks.check(config, SIZED_RULES)
+    config_checks.check(config, SIZED_RULES, at_hand=files_are_needed())
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
@@ -86,8 +98,11 @@ FIGURE_FORMATS = ["pdf", "svg", "png"]
 TABLE_FORMATS = ["csv", "md", "tex"]
 
 
-# At most as many fine-tunings at once as the disk is planned for, wherever their jobs run.
-workflow.register_resource("finetunings", config["plan"]["parallel_jobs"])
+# At most as many jobs that fill the disk as it is planned for, wherever they run: fine-tunings, and what reads
+# checkpoints that go afterwards. Readers have the higher priority, so that the place of a fine-tuning that is done goes
+# to those of its checkpoints, and another starts only where none of them waits. A job holds its place while it runs and
+# waits for no other then: there is no deadlock.
+workflow.register_resource("runs_on_disk", config["plan"]["parallel_jobs"])
 
 
 def one_of(names):
@@ -138,8 +153,9 @@ def launcher(group):
     torchrun = f"python workflow_scripts/launch.py --nproc-per-node {processes}"
     if nodes == 1:
         return f"{on_gpus('finetune', group)}{torchrun} --standalone"
-    place = "$SLURM_LAUNCH_NODE_IPADDR:$((20000 + SLURM_JOB_ID % 20000)) --rdzv-conf is_host=$((SLURM_NODEID == 0))"
-    meet = f"--nnodes {nodes} --rdzv-backend c10d --rdzv-id $SLURM_JOB_ID --rdzv-endpoint {place}"
+    place = "$SLURM_LAUNCH_NODE_IPADDR:$((20000 + SLURM_JOB_ID % 20000))"
+    hosts = "is_host=$((SLURM_NODEID == 0)),read_timeout=600"  # seconds: torch may be slow to load on some of them
+    meet = f"--nnodes {nodes} --rdzv-backend c10d --rdzv-id $SLURM_JOB_ID --rdzv-endpoint {place} --rdzv-conf {hosts}"
     return (
         f"srun --nodes {nodes} --ntasks {nodes} --ntasks-per-node 1 --cpus-per-task {threads_of('finetune')}"
         f" --kill-on-bad-exit=1 bash -c 'exec {torchrun} {meet} \"$@\"' torchrun"
@@ -360,14 +376,18 @@ def starting_folders(runs):
     return folders if len(set(folders)) > 1 else folders[:1]
 
 
+def earlier_runs(runs):
+    """Runs of other jobs that those of a job start from."""
+    return [run for run in map(applications.earlier, runs) if run and run not in runs]
+
+
 def finetuning_input(runs):
     """What the fine-tunings of a job depend on, besides one another."""
-    earlier = [run for run in map(applications.earlier, runs) if run and run not in runs]
     return list(
         dict.fromkeys(
             [
                 *model_input(runs[0].model),
-                *(f"{checkpoint_folder(run)}/final" for run in earlier),
+                *(f"{checkpoint_folder(run)}/final" for run in earlier_runs(runs)),
                 *map(training_set, runs),
                 *all_shards(runs),
             ]
@@ -400,6 +420,11 @@ def run_outputs(batch, part):
 def unless_kept(output, kept):
     """Weights are temporary unless the config keeps them: at full scale they are terabytes."""
     return output if config["finetuning"][kept] else temp(output)
+
+
+def on_disk(*read):
+    """The place that a reader of checkpoints takes of `runs_on_disk`: one where any of their kinds is not kept."""
+    return int(not all(config["finetuning"][f"keep_{kind}_checkpoints"] for kind in read))
 
 
 def probes(run):
@@ -541,18 +566,23 @@ def captioned(files, name, category):
 
 def requests(jobs):
     """How many jobs ask for the same."""
-    return Counter(cluster.Request.of(job, config) for job in jobs)
+    groups = {f"finetune_{name}": group_of(batch) for name, batch in BATCHES.items()}
+    return Counter(cluster.Request.of(job, config, groups.get(job.rule.name, "")) for job in jobs)
 
 
 def check_cluster():
-    """Before any job: refuse what this Slurm cannot run, or what needs one that is not there."""
+    """Before any job: refuse what this Slurm cannot run, or what needs one that is not there.
+
+    The plan and other targets of local rules alone need no Slurm with its profile either.
+    """
     asked = requests(job for job in workflow.dag.needrun_jobs() if not job.is_local or workflow.local_exec)
     try:
-        if workflow.executor_plugin.name == "slurm":
-            cluster.check(asked, workflow.executor_settings.status_command)
+        if workflow.executor_plugin.name != "slurm":
+            shown = len(take_gpus.gpus()) if workflow.local_exec and config["device"] == "cuda" else None
+            cluster.check_without(asked, config, shown)
+        elif asked:
+            cluster.check(asked, config, workflow.executor_settings.status_command)
             print(cluster.table(asked), file=sys.stderr)
-        else:
-            cluster.check_without(asked)
     except InputError as error:
         raise WorkflowError(str(error)) from None
 
@@ -573,7 +603,8 @@ def check_disk():
         return
     benchmarks = {str(job.benchmark) for job in workflow.dag.needrun_jobs()}
     try:
-        footprint.check(config, RESULTS, benchmarks)
+        if unknown := footprint.check(config, RESULTS, benchmarks):
+            print(f"The check of the disk counts as nothing what is not known: {', '.join(unknown)}.", file=sys.stderr)
     except InputError as error:
         raise WorkflowError(str(error)) from None
 

@@ -60,10 +60,15 @@ def evaluated_folder(model, run):
     return model_folder(model) if run == applications.BASE else f"{checkpoint_folder(Run.named(model, run))}/final"
 
 
+def trained_runs(wildcards):
+    """The runs of a sheet: all that it reads but the base model."""
+    return list(dict.fromkeys(run for run, _ in sheet(wildcards) if run != applications.BASE))
+
+
 def evaluated_input(wildcards):
     """The checkpoints of a sheet."""
-    runs = [run for run, _ in sheet(wildcards) if run != applications.BASE]
-    return model_input(wildcards.model) + [evaluated_folder(wildcards.model, run) for run in dict.fromkeys(runs)]
+    runs = trained_runs(wildcards)
+    return model_input(wildcards.model) + [evaluated_folder(wildcards.model, run) for run in runs]
 
 
 def set_files(name):

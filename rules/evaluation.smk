@@ -32,7 +32,7 @@ rule check_opencompass:
     resources:
         **resources_of("check_opencompass"),
     params:
-        python=opencompass_python(),
+        python=lambda _: opencompass_python(),
     shell:
         "python workflow_scripts/check_opencompass.py --python {params.python:q} --output {output} --log {log}"
 
@@ -78,9 +78,9 @@ rule check_builtin_sets:
     resources:
         **resources_of("check_builtin_sets"),
     params:
-        python=opencompass_python(),
+        python=lambda _: opencompass_python(),
         sets=builtin_options(evaluated_sets()),
-        data=opencompass_data(),
+        data=lambda _: opencompass_data(),
         state=lambda _: builtin_state(),
         work_folder=lambda wildcards, output: output[0].removesuffix(".csv") + ".unfinished",
     shell:
@@ -109,11 +109,12 @@ rule evaluate:
     threads: threads_of("evaluate")
     resources:
         **resources_of("evaluate"),
+        runs_on_disk=lambda wildcards: on_disk("final") if trained_runs(wildcards) else 0,
     params:
-        python=opencompass_python(),
+        python=lambda _: opencompass_python(),
         sheet=evaluation_options,
         state=sheet_state,
-        decoding=decoding_options(),
+        decoding=lambda _: decoding_options(),
         max_length=config["tokenization"]["max_length"],
         work_folder=lambda wildcards, output: output.scores.removesuffix(".csv") + ".unfinished",
     shell:

@@ -20,13 +20,15 @@ for name, batch in BATCHES.items():
             log_of(f"finetune/{{model}}.{name}.seed{{seed}}"),
         benchmark:
             benchmark_of(f"finetune/{{model}}.{name}.seed{{seed}}")
+        # The target after its mixture before other runs: the mixture's checkpoint is on the disk.
+        priority: int(bool(earlier_runs(batch.of("", 0))))
         conda:
             "../envs/workflow.yaml"
         threads: threads_of("finetune")
         resources:
             **resources_of("finetune", group_of(batch)),
             launcher=launcher(group_of(batch)),
-            finetunings=1,
+            runs_on_disk=1,
         params:
             models=of_job(starting_folders, batch),
             training_sets=of_job(lambda runs: [training_set(run) for run in runs], batch),

@@ -43,7 +43,8 @@ rule pretrain:
         recipe=lambda wildcards: pretraining_options(wildcards.pretraining),
         block_size=config["pretraining_recipe"]["block_size"],
     shell:
-        "python workflow_scripts/pretrain.py --architecture {params.architecture:q} --tokenizer {input.tokenizer} --corpus {input.corpus}"
+        f"exec {on_gpus('pretrain')}python workflow_scripts/pretrain.py"
+        " --architecture {params.architecture:q} --tokenizer {input.tokenizer} --corpus {input.corpus}"
         " --block-size {params.block_size} {params.recipe} --threads {threads} --output {output} --log {log}"
 
 

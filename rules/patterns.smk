@@ -25,6 +25,7 @@ for name, batch in BATCHES.items():
         threads: threads_of("extract_patterns")
         resources:
             **resources_of("extract_patterns"),
+            runs_on_disk=on_disk("final", "intermediate"),
         params:
             model=lambda wildcards: model_folder(wildcards.model),
             runs=of_job(extraction_options, batch),

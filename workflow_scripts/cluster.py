@@ -17,12 +17,16 @@ from experiment import Config
 from headpatterns.errors import InputError
 
 PROFILE = "slurm/config.yaml"
+
 SEVERAL_RUNS = ("finetune", "extract_patterns")
 """Rules of which there is one a batch of runs, named `{rule}_{batch}`."""
 
+ON_A_GPU = ("extract_patterns", "evaluate", "pretrain")
+"""Rules that compute on a GPU where device is cuda, whatever `resources` says, besides finetune."""
+
 
 def configured(config: Config) -> bool:
-    """Whether the config says where jobs are submitted: empty text, the site's default, is an answer as well."""
+    """Whether the config says where jobs are submitted: empty text, as the profile has it, is an answer as well."""
     return any(config["cluster"][key] is not None for key in ("account", "cpu_partition", "gpu_partition"))
 
 
@@ -36,7 +40,8 @@ def gpus(config: Config, rule: str, group: str | None = None) -> int:
     if rule == "finetune" and config["device"] == "cuda":
         recipe = experiment.recipe(config, group)
         return recipe["devices"] // recipe["nodes"]
-    return experiment.size(config, rule)["gpu"]
+    least = 1 if rule in ON_A_GPU and config["device"] == "cuda" else 0
+    return max(least, experiment.size(config, rule)["gpu"])
 
 
 def resources(config: Config, rule: str, group: str | None = None) -> dict[str, Any]:
@@ -46,7 +51,7 @@ def resources(config: Config, rule: str, group: str | None = None) -> dict[str, 
     """
     size, site = experiment.size(config, rule), config["cluster"]
     count, machines = gpus(config, rule, group), nodes(config, rule, group)
-    partition = site["gpu_partition"] if count else site["cpu_partition"]
+    partition = (site["gpu_partition"] if count else site["cpu_partition"]) or ""
     most = functools.partial(_most, partition) if configured(config) else dict
     asked = {name: _grown(name, size[name], most) for name in ("mem_mb", "runtime")}
     asked |= {"slurm_account": site["account"], "slurm_partition": partition}
@@ -73,9 +78,13 @@ def _grown(name: str, first: int, most: Callable[[], dict[str, int]]) -> Callabl
 
 
 class Request(NamedTuple):
-    """What a job asks for: machines, and of each of them GPUs, CPUs and memory in MB; minutes."""
+    """What a job asks for: machines, and of each of them GPUs, CPUs and memory in MB; minutes.
+
+    `group` is that of the runs of a fine-tuning, and empty elsewhere; `partition` may be several, between commas.
+    """
 
     rule: str
+    group: str
     partition: str
     account: str
     nodes: int
@@ -86,7 +95,7 @@ class Request(NamedTuple):
     runtime: int
 
     @classmethod
-    def of(cls, job: Any, config: Config) -> "Request":
+    def of(cls, job: Any, config: Config, group: str = "") -> "Request":
         """The request of a job of Snakemake, but for threads, which a dry-run scales down to one."""
         asked = job.resources
         machines = asked.get("nodes", 1)
@@ -94,6 +103,7 @@ class Request(NamedTuple):
         kind = next((rule for rule in SEVERAL_RUNS if job.rule.name.startswith(f"{rule}_")), job.rule.name)
         return cls(
             rule=kind,
+            group=group,
             partition=str(asked.get("slurm_partition", "")),
             account=str(asked.get("slurm_account", "")),
             nodes=machines,
@@ -108,6 +118,9 @@ class Request(NamedTuple):
 def table(asked: Counter[Request]) -> str:
     """The requests of GPU jobs, with the number of jobs that make them; empty without any."""
     head = ("rule", "jobs", "nodes", "GPUs/node", "CPUs/node", "memory/node", "time", "partition")
+    alike: Counter[Request] = Counter()
+    for request, count in asked.items():
+        alike[request._replace(group="")] += count
     rows = [
         (
             request.rule,
@@ -119,7 +132,7 @@ def table(asked: Counter[Request]) -> str:
             f"{request.runtime // 60}:{request.runtime % 60:02} h",
             request.partition or "(default)",
         )
-        for request, count in sorted(asked.items())
+        for request, count in sorted(alike.items())
         if request.gpus
     ]
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
@@ -139,89 +152,161 @@ class Machines(NamedTuple):
     count: int
 
 
-def check(asked: Iterable[Request], status_command: str) -> None:
+def check(asked: Iterable[Request], config: Config, status_command: str) -> None:
     """Refuse what this cluster cannot run, in one sentence; `status_command` is what the Slurm plugin polls with."""
+    if not configured(config):
+        raise InputError(
+            f"jobs go to Slurm, but the config says nothing of account and partitions: use --profile slurm, and not "
+            f"--config, which takes the place of what {PROFILE} says (put your keys into a file for --configfile)."
+        )
     for command in ("sbatch", "sinfo", "scontrol"):
         if shutil.which(command) is None:
             raise InputError(f"jobs go to Slurm, but there is no {command} on this machine: start on a login node.")
-    accounting = "accounting_storage/none" not in _output("scontrol", "show", "config")
+    asked = sorted(set(asked))
+    accounts = dict.fromkeys(request.account for request in asked)
+    accounting = keeps_accounts(_output("scontrol", "show", "config"))
     if not accounting and status_command == "sacct":
         raise InputError(f"this Slurm keeps no accounts for sacct: write `slurm-status-command: squeue` in {PROFILE}.")
-    asked = sorted(set(asked))
-    if accounting:
-        for account in dict.fromkeys(request.account for request in asked):
-            _check_account(account)
+    if not accounting and any(accounts):
+        raise InputError(f"this Slurm keeps no accounts: leave `account` in {PROFILE} empty.")
+    for account in accounts if accounting else ():
+        _check_account(account)
     for request in asked:
-        _check_request(request, machines())
+        _check_granted(request, config)
+        _check_request(request, config, machines())
 
 
-def check_without(asked: Iterable[Request]) -> None:
-    """Refuse what only a cluster can run."""
-    if (most := max((request.nodes for request in asked), default=1)) > 1:
-        raise InputError(f"finetuning.nodes is {most}, but this is one machine: set it to 1, or use --profile slurm.")
+def check_without(asked: Iterable[Request], config: Config, here: int | None) -> None:
+    """Refuse what only a cluster can run, or more GPUs than a job would get; `here` counts those of this machine."""
+    asked = sorted(set(asked))
+    for request in asked:
+        if request.nodes > 1:
+            key = _recipe_key(config, request.group, "nodes")
+            raise InputError(f"{key} is {request.nodes}, but this is one machine: set it to 1, or use --profile slurm.")
+        _check_granted(request, config)
+    for request in asked:
+        if here is not None:
+            _check_left(request, config, here, f"this machine shows {here}: use --profile slurm")
+
+
+def keeps_accounts(settings: str) -> bool:
+    """Whether a site has an accounting database, from what `scontrol show config` prints."""
+    kind = re.search(r"^AccountingStorageType\s*=\s*(\S+)", settings, re.MULTILINE)
+    return kind is not None and kind[1].rpartition("/")[2] not in ("none", "(null)")  # none is that of old versions
 
 
 def _check_account(account: str) -> None:
+    """An empty account would be the user's default one: whose hours are spent is better said than found out."""
     command = ("sacctmgr", "-n", "-P", "show", "associations", f"user={getpass.getuser()}", "format=account")
     try:
         own = sorted(set(_output(*command).split()))
     except InputError:  # a site may keep it from its users: sbatch will tell
-        return
+        own = []
+    yours = f"; yours are {', '.join(own)}" if own else ""
     if not account:
-        raise InputError(f"this site accounts for jobs: fill in `account` in {PROFILE}{_yours(own)}.")
+        raise InputError(f"this site accounts for jobs: fill in `account` in {PROFILE}{yours}.")
     if own and account.lower() not in own:
-        raise InputError(f"you have no Slurm account '{account}': mend `account` in {PROFILE}{_yours(own)}.")
+        raise InputError(f"you have no Slurm account '{account}': mend `account` in {PROFILE}{yours}.")
 
 
-def _yours(accounts: list[str]) -> str:
-    return f"; yours are {', '.join(accounts)}" if accounts else ""
+def _check_granted(request: Request, config: Config) -> None:
+    """Snakemake cuts what a job asks for down to `--resources`, without a word."""
+    _check_left(request, config, request.gpus, f"`--resources gpu={request.gpus}` leaves it too few: raise that")
 
 
-def _check_request(request: Request, site: list[Machines]) -> None:
-    """The first thing that no machine of the partition has: those that have it go on to the next."""
-    key = "gpu_partition" if request.gpus else "cpu_partition"
-    there = _of_partition(request.partition, site)
-    if not there:
-        known = ", ".join(dict.fromkeys(group.partition for group in site))
-        named = f"is no partition '{request.partition}'" if request.partition else "is no default partition"
-        raise InputError(f"there {named} for {request.rule}: name one of {known} as `{key}` in {PROFILE}.")
-    partition = there[0].partition
-    limit = there[0].minutes
+def _check_left(request: Request, config: Config, left: int, why: str) -> None:
+    needed = gpus(config, request.rule, request.group)
+    if config["device"] == "cuda" and left < needed:
+        mend = f"lower {_gpu_key(config, request)}" if left else "set device to cpu"
+        raise InputError(f"{request.rule} needs {_counted(needed, 'GPUs')}, but {why}, or {mend} in the config.")
+
+
+def _check_request(request: Request, config: Config, site: list[Machines]) -> None:
+    """Of several partitions one has to fit, but all have to be there."""
+    there = {name: _of_partition(name, site) for name in _names(request.partition)}
+    for name, own in there.items():
+        if not own:
+            known = ", ".join(dict.fromkeys(group.partition for group in site))
+            named = f"is no partition '{name}'" if name else "is no default partition"
+            key = _partition_key(request)
+            raise InputError(f"there {named} for {request.rule}: name one of {known} as `{key}` in {PROFILE}.")
+    misfits = [_misfit(request, config, own) for own in there.values()]
+    if all(misfits):
+        raise InputError(misfits[0])
+
+
+def _misfit(request: Request, config: Config, there: list[Machines]) -> str | None:
+    """The first thing that no machine of a partition has: those that have it go on to the next."""
+    partition, limit = there[0].partition, there[0].minutes
+    mend = f"in the config, or name another {_partition_key(request)} in {PROFILE}"
     if limit is not None and request.runtime > limit:
-        raise InputError(
+        return (
             f"{request.rule} asks for {request.runtime} minutes, but the partition '{partition}' gives {limit} at "
-            f"most: lower resources.{request.rule}.runtime in the config, or name another {key} in {PROFILE}."
+            f"most: lower resources.{request.rule}.runtime {mend}."
         )
-    if request.gpu_type:
-        types = sorted({name for group in there for name in group.gpus})
-        there = [group for group in there if request.gpu_type in group.gpus]
-        if not there:
-            raise InputError(
-                f"the partition '{partition}' has no GPUs of the type '{request.gpu_type}' "
-                f"(it has {', '.join(filter(None, types)) or 'no types'}): mend `gpu_type` in {PROFILE}."
-            )
-    own_gpus = "finetuning.devices per node" if request.rule == "finetune" else f"resources.{request.rule}.gpu"
-    for wanted, unit, own, setting in (
-        (request.gpus, "GPUs", functools.partial(_gpus_there, request.gpu_type), own_gpus),
+    types = sorted({name for group in there for name in group.gpus})
+    if request.gpu_type and request.gpu_type not in types:
+        return (
+            f"the partition '{partition}' has no GPUs of the type '{request.gpu_type}' "
+            f"(it has {', '.join(filter(None, types)) or 'no types'}): mend `gpu_type` in {PROFILE}."
+        )
+    those = ""
+    for wanted, units, own, setting in (
+        (
+            request.gpus,
+            f"{request.gpu_type} GPUs".lstrip(),
+            functools.partial(_gpus_there, request.gpu_type),
+            _gpu_key(config, request),
+        ),
         (request.mem_mb, "MB of memory", lambda group: group.mem_mb, f"resources.{request.rule}.mem_mb"),
         (request.cpus, "CPUs", lambda group: group.cpus, f"resources.{request.rule}.threads"),
     ):
         most = max(map(own, there))
         if wanted > most:
-            raise InputError(
-                f"{request.rule} asks for {wanted} {unit} on a node, but no node of the partition '{partition}' that "
-                f"has the rest has more than {most}: lower {setting} in the config, or name another {key} in {PROFILE}."
+            return (
+                f"{request.rule} asks for {_counted(wanted, units)} on a node, but the nodes of the partition "
+                f"'{partition}'{those} have at most {_counted(most, units)}: lower {setting} {mend}."
             )
-        there = [group for group in there if own(group) >= wanted]
+        left = [group for group in there if own(group) >= wanted]
+        if len(left) < len(there):
+            those += f"{' and' if those else ' with'} {_counted(wanted, units)}"
+        there = left
     if request.nodes > (count := sum(group.count for group in there)):
-        raise InputError(
+        return (
             f"{request.rule} asks for {request.nodes} nodes, but the partition '{partition}' has {count} such: lower "
-            "finetuning.nodes in the config."
+            f"{_recipe_key(config, request.group, 'nodes')} {mend}."
         )
+    return None
+
+
+def _partition_key(request: Request) -> str:
+    return "gpu_partition" if request.gpus else "cpu_partition"
+
+
+def _gpu_key(config: Config, request: Request) -> str:
+    """What says how many GPUs a job has on a node."""
+    if request.rule != "finetune" or config["device"] != "cuda":
+        return f"resources.{request.rule}.gpu"
+    return _recipe_key(config, request.group, "devices") + " per node" * (request.nodes > 1)
+
+
+def _recipe_key(config: Config, group: str, name: str) -> str:
+    """Where a key of the recipe of a group is stated: an application of section 5 may have its own."""
+    own = name in config["studies"].get(group, {}).get("finetuning", {})
+    return f"studies.{group}.finetuning.{name}" if own else f"finetuning.{name}"
+
+
+def _counted(count: int, units: str) -> str:
+    return f"{count} {units.removesuffix('s') if count == 1 else units}"
 
 
 def _gpus_there(gpu_type: str, group: Machines) -> int:
     return group.gpus.get(gpu_type, 0) if gpu_type else sum(group.gpus.values())
+
+
+def _names(partition: str) -> list[str]:
+    """Partitions between commas; the empty name is the site's default."""
+    return [name.strip() for name in partition.split(",")]
 
 
 def _of_partition(partition: str, site: list[Machines]) -> list[Machines]:
@@ -229,9 +314,9 @@ def _of_partition(partition: str, site: list[Machines]) -> list[Machines]:
 
 
 def _most(partition: str) -> dict[str, int]:
-    """Memory and minutes that no machine of a partition exceeds, as far as Slurm tells."""
+    """Memory and minutes that no machine of the partitions exceeds, as far as Slurm tells."""
     try:
-        there = _of_partition(partition, machines())
+        there = [group for name in _names(partition) for group in _of_partition(name, machines())]
     except InputError:
         return {}
     limits = [group.minutes for group in there if group.minutes is not None]
@@ -243,8 +328,8 @@ def _most(partition: str) -> dict[str, int]:
 
 @functools.cache
 def machines() -> list[Machines]:
-    """What sinfo tells of the cluster."""
-    rows = _output("sinfo", "--noheader", "--exact", "--format=%P|%l|%m|%c|%G|%D")
+    """What sinfo tells of the cluster, hidden partitions included."""
+    rows = _output("sinfo", "--all", "--noheader", "--exact", "--format=%P|%l|%m|%c|%G|%D")
     return [_machines(*row.split("|")) for row in rows.splitlines()]
 
 
@@ -268,7 +353,10 @@ def _minutes(limit: str) -> int | None:
 
 def _output(*command: str) -> str:
     """What a command of Slurm prints."""
-    answer = subprocess.run(command, capture_output=True, text=True)
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True)
+    except OSError as error:
+        raise InputError(f"Slurm's {command[0]} cannot be run ({error.strerror}): start on a login node.") from error
     if answer.returncode:
         said = " ".join(answer.stderr.split()) or f"status {answer.returncode}"
         raise InputError(f"Slurm does not answer: `{' '.join(command)}` says '{said}'; try again when it does.")

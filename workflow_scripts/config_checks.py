@@ -25,13 +25,13 @@ from runs import Run
 SCHEMA = Path(__file__).resolve().parent.parent / "config" / "schema.yaml"
 
 
-def check(config: Config, rules: Iterable[str]) -> None:
+def check(config: Config, rules: Iterable[str], at_hand: bool = True) -> None:
     """Refuse a config that the workflow cannot run, with the key's path and the nearest valid name.
 
-    `rules` are the names that `resources` may mention.
+    `rules` are the names that `resources` may mention; `at_hand` says whether files of one's own must exist.
     """
     _check_schema(config)
-    for problem in _problems(config, list(rules)):
+    for problem in _problems(config, list(rules), at_hand):
         raise InputError(f"config key {problem}")
 
 
@@ -95,7 +95,7 @@ def _unknown_in(path: str, kind: str, names: Iterable[str], valid: Iterable[str]
         yield from _unknown(f"{path}[{place}]", kind, name, valid)
 
 
-def _problems(config: Config, rules: list[str]) -> Iterator[str]:
+def _problems(config: Config, rules: list[str], at_hand: bool) -> Iterator[str]:
     """Everything that the schema cannot say, the first problem first; only the first is sound to ask for."""
     yield from _said_by("prompt_template", templates.resolve, config["prompt_template"])
     for section, name in (("models", "embedded"), ("pretraining", "tokenizer")):
@@ -136,8 +136,10 @@ def _problems(config: Config, rules: list[str]) -> Iterator[str]:
     for name in applications.STUDIES:
         yield from _recipe_problems(f"studies.{name}.finetuning", experiment.recipe(config, name))
     yield from _size_problems(config)
-    yield from _missing_paths(config)
-    yield from _length_problems(config)
+    if at_hand:
+        yield from _missing_paths(config)
+    yield from _mixed_rows(config)
+    yield from _length_problems(config, at_hand)
     for rule in config["resources"]:
         yield from _unknown(f"resources.{rule}", "rule", rule, ["default", *rules])
     yield from _cluster_problems(config)
@@ -197,7 +199,12 @@ def _evaluation_problems(config: Config) -> Iterator[str]:
         if "dataset" in described:
             path = f"evaluation.sets.{name}.dataset"
             yield from _unknown(path, "dataset", described["dataset"], config["datasets"])
-    yield from _opencompass_problems(config, [sets[name] for name in benchmarks["sets"] if name in sets])
+    longest, answer = config["tokenization"]["max_length"], config["evaluation"]["max_new_tokens"]
+    if answer >= longest:
+        yield (
+            f"evaluation.max_new_tokens is {answer}, which leaves no room for a prompt in tokenization.max_length "
+            f"{longest}: lower it."
+        )
     path = f"studies.{applications.BENCHMARKS}.sets"
     yield from _unknown_in(path, "evaluation set", benchmarks["sets"], applications.evaluation_sets(config))
     made = {(run.model, run.name) for run in [*experiment.runs(config), *applications.runs(config)]}
@@ -214,22 +221,17 @@ def _evaluation_problems(config: Config) -> Iterator[str]:
         yield f"studies.{applications.BENCHMARKS} has sets or checkpoints alone, which evaluates nothing: name both."
 
 
-def _opencompass_problems(config: Config, chosen: list[dict[str, str]]) -> Iterator[str]:
-    """A missing data folder, where a built-in configuration of OpenCompass is to be evaluated; too long an answer."""
-    evaluation = config["evaluation"]
+def _missing_opencompass(config: Config) -> Iterator[str]:
+    """A missing data folder, where a built-in configuration of OpenCompass is to be evaluated."""
+    evaluation, benchmarks = config["evaluation"], config["studies"][applications.BENCHMARKS]
     experiment.expand(evaluation["python"], "evaluation.python")
-    if config["studies"][applications.BENCHMARKS]["checkpoints"] and any("opencompass" in one for one in chosen):
+    chosen = [evaluation["sets"].get(name, {}) for name in benchmarks["sets"]]
+    if benchmarks["checkpoints"] and any("opencompass" in one for one in chosen):
         path = evaluation["opencompass_data"]
         if path is None:
             yield "evaluation.opencompass_data is null, but a set is a configuration of OpenCompass: name its folder."
         elif not (Path(experiment.expand(path, "evaluation.opencompass_data")) / "data").is_dir():
             yield f"evaluation.opencompass_data is {path}, which holds no folder data/: mend the path."
-    longest = config["tokenization"]["max_length"]
-    if evaluation["max_new_tokens"] >= longest:
-        yield (
-            f"evaluation.max_new_tokens is {evaluation['max_new_tokens']}, which leaves no room for a prompt in "
-            f"tokenization.max_length {longest}: lower it."
-        )
 
 
 def _run_problems(config: Config, path: str, name: str) -> Iterator[str]:
@@ -305,7 +307,7 @@ def _size_problems(config: Config) -> Iterator[str]:
             yield f"datasets.{name}.size.train is {size['train']}, of which sampling takes {held}: nothing is left."
 
 
-def _length_problems(config: Config) -> Iterator[str]:
+def _length_problems(config: Config, at_hand: bool) -> Iterator[str]:
     """Sequences beyond the positions of a model that some study selects, as far as its config is at hand."""
     for model in experiment.used_models(config):
         source = config["models"][model]["source"]
@@ -313,7 +315,7 @@ def _length_problems(config: Config) -> Iterator[str]:
         if "pretraining" in source:
             architecture = config["pretraining"][source["pretraining"]]["architecture"]
             lengths["pretraining_recipe.block_size"] = config["pretraining_recipe"]["block_size"]
-        elif "path" in source:
+        elif "path" in source and at_hand:
             file = Path(experiment.expand(source["path"], f"models.{model}.source.path")) / "config.json"
             try:
                 architecture = read_json(file)
@@ -391,6 +393,12 @@ def _missing_paths(config: Config) -> Iterator[str]:
                 key = f"datasets.{task}.{split}[{place}].path"
                 if "path" in source and not experiment.matches(path := experiment.expand(source["path"], key)):
                     yield f"{key} is {path}, where no file or folder is: mend the path."
+    yield from _missing_opencompass(config)
+
+
+def _mixed_rows(config: Config) -> Iterator[str]:
+    """Datasets of one's own that kept a source of the embedded experiment's, of those that some study selects."""
+    for task in experiment.used_datasets(config):
         kinds = {
             "embedded" in source for split in ("train", "probe") for source in config["datasets"][task].get(split, [])
         }

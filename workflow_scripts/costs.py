@@ -1,6 +1,7 @@
 """What an experiment has cost so far, beside what was planned for it: from the benchmark files of its jobs.
 
 Writes OUTPUT.csv, a row for each rule, and OUTPUT.md, and prints the latter. It can be asked for at any moment.
+Attempts that failed, were killed or preempted are not in it: a benchmark file is of the last attempt, which succeeded.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import footprint
 import planning
 import tables
 import timings
+from applications import Config
 from headpatterns import tidy
 from headpatterns.errors import InputError
 from headpatterns.files import atomic_path
@@ -38,7 +40,8 @@ def main(arguments: argparse.Namespace) -> None:
     rows = [one for one in rows if one["done"] or one["rule"] in planning.WORK]
     total = summed(rows)
     tidy.write(arguments.output.with_suffix(".csv"), COLUMNS, [[one[name] for name in COLUMNS] for one in rows])
-    text = "\n\n".join([f"# Costs of the experiment {config['experiment']}", *sections(rows, total, arguments.results)])
+    found = sections(config, rows, total, arguments.results)
+    text = "\n\n".join([f"# Costs of the experiment {config['experiment']}", *found])
     with atomic_path(arguments.output.with_suffix(".md")) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
     print(text)
@@ -80,25 +83,25 @@ def summed(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {**total, "peak_memory_mb": max((row["peak_memory_mb"] or 0 for row in rows), default=0)}
 
 
-def sections(rows: Sequence[dict[str, Any]], total: dict[str, Any], results: Path) -> Iterator[str]:
+def sections(config: Config, rows: Sequence[dict[str, Any]], total: dict[str, Any], results: Path) -> Iterator[str]:
     """The table of jobs and that of the disk."""
-    headers = ["rule", "done", "time", "planned", "ratio", "GPU-hours", "planned", "CPU-hours", "memory", "to go",
-               "GPU-hours"]  # fmt: skip
+    headers = ["rule", "done", "time", "planned", "ratio", "GPU-hours", "planned GPU-hours", "CPU-hours", "memory",
+               "to go", "GPU-hours to go"]  # fmt: skip
     short = [row for row in rows if row["jobs"] == 1 and row["rule"] not in planning.WORK]
     others = {**summed(short), "rule": f"{len(short)} other rules"}
     yield tables.table(headers, [cells(row) for row in [*(row for row in rows if row not in short), others, total]])
     yield (
         "Planned is what was reckoned for the jobs that are done; to go is the plan of the others × the rule's ratio, "
-        "or 1 where none is done. CPU-hours and memory are Snakemake's samples, of jobs longer than a second."
+        "or 1 where none is done. CPU-hours and memory are Snakemake's samples, of jobs longer than a second. "
+        "Attempts that failed, were killed or preempted are not counted: a job's times are those of its last one."
     )
     places = {path.name: footprint.used_space(path) for path in sorted(results.iterdir()) if path.is_dir()}
-    place, free = footprint.free_space(results)
     yield "## Disk"
     yield tables.table(
         ["folder", "size"],
         [[name, tables.gigabytes(size)] for name, size in [*places.items(), ("sum", sum(places.values()))]],
     )
-    yield f"{place}, the file system it lies on, has {tables.gigabytes(free)} free."
+    yield f"{footprint.left(config, results)}."
 
 
 def cells(row: dict[str, Any]) -> list[str]:

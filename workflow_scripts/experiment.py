@@ -220,7 +220,7 @@ def _write_rows(path: Path, columns: Sequence[str], rows: list[dict[str, Any]]) 
 
 
 def write_config(path: Path, config: Config) -> None:
-    """Write the config, all overlays merged, as one YAML file that runs the same experiment."""
+    """Write a config, all overlays merged, as one YAML file that runs the same experiment."""
     with atomic_path(path) as temporary:
         temporary.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
@@ -261,10 +261,14 @@ def embedded_rows(config: Config, generator: str) -> dict[str, int]:
     return {**sizes, **config["embedded"]["sizes"].get(generator, {})}
 
 
+def decisive(config: Config) -> Config:
+    """A config but for where jobs are submitted and what plans reckon with, which no result depends on."""
+    return {key: value for key, value in config.items() if key not in ("cluster", "plan")}
+
+
 def digest(config: Config) -> str:
-    """Fingerprint of a config but for where jobs are submitted and what plans reckon with, 16 hexadecimal digits."""
-    decisive = {key: value for key, value in config.items() if key not in ("cluster", "plan")}
-    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
+    """Fingerprint of what decides an experiment, 16 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(decisive(config), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def expected_pairs(config: Config) -> list[str]:

@@ -1,5 +1,6 @@
 """What an experiment will take of the disk and the network, from the sizes of its models and data and its config."""
 
+import heapq
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -15,11 +16,9 @@ from headpatterns import costs
 from headpatterns.errors import InputError
 from jobs import Job, Runs, jobs
 from runs import Run
-from sizes import Samples, Sizes
+from sizes import TEXT_BYTES, Samples, Sizes
 
 KEPT, TEMPORARY = "kept", "temporary"
-TEXT_BYTES = 4
-"""Bytes of a token in raw rows and instructions: about four characters."""
 ARROW_BYTES = 8
 """Bytes of a token in tokenized shards: input_ids and labels, both int32."""
 
@@ -61,23 +60,24 @@ def _staying(config: Config, sizes: Sizes, planned: list[Job]) -> Iterator[Part]
 
 
 def _passing(config: Config, sizes: Sizes, planned: list[Job]) -> Iterator[Part]:
-    """What lies beside it at worst: the runs at work, and weights that others are yet to read."""
+    """What lies beside it at worst: the runs at work, and weights that others are yet to read.
+
+    A run is at work until its last reader is done: fine-tunings and readers share the resource `runs_on_disk`, and a
+    reader goes before another fine-tuning. Not so where a reader waits for more than this run.
+    """
     trained = [job for job in planned if job.rule == "finetune"]
-    at_once = config["plan"]["parallel_jobs"]
-    largest = max((_at_work(config, sizes, job) for job in trained), default=0)
-    formula = f"{at_once} × the largest job: its checkpoints that do not stay, and its states to resume from"
-    yield Part("runs at work", TEMPORARY, formula, at_once * largest)
+    largest = heapq.nlargest(config["plan"]["parallel_jobs"], (_at_work(config, sizes, job) for job in trained))
+    formula = f"the {len(largest)} largest jobs: checkpoints that do not stay, and states to resume from"
+    yield Part("runs at work", TEMPORARY, formula, sum(largest))
     if config["finetuning"]["keep_final_checkpoints"]:
         return
-    number = costs.BYTES[config["finetuning"]["checkpoint_dtype"]]
-    waited_for = sum(_checkpoint(config, sizes, run) for run in _started_from(config, trained))
-    formula = f"runs × parameters × {number}"
-    yield Part("last checkpoints that are models of other runs", TEMPORARY, formula, waited_for)
-    # Of the checkpoints that an evaluation reads at once, all but the one that is being trained.
-    waiting = max((len(_finals(job)) - 1 for job in planned if job.rule == "evaluate" and _finals(job)), default=0)
-    model = max((_checkpoint(config, sizes, run) for job in trained for run in job.about.runs), default=0)
-    formula = f"{at_once} × {waiting} × parameters × {number}"
-    yield Part("last checkpoints that wait for an evaluation", TEMPORARY, formula, at_once * waiting * model)
+    formula = f"runs × parameters × {costs.BYTES[config['finetuning']['checkpoint_dtype']]}"
+    runs = {run for job in trained for run in job.about.runs}
+    for what, found in (
+        ("last checkpoints that are models of other runs", _started_from(config)),
+        ("last checkpoints that wait for an evaluation", _evaluated_together(planned)),
+    ):
+        yield Part(what, TEMPORARY, formula, sum(_checkpoint(config, sizes, run) for run in runs & found))
 
 
 def peak(found: Iterable[Part]) -> float:
@@ -94,28 +94,50 @@ def downloads(config: Config, sizes: Sizes) -> Iterator[tuple[str, float | None]
             yield job.about, model and model.bytes
     rows = [job for job in planned if job.rule == "fetch_dataset"]
     absent = [job for job in rows if not (sizes.results / "raw" / "hub" / f"{job.name}.parquet").is_file()]
-    for dataset, share in _datasets(config, absent).items():
-        size = _whole_rows(config, sizes, dataset)
+    for dataset, share in planning.fetched(config, absent).items():
+        size = sizes.raw_bytes(dataset)
         yield dataset, None if size is None else share * size
 
 
-def check(config: Config, results: Path, benchmarks: set[str]) -> None:
+def check(config: Config, results: Path, benchmarks: set[str]) -> list[str]:
     """Refuse jobs, known by their benchmark files, for whose planned peak the disk has no room.
+
+    Returns:
+        What was not known, and counted as nothing: keys of the config.
 
     Raises:
         InputError: saying what is needed, what is free, and where.
     """
     planned = [job for job in jobs(config) if f"{results}/benchmarks/{job.benchmark}" in benchmarks]
     if not any(job.rule == "finetune" for job in planned):
-        return
-    needed = peak(parts(config, Sizes(config, results), planned))
+        return []
+    sizes = Sizes(config, results)
+    needed = peak(parts(config, sizes, planned))
+    for where, free in room(config, Path(results)):
+        if needed > free:
+            raise InputError(
+                f"the jobs to run need up to {tables.gigabytes(needed)} of disk, but {where} has "
+                f"{tables.gigabytes(max(0, free))} free: lower plan.parallel_jobs, set finetuning.checkpoint_dtype to "
+                "bfloat16, give more disk, or set plan.check_disk to false (`snakemake plan` shows what takes what)."
+            )
+    return list(sizes.missing)
+
+
+def room(config: Config, results: Path) -> Iterator[tuple[str, float]]:
+    """What limits the disk, in words, with the bytes that it leaves: the file system, and a quota of the config.
+
+    The other experiments beside this one count for a quota as well.
+    """
     place, free = free_space(results)
-    if needed > free:
-        raise InputError(
-            f"the jobs to run need up to {tables.gigabytes(needed)} of disk, but {place}, where {results} lies, has "
-            f"{tables.gigabytes(free)} free: lower plan.parallel_jobs, set finetuning.checkpoint_dtype to bfloat16, "
-            "give more disk, or set plan.check_disk to false (`snakemake plan` shows what takes how much)."
-        )
+    yield f"{place}, the file system of {results},", free
+    if (quota := config["plan"]["disk_gb"]) is not None:
+        held = used_space(results.parent)
+        yield f"{results.parent}, with {tables.gigabytes(held)} of plan.disk_gb {quota:g} taken,", quota * 1e9 - held
+
+
+def left(config: Config, results: Path) -> str:
+    """That for a reader."""
+    return "; ".join(f"{where} has {tables.gigabytes(max(0, free))} free" for where, free in room(config, results))
 
 
 def free_space(results: Path) -> tuple[Path, int]:
@@ -184,16 +206,20 @@ def _at_work(config: Config, sizes: Sizes, job: Job) -> float:
     return total
 
 
-def _started_from(config: Config, trained: list[Job]) -> list[Run]:
-    """Runs that models of the config are, and that are trained here: they are needed for long."""
+def _started_from(config: Config) -> set[Run]:
+    """Runs that models of the config are: they are needed for long."""
     sources = [model["source"] for model in config["models"].values()]
-    named = {Run.named(source["model"], source["run"]) for source in sources if "model" in source}
-    return [run for job in trained for run in job.about.runs if run in named]
+    return {Run.named(source["model"], source["run"]) for source in sources if "model" in source}
 
 
-def _finals(job: Job) -> set[str]:
-    """Runs whose last checkpoint an evaluation reads."""
-    return {run for run, _ in job.about.sheet} - {applications.BASE}
+def _evaluated_together(planned: list[Job]) -> set[Run]:
+    """Runs whose last checkpoints evaluations read together with those of others: the first waits for the last."""
+    found = set()
+    for job in planned:
+        if job.rule == "evaluate":
+            read = {run for run, _ in job.about.sheet} - {applications.BASE}
+            found |= {Run.named(job.about.model, run) for run in read} if len(read) > 1 else set()
+    return found
 
 
 def _patterns(config: Config, sizes: Sizes, job: Job) -> float:
@@ -230,27 +256,5 @@ def _tokens(samples: Samples) -> float:
     return (samples.count or 0) * (samples.tokens or 0)
 
 
-def _datasets(config: Config, rows: list[Job]) -> dict[str, float]:
-    """Datasets that read rows of the hub, with the share of their sources that are among the given ones."""
-    names = {job.name for job in rows}
-    found = {}
-    for dataset in experiment.used_datasets(config):
-        entry = config["datasets"][dataset]
-        sources = [source for split in ("train", "probe") for source in entry.get(split, [])]
-        share = sum("hub" in source and experiment.hub_name(source) in names for source in sources) / len(sources)
-        if share:
-            found[dataset] = share
-    return found
-
-
-def _whole_rows(config: Config, sizes: Sizes, dataset: str) -> float | None:
-    """Bytes of all rows of a dataset, before sampling."""
-    size = config["datasets"][dataset].get("size")
-    if size is None:
-        sizes.missing[f"datasets.{dataset}.size"] = None
-        return None
-    return TEXT_BYTES * size["tokens"] * (size["train"] + size.get("probe", 0))
-
-
 def _fetched_rows(config: Config, sizes: Sizes, rows: list[Job]) -> float:
-    return sum(share * (_whole_rows(config, sizes, dataset) or 0) for dataset, share in _datasets(config, rows).items())
+    return sum(share * (sizes.raw_bytes(dataset) or 0) for dataset, share in planning.fetched(config, rows).items())

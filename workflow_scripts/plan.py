@@ -16,7 +16,8 @@ import tables
 from applications import Config
 from headpatterns import costs, tidy
 from headpatterns.files import atomic_path
-from sizes import Sizes
+from jobs import Job
+from sizes import TEXT_BYTES, Sizes
 
 COLUMNS = ("rule", "jobs", "gpus_a_job", "hours", "longest_job_hours", "gpu_hours", "cpu_hours", "unknown_jobs")
 
@@ -64,13 +65,16 @@ def jobs_section(rows: Sequence[dict[str, Any]], total: dict[str, Any]) -> Itera
         "rule": f"{len(short)} other rules",
         "gpus_a_job": "0",
         **{name: sum(row[name] for row in short) for name in ("jobs", "hours", "gpu_hours", "cpu_hours")},
+        "unknown_jobs": 0,
         "longest_job_hours": max((row["longest_job_hours"] for row in short), default=0),
     }
     shown = [*long, others, {**total, "gpus_a_job": ""}]
     headers = ["rule", "jobs", "GPUs a job", "time of all", "longest", "GPU-hours", "CPU-hours"]
     yield tables.table(headers, [
-        [row["rule"], row["jobs"], row["gpus_a_job"], *map(tables.duration, (row["hours"], row["longest_job_hours"])),
-         *map(tables.hours, (row["gpu_hours"], row["cpu_hours"]))] for row in shown
+        [row["rule"], row["jobs"], row["gpus_a_job"],
+         *map(tables.duration, (row["hours"], row["longest_job_hours"])),
+         *map(tables.hours, (row["gpu_hours"], row["cpu_hours"]))] if row["unknown_jobs"] < row["jobs"] else
+        [row["rule"], row["jobs"], row["gpus_a_job"], *"????"] for row in shown
     ])  # fmt: skip
 
 
@@ -78,15 +82,14 @@ def disk_section(config: Config, sizes: Sizes) -> Iterator[str]:
     """What lies on the disk at its fullest."""
     parts = footprint.parts(config, sizes, [one.job for one in planning.estimates(config, sizes)])
     peak, used = footprint.peak(parts), footprint.used_space(sizes.results)
-    place, free = footprint.free_space(sizes.results)
-    yield f"## Disk, with {config['plan']['parallel_jobs']} fine-tunings at once"
+    yield f"## Disk, with the checkpoints of {config['plan']['parallel_jobs']} fine-tuning jobs at once"
     rows = [[*part[:3], tables.gigabytes(part.bytes)] for part in parts]
     yield tables.table(
         ["what", "stays", "reckoned as", "size"], [*rows, ["peak", "", "sum", tables.gigabytes(peak)]], texts=3
     )
     yield (
-        f"{sizes.results} holds {tables.gigabytes(used)} now; {place}, the file system it lies on, has "
-        f"{tables.gigabytes(free)} free. Figures, logs and tables come on top: some tens of megabytes."
+        f"{sizes.results} holds {tables.gigabytes(used)} now; {footprint.left(config, sizes.results)}. Figures, logs "
+        "and tables come on top: some tens of megabytes."
     )
 
 
@@ -104,14 +107,14 @@ def download_section(config: Config, sizes: Sizes) -> Iterator[str]:
 
 def notes(config: Config, sizes: Sizes, found: Sequence[planning.Estimate]) -> Iterator[str]:
     """What is not known, and what of the plan will not work."""
-    lines = [f"Not known, and counted as nothing: add {key} to the config." for key in sizes.missing]
+    lines = [f"Not known, and counted as nothing: {key}; {mend}." for key, mend in sizes.missing.items()]
     for rule, of_rule in planning.by_rule(found).items():
         unknown = sum(one.seconds is None for one in of_rule)
         if unknown:
             lines.append(f"The hours of {unknown} of {len(of_rule)} jobs of {rule} are not known.")
         longest = max((one.seconds or 0 for one in of_rule), default=0) / 60
         asked = experiment.size(config, rule)["runtime"]
-        if longest > asked:
+        if longest > asked and rule not in planning.DOWNLOADS:
             lines.append(
                 f"A job of {rule} takes up to {longest:.0f} minutes, and resources.{rule}.runtime asks for {asked}: "
                 "raise it."
@@ -124,22 +127,34 @@ def notes(config: Config, sizes: Sizes, found: Sequence[planning.Estimate]) -> I
 
 
 def memory(config: Config, sizes: Sizes, found: Sequence[planning.Estimate]) -> list[str]:
-    """Runs whose weights, gradients and optimizer alone are more than a GPU holds."""
+    """Work whose weights alone, in training with gradients and optimizer, are more than a GPU holds."""
     gpu = costs.GPUS[config["plan"]["gpu"]]
-    needed = {}
-    for one in found:
-        for run in one.job.about.runs if one.job.rule == "finetune" else ():
-            model, _ = sizes.model(run.model)
-            recipe = experiment.recipe(config, run.group)
-            if model:
-                key = (run.model, recipe["devices"])
-                needed[key] = costs.gpu_training_bytes(model, recipe) / 1e9
+    needed = {(what, mend): size for one in found for what, size, mend in _held(config, sizes, one.job)}
     return [
-        f"Training {model} on {devices} GPUs takes {size:.0f} GB of each for weights, gradients and optimizer, before "
-        f"activations; {config['plan']['gpu']} has {gpu.memory:g}: use more devices, or optimizer adamw_offloaded."
-        for (model, devices), size in needed.items()
-        if size > gpu.memory
+        f"{what} takes {size / 1e9:.0f} GB of each GPU before activations; {config['plan']['gpu']} has {gpu.memory:g}: "
+        f"{mend}."
+        for (what, mend), size in needed.items()
+        if size > gpu.memory * 1e9
     ]
+
+
+def _held(config: Config, sizes: Sizes, job: Job) -> Iterator[tuple[str, float, str]]:
+    """What a job does with each of its models, the bytes that a GPU holds for it, and how to need fewer."""
+    dtypes = {"extract_patterns": ("patterns", "Taking the patterns of"), "evaluate": ("evaluation", "Evaluating")}
+    if job.rule == "finetune":
+        recipe = experiment.recipe(config, job.about.runs[0].group)
+        for name in {run.model: None for run in job.about.runs}:
+            if model := sizes.model(name)[0]:
+                what = f"Training {name} on {recipe['devices']} GPUs"
+                yield what, costs.gpu_training_bytes(model, recipe), "use more devices, or optimizer adamw_offloaded"
+    elif job.rule in dtypes:
+        section, does = dtypes[job.rule]
+        dtype = config[section]["dtype"]
+        mend = f"set {section}.dtype to bfloat16" if dtype == "float32" else "it takes a larger one"
+        names = [job.about.model] if job.rule == "evaluate" else [run.model for run in job.about.runs]
+        for name in dict.fromkeys(names):
+            if model := sizes.model(name)[0]:
+                yield f"{does} {name} in {dtype}", model.parameters * costs.BYTES[dtype], mend
 
 
 def sizes_section(config: Config, sizes: Sizes) -> Iterator[str]:
@@ -192,15 +207,22 @@ def formulas(config: Config) -> Iterator[str]:
             f"float32, in float32. Utilisation: training {share['training']:g}, patterns {share['patterns']:g}, "
             f"prompts {share['prefill']:g}; decoding {share['decoding']:g} of the memory's bandwidth. Without a GPU: "
             f"operations / (threads × {plan['cpu_gflops']:g} × 10⁹).",
-            f"- A job starts {start['model']:g} seconds before its work where it loads a model, {start['other']:g} "
-            f"elsewhere; model files and checkpoints are read and written at {plan['disk_gb_per_second']:g} GB/s, "
-            f"fetched at {plan['download_mb_per_second']:g} MB/s.",
-            "- GPU-hours are the hours of a job × its GPUs; CPU-hours are its hours × its threads.",
+            f"- Rows are {TEXT_BYTES} bytes a token. All of a dataset's are read, at {plan['prepare_mb_per_second']:g} "
+            f"MB/s, and those that are taken are tokenized, {plan['tokenize_tokens_per_second']:g} tokens a second for "
+            "each tokenizer.",
+            f"- A job starts {start['model']:g} seconds before its work where it loads a model or a tokenizer, "
+            f"{start['other']:g} elsewhere; model files and checkpoints are read and written at "
+            f"{plan['disk_gb_per_second']:g} GB/s, models and rows fetched at {plan['download_mb_per_second']:g} MB/s.",
+            "- GPU-hours are the hours of a job × its GPUs; CPU-hours are its hours × its threads, on all of its "
+            "machines. Failed and repeated attempts come on top.",
             "- A state to resume from has 12 bytes a parameter (weights and two moments in float32), with DeepSpeed 16 "
             "(20 without bf16). A run keeps the last two, written every resume_every steps, and has a third while it "
             "is written.",
             "- Last checkpoints and those on the way go, unless the config keeps them, once the patterns and scores "
-            "that need them exist: at most those of the jobs at work lie there.",
+            f"that need them exist. No more than {plan['parallel_jobs']} jobs train or read such checkpoints at once, "
+            "readers first, so that no more fine-tuning jobs have theirs on the disk. Counted beside them, for they "
+            "wait longer: last checkpoints that are models of other runs, and those that one evaluation reads together "
+            "with others. Not counted: those whose reader failed, or waits for rows that are still prepared.",
         ]
     )
 

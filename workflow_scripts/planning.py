@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import applications
+import cluster
 import experiment
 from applications import Config
 from headpatterns import costs
@@ -31,17 +32,23 @@ class Course(NamedTuple):
 
 def estimates(config: Config, sizes: Sizes) -> list[Estimate]:
     """An estimate for every job of the experiment."""
-    return [Estimate(job, gpus(config, job), experiment.size(config, job.rule)["threads"], seconds(config, sizes, job))
+    return [Estimate(job, gpus(config, job), threads(config, job), seconds(config, sizes, job))
             for job in jobs(config)]  # fmt: skip
+
+
+def threads(config: Config, job: Job) -> int:
+    """Threads of a job, on all of its machines."""
+    return cluster.nodes(config, job.rule, _group(job)) * experiment.size(config, job.rule)["threads"]
 
 
 def gpus(config: Config, job: Job) -> int:
     """GPUs of a job, on all of its machines."""
-    if config["device"] != "cuda":
-        return 0
-    if job.rule == "finetune":
-        return experiment.recipe(config, job.about.runs[0].group)["devices"]
-    return experiment.size(config, job.rule)["gpu"]
+    return cluster.gpus(config, job.rule, _group(job)) * cluster.nodes(config, job.rule, _group(job))
+
+
+def _group(job: Job) -> str | None:
+    """What decides the machines of a fine-tuning."""
+    return job.about.runs[0].group if job.rule == "finetune" else None
 
 
 def seconds(config: Config, sizes: Sizes, job: Job) -> float | None:
@@ -50,7 +57,7 @@ def seconds(config: Config, sizes: Sizes, job: Job) -> float | None:
     if job.rule not in WORK:
         return start["other"]
     needed = WORK[job.rule](config, sizes, job)
-    return None if needed is None else needed + start["other" if job.rule == "fetch_model" else "model"]
+    return None if needed is None else needed + start["model" if job.rule in LOADING else "other"]
 
 
 def course(config: Config, sizes: Sizes, run: Run, keeps_steps: bool) -> Course | None:
@@ -164,7 +171,28 @@ def _fetch_model(config: Config, sizes: Sizes, job: Job) -> float | None:
     return None if model is None else model.bytes / (config["plan"]["download_mb_per_second"] * 1e6)
 
 
+def _fetch_dataset(config: Config, sizes: Sizes, job: Job) -> float | None:
+    """Of the first dataset that reads these rows; others that do read the same."""
+    dataset, share = next(iter(fetched(config, [job]).items()))
+    size = sizes.raw_bytes(dataset)
+    return None if size is None else share * size / (config["plan"]["download_mb_per_second"] * 1e6)
+
+
+def _prepare_instructions(config: Config, sizes: Sizes, job: Job) -> float | None:
+    """All rows are read, however few of them are taken."""
+    size = sizes.raw_bytes(job.name)
+    return None if size is None else size / (config["plan"]["prepare_mb_per_second"] * 1e6)
+
+
+def _tokenize_instructions(config: Config, sizes: Sizes, job: Job) -> float | None:
+    samples = sizes.samples(*job.about)
+    return None if None in samples else samples.count * samples.tokens / config["plan"]["tokenize_tokens_per_second"]
+
+
 WORK = {
+    "fetch_dataset": _fetch_dataset,
+    "prepare_instructions": _prepare_instructions,
+    "tokenize_instructions": _tokenize_instructions,
     "fetch_model": _fetch_model,
     "pretrain": _pretrain,
     "finetune": _finetune,
@@ -173,13 +201,32 @@ WORK = {
 }
 """Rules whose time is more than that of a start, with the function that reckons a job's."""
 
+LOADING = {"tokenize_instructions", "pretrain", "finetune", "extract_patterns", "evaluate"}
+"""Those that load a model or a tokenizer first."""
+
+DOWNLOADS = {"fetch_dataset", "fetch_model"}
+"""Those that run beside Snakemake, never under a scheduler that ends them after `resources.RULE.runtime`."""
+
+
+def fetched(config: Config, rows: Iterable[Job]) -> dict[str, float]:
+    """Datasets that read rows of the hub, with the share of their sources that the given jobs fetch."""
+    names = {job.name for job in rows}
+    found = {}
+    for dataset in experiment.used_datasets(config):
+        entry = config["datasets"][dataset]
+        sources = [source for split in ("train", "probe") for source in entry.get(split, [])]
+        share = sum("hub" in source and experiment.hub_name(source) in names for source in sources) / len(sources)
+        if share:
+            found[dataset] = share
+    return found
+
 
 def speed(config: Config, job: Job, kind: str, dtype: str) -> float:
     """Operations a second of a job: of its GPUs at the stated utilisation, or of its threads."""
     plan = config["plan"]
     if config["device"] == "cuda":
         return max(1, gpus(config, job)) * costs.GPUS[plan["gpu"]].peak(dtype) * plan["utilisation"][kind]
-    return experiment.size(config, job.rule)["threads"] * plan["cpu_gflops"] * 1e9
+    return threads(config, job) * plan["cpu_gflops"] * 1e9
 
 
 def _disk(config: Config) -> float:

@@ -20,6 +20,9 @@ from headpatterns.files import read_json
 from runs import Run
 
 MEASURED, STATED, RECKONED = "measured", "stated", "from the config"
+ADD = "add it to the config"
+TEXT_BYTES = 4
+"""Bytes of a token in raw rows and instructions: about four characters."""
 
 
 class Samples(NamedTuple):
@@ -35,13 +38,13 @@ class Sizes:
 
     Attributes:
         results: the experiment's folder.
-        missing: keys of the config that would say what is not known.
+        missing: what is not known, keys of the config, and how it would be.
     """
 
     def __init__(self, config: Config, results: Path) -> None:
         """Sizes of the experiment of a config, whose folder is `results`."""
         self.config, self.results = config, Path(results)
-        self.missing: dict[str, None] = {}
+        self.missing: dict[str, str] = {}
         self.model = functools.cache(self._model)
         self.samples = functools.cache(self._samples)
         self.training_set = functools.cache(self._training_set)
@@ -56,7 +59,7 @@ class Sizes:
         entry = self.config["models"][base]
         source = entry["source"]
         if "path" in source:
-            return from_files(Path(experiment.expand(source["path"], f"models.{base}.source.path"))), MEASURED
+            return self._at_path(f"models.{base}.source.path", source["path"]), MEASURED
         if "hub" in source and (self.fetched(base) / "config.json").is_file():
             return from_files(self.fetched(base)), MEASURED
         if "size" in entry:
@@ -67,8 +70,19 @@ class Sizes:
             architecture = self.config["pretraining"][source["pretraining"]]["architecture"]
             found = costs.model(architecture, self.config["embedded"]["vocabulary"])
         if found is None:
-            self.missing[f"models.{base}.size"] = None
+            self.missing[f"models.{base}.size"] = ADD
         return found, RECKONED
+
+    def _at_path(self, key: str, path: str) -> costs.Model | None:
+        """The size of a model on the disk; its folder may be there only later, as it may for everything planned."""
+        try:
+            folder = Path(experiment.expand(path, key))
+        except InputError:  # a variable that is not set yet
+            folder = Path(path)
+        if (folder / "config.json").is_file():
+            return from_files(folder)
+        self.missing[key] = f"{folder} holds no model yet"
+        return None
 
     def _samples(self, tokenizer: str, dataset: str, split: str) -> Samples:
         """Samples of a split of a dataset, as `tokenizer` sees them."""
@@ -82,7 +96,7 @@ class Sizes:
             return Samples(read_json(prepared)["splits"][split]["kept"], tokens, f"{MEASURED} rows")
         rows = self._rows(dataset)[split]
         if rows is None or tokens is None:
-            self.missing[f"datasets.{dataset}.size"] = None
+            self.missing[f"datasets.{dataset}.size"] = ADD
         size = self.config["datasets"][dataset].get("size")
         return Samples(rows, tokens, size.get("source", STATED) if size else RECKONED)
 
@@ -113,6 +127,24 @@ class Sizes:
         # A sample is as large as it is asked for unless the rows are known to be fewer.
         return {"train": _least(train, sampling["train"]), "probe": _least(probe, sampling["probe"])}
 
+    def raw_bytes(self, dataset: str) -> float | None:
+        """Bytes of all rows of a dataset, before any is selected."""
+        entry = self.config["datasets"][dataset]
+        size = entry.get("size", {})
+        tokenizer = experiment.tokenizer_of(self.config, experiment.used_models(self.config)[0])
+        tokens = size.get("tokens") or self._tokens(tokenizer, dataset)
+        prepared = self.results / "instructions" / dataset / "report.json"
+        if prepared.is_file():
+            rows = sum(split["rows_read"] for split in read_json(prepared)["splits"].values())
+        elif not size and (generator := _embedded(entry)):
+            rows = sum(experiment.embedded_rows(self.config, generator).values())
+        else:
+            rows = size.get("train", 0) + size.get("probe", 0)
+        if not rows or tokens is None:
+            self.missing[f"datasets.{dataset}.size"] = ADD
+            return None
+        return TEXT_BYTES * tokens * rows
+
     def domain(self, name: str) -> dict[str, int | None]:
         """Samples of a domain's parts: `pseudo_private`, `target` and `pool`."""
         written = self.results / "domains" / name / "report.json"
@@ -127,7 +159,7 @@ class Sizes:
             share = len(SUBJECTS.keys() & set(entry["tags"])) / len(SUBJECTS)
             private, target = round(rows["train"] * share), round(rows["probe"] * share)
         else:
-            self.missing[f"domains.{name}.size"] = None
+            self.missing[f"domains.{name}.size"] = ADD
             private, target = None, None
         pool = None if target is None or rows["probe"] is None else rows["probe"] - target
         return {"pseudo_private": private, "target": target, "pool": pool}

@@ -41,8 +41,8 @@ def refused(submitting):
         (
             {"resources": {"extract_patterns": {"gpu": 3}}},
             {},
-            "extract_patterns asks for 3 GPUs on a node, but no node of the partition 'gpu' that has the rest has more "
-            "than 2: lower resources.extract_patterns.gpu in the config, or name another gpu_partition",
+            "extract_patterns asks for 3 GPUs on a node, but the nodes of the partition 'gpu' have at most 2 GPUs: "
+            "lower resources.extract_patterns.gpu in the config, or name another gpu_partition",
         ),
         (
             {},
@@ -57,18 +57,23 @@ def refused(submitting):
         (
             {"resources": {"pretrain": {"mem_mb": 12001}}},
             {},
-            "pretrain asks for 12001 MB of memory on a node, but no node of the partition 'cpu' that has the rest has "
-            "more than 12000: lower resources.pretrain.mem_mb",
+            "pretrain asks for 12001 MB of memory on a node, but the nodes of the partition 'cpu' have at most 12000 "
+            "MB of memory: lower resources.pretrain.mem_mb",
         ),
         (
             {"resources": {"pretrain": {"threads": 9}}},
             {},
-            "pretrain asks for 9 CPUs on a node, but no node of the partition 'cpu' that has the rest has more than 8",
+            "pretrain asks for 9 CPUs on a node, but the nodes of the partition 'cpu' have at most 8 CPUs",
         ),
         (
             {},
             {"slurm-status-command: squeue": "slurm-status-command: sacct"},
             "this Slurm keeps no accounts for sacct: write `slurm-status-command: squeue` in slurm/config.yaml.",
+        ),
+        (
+            {},
+            {'account: ""': "account: heads"},
+            "this Slurm keeps no accounts: leave `account` in slurm/config.yaml empty.",
         ),
     ],
 )
@@ -76,15 +81,34 @@ def test_what_the_cluster_does_not_have_is_one_sentence(refused, changes, filled
     assert sentence in refused(changes, filled_in)
 
 
-def test_a_machine_without_slurm_is_one_sentence(clone, tmp_path):
-    """Whether or not there is one here: its commands are not on the PATH."""
-    for command in ("which", "sh", "bash"):
+@pytest.fixture
+def elsewhere(clone, tmp_path, monkeypatch):
+    """A clone on a machine without Slurm, whether or not there is one here: its commands are not on the PATH."""
+    for command in ("which", "sh", "bash", "cat"):
         (tmp_path / command).symlink_to(Path(shutil.which(command)).resolve())
-    elsewhere = Submitting(clone("no-slurm"))
-    assert elsewhere.run("table1", *CONFIG, PATH=str(tmp_path)) != 0
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return Submitting(clone("no-slurm"))
+
+
+def test_a_machine_without_slurm_is_one_sentence(elsewhere):
+    assert elsewhere.run("table1", *CONFIG) != 0
     assert "jobs go to Slurm, but there is no sbatch on this machine: start on a login node." in elsewhere.said
     assert "Traceback" not in elsewhere.said
     assert not (elsewhere.folder / "results").exists()
+
+
+def test_config_on_the_command_line_does_not_lose_account_and_partitions(elsewhere):
+    given = ("--configfile", "tests/config/tiny.yaml", "--config", "experiment=other")
+    assert elsewhere.run("table1", *given) != 0
+    assert (
+        "use --profile slurm, and not --config, which takes the place of what slurm/config.yaml says" in elsewhere.said
+    )
+    assert not (elsewhere.folder / "results").exists()
+
+
+def test_the_plan_needs_no_slurm(elsewhere):
+    assert elsewhere.run("plan", *CONFIG) == 0, elsewhere.said
+    assert (elsewhere.folder / "results/slurm/plan.md").is_file()
 
 
 def test_a_dry_run_shows_what_gpu_jobs_would_ask_for(clone):
@@ -103,5 +127,21 @@ def test_several_machines_need_a_cluster(clone):
     answer = snakemake(folder, "table1", "--cores", "1", "--configfile", "tests/config/tiny.yaml", "two.json")
     assert answer.returncode != 0
     assert "finetuning.nodes is 2, but this is one machine: set it to 1, or use --profile slurm." in answer.stdout
+    assert "Traceback" not in answer.stdout
+    assert not (folder / "results").exists()
+
+
+def test_too_few_gpus_for_a_job_are_one_sentence(clone):
+    """Snakemake would cut what a job asks for down to what there is, and the job would fail after all downloads."""
+    folder = clone("one-gpu")
+    changes = {"device": "cuda", "finetuning": {"devices": 2, "gradient_accumulation_steps": 1}}
+    (folder / "two.json").write_text(json.dumps(changes))
+    config = ("--configfile", "tests/config/tiny.yaml", "two.json")
+    answer = snakemake(folder, "table1", "--cores", "1", "--resources", "gpu=1", *config)
+    assert answer.returncode != 0
+    assert (
+        "finetune needs 2 GPUs, but `--resources gpu=1` leaves it too few: raise that, or lower finetuning.devices in "
+        "the config." in answer.stdout
+    )
     assert "Traceback" not in answer.stdout
     assert not (folder / "results").exists()

@@ -1,5 +1,7 @@
-"""What rules ask a cluster for, and how sinfo is read."""
+"""What rules ask a cluster for, how Slurm's answers are read, and what is refused by them."""
 
+import shlex
+from collections import Counter
 from types import SimpleNamespace
 
 import pytest
@@ -7,6 +9,7 @@ import yaml
 from project import PROJECT
 
 import cluster
+from headpatterns.errors import InputError
 
 
 @pytest.fixture
@@ -17,6 +20,50 @@ def config():
     made["resources"]["extract_patterns"]["gpu"] = 1
     made["cluster"] |= {"account": "heads", "cpu_partition": "cpu", "gpu_partition": "gpu", "gpu_type": ""}
     return made
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """Write commands that print what those of a Slurm do, with their exit statuses; no others are on the PATH."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    cluster.machines.cache_clear()
+
+    def write(**answers):
+        for name, (said, status) in answers.items():
+            command = tmp_path / name
+            stream = "1>&2" if status else ""
+            command.write_text(f"#!/bin/sh\nprintf '%s\\n' {shlex.quote(said)} {stream}\nexit {status}\n")
+            command.chmod(0o755)
+
+    write(
+        sbatch=("", 0),
+        scontrol=("AccountingStorageType   = accounting_storage/slurmdbd", 0),
+        sinfo=(
+            "cpu*|infinite|64000|8|(null)|12\ngpu|2-00:00:00|500000|64|gpu:a100:8(S:0-1)|2\ntest|30:00|99000|64|gpu:2|1",
+            0,
+        ),
+        sacctmgr=("maths\nheads\nheads", 0),
+    )
+    yield write
+    cluster.machines.cache_clear()
+
+
+@pytest.fixture
+def refusal(site, config):
+    """The sentence with which a job's request is refused."""
+
+    def refused(**changes):
+        with pytest.raises(InputError) as error:
+            cluster.check([request(**changes)], config, "sacct")
+        return str(error.value)
+
+    return refused
+
+
+def request(**changes):
+    """What a fine-tuning asks for; any cluster of these tests has it."""
+    usual = cluster.Request("finetune", "nlp", "gpu", "heads", 1, 1, "", 1, 3000, 20)
+    return usual._replace(**changes)
 
 
 def asked(config, rule, group=None):
@@ -49,6 +96,16 @@ def test_a_fine_tuning_asks_for_a_gpu_for_each_process_of_a_machine(config):
     assert "gpu" not in asked(config, "finetune", "nlp")
 
 
+def test_what_computes_on_a_gpu_has_one_whether_or_not_resources_say_so(config):
+    config["resources"]["evaluate"] = {"gpu": 2}
+    rules = ("pretrain", "extract_patterns", "evaluate", "tokenize_instructions")
+    del config["resources"]["extract_patterns"]["gpu"]
+    assert [cluster.gpus(config, rule) for rule in rules] == [1, 1, 2, 0]
+    assert asked(config, "pretrain")["slurm_partition"] == "gpu"
+    config["device"] = "cpu"
+    assert [cluster.gpus(config, rule) for rule in rules] == [0, 0, 2, 0]
+
+
 def test_several_machines_ask_by_the_machine(config):
     config["finetuning"] |= {"devices": 8, "nodes": 2}
     found = asked(config, "finetune", "nlp")
@@ -69,6 +126,135 @@ def test_a_retry_asks_for_more_but_not_for_what_no_machine_has(config, monkeypat
     found = cluster.resources(config, "extract_patterns")
     assert [found["mem_mb"]({}, attempt=attempt) for attempt in (1, 2, 3)] == [3000, 5000, 5000]
     assert [found["runtime"]({}, attempt=attempt) for attempt in (1, 2)] == [60, 100]
+
+
+def test_a_retry_grows_up_to_what_one_of_several_partitions_has(config, site):
+    config["cluster"] |= {"gpu_partition": "test, gpu"}
+    config["resources"]["finetune"] = {"mem_mb": 200000, "runtime": 2000}
+    found = cluster.resources(config, "finetune", "nlp")
+    assert [found["mem_mb"]({}, attempt=attempt) for attempt in (1, 2, 3)] == [200000, 400000, 500000]
+    assert [found["runtime"]({}, attempt=attempt) for attempt in (2, 3)] == [2880, 2880]
+
+
+def test_a_retry_without_sinfo_grows_freely(config, site, tmp_path):
+    (tmp_path / "sinfo").unlink()
+    assert cluster.resources(config, "pretrain")["runtime"]({}, attempt=3) == 180
+
+
+@pytest.mark.parametrize(
+    ("said", "want"),
+    [("accounting_storage/slurmdbd", True), ("accounting_storage/none", False), ("none", False), ("(null)", False)],
+)
+def test_whether_a_site_keeps_accounts(said, want):
+    settings = f"AccountingStorageHost   = none\nAccountingStorageType   = {said}\nAccountingStorageUser   = N/A\n"
+    assert cluster.keeps_accounts(settings) is want
+
+
+def test_an_account_of_the_user_is_taken(site, config):
+    cluster.check([request(), request(account="Maths")], config, "sacct")
+
+
+def test_another_account_is_one_sentence_with_the_user_s_own(refusal):
+    said = "you have no Slurm account 'tails': mend `account` in slurm/config.yaml; yours are heads, maths."
+    assert refusal(account="tails") == said
+
+
+def test_no_account_is_one_sentence(site, refusal):
+    said = "this site accounts for jobs: fill in `account` in slurm/config.yaml"
+    assert refusal(account="") == f"{said}; yours are heads, maths."
+    site(sacctmgr=("sacctmgr: error: Access denied", 1))
+    assert refusal(account="") == f"{said}."
+
+
+def test_an_account_is_left_to_sbatch_where_sacctmgr_does_not_tell(site, config, tmp_path):
+    site(sacctmgr=("sacctmgr: error: Access denied", 1))
+    cluster.check([request(account="tails")], config, "sacct")
+    (tmp_path / "sacctmgr").unlink()
+    cluster.check([request(account="tails")], config, "sacct")
+
+
+def test_without_accounts_none_may_be_named(site, config, refusal):
+    site(scontrol=("AccountingStorageType   = (null)", 0))
+    assert refusal().startswith("this Slurm keeps no accounts for sacct: write `slurm-status-command: squeue`")
+    with pytest.raises(InputError, match="this Slurm keeps no accounts: leave `account` in"):
+        cluster.check([request()], config, "squeue")
+    cluster.check([request(account="")], config, "squeue")
+
+
+def test_a_config_without_a_cluster_is_one_sentence(config, refusal):
+    config["cluster"] = dict.fromkeys(config["cluster"], None) | {"gpus_as": "gpu"}
+    assert "use --profile slurm, and not --config, which takes the place of what slurm/config.yaml says" in refusal()
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"gpus": 9},
+            "finetune asks for 9 GPUs on a node, but the nodes of the partition 'gpu' have at most 8 GPUs: lower "
+            "finetuning.devices in the config, or name another gpu_partition in slurm/config.yaml.",
+        ),
+        (
+            {"gpus": 9, "gpu_type": "a100", "nodes": 2, "group": "mixing"},
+            "finetune asks for 9 a100 GPUs on a node, but the nodes of the partition 'gpu' have at most 8 a100 GPUs: "
+            "lower studies.mixing.finetuning.devices per node in",
+        ),
+        ({"nodes": 3}, "finetune asks for 3 nodes, but the partition 'gpu' has 2 such: lower finetuning.nodes in"),
+        (
+            {"nodes": 3, "group": "mixing"},
+            "but the partition 'gpu' has 2 such: lower studies.mixing.finetuning.nodes in",
+        ),
+        (
+            {"partition": "gpu,test", "runtime": 3000},
+            "finetune asks for 3000 minutes, but the partition 'gpu' gives 2880 at most",
+        ),
+        ({"partition": "gpu,tset"}, "there is no partition 'tset' for finetune: name one of cpu, gpu, test as"),
+        (
+            {"partition": "", "rule": "evaluate", "group": ""},
+            "evaluate asks for 1 GPU on a node, but the nodes of the partition 'cpu' have at most 0 GPUs: lower "
+            "resources.evaluate.gpu in",
+        ),
+    ],
+)
+def test_what_no_machine_has_is_one_sentence(config, refusal, changes, sentence):
+    config["studies"]["mixing"]["finetuning"] |= {"devices": 1, "nodes": 1}
+    assert sentence in refusal(**changes)
+
+
+def test_only_the_machines_with_the_rest_count(site, refusal):
+    site(sinfo=("gpu|infinite|64000|8|gpu:2|1\ngpu|infinite|9000|16|gpu:8|1\ngpu|infinite|99000|4|(null)|1", 0))
+    assert "the nodes of the partition 'gpu' with 2 GPUs have at most 64000 MB of memory" in refusal(
+        gpus=2, mem_mb=70000
+    )
+    assert "with 2 GPUs and 10000 MB of memory have at most 8 CPUs" in refusal(gpus=2, mem_mb=10000, cpus=9)
+
+
+def test_one_of_several_partitions_is_enough(site, config):
+    cluster.check([request(partition="test,gpu", cpus=60, mem_mb=400000)], config, "sacct")
+
+
+def test_fewer_gpus_than_a_job_needs_are_one_sentence(config):
+    config["finetuning"]["devices"] = 8
+    cluster.check_without([request(gpus=8)], config, 8)
+    needs, mend = "finetune needs 8 GPUs, but", "or lower finetuning.devices in the config."
+    with pytest.raises(InputError, match=f"{needs} `--resources gpu=1` leaves it too few: raise that, {mend}"):
+        cluster.check_without([request(gpus=8), request(gpus=1)], config, 8)
+    with pytest.raises(InputError, match=f"{needs} this machine shows 7: use --profile slurm, {mend}"):
+        cluster.check_without([request(gpus=8)], config, 7)
+
+
+def test_a_machine_without_gpus_is_one_sentence(config):
+    evaluation = request(rule="evaluate", group="")
+    with pytest.raises(InputError, match="evaluate needs 1 GPU, but this machine shows 0: use"):
+        cluster.check_without([evaluation], config, 0)
+    cluster.check_without([evaluation._replace(rule="collect_scores", gpus=0)], config, 0)
+
+
+def test_several_machines_without_a_cluster_are_one_sentence(config):
+    config["studies"]["mixing"]["finetuning"] |= {"devices": 2, "nodes": 2}
+    said = "studies.mixing.finetuning.nodes is 2, but this is one machine: set it to 1, or use --profile slurm."
+    with pytest.raises(InputError, match=said):
+        cluster.check_without([request(group="mixing", nodes=2)], config, 2)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +283,10 @@ def test_the_table_tells_gpu_jobs_apart_by_what_they_ask_for(config):
         job("finetune_c", gres="gpu:a100:4", nodes=2, mem_mb=64500, runtime=75, slurm_partition="gpu"),
         job("tokenize_instructions", mem_mb=1000, runtime=5),
     ]
-    requests = cluster.Counter(cluster.Request.of(one, config) for one in [*gpu_jobs, *others])
+    requests = Counter(
+        cluster.Request.of(one, config, group)
+        for one, group in zip([*gpu_jobs, *others], ("nlp", "mixing", "nlp", ""), strict=True)
+    )
     _, _, *rows = cluster.table(requests).splitlines()
     assert [row.split() for row in rows] == [
         ["finetune", "2", "1", "8", "4", "64.5", "GB", "1:15", "h", "gpu"],

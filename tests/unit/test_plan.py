@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 
 import pytest
@@ -15,7 +16,6 @@ import experiment
 import footprint
 import planning
 import timings
-from headpatterns import costs
 from headpatterns.errors import InputError
 from jobs import jobs
 from runs import Run
@@ -82,8 +82,10 @@ def test_hours_of_a_fine_tuning_by_hand(paper):
     seconds = 60 + operations / (8 * 989e12 * 0.3) + moved / 1e9
     assert planning.seconds(paper, sizes, job) == pytest.approx(seconds)
     footprint_of_run = parameters * (8 * 4 + 16)
-    [part] = [part for part in footprint.parts(paper, sizes, [job]) if part.what == "runs at work"]
-    assert part.bytes == 4 * footprint_of_run
+    another = job._replace(name="another")
+    for planned, counted in (([job], 1), ([job] + 2 * [another], 3), ([job] + 9 * [another], 4)):
+        [part] = [part for part in footprint.parts(paper, sizes, planned) if part.what == "runs at work"]
+        assert part.bytes == counted * footprint_of_run
 
 
 def test_hours_of_patterns_and_of_an_evaluation_by_hand(paper):
@@ -152,11 +154,16 @@ def test_the_plan_goes_on_without_a_size(paper, tmp_path):
     )
     rows, text = plan(paper, tmp_path)
     for key in ("models.gemma-7b.size", "datasets.infinity-law.size", "domains.maths.size"):
-        assert f"add {key} to the config" in text
+        assert f"counted as nothing: {key}; add it to the config." in text
+    assert rows["prepare_instructions"]["unknown_jobs"] == "1"
     gemma = 7 + 7  # both groups of tasks
     infinity, private = 2 * 7, 3  # of the other two models, whose group cannot be cut; the three of the selection
     assert rows["finetune"]["unknown_jobs"] == str(gemma + infinity + private)
     assert float(rows["finetune"]["gpu_hours"]) > 0
+    for model in paper["models"].values():
+        model.pop("size", None)
+    _, text = plan(paper, tmp_path)
+    assert re.search(r"\| finetune +\| +348 \| +4 to 8 \| +\? \| +\? \| +\? \| +\? \|", text)
 
 
 def test_what_will_not_work_is_said(paper, tmp_path):
@@ -166,8 +173,15 @@ def test_what_will_not_work_is_said(paper, tmp_path):
         "plan": {"gpu": "A100-40"},
     }
     _, text = plan(merged(paper, overlay), tmp_path)
-    assert "Training llama3-8b on 1 GPUs takes 128 GB of each" in text
+    assert "Training llama3-8b on 1 GPUs takes 128 GB of each GPU before activations; A100-40 has 40: use more" in text
     assert "minutes, and resources.finetune.runtime asks for 30: raise it." in text
+    assert "Taking the patterns" not in text and "Evaluating" not in text
+    small = {"plan": {"gpu": "A10", "download_mb_per_second": 1}, "evaluation": {"dtype": "float32"}}
+    _, text = plan(merged(paper, small), tmp_path)
+    assert "Taking the patterns of llama3-8b in float32 takes 32 GB of each GPU" in text
+    assert "A10 has 24: set patterns.dtype to bfloat16." in text
+    assert "Evaluating llama-7b in float32 takes 27 GB of each GPU" in text
+    assert "resources.fetch_model.runtime" not in text  # a download runs beside Snakemake, which ends no job
 
 
 def test_seeds_multiply_the_work_of_runs(paper, tmp_path):
@@ -191,7 +205,8 @@ def test_the_disk_follows_what_is_kept(paper):
     sizes = Sizes(paper, "nowhere")
     assert kept["last checkpoints"].bytes == sum(4 * sizes.model(run.model)[0].parameters for run in runs)
     states = {name: part.bytes for name, part in kept.items() if part.stays == "temporary"}
-    assert states == {"runs at work": 4 * 3 * 16 * 8_537_680_896}  # nothing but states: Gemma's, 105 steps
+    # Nothing but states: of the four largest, which are Gemma's, with 105 steps.
+    assert states == {"runs at work": 4 * 3 * 16 * 8_537_680_896}
     half = parts(merged(paper, {"finetuning": {"checkpoint_dtype": "bfloat16", "keep_final_checkpoints": True}}))
     assert half["last checkpoints"].bytes == kept["last checkpoints"].bytes / 2
     single = parts(merged(paper, {"plan": {"parallel_jobs": 1}}))
@@ -199,8 +214,18 @@ def test_the_disk_follows_what_is_kept(paper):
 
 
 def test_checkpoints_that_wait(paper):
-    paper["evaluation"]["checkpoints_per_job"] = 5
-    assert parts(paper)["last checkpoints that wait for an evaluation"].bytes == 4 * 4 * 4 * 8_537_680_896
+    assert "last checkpoints that wait for an evaluation" not in parts(paper)
+    paper["evaluation"]["checkpoints_per_job"] = 2
+    paper["studies"]["benchmarks"] = {
+        "checkpoints": [
+            {"model": "gemma-7b", "run": run} for run in ("base", "nlp.math.seed0", "nlp.arc.seed0", "nlp.sgsm.seed0")
+        ],
+        "sets": ["own"],
+    }
+    paper["evaluation"]["sets"] = {"own": {"dataset": "gsm8k"}}
+    paper["studies"]["mixing"]["models"], paper["studies"]["selection"]["models"] = [], []
+    # The base model with one run, then two runs: the first of these waits for the second.
+    assert parts(paper)["last checkpoints that wait for an evaluation"].bytes == 2 * 4 * 8_537_680_896
     paper["models"]["two"] = {"label": "x", "source": {"model": "gemma-7b", "run": "nlp.math.seed0"}}
     paper["studies"]["adaptation"]["models"].append("two")
     assert parts(paper)["last checkpoints that are models of other runs"].bytes == 4 * 8_537_680_896
@@ -217,17 +242,69 @@ def test_downloads_that_are_there_are_not_counted(paper, tmp_path):
     assert dict(footprint.downloads(paper, sizes))["gsm8k"] == before["gsm8k"] / 2
 
 
-def test_too_small_a_disk_is_refused():
+def test_too_small_a_disk_is_refused(tmp_path):
     config = config_of()
-    results = "results/mini"
+    results = tmp_path / "results/mini"
     trained = {f"{results}/benchmarks/{job.benchmark}" for job in jobs(config)}
-    footprint.check(config, results, trained)
-    config["plan"]["parallel_jobs"] = 10**9
+    assert footprint.check(config, results, trained) == []
+    large = {"parameters": 10**15, "layers": 4, "heads": 4, "width": 64}
+    config["models"]["opt"]["size"] = large
     with pytest.raises(InputError) as refused:
         footprint.check(config, results, trained)
     sentence = str(refused.value)
     assert "TB of disk, but /" in sentence and "free: lower plan.parallel_jobs" in sentence and "\n" not in sentence
     footprint.check(config, results, {path for path in trained if "/finetune/" not in path})
+    footprint.check(config, results, {path for path in trained if "/opt." not in path})  # a resume that lacks others
+
+
+def test_a_quota_counts_what_is_there(tmp_path):
+    config = config_of()
+    results = tmp_path / "results/mini"
+    trained = {f"{results}/benchmarks/{job.benchmark}" for job in jobs(config)}
+    needed = footprint.peak(footprint.parts(config, Sizes(config, results), jobs(config)))
+    config["plan"]["disk_gb"] = 1.01 * needed / 1e9
+    footprint.check(config, results, trained)
+    write(tmp_path / "results/another/file", "x" * int(0.02 * needed))
+    with pytest.raises(InputError, match=rf"but {results.parent}, with .* taken, has .* free: lower"):
+        footprint.check(config, results, trained)
+
+
+def test_a_disk_check_says_what_it_does_not_know(paper, tmp_path):
+    del paper["models"]["gemma-7b"]["size"]
+    trained = {f"{tmp_path}/benchmarks/{job.benchmark}" for job in jobs(paper) if job.about and job.rule == "finetune"}
+    paper["models"]["llama-7b"]["source"] = {"path": "$NOT_YET_SET/model"}
+    paper["finetuning"]["checkpoint_dtype"] = "bfloat16"
+    paper["plan"]["parallel_jobs"] = 1
+    for name in ("llama3-8b", "opt-6_7b", "llama2-7b"):
+        paper["models"][name]["size"] |= {"parameters": 10**6, "bytes": 2 * 10**6}
+    assert footprint.check(paper, tmp_path, trained) == ["models.gemma-7b.size", "models.llama-7b.source.path"]
+
+
+def test_the_plan_before_data_and_models(paper, tmp_path, monkeypatch):
+    monkeypatch.delenv("HEADPATTERNS_DATA", raising=False)
+    paper["models"]["llama-7b"] = {"label": "Own", "source": {"path": str(tmp_path / "none")}}
+    with pytest.raises(InputError, match="none, which holds no model"):
+        config_checks.check(paper, RULES)
+    config_checks.check(paper, paper["resources"], at_hand=False)
+    rows, text = plan(paper, tmp_path)
+    assert f"models.llama-7b.source.path; {tmp_path / 'none'} holds no model yet." in text
+    assert int(rows["finetune"]["unknown_jobs"]) > 0
+
+
+def test_hours_of_preparing_rows_by_hand(paper):
+    sizes = Sizes(paper, "nowhere")
+    seconds = {(job.rule, job.name): planning.seconds(paper, sizes, job) for job in jobs(paper)}
+    assert seconds["prepare_instructions", "gsm8k"] == 1 + 4 * 150 * (7473 + 1319) / 5e6
+    assert seconds["tokenize_instructions", "llama3-8b.gsm8k.train"] == 60 + 150 * 7473 / 5e5
+    [rows] = [name for rule, name in seconds if rule == "fetch_dataset" and "gsm8k" in name and ".train." in name]
+    assert seconds["fetch_dataset", rows] == 1 + 4 * 150 * (7473 + 1319) / 2 / 50e6
+
+
+def test_threads_are_those_of_all_machines(paper):
+    job = next(job for job in jobs(paper) if job.rule == "finetune")
+    one = planning.threads(paper, job)
+    paper["finetuning"]["nodes"] = 2
+    assert planning.threads(paper, job) == 2 * one == 2 * paper["resources"]["finetune"]["threads"]
 
 
 @pytest.mark.parametrize(
@@ -313,8 +390,3 @@ def test_timings_count_only_jobs_that_the_config_has(half_done):
     config, folder = half_done
     [row] = timings.rows(timings.measured(folder / "results/benchmarks", jobs(config)))
     assert (row["rule"], row["jobs"], row["wall_minutes"], row["longest_job_seconds"]) == ("finetune", 2, 2.0, 90.0)
-
-
-def test_every_gpu_is_complete():
-    for gpu in costs.GPUS.values():
-        assert gpu.fp32 < gpu.bf16 and gpu.memory < gpu.bandwidth

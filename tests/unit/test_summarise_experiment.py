@@ -7,6 +7,7 @@ import pytest
 import scripts
 import yaml
 
+from experiment import decisive, write_config
 from jobs import jobs
 
 BENCHMARK = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
@@ -48,6 +49,7 @@ def experiment(tmp_path):
         shards.append(folder)
     # Two jobs of the embedded experiment and one of none.
     config = yaml.safe_load((scripts.FOLDER.parent / "config.yaml").read_text(encoding="utf-8"))
+    write_config(tmp_path / "config.yaml", decisive(config))
     first, second = (
         job.benchmark
         for job in jobs(config)
@@ -65,7 +67,7 @@ def experiment(tmp_path):
         instructions=instructions,
         runs=runs,
         tokenized=shards,
-        config=scripts.FOLDER.parent / "config.yaml",
+        config=tmp_path / "config.yaml",
         benchmarks=tmp_path / "benchmarks",
         settings=json.dumps({"experiment": "x", "seeds": [0]}),
         **{f"{name}_output": tmp_path / f"{name}.csv" for name in ("data", "training", "tokens", "timings")},

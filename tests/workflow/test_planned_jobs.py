@@ -64,14 +64,14 @@ def test_as_many_jobs_as_snakemake_runs(project, experiment, overlays):
     assert f"# Plan of the experiment {experiment}" in answer.stdout
     with (project / f"results/{experiment}/plan.csv").open(newline="", encoding="utf-8") as file:
         planned = {row["rule"]: int(row["jobs"]) for row in csv.DictReader(file)}
-    (project / f"results/{experiment}/config.yaml").unlink()  # else the next dry-run would not count its job
     assert planned == rules
     assert sum(planned.values()) == total
 
 
 def test_a_full_disk_stops_a_run_before_it_starts(project):
-    (project / "many.yaml").write_text("experiment: large\nplan: {parallel_jobs: 1000000000}\n")
-    chosen = ["--configfile", TINY, "many.yaml"]
+    size = "{parameters: 1000000000000000, layers: 4, heads: 4, width: 64}"
+    (project / "large.yaml").write_text(f"experiment: large\nmodels: {{llama: {{size: {size}}}}}\n")
+    chosen = ["--configfile", TINY, "large.yaml"]
     answer = snakemake(project, "all", "--cores", "1", *chosen)
     assert answer.returncode != 0
     assert re.search(r"^the jobs to run need up to .*TB of disk, but /", answer.stdout, re.MULTILINE), answer.stdout
@@ -79,3 +79,71 @@ def test_a_full_disk_stops_a_run_before_it_starts(project):
     assert not (project / "results/large").exists()
     assert snakemake(project, "all", "-n", *chosen).returncode == 0
     assert snakemake(project, "results/large/runs.csv", "--cores", "1", *chosen).returncode == 0
+
+
+def test_the_plan_precedes_the_data(project):
+    chosen = ["--configfile", "config/paper.yaml", "away.yaml"]
+    own = "{label: Own, source: {path: $HEADPATTERNS_NOWHERE/model}}"
+    (project / "away.yaml").write_text(
+        f"experiment: away\nmodels: {{own: {own}}}\nstudies: {{adaptation: {{models: [own]}}}}\n"
+    )
+    away = {"HEADPATTERNS_DATA": "/nowhere"}
+    answer = snakemake(project, "all", "-n", *chosen, **away)
+    assert answer.returncode != 0 and "models.own.source.path uses the environment variable" in answer.stdout
+    answer = snakemake(project, "plan", "--cores", "1", *chosen, **away)
+    assert answer.returncode == 0, answer.stdout
+    assert "models.own.source.path; $HEADPATTERNS_NOWHERE/model holds no model yet." in answer.stdout
+
+
+def test_where_jobs_go_is_no_part_of_the_written_config(project):
+    import experiment
+
+    written = project / "results/tiny/config.yaml"
+    assert snakemake(project, str(written.relative_to(project)), "--cores", "1", "--configfile", TINY).returncode == 0
+    config = experiment.read_config(written)
+    assert config == experiment.decisive(config) and config["experiment"] == "tiny"
+    (project / "elsewhere.yaml").write_text("cluster: {account: abc}\nplan: {parallel_jobs: 3}\n")
+    again = ["--configfile", "results/tiny/config.yaml", "elsewhere.yaml"]
+    answer = snakemake(project, "results/tiny/config.yaml", "-n", *again)
+    assert "Nothing to be done" in answer.stdout, answer.stdout
+
+
+def test_the_plan_and_the_costs_share_no_file_with_all(project):
+    """Else Snakemake's locks would refuse them while `all` runs."""
+    of_all, others = listed(project, "all"), listed(project, "plan", "costs")
+    assert "results/tiny/config.yaml" in of_all and "results/tiny/plan.yaml" in others
+    assert not of_all & others
+
+
+def listed(project, *targets):
+    """Files that the jobs of some targets on tiny read or write, as a dry-run lists them."""
+    answer = snakemake(project, *targets, "-n", "--forceall", "--configfile", TINY)
+    assert answer.returncode == 0, answer.stdout
+    lines = re.findall(r"^    (?:input|output): (.+)$", answer.stdout, re.MULTILINE)
+    return {file.strip() for line in lines for file in line.split(",")}
+
+
+def places(project, *overlays):
+    """Rules whose jobs take a place of `runs_on_disk`, with the priorities of all jobs by rule."""
+    answer = snakemake(project, "all", "-n", "--configfile", TINY, *overlays)
+    assert answer.returncode == 0, answer.stdout
+    taken, priorities = Counter(), {}
+    for job in re.split(r"\n(?=(?:local)?rule )", answer.stdout):
+        if name := re.match(r"(?:local)?rule ([\w-]+):", job):
+            rule = re.sub(r"^(finetune|extract_patterns)_.*", r"\1", name[1])
+            taken[rule] += "runs_on_disk=1" in job
+            priority = re.search(r"^    priority: (\d+)$", job, re.MULTILINE)
+            priorities.setdefault(rule, set()).add(int(priority[1]) if priority else 0)
+    return taken, priorities
+
+
+def test_readers_of_checkpoints_that_go_take_the_places_of_their_runs(project):
+    rules = {"finetune", "extract_patterns", "evaluate"}
+    kept, _ = places(project)  # last checkpoints stay, those on the way go
+    assert {rule for rule, count in kept.items() if count} == rules - {"evaluate"}
+    (project / "lean.yaml").write_text("finetuning: {keep_final_checkpoints: false}\n")
+    lean, priorities = places(project, "lean.yaml")
+    assert {rule for rule, count in lean.items() if count} == rules
+    assert min(priorities["extract_patterns"] | priorities["evaluate"]) > max(priorities["finetune"]) == 1
+    (project / "all.yaml").write_text("finetuning: {keep_intermediate_checkpoints: true}\n")
+    assert {rule for rule, count in places(project, "all.yaml")[0].items() if count} == {"finetune"}

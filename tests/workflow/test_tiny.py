@@ -231,7 +231,9 @@ def test_the_plan_fits_what_was_run(finished):
     from sizes import Sizes
 
     results = finished / "results/tiny"
-    config = experiment.read_config(results / "config.yaml")
+    answer = snakemake(finished, "costs", "--cores", "1", *TINY)
+    assert answer.returncode == 0, answer.stdout
+    config = experiment.read_config(results / "plan.yaml")
     planned = jobs(config)
     for folder in (results, finished / "nowhere"):  # measured, and from the config alone
         sizes = Sizes(config, folder)
@@ -248,8 +250,6 @@ def test_the_plan_fits_what_was_run(finished):
     unmeasured = {"all", "write_config", "write_run_table", "write_variant_table"}
     written = {str(path.relative_to(results / "benchmarks")) for path in (results / "benchmarks").rglob("*.tsv")}
     assert written == {job.benchmark for job in planned if job.rule not in unmeasured}
-    answer = snakemake(finished, "costs", "--cores", "1", *TINY)
-    assert answer.returncode == 0, answer.stdout
     assert f"{len(written)} of {len(written)}" in answer.stdout
     rows = {row["rule"]: row for row in read_csv(results / "costs.csv")}
     assert all(row["done"] == row["jobs"] for row in rows.values())
