@@ -36,6 +36,9 @@ COLUMNS = (
     "trainer", "padding_free", "devices", "status", "steps", "seconds", "tokens", "tokens_per_second", "ratio",
     "peak_gib", "bf16_share",
 )  # fmt: skip
+RSS_UNITS = 1024**3 if sys.platform == "darwin" else 1024**2
+"""What makes GiB of `ru_maxrss`, which is in bytes on macOS and in KiB elsewhere."""
+
 LAUNCHER = Path(__file__).resolve().parent.parent / "workflow_scripts" / "launch.py"
 PLAIN = "transformers"
 
@@ -252,6 +255,8 @@ def train_plainly(
         report_to="none",
         disable_tqdm=True,
     )
+    if settings.n_gpu > 1:
+        settings._n_gpu = 1  # a process alone would otherwise split its batches over all GPUs that it sees
     Trainer(
         model=model,
         args=settings,
@@ -276,7 +281,7 @@ def summary(
         "tokens_per_second": tokens / seconds,
     }
     if device.type != "cuda":
-        return {**found, "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2}
+        return {**found, "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / RSS_UNITS}
     found["peak_gib"] = torch.cuda.max_memory_reserved(device) / 1024**3
     name = torch.cuda.get_device_name(device)
     peak = next((peak for part, peak in PEAKS.items() if part in name), None)
@@ -327,5 +332,13 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def checked(made: argparse.ArgumentParser) -> argparse.Namespace:
+    """What the command line says, if steps are left to measure."""
+    arguments = made.parse_args()
+    if not 1 <= arguments.warmup < arguments.steps:
+        made.error("--warmup must be at least 1, for the first step's start is not timed, and less than --steps")
+    return arguments
+
+
 if __name__ == "__main__":
-    main(parser().parse_args())
+    main(checked(parser()))
