@@ -11,8 +11,8 @@ from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
 from headpatterns.attribution import REDUCTIONS, activation_patterns
-from headpatterns.attribution.extraction import batches
-from headpatterns.attribution.recording import NAME
+from headpatterns.attribution.interface import NAME
+from headpatterns.attribution.passes import batches
 from headpatterns.errors import InputError
 from headpatterns.tokenization import TokenizedSample
 

@@ -5,22 +5,22 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
 
+from headpatterns.attribution.interface import attending_by
 from headpatterns.attribution.reductions import REDUCTIONS, Recompute
-from headpatterns.errors import InputError
-
-NAME = "headpatterns_recording"
 
 
 @contextmanager
 def recording(model: PreTrainedModel, reduction: str) -> Iterator[dict[int, torch.Tensor]]:
     """Switch `model` to an attention function that records; yield what is recorded: layer index → float32 [B, H].
 
-    Each backward pass inside the block fills the dictionary; the caller empties it between batches. Afterwards, also
-    after an error, the model has its own attention function again and nothing stays registered.
+    Each backward pass inside the block fills the dictionary; the caller empties it between batches. Afterwards the
+    model is as it was.
+
+    Raises:
+        InputError: the attention of the model cannot be replaced.
     """
     recorded: dict[int, torch.Tensor] = {}
     reduce = REDUCTIONS[reduction]
@@ -44,22 +44,5 @@ def recording(model: PreTrainedModel, reduction: str) -> Iterator[dict[int, torc
         )
         return output, None
 
-    before = model.config._attn_implementation
-    AttentionInterface.register(NAME, attention)
-    AttentionMaskInterface.register(NAME, sdpa_mask)
-    try:
-        _switch(model, NAME)
+    with attending_by(model, attention):
         yield recorded
-    finally:
-        model.set_attn_implementation(before)
-        AttentionInterface._global_mapping.pop(NAME)
-        AttentionMaskInterface._global_mapping.pop(NAME)
-
-
-def _switch(model: PreTrainedModel, name: str) -> None:
-    model.set_attn_implementation(name)
-    if model.config._attn_implementation != name:
-        raise InputError(
-            f"the attention of {type(model).__name__} cannot be reached: it does not use transformers' "
-            "AttentionInterface; use an architecture that does (most decoders in transformers do)."
-        )

@@ -1,0 +1,155 @@
+"""The passes of a model over samples: which go together, padded how, and the loss of each.
+
+Parameters are frozen and the embeddings are the one leaf, so that a backward pass goes through activations alone; the
+projection to the vocabulary is computed where a response is predicted, and nowhere else.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from headpatterns import models
+from headpatterns.errors import InputError, first_line
+from headpatterns.tokenization import IGNORED, TokenizedSample
+
+LOGITS_TOLERANCE = 1e-2
+"""Largest difference, relative to the largest logit, at which two ways to the same logits count as equal (bf16)."""
+
+
+def batches(lengths: Sequence[int], token_budget: int) -> Iterator[list[int]]:
+    """Indices of samples, batch by batch: longest first, padded size at most `token_budget` tokens a batch.
+
+    Starting with the longest shows at once whether the budget fits into memory.
+    """
+    batch: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda index: (-lengths[index], index)):
+        if batch and lengths[batch[0]] * (len(batch) + 1) > token_budget:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def check_samples(model: PreTrainedModel, samples: Sequence[TokenizedSample]) -> None:
+    """Refuse samples that the model has no loss of: none at all, without response, too long, of other tokens."""
+    if not samples:
+        raise InputError("there is no sample to compute an activation pattern of: the data is empty.")
+    positions = models.positions(model)
+    for sample in samples:
+        if sample.response_tokens == 0:
+            raise InputError(
+                f"sample '{sample.id}' has no response token within its {len(sample.input_ids)} tokens: raise the "
+                "maximum length, shorten its prompt or remove it."
+            )
+        if positions and len(sample.input_ids) > positions:
+            raise InputError(
+                f"sample '{sample.id}' has {len(sample.input_ids)} tokens, but {type(model).__name__} has "
+                f"{positions} positions: set the maximum length to {positions} or less."
+            )
+        models.check_tokens(model, max(sample.input_ids), f"sample '{sample.id}'")
+
+
+@contextmanager
+def frozen(model: PreTrainedModel) -> Iterator[None]:
+    """Evaluation mode (no dropout), no parameter requires a gradient; both as before afterwards."""
+    training = model.training
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    model.eval()
+    for parameter in trainable:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        model.train(training)
+        for parameter in trainable:
+            parameter.requires_grad_(True)
+
+
+def pad(batch: Sequence[TokenizedSample], device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Right-padded `input_ids`, attention mask and labels, each [batch, positions]."""
+    width = max(len(sample.input_ids) for sample in batch)
+    input_ids = torch.zeros(len(batch), width, dtype=torch.long)
+    mask = torch.zeros(len(batch), width, dtype=torch.long)
+    labels = torch.full((len(batch), width), IGNORED)
+    for row, sample in enumerate(batch):
+        length = len(sample.input_ids)
+        input_ids[row, :length] = torch.tensor(sample.input_ids)
+        mask[row, :length] = 1
+        labels[row, :length] = torch.tensor(sample.labels)
+    return input_ids.to(device), mask.to(device), labels.to(device)
+
+
+def response_logits(
+    model: PreTrainedModel, embedded: torch.Tensor, mask: torch.Tensor, labels: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Logits that predict the response tokens, float32 [response tokens, vocabulary], their targets and their rows.
+
+    The projection to the vocabulary is the largest matrix of a small model and is needed at these positions only.
+    """
+    hidden = model.base_model(inputs_embeds=embedded, attention_mask=mask, use_cache=False).last_hidden_state
+    rows, positions = (labels[:, 1:] != IGNORED).nonzero(as_tuple=True)
+    logits = model.get_output_embeddings()(hidden[rows, positions]).float()
+    softcap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
+    if softcap:
+        logits = torch.tanh(logits / softcap) * softcap
+    return logits, labels[rows, positions + 1], rows
+
+
+@torch.no_grad()
+def own_logits(model: PreTrainedModel, sample: TokenizedSample) -> torch.Tensor:
+    """Logits at the response of one sample by the model's own attention: float32 [response tokens, vocabulary]."""
+    input_ids, mask, labels = pad([sample], model.device)
+    logits = model(input_ids=input_ids, attention_mask=mask, use_cache=False).logits[0, :-1].float()
+    return logits[labels[0, 1:] != IGNORED]
+
+
+@torch.no_grad()
+def check_logits(model: PreTrainedModel, sample: TokenizedSample, own: torch.Tensor) -> None:
+    """Refuse a model whose attention or logits do something that SDPA or `response_logits` does not know of.
+
+    A pattern of another model than the one that was asked for would look as good as any.
+    """
+    input_ids, mask, labels = pad([sample], model.device)
+    embedded = model.get_input_embeddings()(input_ids)
+    try:
+        ours, _, _ = response_logits(model, embedded, mask, labels)
+    except ValueError as error:
+        raise InputError(f"{type(model).__name__} cannot run with SDPA attention: {first_line(error)}.") from error
+    if ours.isfinite().all() and (ours - own).abs().max() > LOGITS_TOLERANCE * own.abs().max():
+        raise InputError(
+            f"{type(model).__name__} does more in its attention or to its logits than headpatterns.attribution knows "
+            "of (its logits come out differently): use another architecture, or teach it there."
+        )
+
+
+def backward(model: PreTrainedModel, batch: Sequence[TokenizedSample]) -> np.ndarray:
+    """One forward and backward pass of a batch; returns the loss of each sample, float64 [batch]."""
+    losses, embedded = forward(model, batch)
+    torch.autograd.grad(losses.sum(), embedded)
+    return losses.detach().double().cpu().numpy()
+
+
+def forward(model: PreTrainedModel, batch: Sequence[TokenizedSample]) -> tuple[torch.Tensor, torch.Tensor]:
+    """One forward pass of a batch: the loss of each sample, float32 [batch], and the leaf that it is a function of.
+
+    Raises:
+        InputError: a loss is not finite.
+    """
+    input_ids, mask, labels = pad(batch, model.device)
+    # The embeddings are the one leaf that requires a gradient: autograd then keeps what the activations need and
+    # nothing for the weights.
+    embedded = model.get_input_embeddings()(input_ids).detach().requires_grad_()
+    logits, targets, rows = response_logits(model, embedded, mask, labels)
+    token_losses = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+    counts = torch.bincount(rows, minlength=len(batch))
+    losses = torch.zeros(len(batch), device=logits.device).index_add(0, rows, token_losses) / counts
+    for sample, loss in zip(batch, losses.tolist(), strict=True):
+        if not np.isfinite(loss):
+            raise InputError(
+                f"the loss of sample '{sample.id}' is {loss}: the checkpoint or its precision is broken (try float32)."
+            )
+    return losses, embedded
