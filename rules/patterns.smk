@@ -32,6 +32,6 @@ for name, batch in BATCHES.items():
             max_length=config["tokenization"]["max_length"],
             patterns=pattern_options(),
         shell:
-            f"exec {on_gpus('extract_patterns')}python workflow_scripts/extract_patterns.py"
+            f"exec {extractor()}"
             " --model {params.model:q} {params.runs} {params.patterns}"
             " --max-length {params.max_length} --skip-truncated --threads {threads} --log {log}"

@@ -1,7 +1,6 @@
 """What every command line of the workflow shares: a log file, and errors that a user can read."""
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 from headpatterns.errors import InputError, Interrupted
+from headpatterns.files import write_json
 
 _terminal: TextIO | None = None
 """What standard error was before the log took its place."""
@@ -89,7 +89,8 @@ def _fail(sentence: str, status: int, terminal: TextIO) -> NoReturn:
     if not errors:
         print(sentence, file=terminal, flush=True)
         sys.exit(status)
-    Path(errors).write_text(json.dumps({"message": sentence, "timestamp": int(time.time())}), encoding="utf-8")
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # which it sends to the others when one has failed
+    write_json(Path(errors), {"message": sentence, "timestamp": int(time.time())})
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)

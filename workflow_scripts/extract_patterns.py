@@ -2,21 +2,28 @@
 
 For one model, `--output OUT.npy` writes OUT.npy [layers, heads], OUT.samples.npy [samples, layers, heads] in the
 file's order, and OUT.json. With `--run` and `--output-folder`, the model is step 0 and each checkpoint of the run
-follows as step-{step}; several runs of one model take as many files and folders.
+follows as step-{step}; several runs of one model take as many files and folders. Finished samples are kept on disk: an
+interrupted extraction goes on with those that are missing. With `--devices N`, N processes under launch.py share them.
 """
 
 import argparse
+import os
 import shutil
+import signal
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import command_line
 from headpatterns import training_sets
-from headpatterns.errors import InputError
+from headpatterns.errors import InputError, Interrupted
 from headpatterns.files import IDENTITY, atomic_path, open_unfinished, remove, unfinished, write_json
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from headpatterns.tokenization import TokenizedSample
 
 EVERY_SAMPLE = "all"
@@ -24,28 +31,20 @@ EVERY_SAMPLE = "all"
 
 def main(arguments: argparse.Namespace) -> None:
     """Tokenize the files once, then extract the patterns of each model in turn."""
-    for_runs = [arguments.run, arguments.output_folder]
-    if not all(for_runs) if not arguments.output else any([*for_runs, arguments.among]):
-        raise InputError("give either --output, or --run together with --output-folder.")
-    for option in ("max_length", "token_budget", "threads"):
-        if getattr(arguments, option) < 1:
-            raise InputError(f"--{option.replace('_', '-')} is {getattr(arguments, option)}: give 1 or more.")
-    if arguments.output and arguments.output.suffix != ".npy":
-        raise InputError(f"--output {arguments.output} must end in .npy.")
-    among = arguments.among or [EVERY_SAMPLE] * len(arguments.data)
-    units = len(arguments.run or [arguments.output])
-    if {len(arguments.data), len(among), len(arguments.output_folder or [arguments.output])} != {units}:
-        raise InputError("give as many --data, --output-folder and --among as --run, or one --data for --output.")
+    check(arguments)
 
     from headpatterns import models, samples
 
     models.check_folder(arguments.model)
+    among = arguments.among or [EVERY_SAMPLE] * len(arguments.data)
     probes = list(zip(arguments.data, among, strict=True))
     rows = {probe: chosen(samples.read(probe[0]), *probe) for probe in dict.fromkeys(probes)}
 
     import torch
 
-    torch.set_num_threads(arguments.threads)
+    from headpatterns import processes
+
+    torch.set_num_threads(processes.own_threads(arguments.threads))
     models.check_device(arguments.device)
     tokenizer = models.load_tokenizer(arguments.model)
     prepared = {}
@@ -55,18 +54,37 @@ def main(arguments: argparse.Namespace) -> None:
         )
         about = {"data": str(data), "data_sha256": samples.digest(data), "among": ids, "skipped": skipped}
         prepared[data, ids] = tokenized, about
-    if arguments.output:
-        extract(arguments.model, *prepared[probes[0]], arguments, arguments.output)
-        return
+    with processes.joined(arguments.devices, arguments.device, "pytorch"):
+        if arguments.output:
+            extract_model(*prepared[probes[0]], arguments)
+            return
+        starting: dict[str, Path] = {}
+        for run, probe, folder in zip(arguments.run, probes, arguments.output_folder, strict=True):
+            extract_run(run, *prepared[probe], arguments, folder, starting)
+        # Only now: what a failed job has put out, Snakemake removes.
+        for folder in arguments.output_folder if processes.is_first() else ():
+            remove(unfinished(folder) / IDENTITY)
+            remove(folder)
+            unfinished(folder).rename(folder)
 
-    starting: dict[str, Path] = {}
-    for run, probe, folder in zip(arguments.run, probes, arguments.output_folder, strict=True):
-        extract_run(run, *prepared[probe], arguments, folder, starting)
-    # Only now: what a failed job has put out, Snakemake removes.
-    for folder in arguments.output_folder:
-        remove(unfinished(folder) / IDENTITY)
-        remove(folder)
-        unfinished(folder).rename(folder)
+
+def check(arguments: argparse.Namespace) -> None:
+    """Refuse options that do not fit together, before anything is read."""
+    for_runs = [arguments.run, arguments.output_folder]
+    if not all(for_runs) if not arguments.output else any([*for_runs, arguments.among]):
+        raise InputError("give either --output, or --run together with --output-folder.")
+    for option in ("max_length", "threads", "devices"):
+        if getattr(arguments, option) < 1:
+            raise InputError(f"--{option.replace('_', '-')} is {getattr(arguments, option)}: give 1 or more.")
+    budget = arguments.token_budget
+    if budget != "auto" and (not isinstance(budget, int) or budget < 1):
+        raise InputError(f"--token-budget is {budget}: give a whole number from 1 on, or auto.")
+    if arguments.output and arguments.output.suffix != ".npy":
+        raise InputError(f"--output {arguments.output} must end in .npy.")
+    units = arguments.run or [arguments.output]
+    others = [arguments.data, arguments.output_folder or units, arguments.among or units]
+    if any(len(listed) != len(units) for listed in others):
+        raise InputError("give as many --data, --output-folder and --among as --run, or one --data for --output.")
 
 
 def chosen(rows: list[dict[str, str]], data: Path, among: str) -> list[dict[str, str]]:
@@ -79,6 +97,32 @@ def chosen(rows: list[dict[str, str]], data: Path, among: str) -> list[dict[str,
     if not wanted:
         raise InputError(f"{among} lists no sample: check the data behind it.")
     return [row for row in rows if row["id"] in wanted]
+
+
+def identity(
+    tokenized: list["TokenizedSample"], about: dict[str, Any], arguments: argparse.Namespace, *model: Path
+) -> str:
+    """Fingerprint of what patterns are taken of, `model` being files: what changes them by rounding alone is not in."""
+    from headpatterns.provenance import fingerprint
+
+    ids = "\n".join(sample.id for sample in tokenized)
+    options = [str(getattr(arguments, name)) for name in ("reduction", "max_length", "dtype", "device", "threads")]
+    return fingerprint(*model, fingerprint(about["data_sha256"], ids, *options))
+
+
+def extract_model(tokenized: list["TokenizedSample"], about: dict[str, Any], arguments: argparse.Namespace) -> None:
+    """Extract the patterns of one model; an interrupted job goes on where it was."""
+    from headpatterns import models, processes
+
+    output, workplace = arguments.output, unfinished(arguments.output)
+    if processes.is_first():
+        open_unfinished(output, identity(tokenized, about, arguments, *models.files(arguments.model)))
+    processes.wait_for_all()
+    try:
+        extract(arguments.model, tokenized, about, arguments, output, workplace / "parts")
+    finally:
+        if processes.is_first() and not (workplace / "parts").is_dir():
+            remove(workplace)
 
 
 def extract_run(
@@ -94,47 +138,117 @@ def extract_run(
     `starting` remembers where the patterns of the model itself lie, by the samples they were taken on: runs of one
     model on one probe set share them.
     """
-    from headpatterns import models
+    from headpatterns import models, processes
     from headpatterns.checkpoints import checkpoints
-    from headpatterns.provenance import fingerprint
 
     folders = checkpoints(run)
-    ids = "\n".join(sample.id for sample in tokenized)
-    # run.json knows the model, the data and the recipe that the checkpoints come from.
-    options = [str(getattr(arguments, name)) for name in ("reduction", "max_length", "dtype", "device", "threads")]
-    samples = fingerprint(about["data_sha256"], ids, *options)
-    workplace = open_unfinished(output_folder, fingerprint(run / "run.json", samples))
+    samples, workplace = identity(tokenized, about, arguments), unfinished(output_folder)
+    if processes.is_first():
+        # run.json knows the model, the data and the recipe that the checkpoints come from.
+        open_unfinished(output_folder, identity(tokenized, about, arguments, run / "run.json"))
     for step, folder in {0: arguments.model, **folders}.items():
-        if (workplace / f"step-{step}.json").is_file():
+        if processes.of_first((workplace / f"step-{step}.json").is_file()):
             continue
         if step == 0 and samples in starting:
-            for suffix in (".npy", ".samples.npy", ".json"):
+            for suffix in (".npy", ".samples.npy", ".json") if processes.is_first() else ():
                 shutil.copy2(starting[samples] / f"step-0{suffix}", workplace / f"step-0{suffix}")
             continue
-        extract(folder, tokenized, {**about, "step": step}, arguments, workplace / f"step-{step}.npy")
+        output = workplace / f"step-{step}.npy"
+        extract(folder, tokenized, {**about, "step": step}, arguments, output, workplace / f"step-{step}.parts")
         models.free_memory(arguments.device)
     starting.setdefault(samples, workplace)
 
 
 def extract(
-    folder: Path, tokenized: list["TokenizedSample"], about: dict[str, Any], arguments: argparse.Namespace, output: Path
+    folder: Path,
+    tokenized: list["TokenizedSample"],
+    about: dict[str, Any],
+    arguments: argparse.Namespace,
+    output: Path,
+    parts: Path,
 ) -> None:
-    """Write the three files of one model."""
+    """Write the three files of one model. What is finished lies in the folder `parts` until then.
+
+    Of several processes each computes its share of the batches, and the first puts them together.
+
+    Raises:
+        Interrupted: SIGTERM came; what is finished is there.
+    """
     import numpy as np
 
-    from headpatterns import models, provenance
-    from headpatterns.attribution import activation_patterns
+    from headpatterns import models, processes
+    from headpatterns.attribution import extraction
+    from headpatterns.attribution.parts import Parts
 
     started = time.perf_counter()
-    model = models.load_model(folder, arguments.dtype, arguments.device)
-    patterns = activation_patterns(
-        model,
-        tokenized,
-        reduction=arguments.reduction,
-        token_budget=arguments.token_budget,
-        progress=lambda done, total: print(f"{folder}: {done}/{total} samples", flush=True),
-    )
-    output.parent.mkdir(parents=True, exist_ok=True)
+    model = models.load_model(folder, arguments.dtype, str(processes.own_device(arguments.device)))
+    kept = Parts(parts, arguments.save_seconds)
+    rank, several = int(os.environ.get("RANK", 0)), processes.count() > 1
+
+    def keep(indices: list[int], values: np.ndarray, losses: np.ndarray) -> None:
+        kept.keep(indices, values, losses)
+        done = len(kept.done)
+        print(f"{f'process {rank}, ' * several}{folder}: {done}/{len(tokenized)} samples", flush=True)
+        if stopped():
+            kept.write()
+            raise Interrupted(f"interrupted by SIGTERM: {done} samples of {folder} are kept, run it again to go on.")
+
+    with stoppable(several) as stopped:
+        extraction.extract(
+            model,
+            tokenized,
+            keep,
+            reduction=arguments.reduction,
+            token_budget=arguments.token_budget,
+            done=kept.done,
+            agree=processes.of_first,
+            share=(rank, processes.count()),
+        )
+        if several:
+            kept.write()
+            processes.wait_for_all()
+            kept = Parts(parts, arguments.save_seconds)
+    if processes.is_first():
+        write(folder, tokenized, about, arguments, output, *kept.together(), time.perf_counter() - started)
+        remove(parts)
+
+
+@contextmanager
+def stoppable(several: bool) -> Iterator[Callable[[], bool]]:
+    """Within the block SIGTERM ends nothing by itself; what is yielded says whether it came.
+
+    Each of several processes stops by itself. When one has failed, the launcher sends SIGTERM to the others, which must
+    not be ended by it while they write down why they fail in turn: they never obey it again.
+    """
+    came: list[int] = []
+    earlier = signal.signal(signal.SIGTERM, lambda number, _: came.append(number))
+    signal.siginterrupt(signal.SIGTERM, False)  # libraries need not cope with interrupted system calls
+    failed = True
+    try:
+        yield lambda: bool(came)
+        failed = False
+    finally:
+        if not (several and failed):
+            signal.signal(signal.SIGTERM, earlier)
+
+
+def write(
+    folder: Path,
+    tokenized: list["TokenizedSample"],
+    about: dict[str, Any],
+    arguments: argparse.Namespace,
+    output: Path,
+    values: "np.ndarray",
+    losses: "np.ndarray",
+    seconds: float,
+) -> None:
+    """Write mean, values and their provenance."""
+    import numpy as np
+
+    from headpatterns import provenance
+    from headpatterns.attribution import Patterns
+
+    patterns = Patterns(values, losses)
     details = {
         "model": str(folder),
         **about,
@@ -143,20 +257,21 @@ def extract(
         "token_budget": arguments.token_budget,
         "dtype": arguments.dtype,
         "device": arguments.device,
-        "layers": patterns.values.shape[1],
-        "heads": patterns.values.shape[2],
+        "devices": arguments.devices,
+        "layers": values.shape[1],
+        "heads": values.shape[2],
         "samples": len(tokenized),
         "truncated": sum(sample.truncated for sample in tokenized),
         "tokens": sum(len(sample.input_ids) for sample in tokenized),
         "response_tokens": sum(sample.response_tokens for sample in tokenized),
-        "seconds": round(time.perf_counter() - started, 3),
+        "seconds": round(seconds, 3),
         **provenance.environment(),
         "ids": [sample.id for sample in tokenized],
-        "losses": patterns.losses.tolist(),
+        "losses": losses.tolist(),
     }
     # The JSON is removed first and written last: where it lies, the arrays beside it are whole and belong to it.
     remove(output.with_suffix(".json"))
-    for path, array in {output.with_suffix(".samples.npy"): patterns.values, output: patterns.mean}.items():
+    for path, array in {output.with_suffix(".samples.npy"): values, output: patterns.mean}.items():
         with atomic_path(path) as temporary:
             np.save(temporary, array)
     write_json(output.with_suffix(".json"), details)
@@ -181,10 +296,19 @@ def parser() -> argparse.ArgumentParser:
         "--reduction", default="abs_of_sum", choices=["abs_of_sum", "sum_of_abs", "abs_per_position"], help="Eq. 2"
     )
     made.add_argument("--max-length", type=int, default=1024, help="tokens at which a sample is cut")
-    made.add_argument("--token-budget", type=int, default=8192, help="tokens of a batch, padding included")
-    made.add_argument("--device", default="cpu", help="cpu or cuda")
+    made.add_argument(
+        "--token-budget",
+        type=lambda word: int(word) if word.isdecimal() else word,
+        default="auto",
+        help="tokens of a batch, padding included, or auto: what fits into free memory",
+    )
+    made.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or mps")
+    made.add_argument("--devices", type=int, default=1, help="processes that share the samples, one a device")
     made.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
-    made.add_argument("--threads", type=int, default=1, help="processor threads")
+    made.add_argument("--threads", type=int, default=1, help="processor threads, of all processes together")
+    made.add_argument(
+        "--save-seconds", type=float, default=60, help="seconds after which finished samples are put on disk"
+    )
     made.add_argument(
         "--skip-truncated",
         action="store_true",

@@ -1,18 +1,21 @@
 """Eq. 2 against the textbook way: eager attention, `retain_grad` on the attention matrix, one sample at a time."""
 
+import gc
 import math
 import random
+import weakref
 
 import numpy as np
 import pytest
 import torch
-from tiny_models import ARCHITECTURES, REFUSED, build
-from transformers import AttentionInterface
+from tiny_models import ARCHITECTURES, FURTHER, REFUSED, build
+from transformers import AttentionInterface, Gemma3Config, Gemma3ForConditionalGeneration
 from transformers.masking_utils import AttentionMaskInterface
 
-from headpatterns.attribution import REDUCTIONS, activation_patterns
-from headpatterns.attribution.interface import NAME
+from headpatterns.attribution import REDUCTIONS, activation_patterns, blockwise, passes
+from headpatterns.attribution.interface import NAME, attending_by
 from headpatterns.attribution.passes import batches
+from headpatterns.attribution.recording import recording
 from headpatterns.errors import InputError
 from headpatterns.tokenization import TokenizedSample
 
@@ -51,19 +54,142 @@ def textbook(model, samples, reduction):
     return np.array(values), np.array(losses)
 
 
+UNREACHABLE = {
+    "bloom": "the attention of BloomForCausalLM cannot be reached: it does not use transformers' AttentionInterface",
+    "falcon-alibi": "the attention of FalconForCausalLM cannot be reached: .*; use an architecture whose layers",
+    "lfm2-convolutions": r"layers \[0, 2\] of Lfm2ForCausalLM gave no gradient: .*; use an architecture",
+    "diffllama-two-maps": "layer 2 of DiffLlamaForCausalLM attends more than once in a pass, .*: use an architecture",
+}
+
+
+def assert_equal(found, expected):
+    """Patterns [N, L, H] alike within 1e-5 of the largest of each layer."""
+    assert found.shape == expected.shape
+    for layer in range(expected.shape[1]):
+        scale = np.abs(expected[:, layer]).max()
+        assert scale > 0
+        np.testing.assert_allclose(found[:, layer], expected[:, layer], atol=1e-5 * scale, rtol=0)
+
+
 @pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize("name", [name for name in ARCHITECTURES if name not in REFUSED])
-def test_equals_the_textbook_procedure(name, reduction):
+@pytest.mark.parametrize("name", [name for name in [*ARCHITECTURES, *FURTHER] if name not in UNREACHABLE])
+def test_equals_the_textbook_procedure(name, reduction, monkeypatch):
+    monkeypatch.setattr(passes, "PADDING", 100)  # all lengths in one batch
     model, samples = build(name), make_samples()
     expected, losses = textbook(model, samples, reduction)
     for token_budget in (1, 10_000):  # one sample a batch; all in one batch, padded
         found = activation_patterns(model, samples, reduction=reduction, token_budget=token_budget)
         assert found.values.shape == (5, 3, 6)
-        for layer in range(3):
-            scale = np.abs(expected[:, layer]).max()
-            assert scale > 0
-            np.testing.assert_allclose(found.values[:, layer], expected[:, layer], atol=1e-5 * scale, rtol=1e-5)
+        assert_equal(found.values, expected)
         np.testing.assert_allclose(found.losses, losses, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", UNREACHABLE)
+def test_attention_that_cannot_be_recorded_is_refused(name):
+    model = build(name)
+    before = model.config._attn_implementation
+    with pytest.raises(InputError, match=UNREACHABLE[name]):
+        activation_patterns(model, make_samples())
+    assert_untouched(model, before)
+
+
+@pytest.mark.parametrize("name", ["llama-grouped-query", *REFUSED])
+def test_every_layer_attends_by_blocks_where_sdpa_cannot(name, monkeypatch):
+    """Forward and backward, through every layer; and never where SDPA can."""
+    seen = {"forward": 0, "backward": 0}
+    for step in seen:
+        own = getattr(blockwise._Attention, step)
+
+        def counted(*arguments, step=step, own=own):
+            seen[step] += 1
+            return own(*arguments)
+
+        monkeypatch.setattr(blockwise._Attention, step, staticmethod(counted))
+    model, samples = build(name), make_samples()
+    with passes.frozen(model), recording(model, "abs_of_sum") as recorded:
+        passes.backward(model, samples)
+    assert sorted(recorded) == [0, 1, 2]
+    assert seen == dict.fromkeys(seen, 3 if name in REFUSED else 0)
+
+
+@pytest.mark.parametrize("lengths", [(6, 6), (6, 3)])
+def test_right_padding_needs_no_mask(lengths):
+    """None for a causal layer, one window for all samples, and the padding where it is not on the right."""
+    masks = {}
+
+    def attention(module, query, key, value, mask, **settings):
+        masks[module.layer_idx] = mask
+        return blockwise.attend(module, query, key, value, mask, **settings)
+
+    model = build("gemma3-mixed-windows")
+    padding = torch.tensor([[1] * length + [0] * (6 - length) for length in lengths])
+    with attending_by(model, attention), torch.no_grad():
+        model(input_ids=torch.full((2, 6), 5), attention_mask=padding)
+        assert masks[1] is None
+        assert masks[0].shape == (2, 1, 6, 6)
+        assert masks[0].stride(0) == 0
+        assert torch.equal(masks[0][0, 0], torch.ones(6, 6).tril().triu(-3).bool())
+        model(input_ids=torch.full((2, 6), 5), attention_mask=padding.flip(1))
+        if lengths[1] < 6:
+            assert torch.equal(masks[1][1, 0, :, :3], torch.zeros(6, 3).bool())
+
+
+def test_each_part_of_a_model_has_its_own_attention_again():
+    """A model of text and images whose parts attend differently."""
+    text = {"vocab_size": 50, "num_key_value_heads": 2, "head_dim": 8, "sliding_window": 4, "pad_token_id": 0}
+    sizes = {"hidden_size": 24, "intermediate_size": 32, "num_attention_heads": 6}
+    config = Gemma3Config(
+        text_config={**sizes, **text, "num_hidden_layers": 3},
+        vision_config={**sizes, "num_hidden_layers": 1, "image_size": 28, "patch_size": 14},
+        image_token_index=49,
+    )
+    torch.manual_seed(0)
+    own = {"text_config": "sdpa", "vision_config": "eager"}
+    model, samples = Gemma3ForConditionalGeneration._from_config(config, attn_implementation=own).eval(), make_samples()
+    found = activation_patterns(model, samples).values
+    assert {name: getattr(model.config, name)._attn_implementation for name in own} == own
+    assert_untouched(model, model.config._attn_implementation)
+    assert_equal(found, textbook(model, samples, "abs_of_sum")[0])
+
+
+def assert_untouched(model, implementation):
+    """Nothing is registered, attached to a module, or left in a gradient."""
+    assert model.config._attn_implementation == implementation
+    for mapping in (AttentionInterface._global_mapping, AttentionMaskInterface._global_mapping):
+        assert NAME not in mapping
+    for module in model.modules():
+        for hooks in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"):
+            assert not getattr(module, hooks)
+        assert "forward" not in vars(module)
+    for parameter in model.parameters():
+        assert parameter.requires_grad
+        assert parameter.grad is None
+        assert not parameter._backward_hooks
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("name", ["llama-grouped-query", "gemma2-soft-capping"])
+def test_nothing_is_left_after_an_error_in_a_backward_pass(name, reduction):
+    """The second layer's backward pass fails after the third's; what was recorded goes as well."""
+    model, kept = build(name), []
+    before = model.config._attn_implementation
+
+    def fail(gradient):
+        raise RuntimeError("in the middle")
+
+    def hook(module, inputs, output):
+        kept.append(weakref.ref(output[0]))
+        output[0].register_hook(fail)
+
+    attached = model.model.layers[1].self_attn.register_forward_hook(hook)
+    with pytest.raises(RuntimeError, match="in the middle"), passes.frozen(model), recording(model, reduction) as found:
+        passes.backward(model, make_samples())
+    assert list(found) == [2]
+    attached.remove()
+    gc.collect()
+    assert [reference() for reference in kept] == [None]
+    assert_untouched(model, before)
+    assert activation_patterns(model, make_samples()).values.shape == (5, 3, 6)
 
 
 def test_by_hand():
@@ -213,13 +339,3 @@ def test_changed_logits_are_refused():
     model.register_forward_hook(lambda module, inputs, output: output.__setitem__("logits", output.logits * 2))
     with pytest.raises(InputError, match="its logits come out differently"):
         activation_patterns(model, make_samples())
-
-
-@pytest.mark.parametrize(
-    ("name", "sentence"),
-    [("gpt-oss-attention-sinks", "its logits come out differently"), ("gemma2-soft-capping", "cannot run with SDPA")],
-)
-def test_attention_that_sdpa_cannot_express_is_refused(name, sentence):
-    """With another attention than its own the model would be another model, and its patterns would look as good."""
-    with pytest.raises(InputError, match=sentence):
-        activation_patterns(build(name), make_samples())

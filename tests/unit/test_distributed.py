@@ -44,7 +44,7 @@ def start(processes, environment=None, **values):
 def finetune(processes, environment=None, **values):
     """Run it to the end: its exit status, and what it says on the terminal."""
     process = start(processes, environment, **values)
-    _, said = process.communicate(timeout=300)
+    _, said = process.communicate(timeout=900)
     return process.returncode, said
 
 
@@ -350,8 +350,8 @@ def test_a_process_that_dies_ends_the_others(prepared, tmp_path):
         process.kill()
     assert process.returncode == 128 + signal.SIGKILL
     assert said == (
-        "process 1 was killed by signal 9, as the system does where memory is short: give the job more "
-        "(resources.finetune.mem_mb).\n"
+        "process 1 was killed by signal 9, as happens where memory is short: give the job more "
+        "(`mem_mb` of its rule in `resources`).\n"
     )
 
 

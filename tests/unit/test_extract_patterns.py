@@ -4,6 +4,10 @@ import json
 import math
 import random
 import re
+import shutil
+import signal
+import subprocess
+import time
 
 import numpy as np
 import pyarrow
@@ -293,6 +297,120 @@ def test_a_folder_that_is_no_run_leaves_nothing_behind(model_folder, data, tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["probe.jsonl"]
 
 
+# Interrupted, and shared ----------------------------------------------------------------------------------------------
+
+LAUNCHER = ["--standalone", "--nproc-per-node", "2", str(scripts.FOLDER / "extract_patterns.py")]
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """Samples to be taken one a batch."""
+    draw = random.Random(0)
+    terms = [(draw.randrange(10**5), draw.randrange(10**5)) for _ in range(200)]
+    rows = [{"id": f"{a}+{b}", "prompt": f"{a} plus {b}? ", "response": f"{a + b}."} for a, b in terms]
+    return write_jsonl(tmp_path_factory.mktemp("many") / "many.jsonl", rows)
+
+
+def stop(process, parts, number):
+    """Send the signal once twenty parts lie there; the exit status and the last that was said."""
+    end = time.monotonic() + 120
+    while len(list(parts.glob("[0-9]*.npz"))) < 20:
+        assert process.poll() is None and time.monotonic() < end, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=120)
+    return process.returncode, said.splitlines()[-1]
+
+
+def arrays(folder):
+    return {path.name: path.read_bytes() for path in folder.glob("*.npy")}
+
+
+def first_count(capsys, **options):
+    """How many samples are done after the first batch of an extraction in this process."""
+    capsys.readouterr()
+    scripts.run("extract_patterns", **options)
+    return int(re.search(r" (\d+)/\d+ samples", capsys.readouterr().out)[1])
+
+
+def test_a_killed_extraction_goes_on_with_what_is_missing(model_folder, many, tmp_path, capsys):
+    options = {"model": model_folder, "data": many, "token_budget": 1}
+    output = tmp_path / "killed" / "out.npy"
+    saving = {**options, "output": output, "save_seconds": 0}
+    process = scripts.launch("extract_patterns", tmp_path / "home", subprocess.Popen, **saving)
+    unfinished = output.parent / "out.npy.unfinished"
+    assert stop(process, unfinished / "parts", signal.SIGKILL)[0] == -signal.SIGKILL
+    kept = len(list((unfinished / "parts").glob("[0-9]*.npz")))
+    assert 20 <= kept < 200
+    left = shutil.copytree(unfinished, tmp_path / "left")
+    assert first_count(capsys, **options, output=output) == kept + 1
+    assert [path.name for path in sorted(output.parent.iterdir())] == ["out.json", "out.npy", "out.samples.npy"]
+    scripts.run("extract_patterns", **options, output=tmp_path / "undisturbed" / "out.npy")
+    assert arrays(output.parent) == arrays(tmp_path / "undisturbed")
+    assert len(arrays(output.parent)) == 2
+    losses = [json.loads((tmp_path / name / "out.json").read_text())["losses"] for name in ("killed", "undisturbed")]
+    assert losses[0] == losses[1]
+
+    # Other patterns than those that were left there begin anew; and a part that a power cut has broken is missing.
+    few = write_jsonl(tmp_path / "few.jsonl", [json.loads(line) for line in many.read_text().splitlines()[:18]])
+    for number, changed in enumerate(({"reduction": "abs_per_position"}, {"dtype": "bfloat16"}, {"max_length": 100})):
+        shutil.copytree(left, tmp_path / str(number) / "out.npy.unfinished")
+        again = {**options, **changed, "data": few, "output": tmp_path / str(number) / "out.npy"}
+        assert first_count(capsys, **again) == 1
+    broken = sorted((left / "parts").glob("*.npz"))[0]
+    broken.write_bytes(broken.read_bytes()[:100])
+    left.rename(tmp_path / "out.npy.unfinished")
+    assert first_count(capsys, **options, output=tmp_path / "out.npy") == kept
+    assert arrays(tmp_path) == arrays(tmp_path / "undisturbed")
+
+
+def test_processes_that_share_the_samples_stop_and_go_on_together(two_runs, model_folder, many, tmp_path):
+    """SIGTERM to their launcher: each ends with what it has; and together they come to what one comes to."""
+    options = {"model": model_folder, "run": two_runs / "one", "data": many, "token_budget": 1}
+    output = tmp_path / "shared" / "sums"
+    shared = {"positional": LAUNCHER, **options, "output_folder": output, "devices": 2, "save_seconds": 0}
+    process = scripts.launch("launch", tmp_path / "home", subprocess.Popen, **shared)
+    parts = output.with_name("sums.unfinished") / "step-0.parts"
+    status, said = stop(process, parts, signal.SIGTERM)
+    assert status == 128 + signal.SIGTERM
+    assert re.fullmatch(r"extract_patterns: interrupted by SIGTERM: \d+ samples of .* are kept, run it again .*", said)
+    kept = len(list(parts.glob("[0-9]*.npz")))
+    assert 20 <= kept < 200
+    done = scripts.launch("launch", tmp_path / "home", **shared)
+    assert done.returncode == 0, done.stderr
+    counted = [int(number) for number in re.findall(rf"process \d, {model_folder}: (\d+)/200", done.stdout)]
+    assert len(counted) == 200 - kept
+    assert [path.name for path in output.parent.iterdir()] == ["sums"]
+    scripts.run("extract_patterns", **options, output_folder=tmp_path / "alone")
+    assert arrays(output) == arrays(tmp_path / "alone")
+    assert len(arrays(output)) == 4
+    assert json.loads((output / "step-2.json").read_text())["devices"] == 2
+
+
+def test_a_process_that_fails_ends_the_others_with_its_sentence(model_folder, data, rows, tmp_path):
+    """The weights of one token are not numbers, and one sample alone has it."""
+    tokenizer = models.load_tokenizer(model_folder)
+    write_jsonl(data, [*rows, {"id": "rare", "prompt": "Question: ", "response": "~"}])
+    token = tokenizer("~", add_special_tokens=False)["input_ids"][-1]
+    assert not any(token in tokenizer(row["prompt"] + row["response"])["input_ids"] for row in rows)
+    poison = lambda tensors: tensors["model.embed_tokens.weight"][token].fill_(math.nan)  # noqa: E731
+    folder = copy_of(model_folder, tmp_path / "model", poison)
+    options = {"model": folder, "data": data, "output": tmp_path / "out.npy", "devices": 2, "token_budget": 1}
+    done = scripts.launch("launch", tmp_path / "home", positional=LAUNCHER, **options)
+    assert done.returncode == 2, done.stderr
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith("extract_patterns: the loss of sample 'rare' is nan: the checkpoint or its precision")
+    assert {path.name for path in tmp_path.glob("out*")} <= {"out.npy.unfinished"}
+
+
+def test_processes_that_are_not_there_are_refused(refused):
+    wanted = "--devices is 2, but 1 process was started: start this under workflow_scripts/launch.py"
+    assert wanted in refused(devices=2)
+    assert "--devices is 0: give 1 or more" in refused(devices=0)
+    for wrong in ("0", "-3", "2.5", "many"):
+        assert f"--token-budget is {wrong}: give a whole number from 1 on, or auto" in refused(token_budget=wrong)
+
+
 # A real model ---------------------------------------------------------------------------------------------------------
 
 
@@ -451,7 +569,7 @@ def test_samples_beyond_the_models_positions(refused, data, rows):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the GPU whose absence is tested")
 def test_devices_that_are_not_there(refused):
     assert "device 'cuda' was asked for, but torch sees no GPU here" in refused(device="cuda")
-    assert "unknown device 'gpu': use cpu, cuda or cuda:N" in refused(device="gpu")
+    assert "unknown device 'gpu': use cpu, cuda, cuda:N or mps" in refused(device="gpu")
 
 
 def copy_of(model_folder, folder, weights=None):

@@ -9,6 +9,7 @@ VOCABULARY = 320
 SIZE = {"hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 6, "vocab_size": 50}
 GATED = {**SIZE, "intermediate_size": 32, "max_position_embeddings": 64}
 ARCHITECTURES = {
+    "llama": {"model_type": "llama", **GATED},
     "llama-grouped-query": {"model_type": "llama", **GATED, "num_key_value_heads": 2},
     "gemma-multi-query": {"model_type": "gemma", **GATED, "num_key_value_heads": 1, "head_dim": 8},
     "opt": {
@@ -23,7 +24,15 @@ ARCHITECTURES = {
     "qwen3": {"model_type": "qwen3", **GATED, "num_key_value_heads": 3, "head_dim": 4},
     "gpt2": {"model_type": "gpt2", "n_embd": 24, "n_layer": 3, "n_head": 6, "vocab_size": 50, "n_positions": 64},
     "gpt-neox": {"model_type": "gpt_neox", **GATED},
-    "gemma2-soft-capping": {"model_type": "gemma2", **GATED, "num_key_value_heads": 2, "head_dim": 8},
+    "gemma2-soft-capping": {
+        "model_type": "gemma2",
+        **GATED,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "attn_logit_softcapping": 5.0,
+        "final_logit_softcapping": 3.0,
+        "sliding_window": 4,
+    },
     "gpt-oss-attention-sinks": {
         "model_type": "gpt_oss",
         **GATED,
@@ -44,6 +53,24 @@ FURTHER = {
         "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
         "sliding_window": 4,
     },
+    "phi3-sliding-window": {"model_type": "phi3", **GATED, "num_key_value_heads": 2, "sliding_window": 4},
+    "deepseek-small-values": {
+        "model_type": "deepseek_v3",
+        **GATED,
+        "num_key_value_heads": 6,
+        "q_lora_rank": 8,
+        "kv_lora_rank": 8,
+        "qk_rope_head_dim": 4,
+        "qk_nope_head_dim": 4,
+        "v_head_dim": 6,
+        "n_routed_experts": 4,
+        "num_experts_per_tok": 2,
+        "n_group": 1,
+        "topk_group": 1,
+        "moe_intermediate_size": 8,
+        "first_k_dense_replace": 1,
+    },
+    "diffllama-two-maps": {"model_type": "diffllama", **GATED, "num_key_value_heads": 2},
     "bloom": {"model_type": "bloom", "hidden_size": 24, "n_layer": 3, "n_head": 6, "vocab_size": 50},
     "falcon-alibi": {"model_type": "falcon", **SIZE, "alibi": True},
     "lfm2-convolutions": {
@@ -53,10 +80,10 @@ FURTHER = {
         "layer_types": ["conv", "full_attention", "conv"],
     },
 }
-"""Those that only batches without padding are tried on."""
+"""Those that most tests leave out."""
 
 REFUSED = ("gemma2-soft-capping", "gpt-oss-attention-sinks")
-"""Architectures whose attention SDPA cannot express."""
+"""Architectures whose attention SDPA cannot express, so that they refuse it."""
 
 
 def build(name: str, seed: int = 0, **changed: float) -> PreTrainedModel:

@@ -15,4 +15,26 @@ The rooms of the package, in the order in which data passes through them:
     plotting, tables, reporting  figures, tables and the report from those numbers
 
 Importing one never imports another that is heavier than itself: only `training` and `attribution` import torch.
+`activation_patterns` and what belongs to it are found here too, and import it when they are asked for.
 """
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from headpatterns.attribution import REDUCTIONS, Patterns, activation_patterns
+
+__all__ = ["REDUCTIONS", "Patterns", "activation_patterns"]
+
+
+def __getattr__(name: str) -> Any:
+    """A name of `headpatterns.attribution`."""
+    if name not in __all__:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    from headpatterns import attribution
+
+    return getattr(attribution, name)
+
+
+def __dir__() -> list[str]:
+    """What the module has, these names included."""
+    return sorted({*globals(), *__all__})

@@ -23,10 +23,11 @@ def check_folder(folder: Path) -> None:
         raise InputError(f"{folder} has no config.json: give a model folder in Hugging Face layout.")
 
 
-def load_tokenizer(folder: Path) -> Any:
+def load_tokenizer(folder: Path | str) -> Any:
     """The tokenizer saved in `folder`; it must know an end-of-sequence token."""
     import transformers
 
+    folder = Path(folder)
     if not has_tokenizer(folder):
         raise InputError(f"{folder} holds no tokenizer: save the model's own there (tokenizer.save_pretrained).")
     transformers.utils.logging.set_verbosity_error()
@@ -39,7 +40,7 @@ def load_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def load_model(folder: Path, dtype: str = "float32", device: str = "cpu") -> "PreTrainedModel":
+def load_model(folder: Path | str, dtype: str = "float32", device: str = "cpu") -> "PreTrainedModel":
     """The causal language model saved in `folder`, in evaluation mode.
 
     Raises:
@@ -49,6 +50,7 @@ def load_model(folder: Path, dtype: str = "float32", device: str = "cpu") -> "Pr
     import torch
     import transformers
 
+    folder = Path(folder)
     check_folder(folder)
     check_device(device)
     if dtype not in DTYPES:
@@ -102,12 +104,19 @@ def check_device(device: str) -> None:
     import torch
 
     try:
-        kind = torch.device(device).type
-    except RuntimeError as error:
-        raise InputError(f"unknown device '{device}': use cpu, cuda or cuda:N.") from error
-    if kind == "cuda" and not torch.cuda.is_available():
+        wanted = torch.device(device)
+    except RuntimeError:
+        wanted = None
+    if wanted is None or wanted.type not in ("cpu", "cuda", "mps"):
+        raise InputError(f"unknown device '{device}': use cpu, cuda, cuda:N or mps.")
+    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[wanted.type]
+    if not there:
         raise InputError(
             f"device '{device}' was asked for, but torch sees no GPU here: use cpu, or a machine with one."
+        )
+    if wanted.type == "cuda" and (wanted.index or 0) >= there:
+        raise InputError(
+            f"device '{device}' was asked for, but torch sees {there} here: use one of cuda:0 to cuda:{there - 1}."
         )
 
 
@@ -123,12 +132,12 @@ def has_tokenizer(folder: Path) -> bool:
     return any((folder / name).is_file() for name in names)
 
 
-def check_tokens(model: "PreTrainedModel", largest: int, source: str) -> None:
-    """Refuse token ids that the model has no embedding for."""
+def check_tokens(model: "PreTrainedModel", token: int, source: str) -> None:
+    """Refuse a token id, such as the largest of many, that the model has no embedding for."""
     embeddings = model.get_input_embeddings().num_embeddings
-    if largest >= embeddings:
+    if not 0 <= token < embeddings:
         raise InputError(
-            f"{source} has the token id {largest}, but {type(model).__name__} has {embeddings} embeddings: tokenizer "
+            f"{source} has the token id {token}, but {type(model).__name__} has {embeddings} embeddings: tokenizer "
             "and model do not belong together."
         )
 

@@ -21,7 +21,7 @@ def read(path: Path) -> list[dict[str, str]]:
     readers = {".jsonl": _read_jsonl, ".parquet": lambda path: read_parquet(path).to_pylist()}
     if path.suffix not in readers:
         raise InputError(f"{path} is neither .jsonl nor .parquet: convert it to one of them.")
-    rows = [_checked(path, number, row) for number, row in enumerate(readers[path.suffix](path), start=1)]
+    rows = [checked(path, number, row) for number, row in enumerate(readers[path.suffix](path), start=1)]
     if not rows:
         raise InputError(f"{path} holds no row.")
     seen: dict[str, int] = {}
@@ -68,7 +68,12 @@ def _read_jsonl(path: Path) -> list[Any]:
     return rows
 
 
-def _checked(path: Path, number: int, row: Any) -> dict[str, str]:
+def checked(path: Path | str, number: int, row: Any) -> dict[str, str]:
+    """`id`, `prompt` and `response` of the row with this number, from 1 on; `path` is where it is said to come from.
+
+    Raises:
+        InputError: it lacks one of the latter two, or has an empty response.
+    """
     if not isinstance(row, dict):
         raise InputError(f"{path}, row {number} is not an object with prompt and response.")
     for field in ("prompt", "response"):

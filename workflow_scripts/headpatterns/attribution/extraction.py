@@ -1,17 +1,21 @@
 """Per-sample activation patterns of a model: the frozen forward and backward pass around the recording attention."""
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from headpatterns.attribution import passes
+from headpatterns.attribution import inputs, memory, passes
+from headpatterns.attribution.inputs import Sample, lengths
 from headpatterns.attribution.recording import recording
 from headpatterns.attribution.reductions import REDUCTIONS
 from headpatterns.errors import InputError
-from headpatterns.tokenization import TokenizedSample
+
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -34,55 +38,153 @@ class Patterns:
 
 def activation_patterns(
     model: PreTrainedModel,
-    samples: Sequence[TokenizedSample],
+    samples: Iterable[Any] | Mapping[str, Any],
     *,
+    tokenizer: Any = None,
     reduction: str = "abs_of_sum",
-    token_budget: int = 8192,
-    progress: Callable[[int, int], None] | None = None,
+    token_budget: int | str = memory.AUTO,
+    progress: Progress | None = None,
 ) -> Patterns:
     """Activation pattern of every sample (Eq. 2), for every layer and query head.
 
     The loss is per sample and parameters are frozen, so a pattern depends neither on the samples that share a batch
-    nor on padding, and costs one forward pass and one backward pass through activations.
+    nor on padding, and costs one forward pass and one backward pass through activations. Whatever the dtype of the
+    model, logits, losses and the sums of products of Eq. 2 are taken in float32.
+
+    >>> from transformers import AutoModelForCausalLM, LlamaConfig
+    >>> config = LlamaConfig(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+    ...                      vocab_size=100)
+    >>> model = AutoModelForCausalLM.from_config(config)
+    >>> sample = {"input_ids": [5, 6, 7, 8, 9], "labels": [-100, -100, 7, 8, 9]}
+    >>> patterns = activation_patterns(model, [sample, sample])
+    >>> patterns.values.shape, patterns.mean.shape, patterns.losses.shape
+    ((2, 2, 4), (2, 4), (2,))
 
     Args:
         model: a causal language model of transformers; it is left as it was found.
-        samples: tokenized instructions; their order is kept.
+        samples: tokenized samples, rows with `prompt` and `response` (and `tokenizer`), or batches with `input_ids` and
+            `labels` as collators make them (see `inputs.samples`); their order is kept.
+        tokenizer: for rows, which are not cut.
         reduction: one of `REDUCTIONS`.
-        token_budget: tokens a batch may hold, padding included; a longer sample is a batch of its own.
+        token_budget: tokens a batch may hold, padding included; a longer sample is a batch of its own. `auto` takes
+            what fits into free memory. Where memory runs out all the same, batches become smaller.
         progress: called with (samples done, samples in all) after each batch.
 
     Raises:
-        InputError: a sample without response tokens or beyond the model's positions, a loss or gradient that is not
-            finite (naming sample and layer), or a model whose attention or logits cannot be reached.
+        InputError: a sample without response tokens or beyond the model's positions, one that does not fit into memory
+            alone, a loss or gradient that is not finite (naming sample and layer), or a model whose attention or
+            logits cannot be reached.
+    """
+    labelled = inputs.samples(samples, tokenizer)
+    values, losses = [np.empty(0)] * len(labelled), np.empty(len(labelled), dtype=np.float64)
+
+    def keep(indices: list[int], batch_values: np.ndarray, batch_losses: np.ndarray) -> None:
+        for index, value in zip(indices, batch_values, strict=True):
+            values[index] = value
+        losses[indices] = batch_losses
+
+    extract(model, labelled, _reporting(keep, len(labelled), progress), reduction=reduction, token_budget=token_budget)
+    return Patterns(np.stack(values), losses)
+
+
+def extract(
+    model: PreTrainedModel,
+    samples: Sequence[Sample],
+    keep: Callable[[list[int], np.ndarray, np.ndarray], None],
+    *,
+    reduction: str,
+    token_budget: int | str,
+    done: Collection[int] = (),
+    agree: Callable[[int], int] = int,
+    share: tuple[int, int] = (0, 1),
+) -> None:
+    """What `activation_patterns` does, batch by batch: all of it, what is left of it, or a share.
+
+    Args:
+        model: as there.
+        samples: as `inputs.samples` gives them.
+        keep: called after each batch with the indices of its samples, their values, float32 [batch, layers, heads],
+            and their losses, float64 [batch].
+        reduction: as there.
+        token_budget: as there.
+        done: indices of samples to leave out. Batches are made before, so that with the same budget those that are
+            left are the ones they would have been.
+        agree: gives the budget that all processes take for the one that this process found.
+        share: (k, n) for the k-th of n processes that share the batches, k from 0.
+
+    Raises:
+        InputError: as there.
     """
     passes.check_samples(model, samples)
     if reduction not in REDUCTIONS:
         raise InputError(f"unknown reduction '{reduction}': use one of {', '.join(REDUCTIONS)}.")
     text = model.config.get_text_config()
-    values = np.empty((len(samples), text.num_hidden_layers, text.num_attention_heads), dtype=np.float32)
-    losses = np.empty(len(samples), dtype=np.float64)
-    done = 0
+    shape = (text.num_hidden_layers, text.num_attention_heads)
     with passes.frozen(model):
         shortest = min(samples, key=lambda sample: len(sample.input_ids))
-        own_logits = passes.own_logits(model, shortest)
+        own_logits = memory.attempt(model, [shortest], lambda batch: passes.own_logits(model, *batch))
         with recording(model, reduction) as recorded:
-            passes.check_logits(model, shortest, own_logits)
-            for indices in passes.batches([len(sample.input_ids) for sample in samples], token_budget):
-                batch = [samples[index] for index in indices]
+            memory.attempt(model, [shortest], lambda batch: passes.check_logits(model, *batch, own_logits))
+
+            def run(batch: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
                 recorded.clear()
-                losses[indices] = passes.backward(model, batch)
-                values[indices] = _collect(model, recorded, batch, values.shape[1:])
-                done += len(batch)
-                if progress:
-                    progress(done, len(samples))
-    return Patterns(values, losses)
+                batch_losses = passes.backward(model, batch)
+                return _collect(model, recorded, batch, shape), batch_losses
+
+            budget = agree(memory.token_budget(token_budget, model, samples, run))
+            left = _left(passes.batches(lengths(samples), budget), done, share)
+            memory.each_batch(model, samples, left, run, lambda indices, found: keep(indices, *found))
+
+
+def unrecorded(
+    model: PreTrainedModel,
+    samples: Iterable[Any] | Mapping[str, Any],
+    *,
+    tokenizer: Any = None,
+    token_budget: int | str = memory.AUTO,
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Losses alone, float64 [samples]: the passes of `activation_patterns`, by the model's own attention.
+
+    What patterns cost is the time of those over the time of this. Arguments and errors are the same.
+    """
+    labelled = inputs.samples(samples, tokenizer)
+    passes.check_samples(model, labelled)
+    losses = np.empty(len(labelled), dtype=np.float64)
+    keep = _reporting(losses.__setitem__, len(labelled), progress)
+    with passes.frozen(model):
+        run = functools.partial(passes.backward, model)
+        budget = memory.token_budget(token_budget, model, labelled, run)
+        memory.each_batch(model, labelled, passes.batches(lengths(labelled), budget), run, keep)
+    return losses
+
+
+def _left(plan: Iterable[list[int]], done: Collection[int], share: tuple[int, int]) -> Iterator[list[int]]:
+    """The batches of a plan that fall to a share, without what is done."""
+    finished, (own, of) = set(done), share
+    for number, batch in enumerate(plan):
+        if number % of == own and (left := [index for index in batch if index not in finished]):
+            yield left
+
+
+def _reporting(keep: Callable[..., None], total: int, progress: Progress | None) -> Callable[..., None]:
+    """`keep`, and then `progress` with the samples kept so far."""
+    done = 0
+
+    def kept(indices: list[int], *found: np.ndarray) -> None:
+        nonlocal done
+        keep(indices, *found)
+        done += len(indices)
+        if progress:
+            progress(done, total)
+
+    return kept
 
 
 def _collect(
     model: PreTrainedModel,
     recorded: dict[int, torch.Tensor],
-    batch: Sequence[TokenizedSample],
+    batch: Sequence[Sample],
     shape: tuple[int, int],
 ) -> np.ndarray:
     """What the layers recorded for a batch, float32 [batch, layers, heads], checked to be complete and finite."""

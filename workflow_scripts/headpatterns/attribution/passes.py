@@ -4,6 +4,7 @@ Parameters are frozen and the embeddings are the one leaf, so that a backward pa
 projection to the vocabulary is computed where a response is predicted, and nowhere else.
 """
 
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -12,29 +13,37 @@ import torch
 from transformers import PreTrainedModel
 
 from headpatterns import models
+from headpatterns.attribution.inputs import Sample
 from headpatterns.errors import InputError, first_line
-from headpatterns.tokenization import IGNORED, TokenizedSample
+from headpatterns.tokenization import IGNORED
 
 LOGITS_TOLERANCE = 1e-2
 """Largest difference, relative to the largest logit, at which two ways to the same logits count as equal (bf16)."""
+
+PADDING = 0.05
+"""Tokens of padding for each real one that a batch may have at most."""
 
 
 def batches(lengths: Sequence[int], token_budget: int) -> Iterator[list[int]]:
     """Indices of samples, batch by batch: longest first, padded size at most `token_budget` tokens a batch.
 
-    Starting with the longest shows at once whether the budget fits into memory.
+    A batch ends as well where it would have more than `PADDING` tokens of padding for each real one. Starting with the
+    longest shows at once whether the budget fits into memory.
     """
     batch: list[int] = []
+    real = 0
     for index in sorted(range(len(lengths)), key=lambda index: (-lengths[index], index)):
-        if batch and lengths[batch[0]] * (len(batch) + 1) > token_budget:
+        padded = lengths[batch[0]] * (len(batch) + 1) if batch else 0
+        if padded > token_budget or padded > (1 + PADDING) * (real + lengths[index]):
             yield batch
-            batch = []
+            batch, real = [], 0
         batch.append(index)
+        real += lengths[index]
     if batch:
         yield batch
 
 
-def check_samples(model: PreTrainedModel, samples: Sequence[TokenizedSample]) -> None:
+def check_samples(model: PreTrainedModel, samples: Sequence[Sample]) -> None:
     """Refuse samples that the model has no loss of: none at all, without response, too long, of other tokens."""
     if not samples:
         raise InputError("there is no sample to compute an activation pattern of: the data is empty.")
@@ -50,7 +59,9 @@ def check_samples(model: PreTrainedModel, samples: Sequence[TokenizedSample]) ->
                 f"sample '{sample.id}' has {len(sample.input_ids)} tokens, but {type(model).__name__} has "
                 f"{positions} positions: set the maximum length to {positions} or less."
             )
-        models.check_tokens(model, max(sample.input_ids), f"sample '{sample.id}'")
+        tokens = [*sample.input_ids, *(label for label in sample.labels if label != IGNORED)]
+        for token in (min(tokens), max(tokens)):
+            models.check_tokens(model, token, f"sample '{sample.id}'")
 
 
 @contextmanager
@@ -69,7 +80,7 @@ def frozen(model: PreTrainedModel) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def pad(batch: Sequence[TokenizedSample], device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def pad(batch: Sequence[Sample], device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Right-padded `input_ids`, attention mask and labels, each [batch, positions]."""
     width = max(len(sample.input_ids) for sample in batch)
     input_ids = torch.zeros(len(batch), width, dtype=torch.long)
@@ -88,28 +99,47 @@ def response_logits(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Logits that predict the response tokens, float32 [response tokens, vocabulary], their targets and their rows.
 
-    The projection to the vocabulary is the largest matrix of a small model and is needed at these positions only.
+    The projection to the vocabulary is the largest matrix of a small model and is needed at these positions only: it is
+    given those of all rows as one sequence. What else a model does to its logits (scale, cap) it does itself.
+
+    Raises:
+        InputError: the model has no projection to the vocabulary that could be told so.
     """
-    hidden = model.base_model(inputs_embeds=embedded, attention_mask=mask, use_cache=False).last_hidden_state
     rows, positions = (labels[:, 1:] != IGNORED).nonzero(as_tuple=True)
-    logits = model.get_output_embeddings()(hidden[rows, positions]).float()
-    softcap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
-    if softcap:
-        logits = torch.tanh(logits / softcap) * softcap
-    return logits, labels[rows, positions + 1], rows
+    projection = model.get_output_embeddings()
+    if projection is None:
+        raise InputError(f"{type(model).__name__} has no projection to a vocabulary: give a causal language model.")
+    chosen = projection.register_forward_pre_hook(lambda _, hidden: (hidden[0][rows, positions][None],))
+    try:
+        # Not the call of the module, whose hooks would see logits of another shape than they know.
+        logits = model.forward(inputs_embeds=embedded, attention_mask=mask, use_cache=False).logits
+    finally:
+        chosen.remove()
+    if logits.shape[:2] != (1, len(rows)):
+        raise InputError(
+            f"{type(model).__name__} does not give its hidden states to its output embeddings as [batch, positions, "
+            "hidden]: use another architecture."
+        )
+    return logits[0].float(), labels[rows, positions + 1], rows
 
 
 @torch.no_grad()
-def own_logits(model: PreTrainedModel, sample: TokenizedSample) -> torch.Tensor:
-    """Logits at the response of one sample by the model's own attention: float32 [response tokens, vocabulary]."""
+def own_logits(model: PreTrainedModel, sample: Sample) -> torch.Tensor:
+    """Logits at the response of one sample by the model's own attention: float32 [response tokens, vocabulary].
+
+    Where the model knows `logits_to_keep`, the projection is computed from the first of these positions on.
+    """
     input_ids, mask, labels = pad([sample], model.device)
-    logits = model(input_ids=input_ids, attention_mask=mask, use_cache=False).logits[0, :-1].float()
-    return logits[labels[0, 1:] != IGNORED]
+    predicting = (labels[0, 1:] != IGNORED).nonzero().flatten()
+    first = int(predicting[0]) if "logits_to_keep" in inspect.signature(model.forward).parameters else 0
+    settings = {"logits_to_keep": input_ids.shape[1] - first} if first else {}
+    logits = model(input_ids=input_ids, attention_mask=mask, use_cache=False, **settings).logits[0]
+    return logits[predicting - first].float()
 
 
 @torch.no_grad()
-def check_logits(model: PreTrainedModel, sample: TokenizedSample, own: torch.Tensor) -> None:
-    """Refuse a model whose attention or logits do something that SDPA or `response_logits` does not know of.
+def check_logits(model: PreTrainedModel, sample: Sample, own: torch.Tensor) -> None:
+    """Refuse a model whose attention or embeddings do something that SDPA or `forward` does not know of.
 
     A pattern of another model than the one that was asked for would look as good as any.
     """
@@ -117,6 +147,8 @@ def check_logits(model: PreTrainedModel, sample: TokenizedSample, own: torch.Ten
     embedded = model.get_input_embeddings()(input_ids)
     try:
         ours, _, _ = response_logits(model, embedded, mask, labels)
+    except InputError:
+        raise
     except ValueError as error:
         raise InputError(f"{type(model).__name__} cannot run with SDPA attention: {first_line(error)}.") from error
     if ours.isfinite().all() and (ours - own).abs().max() > LOGITS_TOLERANCE * own.abs().max():
@@ -126,14 +158,14 @@ def check_logits(model: PreTrainedModel, sample: TokenizedSample, own: torch.Ten
         )
 
 
-def backward(model: PreTrainedModel, batch: Sequence[TokenizedSample]) -> np.ndarray:
+def backward(model: PreTrainedModel, batch: Sequence[Sample]) -> np.ndarray:
     """One forward and backward pass of a batch; returns the loss of each sample, float64 [batch]."""
     losses, embedded = forward(model, batch)
     torch.autograd.grad(losses.sum(), embedded)
     return losses.detach().double().cpu().numpy()
 
 
-def forward(model: PreTrainedModel, batch: Sequence[TokenizedSample]) -> tuple[torch.Tensor, torch.Tensor]:
+def forward(model: PreTrainedModel, batch: Sequence[Sample]) -> tuple[torch.Tensor, torch.Tensor]:
     """One forward pass of a batch: the loss of each sample, float32 [batch], and the leaf that it is a function of.
 
     Raises:

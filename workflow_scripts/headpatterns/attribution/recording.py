@@ -1,4 +1,4 @@
-"""The attention function that records: the library's own SDPA with one gradient hook on its output."""
+"""The attention function that records: the layer's own attention with one gradient hook on its output."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 from transformers import PreTrainedModel
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+from headpatterns.attribution.blockwise import AttentionInputs, attend, attend_by_blocks
 from headpatterns.attribution.interface import attending_by
-from headpatterns.attribution.reductions import REDUCTIONS, Recompute
+from headpatterns.attribution.reductions import REDUCTIONS
+from headpatterns.errors import InputError
 
 
 @contextmanager
@@ -20,10 +21,11 @@ def recording(model: PreTrainedModel, reduction: str) -> Iterator[dict[int, torc
     model is as it was.
 
     Raises:
-        InputError: the attention of the model cannot be replaced.
+        InputError: the attention of the model cannot be replaced; in a backward pass, a layer attends twice.
     """
     recorded: dict[int, torch.Tensor] = {}
     reduce = REDUCTIONS[reduction]
+    recomputes = reduction == "sum_of_abs"
 
     def attention(
         module: torch.nn.Module,
@@ -31,17 +33,26 @@ def recording(model: PreTrainedModel, reduction: str) -> Iterator[dict[int, torc
         key: torch.Tensor,
         value: torch.Tensor,
         attention_mask: torch.Tensor | None,
-        scaling: float | None = None,
         **settings: Any,
     ) -> tuple[torch.Tensor, None]:
-        output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **settings)
+        inputs = AttentionInputs.of(module, query, key, value, attention_mask, **settings) if recomputes else None
+        if recomputes and not torch.is_grad_enabled():
+            # A pass that compares logits: they then tell whether A, as the reduction will see it, is the layer's.
+            return attend_by_blocks(inputs), None
+        output, _ = attend(module, query, key, value, attention_mask, **settings)
         if not output.requires_grad:
             return output, None
-        detached = output.detach()
-        recompute = Recompute(query, key, value, attention_mask, scaling) if reduction == "sum_of_abs" else None
-        output.register_hook(
-            lambda gradient: recorded.__setitem__(module.layer_idx, reduce(detached, gradient, recompute))
-        )
+        detached, layer = output.detach(), module.layer_idx
+
+        def record(gradient: torch.Tensor) -> None:
+            if layer in recorded:
+                raise InputError(
+                    f"layer {layer} of {type(model).__name__} attends more than once in a pass, so its heads have no "
+                    "one pattern: use an architecture with one attention a layer."
+                )
+            recorded[layer] = reduce(inputs, detached, gradient)
+
+        output.register_hook(record)
         return output, None
 
     with attending_by(model, attention):

@@ -8,22 +8,25 @@ V [T, D] the values, o = A·V [T, D] the head's output and dO = ∂L/∂o its gr
 so two of the three need no T×T matrix, and the third only ever a block of its rows.
 """
 
-import math
+import functools
+import importlib.util
+import warnings
 from collections.abc import Callable
+from types import ModuleType
 
 import torch
 
-BLOCK_ELEMENTS = 2**24
-"""Attention probabilities held at once by `sum_of_abs`, over the whole batch (64 MiB in float32)."""
+from headpatterns.attribution.blockwise import AttentionInputs, Rows
+from headpatterns.errors import first_line
 
 
-def abs_of_sum(output: torch.Tensor, gradient: torch.Tensor, recompute: "Recompute") -> torch.Tensor:
+def abs_of_sum(inputs: AttentionInputs | None, output: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
     """`| Σ_ij A_ij G_ij |`, the default: what the paper's released script computes, |tr(AᵀG)| of Eq. 2.
 
     Args:
-        output: o, [batch, positions, heads, head size].
+        inputs: unused; None will do.
+        output: o, [batch, positions, heads, value size].
         gradient: dO, of the same shape.
-        recompute: unused.
 
     Returns:
         float32 [batch, heads].
@@ -31,62 +34,67 @@ def abs_of_sum(output: torch.Tensor, gradient: torch.Tensor, recompute: "Recompu
     return (output.float() * gradient.float()).sum(dim=(1, 3)).abs()
 
 
-def abs_per_position(output: torch.Tensor, gradient: torch.Tensor, recompute: "Recompute") -> torch.Tensor:
+def abs_per_position(inputs: AttentionInputs | None, output: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
     """`Σ_i | <o_i, dO_i> |`, the head importance of Michel et al. (2019). Shapes as in `abs_of_sum`."""
     return (output.float() * gradient.float()).sum(dim=3).abs().sum(dim=1)
 
 
-def sum_of_abs(output: torch.Tensor, gradient: torch.Tensor, recompute: "Recompute") -> torch.Tensor:
-    """`Σ_ij | A_ij G_ij |`, the other reading of the paper's text. Shapes as in `abs_of_sum`.
+def sum_of_abs(inputs: AttentionInputs, output: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """`Σ_ij | A_ij G_ij |`, the other reading of the paper's text. Shapes as in `abs_of_sum`; o is unused.
 
-    A is computed again from queries and keys, a block of rows at a time, so that memory grows linearly with T.
+    A is computed again from queries and keys, a block at a time, so that memory grows linearly with T: by one fused
+    kernel on a GPU that can run it, in PyTorch elsewhere.
     """
-    batch, positions, heads, _ = output.shape
-    rows = max(1, BLOCK_ELEMENTS // (batch * heads * positions))
-    total = torch.zeros(batch, heads, device=output.device)
-    for start in range(0, positions, rows):
-        probabilities, values = recompute(start, min(start + rows, positions))
-        block = gradient[:, start : start + rows].transpose(1, 2).float()
-        total += (probabilities * (block @ values.transpose(2, 3))).abs().sum(dim=(2, 3))
-    return total
+    kernel = _fused(gradient.device) if gradient.is_cuda else None
+    if kernel and kernel.takes(inputs):
+        return kernel.sum_of_abs(inputs, gradient)
+    return sum_of_abs_by_blocks(inputs, gradient)
 
 
-class Recompute:
-    """Rows of a layer's attention matrix, computed again from what its attention function was given."""
-
-    def __init__(
-        self,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        mask: torch.Tensor | None,
-        scaling: float | None,
-    ) -> None:
-        """Keep query [B, H, T, D], key and value [B, H_kv, T, D] and the mask as SDPA takes it (None is causal)."""
-        groups = query.shape[1] // key.shape[1]
-        self.query = query.detach().float()
-        self.key = key.detach().float().repeat_interleave(groups, dim=1)
-        self.value = value.detach().float().repeat_interleave(groups, dim=1)
-        self.mask = mask
-        self.scaling = 1 / math.sqrt(query.shape[-1]) if scaling is None else scaling
-
-    def __call__(self, start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Rows `start` to `stop` of A, float32 [B, H, stop − start, T], and the values, float32 [B, H, T, D]."""
-        scores = (self.query[:, :, start:stop] * self.scaling) @ self.key.transpose(2, 3)
-        # Not −∞: a padded position whose whole window is masked would become NaN; its gradient is zero anyway.
-        masked = torch.finfo(scores.dtype).min
-        if self.mask is None:
-            rows = torch.arange(start, stop, device=scores.device)[:, None]
-            allowed = torch.arange(scores.shape[-1], device=scores.device)[None, :] <= rows
-            scores = scores.masked_fill(~allowed, masked)
-        elif self.mask.dtype == torch.bool:
-            scores = scores.masked_fill(~self.mask[:, :, start:stop], masked)
-        else:
-            scores = scores + self.mask[:, :, start:stop].float()
-        return scores.softmax(dim=-1), self.value
+def sum_of_abs_by_blocks(inputs: AttentionInputs, gradient: torch.Tensor) -> torch.Tensor:
+    """`sum_of_abs` in PyTorch, on any device."""
+    rows = Rows(inputs)
+    gradient = rows.by_pairs(gradient.detach().transpose(1, 2).float())
+    total = gradient.new_zeros(gradient.shape[:2])
+    for block in rows.blocks(gradient):
+        products = rows.probabilities(block, rows.scores(block))
+        products.mul_(rows.gradients(block, gradient)).abs_()
+        total[block.pairs] += products.unflatten(1, (inputs.groups, -1)).sum(dim=(2, 3))
+    return total.view(inputs.query.shape[:2])
 
 
-REDUCTIONS: dict[str, Callable[[torch.Tensor, torch.Tensor, Recompute], torch.Tensor]] = {
+@functools.cache
+def _fused(device: torch.device) -> ModuleType | None:
+    """The module of the fused kernel where Triton is installed (CUDA builds of PyTorch bring it) and gets it right.
+
+    It is tried on a small input first, so that a machine without a C compiler or Python's headers, or a GPU that Triton
+    does not know, costs time and a warning rather than the patterns.
+    """
+    if importlib.util.find_spec("triton") is None:
+        return None
+    numbers = torch.arange(4 * 40 * 2 * 16, dtype=torch.float32, device=device).sin().view(4, 1, 2, 40, 16)
+    query, key, value, gradient = numbers
+    inputs = AttentionInputs(query, key, value, mask=None, causal=True, scaling=1.0)
+    gradient = gradient.transpose(1, 2)
+    try:
+        from headpatterns.attribution import fused
+
+        found = fused.sum_of_abs(inputs, gradient)
+        torch.testing.assert_close(found, sum_of_abs_by_blocks(inputs, gradient), rtol=1e-3, atol=1e-3)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # compilers, drivers and Triton raise many types
+        warnings.warn(
+            f"Triton's kernel cannot be used here ({first_line(error)}): sum_of_abs takes longer, in PyTorch.",
+            stacklevel=2,
+        )
+        return None
+    return fused
+
+
+Reduction = Callable[[AttentionInputs, torch.Tensor, torch.Tensor], torch.Tensor]
+
+REDUCTIONS: dict[str, Reduction] = {
     "abs_of_sum": abs_of_sum,
     "sum_of_abs": sum_of_abs,
     "abs_per_position": abs_per_position,

@@ -1,0 +1,437 @@
+"""Patterns as other programs take them: what goes in, in which batches, within which memory, and what is refused."""
+
+import doctest
+import functools
+import json
+import math
+import os
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import scripts
+import torch
+from test_attribution import make_samples, textbook
+from tiny_models import ARCHITECTURES, GATED, VOCABULARY, build
+from transformers import DataCollatorForSeq2Seq, DataCollatorWithFlattening
+
+import headpatterns
+from headpatterns import models
+from headpatterns.attribution import activation_patterns, extraction, inputs, memory, passes
+from headpatterns.errors import InputError
+from headpatterns.tokenization import IGNORED, TokenizedSample, tokenize
+
+LOGITS_OF_THEIR_OWN = {
+    "cohere": {"model_type": "cohere", **GATED, "num_key_value_heads": 2, "logit_scale": 0.0625},
+    "granite": {"model_type": "granite", **GATED, "num_key_value_heads": 2, "logits_scaling": 8.0},
+}
+
+
+@pytest.fixture
+def llama():
+    return build("llama-grouped-query")
+
+
+def waste(lengths, budget):
+    """Padding for each real token, over all batches."""
+    plan = list(passes.batches(lengths, budget))
+    assert sorted(index for batch in plan for index in batch) == list(range(len(lengths)))
+    padded = sum(len(batch) * max(lengths[index] for index in batch) for batch in plan)
+    return padded / sum(lengths) - 1, len(plan)
+
+
+# Batches --------------------------------------------------------------------------------------------------------------
+
+
+def test_batches_of_real_questions_are_padded_by_less_than_a_twentieth(real):
+    tokenizer = models.load_tokenizer(real / "realmodels" / "stories260K")
+    lines = (real / "realdata" / "gsm8k" / "test.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [{"prompt": row["question"], "response": row["answer"]} for row in map(json.loads, lines)]
+    lengths = inputs.lengths(inputs.samples(rows, tokenizer))
+    for budget in (2048, 8192, 2**17):
+        padding, batches = waste(lengths, budget)
+        assert padding <= 0.05
+        assert batches <= sum(lengths) / budget + 1 + math.log(max(lengths) / min(lengths), 1.05)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_batches_of_any_lengths_are_padded_by_less_than_a_twentieth(seed):
+    draw = random.Random(seed)
+    lengths = [int(draw.lognormvariate(4, draw.choice((0.1, 0.5, 1.5)))) + 1 for _ in range(draw.randrange(1, 300))]
+    budget = draw.choice((1, 100, 4096, 10**6))
+    assert waste(lengths, budget)[0] <= 0.05
+    for batch in passes.batches(lengths, budget):
+        assert len(batch) == 1 or len(batch) * max(lengths[index] for index in batch) <= budget
+
+
+def test_the_vocabulary_is_projected_to_at_response_positions_alone(llama):
+    samples = make_samples()
+    seen = []
+    llama.lm_head.register_forward_hook(lambda module, given, output: seen.append(math.prod(output.shape[:-1])))
+    activation_patterns(llama, samples, token_budget=1)
+    own, compared, *batches = seen
+    responses = [sample.response_tokens for sample in samples]
+    assert compared == samples[0].response_tokens
+    assert own == compared + 1  # with the last position, after which nothing is predicted
+    assert sorted(batches) == sorted(responses)
+    seen.clear()
+    activation_patterns(llama, [samples[0]] * 7, token_budget=10_000)
+    assert seen[2:] == [7 * responses[0]]
+
+
+@pytest.mark.parametrize("name", [*LOGITS_OF_THEIR_OWN, "lm-head-pre-scaled"])
+def test_what_a_model_does_to_its_logits_is_in_its_patterns(name, monkeypatch):
+    if name in LOGITS_OF_THEIR_OWN:
+        monkeypatch.setitem(ARCHITECTURES, name, LOGITS_OF_THEIR_OWN[name])
+        model = build(name)
+    else:
+        model = build("llama-grouped-query")
+        model.lm_head.register_forward_pre_hook(lambda module, given: (given[0] / 3,))
+    samples = make_samples()
+    values, losses = textbook(model, samples, "abs_of_sum")
+    found = activation_patterns(model, samples)
+    np.testing.assert_allclose(found.losses, losses, rtol=1e-5)
+    np.testing.assert_allclose(found.values, values, atol=1e-5 * np.abs(values).max(), rtol=1e-4)
+
+
+def test_a_model_without_a_vocabulary_is_refused(llama):
+    with pytest.raises(InputError, match="LlamaModel has no projection to a vocabulary"):
+        extraction.unrecorded(llama.model, make_samples())
+
+
+def test_unrecorded_passes_have_the_same_losses(llama):
+    samples = make_samples()
+    found = extraction.unrecorded(llama, samples, token_budget=20)
+    np.testing.assert_allclose(found, activation_patterns(llama, samples).losses, rtol=1e-6)
+    assert llama.config._attn_implementation == "sdpa"
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in llama.parameters())
+
+
+def test_bfloat16_accumulates_in_float32(real):
+    """Rounding of weights and activations to 8 bits stays, of 2⁻⁹ a number; sums over hundreds of them add none."""
+    lines = (real / "realdata" / "gsm8k" / "test.jsonl").read_text(encoding="utf-8").splitlines()[:24]
+    rows = [{"prompt": row["question"], "response": row["answer"]} for row in map(json.loads, lines)]
+    folder = real / "realmodels" / "stories260K"
+    samples = [one for one in inputs.samples(rows, models.load_tokenizer(folder)) if len(one.input_ids) <= 512]
+    exact, rough = (activation_patterns(models.load_model(folder, dtype), samples) for dtype in ("float32", "bfloat16"))
+    np.testing.assert_allclose(rough.losses, exact.losses, rtol=5e-3)
+    difference = np.linalg.norm(rough.mean - exact.mean, axis=1) / np.linalg.norm(exact.mean, axis=1)
+    assert difference.max() < 0.05
+
+
+# What goes in ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_example_in_the_docstring():
+    outcome = doctest.testmod(extraction)
+    assert outcome.attempted > 3
+    assert outcome.failed == 0
+
+
+def test_the_package_names_it_and_stays_light():
+    code = (
+        "import sys, headpatterns; assert 'torch' not in sys.modules; assert 'activation_patterns' in dir(headpatterns)"
+        "\nfrom headpatterns import activation_patterns, Patterns, REDUCTIONS; assert 'torch' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(AttributeError, match="module 'headpatterns' has no attribute 'patternz'"):
+        headpatterns.patternz  # noqa: B018
+
+
+@pytest.fixture
+def reading():
+    """A model that reads the tokens of the test tokenizer."""
+    return build("llama-grouped-query", vocab_size=VOCABULARY, max_position_embeddings=256)
+
+
+def assert_same(found, wanted):
+    np.testing.assert_allclose(found.losses, wanted.losses, rtol=1e-5)
+    np.testing.assert_allclose(found.values, wanted.values, rtol=1e-4, atol=1e-6 * np.abs(wanted.values).max())
+
+
+@pytest.fixture
+def tokenized(rows, tokenizer):
+    return [tokenize(tokenizer, **row, max_length=256) for row in rows]
+
+
+def test_rows_of_text(reading, rows, tokenized, tokenizer):
+    wanted = activation_patterns(reading, tokenized)
+    assert_same(activation_patterns(reading, rows, tokenizer=tokenizer), wanted)
+    nameless = ({"prompt": row["prompt"], "response": row["response"], "more": 1} for row in rows)
+    assert_same(activation_patterns(reading, nameless, tokenizer=tokenizer), wanted)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_batches_of_a_collator(reading, tokenized, tokenizer, side):
+    """Of a data loader's worth of them, and of one alone; padding of either side changes nothing."""
+    collator = DataCollatorForSeq2Seq(tokenizer)
+    tokenizer.padding_side = side
+    features = [{"input_ids": one.input_ids, "labels": one.labels} for one in tokenized]
+    wanted = activation_patterns(reading, tokenized)
+    loader = torch.utils.data.DataLoader(features, batch_size=5, collate_fn=collator)
+    assert_same(activation_patterns(reading, loader), wanted)
+    whole = collator(features)
+    assert (whole["attention_mask"] == 0).any()
+    assert_same(activation_patterns(reading, whole), wanted)
+    assert_same(activation_patterns(reading, features), wanted)
+    arrays = {name: values.numpy() for name, values in whole.items()}
+    mixed = activation_patterns(reading, [tokenized[0], arrays])
+    np.testing.assert_allclose(mixed.losses[1:], wanted.losses, rtol=1e-5)
+
+
+def test_labels_between_others_and_none_at_the_end(reading):
+    """A batch may leave out any label: the loss is the mean over those that are there."""
+    ids = torch.randint(3, VOCABULARY, (2, 12), generator=torch.Generator().manual_seed(0))
+    labels = ids.masked_fill(torch.arange(12) % 3 != 0, IGNORED)
+    found = activation_patterns(reading, {"input_ids": ids, "labels": labels})
+    for row in range(2):
+        loss = reading(input_ids=ids[row : row + 1], labels=labels[row : row + 1]).loss.item()
+        assert found.losses[row] == pytest.approx(loss, rel=1e-5)
+
+
+IDS = torch.tensor([[5, 6, 7, 8]])
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ([], "there is no sample"),
+        (iter(()), "there is no sample"),
+        ([{"prompt": "a", "response": "b"}], r"row 1 of the samples is text, but there is no tokenizer"),
+        ([{"prompt": "a"}], r"samples, row 1 has no text in the field 'response' \(fields there: prompt\)"),
+        ({"prompt": "a", "response": " "}, "samples, row 1 has an empty response"),
+        (["text"], "sample 0 is of the type str: give tokenized samples, rows"),
+        ({"input_ids": IDS}, r"batch 0 has no labels \(it has input_ids\)"),
+        (
+            {"input_ids": IDS, "labels": IDS[:, 1:]},
+            r"batch 0 has tensors of different shapes \(input_ids \[1, 4\], labels \[1, 3\]\)",
+        ),
+        (
+            {"input_ids": IDS, "labels": IDS, "attention_mask": torch.tensor([[1, 0, 1, 1]])},
+            "row 0 of batch 0 holds several samples or has gaps",
+        ),
+        (
+            {"input_ids": torch.zeros(0, 4, dtype=torch.long), "labels": torch.zeros(0, 4, dtype=torch.long)},
+            "there is no sample",
+        ),
+        (
+            {"input_ids": IDS, "labels": torch.full_like(IDS, IGNORED)},
+            "sample 'batch 0, row 0' has no response token within its 4 tokens",
+        ),
+        ({"input_ids": IDS - 6, "labels": IDS}, "sample 'batch 0, row 0' has the token id -1"),
+        ({"input_ids": IDS, "labels": IDS + 99}, "sample 'batch 0, row 0' has the token id 107"),
+        ([TokenizedSample("cut", [5, 6, 7], 3, True)], "sample 'cut' has no response token within its 3 tokens"),
+    ],
+)
+def test_input_that_cannot_be_used(llama, given, sentence):
+    with pytest.raises(InputError, match=sentence):
+        activation_patterns(llama, given)
+
+
+def test_packed_batches_are_refused(llama):
+    features = [{"input_ids": [5, 6, 7], "labels": [5, 6, 7]}, {"input_ids": [8, 9], "labels": [8, 9]}]
+    packed = DataCollatorWithFlattening()(features)
+    with pytest.raises(InputError, match="row 0 of batch 0 holds several samples"):
+        activation_patterns(llama, packed)
+
+
+def test_gradients_that_are_infinite_name_layer_and_sample(llama):
+    """Those of the second sample of a batch alone."""
+    samples = [TokenizedSample(name, [5, 6, 7, 8, 9], 2, False) for name in ("whole", "broken", "also")]
+
+    def spoil(module, given, output):
+        if output.requires_grad and len(output) == 3:
+            second = torch.tensor([False, True, False])[:, None, None]
+            output.register_hook(lambda gradient: gradient.masked_fill(second, math.inf))
+
+    llama.model.layers[1].self_attn.o_proj.register_forward_hook(spoil)
+    with pytest.raises(InputError, match="gradient of layer 1 for sample 'broken' is not finite"):
+        activation_patterns(llama, samples, token_budget=10_000)
+
+
+def test_budgets_dtypes_and_devices_that_are_none(llama, model_folder):
+    for wrong in (0, -5, 2.5, True, "many", None):
+        with pytest.raises(InputError, match=r"the token budget is .*: give a whole number from 1 on, or 'auto'"):
+            activation_patterns(llama, make_samples(), token_budget=wrong)
+    with pytest.raises(InputError, match="unknown dtype 'float8': use one of float32, bfloat16, float16"):
+        models.load_model(model_folder, "float8")
+    with pytest.raises(InputError, match="unknown device 'tpu': use cpu, cuda, cuda:N or mps"):
+        models.load_model(model_folder, device="tpu")
+    with pytest.raises(InputError, match="device 'cuda:99' was asked for, but torch sees"):
+        models.load_model(model_folder, device="cuda:99")
+    if not torch.backends.mps.is_available():
+        with pytest.raises(InputError, match="device 'mps' was asked for, but torch sees no GPU here"):
+            models.load_model(model_folder, device="mps")
+
+
+# Memory ---------------------------------------------------------------------------------------------------------------
+
+
+def test_patterns_do_not_depend_on_the_budget(llama):
+    samples = make_samples() * 3
+    wanted = activation_patterns(llama, samples, token_budget=1)
+    for budget in (30, 2048, "auto"):
+        assert_same(activation_patterns(llama, samples, token_budget=budget), wanted)
+
+
+def test_the_budget_that_finds_itself_follows_free_memory_and_cost(monkeypatch):
+    samples = make_samples()
+    budgets = {}
+    for width in (32, 512):
+        model = build("llama-grouped-query", intermediate_size=width)
+        for free in (2**17, 2**22, 2**23, 2**60):
+            monkeypatch.setattr(memory, "free", lambda device, free=free: free)
+            run = functools.partial(passes.backward, model)
+            budgets[width, free] = memory.token_budget("auto", model, samples, run)
+    assert budgets[32, 2**60] == budgets[512, 2**60] == memory.MOST_TOKENS["cpu"]
+    assert budgets[32, 2**23] == 2 * budgets[32, 2**22]
+    assert 1 <= budgets[32, 2**17] < budgets[32, 2**22]
+    assert budgets[512, 2**22] < budgets[32, 2**22]
+    assert all(budget.bit_count() == 1 for budget in budgets.values())
+
+
+CONFINED = """
+import json, random, resource, sys, warnings
+from pathlib import Path
+import numpy as np, psutil
+from tiny_models import build
+from headpatterns.attribution import activation_patterns, extraction, memory, passes
+from headpatterns.errors import InputError
+from headpatterns.tokenization import TokenizedSample
+
+size = {"hidden_size": 96, "intermediate_size": 256, "vocab_size": 3000, "max_position_embeddings": 512}
+model, draw, found = build("llama-grouped-query", **size), random.Random(0), {}
+samples = [TokenizedSample(f"s{n}", [draw.randrange(3, 3000) for _ in range(200 + n)], 60, False) for n in range(16)]
+run = lambda batch: passes.backward(model, batch)
+
+with passes.frozen(model):
+    run(samples[:1])
+    found["estimate"] = memory._bytes_per_token(model, samples[0], run) * 8 * 200
+    before = psutil.Process().memory_info().rss
+    Path("/proc/self/clear_refs").write_text("5")  # begins the count of the peak anew
+    run(samples[:1] * 8)
+peak = next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)
+found["peak"] = int(peak) * 1024 - before
+
+free = activation_patterns(model, samples, token_budget=4096)
+
+
+def confine(megabytes):
+    most = psutil.Process().memory_info().vms + megabytes * 2**20
+    resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
+
+
+steps = []
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    confine(100)
+    tight = activation_patterns(model, samples, token_budget=4096, progress=lambda *at: steps.append(at))
+found["told"], found["steps"] = [str(one.message) for one in told], steps
+for name in ("values", "losses"):
+    wanted = getattr(free, name)
+    found[name] = float(np.abs(getattr(tight, name) - wanted).max() / np.abs(wanted).max())
+confine(4)
+try:
+    extraction.unrecorded(model, samples[:2], token_budget=4096)
+except InputError as error:
+    found["refused"] = str(error)
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def confined():
+    """What a process finds out about its memory, and in less and less of it.
+
+    Large blocks go back to the system when they are free, so that the limit is one on what is used.
+    """
+    if not sys.platform.startswith("linux"):
+        pytest.skip("RLIMIT_AS and the peak of a process that can begin anew are those of Linux")
+    paths = f"{Path(__file__).parent}:{scripts.FOLDER}"
+    settings = {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
+    command = [sys.executable, "-c", CONFINED]
+    answer = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **settings})
+    assert answer.returncode == 0, answer.stderr
+    return json.loads(answer.stdout)
+
+
+def test_the_cost_of_a_token_covers_what_a_pass_takes(confined):
+    """The estimate, made on one sample, against the growth of the process in a batch of eight such samples."""
+    assert 0.9 < confined["estimate"] / confined["peak"] < 4
+
+
+def test_where_memory_runs_out_batches_become_smaller(confined):
+    assert "memory ran out in a batch of 3440 tokens: going on with 1720 at most" in confined["told"]
+    assert len(confined["steps"]) > 1
+    assert confined["steps"][-1] == [16, 16]
+    assert confined["values"] < 1e-5
+    assert confined["losses"] < 1e-5
+
+
+def test_a_sample_that_does_not_fit_alone_is_named(confined):
+    wanted = r"memory ran out for sample 's1' alone, which has 201 tokens: lower the maximum length, use a smaller"
+    assert re.match(wanted, confined["refused"])
+
+
+def test_other_errors_of_a_pass_are_no_lack_of_memory(llama):
+    def broken(batch):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        memory.attempt(llama, make_samples(), broken)
+    assert memory.ran_out(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"))
+    assert memory.ran_out(MemoryError())
+
+
+def test_what_is_kept_stays_kept(llama):
+    """Memory that runs out in the third batch costs nothing of the first two."""
+    samples = make_samples() * 4
+    kept, calls = [], []
+
+    def run(batch):
+        calls.append(len(batch))
+        if len(calls) == 3 and len(batch) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return len(batch)
+
+    plan = list(passes.batches(inputs.lengths(samples), 30))
+    with pytest.warns(UserWarning, match="memory ran out in a batch of"):
+        memory.each_batch(llama, samples, plan, run, lambda indices, found: kept.append(indices))
+    assert kept[:2] == plan[:2]
+    assert sorted(index for batch in kept for index in batch) == list(range(len(samples)))
+    assert sum(calls) == len(samples) + calls[2]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_limits_of_control_groups(tmp_path, version):
+    limit, used = (memory.V1, ("memory.max", "memory.current"))[version - 1]
+    root = tmp_path / "memory" if version == 1 else tmp_path
+    for path, most, now, files in (("job", 1000, 700, 200), ("job/step", 600, 550, 30)):
+        folder = root / path
+        folder.mkdir(parents=True)
+        (folder / limit).write_text(f"{most}\n")
+        (folder / used).write_text(f"{now}\n")
+        (folder / "memory.stat").write_text(f"anon 1\ninactive_file {files}\n")
+    if version == 2:
+        (tmp_path / "memory.max").write_text("max\n")
+    own = tmp_path / "cgroup"
+    own.write_text("5:cpu:/job\n4:memory:/job/step\n" if version == 1 else "0::/job/step\n")
+    assert sorted(memory._cgroup_bytes(own, tmp_path)) == [80, 500]
+    assert list(memory._cgroup_bytes(tmp_path / "none", tmp_path)) == []
+
+
+def test_limits_of_slurm(monkeypatch):
+    assert memory._slurm_bytes({}) is None
+    assert memory._slurm_bytes({"SLURM_MEM_PER_NODE": "64"}) == 64 * 2**20
+    assert memory._slurm_bytes({"SLURM_MEM_PER_NODE": "0"}) is None  # all of the machine's
+    assert memory._slurm_bytes({"SLURM_MEM_PER_CPU": "10", "SLURM_CPUS_ON_NODE": "3"}) == 30 * 2**20
+    own = psutil.Process().memory_info().rss
+    monkeypatch.setenv("SLURM_MEM_PER_NODE", str(own // 2**20 + 100))
+    assert memory.free(torch.device("cpu")) <= 101 * 2**20
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert memory.free(torch.device("cpu")) == 0

@@ -1,0 +1,109 @@
+"""What patterns are taken of: tokenized samples, rows of text, or batches as collators make them."""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from headpatterns import samples as rows
+from headpatterns.errors import InputError
+from headpatterns.tokenization import IGNORED, TokenizedSample, tokenize
+
+
+@dataclass(frozen=True)
+class LabelledSample:
+    """One sample of a batch of tensors, without its padding.
+
+    Attributes:
+        id: `batch {b}, row {r}`, both counted from 0.
+        input_ids: all tokens.
+        labels: as many; those that carry no loss are −100. As in transformers, a label is predicted from the tokens
+            before it.
+    """
+
+    id: str
+    input_ids: list[int]
+    labels: list[int]
+
+    @property
+    def response_tokens(self) -> int:
+        """Number of tokens that carry a loss; a first token has nothing before it to be predicted from."""
+        return sum(label != IGNORED for label in self.labels[1:])
+
+
+NAMES = ("input_ids", "labels", "attention_mask")
+"""The tensors of a batch."""
+
+Sample = TokenizedSample | LabelledSample
+"""What the passes need of a sample: `id`, `input_ids`, `labels` and `response_tokens`."""
+
+
+def samples(given: Iterable[Any] | Mapping[str, Any], tokenizer: Any = None) -> list[Sample]:
+    """Samples of anything that patterns are taken of, in order; the kinds may be mixed.
+
+    Args:
+        given: an iterable (a list, a data set, a data loader) of
+            - tokenized samples,
+            - rows with `prompt`, `response` and optionally `id`, which is the row's number otherwise,
+            - mappings of `input_ids`, `labels` and optionally `attention_mask`: tensors or lists [batch, positions],
+              padded on either side, or [positions] for one sample; without a mask every token counts;
+            or one such mapping.
+        tokenizer: a tokenizer of transformers, needed for rows; they are not cut.
+
+    Raises:
+        InputError: something else, rows without a tokenizer, a batch without labels, of tensors that do not fit
+            together, or with several samples in one row.
+    """
+    found: list[Sample] = []
+    for number, one in enumerate([given] if isinstance(given, Mapping) else given):
+        if isinstance(one, (TokenizedSample, LabelledSample)):
+            found.append(one)
+        elif isinstance(one, Mapping) and "input_ids" in one:
+            found += _of_batch(one, number)
+        elif isinstance(one, Mapping):
+            found.append(_of_row(one, number + 1, tokenizer))
+        else:
+            raise InputError(
+                f"sample {number} is of the type {type(one).__name__}: give tokenized samples, rows with prompt and "
+                "response, or batches with input_ids and labels."
+            )
+    return found
+
+
+def _of_row(row: Mapping[str, Any], number: int, tokenizer: Any) -> TokenizedSample:
+    checked = rows.checked("samples", number, dict(row))
+    if tokenizer is None:
+        raise InputError(f"row {number} of the samples is text, but there is no tokenizer: give one (tokenizer=...).")
+    return tokenize(tokenizer, **checked, max_length=sys.maxsize)
+
+
+def _of_batch(batch: Mapping[str, Any], number: int) -> Iterator[LabelledSample]:
+    """The samples of a mapping of tensors [batch, positions], or of one sample's [positions]."""
+    if "labels" not in batch:
+        raise InputError(
+            f"batch {number} has no labels (it has {', '.join(batch)}): give those of the response, −100 elsewhere."
+        )
+    ids = torch.atleast_2d(torch.as_tensor(batch["input_ids"]))
+    labels = torch.atleast_2d(torch.as_tensor(batch["labels"]))
+    mask = batch.get("attention_mask")
+    mask = torch.ones_like(ids) if mask is None else torch.atleast_2d(torch.as_tensor(mask))
+    if not ids.shape == labels.shape == mask.shape or ids.dim() != 2:
+        shapes = ", ".join(f"{name} {list(torch.as_tensor(batch[name]).shape)}" for name in NAMES if name in batch)
+        raise InputError(f"batch {number} has tensors of different shapes ({shapes}): give all as [batch, positions].")
+    positions = batch.get("position_ids")
+    for row, real in enumerate(mask.bool()):
+        places = real.nonzero().flatten()
+        own = None if positions is None else torch.atleast_2d(torch.as_tensor(positions))[row, places]
+        if any(steps is not None and (steps.diff() != 1).any() for steps in (places, own)):
+            raise InputError(
+                f"row {row} of batch {number} holds several samples or has gaps, by its attention_mask or "
+                "position_ids: give each sample a row of its own."
+            )
+        yield LabelledSample(f"batch {number}, row {row}", ids[row, places].tolist(), labels[row, places].tolist())
+
+
+def lengths(samples: Sequence[Sample]) -> list[int]:
+    """Tokens of each sample."""
+    return [len(sample.input_ids) for sample in samples]

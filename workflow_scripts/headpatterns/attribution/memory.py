@@ -1,0 +1,198 @@
+"""Batches that fit into memory: a token budget from what is free and what a token costs, halved where it fails."""
+
+import gc
+import os
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+import torch
+from transformers import PreTrainedModel
+
+from headpatterns.attribution import passes
+from headpatterns.attribution.inputs import Sample, lengths
+from headpatterns.errors import InputError
+
+AUTO = "auto"
+"""The token budget that finds itself."""
+
+MOST_TOKENS = {"cpu": 2048, "cuda": 2**17}
+"""Tokens beyond which larger batches are no faster. Matrix products of a thousand rows keep a processor busy, and of
+more their results leave its caches: Llamas of 0.3 to 40 million parameters were fastest between 512 and 2048 tokens. A
+GPU's figure is only an upper end, which nobody has measured."""
+
+PART = {"cpu": 0.5, "cuda": 0.8}
+"""Share of the free memory that a batch may take. A processor's is not alone in it, and nobody raises an error there:
+the system kills."""
+
+TRANSIENT = 2.0
+"""Bytes that a pass on a processor holds at its peak for each that autograd saves: gradients come and go beside."""
+
+T = TypeVar("T")
+
+
+def token_budget(
+    wanted: int | str, model: PreTrainedModel, samples: Sequence[Sample], run: Callable[[list[Sample]], Any]
+) -> int:
+    """Tokens that a batch may hold, padding included: `wanted` itself, or for `auto` what memory allows.
+
+    That is the free memory over the bytes that a token costs in `run` (a forward and a backward pass), rounded down to
+    a power of two, so that a little more or less of free memory gives the same batches. The cost is the larger one of
+    the longest sample and of the one with the largest share of response tokens among those at least half as long:
+    logits are what costs most.
+
+    Raises:
+        InputError: no whole number from 1 on nor `auto`, or the longest sample does not fit.
+    """
+    if wanted != AUTO:
+        if not isinstance(wanted, int) or isinstance(wanted, bool) or wanted < 1:
+            raise InputError(f"the token budget is {wanted!r}: give a whole number from 1 on, or '{AUTO}'.")
+        return wanted
+    longest = max(samples, key=lambda sample: len(sample.input_ids))
+    densest = max(
+        (sample for sample in samples if 2 * len(sample.input_ids) >= len(longest.input_ids)),
+        key=lambda sample: sample.response_tokens / len(sample.input_ids),
+    )
+    attempt(model, [longest], run)  # what the first pass allocates for good is no cost of its tokens
+    cost = max(_bytes_per_token(model, sample, run) for sample in (longest, densest))
+    kind = "cuda" if model.device.type == "cuda" else "cpu"
+    fitting = int(PART[kind] * free(model.device) / cost)
+    return min(MOST_TOKENS[kind], 1 << max(0, fitting.bit_length() - 1))
+
+
+def _bytes_per_token(model: PreTrainedModel, sample: Sample, run: Callable[[list[Sample]], Any]) -> float:
+    """Bytes that a pass holds at its peak, beyond the model, for each token of a sample.
+
+    On a GPU the allocator knows; elsewhere it is reckoned from what autograd saves, each storage counted once.
+    """
+    if model.device.type == "cuda":
+        before = torch.cuda.memory_allocated(model.device)
+        torch.cuda.reset_peak_memory_stats(model.device)
+        attempt(model, [sample], run)
+        return (torch.cuda.max_memory_allocated(model.device) - before) / len(sample.input_ids)
+    weights = {tensor.untyped_storage().data_ptr() for tensor in [*model.parameters(), *model.buffers()]}
+    saved: dict[int, int] = {}
+
+    def count(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            saved[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        attempt(model, [sample], run)
+    return TRANSIENT * sum(saved.values()) / len(sample.input_ids)
+
+
+def free(device: torch.device) -> int:
+    """Bytes that this process may still take on a device, a processor's shared fairly with its fellow processes."""
+    if device.type == "cuda":
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    left = [psutil.virtual_memory().available // processes]
+    if job := _slurm_bytes(os.environ):
+        left.append(job // processes - psutil.Process().memory_info().rss)
+    left += [bytes_left // processes for bytes_left in _cgroup_bytes(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))]
+    return max(0, min(left))
+
+
+def _slurm_bytes(environment: Mapping[str, str]) -> int | None:
+    """Memory of this Slurm job on this machine, None outside of one or where it has no limit."""
+    if "SLURM_MEM_PER_NODE" in environment:
+        return int(environment["SLURM_MEM_PER_NODE"]) * 2**20 or None
+    if "SLURM_MEM_PER_CPU" in environment and "SLURM_CPUS_ON_NODE" in environment:
+        return int(environment["SLURM_MEM_PER_CPU"]) * int(environment["SLURM_CPUS_ON_NODE"]) * 2**20
+    return None
+
+
+def _cgroup_bytes(own: Path, root: Path) -> Iterator[int]:
+    """What each limit of the control groups that this process is in leaves, the files in memory that can go counted.
+
+    `own` lists the groups (`/proc/self/cgroup`); `root` is where they are mounted, of version 1 or 2. In a container
+    only the mounted root may be there.
+    """
+    for line in own.read_text().splitlines() if own.is_file() else ():
+        _, controllers, path = line.split(":", 2)
+        if controllers not in ("", "memory"):
+            continue
+        mounted = root / controllers
+        names = ("memory.max", "memory.current") if not controllers else V1
+        group = mounted / path.lstrip("/")
+        for folder in [group, *group.parents]:
+            if folder.is_relative_to(mounted) and (folder / names[0]).is_file():
+                limit = (folder / names[0]).read_text().strip()
+                if limit.isdigit():
+                    yield int(limit) - int((folder / names[1]).read_text()) + _reclaimable(folder / "memory.stat")
+
+
+V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes")
+"""Files of version 1 of control groups: a limit, a huge one for none, and what is used of it."""
+
+
+def _reclaimable(statistics: Path) -> int:
+    """Bytes of files that a control group holds in memory only because nobody else wanted it."""
+    fields = dict(line.split() for line in statistics.read_text().splitlines()) if statistics.is_file() else {}
+    return int(fields.get("total_inactive_file", fields.get("inactive_file", 0)))
+
+
+def each_batch(
+    model: PreTrainedModel,
+    samples: Sequence[Sample],
+    plan: Iterable[list[int]],
+    run: Callable[[list[Sample]], T],
+    keep: Callable[[list[int], T], None],
+) -> None:
+    """Call `run` with the samples of each batch of a plan, and `keep` with their indices and what it gave.
+
+    Where memory runs out, what is left, this batch included, goes into batches of half its size and so on; what was
+    kept stays.
+
+    Raises:
+        InputError: a single sample does not fit.
+    """
+    waiting = deque(plan)
+    while waiting:
+        indices = waiting.popleft()
+        result = attempt(model, [samples[index] for index in indices], run)
+        if result is not None:
+            keep(indices, result)
+            continue
+        sizes = lengths([samples[index] for index in indices])
+        budget = len(sizes) * max(sizes) // 2
+        warnings.warn(f"memory ran out in a batch of {2 * budget} tokens: going on with {budget} at most", stacklevel=2)
+        left = [*indices, *(index for batch in waiting for index in batch)]
+        smaller = passes.batches(lengths([samples[index] for index in left]), budget)
+        waiting = deque([left[place] for place in batch] for batch in smaller)
+
+
+def attempt(model: PreTrainedModel, batch: list[Sample], run: Callable[[list[Sample]], T]) -> T | None:
+    """What `run` gives for a batch, or None where memory ran out, of which then nothing is held any more.
+
+    Raises:
+        InputError: it ran out for a single sample.
+    """
+    try:
+        return run(batch)
+    except (MemoryError, RuntimeError) as error:
+        if not ran_out(error):
+            raise
+    # Out here the traceback is gone, and with it the tensors that its frames held.
+    gc.collect()
+    if model.device.type == "cuda":
+        torch.cuda.empty_cache()
+    if len(batch) == 1:
+        raise InputError(
+            f"memory ran out for sample '{batch[0].id}' alone, which has {len(batch[0].input_ids)} tokens: lower the "
+            "maximum length, use a smaller dtype, or a machine with more memory."
+        )
+    return None
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether memory ran out, as the allocators of torch (GPU, CPU), of C++ and of Python say it."""
+    words = ("out of memory", "can't allocate memory", "bad_alloc", "ALLOC_FAILED")
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(word in str(error) for word in words)

@@ -1,0 +1,56 @@
+"""Finished samples of an extraction on disk, so that an interrupted one goes on with those that are missing."""
+
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from headpatterns.files import atomic_path
+
+NAMES = ("indices", "values", "losses")
+
+
+class Parts:
+    """What samples gave, in memory and, from time to time, in files `{index of the first sample}.npz` of a folder.
+
+    No sample is computed twice, so that files of several processes do not meet, and none replaces an earlier one.
+    """
+
+    def __init__(self, folder: Path, seconds: float) -> None:
+        """Begin with what lies in the folder, which need not be there; write every so many seconds at most.
+
+        A file that a power cut has left broken counts as absent. `done` has the indices of the finished samples.
+        """
+        self.folder = folder
+        self.seconds = seconds
+        self.found: list[tuple[np.ndarray, ...]] = []
+        for path in sorted(folder.glob("[0-9]*.npz")):
+            try:
+                with np.load(path) as part:
+                    self.found.append(tuple(part[name] for name in NAMES))
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+                continue
+        self.done = {int(index) for indices, *_ in self.found for index in indices}
+        self._written = len(self.found)
+        self._last = time.monotonic()
+
+    def keep(self, indices: list[int], values: np.ndarray, losses: np.ndarray) -> None:
+        """Take what a batch gave; the arguments are those of `extraction.extract`'s `keep`."""
+        self.found.append((np.array(indices), values, losses))
+        self.done.update(indices)
+        if time.monotonic() - self._last >= self.seconds:
+            self.write()
+
+    def write(self) -> None:
+        """Write what is not yet in a file."""
+        if new := self.found[self._written :]:
+            with atomic_path(self.folder / f"{new[0][0][0]}.npz") as temporary:
+                np.savez(temporary, **dict(zip(NAMES, map(np.concatenate, zip(*new, strict=True)), strict=True)))
+        self._written, self._last = len(self.found), time.monotonic()
+
+    def together(self) -> tuple[np.ndarray, np.ndarray]:
+        """Values and losses of all samples, by index."""
+        indices, values, losses = map(np.concatenate, zip(*self.found, strict=True))
+        order = np.argsort(indices)
+        return values[order], losses[order]
