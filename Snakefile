@@ -14,6 +14,7 @@ include: "rules/data.smk"
 include: "rules/models.smk"
 include: "rules/finetuning.smk"
 include: "rules/patterns.smk"
+include: "rules/validity.smk"
 include: "rules/applications.smk"
 include: "rules/evaluation.smk"
 include: "rules/analysis.smk"
@@ -31,6 +32,7 @@ rule all:
         rules.figure2.input,
         rules.figure4.input,
         rules.figure5.input,
+        rules.figure_validity.input,
         f"{RESULTS}/report.html",
         f"{RESULTS}/config.yaml",
 

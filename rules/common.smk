@@ -40,10 +40,12 @@ SIZED_RULES = [
     "cut_training_set",
     "finetune",
     "extract_patterns",
+    "ablate_heads",
     "analyse_distribution",
     "analyse_similarity",
     "analyse_composition",
     "analyse_dynamics",
+    "analyse_validity",
     "split_domain",
     "mix_basic_tasks",
     "select_samples",
@@ -63,6 +65,7 @@ SIZED_RULES = [
     "draw_figure2",
     "draw_figure4",
     "draw_figure5",
+    "draw_validity",
     "draw_mixture",
     "render_report",
     "plan",
@@ -92,6 +95,7 @@ SHEETS = applications.sheets(config)
 EVALUATION_SETS = applications.evaluation_sets(config)
 MIXING = config["studies"]["mixing"]
 SELECTION = config["studies"]["selection"]
+VALIDITY_RUNS = experiment.validity_runs(config)
 HUB_ROWS = experiment.hub_rows(config)
 FIGURES = ["figure1", "figure2", "figure2_clustered", "figure4", "figure5"]
 FIGURE_FORMATS = ["pdf", "svg", "png"]
@@ -225,6 +229,11 @@ def checkpoint_folder(run):
 def pattern_folder(run, probe_set=None):
     """Patterns of a run, on the probe set of its own task unless another is named."""
     return f"{RESULTS}/patterns/{run.model}/{run.name}/{probe_set or run.task}"
+
+
+def ablation_folder(run):
+    """What becomes of a run's samples without heads of the model, before the run and after it."""
+    return f"{RESULTS}/ablations/{run.model}/{run.name}"
 
 
 def instructions(dataset, split):
@@ -471,6 +480,39 @@ def pattern_outputs(batch):
         for run in batch.of("{model}", "{seed}")
         for probe_set in applications.probe_sets(config, run)
     ]
+
+
+def ablation_options(runs):
+    """Run, rows and output folder, as many of each."""
+    return options(
+        {
+            "run": [checkpoint_folder(run) for run in runs],
+            "data": [instructions(run.task, "probe") for run in runs],
+            "output_folder": [ablation_folder(run) for run in runs],
+        }
+    )
+
+
+def validity_options():
+    """What of the probe sets is taken, and which heads are ablated together."""
+    validity = config["studies"]["validity"]
+    settings = {key: validity[key] for key in ("samples", "draws", "top")}
+    return options({**settings, "seed": config["sampling"]["seed"]})
+
+
+def validity_results():
+    """What the report shows of the validity study, by the option that takes it, where the config selects any run."""
+    if not VALIDITY_RUNS:
+        return {}
+    tables = ("validity", "validity_between", "validity_contrasts")
+    return {
+        "validity_figure": f"{RESULTS}/figures/figure_validity.svg",
+        **{name: f"{RESULTS}/analysis/{name}.csv" for name in tables},
+    }
+
+
+def validity_captions():
+    return ["figure_validity", "validity_table"] if VALIDITY_RUNS else []
 
 
 def cut_from(run):

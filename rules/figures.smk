@@ -192,6 +192,7 @@ rule draw_mixture:
 
 rule render_report:
     input:
+        **validity_results(),
         **application_results(),
         runs=f"{RESULTS}/runs.csv",
         figures=[f"{RESULTS}/figures/{name}.svg" for name in FIGURES],
@@ -203,7 +204,8 @@ rule render_report:
         timings=f"{RESULTS}/analysis/timings.csv",
         provenance=f"{RESULTS}/provenance.json",
         captions=expand(
-            "rules/captions/{name}.rst", name=[*FIGURES, "table1", "tokens", "workflow", *application_captions()]
+            "rules/captions/{name}.rst",
+            name=[*FIGURES, "table1", "tokens", "workflow", *validity_captions(), *application_captions()],
         ),
     output:
         f"{RESULTS}/report.html",
@@ -220,12 +222,12 @@ rule render_report:
     params:
         experiment=config["experiment"],
         captions=lambda _, input: Path(input.captions[0]).parent,
-        applications=options(application_results()),
+        studies=options({**validity_results(), **application_results()}),
         labels=repeated("label", experiment.labels(config)),
     shell:
         "python workflow_scripts/render_report.py --experiment {params.experiment} --runs {input.runs}"
         " --figures {input.figures} --table1 {input.table1} --tables {input.tokens} --captions {params.captions} --claims {input.claims}"
-        " --data {input.data} --training {input.training} --benchmarks {input.timings} {params.applications} {params.labels}"
+        " --data {input.data} --training {input.training} --benchmarks {input.timings} {params.studies} {params.labels}"
         " --provenance {input.provenance} --output {output} --log {log}"
 
 

@@ -18,10 +18,10 @@ from headpatterns.errors import InputError
 
 PROFILE = "slurm/config.yaml"
 
-SEVERAL_RUNS = ("finetune", "extract_patterns")
+SEVERAL_RUNS = ("finetune", "extract_patterns", "ablate_heads")
 """Rules of which there is one a batch of runs, named `{rule}_{batch}`."""
 
-ON_A_GPU = ("extract_patterns", "evaluate", "pretrain")
+ON_A_GPU = ("extract_patterns", "ablate_heads", "evaluate", "pretrain")
 """Rules that compute on a GPU where device is cuda, whatever `resources` says, besides finetune."""
 
 

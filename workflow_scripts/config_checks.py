@@ -140,6 +140,7 @@ def _problems(config: Config, rules: list[str], at_hand: bool) -> Iterator[str]:
         yield from _missing_paths(config)
     yield from _mixed_rows(config)
     yield from _length_problems(config, at_hand)
+    yield from _validity_problems(config, at_hand)
     for rule in config["resources"]:
         yield from _unknown(f"resources.{rule}", "rule", rule, ["default", *rules])
     yield from _cluster_problems(config)
@@ -166,6 +167,31 @@ def _mixing_problems(config: Config) -> Iterator[str]:
     yield from _unknown(f"{path}.target", "dataset", mixing["target"], config["datasets"])
     if mixing["target"] in applications.candidates(config):
         yield f"{path}.target is '{mixing['target']}', which is a candidate as well: name another target."
+
+
+def _validity_problems(config: Config, at_hand: bool) -> Iterator[str]:
+    """What the runs of the adaptation study do not offer, and more heads than a model has, as far as that is known."""
+    validity, adaptation = config["studies"]["validity"], config["studies"]["adaptation"]
+    path = "studies.validity"
+    offered = {"models": adaptation["models"], "tasks": config["task_groups"][adaptation["group"]]["tasks"]}
+    for key, names in offered.items():
+        kind = f"{key[:-1]} of studies.adaptation"
+        yield from _unknown_in(f"{path}.{key}", kind, validity[key] or [], names)
+    for model in {run.model: None for run in experiment.validity_runs(config)}:
+        heads = _heads(config, model, at_hand)
+        if heads is not None and max(validity["top"]) > heads:
+            yield f"{path}.top has {max(validity['top'])}, but models.{model} has {heads} heads in all: lower it."
+
+
+def _heads(config: Config, model: str, at_hand: bool) -> int | None:
+    """Heads of all layers of a model, or of that which its chain of runs began with; None where they are not known."""
+    base = experiment.base_model(config, model)
+    size = config["models"][base].get("size")
+    if size:
+        return size["layers"] * size["heads"]
+    found = _architecture(config, base, at_hand)
+    layers, heads = found.get("num_hidden_layers"), found.get("num_attention_heads")
+    return layers * heads if isinstance(layers, int) and isinstance(heads, int) else None
 
 
 def _below_one_step(path: str, samples: int, recipe: dict[str, Any]) -> Iterator[str]:
@@ -307,24 +333,33 @@ def _size_problems(config: Config) -> Iterator[str]:
             yield f"datasets.{name}.size.train is {size['train']}, of which sampling takes {held}: nothing is left."
 
 
+def _architecture(config: Config, model: str, at_hand: bool) -> dict[str, Any]:
+    """Fields of a model's transformers config as far as that is at hand, and none elsewhere.
+
+    Raises:
+        InputError: a model of one's own whose config is no JSON.
+    """
+    source = config["models"][model]["source"]
+    if "pretraining" in source:
+        return config["pretraining"][source["pretraining"]]["architecture"]
+    if not ("path" in source and at_hand):
+        return {}
+    file = Path(experiment.expand(source["path"], f"models.{model}.source.path")) / "config.json"
+    try:
+        return read_json(file)
+    except ValueError:
+        path = f"models.{model}.source.path"
+        raise InputError(f"config key {path} holds {file}, which is not valid JSON: give a whole model.") from None
+
+
 def _length_problems(config: Config, at_hand: bool) -> Iterator[str]:
     """Sequences beyond the positions of a model that some study selects, as far as its config is at hand."""
     for model in experiment.used_models(config):
         source = config["models"][model]["source"]
         lengths = {"tokenization.max_length": config["tokenization"]["max_length"]}
         if "pretraining" in source:
-            architecture = config["pretraining"][source["pretraining"]]["architecture"]
             lengths["pretraining_recipe.block_size"] = config["pretraining_recipe"]["block_size"]
-        elif "path" in source and at_hand:
-            file = Path(experiment.expand(source["path"], f"models.{model}.source.path")) / "config.json"
-            try:
-                architecture = read_json(file)
-            except ValueError:
-                yield f"models.{model}.source.path holds {file}, which is not valid JSON: give a whole model."
-                continue
-        else:
-            continue
-        positions = architecture.get("max_position_embeddings")
+        positions = _architecture(config, model, at_hand).get("max_position_embeddings")
         for key, length in lengths.items():
             if positions and length > positions:
                 yield f"{key} is {length}, but models.{model} has {positions} positions: set it to {positions} or less."

@@ -84,6 +84,17 @@ def runs(config: Config) -> list[Run]:
     return list(dict.fromkeys(run for study in STUDIES for run in study_runs(config, study)))
 
 
+def validity_runs(config: Config) -> list[Run]:
+    """Runs of the adaptation study whose heads the validity study ablates, before and after; null takes all there."""
+    validity = config["studies"]["validity"]
+    models, tasks = validity["models"], validity["tasks"]
+    return [
+        run
+        for run in study_runs(config, "adaptation")
+        if (models is None or run.model in models) and (tasks is None or run.task in tasks)
+    ]
+
+
 def base_model(config: Config, model: str) -> str:
     """The model that a chain of earlier runs began with; a model that is no run is its own."""
     source = config["models"][model]["source"]
@@ -176,6 +187,15 @@ def batches(config: Config) -> dict[str, Batch]:
                 others = f"_and_{len(chunk) - 1}_more" if len(chunk) > 1 else ""
                 found[f"{group}_{chunk[0]}{others}"] = Batch(tuple((group, task) for task in chunk), models, steps)
     return found
+
+
+def ablated(config: Config, batch: Batch) -> Batch:
+    """The part of a batch that the validity study selects: its runs, and the models and seeds that take them."""
+    selected = validity_runs(config)
+    return batch._replace(
+        runs=tuple(run for run in batch.runs if run in {(run.group, run.task) for run in selected}),
+        takers=batch.takers & {(run.model, run.seed) for run in selected},
+    )
 
 
 def recipe(config: Config, group: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ class Job(NamedTuple):
     """A job of a rule.
 
     Attributes:
-        rule: its rule; those made for each batch count as `finetune` and `extract_patterns`.
+        rule: its rule; those made for each batch count as `finetune`, `extract_patterns` and `ablate_heads`.
         name: what tells it from the rule's other jobs, the stem of its log; empty where a rule has one job.
         about: what it works on, as its rule's planning takes it.
     """
@@ -31,7 +31,7 @@ class Job(NamedTuple):
 
 
 class Runs(NamedTuple):
-    """What a job fine-tunes, or extracts the patterns of; `steps` says whether checkpoints on the way are kept."""
+    """What a job fine-tunes, extracts the patterns of, or ablates; `steps` says whether those on the way are kept."""
 
     runs: list[Run]
     steps: bool
@@ -98,6 +98,10 @@ def _runs(config: Config) -> Iterator[Job]:
                 # Patterns are taken where an analysis reads them; a job takes those of all of its runs.
                 if rule == "finetune" or not (section_4 | applied).isdisjoint(runs):
                     yield Job(rule, f"{model}.{name}.seed{seed}", Runs(runs, not section_4.isdisjoint(runs)))
+    for name, batch in experiment.batches(config).items():
+        part = experiment.ablated(config, batch)
+        for model, seed in sorted(part.takers) if part.runs else ():
+            yield Job("ablate_heads", f"{model}.{name}.seed{seed}", Runs(part.of(model, seed), batch.steps))
 
 
 def _applications(config: Config) -> Iterator[Job]:
@@ -133,6 +137,8 @@ def _analysis(config: Config) -> Iterator[Job]:
     rules = ["write_run_table", "write_config", "analyse_distribution", "analyse_similarity", "analyse_composition",
              "analyse_dynamics", "collect_claims", "summarise_experiment", "write_table1", "draw_figure1",
              "draw_figure2", "draw_figure4", "draw_figure5"]  # fmt: skip
+    if experiment.validity_runs(config):
+        rules += ["analyse_validity", "draw_validity"]
     if config["studies"][applications.MIXING]["models"]:
         rules += ["analyse_mixing", "write_table2", "draw_mixture"]
     if config["studies"][applications.SELECTION]["models"]:

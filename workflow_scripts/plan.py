@@ -140,7 +140,11 @@ def memory(config: Config, sizes: Sizes, found: Sequence[planning.Estimate]) -> 
 
 def _held(config: Config, sizes: Sizes, job: Job) -> Iterator[tuple[str, float, str]]:
     """What a job does with each of its models, the bytes that a GPU holds for it, and how to need fewer."""
-    dtypes = {"extract_patterns": ("patterns", "Taking the patterns of"), "evaluate": ("evaluation", "Evaluating")}
+    dtypes = {
+        "extract_patterns": ("patterns", "Taking the patterns of"),
+        "ablate_heads": ("patterns", "Ablating the heads of"),
+        "evaluate": ("evaluation", "Evaluating"),
+    }
     if job.rule == "finetune":
         recipe = experiment.recipe(config, job.about.runs[0].group)
         for name in {run.model: None for run in job.about.runs}:
@@ -201,6 +205,9 @@ def formulas(config: Config) -> Iterator[str]:
             "task group's training sets are cut to the smallest. Its steps are epochs × samples / global_batch_size, "
             "each epoch rounded up; it keeps its weights at those checkpoint_steps that are smaller.",
             "- Patterns are taken of the model before the run and of each of its checkpoints, on every probe set.",
+            "- Ablating heads reads the samples of `studies.validity` before a run and after it, forward alone: once "
+            "with all heads, once without each, and for each size of `top` as often as there are draws and twice more; "
+            "it takes their patterns in three reductions as well.",
             "- An evaluation reads the samples' tokens as prompts, and writes max_new_tokens for each: an upper bound, "
             "as answers end earlier. Decoding reads all weights from the GPU's memory for each token of a batch.",
             "- Hours are operations / (GPUs × peak × utilisation), peak that of the GPU in bfloat16 or, for work in "

@@ -12,6 +12,9 @@ from jobs import Evaluation, Job, Runs, jobs
 from runs import Run
 from sizes import Samples, Sizes
 
+READINGS = 3
+"""Reductions of Eq. 2, in each of which ablations take the patterns that they are compared with."""
+
 
 class Estimate(NamedTuple):
     """A job with what it is given and the seconds that it will take; None where a size is not known."""
@@ -123,6 +126,32 @@ def _extract_patterns(config: Config, sizes: Sizes, job: Job) -> float | None:
     return total
 
 
+def _ablate_heads(config: Config, sizes: Sizes, job: Job) -> float | None:
+    """Each run's samples before and after it; the model itself, before, is loaded once for all runs of the job."""
+    about: Runs = job.about
+    model, _ = sizes.model(about.runs[0].model)
+    probed = [samples for run in about.runs for _, samples in sizes.probes(run)]
+    if model is None or any(None in samples for samples in probed):
+        return None
+    most = config["studies"]["validity"]["samples"]
+    read = sum(costs.forward(model, min(samples.count, most) * samples.tokens, samples.tokens) for samples in probed)
+    passes = costs.PREFILL * ablations(config, model) + costs.PATTERNS * READINGS
+    moved = model.bytes + len(about.runs) * checkpoint_bytes(config, model)
+    speed_there = speed(config, job, "patterns", config["patterns"]["dtype"])
+    return 2 * passes * read / speed_there + moved / _disk(config)
+
+
+def ablations(config: Config, model: costs.Model) -> int:
+    """Settings that each sample is read under: no head, each head and each group of heads ablated."""
+    return 1 + model.layers * model.heads + groups(config)
+
+
+def groups(config: Config) -> int:
+    """Groups of heads that are ablated together: the largest patterns, the smallest and random heads of each size."""
+    validity = config["studies"]["validity"]
+    return (2 + validity["draws"]) * len(validity["top"])
+
+
 def _evaluate(config: Config, sizes: Sizes, job: Job) -> float | None:
     about: Evaluation = job.about
     model, _ = sizes.model(about.model)
@@ -197,11 +226,12 @@ WORK = {
     "pretrain": _pretrain,
     "finetune": _finetune,
     "extract_patterns": _extract_patterns,
+    "ablate_heads": _ablate_heads,
     "evaluate": _evaluate,
 }
 """Rules whose time is more than that of a start, with the function that reckons a job's."""
 
-LOADING = {"tokenize_instructions", "pretrain", "finetune", "extract_patterns", "evaluate"}
+LOADING = {"tokenize_instructions", "pretrain", "finetune", "extract_patterns", "ablate_heads", "evaluate"}
 """Those that load a model or a tokenizer first."""
 
 DOWNLOADS = {"fetch_dataset", "fetch_model"}

@@ -8,9 +8,21 @@ import command_line
 
 def main(arguments: argparse.Namespace) -> None:
     """Render the page and write it."""
+    from headpatterns.errors import InputError
     from headpatterns.files import atomic_path
     from headpatterns.reporting import page
 
+    validity = {
+        "picture": arguments.validity_figure,
+        "correlations": arguments.validity,
+        "between": arguments.validity_between,
+        "contrasts": arguments.validity_contrasts,
+    }
+    if any(validity.values()) and not all(validity.values()):
+        raise InputError(
+            "--validity-figure, --validity, --validity-between and --validity-contrasts make one section: "
+            "give all four or none."
+        )
     rendered = page.render(
         experiment=arguments.experiment,
         runs=arguments.runs,
@@ -29,6 +41,7 @@ def main(arguments: argparse.Namespace) -> None:
         mixture_reports=arguments.mixture_reports,
         table3=arguments.table3,
         scores=arguments.scores,
+        validity_tables=validity if arguments.validity else None,
         labels=command_line.by_name(arguments.label, "--label", "NAME=LABEL"),
     )
     with atomic_path(arguments.output) as temporary:
@@ -62,6 +75,10 @@ def parser() -> argparse.ArgumentParser:
         help="what to call a model or task that the run table does not hold; once for each",
     )
     p.add_argument("--scores", type=Path, help="analysis/scores.csv")
+    p.add_argument("--validity-figure", type=Path, help="SVG or PNG file of the study validity")
+    p.add_argument("--validity", type=Path, help="analysis/validity.csv")
+    p.add_argument("--validity-between", type=Path, help="analysis/validity_between.csv")
+    p.add_argument("--validity-contrasts", type=Path, help="analysis/validity_contrasts.csv")
     p.add_argument("--captions", type=Path, required=True, help="folder of captions, <name of the figure or table>.rst")
     p.add_argument("--claims", type=Path, required=True, help="analysis/claims.csv")
     p.add_argument("--data", type=Path, help="analysis/data.csv")

@@ -390,3 +390,46 @@ def test_timings_count_only_jobs_that_the_config_has(half_done):
     config, folder = half_done
     [row] = timings.rows(timings.measured(folder / "results/benchmarks", jobs(config)))
     assert (row["rule"], row["jobs"], row["wall_minutes"], row["longest_job_seconds"]) == ("finetune", 2, 2.0, 90.0)
+
+
+def test_hours_and_disk_of_ablations_by_hand(paper):
+    """SGSM on Llama3-8B: 32 samples of 180 tokens under 1 + 1024 + 12 × 9 settings and in three patterns, twice."""
+    sizes = Sizes(paper, "nowhere")
+    ablated = [job for job in jobs(paper) if job.rule == "ablate_heads"]
+    assert len(ablated) == 3 * 7 and all(len(job.about.runs) == 1 for job in ablated)
+    job = next(job for job in ablated if job.about.runs == [Run("llama3-8b", "nlp", "sgsm", 0)])
+    parameters = 8_030_261_248
+    passes = 1 + 32 * 32 + 12 * 9 + 3 * 2
+    operations = 2 * passes * 32 * 180 * (2 * parameters + 2 * 32 * 4096 * 180)
+    seconds = 60 + operations / (67e12 * 0.5) + parameters * (2 + 4) / 1e9
+    assert planning.seconds(paper, sizes, job) == pytest.approx(seconds)
+    assert (planning.gpus(paper, job), planning.threads(paper, job)) == (1, 8)
+    [part] = [part for part in footprint.parts(paper, sizes, [job]) if part.what == "ablations"]
+    assert (part.bytes, part.stays) == (2 * 4 * 32 * (4 * 1024 + 12 * 9), "kept")
+
+
+def test_runs_of_a_job_are_ablated_from_one_model():
+    """The model itself is read once for all runs of a job, and each of their last checkpoints once."""
+    config = config_of()
+    sizes = Sizes(config, "nowhere")
+    job = next(job for job in jobs(config) if job.rule == "ablate_heads" and len(job.about.runs) > 1)
+    single = [job._replace(about=job.about._replace(runs=[run])) for run in job.about.runs]
+    start = config["plan"]["start_seconds"]["model"]
+    model, _ = sizes.model(job.about.runs[0].model)
+    apart = sum(planning.seconds(config, sizes, one) - start for one in single)
+    shared = (len(single) - 1) * model.bytes / (config["plan"]["disk_gb_per_second"] * 1e9)
+    assert planning.seconds(config, sizes, job) - start == pytest.approx(apart - shared)
+
+
+def test_ablations_follow_the_study():
+    config = config_of({"studies": {"validity": {"models": ["opt"], "tasks": ["arc", "sgsm"], "samples": 10**6}}})
+    ablated = [job for job in jobs(config) if job.rule == "ablate_heads"]
+    runs = [run for job in ablated for run in job.about.runs]
+    assert runs == [Run("opt", "nlp", "arc", 0), Run("opt", "nlp", "sgsm", 0)]
+    sizes = Sizes(config, "nowhere")
+    probed = planning.seconds(config, sizes, ablated[0])
+    config["studies"]["validity"]["samples"] = 64  # the probe set has no more
+    assert planning.seconds(config, sizes, ablated[0]) == probed
+    config["studies"]["validity"]["models"] = []
+    rules = {job.rule for job in jobs(config)}
+    assert not rules & {"ablate_heads", "analyse_validity", "draw_validity"} and "extract_patterns" in rules

@@ -8,6 +8,7 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import ablations
 import analysis_tables
 import evaluation_tables
 import pandas as pd
@@ -324,10 +325,31 @@ def test_a_claim_about_a_part_of_a_figure_leads_to_it_and_no_claim_is_said(folde
     assert "No statement of the paper was checked" in page.render(**arguments(folder, claims=tmp_path / "claims.csv"))
 
 
+def test_the_section_on_validity_is_there_where_its_tables_are(folder, tmp_path, report):
+    names = {"output": "validity", "between_output": "validity_between", "groups_output": "validity_groups",
+             "contrasts_output": "validity_contrasts"}  # fmt: skip
+    paths = {option: tmp_path / f"{name}.csv" for option, name in names.items()}
+    ablated = ["llama", "math", 0, ablations.write(tmp_path / "ablations")]
+    scripts.run("analyse_validity", ablations=ablated, resamples=20, **paths)
+    picture = tmp_path / "figure_validity.svg"
+    picture.write_bytes(PICTURE % b"validity")
+    given = {"picture": picture, "correlations": paths["output"], "between": paths["between_output"],
+             "contrasts": paths["contrasts_output"]}  # fmt: skip
+    made = Page(page.render(**arguments(folder, validity_tables=given)))
+    assert made.open == []
+    ids = [attributes["id"] for _, attributes in made.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert made.text.count("Do the patterns mean anything?") == 2  # its heading and the way there
+    assert "#validity" in [a["href"] for a in made.found("a")]
+    assert len(made.found("img")) == len(report.found("img")) + 1
+    assert "Do the patterns mean anything?" not in report.text
+
+
+VALIDITY_CAPTIONS = ("figure_validity", "validity_table")
 SECTION_5_CAPTIONS = ("table2", "table3", "mixture", "mixture_table", "scores")
 
 
-@pytest.mark.parametrize("name", [*FIGURES, "table1", "workflow", *SECTION_5_CAPTIONS])
+@pytest.mark.parametrize("name", [*FIGURES, "table1", "workflow", *VALIDITY_CAPTIONS, *SECTION_5_CAPTIONS])
 def test_captions_are_plain_and_end_as_sentences(name):
     text = html.unescape(page.caption(CAPTIONS / f"{name}.rst"))
     assert "system-message" not in text and text.strip().endswith(".</p>")

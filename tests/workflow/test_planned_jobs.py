@@ -27,12 +27,13 @@ def project(clone) -> Path:
     for name in ("sgsm/rows.json", "refgpt/rows.json"):
         (folder / "data" / name).parent.mkdir()
         (folder / "data" / name).touch()
-    (folder / "seeds.yaml").write_text("seeds: [0, 1, 2]\n")
+    (folder / "seeds.yaml").write_text("seeds: [0, 1, 2]\nstudies: {validity: {models: [gemma-7b]}}\n")
     (folder / "other.yaml").write_text(
         "models: {after: {label: two stages, source: {model: gemma, run: nlp.gsm8k.seed3}}}\n"
         "studies:\n"
         "  adaptation: {models: [after]}\n"
         "  mixing: {models: []}\n"
+        "  validity: {tasks: [arc, gsm8k], samples: 5}\n"
         "  benchmarks: {checkpoints: [{model: opt, run: infinity.infinity-law.seed7}], sets: [gsm8k]}\n"
         "evaluation: {sets: {gsm8k: {dataset: gsm8k}}}\n"
     )
@@ -58,7 +59,7 @@ def test_as_many_jobs_as_snakemake_runs(project, experiment, overlays):
     total = int(counts.pop("total"))
     rules = Counter()
     for name, count in counts.items():
-        rules[re.sub(r"^(finetune|extract_patterns)_.*", r"\1", name)] += int(count)
+        rules[re.sub(r"^(finetune|extract_patterns|ablate_heads)_.*", r"\1", name)] += int(count)
     answer = snakemake(project, "plan", "--cores", "1", *chosen, **environment)
     assert answer.returncode == 0, answer.stdout
     assert f"# Plan of the experiment {experiment}" in answer.stdout
@@ -130,7 +131,7 @@ def places(project, *overlays):
     taken, priorities = Counter(), {}
     for job in re.split(r"\n(?=(?:local)?rule )", answer.stdout):
         if name := re.match(r"(?:local)?rule ([\w-]+):", job):
-            rule = re.sub(r"^(finetune|extract_patterns)_.*", r"\1", name[1])
+            rule = re.sub(r"^(finetune|extract_patterns|ablate_heads)_.*", r"\1", name[1])
             taken[rule] += "runs_on_disk=1" in job
             priority = re.search(r"^    priority: (\d+)$", job, re.MULTILINE)
             priorities.setdefault(rule, set()).add(int(priority[1]) if priority else 0)
@@ -138,12 +139,13 @@ def places(project, *overlays):
 
 
 def test_readers_of_checkpoints_that_go_take_the_places_of_their_runs(project):
-    rules = {"finetune", "extract_patterns", "evaluate"}
+    rules = {"finetune", "extract_patterns", "ablate_heads", "evaluate"}
     kept, _ = places(project)  # last checkpoints stay, those on the way go
-    assert {rule for rule, count in kept.items() if count} == rules - {"evaluate"}
+    assert {rule for rule, count in kept.items() if count} == {"finetune", "extract_patterns"}
     (project / "lean.yaml").write_text("finetuning: {keep_final_checkpoints: false}\n")
     lean, priorities = places(project, "lean.yaml")
     assert {rule for rule, count in lean.items() if count} == rules
-    assert min(priorities["extract_patterns"] | priorities["evaluate"]) > max(priorities["finetune"]) == 1
+    readers = set().union(*(priorities[rule] for rule in rules - {"finetune"}))
+    assert min(readers) > max(priorities["finetune"]) == 1
     (project / "all.yaml").write_text("finetuning: {keep_intermediate_checkpoints: true}\n")
     assert {rule for rule, count in places(project, "all.yaml")[0].items() if count} == {"finetune"}

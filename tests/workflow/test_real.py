@@ -50,7 +50,7 @@ def test_fine_tuning_lowers_the_loss_on_probe_sets(results):
 
 
 def test_all_tables_and_figures_are_there(results):
-    for name in ("figure1", "figure2", "figure2_clustered", "figure4", "figure5"):
+    for name in ("figure1", "figure2", "figure2_clustered", "figure4", "figure5", "figure_validity"):
         for suffix in ("pdf", "svg", "png"):
             assert (results / f"figures/{name}.{suffix}").stat().st_size > 5000
     statistics = read_csv(results / "analysis/distribution.csv")

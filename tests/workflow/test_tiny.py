@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.stats
 import yaml
 from project import snakemake
 
@@ -55,7 +56,7 @@ def planned(folder: Path, *arguments: str, config: dict | None = None) -> set[st
 def rules(output: str) -> set[str]:
     """Names of the rules that Snakemake says it runs."""
     names = re.findall(r"^(?:local)?rule ([\w-]+):", output, re.MULTILINE)
-    return {re.sub(r"^(finetune|extract_patterns)_.*", r"\1", name) for name in names}
+    return {re.sub(r"^(finetune|extract_patterns|ablate_heads)_.*", r"\1", name) for name in names}
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -65,7 +66,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 def test_every_picture_and_table_is_there(finished):
     results = finished / "results/tiny"
-    for name in ("figure1", "figure2", "figure2_clustered", "figure4", "figure5", "mixture"):
+    for name in ("figure1", "figure2", "figure2_clustered", "figure4", "figure5", "figure_validity", "mixture"):
         assert (results / f"figures/{name}.pdf").read_bytes().startswith(b"%PDF")
         assert (results / f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
         assert "<svg" in (results / f"figures/{name}.svg").read_text()
@@ -87,6 +88,7 @@ def test_the_report_is_self_contained(finished):
     assert all(source.startswith("data:") for source in sources)
     for word in (*(f"Figure {n}" for n in (1, 2, 4, 5)), *(f"Table {n}" for n in (1, 2, 3)), "transformers"):
         assert word in page
+    assert "Do the patterns mean anything?" in page
 
 
 def test_patterns_are_means_of_their_samples(finished):
@@ -262,6 +264,27 @@ def test_nothing_is_left_to_do(finished):
     assert planned(finished, "all") == set()
 
 
+def test_patterns_are_held_against_ablations(finished):
+    results = finished / "results/tiny"
+    rows = read_csv(results / "analysis/validity.csv")
+    keys = ("task", "phase", "reduction", "change", "over")
+    values = {tuple(row[key] for key in keys): float(row["value"]) for row in rows}
+    assert len(values) == len(rows) == 2 * 3 * 3 * 2 * 2
+    for task in ("gsm8k", "arc"):
+        for phase in ("before", "after"):
+            folder = results / f"ablations/llama/nlp.{task}.seed0"
+            pattern = np.load(folder / f"{phase}.patterns.npy")[0].mean(axis=0, dtype=np.float64)
+            change = np.abs(np.load(folder / f"{phase}.changes.npy")).mean(axis=0, dtype=np.float64)
+            expected = scipy.stats.spearmanr(pattern.ravel(), change.ravel()).statistic
+            assert values[task, phase, "abs_of_sum", "absolute", "all_heads"] == pytest.approx(expected, abs=1e-9)
+    curves = read_csv(results / "analysis/validity_groups.csv")
+    kinds = [[row[key] for key in ("task", "phase", "change", "k")] for row in curves]
+    everything = [
+        row["value"] for row, kind in zip(curves, kinds, strict=True) if kind == ["arc", "after", "signed", "8"]
+    ]
+    assert len(everything) == 3 and len(set(everything)) == 1  # without any head it does not matter how they rank
+
+
 def test_one_figure_is_rebuilt_alone(finished):
     picture = finished / "results/tiny/figures/figure5.pdf"
     before = picture.read_bytes()
@@ -271,14 +294,17 @@ def test_one_figure_is_rebuilt_alone(finished):
     assert picture.read_bytes() == before
 
 
-@pytest.mark.parametrize("target", ["table1", "table2", "table3", "figure1", "figure2", "figure4", "figure5", "report"])
+FIGURES = ("figure1", "figure2", "figure4", "figure5", "figure_validity")
+
+
+@pytest.mark.parametrize("target", ["table1", "table2", "table3", *FIGURES, "report"])
 def test_named_targets(finished, target):
     assert planned(finished, target) <= {target}
 
 
 def test_what_reruns_when_the_config_changes(finished):
     assert planned(finished, "all", config={"analysis": {"resamples": 60}}) >= {"analyse_dynamics", "draw_figure5"}
-    assert "extract_patterns" not in planned(finished, "all", config={"analysis": {"resamples": 60}})
+    assert not {"extract_patterns", "ablate_heads"} & planned(finished, "all", config={"analysis": {"resamples": 60}})
     rerun = planned(finished, "all", config={"finetuning": {"learning_rate": 2.0e-3}})
     assert {"finetune", "extract_patterns", "analyse_similarity", "render_report"} <= rerun
     assert not rerun & {"pretrain", "prepare_instructions", "tokenize_instructions"}

@@ -10,7 +10,7 @@ from headpatterns import tables
 from headpatterns.errors import InputError
 from headpatterns.files import read_json
 from headpatterns.plotting.inputs import RunTable, read_run_table, read_table
-from headpatterns.reporting import applications
+from headpatterns.reporting import applications, validity
 from headpatterns.reporting.elements import (
     Table,
     caption,
@@ -45,6 +45,7 @@ def render(
     mixture_reports: Sequence[Path] = (),
     table3: Path | None = None,
     scores: Path | None = None,
+    validity_tables: Mapping[str, Path] | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> str:
     """The whole page as HTML, with nothing that a browser would have to fetch.
@@ -67,6 +68,7 @@ def render(
         mixture_reports: JSON about each mixture, whose notes are shown under Table 2.
         table3: CSV as written by `headpatterns.tables`: the section on selecting data.
         scores: CSV of all evaluations.
+        validity_tables: the figure and tables of the section on validity, as `validity.section` names them.
         labels: what models and tasks are called that the run table does not hold.
 
     Raises:
@@ -111,6 +113,7 @@ def render(
         applications=sections,
         others=more,
         scores=scores and applications.scores(scores, captions),
+        validity=validity_tables and validity.section(**validity_tables, captions=captions, runs=run_table),
         studies=studies(run_table),
         runs=all_runs(run_table),
         **optional,

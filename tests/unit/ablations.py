@@ -1,0 +1,39 @@
+"""Files as ablate_heads writes them, from a seeded generator: for the tests of what is made of them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+REDUCTIONS = ("abs_of_sum", "sum_of_abs", "abs_per_position")
+
+
+def write(
+    folder: Path, seed: int = 0, samples: int = 12, layers: int = 3, heads: int = 4, draws: int = 4, top=(1, 2, 4, 12)
+) -> Path:
+    """Both phases of a run, in which patterns predict the changes, better after fine-tuning than before."""
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(seed)
+    scale = random.lognormal(-3, 1, (layers, heads))
+    for phase, noise in (("before", 1.0), ("after", 0.4)):
+        changes = scale * random.normal(1, 1, (samples, layers, heads))
+        patterns = np.abs(changes) * random.lognormal(0, noise, (len(REDUCTIONS), samples, layers, heads))
+        importance = patterns[0].mean(axis=0).ravel()
+        orders = [np.argsort(-importance), np.argsort(importance)]
+        orders += [random.permutation(importance.size) for _ in range(draws)]
+        flat = changes.reshape(samples, -1)
+        groups = [[flat[:, order[:k]].sum(axis=1) for k in top] for order in orders]
+        save(folder, phase, changes, patterns, np.array(groups), top)
+    return folder
+
+
+def save(folder: Path, phase: str, changes, patterns, groups, top, ids=None, reduction="abs_of_sum") -> None:
+    """The four files of a phase."""
+    for name, array in (("changes", changes), ("patterns", patterns), ("groups", groups)):
+        np.save(folder / f"{phase}.{name}.npy", np.asarray(array, dtype=np.float32))
+    about = {
+        "reduction": reduction,
+        "top": [int(k) for k in top],
+        "ids": ids or [f"row-{n}" for n in range(len(changes))],
+    }
+    (folder / f"{phase}.json").write_text(json.dumps(about), encoding="utf-8")

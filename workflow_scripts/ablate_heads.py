@@ -1,0 +1,218 @@
+"""Ablates the heads of a model, before and after each of its runs, and writes what the loss of samples changes by.
+
+For each run a folder with, for phase in before (the model) and after (the run's last checkpoint), all on the same
+samples of its rows:
+
+    PHASE.changes.npy   float32 [samples, layers, heads]: loss with that head ablated − loss
+    PHASE.patterns.npy  float32 [3, samples, layers, heads]: patterns (Eq. 2) in the order of REDUCTIONS
+    PHASE.groups.npy    float32 [2 + draws, sizes, samples]: the same with as many heads ablated at once: those with the
+                        largest patterns, those with the smallest, and random ones, a row for each draw
+    PHASE.json          ids, losses, sizes of the groups, and where all of it comes from
+"""
+
+import argparse
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import command_line
+from headpatterns.errors import InputError
+from headpatterns.files import IDENTITY, atomic_path, open_unfinished, remove, unfinished, write_json
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from headpatterns.tokenization import TokenizedSample
+
+BEFORE, AFTER = "before", "after"
+
+
+class Unit(NamedTuple):
+    """A run with the samples that its heads are ablated on, what is said of them, and the folder at work."""
+
+    run: Path
+    samples: list["TokenizedSample"]
+    about: dict[str, Any]
+    workplace: Path
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Measure the model for all runs, then each run's last checkpoint; an interrupted job goes on where it was."""
+    for option in ("max_length", "threads", "samples", "draws", "top"):
+        given = getattr(arguments, option)
+        if min(given if option == "top" else [given]) < 1:
+            raise InputError(f"--{option.replace('_', '-')} is {given}: give 1 or more.")
+    if arguments.token_budget != "auto" and not re.fullmatch("0*[1-9][0-9]*", arguments.token_budget):
+        raise InputError(f"--token-budget is {arguments.token_budget}: give a whole number from 1 on, or auto.")
+    arguments.top = sorted(set(arguments.top))
+    if not len(arguments.run) == len(arguments.data) == len(arguments.output_folder):
+        raise InputError("give as many --data and --output-folder as --run.")
+
+    from headpatterns import models, samples
+
+    models.check_folder(arguments.model)
+    rows = {data: samples.read(data) for data in dict.fromkeys(arguments.data)}
+
+    import torch
+
+    torch.set_num_threads(arguments.threads)
+    models.check_device(arguments.device)
+    tokenizer = models.load_tokenizer(arguments.model)
+    prepared = {data: chosen(tokenizer, of_file, data, arguments) for data, of_file in rows.items()}
+    units = [
+        opened(run, *prepared[data], arguments, folder)
+        for run, data, folder in zip(arguments.run, arguments.data, arguments.output_folder, strict=True)
+    ]
+    measure(arguments.model, units, BEFORE, arguments)
+    for unit in units:
+        measure(unit.run / "final", [unit], AFTER, arguments)
+    # Only now: what a failed job has put out, Snakemake removes.
+    for folder in arguments.output_folder:
+        remove(unfinished(folder) / IDENTITY)
+        remove(folder)
+        unfinished(folder).rename(folder)
+
+
+def chosen(
+    tokenizer: Any, rows: list[dict[str, str]], data: Path, arguments: argparse.Namespace
+) -> tuple[list["TokenizedSample"], dict[str, Any]]:
+    """As many samples as asked for, or all there are, by a seeded rank of their ids and in the order of the file.
+
+    Those whose response lies beyond the maximum length are not among them.
+    """
+    from headpatterns import samples
+    from headpatterns.instructions.splitting import rank
+
+    tokenized, _ = samples.tokenized(tokenizer, rows, arguments.max_length, data, skip=True)
+    ranked = sorted(tokenized, key=lambda sample: rank(arguments.seed, sample.id))
+    ids = {sample.id for sample in ranked[: arguments.samples]}
+    return [sample for sample in tokenized if sample.id in ids], {
+        "data": str(data),
+        "data_sha256": samples.digest(data),
+    }
+
+
+def opened(
+    run: Path,
+    tokenized: list["TokenizedSample"],
+    about: dict[str, Any],
+    arguments: argparse.Namespace,
+    output_folder: Path,
+) -> Unit:
+    """Open the workplace of a run, with what an interrupted job of the same run, samples and options left there."""
+    from headpatterns.checkpoints import checkpoints
+    from headpatterns.provenance import fingerprint
+
+    checkpoints(run)  # refuses what is no run
+    names = ("draws", "top", "seed", "reduction", "max_length", "dtype", "device", "threads")
+    options = [str(getattr(arguments, name)) for name in names]
+    ids = "\n".join(sample.id for sample in tokenized)
+    # run.json knows the model, the data and the recipe that the checkpoint comes from.
+    identity = fingerprint(run / "run.json", about["data_sha256"], ids, *options)
+    return Unit(run, tokenized, about, open_unfinished(output_folder, identity))
+
+
+def measure(folder: Path, units: list[Unit], phase: str, arguments: argparse.Namespace) -> None:
+    """Write the files of a phase, for which one model serves, of those units that lack them."""
+    from headpatterns import models
+
+    lacking = [unit for unit in units if not (unit.workplace / f"{phase}.json").is_file()]
+    if not lacking:
+        return
+    model = models.load_model(folder, arguments.dtype, arguments.device)
+    for unit in lacking:
+        ablate(model, unit, phase, {"model": str(folder), **unit.about, "phase": phase}, arguments)
+    del model
+    models.free_memory(arguments.device)
+
+
+def ablate(
+    model: "PreTrainedModel", unit: Unit, phase: str, about: dict[str, Any], arguments: argparse.Namespace
+) -> None:
+    """Write the four files of a model on the samples of a run."""
+    import numpy as np
+
+    from headpatterns import provenance
+    from headpatterns.attribution import REDUCTIONS, activation_patterns
+    from headpatterns.attribution.ablation import ablations
+
+    started = time.perf_counter()
+    text = model.config.get_text_config()
+    layers, heads = text.num_hidden_layers, text.num_attention_heads
+    if arguments.top[-1] > layers * heads:
+        raise InputError(
+            f"--top has {arguments.top[-1]}, but {about['model']} has {layers} layers of {heads} heads: "
+            f"give at most {layers * heads}."
+        )
+    budget = "auto" if arguments.token_budget == "auto" else int(arguments.token_budget)
+    found = [
+        activation_patterns(model, unit.samples, reduction=reduction, token_budget=budget) for reduction in REDUCTIONS
+    ]
+    patterns = np.stack([one.values for one in found])
+    ablated = ablations(
+        model,
+        unit.samples,
+        patterns[list(REDUCTIONS).index(arguments.reduction)].mean(axis=0, dtype=np.float64),
+        arguments.top,
+        arguments.draws,
+        f"{arguments.seed}:{about['data_sha256']}",
+        token_budget=budget,
+        progress=lambda done, total: print(f"{about['model']}, {unit.run}: {done}/{total} passes", flush=True),
+    )
+    arrays = {"changes": ablated.changes, "patterns": patterns, "groups": ablated.groups}
+    details = {
+        **about,
+        "reductions": list(REDUCTIONS),
+        "reduction": arguments.reduction,
+        "top": arguments.top,
+        "draws": arguments.draws,
+        "seed": arguments.seed,
+        **{name: getattr(arguments, name) for name in ("max_length", "token_budget", "dtype", "device")},
+        "layers": layers,
+        "heads": heads,
+        "samples": len(unit.samples),
+        "tokens": sum(len(sample.input_ids) for sample in unit.samples),
+        "seconds": round(time.perf_counter() - started, 3),
+        **provenance.environment(),
+        "ids": [sample.id for sample in unit.samples],
+        "losses": ablated.losses.tolist(),
+    }
+    # The JSON is written last: where it lies, the arrays beside it are whole and belong to it.
+    for name, array in arrays.items():
+        with atomic_path(unit.workplace / f"{phase}.{name}.npy") as temporary:
+            np.save(temporary, array.astype(np.float32, order="C"))
+    write_json(unit.workplace / f"{phase}.json", details)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = command_line.parser(__doc__)
+    made.add_argument("--model", type=Path, required=True, help="model folder in Hugging Face layout")
+    made.add_argument("--run", type=Path, nargs="+", required=True, help="folder of a run that started from the model")
+    made.add_argument(
+        "--data", type=Path, nargs="+", required=True, help="for each run jsonl or parquet with prompt and response"
+    )
+    made.add_argument("--output-folder", type=Path, nargs="+", required=True, help="for each run a folder to write")
+    made.add_argument("--samples", type=int, default=32, help="rows taken of a file, at most")
+    made.add_argument("--draws", type=int, default=10, help="random groups of each size")
+    made.add_argument("--top", type=int, nargs="+", required=True, help="sizes of the groups of heads")
+    made.add_argument("--seed", type=int, default=0, help="of the samples and the random groups")
+    made.add_argument(
+        "--reduction",
+        default="abs_of_sum",
+        choices=["abs_of_sum", "sum_of_abs", "abs_per_position"],
+        help="the pattern (Eq. 2) that the groups are chosen by",
+    )
+    made.add_argument("--max-length", type=int, default=1024, help="tokens at which a sample is cut")
+    made.add_argument(
+        "--token-budget", default="auto", help="tokens of a batch, padding included; auto takes what fits into memory"
+    )
+    made.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or mps")
+    made.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
+    made.add_argument("--threads", type=int, default=1, help="processor threads")
+    return made
+
+
+if __name__ == "__main__":
+    command_line.run(main, parser())
