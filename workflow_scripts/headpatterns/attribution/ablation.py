@@ -112,11 +112,11 @@ def ablated_losses(
 
     with passes.frozen(model):
         budget = memory.token_budget(token_budget, model, labelled, functools.partial(passes.backward, model))
-        shortest = min(labelled, key=lambda sample: len(sample.input_ids))
-        own_logits = passes.own_logits(model, shortest)
+        beginning = passes.beginning(labelled)
+        own_logits = passes.own_logits(model, beginning)
         with torch.no_grad(), _scaling(model) as scales:
             scales.update(enumerate(torch.ones(shape[0], 1, shape[1], device=model.device)))
-            passes.check_logits(model, shortest, own_logits)
+            passes.check_logits(model, beginning, own_logits)
             _check_reached(model, scales)
 
             def run(batch: Sequence[Pair]) -> np.ndarray:

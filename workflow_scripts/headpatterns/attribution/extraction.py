@@ -121,10 +121,10 @@ def extract(
     text = model.config.get_text_config()
     shape = (text.num_hidden_layers, text.num_attention_heads)
     with passes.frozen(model):
-        shortest = min(samples, key=lambda sample: len(sample.input_ids))
-        own_logits = memory.attempt(model, [shortest], lambda batch: passes.own_logits(model, *batch))
+        beginning = passes.beginning(samples)
+        own_logits = memory.attempt(model, [beginning], lambda batch: passes.own_logits(model, *batch))
         with recording(model, reduction) as recorded:
-            memory.attempt(model, [shortest], lambda batch: passes.check_logits(model, *batch, own_logits))
+            memory.attempt(model, [beginning], lambda batch: passes.check_logits(model, *batch, own_logits))
 
             def run(batch: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
                 recorded.clear()

@@ -4,7 +4,6 @@ Parameters are frozen and the embeddings are the one leaf, so that a backward pa
 projection to the vocabulary is computed where a response is predicted, and nowhere else.
 """
 
-import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -13,12 +12,15 @@ import torch
 from transformers import PreTrainedModel
 
 from headpatterns import models
-from headpatterns.attribution.inputs import Sample
+from headpatterns.attribution.inputs import LabelledSample, Sample
 from headpatterns.errors import InputError, first_line
 from headpatterns.tokenization import IGNORED
 
 LOGITS_TOLERANCE = 1e-2
 """Largest difference, relative to the largest logit, at which two ways to the same logits count as equal (bf16)."""
+
+CHECKED = 64
+"""Tokens of a sample on which the two ways are compared: few, so that short extractions do not pay for it."""
 
 PADDING = 0.05
 """Tokens of padding for each real one that a batch may have at most."""
@@ -123,23 +125,25 @@ def response_logits(
     return logits[0].float(), labels[rows, positions + 1], rows
 
 
+def beginning(samples: Sequence[Sample]) -> LabelledSample:
+    """The first tokens of the shortest sample, all of them to be predicted: what `check_logits` looks at."""
+    shortest = min(samples, key=lambda sample: len(sample.input_ids))
+    tokens = shortest.input_ids[:CHECKED]
+    return LabelledSample(shortest.id, tokens, tokens)
+
+
 @torch.no_grad()
 def own_logits(model: PreTrainedModel, sample: Sample) -> torch.Tensor:
-    """Logits at the response of one sample by the model's own attention: float32 [response tokens, vocabulary].
-
-    Where the model knows `logits_to_keep`, the projection is computed from the first of these positions on.
-    """
-    input_ids, mask, labels = pad([sample], model.device)
-    predicting = (labels[0, 1:] != IGNORED).nonzero().flatten()
-    first = int(predicting[0]) if "logits_to_keep" in inspect.signature(model.forward).parameters else 0
-    settings = {"logits_to_keep": input_ids.shape[1] - first} if first else {}
-    logits = model(input_ids=input_ids, attention_mask=mask, use_cache=False, **settings).logits[0]
-    return logits[predicting - first].float()
+    """Logits of one sample by the model's own attention: float32 [positions − 1, vocabulary]."""
+    input_ids, mask, _ = pad([sample], model.device)
+    return model(input_ids=input_ids, attention_mask=mask, use_cache=False).logits[0, :-1].float()
 
 
 @torch.no_grad()
 def check_logits(model: PreTrainedModel, sample: Sample, own: torch.Tensor) -> None:
     """Refuse a model whose attention or embeddings do something that SDPA or `forward` does not know of.
+
+    `own` is what `own_logits` gave for a sample of which every token is predicted.
 
     A pattern of another model than the one that was asked for would look as good as any.
     """
