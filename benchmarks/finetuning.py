@@ -15,7 +15,6 @@ end of a run: `--work-folder` needs room for them.
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import common
 import numpy as np
 
 from headpatterns import tidy
@@ -36,38 +36,8 @@ COLUMNS = (
     "trainer", "padding_free", "devices", "status", "steps", "seconds", "tokens", "tokens_per_second", "ratio",
     "peak_gib", "bf16_share",
 )  # fmt: skip
-RSS_UNITS = 1024**3 if sys.platform == "darwin" else 1024**2
-"""What makes GiB of `ru_maxrss`, which is in bytes on macOS and in KiB elsewhere."""
-
 LAUNCHER = Path(__file__).resolve().parent.parent / "workflow_scripts" / "launch.py"
 PLAIN = "transformers"
-
-GSM8K = {"prompt": (55, 0.39), "response": (85, 0.49)}
-"""Median of the tokens of questions and answers, at 4 and 3 characters a token, and the spread of their logarithm."""
-
-PEAKS = {
-    "H100 PCIe": 756e12, "H100 NVL": 835e12, "H100": 989e12, "H200": 989e12, "H800": 989e12, "B200": 2250e12,
-    "A100": 312e12, "A800": 312e12, "L40S": 362e12,
-}  # fmt: skip
-"""Dense bf16 operations a second that NVIDIA states, by a part of the GPU's name, the narrower before the wider."""
-
-LLAMA = {"model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32}
-ARCHITECTURES = {
-    "llama-3-8b": {**LLAMA, "intermediate_size": 14336, "num_key_value_heads": 8, "vocab_size": 128256},
-    "llama-2-7b": {**LLAMA, "intermediate_size": 11008, "vocab_size": 32000},
-    "gemma-7b": {
-        "model_type": "gemma", "hidden_size": 3072, "num_hidden_layers": 28, "num_attention_heads": 16,
-        "num_key_value_heads": 16, "head_dim": 256, "intermediate_size": 24576, "vocab_size": 256000,
-    },
-    "opt-6.7b": {
-        "model_type": "opt", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,
-        "ffn_dim": 16384, "word_embed_proj_dim": 4096, "vocab_size": 50272,
-    },
-    "small": {
-        "model_type": "llama", "hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 8,
-        "intermediate_size": 688, "vocab_size": 4096,
-    },
-}  # fmt: skip
 
 
 class Case(NamedTuple):
@@ -90,24 +60,16 @@ def main(arguments: argparse.Namespace) -> None:
         print(
             f"{case.trainer}{', padding-free' * case.padding_free}: {rows[-1]['status']}", file=sys.stderr, flush=True
         )
-    table = [[row.get(column, "") for column in COLUMNS] for row in rows]
-    lines = markdown(table)
-    print("\n".join(lines))
+    text = common.markdown(COLUMNS, rows)
+    print(text)
     if arguments.output:
-        tidy.write(arguments.output.with_suffix(".csv"), COLUMNS, table)
-        arguments.output.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        common.write_table(arguments.output, COLUMNS, rows, text)
 
 
 def ratio(row: dict[str, Any], plain: dict[str, Any]) -> float | str:
     """How many times the tokens a second of the plain Trainer."""
     speeds = [measured.get("tokens_per_second") for measured in (row, plain)]
     return speeds[0] / speeds[1] if all(speeds) else ""
-
-
-def markdown(table: list[list[Any]]) -> list[str]:
-    """The table in Markdown, numbers with four digits."""
-    cells = [[f"{value:.4g}" if isinstance(value, float) else str(value) for value in row] for row in table]
-    return [f"| {' | '.join(row)} |" for row in [list(COLUMNS), ["---"] * len(COLUMNS), *cells]]
 
 
 def measured(case: Case, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -187,27 +149,22 @@ def recipe_of(case: Case, arguments: argparse.Namespace) -> "Recipe":
 
 def made(arguments: argparse.Namespace, dtype: str, device: Any) -> "PreTrainedModel":
     """The model in a folder, or one with random weights that are drawn on the device."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
 
     from headpatterns import models
 
     if arguments.model:
         return models.load_model(arguments.model, dtype, str(device))
-    settings = dict(ARCHITECTURES[arguments.architecture])
+    settings = dict(common.ARCHITECTURES[arguments.architecture])
     settings["num_hidden_layers"] = arguments.layers or settings["num_hidden_layers"]
-    torch.manual_seed(0)
-    with torch.device(device):
-        return AutoModelForCausalLM.from_config(AutoConfig.for_model(**settings), dtype=getattr(torch, dtype))
+    return common.random_model(AutoConfig.for_model(**settings), dtype, device)
 
 
 def generated(count: int, vocabulary: int) -> list[dict[str, list[int]]]:
     """Samples of the lengths of GSM8K's; only responses carry a loss."""
     generator = np.random.default_rng(0)
-    lengths = {part: np.exp(generator.normal(np.log(median), spread, count)).astype(int).clip(2, 512)
-               for part, (median, spread) in GSM8K.items()}  # fmt: skip
     samples = []
-    for prompt, response in zip(lengths["prompt"], lengths["response"], strict=True):
+    for prompt, response in common.gsm8k_lengths(count, generator):
         tokens = generator.integers(3, vocabulary, prompt + response).tolist()
         samples.append({"input_ids": tokens, "labels": [-100] * prompt + tokens[prompt:]})
     return samples
@@ -271,44 +228,32 @@ def summary(
     curve: list[tuple[float, int]], model: "PreTrainedModel", samples: list[dict], recipe: "Recipe", device: Any
 ) -> dict[str, Any]:
     """What the row says, from seconds and tokens before the first step that counts and after each."""
-    import torch
-
     seconds, tokens = (last - first for first, last in zip(curve[0], curve[-1], strict=True))
     found = {
         "steps": len(curve) - 1,
         "seconds": seconds,
         "tokens": tokens,
         "tokens_per_second": tokens / seconds,
+        "peak_gib": common.peak_gib(device),
     }
-    if device.type != "cuda":
-        return {**found, "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / RSS_UNITS}
-    found["peak_gib"] = torch.cuda.max_memory_reserved(device) / 1024**3
-    name = torch.cuda.get_device_name(device)
-    peak = next((peak for part, peak in PEAKS.items() if part in name), None)
-    if peak:
+    if peak := common.bf16_peak(device):
         found["bf16_share"] = operations(model, samples) * tokens / seconds / (recipe.devices * peak)
     return found
 
 
 def operations(model: "PreTrainedModel", samples: list[dict]) -> float:
-    """Operations a token of forward and backward pass: 6 a parameter in matrix products, and the causal attention's.
-
-    A sample of n tokens takes in each layer n²/2 products of queries with keys, and as many of weights with values,
-    each 2 operations a channel, three times with the backward pass: 6 n² a channel of all heads together.
-    """
+    """Operations a token of forward and backward pass: 6 a parameter in matrix products, and the causal attention's."""
     config = model.config.get_text_config()
     lookup = 0 if config.tie_word_embeddings else model.get_input_embeddings().weight.numel()
-    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    lengths = np.array([len(sample["input_ids"]) for sample in samples], dtype=float)
-    attention = 6 * config.num_hidden_layers * config.num_attention_heads * size * (lengths**2).sum() / lengths.sum()
-    return 6 * (model.num_parameters() - lookup) + attention
+    lengths = [len(sample["input_ids"]) for sample in samples]
+    return 6 * (model.num_parameters() - lookup) + common.causal_attention(config, lengths) / sum(lengths)
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = made.add_mutually_exclusive_group(required=True)
-    what.add_argument("--architecture", choices=list(ARCHITECTURES), help="random weights of this architecture")
+    what.add_argument("--architecture", choices=list(common.ARCHITECTURES), help="random weights of this architecture")
     what.add_argument("--model", type=Path, help="folder of a model")
     made.add_argument("--layers", type=int, help="layers of the architecture, fewer than it has (all)")
     made.add_argument("--device", choices=["cpu", "cuda"], default="cuda", help="cpu or cuda (cuda)")
