@@ -1,16 +1,21 @@
 """Ablates the heads of a model, before and after each of its runs, and writes what the loss of samples changes by.
 
-For each run a folder with, for phase in before (the model) and after (the run's last checkpoint), all on the same
-samples of its rows:
+Heads are ablated on N samples of a run's rows, and patterns are taken on M others: on the same samples a pattern and
+the effect that it is compared with would share the noise of sampling, and agree by it. N and M are --samples each;
+rows that are fewer are halved. For each run a folder with, for phase in before (the model) and after (the run's last
+checkpoint), on the same samples in both:
 
-    PHASE.changes.npy   float32 [samples, layers, heads]: loss with that head ablated − loss
-    PHASE.patterns.npy  float32 [3, samples, layers, heads]: patterns (Eq. 2) in the order of REDUCTIONS
-    PHASE.groups.npy    float32 [2 + draws, sizes, samples]: the same with as many heads ablated at once: those with the
-                        largest patterns, those with the smallest, and random ones, a row for each draw
-    PHASE.json          ids, losses, sizes of the groups, and where all of it comes from
+    PHASE.changes.npy   float32 [N, layers, heads]: loss with that head ablated − loss
+    PHASE.groups.npy    float32 [2 + draws, sizes, N]: the same with as many heads ablated at once: those with the
+                        largest patterns (their mean over the M), those with the smallest, and random ones, a row for
+                        each draw
+    PHASE.patterns.npy  float32 [3, M, layers, heads]: patterns (Eq. 2) of the others in the order of REDUCTIONS
+    PHASE.json          ids and losses of the N, pattern_ids of the M, sizes of the groups, and where all of it comes
+                        from
 """
 
 import argparse
+import json
 import re
 import time
 from pathlib import Path
@@ -27,18 +32,38 @@ if TYPE_CHECKING:
 
 BEFORE, AFTER = "before", "after"
 
+FEWEST = 4
+"""Rows that make two sets of two samples."""
+
+
+class Chosen(NamedTuple):
+    """The samples of a file whose loss is measured under ablation, others for the patterns, and what is said of it."""
+
+    ablated: list["TokenizedSample"]
+    patterned: list["TokenizedSample"]
+    about: dict[str, Any]
+
+    def ids(self) -> dict[str, list[str]]:
+        """The ids of either."""
+        return {
+            "ids": [sample.id for sample in self.ablated],
+            "pattern_ids": [sample.id for sample in self.patterned],
+        }
+
 
 class Unit(NamedTuple):
-    """A run with the samples that its heads are ablated on, what is said of them, and the folder at work."""
+    """A run with the samples of its rows, and the folder at work."""
 
     run: Path
-    samples: list["TokenizedSample"]
-    about: dict[str, Any]
+    chosen: Chosen
     workplace: Path
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Measure the model for all runs, then each run's last checkpoint; an interrupted job goes on where it was."""
+    """Measure the model for all runs, then each run's last checkpoint.
+
+    An interrupted job, started again, keeps what phases of its runs it had done, and begins anew the one it was in.
+    """
     for option in ("max_length", "threads", "samples", "draws", "top"):
         given = getattr(arguments, option)
         if min(given if option == "top" else [given]) < 1:
@@ -61,7 +86,7 @@ def main(arguments: argparse.Namespace) -> None:
     tokenizer = models.load_tokenizer(arguments.model)
     prepared = {data: chosen(tokenizer, of_file, data, arguments) for data, of_file in rows.items()}
     units = [
-        opened(run, *prepared[data], arguments, folder)
+        opened(run, prepared[data], arguments, folder)
         for run, data, folder in zip(arguments.run, arguments.data, arguments.output_folder, strict=True)
     ]
     measure(arguments.model, units, BEFORE, arguments)
@@ -74,32 +99,36 @@ def main(arguments: argparse.Namespace) -> None:
         unfinished(folder).rename(folder)
 
 
-def chosen(
-    tokenizer: Any, rows: list[dict[str, str]], data: Path, arguments: argparse.Namespace
-) -> tuple[list["TokenizedSample"], dict[str, Any]]:
-    """As many samples as asked for, or all there are, by a seeded rank of their ids and in the order of the file.
+def chosen(tokenizer: Any, rows: list[dict[str, str]], data: Path, arguments: argparse.Namespace) -> Chosen:
+    """Two sets without a sample in common, by a seeded rank of their ids, each in the order of the file.
 
-    Those whose response lies beyond the maximum length are not among them.
+    Each has as many as asked for, or half of all there are. Those whose response lies beyond the maximum length are in
+    neither.
+
+    Raises:
+        InputError: there are too few for two sets.
     """
     from headpatterns import samples
     from headpatterns.instructions.splitting import rank
 
     tokenized, _ = samples.tokenized(tokenizer, rows, arguments.max_length, data, skip=True)
     ranked = sorted(tokenized, key=lambda sample: rank(arguments.seed, sample.id))
-    ids = {sample.id for sample in ranked[: arguments.samples]}
-    return [sample for sample in tokenized if sample.id in ids], {
-        "data": str(data),
-        "data_sha256": samples.digest(data),
-    }
+    if len(ranked) < FEWEST:
+        raise InputError(
+            f"{data} has {len(ranked)} samples within {arguments.max_length} tokens, but ablations and patterns need "
+            f"{FEWEST}, half of them each: give more rows, or raise the maximum length."
+        )
+    half = min(arguments.samples, len(ranked) // 2)
+    parts = ranked[:half], ranked[half : half + arguments.samples]
+    first, second = ({sample.id for sample in part} for part in parts)
+    return Chosen(
+        [sample for sample in tokenized if sample.id in first],
+        [sample for sample in tokenized if sample.id in second],
+        {"data": str(data), "data_sha256": samples.digest(data)},
+    )
 
 
-def opened(
-    run: Path,
-    tokenized: list["TokenizedSample"],
-    about: dict[str, Any],
-    arguments: argparse.Namespace,
-    output_folder: Path,
-) -> Unit:
+def opened(run: Path, of_rows: Chosen, arguments: argparse.Namespace, output_folder: Path) -> Unit:
     """Open the workplace of a run, with what an interrupted job of the same run, samples and options left there."""
     from headpatterns.checkpoints import checkpoints
     from headpatterns.provenance import fingerprint
@@ -107,10 +136,10 @@ def opened(
     checkpoints(run)  # refuses what is no run
     names = ("draws", "top", "seed", "reduction", "max_length", "dtype", "device", "threads")
     options = [str(getattr(arguments, name)) for name in names]
-    ids = "\n".join(sample.id for sample in tokenized)
+    ids = json.dumps(of_rows.ids())
     # run.json knows the model, the data and the recipe that the checkpoint comes from.
-    identity = fingerprint(run / "run.json", about["data_sha256"], ids, *options)
-    return Unit(run, tokenized, about, open_unfinished(output_folder, identity))
+    identity = fingerprint(run / "run.json", of_rows.about["data_sha256"], ids, *options)
+    return Unit(run, of_rows, open_unfinished(output_folder, identity))
 
 
 def measure(folder: Path, units: list[Unit], phase: str, arguments: argparse.Namespace) -> None:
@@ -122,7 +151,7 @@ def measure(folder: Path, units: list[Unit], phase: str, arguments: argparse.Nam
         return
     model = models.load_model(folder, arguments.dtype, arguments.device)
     for unit in lacking:
-        ablate(model, unit, phase, {"model": str(folder), **unit.about, "phase": phase}, arguments)
+        ablate(model, unit, phase, {"model": str(folder), **unit.chosen.about, "phase": phase}, arguments)
     del model
     models.free_memory(arguments.device)
 
@@ -130,7 +159,7 @@ def measure(folder: Path, units: list[Unit], phase: str, arguments: argparse.Nam
 def ablate(
     model: "PreTrainedModel", unit: Unit, phase: str, about: dict[str, Any], arguments: argparse.Namespace
 ) -> None:
-    """Write the four files of a model on the samples of a run."""
+    """Write the four files of a model on the two sets of samples of a run."""
     import numpy as np
 
     from headpatterns import provenance
@@ -147,12 +176,13 @@ def ablate(
         )
     budget = "auto" if arguments.token_budget == "auto" else int(arguments.token_budget)
     found = [
-        activation_patterns(model, unit.samples, reduction=reduction, token_budget=budget) for reduction in REDUCTIONS
+        activation_patterns(model, unit.chosen.patterned, reduction=reduction, token_budget=budget)
+        for reduction in REDUCTIONS
     ]
     patterns = np.stack([one.values for one in found])
     ablated = ablations(
         model,
-        unit.samples,
+        unit.chosen.ablated,
         patterns[list(REDUCTIONS).index(arguments.reduction)].mean(axis=0, dtype=np.float64),
         arguments.top,
         arguments.draws,
@@ -171,11 +201,11 @@ def ablate(
         **{name: getattr(arguments, name) for name in ("max_length", "token_budget", "dtype", "device")},
         "layers": layers,
         "heads": heads,
-        "samples": len(unit.samples),
-        "tokens": sum(len(sample.input_ids) for sample in unit.samples),
+        "samples": len(unit.chosen.ablated),
+        "tokens": sum(len(sample.input_ids) for sample in unit.chosen.ablated),
         "seconds": round(time.perf_counter() - started, 3),
         **provenance.environment(),
-        "ids": [sample.id for sample in unit.samples],
+        **unit.chosen.ids(),
         "losses": ablated.losses.tolist(),
     }
     # The JSON is written last: where it lies, the arrays beside it are whole and belong to it.
@@ -194,7 +224,7 @@ def parser() -> argparse.ArgumentParser:
         "--data", type=Path, nargs="+", required=True, help="for each run jsonl or parquet with prompt and response"
     )
     made.add_argument("--output-folder", type=Path, nargs="+", required=True, help="for each run a folder to write")
-    made.add_argument("--samples", type=int, default=32, help="rows taken of a file, at most")
+    made.add_argument("--samples", type=int, default=32, help="samples ablated on, and others for patterns")
     made.add_argument("--draws", type=int, default=10, help="random groups of each size")
     made.add_argument("--top", type=int, nargs="+", required=True, help="sizes of the groups of heads")
     made.add_argument("--seed", type=int, default=0, help="of the samples and the random groups")

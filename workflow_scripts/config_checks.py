@@ -177,7 +177,14 @@ def _validity_problems(config: Config, at_hand: bool) -> Iterator[str]:
     for key, names in offered.items():
         kind = f"{key[:-1]} of studies.adaptation"
         yield from _unknown_in(f"{path}.{key}", kind, validity[key] or [], names)
-    for model in {run.model: None for run in experiment.validity_runs(config)}:
+    selected = experiment.validity_runs(config)
+    for task in {run.task: None for run in selected}:
+        own = config["datasets"][task].get("sampling", {})
+        probe = {**config["sampling"], **own}["probe"]
+        if probe is not None and probe < 4:
+            where = f"datasets.{task}.sampling" if "probe" in own else "sampling"
+            yield f"{where}.probe is {probe}, but {path} takes two sets of two: raise it to 4 or more."
+    for model in {run.model: None for run in selected}:
         heads = _heads(config, model, at_hand)
         if heads is not None and max(validity["top"]) > heads:
             yield f"{path}.top has {max(validity['top'])}, but models.{model} has {heads} heads in all: lower it."
@@ -297,6 +304,13 @@ def _cluster_problems(config: Config) -> Iterator[str]:
         yield "resources.finetune.gpu is not read, since finetuning.devices says how many GPUs a run takes: remove it."
     if not idle and config["device"] == "cpu" and any(size.get("gpu") for size in config["resources"].values()):
         yield "resources asks for GPUs, but device is cpu: set device to cuda or gpu to 0."
+    asked = experiment.size(config, "ablate_heads")["gpu"]
+    if asked > 1:
+        where = "ablate_heads" if "gpu" in config["resources"].get("ablate_heads", {}) else "default"
+        yield (
+            f"resources.{where}.gpu is {asked}, but a job of ablate_heads computes on one GPU: set "
+            "resources.ablate_heads.gpu to 1."
+        )
 
 
 def _size_problems(config: Config) -> Iterator[str]:

@@ -192,8 +192,9 @@ def batches(config: Config) -> dict[str, Batch]:
 def ablated(config: Config, batch: Batch) -> Batch:
     """The part of a batch that the validity study selects: its runs, and the models and seeds that take them."""
     selected = validity_runs(config)
+    tasks = {(run.group, run.task) for run in selected}
     return batch._replace(
-        runs=tuple(run for run in batch.runs if run in {(run.group, run.task) for run in selected}),
+        runs=tuple(run for run in batch.runs if run in tasks),
         takers=batch.takers & {(run.model, run.seed) for run in selected},
     )
 

@@ -53,7 +53,7 @@ def _staying(config: Config, sizes: Sizes, planned: list[Job]) -> Iterator[Part]
     yield part("instructions", f"samples × tokens × {TEXT_BYTES}", "prepare_instructions", _instructions)
     yield part("tokenized shards", f"samples × tokens × {ARROW_BYTES}", "tokenize_instructions", _shards)
     yield part("patterns", "checkpoints × (samples + 1) × layers × heads × 4", "extract_patterns", _patterns)
-    formula = "2 × runs × samples × (4 × layers × heads + groups) × 4"
+    formula = "2 × runs × (samples × (layers × heads + groups) + other samples × 3 × layers × heads) × 4"
     yield part("ablations", formula, "ablate_heads", _ablations)
     if finetuning["keep_final_checkpoints"]:
         yield part("last checkpoints", f"runs × parameters × {number}", "finetune", _last)
@@ -236,14 +236,15 @@ def _patterns(config: Config, sizes: Sizes, job: Job) -> float:
 
 
 def _ablations(config: Config, sizes: Sizes, job: Job) -> float:
-    """Changes of the loss and three patterns of every head, and the changes of the groups, before and after."""
+    """Changes of the loss without each head and each group, and three patterns of others, before and after."""
     total = 0
     for run in job.about.runs:
         model, _ = sizes.model(run.model)
         [(_, samples)] = sizes.probes(run)
         if model and samples.count is not None:
-            count = min(samples.count, config["studies"]["validity"]["samples"])
-            total += 2 * 4 * count * (4 * model.layers * model.heads + planning.groups(config))
+            ablated, patterned = planning.ablated_samples(config, samples.count)
+            heads = model.layers * model.heads
+            total += 2 * 4 * (ablated * (heads + planning.groups(config)) + patterned * 3 * heads)
     return total
 
 

@@ -127,27 +127,42 @@ def _extract_patterns(config: Config, sizes: Sizes, job: Job) -> float | None:
 
 
 def _ablate_heads(config: Config, sizes: Sizes, job: Job) -> float | None:
-    """Each run's samples before and after it; the model itself, before, is loaded once for all runs of the job."""
+    """Two sets of samples of each run, before and after it; before, the model is loaded once for all runs of a job."""
     about: Runs = job.about
     model, _ = sizes.model(about.runs[0].model)
     probed = [samples for run in about.runs for _, samples in sizes.probes(run)]
     if model is None or any(None in samples for samples in probed):
         return None
-    most = config["studies"]["validity"]["samples"]
-    read = sum(costs.forward(model, min(samples.count, most) * samples.tokens, samples.tokens) for samples in probed)
-    passes = costs.PREFILL * ablations(config, model) + costs.PATTERNS * READINGS
+    weights = (costs.PREFILL * ablated_settings(config, model), costs.PATTERNS * READINGS)
+    operations = sum(
+        2 * passes * costs.forward(model, count * samples.tokens, samples.tokens)
+        for samples in probed
+        for passes, count in zip(weights, ablated_samples(config, samples.count), strict=True)
+    )
     moved = model.bytes + len(about.runs) * checkpoint_bytes(config, model)
-    speed_there = speed(config, job, "patterns", config["patterns"]["dtype"])
-    return 2 * passes * read / speed_there + moved / _disk(config)
+    # Batches are those of patterns, filled to a token budget and padded little, not the few prompts of an evaluation's.
+    return operations / speed(config, job, "patterns", config["patterns"]["dtype"]) + moved / _disk(config)
 
 
-def ablations(config: Config, model: costs.Model) -> int:
-    """Settings that each sample is read under: no head, each head and each group of heads ablated."""
-    return 1 + model.layers * model.heads + groups(config)
+def ablated_samples(config: Config, count: int) -> tuple[int, int]:
+    """Samples of a probe set of `count` whose heads are ablated, and others whose patterns are taken."""
+    most = config["studies"]["validity"]["samples"]
+    ablated = min(most, count // 2)
+    return ablated, min(most, count - ablated)
+
+
+def ablated_settings(config: Config, model: costs.Model) -> int:
+    """Settings that a sample is read under: no head, each head, and each group of several heads ablated.
+
+    A group of one head is a head alone, and all heads are one group, whichever way they rank.
+    """
+    validity, heads = config["studies"]["validity"], model.layers * model.heads
+    several = set(validity["top"]) - {1}
+    return 1 + heads + (2 + validity["draws"]) * len(several - {heads}) + (heads in several)
 
 
 def groups(config: Config) -> int:
-    """Groups of heads that are ablated together: the largest patterns, the smallest and random heads of each size."""
+    """Groups that changes of the loss are kept of: the largest patterns, the smallest and random heads of each size."""
     validity = config["studies"]["validity"]
     return (2 + validity["draws"]) * len(validity["top"])
 

@@ -9,15 +9,30 @@ REDUCTIONS = ("abs_of_sum", "sum_of_abs", "abs_per_position")
 
 
 def write(
-    folder: Path, seed: int = 0, samples: int = 12, layers: int = 3, heads: int = 4, draws: int = 4, top=(1, 2, 4, 12)
+    folder: Path,
+    seed: int = 0,
+    samples: int = 12,
+    pattern_samples: int = 10,
+    layers: int = 3,
+    heads: int = 4,
+    draws: int = 4,
+    top=(1, 2, 4, 12),
+    alike: bool = False,
+    training_seed: int = 0,
 ) -> Path:
-    """Both phases of a run, in which patterns predict the changes, better after fine-tuning than before."""
+    """Both phases of a run, in which patterns predict the changes, better after fine-tuning than before.
+
+    Patterns and changes are of different samples, whose noise is independent; what they have in common is the scale of
+    each head, and of heads that are `alike` nothing. Before fine-tuning the training seed makes no difference.
+    """
     folder.mkdir(parents=True)
-    random = np.random.default_rng(seed)
-    scale = random.lognormal(-3, 1, (layers, heads))
-    for phase, noise in (("before", 1.0), ("after", 0.4)):
-        changes = scale * random.normal(1, 1, (samples, layers, heads))
-        patterns = np.abs(changes) * random.lognormal(0, noise, (len(REDUCTIONS), samples, layers, heads))
+    shape = (layers, heads)
+    scale = np.ones(shape) if alike else np.random.default_rng(seed).lognormal(-3, 1, shape)
+    for phase, noise, generator in (("before", 1.0, (seed, 1)), ("after", 0.4, (seed, 2, training_seed))):
+        random = np.random.default_rng(generator)
+        unseen = scale * random.normal(1, 1, (pattern_samples, *shape))
+        patterns = np.abs(unseen) * random.lognormal(0, noise, (len(REDUCTIONS), *unseen.shape))
+        changes = scale * random.normal(1, 1, (samples, *shape))
         importance = patterns[0].mean(axis=0).ravel()
         orders = [np.argsort(-importance), np.argsort(importance)]
         orders += [random.permutation(importance.size) for _ in range(draws)]
@@ -27,13 +42,14 @@ def write(
     return folder
 
 
-def save(folder: Path, phase: str, changes, patterns, groups, top, ids=None, reduction="abs_of_sum") -> None:
+def save(folder: Path, phase: str, changes, patterns, groups, top, reduction="abs_of_sum") -> None:
     """The four files of a phase."""
     for name, array in (("changes", changes), ("patterns", patterns), ("groups", groups)):
         np.save(folder / f"{phase}.{name}.npy", np.asarray(array, dtype=np.float32))
     about = {
         "reduction": reduction,
         "top": [int(k) for k in top],
-        "ids": ids or [f"row-{n}" for n in range(len(changes))],
+        "ids": [f"row-{n}" for n in range(len(changes))],
+        "pattern_ids": [f"pattern-row-{n}" for n in range(len(patterns[0]))],
     }
     (folder / f"{phase}.json").write_text(json.dumps(about), encoding="utf-8")

@@ -18,7 +18,7 @@ from transformers.masking_utils import AttentionMaskInterface
 
 import config_checks
 import experiment
-from headpatterns import models, samples
+from headpatterns import models, samples, validity
 from headpatterns.attribution import REDUCTIONS, activation_patterns
 from headpatterns.attribution.ablation import ablated_losses, ablations, groups, orders
 from headpatterns.attribution.interface import NAME
@@ -267,7 +267,8 @@ def test_before_and_after_a_run(ablate, model_folder, trained, rows):
     folder = ablate(samples=5)
     assert sorted(path.name for path in folder.iterdir()) == FILES
     assert [path.name for path in folder.parent.iterdir() if "unfinished" in path.name] == []
-    assert read(folder, "before")[3]["ids"] == read(folder, "after")[3]["ids"]
+    for key in ("ids", "pattern_ids"):
+        assert read(folder, "before")[3][key] == read(folder, "after")[3][key]
     for phase, of_model in {"before": model_folder, "after": trained / "one" / "final"}.items():
         changes, patterns, together, about = read(folder, phase)
         assert [array.dtype for array in (changes, patterns, together)] == 3 * [np.float32]
@@ -283,8 +284,12 @@ def test_before_and_after_a_run(ablate, model_folder, trained, rows):
         np.testing.assert_allclose(about["losses"], losses[0], rtol=1e-6)
         np.testing.assert_allclose(changes[:, 1, 4], losses[1] - losses[0], atol=1e-5)
         np.testing.assert_allclose(changes[:, 0, 0], losses[2] - losses[0], atol=1e-5)
+        # Patterns are those of other samples.
+        _, others = of_ids(of_model, rows, about["pattern_ids"])
+        assert [sample.id for sample in others] == about["pattern_ids"] and len(others) == 5
+        assert not set(about["pattern_ids"]) & set(about["ids"])
         for reduction, found in zip(REDUCTIONS, patterns, strict=True):
-            np.testing.assert_allclose(found, activation_patterns(model, made, reduction=reduction).values, rtol=1e-4)
+            np.testing.assert_allclose(found, activation_patterns(model, others, reduction=reduction).values, rtol=1e-4)
         # One head alone, and all of them, whichever way they are ranked.
         ranking = patterns[0].astype(np.float64).mean(axis=0)
         np.testing.assert_array_equal(together[0, 0], changes[:, *np.unravel_index(ranking.argmax(), HEADS)])
@@ -325,15 +330,50 @@ def test_more_heads_than_there_are_cannot_be_ablated():
 
 
 def test_samples_are_drawn_by_the_seed_and_not_by_the_order(ablate, data, rows, tmp_path):
-    ids = {}
-    for name, options in {"first": {}, "again": {}, "other": {"seed": 1}, "more": {"samples": 8}}.items():
-        ids[name] = read(ablate(top=[1], draws=1, **options), "before")[3]["ids"]
+    def drawn(**options):
+        about = read(ablate(top=[1], draws=1, **options), "before")[3]
+        return about["ids"], about["pattern_ids"]
+
+    first, other, more = drawn(), drawn(seed=1), drawn(samples=6)
+    assert drawn() == first
     write_jsonl(data, rows[::-1])
-    ids["reversed"] = read(ablate(top=[1], draws=1), "before")[3]["ids"]
-    assert ids["first"] == ids["again"] == ids["reversed"][::-1]
-    assert ids["other"] != ids["first"] and set(ids["first"]) < set(ids["more"])
-    assert ids["more"] == [row["id"] for row in rows if row["id"] in ids["more"]]
-    assert len(read(ablate(top=[1], draws=1, samples=500), "before")[3]["ids"]) == len(rows)
+    assert drawn() == tuple(ids[::-1] for ids in first)
+    assert all(set(ids) != set(others) for ids, others in zip(first, other, strict=True))
+    assert set(first[0]) < set(more[0])
+    assert all(ids == [row["id"] for row in rows if row["id"] in ids] for ids in (*first, *more))
+
+
+@pytest.mark.parametrize(
+    ("count", "samples", "expected"),
+    [(12, 5, (5, 5)), (12, 6, (6, 6)), (11, 6, (5, 6)), (9, 500, (4, 5)), (4, 2, (2, 2))],
+)
+def test_the_samples_of_patterns_are_others(ablate, data, rows, count, samples, expected):
+    write_jsonl(data, rows[:count])
+    changes, patterns, together, about = read(ablate(top=[1], draws=1, samples=samples), "before")
+    assert (len(about["ids"]), len(about["pattern_ids"])) == expected
+    assert len({*about["ids"], *about["pattern_ids"]}) == sum(expected) == min(count, 2 * samples)
+    assert (len(changes), together.shape[2], len(about["losses"])) == 3 * (expected[0],)
+    assert (patterns.shape, patterns.dtype) == ((3, expected[1], *HEADS), np.float32)
+
+
+def test_the_analysis_reads_what_is_written(ablate, data, rows):
+    write_jsonl(data, rows[:11])
+    folder = ablate(samples=6)
+    found = validity.read_both(folder)
+    for phase, read_back in found.items():
+        changes, patterns, together, about = read(folder, phase)
+        assert (read_back.ids, read_back.pattern_ids) == (about["ids"], about["pattern_ids"])
+        assert (len(read_back.ids), len(read_back.pattern_ids)) == (5, 6)
+        for array, same in ((read_back.changes, changes), (read_back.patterns, patterns), (read_back.groups, together)):
+            np.testing.assert_array_equal(array, same)
+
+
+def test_too_few_rows_for_both_are_refused(capfd, monkeypatch, model_folder, trained, data, rows, tmp_path):
+    write_jsonl(data, rows[:3])
+    given = {"model": model_folder, "run": trained / "one", "data": data, "output_folder": tmp_path / "out", "top": TOP}
+    sentence = scripts.refused(capfd, monkeypatch, "ablate_heads", **given)
+    assert f"{data} has 3 samples within 1024 tokens, but ablations and patterns need 4, half of them each" in sentence
+    assert [path.name for path in tmp_path.iterdir()] == [data.name]
 
 
 def test_runs_that_share_a_job_have_the_files_of_jobs_of_their_own(ablate, trained, data, tmp_path):
@@ -465,9 +505,22 @@ def test_the_runs_of_the_study_are_those_of_the_adaptation(config):
         ({"studies.validity.top": [0]}, "studies.validity.top[0]: 0 is less than the minimum of 1."),
         ({"studies.validity.tasks": []}, "studies.validity.tasks: [] should be non-empty."),
         ({"studies.validity.tasks": "arc"}, "studies.validity.tasks is 'arc': it must be of type array or null."),
+        ({"sampling.probe": 3}, "sampling.probe is 3, but studies.validity takes two sets of two: raise it to 4"),
+        (
+            {"datasets.arc.sampling": {"probe": 2}},
+            "datasets.arc.sampling.probe is 2, but studies.validity takes two sets of two: raise it to 4",
+        ),
         ({"studies.validity.samples": 1}, "studies.validity.samples: 1 is less than the minimum of 2."),
         ({"studies.validity.sample": 3}, "studies.validity.sample is unknown; did you mean 'samples'?"),
         ({"studies.validity": ...}, "studies lacks 'validity': add it."),
+        (
+            {"device": "cuda", "resources.ablate_heads": {"gpu": 2}},
+            "resources.ablate_heads.gpu is 2, but a job of ablate_heads computes on one GPU: set resources.ablate_head",
+        ),
+        (
+            {"device": "cuda", "resources.default.gpu": 4},
+            "resources.default.gpu is 4, but a job of ablate_heads computes on one GPU: set resources.ablate_heads.gpu",
+        ),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
 )
@@ -479,5 +532,6 @@ def test_a_study_that_cannot_be_is_refused(config, changes, sentence):
 
 def test_the_study_may_be_left_out(config):
     config["studies"]["validity"] |= {"models": [], "top": [10**6]}
+    config["sampling"]["probe"] = 2
     config_checks.check(config, RULES)
     assert experiment.validity_runs(config) == []

@@ -14,7 +14,7 @@ import experiment
 from headpatterns.errors import InputError
 from runs import Run
 
-RULES = ["finetune", "extract_patterns", "pretrain"]
+RULES = ["finetune", "extract_patterns", "ablate_heads", "pretrain"]
 
 
 def config_of_the_project():

@@ -21,7 +21,7 @@ from jobs import jobs
 from runs import Run
 from sizes import Sizes, from_files
 
-RULES = ["finetune", "extract_patterns", "pretrain"]
+RULES = ["finetune", "extract_patterns", "ablate_heads", "pretrain"]
 BENCHMARK = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 
 
@@ -393,19 +393,39 @@ def test_timings_count_only_jobs_that_the_config_has(half_done):
 
 
 def test_hours_and_disk_of_ablations_by_hand(paper):
-    """SGSM on Llama3-8B: 32 samples of 180 tokens under 1 + 1024 + 12 × 9 settings and in three patterns, twice."""
+    """SGSM on Llama3-8B: 32 samples of 180 tokens under 1 + 1024 + 12 × 8 settings, 32 in three patterns, twice.
+
+    The groups of one head, of the nine sizes, are heads alone; their changes are kept all the same.
+    """
     sizes = Sizes(paper, "nowhere")
     ablated = [job for job in jobs(paper) if job.rule == "ablate_heads"]
     assert len(ablated) == 3 * 7 and all(len(job.about.runs) == 1 for job in ablated)
     job = next(job for job in ablated if job.about.runs == [Run("llama3-8b", "nlp", "sgsm", 0)])
     parameters = 8_030_261_248
-    passes = 1 + 32 * 32 + 12 * 9 + 3 * 2
+    passes = 1 + 32 * 32 + 12 * 8 + 3 * 2
     operations = 2 * passes * 32 * 180 * (2 * parameters + 2 * 32 * 4096 * 180)
     seconds = 60 + operations / (67e12 * 0.5) + parameters * (2 + 4) / 1e9
     assert planning.seconds(paper, sizes, job) == pytest.approx(seconds)
     assert (planning.gpus(paper, job), planning.threads(paper, job)) == (1, 8)
     [part] = [part for part in footprint.parts(paper, sizes, [job]) if part.what == "ablations"]
-    assert (part.bytes, part.stays) == (2 * 4 * 32 * (4 * 1024 + 12 * 9), "kept")
+    assert (part.bytes, part.stays) == (2 * 4 * 32 * (1024 + 12 * 9 + 3 * 1024), "kept")
+
+
+def test_small_probe_sets_and_groups_of_all_heads_by_hand(paper):
+    """ARC on Llama3-8B, 33 probe rows: 16 are ablated, under 1 + 1024 + 12 × 1 + 1 settings, and 17 have patterns."""
+    paper["datasets"]["arc"]["sampling"] = {"train": 512, "probe": 33}
+    paper["studies"]["validity"]["top"] = [1, 7, 1024]
+    sizes = Sizes(paper, "nowhere")
+    run = Run("llama3-8b", "nlp", "arc", 0)
+    job = next(job for job in jobs(paper) if job.rule == "ablate_heads" and job.about.runs == [run])
+    [(_, samples)] = sizes.probes(run)
+    assert samples.count == 33
+    parameters, tokens = 8_030_261_248, samples.tokens
+    forward = tokens * (2 * parameters + 2 * 32 * 4096 * tokens)
+    operations = 2 * forward * (16 * (1 + 1024 + 12 + 1) + 17 * 3 * 2)
+    assert planning.seconds(paper, sizes, job) == pytest.approx(60 + operations / (67e12 * 0.5) + parameters * 6 / 1e9)
+    [part] = [part for part in footprint.parts(paper, sizes, [job]) if part.what == "ablations"]
+    assert part.bytes == 2 * 4 * (16 * (1024 + 12 * 3) + 17 * 3 * 1024)
 
 
 def test_runs_of_a_job_are_ablated_from_one_model():
@@ -428,8 +448,10 @@ def test_ablations_follow_the_study():
     assert runs == [Run("opt", "nlp", "arc", 0), Run("opt", "nlp", "sgsm", 0)]
     sizes = Sizes(config, "nowhere")
     probed = planning.seconds(config, sizes, ablated[0])
-    config["studies"]["validity"]["samples"] = 64  # the probe set has no more
+    config["studies"]["validity"]["samples"] = 32  # the probe set has 64, in two halves
     assert planning.seconds(config, sizes, ablated[0]) == probed
+    config["studies"]["validity"]["samples"] = 31
+    assert planning.seconds(config, sizes, ablated[0]) < probed
     config["studies"]["validity"]["models"] = []
     rules = {job.rule for job in jobs(config)}
     assert not rules & {"ablate_heads", "analyse_validity", "draw_validity"} and "extract_patterns" in rules

@@ -32,9 +32,11 @@ def test_the_overlay_for_own_models_and_data(tmp_path):
     for name in ("my-task.jsonl", "gsm8k/train.jsonl", "gsm8k/test.jsonl"):
         (tmp_path / name).touch()
     config = merged(yaml.safe_load((PROJECT / "config.yaml").read_text()), yaml.safe_load(text))
-    config_checks.check(config, ["pretrain", "finetune", "extract_patterns"])
+    config_checks.check(config, ["pretrain", "finetune", "extract_patterns", "ablate_heads"])
     source = yaml.safe_load("{" + re.search(r"`(my-second: .*)`", README)[1] + "}")
-    config_checks.check(merged(config, {"models": source}), ["pretrain", "finetune", "extract_patterns"])
+    config_checks.check(
+        merged(config, {"models": source}), ["pretrain", "finetune", "extract_patterns", "ablate_heads"]
+    )
 
 
 def test_the_python_example(model_folder):

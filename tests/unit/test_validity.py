@@ -19,7 +19,7 @@ from headpatterns.errors import InputError
 from headpatterns.plotting import inputs, style
 from headpatterns.plotting import validity as drawing
 from headpatterns.reporting import validity as reporting
-from headpatterns.statistics import estimate_and_interval, probe_weights
+from headpatterns.statistics import estimate_and_interval
 
 CAPTIONS = Path(__file__).parents[2] / "rules" / "captions"
 MODELS = {"llama": ("Llama_mini & co", 3, 4), "opt": ("OPT-mini", 2, 3)}
@@ -75,20 +75,27 @@ def test_layers_may_seem_to_rank_heads():
     assert validity.spearman_within_layers(pattern, change) == pytest.approx([-1.0])
 
 
-def found_by(changes, patterns, groups=None, top=(1,), ids=None):
+def found_by(changes, patterns, groups=None, top=(1,)):
     """An ablation of which only what is given matters."""
-    changes = np.asarray(changes, dtype=float)
+    changes, patterns = np.asarray(changes, dtype=float), np.asarray(patterns, dtype=float)
     groups = np.zeros((3, len(top), len(changes))) if groups is None else np.asarray(groups, dtype=float)
     return validity.Ablation(
-        ids or list(map(str, range(len(changes)))), changes, np.asarray(patterns, float), groups, np.array(top),
-        "abs_of_sum",
+        list(map(str, range(len(changes)))), [f"p{n}" for n in range(len(patterns[0]))], changes, patterns, groups,
+        np.array(top), "abs_of_sum",
     )  # fmt: skip
+
+
+def equally(found):
+    """The weights of the estimate alone."""
+    patterns, changes = (np.full((1, count), 1 / count) for count in (len(found.pattern_ids), len(found.ids)))
+    return validity.Weights(patterns, changes)
 
 
 def test_the_absolute_change_counts_heads_that_help_some_samples_and_hurt_others():
     changes = [[[3.0, 0.5, 1.0, 0.0]], [[-3.0, 0.5, 1.0, 0.0]]]  # the first head's changes cancel
     absolute = np.abs(changes)
-    made = validity.correlations(found_by(changes, [absolute] * 3), np.full((1, 2), 0.5))
+    found = found_by(changes, [absolute] * 3)
+    made = validity.correlations(found, equally(found))
     assert made["abs_of_sum", "absolute", "all_heads"] == pytest.approx([1.0])
     # Means of the changes 0, 0.5, 1, 0 against patterns 3, 0.5, 1, 0.
     signed = scipy.stats.spearmanr([0, 0.5, 1, 0], [3, 0.5, 1, 0]).statistic
@@ -96,41 +103,95 @@ def test_the_absolute_change_counts_heads_that_help_some_samples_and_hurt_others
 
 
 def test_correlations_and_intervals_by_resampling_the_samples_themselves(tmp_path):
-    found = validity.read(ablations.write(tmp_path / "run", samples=9), "before")
-    weights = probe_weights(9, "math", 40, 3)
+    found = validity.read(ablations.write(tmp_path / "run", samples=9, pattern_samples=7), "before")
+    weights = validity.weights_of(found, "math", 40, 3)
     made = validity.correlations(found, weights)
     between = validity.between_reductions(found, weights)
     assert len(made) == 3 * 2 * 2 and len(between) == 3 * 2
-    picks = [np.repeat(np.arange(9), np.round(9 * row).astype(int)) for row in weights]
+    of_patterns = [np.repeat(np.arange(7), np.round(7 * row).astype(int)) for row in weights.patterns]
+    of_changes = [np.repeat(np.arange(9), np.round(9 * row).astype(int)) for row in weights.changes]
     for r, reduction in enumerate(validity.REDUCTIONS):
         for change, taken in (("absolute", np.abs(found.changes)), ("signed", found.changes)):
-            means = [(found.patterns[r][pick].mean(axis=0), taken[pick].mean(axis=0)) for pick in picks]
+            means = [
+                (found.patterns[r][p].mean(axis=0), taken[c].mean(axis=0))
+                for p, c in zip(of_patterns, of_changes, strict=True)
+            ]
             expected = [scipy.stats.spearmanr(a.ravel(), b.ravel()).statistic for a, b in means]
             np.testing.assert_allclose(made[reduction, change, "all_heads"], expected, atol=1e-12)
-    means = [found.patterns[:, pick].mean(axis=1).reshape(3, -1) for pick in picks]
+    means = [found.patterns[:, pick].mean(axis=1).reshape(3, -1) for pick in of_patterns]
     expected = [scipy.stats.spearmanr(mean[0], mean[2]).statistic for mean in means]
     np.testing.assert_allclose(between["abs_of_sum", "abs_per_position", "all_heads"], expected, atol=1e-12)
-    low, high = np.quantile(expected[1:], [0.025, 0.975])
-    interval = estimate_and_interval(between["abs_of_sum", "abs_per_position", "all_heads"])
-    assert interval == pytest.approx([expected[0], low, high])
+
+
+def test_the_two_sets_of_samples_are_resampled_independently_and_alike_in_every_phase(tmp_path):
+    both = validity.read_both(ablations.write(tmp_path / "run", samples=9, pattern_samples=9))
+    before, after = (validity.weights_of(found, "math", 2000, 0) for found in both.values())
+    np.testing.assert_array_equal(before.patterns, after.patterns)
+    np.testing.assert_array_equal(before.changes, after.changes)
+    paired = np.corrcoef(before.patterns[1:].ravel(), before.changes[1:].ravel())[0, 1]
+    assert abs(paired) < 0.05
+    other = validity.weights_of(both["before"], "arc", 2000, 0)
+    assert abs(np.corrcoef(before.changes[1:].ravel(), other.changes[1:].ravel())[0, 1]) < 0.05
+
+
+def test_intervals_of_correlations_are_moved_by_the_bias_of_their_replicates():
+    replicates = np.array([0.6, *np.linspace(0.3, 0.5, 401)])  # 0.2 too low on average
+    low, high = np.quantile(replicates[1:], [0.025, 0.975])
+    found = validity.estimate_and_centred_interval(replicates)
+    np.testing.assert_allclose(found, [0.6, low + 0.2, high + 0.2])
+    assert estimate_and_interval(replicates)[2] < 0.6  # the percentile interval misses its estimate
+    near_one = np.array([0.95, *np.linspace(0.6, 1, 401)])
+    assert validity.estimate_and_centred_interval(near_one)[2] == 1.0
+    assert validity.estimate_and_centred_interval(near_one, 2.0)[2] > 1.0
+    assert np.isnan(validity.estimate_and_centred_interval(np.array([0.5, 0.4, np.nan]))[1:]).all()
+
+
+def test_intervals_of_a_correlation_hold_its_mean_over_samples():
+    """Of noisy patterns and changes, whose percentile intervals lie too low."""
+    random = np.random.default_rng(3)
+    heads = np.arange(20.0).reshape(1, 2, 10)
+    kinds = (validity.estimate_and_centred_interval, estimate_and_interval)
+    found = []
+    for seed in range(150):
+        patterns, changes = (heads + random.normal(0, 15, (8, 2, 10)) for _ in range(2))
+        ablation = found_by(changes, [patterns] * 3)
+        made = validity.correlations(ablation, validity.weights_of(ablation, "math", 100, seed))
+        found.append([kind(made["abs_of_sum", "signed", "all_heads"]) for kind in kinds])
+    found = np.array(found)
+    truth = found[:, 0, 0].mean()
+    covered = ((found[:, :, 1] <= truth) & (truth <= found[:, :, 2])).mean(axis=0)
+    assert covered[0] > 0.9
+    assert found[:, 1, 1:].mean() < truth - 0.03 < found[:, 0, 1:].mean()
+
+
+def test_heads_that_are_alike_have_no_correlation_where_samples_are_not_shared(tmp_path):
+    apart, shared = [], []
+    for seed in range(120):
+        found = validity.read(ablations.write(tmp_path / str(seed), seed, samples=10, alike=True), "after")
+        of = ("abs_of_sum", "absolute", "all_heads")
+        apart.append(validity.correlations(found, equally(found))[of][0])
+        same = found_by(found.changes, np.abs([found.changes] * 3))
+        shared.append(validity.correlations(same, equally(same))[of][0])
+    assert abs(np.mean(apart)) < 3 * np.std(apart) / np.sqrt(len(apart))
+    assert np.mean(shared) > 0.9  # what the same samples would have made of it
 
 
 def test_curves_and_contrasts_by_hand():
-    # One sample. Sizes 1, 2 and 4: both steps are a doubling, so that the mean over log k is (a + 2 b + c) / 4.
+    # One sample. Sizes 1, 2 and all 4 heads.
     groups = np.array([[4.0, 6.0, 8.0], [0.0, 1.0, 8.0], [1.0, 2.0, 8.0], [3.0, 8.0, 8.0]])[:, :, None]
     found = found_by(np.zeros((1, 1, 4)), np.zeros((3, 1, 1, 4)), groups, (1, 2, 4))
-    one = np.ones((1, 1))
-    made = validity.curves(found, one)
+    made = validity.curves(found, equally(found))
     np.testing.assert_allclose(made["signed", "top"].change, [[4, 6, 8]])
     np.testing.assert_allclose(made["signed", "bottom"].change, [[0, 1, 8]])
     np.testing.assert_allclose(made["signed", "random"].change, [[2, 5, 8]])
     np.testing.assert_allclose(made["signed", "random"].spread, [np.sqrt(2), np.sqrt(18), 0])
     assert np.isnan(made["signed", "top"].spread).all()
     np.testing.assert_allclose(found.shares, [0.25, 0.5, 1])
-    contrasts = validity.contrasts(found, one)
-    assert contrasts["signed", "top_minus_random"].value == pytest.approx([6 - 5])
-    assert contrasts["signed", "random_minus_bottom"].value == pytest.approx([5 - 2.5])
-    # The draws' own means are 3.25 and 6.75.
+    contrasts = validity.contrasts(found, equally(found))
+    # The group of all heads is left out: the mean of the first two sizes.
+    assert contrasts["signed", "top_minus_random"].value == pytest.approx([5 - 3.5])
+    assert contrasts["signed", "random_minus_bottom"].value == pytest.approx([3.5 - 0.5])
+    # The draws' own means are 1.5 and 5.5.
     assert contrasts["signed", "top_minus_random"].exceeds == 0.5
     assert contrasts["signed", "random_minus_bottom"].exceeds == 1.0
 
@@ -139,8 +200,7 @@ def test_top_heads_that_lower_the_loss_count_for_the_patterns_in_the_absolute_ch
     # Two samples: without the top head the loss of one falls by 3 and that of the other rises by 1.
     groups = np.array([[[-3.0, 1.0]], [[0.0, 0.0]], [[0.5, 0.5]]])
     found = found_by(np.zeros((2, 1, 4)), np.zeros((3, 2, 1, 4)), groups)
-    half = np.full((1, 2), 0.5)
-    contrasts, curves = validity.contrasts(found, half), validity.curves(found, half)
+    contrasts, curves = validity.contrasts(found, equally(found)), validity.curves(found, equally(found))
     assert curves["signed", "top"].change == pytest.approx(np.array([[-1.0]]))
     assert curves["absolute", "top"].change == pytest.approx(np.array([[2.0]]))
     assert contrasts["signed", "top_minus_random"].value == pytest.approx([-1.5])
@@ -151,33 +211,79 @@ def test_top_heads_that_lower_the_loss_count_for_the_patterns_in_the_absolute_ch
 
 def test_sizes_that_are_no_doublings_count_by_their_logarithm():
     groups = np.array([[1.0, 3.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])[:, :, None]
-    found = found_by(np.zeros((1, 1, 8)), np.zeros((3, 1, 1, 8)), groups, (1, 2, 8))
+    found = found_by(np.zeros((1, 1, 9)), np.zeros((3, 1, 1, 9)), groups, (1, 2, 8))
     # From 1 to 2 a third of the width with mean 2, from 2 to 8 two thirds with mean 1.5.
-    value = validity.contrasts(found, np.ones((1, 1)))["signed", "top_minus_random"].value
+    value = validity.contrasts(found, equally(found))["signed", "top_minus_random"].value
     assert value == pytest.approx([2 / 3 + 1.5 * 2 / 3])
 
 
 def test_one_size_of_groups_and_one_draw_suffice():
     found = found_by(np.zeros((1, 1, 4)), np.zeros((3, 1, 1, 4)), [[[5.0]], [[1.0]], [[2.0]]], (3,))
-    contrasts = validity.contrasts(found, np.ones((1, 1)))
+    contrasts = validity.contrasts(found, equally(found))
     assert contrasts["signed", "top_minus_random"].value == pytest.approx([3])
     assert contrasts["signed", "random_minus_bottom"].value == pytest.approx([1])
-    assert np.isnan(validity.curves(found, np.ones((1, 1)))["signed", "random"].spread).all()
+    assert np.isnan(validity.curves(found, equally(found))["signed", "random"].spread).all()
 
 
-def test_a_random_ranking_has_no_advantage():
-    """Patterns that know nothing: over many models the mean contrast and correlation are near 0."""
+def test_groups_of_all_heads_alone_leave_nothing_to_compare():
+    found = found_by(np.zeros((1, 1, 4)), np.zeros((3, 1, 1, 4)), [[[5.0]], [[5.0]], [[5.0]]], (4,))
+    for contrast in validity.contrasts(found, equally(found)).values():
+        assert np.isnan(contrast.value).all() and np.isnan(contrast.exceeds)
+
+
+def groups_by(cost, orders):
+    """The losses of groups of heads by several orders, one sample, heads costing what they cost alone."""
+    return np.array([[[cost[order[:k]].sum()] for k in (1, 2, 4, 8)] for order in orders])
+
+
+@pytest.mark.parametrize("of", [("signed", "top_minus_random"), ("signed", "random_minus_bottom")])
+def test_a_random_ranking_exceeds_all_draws_as_often_as_chance_has_it(of):
     random = np.random.default_rng(5)
-    values, correlations = [], []
-    for _ in range(200):
-        cost = random.lognormal(0, 1, 8)
-        orders = [random.permutation(8) for _ in range(5)]
-        groups = np.array([[[cost[order[:k]].sum()] for k in (1, 2, 4)] for order in orders])
-        found = found_by(cost.reshape(1, 2, 4), random.lognormal(0, 1, (3, 1, 2, 4)), groups, (1, 2, 4))
-        values.append(validity.contrasts(found, np.ones((1, 1)))["signed", "top_minus_random"].value[0])
-        correlations.append(validity.correlations(found, np.ones((1, 1)))["sum_of_abs", "absolute", "all_heads"][0])
-    assert abs(np.mean(values)) < 3 * np.std(values) / np.sqrt(200)
-    assert abs(np.mean(correlations)) < 3 * np.std(correlations) / np.sqrt(200)
+    repeats, draws = 1500, 4
+    beyond = 0
+    for _ in range(repeats):
+        cost = random.lognormal(0, 1, 32)
+        groups = groups_by(cost, [random.permutation(32) for _ in range(2 + draws)])
+        found = found_by(cost.reshape(1, 4, 8), np.zeros((3, 1, 4, 8)), groups, (1, 2, 4, 8))
+        beyond += validity.contrasts(found, equally(found))[of].exceeds == 1
+    chance = 1 / (1 + draws)
+    assert abs(beyond / repeats - chance) < 3 * np.sqrt(chance * (1 - chance) / repeats)
+
+
+def test_a_true_ranking_has_an_advantage():
+    random = np.random.default_rng(6)
+    for _ in range(50):
+        cost = random.lognormal(0, 1, 32)
+        orders = [np.argsort(-cost), np.argsort(cost), *(random.permutation(32) for _ in range(4))]
+        found = found_by(cost.reshape(1, 4, 8), np.zeros((3, 1, 4, 8)), groups_by(cost, orders), (1, 2, 4, 8))
+        for contrast in validity.contrasts(found, equally(found)).values():
+            assert contrast.value[0] > 0 and contrast.exceeds == 1
+
+
+def test_means_are_taken_replicate_by_replicate_and_draw_by_draw():
+    random = np.random.default_rng(2)
+    correlations, own, draws = random.normal(size=(4, 11)), random.normal(size=4), random.normal(size=(4, 3))
+    runs = [("m", "a", "0"), ("m", "a", "1"), ("m", "b", "0"), ("n", "a", "0")]
+    contrasts = [validity.Contrast(*parts) for parts in zip(correlations, own, draws, strict=True)]
+    curves = [validity.Curve(random.normal(size=(11, 2)), random.normal(size=(3, 2))) for _ in runs]
+    for kinds in (correlations, contrasts, curves):
+        made = validity.with_means({(*run, "after"): {("kind",): part} for run, part in zip(runs, kinds, strict=True)})
+        keys = [("m", "a", "*"), ("m", "b", "*"), ("n", "a", "*"), ("m", "*", "*"), ("n", "*", "*")]
+        assert list(made) == [(*run, "after") for run in [*runs, *keys]]
+    mean = made["m", "*", "*", "after"]["kind",]
+    a, b = (curves[0].draws + curves[1].draws) / 2, curves[2].draws  # a task counts once, whatever its seeds
+    np.testing.assert_allclose(mean.draws, (a + b) / 2)
+    np.testing.assert_allclose(mean.spread, ((a + b) / 2).std(axis=0, ddof=1))
+    made = validity.with_means({(*run, "after"): {"r": part} for run, part in zip(runs, correlations, strict=True)})
+    expected = ((correlations[0] + correlations[1]) / 2 + correlations[2]) / 2
+    np.testing.assert_allclose(made["m", "*", "*", "after"]["r"], expected)
+    undefined = validity.with_means(
+        {("m", task, "0", "after"): {"r": np.array([r])} for task, r in (("a", 1), ("b", np.nan))}
+    )
+    assert undefined["m", "a", "*", "after"]["r"] == 1 and np.isnan(undefined["m", "*", "*", "after"]["r"])
+    made = validity.with_means({(*run, "after"): {"c": part} for run, part in zip(runs, contrasts, strict=True)})
+    ranked, drawn = (own[0] + own[1]) / 4 + own[2] / 2, (draws[0] + draws[1]) / 4 + draws[2] / 2
+    assert made["m", "*", "*", "after"]["c"].exceeds == np.mean(ranked > drawn)
 
 
 def test_groups_are_read_in_the_order_of_their_size(tmp_path):
@@ -212,6 +318,9 @@ def with_nan(array):
     [
         ({"changes": lambda array: array[:2]}, "phase 'after' do not fit each other"),
         ({"patterns": lambda array: array[:2]}, "do not fit each other"),
+        ({"patterns": lambda array: array[:, :2]}, "do not fit each other"),
+        ({"about": {"pattern_ids": [f"row-{n}" for n in range(10)]}}, "'row-0' for both patterns and changes"),
+        ({"about": {"pattern_ids": [f"other-{n}" for n in range(10)]}}, "not ablated alike"),
         ({"groups": lambda array: array[:2]}, "do not fit each other"),
         ({"groups": lambda array: array[:, :1]}, "do not fit each other"),
         ({"groups": with_nan}, r"after\.groups\.npy holds a number that is not finite"),
@@ -252,37 +361,58 @@ def folder(tmp_path_factory):
     return made
 
 
-def analyse(folder, output):
+def analyse(folder, output, seeds=(0,)):
     runs = []
     for m, (model, (_, layers, heads)) in enumerate(MODELS.items()):
         for t, task in enumerate(TASKS):
-            place = folder / "ablations" / model / f"nlp.{task}.seed0"
-            if not place.is_dir():
-                top = TOP if model == "opt" else (*TOP, 12)
-                ablations.write(place, 10 * m + t, layers=layers, heads=heads, top=top)
-            runs += ["--ablations", model, task, "0", str(place)]
+            for seed in seeds:
+                place = folder / "ablations" / model / f"nlp.{task}.seed{seed}"
+                if not place.is_dir():
+                    top = TOP if model == "opt" else (*TOP, 12)
+                    ablations.write(place, 10 * m + t, layers=layers, heads=heads, top=top, training_seed=seed)
+                runs += ["--ablations", model, task, str(seed), str(place)]
     run([*runs, "--resamples", "60"], output)
 
 
-def test_the_tables_hold_every_run_and_phase(folder):
+KEYS = ["model", "task", "seed", "phase"]
+
+
+def test_the_tables_hold_every_run_and_phase_and_their_means(folder):
     tables = {suffix: pd.read_csv(folder / f"validity{suffix}.csv") for suffix in OUTPUTS.values()}
-    assert len(tables[""]) == 4 * 3 * 12  # runs, phases with their difference, correlations
-    assert len(tables["_between"]) == 4 * 2 * 6
-    assert len(tables["_groups"]) == 2 * (2 * 2 * 3 * (len(TOP) + 1) + 2 * 2 * 3 * len(TOP))
-    assert len(tables["_contrasts"]) == 4 * 2 * 2 * 2
-    keys = ["model", "task", "seed", "phase"]
+    states = 4 + 4 + 2  # runs, tasks over seeds, models over tasks
+    assert len(tables[""]) == states * 3 * 12  # phases with their difference, correlations
+    assert len(tables["_between"]) == states * 2 * 6
+    assert len(tables["_groups"]) == states // 2 * (2 * 2 * 3 * (len(TOP) + 1) + 2 * 2 * 3 * len(TOP))
+    assert len(tables["_contrasts"]) == states * 2 * 2 * 2
     for suffix, kind in (("", ["reduction", "change", "over"]), ("_between", ["reduction_a", "reduction_b", "over"]),
                          ("_groups", ["change", "ranking", "k"]), ("_contrasts", ["change", "contrast"])):  # fmt: skip
-        assert not tables[suffix].duplicated([*keys, *kind]).any()
+        assert not tables[suffix].duplicated([*KEYS, *kind]).any()
+        assert (tables[suffix].loc[tables[suffix]["task"] == "*", "seed"] == "*").all()
     assert tables[""]["value"].between(-2, 2).all()
+    assert (tables["_contrasts"]["draws"] == 4).all()
     groups = tables["_groups"]
     assert groups.loc[groups["ranking"] == "random", "spread"].notna().all()
     assert groups.loc[groups["ranking"] != "random", "spread"].isna().all()
     np.testing.assert_allclose(groups["share"], groups["k"] / groups["model"].map({"llama": 12, "opt": 6}))
 
 
+def test_a_mean_over_tasks_is_narrower_than_the_mean_of_their_intervals(folder):
+    """Tasks have independent samples and draws, so that part of their noise cancels."""
+    groups = pd.read_csv(folder / "validity_groups.csv")
+    groups = groups[(groups["change"] == "signed") & (groups["seed"] == "*")]
+    groups["width"] = groups["high"] - groups["low"]
+    kinds = ["model", "phase", "ranking", "k"]
+    numbers = ["value", "width", "spread"]
+    mean = groups[groups["task"] == "*"].set_index(kinds)[numbers].sort_index()
+    of_tasks = groups[groups["task"] != "*"].groupby(kinds)[numbers].mean().sort_index()
+    np.testing.assert_allclose(mean["value"], of_tasks["value"], atol=1e-9)
+    assert (mean["width"] < of_tasks["width"]).mean() > 0.95
+    partial = of_tasks["spread"] > 1e-6
+    assert partial.any() and (mean["spread"][partial] < of_tasks["spread"][partial]).mean() > 0.8
+
+
 def test_the_numbers_of_a_table_are_those_of_the_files(folder):
-    rows = pd.read_csv(folder / "validity.csv").set_index(["model", "task", "phase", "reduction", "change", "over"])
+    rows = pd.read_csv(folder / "validity.csv").set_index([*KEYS, "reduction", "change", "over"])
     place = folder / "ablations/opt/nlp.arc.seed0"
     expected = {}
     for phase in validity.PHASES:
@@ -291,10 +421,10 @@ def test_the_numbers_of_a_table_are_those_of_the_files(folder):
         expected[phase] = scipy.stats.spearmanr(pattern.ravel(), change.ravel()).statistic
     of = ("sum_of_abs", "signed", "all_heads")
     for phase, value in expected.items():
-        assert rows.loc[("opt", "arc", phase, *of), "value"] == pytest.approx(value)
-    difference = rows.loc[("opt", "arc", "after_minus_before", *of)]
+        assert rows.loc[("opt", "arc", "0", phase, *of), "value"] == pytest.approx(value)
+    difference = rows.loc[("opt", "arc", "0", "after_minus_before", *of)]
     assert difference["value"] == pytest.approx(expected["after"] - expected["before"])
-    assert difference["low"] <= difference["high"]
+    assert difference["low"] < difference["value"] < difference["high"]
 
 
 def test_the_same_files_give_the_same_bytes(folder, tmp_path):
@@ -320,6 +450,25 @@ def test_a_wrong_seed_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"draws": 3}, "differ in random draws or in the reduction"),
+        ({"top": (1, 2)}, "the runs of llama differ in heads or sizes"),
+        ({"layers": 4}, "the runs of llama differ in heads or sizes"),
+    ],
+)
+def test_runs_that_cannot_be_averaged_are_refused(tmp_path, changed, message):
+    first, other = ablations.write(tmp_path / "first"), ablations.write(tmp_path / "other", **changed)
+    words = ["--ablations", "llama", "math", "0", str(first), "--ablations", "llama", "arc", "0", str(other)]
+    with pytest.raises(InputError, match=message):
+        run(words, tmp_path)
+    words[6:9] = ["llama", "math", "0"]
+    with pytest.raises(InputError, match="llama math 0 is given twice"):
+        run(words, tmp_path)
+    assert not list(tmp_path.glob("*.csv"))
+
+
 def read_tables(folder):
     return (
         inputs.read_run_table(folder / "runs.csv"),
@@ -342,20 +491,41 @@ def test_the_figure_names_models_and_tasks_in_readable_print(folder):
     assert written.count("before SFT") == written.count("after SFT") == 1 + len(MODELS)
 
 
+def shown_correlations(axes):
+    """Estimates and intervals that a strip shows."""
+    estimates = {round(float(line.get_xdata()[0]), 9) for line in axes.lines if line.get_marker() == "o"}
+    bars = {tuple(np.round(bar[:, 0], 9)) for bars in axes.collections for bar in bars.get_segments()}
+    return estimates, bars
+
+
 def test_the_figure_shows_the_numbers_of_the_tables(folder):
     runs, correlations, groups = read_tables(folder)
     with style.applied():
         figure = drawing.draw(runs, correlations, groups)
-    strip, *panels = figure.axes
-    shown = {round(float(line.get_xdata()[0]), 9) for line in strip.lines if line.get_marker() not in (None, "None")}
-    drawn = correlations[(correlations["change"] == "absolute") & (correlations["over"] == "all_heads")]
-    drawn = drawn[drawn["phase"] != "after_minus_before"]
-    assert shown == set(drawn["value"].round(9))
+    absolute, signed, *panels = figure.axes
+    drawn = correlations[(correlations["over"] == "all_heads") & (correlations["reduction"] == "abs_of_sum")]
+    drawn = drawn[(drawn["seed"] == "*") & (drawn["task"] != "*") & (drawn["phase"] != "after_minus_before")]
+    for axes, change in ((absolute, "absolute"), (signed, "signed")):
+        rows = drawn[drawn["change"] == change].round(9)
+        assert shown_correlations(axes) == (set(rows["value"]), set(zip(rows["low"], rows["high"], strict=True)))
+    assert absolute.get_xlim() == signed.get_xlim()
     assert len(panels) == 4
-    curve = groups[(groups["model"] == "llama") & (groups["phase"] == "before") & (groups["ranking"] == "top")]
-    curve = curve[curve["change"] == "signed"]
-    expected = curve.groupby("k")["value"].mean().to_numpy()
-    assert any(np.array_equal(np.asarray(line.get_ydata()), expected) for line in panels[0].lines)
+    means = groups[(groups["task"] == "*") & (groups["change"] == "signed") & (groups["share"] < 1)]
+    for axes, (phase, model) in zip(panels, ((p, m) for p in validity.PHASES for m in MODELS), strict=True):
+        for ranking in ("top", "bottom", "random"):
+            curve = means[(means["phase"] == phase) & (means["model"] == model) & (means["ranking"] == ranking)]
+            assert any(np.array_equal(np.asarray(line.get_ydata()), curve["value"]) for line in axes.lines)
+            spread = curve["spread"].fillna(0)
+            low, high = axes.get_ylim()
+            assert low < min(curve["low"].min(), (curve["value"] - spread).min())
+            assert high > max(curve["high"].max(), (curve["value"] + spread).max())
+        np.testing.assert_allclose(axes.get_xticks(), 100 * curve["share"])
+    assert panels[0].get_ylim() == panels[1].get_ylim() and panels[2].get_ylim() == panels[3].get_ylim()
+
+
+def test_labels_of_shares_do_not_run_into_each_other():
+    labels = drawing.share_labels([0.1, 12.5, 25, 50, 67], [0.0, 0.5, 0.6, 0.7, 0.72])
+    assert labels == ["0.1", "12", "", "", "67"]
 
 
 def test_a_correlation_that_does_not_exist_is_said(folder):
@@ -364,11 +534,20 @@ def test_a_correlation_that_does_not_exist_is_said(folder):
     correlations.loc[undefined, ["value", "low", "high"]] = np.nan
     with style.applied():
         figure = drawing.draw(runs, correlations, groups)
-    assert sum("n/a" in text.get_text() for text in figure.axes[0].texts) == 2
+    assert [sum("n/a" in text.get_text() for text in axes.texts) for axes in figure.axes[:2]] == [2, 2]
     correlations[["value", "low", "high"]] = np.nan
     with style.applied():
         figure = drawing.draw(runs, correlations, groups)
     assert sum("n/a" in text.get_text() for text in figure.axes[0].texts) == 2 * 4
+
+
+def test_a_model_without_groups_of_some_heads_has_no_curves(folder):
+    runs, correlations, groups = read_tables(folder)
+    groups.loc[groups["model"] == "opt", "share"] = 1.0
+    with style.applied():
+        figure = drawing.draw(runs, correlations, groups)
+    said = ["n/a" in [text.get_text() for text in axes.texts] for axes in figure.axes[2:]]
+    assert said == [False, True, False, True]
 
 
 def test_a_figure_is_of_one_reduction_and_of_known_models(folder):
@@ -394,10 +573,19 @@ def section(folder):
     )
 
 
+def test_the_figure_has_a_title_and_its_question_as_alternative_text(section):
+    assert section.figure.title == "Patterns and ablations"
+    question = "Do activation patterns predict what ablating heads does to the loss?"
+    assert section.figure.alternative == f"Patterns and ablations: {question}"
+
+
 def test_the_report_shows_means_by_model_and_phase(section, folder):
     rows = pd.read_csv(folder / "validity.csv")
     rows = rows[(rows["model"] == "opt") & (rows["phase"] == "after") & (rows["over"] == "all_heads")]
-    means = rows[rows["change"] == "absolute"].groupby("reduction")[["value", "low", "high"]].mean()
+    rows = rows[rows["change"] == "absolute"]
+    means = rows[rows["task"] == "*"].set_index("reduction")[["value", "low", "high"]]
+    of_runs = rows[rows["seed"] != "*"].groupby("reduction")["value"].mean()
+    np.testing.assert_allclose(means["value"].loc[of_runs.index], of_runs)
     assert [line[:2] for line in section.table.rows] == [
         [label, phase] for label, *_ in MODELS.values() for phase in ("before", "after")
     ]
@@ -405,35 +593,122 @@ def test_the_report_shows_means_by_model_and_phase(section, folder):
     for reduction in validity.REDUCTIONS:
         value, low, high = (f"{number:.3g}".replace("-", "−") for number in means.loc[reduction])
         assert shown[reduction] == f"{value} [{low}, {high}]"
-    areas = pd.read_csv(folder / "validity_contrasts.csv").set_index(["model", "phase", "change", "contrast"])
+    areas = pd.read_csv(folder / "validity_contrasts.csv")
+    areas = areas[areas["seed"] != "*"].set_index(["model", "phase", "change", "contrast"])
     for change, column in (("signed", "largest − random"), ("absolute", "largest − random, absolute")):
         value = areas.loc[("opt", "after", change, "top_minus_random"), "value"].mean()
         assert shown[column].startswith(f"{value:.3g} [")
     agreement = pd.read_csv(folder / "validity_between.csv")
+    agreement = agreement[agreement["seed"] != "*"]
     agreement = agreement[(agreement["model"] == "llama") & (agreement["phase"] == "before")]
     agreement = agreement[(agreement["reduction_b"] == "sum_of_abs") & (agreement["over"] == "all_heads")]
     assert section.between.rows[0][2].startswith(f"{agreement['value'].mean():.3g} [")
 
 
-def test_the_sentences_of_the_report_count_the_runs(section, folder):
-    rows = pd.read_csv(folder / "validity.csv").set_index(["reduction", "change", "over"])
-    rows = rows.loc[("abs_of_sum", "absolute", "all_heads")]
+def counts(found):
+    """How many intervals lie above 0 and below it."""
+    return (found["low"] > 0).sum(), (found["high"] < 0).sum()
+
+
+def check_sentences(findings, folder, pairs, runs):
+    """All of the findings but the first, against the tables."""
+    rows = pd.read_csv(folder / "validity.csv")
+    rows = rows[(rows["reduction"] == "abs_of_sum") & (rows["over"] == "all_heads") & (rows["seed"] != "*")]
     areas = pd.read_csv(folder / "validity_contrasts.csv")
-    before, after, change = section.findings
-    for phase, sentence in (("before", before), ("after", after)):
-        found = rows[rows["phase"] == phase]
-        assert f"up or down, lies between {found['value'].min():.2f} and {found['value'].max():.2f}" in sentence
-        assert f"above 0 in {(found['low'] > 0).sum()} of 4 runs" in sentence
-        top = areas[(areas["phase"] == phase) & (areas["contrast"] == "top_minus_random")]
-        top = top[top["change"] == "signed"]
-        assert sentence.endswith(f"in {(top['exceeds'] == 1).sum()} of 4 runs.")
-    raised = (rows.loc[rows["phase"] == "after_minus_before", "low"] > 0).sum()
-    assert f"in {raised} of 4 runs" in change
+    areas = areas[(areas["contrast"] == "top_minus_random") & (areas["change"] == "signed") & (areas["seed"] != "*")]
+    _, *of_phases, change = findings
+    once = {"before": ["model", "task"], "after": ["model", "task", "seed"]}
+    for phase, counted, (correlated, costly) in (
+        ("before", f"{pairs} model–task pairs", of_phases[:2]),
+        ("after", f"{runs} runs", of_phases[2:]),
+    ):
+        for way, kind in (("up or down,", "absolute"), ("with the signed change", "signed")):
+            found = rows[(rows["phase"] == phase) & (rows["change"] == kind)].drop_duplicates(once[phase])
+            ends = " and ".join(f"{end:.2f}".replace("-", "−") for end in (found["value"].min(), found["value"].max()))
+            above, below = counts(found)
+            expected = f"{way} lies between {ends}, its interval above 0 in {above} and below 0 in {below} of {counted}"
+            assert expected in correlated
+        top = areas[areas["phase"] == phase].drop_duplicates(once[phase])
+        assert "averaged over the sizes of groups" in costly and "each of the 4 draws" in costly
+        assert f"in {(top['exceeds'] == 1).sum()} of {counted}; by chance this happens in one of 5." in costly
+    for way, kind in (("the magnitude of the change", "absolute"), ("the signed change", "signed")):
+        above, below = counts(rows[(rows["phase"] == "after_minus_before") & (rows["change"] == kind)])
+        assert f"with {way} it raises it in {above} and lowers it in {below} of {runs} runs" in change
+    assert change.endswith("one run in 40 is expected either way.")
+
+
+def test_the_sentences_of_the_report_count_the_runs(section, folder):
+    assert "different samples" in section.findings[0]
+    check_sentences(section.findings, folder, 4, 4)
+
+
+def findings_of(folder, change=None):
+    rows = inputs.read_table(folder / "validity.csv", reporting.TEXT, reporting.INTERVAL)
+    numbers = (*reporting.INTERVAL, "exceeds", "draws")
+    areas = inputs.read_table(folder / "validity_contrasts.csv", reporting.CONTRAST_TEXT, numbers)
+    if change:
+        change(rows, areas)
+    return reporting.findings(rows, areas, "abs_of_sum")
+
+
+def test_seeds_before_fine_tuning_are_one_measurement(folder, tmp_path):
+    analyse(folder, tmp_path, seeds=(0, 1))
+    check_sentences(findings_of(tmp_path), tmp_path, 4, 8)
+    rows = pd.read_csv(tmp_path / "validity.csv").set_index(["seed", "model", "task", "phase", "reduction", "change"])
+    rows = rows[rows["over"] == "all_heads"].drop(columns="over").sort_index()
+    before = [rows.xs("before", level="phase").loc[seed].drop("*", errors="ignore") for seed in ("0", "1", "*")]
+    pd.testing.assert_frame_equal(before[0], before[1])
+    of_tasks = before[2][before[2].index.get_level_values("task") != "*"]
+    pd.testing.assert_frame_equal(of_tasks, before[0])
+    after = [rows.xs("after", level="phase").loc[seed, "value"] for seed in ("0", "1", "*")]
+    assert (after[0] != after[1]).any()
+    np.testing.assert_allclose(after[2].loc[after[0].index], (after[0] + after[1]) / 2, atol=1e-9)
+
+
+def lowered(rows, areas):
+    """After fine-tuning every correlation is lower than before, and below 0."""
+    of = rows["phase"] == "after_minus_before"
+    rows.loc[of, ["value", "low", "high"]] = [-0.5, -0.7, -0.3]
+    rows.loc[rows["phase"] == "after", ["value", "low", "high"]] = [-0.25, -0.4, -0.1]
+
+
+def test_what_fine_tuning_lowers_is_said(folder):
+    findings = findings_of(folder, lowered)
+    assert "up or down, lies between −0.25 and −0.25, its interval above 0 in 0 and below 0 in 4 of 4" in findings[3]
+    assert "the signed change lies between −0.25 and −0.25, its interval above 0 in 0 and below 0 in 4" in findings[3]
+    assert findings[-1].count("raises it in 0 and lowers it in 4 of 4 runs") == 2
+
+
+def some_undefined(rows, areas):
+    rows.loc[(rows["model"] == "opt") & (rows["task"] == "arc"), ["value", "low", "high"]] = np.nan
+    areas.loc[areas["model"] == "opt", ["value", "low", "high", "exceeds"]] = np.nan
+
+
+def all_undefined(rows, areas):
+    rows[["value", "low", "high"]] = np.nan
+    areas[["value", "low", "high", "exceeds"]] = np.nan
+
+
+def test_runs_without_a_number_are_left_out_and_counted(folder):
+    findings = findings_of(folder, some_undefined)
+    assert not any("nan" in sentence for sentence in findings)
+    assert findings[1].count("of 3 model–task pairs (1 without a number left out)") == 2
+    assert "of 2 model–task pairs (2 without a number left out); by chance" in findings[2]
+    assert findings[3].count("of 3 runs (1 without a number left out)") == 2
+    assert findings[-1].count("of 3 runs (1 without a number left out)") == 2
+
+
+def test_where_no_run_has_a_number_fixed_sentences_say_so(folder):
+    findings = findings_of(folder, all_undefined)
+    assert not any("nan" in sentence for sentence in findings)
+    assert findings[1].count("does not exist in any model–task pair") == 2
+    assert "no run has groups of some but not all heads to compare" in findings[4]
+    assert findings[-1].count("no run has a difference") == 2
 
 
 def test_what_does_not_exist_is_a_dash_in_the_report(folder, tmp_path, section):
     rows = pd.read_csv(folder / "validity.csv")
-    rows.loc[(rows["model"] == "opt") & (rows["task"] == "arc"), ["value", "low", "high"]] = np.nan
+    rows.loc[(rows["model"] == "opt") & rows["task"].isin(["arc", "*"]), ["value", "low", "high"]] = np.nan
     rows.to_csv(tmp_path / "validity.csv", index=False)
     made = reporting.section(
         folder / "figure_validity.svg",

@@ -60,6 +60,20 @@ def test_all_tables_and_figures_are_there(results):
     assert (results / "report.html").is_file()
 
 
+def test_patterns_are_held_against_ablations_for_every_task(results):
+    phases = ("before", "after")
+    rows = [row for row in read_csv(results / "analysis/validity.csv") if row["seed"] == "0" and row["phase"] in phases]
+    assert {(row["task"], row["phase"]) for row in rows} == {(task, phase) for task in TASKS for phase in phases}
+    assert all(-1 <= float(row["value"]) <= 1 for row in rows)
+    for task in TASKS:
+        folder = results / f"ablations/stories/nlp.{task}.seed0"
+        about = json.loads((folder / "after.json").read_text())
+        ids, others = about["ids"], about["pattern_ids"]
+        assert len(ids) > 8 and len(others) - len(ids) in {0, 1} and not set(ids) & set(others)
+        assert np.load(folder / "after.changes.npy").shape == (len(ids), 5, 8)
+        assert np.load(folder / "after.patterns.npy").shape == (3, len(others), 5, 8)
+
+
 def test_selection_on_real_mmlu_from_patterns_to_table_3(results):
     """The model is too small to answer: what is tested is that every step is right, not that it wins."""
     for domain, subjects in (("maths", 5), ("physics", 3)):

@@ -267,20 +267,20 @@ def test_nothing_is_left_to_do(finished):
 def test_patterns_are_held_against_ablations(finished):
     results = finished / "results/tiny"
     rows = read_csv(results / "analysis/validity.csv")
-    keys = ("task", "phase", "reduction", "change", "over")
+    keys = ("task", "seed", "phase", "reduction", "change", "over")
     values = {tuple(row[key] for key in keys): float(row["value"]) for row in rows}
-    assert len(values) == len(rows) == 2 * 3 * 3 * 2 * 2
+    assert len(values) == len(rows) == (2 + 2 + 1) * 3 * 3 * 2 * 2  # runs, means over seeds, the mean over tasks
     for task in ("gsm8k", "arc"):
         for phase in ("before", "after"):
             folder = results / f"ablations/llama/nlp.{task}.seed0"
             pattern = np.load(folder / f"{phase}.patterns.npy")[0].mean(axis=0, dtype=np.float64)
             change = np.abs(np.load(folder / f"{phase}.changes.npy")).mean(axis=0, dtype=np.float64)
             expected = scipy.stats.spearmanr(pattern.ravel(), change.ravel()).statistic
-            assert values[task, phase, "abs_of_sum", "absolute", "all_heads"] == pytest.approx(expected, abs=1e-9)
+            assert values[task, "0", phase, "abs_of_sum", "absolute", "all_heads"] == pytest.approx(expected, abs=1e-9)
     curves = read_csv(results / "analysis/validity_groups.csv")
-    kinds = [[row[key] for key in ("task", "phase", "change", "k")] for row in curves]
+    kinds = [[row[key] for key in ("task", "seed", "phase", "change", "k")] for row in curves]
     everything = [
-        row["value"] for row, kind in zip(curves, kinds, strict=True) if kind == ["arc", "after", "signed", "8"]
+        row["value"] for row, kind in zip(curves, kinds, strict=True) if kind == ["arc", "0", "after", "signed", "8"]
     ]
     assert len(everything) == 3 and len(set(everything)) == 1  # without any head it does not matter how they rank
 
@@ -303,13 +303,16 @@ def test_named_targets(finished, target):
 
 
 def test_what_reruns_when_the_config_changes(finished):
-    assert planned(finished, "all", config={"analysis": {"resamples": 60}}) >= {"analyse_dynamics", "draw_figure5"}
-    assert not {"extract_patterns", "ablate_heads"} & planned(finished, "all", config={"analysis": {"resamples": 60}})
+    rerun = planned(finished, "all", config={"analysis": {"resamples": 60}})
+    assert rerun >= {"analyse_dynamics", "draw_figure5"} and not rerun & {"extract_patterns", "ablate_heads"}
     rerun = planned(finished, "all", config={"finetuning": {"learning_rate": 2.0e-3}})
     assert {"finetune", "extract_patterns", "analyse_similarity", "render_report"} <= rerun
     assert not rerun & {"pretrain", "prepare_instructions", "tokenize_instructions"}
     rerun = planned(finished, "all", config={"patterns": {"reduction": "sum_of_abs"}})
-    assert "extract_patterns" in rerun
+    assert {"extract_patterns", "ablate_heads"} <= rerun
+    rerun = planned(finished, "all", config={"studies": {"validity": {"draws": 3}}})
+    assert {"ablate_heads", "analyse_validity", "draw_validity", "render_report"} <= rerun
+    assert not rerun & {"extract_patterns", "draw_figure5"}
 
 
 def test_an_added_seed_leaves_the_first_alone(finished):

@@ -63,8 +63,8 @@ def caption(path: Path) -> str:
     return parts["body"]
 
 
-def figure(path: Path, captions: Path) -> Figure:
-    """Read a picture and its caption; the caption's first sentence is the alternative text."""
+def figure(path: Path, captions: Path, title: str = "") -> Figure:
+    """Read a picture and its caption, whose first sentence is the alternative text; by default the file names it."""
     if path.suffix not in MEDIA_TYPES:
         raise InputError(f"The report cannot show the figure {path}: give an SVG or PNG file.")
     if not path.is_file():
@@ -72,13 +72,14 @@ def figure(path: Path, captions: Path) -> Figure:
     encoded = base64.b64encode(path.read_bytes()).decode("ascii")
     text = caption(captions / f"{path.stem}.rst")
     plain = " ".join(html.unescape(re.sub(r"<[^>]+>", "", text)).split())
+    title = title or title_of(path.stem)
     return Figure(
         anchor=path.stem,
-        title=title_of(path.stem),
+        title=title,
         path=f"{path.parent.name}/{path.stem}",
         data=f"data:{MEDIA_TYPES[path.suffix]};base64,{encoded}",
         caption=text,
-        alternative=f"{title_of(path.stem)}: {plain.split('. ')[0].removesuffix('.')}.",
+        alternative=f"{title}: {re.split(r'(?<=[.?!]) ', plain, maxsplit=1)[0]}",
     )
 
 

@@ -8,13 +8,18 @@ import pandas as pd
 
 from headpatterns.plotting.inputs import RunTable, read_table
 from headpatterns.reporting.elements import Figure, Table, caption, estimate, figure
-from headpatterns.validity import ABSOLUTE, ALL_HEADS, PHASES, REDUCTIONS, SIGNED, WITHIN_LAYERS
+from headpatterns.validity import ABSOLUTE, ALL, ALL_HEADS, DIFFERENCE, PHASES, REDUCTIONS, SIGNED, WITHIN_LAYERS
 
 RUN = ("model", "task", "seed", "phase")
 TEXT = (*RUN, "reduction", "change", "over")
 BETWEEN_TEXT = (*RUN, "reduction_a", "reduction_b", "over")
 CONTRAST_TEXT = (*RUN, "reduction", "change", "contrast")
 INTERVAL = ("value", "low", "high")
+
+SAMPLES = (
+    "Patterns and changes of the loss are of different samples of the probe set, so that no shared sampling noise "
+    "makes them agree. Noise of their own makes them agree less, the more the fewer samples there are."
+)
 
 
 @dataclass(frozen=True)
@@ -38,14 +43,14 @@ def section(
 ) -> Validity:
     """Gather the section from the figure and the CSV files of analyse_validity."""
     rows = read_table(correlations, TEXT, INTERVAL)
-    areas = read_table(contrasts, CONTRAST_TEXT, (*INTERVAL, "exceeds"))
+    areas = read_table(contrasts, CONTRAST_TEXT, (*INTERVAL, "exceeds", "draws"))
     agreement = read_table(between, BETWEEN_TEXT, INTERVAL)
     reduction = areas["reduction"].iloc[0]
     return Validity(
         anchor="validity",
         title="Do the patterns mean anything?",
         findings=findings(rows, areas, reduction),
-        figure=figure(picture, captions),
+        figure=figure(picture, captions, "Patterns and ablations"),
         table=means(rows, areas, reduction, runs, captions),
         between=agreements(agreement, runs),
         files=[f"{path.parent.name}/{path.name}" for path in (correlations, contrasts, between)],
@@ -53,26 +58,81 @@ def section(
 
 
 def findings(rows: pd.DataFrame, areas: pd.DataFrame, reduction: str) -> list[str]:
-    """What can be read from the tables, in sentences: of the patterns that the groups are chosen by, over all runs."""
+    """What can be read from the tables, in sentences: of the patterns that the groups are chosen by, over all runs.
+
+    Before fine-tuning a model and task count once: without training, the runs of several seeds are the same.
+    """
     chosen = rows[(rows["reduction"] == reduction) & (rows["over"] == ALL_HEADS)]
-    found, signed = (chosen[chosen["change"] == change] for change in (ABSOLUTE, SIGNED))
-    sentences = []
+    top = areas[(areas["change"] == SIGNED) & (areas["contrast"] == "top_minus_random")]
+    sentences = [SAMPLES]
     for phase in PHASES:
-        of_phase = found[found["phase"] == phase]
-        top = areas[(areas["phase"] == phase) & (areas["change"] == SIGNED) & (areas["contrast"] == "top_minus_random")]
-        sentences.append(
-            f"{phase.capitalize()} fine-tuning, the rank correlation between the pattern of a head ({reduction}) and "
-            f"how much ablating it changes the loss, up or down, lies {ends(of_phase)}; its interval is above 0 in "
-            f"{(of_phase['low'] > 0).sum()} of {counted(of_phase)}. With the mean change, up minus down, it lies "
-            f"{ends(signed[signed['phase'] == phase])}. Ablating the heads with the largest patterns raises the loss "
-            f"more than any of the random draws did in {(top['exceeds'] == 1).sum()} of {counted(top)}."
+        sentences += [correlated(of_phase(chosen, phase), phase, reduction), costly(of_phase(top, phase), phase)]
+    return [*sentences, differing(of_phase(chosen, DIFFERENCE))]
+
+
+def of_phase(rows: pd.DataFrame, phase: str) -> pd.DataFrame:
+    """The rows of a phase for every run; before fine-tuning for every model and task."""
+    found = rows[(rows["phase"] == phase) & (rows["seed"] != ALL)]
+    return found.drop_duplicates(["model", "task", "change"]) if phase == "before" else found
+
+
+def correlated(rows: pd.DataFrame, phase: str, reduction: str) -> str:
+    """How patterns and changes of the loss are correlated in a phase."""
+    ways = {ABSOLUTE: "how much ablating it changes the loss, up or down,", SIGNED: "the signed change"}
+    parts = []
+    for change, way in ways.items():
+        found, missing = defined(rows[rows["change"] == change], "value")
+        if found.empty:
+            parts.append(f"with {way} does not exist in any {unit(phase)}")
+            continue
+        parts.append(
+            f"with {way} lies {ends(found)}, its interval above 0 in {(found['low'] > 0).sum()} and below 0 in "
+            f"{(found['high'] < 0).sum()} of {counted(found, phase)}{missing}"
         )
-    change = found[found["phase"] == "after_minus_before"]
-    sentences.append(
-        f"Fine-tuning raises the correlation, the whole interval of the difference above 0, in "
-        f"{(change['low'] > 0).sum()} of {counted(change)}, and lowers it as clearly in {(change['high'] < 0).sum()}."
+    return (
+        f"{phase.capitalize()} fine-tuning, the rank correlation of the pattern of a head ({reduction}) "
+        f"{'; that '.join(parts)}."
     )
-    return sentences
+
+
+def costly(rows: pd.DataFrame, phase: str) -> str:
+    """In how many runs of a phase the heads with the largest patterns cost more than every random draw."""
+    found, missing = defined(rows, "exceeds")
+    if found.empty:
+        return f"{phase.capitalize()} fine-tuning, no {unit(phase)} has groups of some but not all heads to compare."
+    draws = int(found["draws"].iloc[0])
+    return (
+        f"{phase.capitalize()} fine-tuning, averaged over the sizes of groups (every doubling counts alike), ablating "
+        f"the heads with the largest patterns raises the loss more than each of the {draws} draws of random heads in "
+        f"{(found['exceeds'] == 1).sum()} of {counted(found, phase)}{missing}; by chance this happens in one of "
+        f"{draws + 1}."
+    )
+
+
+def differing(rows: pd.DataFrame) -> str:
+    """How many correlations fine-tuning raises and lowers."""
+    ways = {ABSOLUTE: "the magnitude of the change", SIGNED: "the signed change"}
+    parts = []
+    for change, way in ways.items():
+        found, missing = defined(rows[rows["change"] == change], "value")
+        if found.empty:
+            parts.append(f"with {way} no run has a difference")
+            continue
+        parts.append(
+            f"with {way} it raises it in {(found['low'] > 0).sum()} and lowers it in {(found['high'] < 0).sum()} of "
+            f"{counted(found, DIFFERENCE)}{missing}"
+        )
+    return (
+        "Where the whole 95 % interval of the difference lies on one side of 0, fine-tuning counts as raising or "
+        f"lowering the correlation: {'; '.join(parts)}. By chance alone one run in 40 is expected either way."
+    )
+
+
+def defined(rows: pd.DataFrame, column: str) -> tuple[pd.DataFrame, str]:
+    """The rows with a number in `column`, and how many others are left out, in words."""
+    found = rows[rows[column].notna()]
+    left_out = len(rows) - len(found)
+    return found, f" ({left_out} without a number left out)" if left_out else ""
 
 
 def ends(rows: pd.DataFrame) -> str:
@@ -81,15 +141,20 @@ def ends(rows: pd.DataFrame) -> str:
     return f"between {low} and {high}"
 
 
-def counted(rows: pd.DataFrame) -> str:
-    """How many runs there are."""
-    return f"{len(rows)} run" if len(rows) == 1 else f"{len(rows)} runs"
+def counted(rows: pd.DataFrame, phase: str) -> str:
+    """How many there are of what a phase is counted in."""
+    return f"{len(rows)} {unit(phase)}{'' if len(rows) == 1 else 's'}"
+
+
+def unit(phase: str) -> str:
+    """What is counted in a phase: before fine-tuning the seeds of a model and task are one measurement."""
+    return "model–task pair" if phase == "before" else "run"
 
 
 def means(rows: pd.DataFrame, areas: pd.DataFrame, reduction: str, runs: RunTable, captions: Path) -> Table:
-    """A row for each model and phase: means over tasks and seeds of estimates and of the ends of their intervals."""
-    of_rows = mean(rows, ["model", "phase", "reduction", "change", "over"])
-    of_areas = mean(areas, ["model", "phase", "change", "contrast"])
+    """A row for each model and phase: means over tasks and seeds, as analyse_validity takes them."""
+    of_rows = of_models(rows, ["model", "phase", "reduction", "change", "over"])
+    of_areas = of_models(areas, ["model", "phase", "change", "contrast"])
     kinds = [
         *((name, ABSOLUTE, ALL_HEADS) for name in REDUCTIONS),
         (reduction, ABSOLUTE, WITHIN_LAYERS),
@@ -115,7 +180,7 @@ def means(rows: pd.DataFrame, areas: pd.DataFrame, reduction: str, runs: RunTabl
 
 def agreements(rows: pd.DataFrame, runs: RunTable) -> Table:
     """A row for each model and phase: the mean rank correlations between the patterns of every two reductions."""
-    averaged = mean(rows[rows["over"] == ALL_HEADS], ["model", "phase", "reduction_a", "reduction_b"])
+    averaged = of_models(rows[rows["over"] == ALL_HEADS], ["model", "phase", "reduction_a", "reduction_b"])
     pairs = list(dict.fromkeys(zip(rows["reduction_a"], rows["reduction_b"], strict=True)))
     cells = [
         [runs.model_label(model), phase, *(estimate(*averaged.loc[(model, phase, *pair)]) for pair in pairs)]
@@ -126,6 +191,6 @@ def agreements(rows: pd.DataFrame, runs: RunTable) -> Table:
     return Table("reductions", "Agreement of the reductions", header, cells, [False] * 2 + [True] * len(pairs))
 
 
-def mean(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Means of estimates and of the ends of their intervals by `keys`, sorted; NaN where one of them is undefined."""
-    return rows.groupby(keys)[list(INTERVAL)].agg(lambda values: values.mean(skipna=False))
+def of_models(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Means over tasks and seeds, with their intervals, by `keys`; NaN where a part of the mean is undefined."""
+    return rows[rows["task"] == ALL].set_index(keys)[list(INTERVAL)].sort_index()
