@@ -168,7 +168,7 @@ def launcher(group):
 
 def extractor():
     """The start of a command: extract_patterns.py alone, or under torchrun where several GPUs share the samples."""
-    count, script = cluster.gpus(config, "extract_patterns"), "workflow_scripts/extract_patterns.py"
+    count, script = cluster.sharing(config), "workflow_scripts/extract_patterns.py"
     several = f"python workflow_scripts/launch.py --standalone --nproc-per-node {count} {script} --devices {count}"
     return f"{on_gpus('extract_patterns')}{several if count > 1 else f'python {script}'}"
 

@@ -162,13 +162,12 @@ def ablate(
     """Write the four files of a model on the two sets of samples of a run."""
     import numpy as np
 
-    from headpatterns import provenance
+    from headpatterns import models, provenance
     from headpatterns.attribution import REDUCTIONS, activation_patterns
     from headpatterns.attribution.ablation import ablations
 
     started = time.perf_counter()
-    text = model.config.get_text_config()
-    layers, heads = text.num_hidden_layers, text.num_attention_heads
+    layers, heads = models.heads_of(model)
     if arguments.top[-1] > layers * heads:
         raise InputError(
             f"--top has {arguments.top[-1]}, but {about['model']} has {layers} layers of {heads} heads: "

@@ -44,6 +44,11 @@ def gpus(config: Config, rule: str, group: str | None = None) -> int:
     return max(least, experiment.size(config, rule)["gpu"])
 
 
+def sharing(config: Config) -> int:
+    """Processes that share an extraction, one a GPU that it computes on; a processor has one, whatever it asks for."""
+    return gpus(config, "extract_patterns") if config["device"] == "cuda" else 1
+
+
 def resources(config: Config, rule: str, group: str | None = None) -> dict[str, Any]:
     """What Snakemake's resources say of a rule: memory in MB, minutes, GPUs; on a cluster account and partition too.
 

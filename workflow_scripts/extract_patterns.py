@@ -7,12 +7,13 @@ interrupted extraction goes on with those that are missing. With `--devices N`, 
 """
 
 import argparse
+import json
 import os
 import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,11 @@ def main(arguments: argparse.Namespace) -> None:
         )
         about = {"data": str(data), "data_sha256": samples.digest(data), "among": ids, "skipped": skipped}
         prepared[data, ids] = tokenized, about
-    with processes.joined(arguments.devices, arguments.device, "pytorch"):
+    with processes.joined(arguments.devices, arguments.device, "pytorch"), ExitStack() as locks:
+        for output in [arguments.output] if arguments.output else arguments.output_folder:
+            workplace = unfinished(output)
+            lock = workplace.with_name(f"{workplace.name}.lock")
+            locks.enter_context(processes.nobody_else(lock, str(output), "extracting"))
         if arguments.output:
             extract_model(*prepared[probes[0]], arguments)
             return
@@ -102,12 +107,19 @@ def chosen(rows: list[dict[str, str]], data: Path, among: str) -> list[dict[str,
 def identity(
     tokenized: list["TokenizedSample"], about: dict[str, Any], arguments: argparse.Namespace, *model: Path
 ) -> str:
-    """Fingerprint of what patterns are taken of, `model` being files: what changes them by rounding alone is not in."""
-    from headpatterns.provenance import fingerprint
+    """Fingerprint of what patterns are taken of, `model` being files, by which versions and on which kind of device.
+
+    Threads, which of several GPUs and how many of them change patterns by rounding alone: an extraction may go on with
+    others.
+    """
+    import torch
+
+    from headpatterns import provenance
 
     ids = "\n".join(sample.id for sample in tokenized)
-    options = [str(getattr(arguments, name)) for name in ("reduction", "max_length", "dtype", "device", "threads")]
-    return fingerprint(*model, fingerprint(about["data_sha256"], ids, *options))
+    options = [arguments.reduction, str(arguments.max_length), arguments.dtype, torch.device(arguments.device).type]
+    versions = json.dumps(provenance.versions())
+    return provenance.fingerprint(*model, provenance.fingerprint(about["data_sha256"], ids, *options, versions))
 
 
 def extract_model(tokenized: list["TokenizedSample"], about: dict[str, Any], arguments: argparse.Namespace) -> None:
@@ -118,10 +130,14 @@ def extract_model(tokenized: list["TokenizedSample"], about: dict[str, Any], arg
     if processes.is_first():
         open_unfinished(output, identity(tokenized, about, arguments, *models.files(arguments.model)))
     processes.wait_for_all()
+    complete = False
     try:
         extract(arguments.model, tokenized, about, arguments, output, workplace / "parts")
+        complete = True
     finally:
-        if processes.is_first() and not (workplace / "parts").is_dir():
+        # After a failure of this process others may still write there.
+        alone = processes.count() == 1
+        if processes.is_first() and (complete or alone) and not (workplace / "parts").is_dir():
             remove(workplace)
 
 
@@ -185,31 +201,45 @@ def extract(
     kept = Parts(parts, arguments.save_seconds)
     rank, several = int(os.environ.get("RANK", 0)), processes.count() > 1
 
+    budget = arguments.token_budget
+
+    def stop_if_asked() -> None:
+        if stopped():
+            sentence = f"interrupted by SIGTERM: {len(kept.done)} samples of {folder} are kept, run it again to go on."
+            raise Interrupted(sentence)
+
+    def agree(found: int) -> int:
+        nonlocal budget
+        stop_if_asked()
+        budget = processes.least(found)
+        return budget
+
     def keep(indices: list[int], values: np.ndarray, losses: np.ndarray) -> None:
         kept.keep(indices, values, losses)
-        done = len(kept.done)
-        print(f"{f'process {rank}, ' * several}{folder}: {done}/{len(tokenized)} samples", flush=True)
-        if stopped():
-            kept.write()
-            raise Interrupted(f"interrupted by SIGTERM: {done} samples of {folder} are kept, run it again to go on.")
+        print(f"{f'process {rank}, ' * several}{folder}: {len(kept.done)}/{len(tokenized)} samples", flush=True)
+        stop_if_asked()
 
     with stoppable(several) as stopped:
-        extraction.extract(
-            model,
-            tokenized,
-            keep,
-            reduction=arguments.reduction,
-            token_budget=arguments.token_budget,
-            done=kept.done,
-            agree=processes.of_first,
-            share=(rank, processes.count()),
-        )
-        if several:
+        try:
+            extraction.extract(
+                model,
+                tokenized,
+                keep,
+                reduction=arguments.reduction,
+                token_budget=arguments.token_budget,
+                done=kept.done,
+                agree=agree,
+                share=(rank, processes.count()),
+            )
+        finally:
             kept.write()
-            processes.wait_for_all()
-            kept = Parts(parts, arguments.save_seconds)
+        processes.wait_for_all()
+    stop_if_asked()
     if processes.is_first():
-        write(folder, tokenized, about, arguments, output, *kept.together(), time.perf_counter() - started)
+        if several:
+            kept = Parts(parts, arguments.save_seconds)
+        found, taken = kept.together(len(tokenized)), time.perf_counter() - started
+        write(folder, tokenized, {**about, "token_budget": budget}, arguments, output, *found, taken)
         remove(parts)
 
 
@@ -254,7 +284,6 @@ def write(
         **about,
         "reduction": arguments.reduction,
         "max_length": arguments.max_length,
-        "token_budget": arguments.token_budget,
         "dtype": arguments.dtype,
         "device": arguments.device,
         "devices": arguments.devices,

@@ -1,7 +1,7 @@
 """Inputs of an attention layer of many kinds, and how far the fused kernel's sums are from those in PyTorch.
 
-As a program it prints the latter as JSON, for a CPU: the kernel is interpreted where TRITON_INTERPRET=1 is in the
-environment, which Triton reads when it is imported.
+As a program it prints the latter as JSON, and whether the kernel's sums are finite where something else is not, for a
+CPU: the kernel is interpreted where TRITON_INTERPRET=1 is in the environment, which Triton reads when it is imported.
 """
 
 import json
@@ -34,6 +34,18 @@ CASES = {
 
 HALVED = ("grouped-query", "padded sliding window", "capped", "sinks")
 """Cases that are tried in half precision as well."""
+
+
+BROKEN = {
+    "a gradient that is NaN": ("gradient", torch.nan),
+    "a gradient that is infinite": ("gradient", torch.inf),
+    "a query that is NaN": ("query", torch.nan),
+    "a query that is infinite": ("query", torch.inf),
+    "a key that is NaN": ("key", torch.nan),
+    "a value that is NaN": ("value", torch.nan),
+    "a value that is infinite": ("value", -torch.inf),
+}
+"""Where, in the second of two query heads, one position is not finite, and what it is instead."""
 
 
 def make(
@@ -123,6 +135,25 @@ def errors(device: str, half: torch.dtype) -> dict[str, float]:
     return found
 
 
+def make_broken(name: str, device: str = "cpu") -> tuple[AttentionInputs, torch.Tensor]:
+    """Inputs of a case of `BROKEN`: where dO is broken, it is 0 elsewhere, as it is before a response."""
+    tensor, number = BROKEN[name]
+    inputs, gradient = make(heads=2, key_heads=2, device=device)
+    if tensor == "gradient":
+        gradient.zero_()
+        gradient[1, 5, 1] = number
+    else:
+        getattr(inputs, tensor)[1, 1, 5] = number
+    return inputs, gradient
+
+
+def finite(device: str) -> dict[str, list[list[bool]]]:
+    """Whether the fused kernel's sums are finite, [batch, heads], for each case of `BROKEN`."""
+    from headpatterns.attribution import fused
+
+    return {name: fused.sum_of_abs(*make_broken(name, device)).isfinite().tolist() for name in BROKEN}
+
+
 if __name__ == "__main__":
     # The interpreter knows no products of bfloat16: float16 stands for both.
-    print(json.dumps(errors("cpu", torch.float16)))
+    print(json.dumps({"errors": errors("cpu", torch.float16), "finite": finite("cpu")}))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_models import ARCHITECTURES, FURTHER, REFUSED, build
-from transformers import AttentionInterface, Gemma3Config, Gemma3ForConditionalGeneration
+from transformers import AttentionInterface, AutoModelForCausalLM, Gemma3Config, Gemma3ForConditionalGeneration
 from transformers.masking_utils import AttentionMaskInterface
 
 from headpatterns.attribution import REDUCTIONS, activation_patterns, blockwise, passes
@@ -58,6 +58,8 @@ UNREACHABLE = {
     "bloom": "the attention of BloomForCausalLM cannot be reached: it does not use transformers' AttentionInterface",
     "falcon-alibi": "the attention of FalconForCausalLM cannot be reached: .*; use an architecture whose layers",
     "lfm2-convolutions": r"layers \[0, 2\] of Lfm2ForCausalLM gave no gradient: .*; use an architecture",
+    "deepseek-chosen-positions": r"layer 0 of the model \(DeepseekV32Attention\) gives 'indices' .*: use another",
+    "laguna-heads-by-layer": "layer 1 of LagunaForCausalLM has 4 query heads, where its config says 6: use an",
     "diffllama-two-maps": "layer 2 of DiffLlamaForCausalLM attends more than once in a pass, .*: use an architecture",
 }
 
@@ -192,6 +194,21 @@ def test_nothing_is_left_after_an_error_in_a_backward_pass(name, reduction):
     assert activation_patterns(model, make_samples()).values.shape == (5, 3, 6)
 
 
+def test_one_attention_is_replaced_at_a_time():
+    """A second model, or the same one again, is refused before anything of the first is touched."""
+    first, second, samples = build("llama-grouped-query"), build("opt"), make_samples()
+    expected = activation_patterns(first, samples).values
+    with passes.frozen(first), recording(first, "abs_of_sum") as recorded:
+        for model in (first, second):
+            with pytest.raises(InputError, match=r"replaced already in this process .*: let that end first"):
+                activation_patterns(model, samples)
+        passes.backward(first, samples[:1])
+        np.testing.assert_allclose(torch.cat([recorded[layer] for layer in range(3)]), expected[0], rtol=1e-5)
+    assert_untouched(first, "sdpa")
+    assert_untouched(second, "sdpa")
+    assert activation_patterns(second, samples).values.shape == (5, 3, 6)
+
+
 def test_by_hand():
     """One layer whose value path is known: o is recomputed from A and V with plain matrix products."""
     model, sample = build("opt"), make_samples()[0]
@@ -262,6 +279,22 @@ def test_leaves_the_model_as_it_was(fails):
         assert parameter.grad is None
         assert parameter.requires_grad == (parameter is not frozen)
         assert torch.equal(parameter, before[name])
+
+
+def test_each_module_is_in_the_mode_that_it_was_in():
+    model = build("opt").train()
+    model.model.decoder.layers[1].eval()
+    before = {name: module.training for name, module in model.named_modules()}
+    activation_patterns(model, make_samples())
+    assert {name: module.training for name, module in model.named_modules()} == before
+
+
+def test_gradients_that_the_caller_switched_off():
+    model, samples = build("llama-grouped-query"), make_samples()
+    expected = activation_patterns(model, samples).values
+    with torch.no_grad():
+        np.testing.assert_array_equal(activation_patterns(model, samples).values, expected)
+        assert not torch.is_grad_enabled()
 
 
 def test_progress_reaches_the_end():
@@ -339,3 +372,90 @@ def test_changed_logits_are_refused():
     model.register_forward_hook(lambda module, inputs, output: output.__setitem__("logits", output.logits * 2))
     with pytest.raises(InputError, match="its logits come out differently"):
         activation_patterns(model, make_samples())
+
+
+def test_logits_that_change_in_long_samples_alone_are_refused():
+    """The model is looked at where it could differ: on the longest sample."""
+    model = build("llama-grouped-query")
+
+    def change(module, inputs, output):
+        output.logits[:, 20:] *= 2
+
+    model.register_forward_hook(change)
+    assert activation_patterns(model, make_samples()).values.shape == (5, 3, 6)
+    long = TokenizedSample("long", [5, 6, 7] * 10, 3, False)
+    with pytest.raises(InputError, match="its logits come out differently"):
+        activation_patterns(model, [*make_samples(), long])
+
+
+@pytest.mark.parametrize(("window", "tokens"), [(4, 64), (100, 101), (1000, 150)])
+def test_what_is_looked_at_is_longer_than_a_window(window, tokens):
+    model = build("mistral-sliding-window", sliding_window=window, max_position_embeddings=200)
+    samples = [TokenizedSample("short", [5] * 30, 3, False), TokenizedSample("long", list(range(150)), 3, False)]
+    found = passes.beginning(samples, model)
+    assert (found.id, found.input_ids) == ("long", list(range(tokens)))
+    # No more than these have a row of logits.
+    assert found.labels == [-100] * (tokens - 64) + found.input_ids[tokens - 64 :]
+    assert passes.own_logits(model.requires_grad_(False), passes.beginning(samples[:1], model)).shape[0] == 29
+
+
+def test_windows_that_differ_between_layers():
+    """The widest counts; one that only some layers have is not overlooked."""
+    model = build("mistral-sliding-window", max_position_embeddings=200)
+    model.config.per_layer_config = {1: {"sliding_window": 80}, 2: {"sliding_window": None}}
+    samples = [TokenizedSample("long", list(range(150)), 3, False)]
+    assert len(passes.beginning(samples, model).input_ids) == 81
+
+
+def test_layers_with_numbers_of_heads_of_their_own_are_refused():
+    model = build("llama-grouped-query")
+    model.config.per_layer_config = {1: {"num_attention_heads": 4}}
+    with pytest.raises(InputError, match="the layers of LlamaForCausalLM have different numbers of heads"):
+        activation_patterns(model, make_samples())
+
+
+def test_logits_are_compared_as_exactly_as_the_precision_allows():
+    """A difference of half a percent is rounding in bfloat16, and another model in float32."""
+    model = build("llama-grouped-query")
+    model.register_forward_hook(lambda module, inputs, output: output.__setitem__("logits", output.logits * 1.005))
+    assert activation_patterns(model.bfloat16(), make_samples()).values.shape == (5, 3, 6)
+    with pytest.raises(InputError, match="its logits come out differently"):
+        activation_patterns(model.float(), make_samples())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("factor", [1.0, 1.1])
+def test_rounding_in_a_pretrained_model_is_not_another_model(real, dtype, factor):
+    """Its own attention is eager, ours is SDPA or goes by blocks; a tenth off is another model in every precision."""
+    folder = real / "realmodels" / "stories260K"
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="eager")
+    model.register_forward_hook(lambda module, inputs, output: output.__setitem__("logits", output.logits * factor))
+    draw = random.Random(0)
+    samples = [TokenizedSample("s", [draw.randrange(3, 500) for _ in range(70)], 3, False)]
+    for reduction in ("abs_of_sum", "sum_of_abs"):
+        if factor == 1:
+            assert activation_patterns(model, samples, reduction=reduction).values.shape == (1, 5, 8)
+        else:
+            with pytest.raises(InputError, match="its logits come out differently"):
+                activation_patterns(model, samples, reduction=reduction)
+
+
+def test_logits_that_are_not_finite_here_alone_are_refused():
+    model = build("llama-grouped-query")
+    with torch.no_grad():
+        model.model.layers[1].mlp.up_proj.weight.fill_(math.nan)
+    model.register_forward_hook(lambda module, inputs, output: output.__setitem__("logits", output.logits.nan_to_num()))
+    with pytest.raises(InputError, match="logits of LlamaForCausalLM are finite with its own attention, but not"):
+        activation_patterns(model, make_samples())
+
+
+def test_keywords_that_are_not_known_are_refused():
+    """Only where they say something, and wherever A is computed."""
+    module = build("llama").model.layers[1].self_attn
+    query = torch.randn(1, 6, 4, 4)
+    for settings in ({}, {"softcap": 2.0}):
+        assert blockwise.attend(module, query, query, query, None, indices=None, **settings)[0].shape == (1, 4, 6, 4)
+        with pytest.raises(InputError, match=r"layer 1 of the model \(LlamaAttention\) gives 'indices'"):
+            blockwise.attend(module, query, query, query, None, indices=query, **settings)
+    with pytest.raises(InputError, match="gives 'position_bias'"):
+        blockwise.AttentionInputs.of(module, query, query, query, None, position_bias=query)

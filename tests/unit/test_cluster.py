@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from project import PROJECT
+from project import PROJECT, snakemake
 
 import cluster
 from headpatterns.errors import InputError
@@ -104,6 +104,24 @@ def test_what_computes_on_a_gpu_has_one_whether_or_not_resources_say_so(config):
     assert asked(config, "pretrain")["slurm_partition"] == "gpu"
     config["device"] = "cpu"
     assert [cluster.gpus(config, rule) for rule in rules] == [0, 0, 2, 0]
+
+
+def test_a_process_for_each_gpu_shares_an_extraction_and_a_processor_has_one(config):
+    config["resources"]["extract_patterns"]["gpu"] = 2
+    assert cluster.sharing(config) == 2
+    config["device"] = "cpu"
+    assert cluster.sharing(config) == 1
+
+
+def test_the_command_of_an_extraction_on_several_gpus_starts_as_many_processes(clone, tmp_path):
+    (tmp_path / "gpus.yaml").write_text("device: cuda\nresources: {extract_patterns: {gpu: 2}}\n")
+    configs = ("--configfile", "tests/config/tiny.yaml", str(tmp_path / "gpus.yaml"))
+    answer = snakemake(clone("gpus"), "table1", "-n", "-p", "--cores", "2", *configs)
+    assert answer.returncode == 0, answer.stdout
+    commands = [line for line in answer.stdout.splitlines() if "extract_patterns.py" in line]
+    started = "take_gpus.py --count 2 -- python workflow_scripts/launch.py --standalone --nproc-per-node 2 "
+    assert commands
+    assert all(f"{started}workflow_scripts/extract_patterns.py --devices 2 " in command for command in commands)
 
 
 def test_several_machines_ask_by_the_machine(config):

@@ -1,7 +1,9 @@
 """The command line of extract_patterns.py as it is documented, on a tiny model and on a real one."""
 
+import argparse
 import json
 import math
+import os
 import random
 import re
 import shutil
@@ -20,9 +22,11 @@ import transformers
 from test_tokenization import write_instructions
 from tiny_models import VOCABULARY, build
 
-from headpatterns import models, samples
-from headpatterns.attribution import activation_patterns
-from headpatterns.errors import InputError
+import extract_patterns
+from headpatterns import models, processes, provenance, samples
+from headpatterns.attribution import activation_patterns, extraction, memory, passes
+from headpatterns.attribution.parts import Parts
+from headpatterns.errors import InputError, Interrupted
 
 REDUCTIONS = ("abs_of_sum", "sum_of_abs", "abs_per_position")
 
@@ -331,6 +335,125 @@ def first_count(capsys, **options):
     capsys.readouterr()
     scripts.run("extract_patterns", **options)
     return int(re.search(r" (\d+)/\d+ samples", capsys.readouterr().out)[1])
+
+
+@pytest.fixture
+def signalling(monkeypatch):
+    """Give this process SIGTERM when a function of a module has been called."""
+
+    def after(module, name):
+        called = getattr(module, name)
+
+        def signalled(*given, **options):
+            answer = called(*given, **options)
+            os.kill(os.getpid(), signal.SIGTERM)
+            return answer
+
+        monkeypatch.setattr(module, name, signalled)
+
+    return after
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_a_signal_is_obeyed_where_no_batch_follows(signalling, model_folder, data, rows, tmp_path, left):
+    """It comes after the last batch, of a first extraction or of one that has nothing left to do."""
+    options = {"model": model_folder, "data": data, "output": tmp_path / "out.npy"}
+    said = f"interrupted by SIGTERM: {len(rows)} samples of .* are kept, run it again to go on"
+    with pytest.MonkeyPatch.context() as patched:
+        earlier = signal.getsignal(signal.SIGTERM)
+        if left == 0:
+            patched.setattr(extract_patterns, "write", fail)
+            with pytest.raises(OSError, match="full"):
+                scripts.run("extract_patterns", **options)
+        signalling(extraction, "extract")
+        with pytest.raises(Interrupted, match=said):
+            scripts.run("extract_patterns", **options)
+        assert signal.getsignal(signal.SIGTERM) == earlier
+    assert not (tmp_path / "out.json").exists()
+
+
+def fail(*given):
+    raise OSError("the disk is full")
+
+
+def test_a_signal_while_the_budget_is_sought_is_obeyed_before_the_first_batch(signalling, model_folder, data, tmp_path):
+    signalling(memory, "token_budget")
+    with pytest.raises(Interrupted, match=r"interrupted by SIGTERM: 0 samples of .* are kept"):
+        scripts.run("extract_patterns", model=model_folder, data=data, output=tmp_path / "out.npy")
+    assert [path.name for path in tmp_path.iterdir()] == ["probe.jsonl"]
+
+
+def poisoned(model_folder, data, rows, folder):
+    """A model whose weights of one token are not numbers; one more, last and shortest sample alone has it."""
+    tokenizer = models.load_tokenizer(model_folder)
+    write_jsonl(data, [*rows, {"id": "rare", "prompt": "?", "response": "~"}])
+    token = tokenizer("~", add_special_tokens=False)["input_ids"][-1]
+    return copy_of(model_folder, folder, lambda tensors: tensors["model.embed_tokens.weight"][token].fill_(math.nan))
+
+
+def test_what_is_finished_outlasts_a_failure(refused, model_folder, data, rows, tmp_path):
+    folder = poisoned(model_folder, data, rows, tmp_path / "model")
+    assert "the loss of sample 'rare' is nan" in refused(model=folder, token_budget=1)
+    kept = Parts(tmp_path / "out.npy.unfinished" / "parts", 60)
+    assert kept.done == set(range(len(rows)))
+
+
+def test_an_extraction_goes_on_with_another_budget(model_folder, data, rows, tmp_path, monkeypatch, capsys):
+    options = {"model": model_folder, "data": data}
+    scripts.run("extract_patterns", **options, output=tmp_path / "whole.npy", token_budget=1)
+    run, calls = passes.backward, []
+
+    def failing(*given):
+        calls.append(given)
+        if len(calls) == 4:
+            raise RuntimeError("the machine is gone")
+        return run(*given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(passes, "backward", failing)
+        with pytest.raises(RuntimeError, match="gone"):
+            scripts.run("extract_patterns", **options, output=tmp_path / "out.npy", token_budget=150)
+    done = len(Parts(tmp_path / "out.npy.unfinished" / "parts", 60).done)
+    assert 3 < done < len(rows)
+    capsys.readouterr()
+    scripts.run("extract_patterns", **options, output=tmp_path / "out.npy", token_budget=1, threads=2)
+    assert len(re.findall(r" \d+/\d+ samples", capsys.readouterr().out)) == len(rows) - done
+    assert_close(np.load(tmp_path / "out.samples.npy"), np.load(tmp_path / "whole.samples.npy"))
+    assert not (tmp_path / "out.npy.unfinished").exists()
+
+
+@pytest.mark.parametrize("indices", [[0, 1, 1], [0, 2], [1, 2]])
+def test_parts_that_overlap_or_lack_a_sample_are_refused(tmp_path, indices):
+    kept = Parts(tmp_path, 0)
+    for index in indices:
+        kept.keep([index], np.zeros((1, 2, 3), np.float32), np.zeros(1))
+    with pytest.raises(InputError, match="has not each of the 3 samples once: remove that folder and extract again"):
+        kept.together(3)
+
+
+def test_an_output_has_one_extraction_at_a_time(refused, tmp_path):
+    with processes.nobody_else(tmp_path / "out.npy.unfinished.lock", "out.npy", "extracting"):
+        assert "another program is extracting" in refused()
+
+
+def test_to_whom_finished_samples_belong(monkeypatch):
+    def identity(**changes):
+        usual = {"reduction": "abs_of_sum", "max_length": 99, "dtype": "float32", "device": "cuda:0", "threads": 1}
+        return extract_patterns.identity([], {"data_sha256": "0"}, argparse.Namespace(**{**usual, **changes}))
+
+    own = identity()
+    assert own == identity(threads=2) == identity(device="cuda:1") == identity(device="cuda")
+    changes = ({"device": "cpu"}, {"dtype": "bfloat16"}, {"max_length": 9}, {"reduction": "sum_of_abs"})
+    assert len({own, *(identity(**changed) for changed in changes)}) == 5
+    monkeypatch.setattr(provenance, "versions", lambda: {"torch": "1.0"})
+    assert identity() != own
+
+
+def test_the_json_says_which_budget_was_taken(model_folder, data, tmp_path):
+    for wanted in ("auto", 200):
+        scripts.run("extract_patterns", model=model_folder, data=data, output=tmp_path / "out.npy", token_budget=wanted)
+        taken = json.loads((tmp_path / "out.json").read_text())["token_budget"]
+        assert taken == wanted if wanted != "auto" else taken in [2**power for power in range(12)]
 
 
 def test_a_killed_extraction_goes_on_with_what_is_missing(model_folder, many, tmp_path, capsys):

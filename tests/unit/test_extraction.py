@@ -18,7 +18,7 @@ import scripts
 import torch
 from test_attribution import make_samples, textbook
 from tiny_models import ARCHITECTURES, GATED, VOCABULARY, build
-from transformers import DataCollatorForSeq2Seq, DataCollatorWithFlattening
+from transformers import DataCollatorForSeq2Seq, DataCollatorWithFlattening, PreTrainedModel
 
 import headpatterns
 from headpatterns import models
@@ -76,8 +76,9 @@ def test_the_vocabulary_is_projected_to_at_response_positions_alone(llama):
     activation_patterns(llama, samples, token_budget=1)
     own, compared, *batches = seen
     responses = [sample.response_tokens for sample in samples]
-    # Of the shortest sample all tokens, and once without the last position, after which nothing is predicted.
-    assert (own, compared) == (len(samples[0].input_ids), len(samples[0].input_ids) - 1)
+    # Of the longest sample all tokens, and once without the last position, after which nothing is predicted.
+    longest = max(inputs.lengths(samples))
+    assert (own, compared) == (longest, longest - 1)
     assert sorted(batches) == sorted(responses)
     seen.clear()
     activation_patterns(llama, [samples[0]] * 7, token_budget=10_000)
@@ -205,15 +206,29 @@ IDS = torch.tensor([[5, 6, 7, 8]])
         ([{"prompt": "a", "response": "b"}], r"row 1 of the samples is text, but there is no tokenizer"),
         ([{"prompt": "a"}], r"samples, row 1 has no text in the field 'response' \(fields there: prompt\)"),
         ({"prompt": "a", "response": " "}, "samples, row 1 has an empty response"),
-        (["text"], "sample 0 is of the type str: give tokenized samples, rows"),
-        ({"input_ids": IDS}, r"batch 0 has no labels \(it has input_ids\)"),
+        (["text"], "sample 1 is of the type str: give tokenized samples, rows"),
+        ({"input_ids": IDS}, r"batch 1 has no labels \(it has input_ids\)"),
         (
             {"input_ids": IDS, "labels": IDS[:, 1:]},
-            r"batch 0 has tensors of different shapes \(input_ids \[1, 4\], labels \[1, 3\]\)",
+            r"batch 1 has tensors of different shapes \(input_ids \[1, 4\], labels \[1, 3\]\)",
         ),
         (
             {"input_ids": IDS, "labels": IDS, "attention_mask": torch.tensor([[1, 0, 1, 1]])},
-            "row 0 of batch 0 holds several samples or has gaps",
+            "row 1 of batch 1 holds several samples or has gaps",
+        ),
+        ({"input_ids": [[5, 6, 7], [8]], "labels": IDS}, r"input_ids of batch 1 makes no tensor \(expected sequence"),
+        (
+            {"input_ids": [["a"]], "labels": IDS},
+            r"input_ids of batch 1 makes no tensor \(.*str.*\): give numbers, with",
+        ),
+        (
+            {"input_ids": IDS, "labels": IDS, "position_ids": torch.arange(8).view(2, 4)},
+            r"batch 1 has tensors of different shapes \(input_ids \[1, 4\], labels \[1, 4\], position_ids \[2, 4\]\)",
+        ),
+        ({"input_ids": IDS, "labels": None}, "batch 1 has no labels"),
+        (
+            {"input_ids": IDS, "labels": IDS, "position_ids": torch.zeros(3, 1, 4)},
+            r"batch 1 has tensors of different shapes \(.*, position_ids \[3, 1, 4\]\)",
         ),
         (
             {"input_ids": torch.zeros(0, 4, dtype=torch.long), "labels": torch.zeros(0, 4, dtype=torch.long)},
@@ -221,10 +236,10 @@ IDS = torch.tensor([[5, 6, 7, 8]])
         ),
         (
             {"input_ids": IDS, "labels": torch.full_like(IDS, IGNORED)},
-            "sample 'batch 0, row 0' has no response token within its 4 tokens",
+            "sample 'batch 1, row 1' has no response token within its 4 tokens",
         ),
-        ({"input_ids": IDS - 6, "labels": IDS}, "sample 'batch 0, row 0' has the token id -1"),
-        ({"input_ids": IDS, "labels": IDS + 99}, "sample 'batch 0, row 0' has the token id 107"),
+        ({"input_ids": IDS - 6, "labels": IDS}, "sample 'batch 1, row 1' has the token id -1"),
+        ({"input_ids": IDS, "labels": IDS + 99}, "sample 'batch 1, row 1' has the token id 107"),
         ([TokenizedSample("cut", [5, 6, 7], 3, True)], "sample 'cut' has no response token within its 3 tokens"),
     ],
 )
@@ -233,10 +248,16 @@ def test_input_that_cannot_be_used(llama, given, sentence):
         activation_patterns(llama, given)
 
 
+def test_positions_of_one_row_stand_for_all(reading):
+    batch = {"input_ids": torch.tensor([[5, 6, 7, 8], [8, 7, 6, 5]]), "labels": torch.tensor([[-100, 6, 7, 8]] * 2)}
+    found = activation_patterns(reading, {**batch, "position_ids": torch.arange(4)[None]})
+    assert_same(found, activation_patterns(reading, batch))
+
+
 def test_packed_batches_are_refused(llama):
     features = [{"input_ids": [5, 6, 7], "labels": [5, 6, 7]}, {"input_ids": [8, 9], "labels": [8, 9]}]
     packed = DataCollatorWithFlattening()(features)
-    with pytest.raises(InputError, match="row 0 of batch 0 holds several samples"):
+    with pytest.raises(InputError, match="row 1 of batch 1 holds several samples"):
         activation_patterns(llama, packed)
 
 
@@ -293,6 +314,38 @@ def test_the_budget_that_finds_itself_follows_free_memory_and_cost(monkeypatch):
     assert 1 <= budgets[32, 2**17] < budgets[32, 2**22]
     assert budgets[512, 2**22] < budgets[32, 2**22]
     assert all(budget.bit_count() == 1 for budget in budgets.values())
+
+
+def test_a_sample_is_measured_once(llama):
+    """The longest one, where it has the largest share of response tokens as well."""
+    samples = [TokenizedSample(f"s{length}", [5] * length, length // 3, False) for length in (12, 6)]
+    seen = []
+    memory.token_budget("auto", llama, samples, lambda batch: seen.append(batch) or passes.backward(llama, batch))
+    assert seen == [samples[:1]] * 2  # the first of them warms up
+    seen.clear()
+    dense = [*samples, TokenizedSample("dense", [5] * 11, 1, False)]
+    memory.token_budget("auto", llama, dense, lambda batch: seen.append(batch) or passes.backward(llama, batch))
+    assert [batch[0].id for batch in seen] == ["s12", "s12", "dense"]
+
+
+def test_nothing_is_computed_where_nothing_is_left(llama):
+    samples, passed = make_samples(), []
+    llama.register_forward_pre_hook(lambda *given: passed.append(given))
+    options = {"reduction": "abs_of_sum", "token_budget": "auto", "agree": passed.append}
+    extraction.extract(llama, samples, passed.append, done=range(len(samples)), **options)
+    assert passed == []
+
+
+def test_a_model_beyond_a_device_s_memory_is_one_sentence(model_folder, monkeypatch):
+    """What torch raises there is raised here, where no device is too small."""
+
+    def full(model, device):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(PreTrainedModel, "to", full)
+    said = r"the model in .* cannot be put on cpu as float32 \(CUDA out of memory\. .*\): use a smaller dtype, or a dev"
+    with pytest.raises(InputError, match=said):
+        models.load_model(model_folder)
 
 
 CONFINED = """

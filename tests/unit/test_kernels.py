@@ -1,5 +1,6 @@
 """The kernels against the equations: attention by blocks, A recomputed by blocks, and the fused kernel."""
 
+import functools
 import importlib.util
 import json
 import math
@@ -126,14 +127,32 @@ def test_columns_outside_the_mask_are_skipped(monkeypatch):
     assert elements(lengths=(256, 64)) < 0.6 * elements()
 
 
+@pytest.mark.parametrize("name", kernel_cases.BROKEN)
+def test_what_is_not_finite_stays_so_by_blocks(name):
+    """In the head that it is in, and nowhere else."""
+    found = sum_of_abs_by_blocks(*kernel_cases.make_broken(name))
+    assert found.isfinite().tolist() == [[True, True], [True, False]]
+
+
+DEVICES = ["interpreter", *["cuda"] * torch.cuda.is_available()]
+
+
 @needs_triton
-@pytest.mark.parametrize("device", ["interpreter", *["cuda"] * torch.cuda.is_available()])
+@pytest.mark.parametrize("device", DEVICES)
+def test_what_is_not_finite_stays_so_in_the_fused_kernel(device):
+    found = interpreted()["finite"] if device == "interpreter" else kernel_cases.finite(device)
+    assert found == {name: [[True, True], [True, False]] for name in kernel_cases.BROKEN}
+
+
+@needs_triton
+@pytest.mark.parametrize("device", DEVICES)
 def test_the_fused_kernel(device):
-    found = interpreted() if device == "interpreter" else kernel_cases.errors(device, torch.bfloat16)
+    found = interpreted()["errors"] if device == "interpreter" else kernel_cases.errors(device, torch.bfloat16)
     assert len(found) == len(CASES) + len(kernel_cases.HALVED)
     assert max(found.values()) < 1e-5, found
 
 
+@functools.cache
 def interpreted():
     """What `kernel_cases` prints in a process of its own, in which Triton interprets."""
     done = subprocess.run(
@@ -147,17 +166,24 @@ def interpreted():
     return json.loads(done.stdout)
 
 
+MOST = {"CAUSAL": False, "MASKED": True, "CAPPED": True, "SINKS": True}
+
+
 @needs_triton
 @pytest.mark.parametrize(
-    ("architecture", "dtype", "changed"),
+    ("architecture", "dtype", "size", "changed"),
     [
-        (80, "bf16", {}),
-        (90, "bf16", {"CAUSAL": False, "MASKED": True, "CAPPED": True, "SINKS": True}),
-        (80, "fp32", {}),
+        (80, "bf16", 64, {}),
+        (80, "bf16", 128, {}),
+        (80, "bf16", 256, {}),
+        (90, "bf16", 64, MOST),
+        (90, "bf16", 256, MOST),
+        (80, "fp32", 64, {}),
+        (80, "fp32", 128, {}),
     ],
 )
-def test_the_fused_kernel_compiles_for_a_gpu(architecture, dtype, changed):
-    """To machine code, which needs no GPU, for heads of 64; its blocks fit into every GPU's shared memory."""
+def test_the_fused_kernel_compiles_for_a_gpu(architecture, dtype, size, changed):
+    """To machine code, which needs no GPU, as it is launched; its blocks fit into every GPU's shared memory."""
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
@@ -165,9 +191,9 @@ def test_the_fused_kernel_compiles_for_a_gpu(architecture, dtype, changed):
     from headpatterns.attribution import fused
 
     kernel = fused._sum_of_abs
-    rows, columns = fused.block_shape(64 * (2 if dtype == "bf16" else 4))
+    rows, columns = fused.block_shape(size * (2 if dtype == "bf16" else 4))
     constants = {"CAUSAL": True, "MASKED": False, "CAPPED": False, "SINKS": False, "ROWS": rows, "COLUMNS": columns}
-    constants |= dict.fromkeys(("SIZE", "VALUE_SIZE", "PADDED_SIZE", "PADDED_VALUE_SIZE"), 64) | changed
+    constants |= dict.fromkeys(("SIZE", "VALUE_SIZE", "PADDED_SIZE", "PADDED_VALUE_SIZE"), size) | changed
     constants |= dict.fromkeys(("query_size", "key_size", "value_size", "gradient_size"), 1)
     constants |= {} if constants["MASKED"] else {"mask": None}
     constants |= {} if constants["SINKS"] else {"sinks": None}
@@ -175,7 +201,8 @@ def test_the_fused_kernel_compiles_for_a_gpu(architecture, dtype, changed):
     types |= {"mask": "*i1", "first": "*i32", "last": "*i32", "total": "*fp32", "scaling": "fp32", "softcap": "fp32"}
     signature = {name: "constexpr" if name in constants else types.get(name, "i32") for name in kernel.arg_names}
     source = ASTSource(kernel, signature, constants)
-    compiled = triton.compile(source, target=GPUTarget("cuda", architecture, 32), options={"num_warps": 8})
+    options = {"num_warps": fused.warps(rows), "num_stages": fused.STAGES}
+    compiled = triton.compile(source, target=GPUTarget("cuda", architecture, 32), options=options)
     assert compiled.asm["cubin"]
     assert compiled.metadata.shared <= 99 * 1024
 
@@ -184,7 +211,40 @@ def test_the_fused_kernel_compiles_for_a_gpu(architecture, dtype, changed):
 def test_a_kernel_that_cannot_run_is_not_used():
     """Uninterpreted and without a GPU, Triton has nowhere to run: PyTorch does it, and a warning says so."""
     with pytest.warns(UserWarning, match="Triton's kernel cannot be used here"):
-        assert reductions._fused.__wrapped__(torch.device("cpu")) is None
+        assert reductions._fused.__wrapped__(reductions.Kind(torch.device("cpu"), torch.float32, 16, 16)) is None
+
+
+@needs_triton
+def test_the_kernel_is_tried_with_each_kind_of_inputs(monkeypatch):
+    """A GPU with little shared memory runs it for small heads and not for large ones."""
+    from headpatterns.attribution import fused
+
+    def launch(inputs, gradient):
+        tried.append(inputs)
+        if inputs.query.shape[3] > 64:
+            raise RuntimeError("out of resource: shared memory")
+        return sum_of_abs_by_blocks(inputs, gradient)
+
+    tried, kinds = [], set()
+    monkeypatch.setattr(fused, "sum_of_abs", launch)
+    find = functools.cache(reductions._fused.__wrapped__)
+    for name, dtype in [(name, dtype) for name in CASES for dtype in (torch.float32, torch.bfloat16)]:
+        inputs, _ = kernel_cases.make(**CASES[name], dtype=dtype)
+        kind = reductions.Kind.of(inputs)
+        kinds.add(kind)
+        if inputs.query.shape[3] > 64:
+            with pytest.warns(UserWarning, match="Triton's kernel cannot be used here .out of resource"):
+                assert find(kind) is None
+        else:
+            assert find(kind) is fused
+    # What was tried is what was asked for, each kind once.
+    assert {reductions.Kind.of(inputs) for inputs in tried} == kinds
+    # Two dtypes; plain, odd and large heads, a mask, neither, capped with a mask and without, sinks likewise.
+    assert len(tried) == 2 * 9
+    added = torch.zeros(1, 1, 70, 70)
+    inputs = AttentionInputs(inputs.query, inputs.key, inputs.value, added, causal=False, scaling=0.5)
+    assert find(reductions.Kind.of(inputs)) is None
+    assert len(tried) == 2 * 9
 
 
 def test_what_the_fused_kernel_leaves_to_pytorch():

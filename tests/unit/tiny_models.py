@@ -70,6 +70,17 @@ FURTHER = {
         "moe_intermediate_size": 8,
         "first_k_dense_replace": 1,
     },
+    "laguna-heads-by-layer": {
+        "model_type": "laguna",
+        **GATED,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "num_attention_heads_per_layer": [6, 4, 6],
+        "num_experts": 4,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 8,
+        "shared_expert_intermediate_size": 8,
+    },
     "diffllama-two-maps": {"model_type": "diffllama", **GATED, "num_key_value_heads": 2},
     "bloom": {"model_type": "bloom", "hidden_size": 24, "n_layer": 3, "n_head": 6, "vocab_size": 50},
     "falcon-alibi": {"model_type": "falcon", **SIZE, "alibi": True},
@@ -79,6 +90,13 @@ FURTHER = {
         "num_key_value_heads": 2,
         "layer_types": ["conv", "full_attention", "conv"],
     },
+}
+FURTHER["deepseek-chosen-positions"] = {
+    **FURTHER["deepseek-small-values"],
+    "model_type": "deepseek_v32",
+    "index_topk": 8,
+    "index_n_heads": 2,
+    "index_head_dim": 8,
 }
 """Those that most tests leave out."""
 
@@ -94,6 +112,7 @@ def build(name: str, seed: int = 0, **changed: float) -> PreTrainedModel:
         settings.pop("model_type"), pad_token_id=0, bos_token_id=1, eos_token_id=2, **settings
     )
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+    model.requires_grad_()
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:

@@ -45,7 +45,7 @@ def load_model(folder: Path | str, dtype: str = "float32", device: str = "cpu") 
 
     Raises:
         InputError: no such folder, weights that do not match the config (missing, unexpected or of another shape), an
-            unknown dtype or a device that is not there.
+            unknown dtype, a device that is not there or one whose memory is too small.
     """
     import torch
     import transformers
@@ -73,7 +73,13 @@ def load_model(folder: Path | str, dtype: str = "float32", device: str = "cpu") 
                 f"the weights in {folder} do not match its config.json: {kind.replace('_', ' ')} {names[0]}"
                 f"{f' and {len(names) - 1} more' if len(names) > 1 else ''}; give a complete checkpoint."
             )
-    return model.to(device).eval()
+    try:
+        return model.to(device).eval()
+    except RuntimeError as error:
+        raise InputError(
+            f"the model in {folder} cannot be put on {device} as {dtype} ({first_line(error)}): use a smaller dtype, "
+            "or a device with more free memory."
+        ) from error
 
 
 def stored_dtype(folder: Path) -> str:
@@ -150,3 +156,19 @@ def positions(model: "PreTrainedModel") -> int | None:
 def positions_of(config: "PretrainedConfig") -> int | None:
     """The same of a model that is not loaded, from its config."""
     return getattr(config.get_text_config(), "max_position_embeddings", None)
+
+
+def heads_of(model: "PreTrainedModel") -> tuple[int, int]:
+    """Layers of a model, and query heads of each.
+
+    Raises:
+        InputError: its layers have different numbers of heads, by its config.
+    """
+    text = model.config.get_text_config()
+    try:
+        return text.num_hidden_layers, text.num_attention_heads
+    except RuntimeError as error:  # what transformers raises for a number that layers have each for themselves
+        raise InputError(
+            f"the layers of {type(model).__name__} have different numbers of heads, so its patterns are no matrix: use "
+            "an architecture with one number for all."
+        ) from error

@@ -103,8 +103,8 @@ def _end_with(launcher: int) -> None:
 
 
 @contextmanager
-def nobody_else(path: Path, output: str) -> Iterator[None]:
-    """Within the block the first process holds a lock on the file `path`, which nobody else's work on `output` can.
+def nobody_else(path: Path, output: str, work: str = "training") -> Iterator[None]:
+    """Within the block the first process holds a lock on the file `path`, which nobody else's `work` on `output` can.
 
     File systems that know no locks, as some of clusters, do without.
 
@@ -114,7 +114,7 @@ def nobody_else(path: Path, output: str) -> Iterator[None]:
     lock = _lock(path) if is_first() else None
     try:
         if of_first(lock is None):
-            raise InputError(f"another program is training {output}: wait for its end, or end it, and run this again.")
+            raise InputError(f"another program is {work} {output}: wait for its end, or end it, and run this again.")
         yield
     finally:
         if lock is not None:
@@ -200,6 +200,18 @@ def of_first(value: T) -> T:
     values = [value]
     torch.distributed.broadcast_object_list(values, src=0)
     return values[0]
+
+
+def least(value: int) -> int:
+    """The smallest of the values that the processes have, on all of them; every process must ask."""
+    if count() == 1:
+        return value
+
+    import torch
+
+    values = [value] * count()
+    torch.distributed.all_gather_object(values, value)
+    return min(values)
 
 
 def any_of(flag: bool, device: "torch.device") -> bool:

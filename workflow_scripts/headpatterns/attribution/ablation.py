@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from headpatterns import models
 from headpatterns.attribution import inputs, memory, passes
 from headpatterns.attribution.blockwise import attend
 from headpatterns.attribution.inputs import Sample, lengths
@@ -90,8 +91,7 @@ def ablated_losses(
     """
     labelled = inputs.samples(samples, tokenizer)
     passes.check_samples(model, labelled)
-    text = model.config.get_text_config()
-    shape = (text.num_hidden_layers, text.num_attention_heads)
+    shape = models.heads_of(model)
     if kept.ndim != 3 or kept.shape[1:] != shape:
         raise InputError(
             f"the heads to keep have the shape {list(kept.shape)}, but {type(model).__name__} has {shape[0]} layers of "
@@ -112,7 +112,7 @@ def ablated_losses(
 
     with passes.frozen(model):
         budget = memory.token_budget(token_budget, model, labelled, functools.partial(passes.backward, model))
-        beginning = passes.beginning(labelled)
+        beginning = passes.beginning(labelled, model)
         own_logits = passes.own_logits(model, beginning)
         with torch.no_grad(), _scaling(model) as scales:
             scales.update(enumerate(torch.ones(shape[0], 1, shape[1], device=model.device)))

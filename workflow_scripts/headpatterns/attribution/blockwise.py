@@ -14,7 +14,7 @@ that keys and values are never repeated for grouped queries. Everything is accum
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -22,11 +22,25 @@ from typing import Any
 import torch
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+from headpatterns.errors import InputError
+
 CACHED_ELEMENTS = 2**18
 """Elements of a block on a CPU: 1 MiB in float32, so that a block stays in the cache of a core."""
 
 DEVICE_ELEMENTS = 2**25
 """Elements of a block on an accelerator: 128 MiB in float32, so that a block keeps it busy."""
+
+KNOWN = frozenset(
+    {
+        *("scaling", "is_causal", "softcap", "s_aux"),  # heeded
+        *("sliding_window", "dropout"),  # the mask has the window, and nothing is dropped in evaluation
+        *("position_ids", "position_embeddings", "cache_position"),  # queries and keys have been rotated
+        *("past_key_values", "use_cache"),  # no pass has a cache
+        *("output_attentions", "output_hidden_states", "output_router_logits", "return_dict"),
+        *("num_items_in_batch", "logits_to_keep", "deterministic"),
+    }
+)
+"""Keywords of an attention function that A does not depend on, or only as `AttentionInputs` says it does."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +80,14 @@ class AttentionInputs:
         is_causal: bool | None = None,
         softcap: float | None = None,
         s_aux: torch.Tensor | None = None,
-        **_: Any,
+        **settings: Any,
     ) -> "AttentionInputs":
-        """From the arguments that transformers calls an attention function with, read as its SDPA reads them."""
+        """From the arguments that transformers calls an attention function with, read as its SDPA reads them.
+
+        Raises:
+            InputError: one of the further arguments is not among `KNOWN`.
+        """
+        check_keywords(module, settings)
         causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
         scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
         sinks = None if s_aux is None else s_aux.detach().flatten()
@@ -78,6 +97,17 @@ class AttentionInputs:
     def groups(self) -> int:
         """Query heads that share a key/value head."""
         return self.query.shape[1] // self.key.shape[1]
+
+
+def check_keywords(module: torch.nn.Module, settings: dict[str, Any], *, further: Collection[str] = ()) -> None:
+    """Refuse a layer that asks for more than is known here, such as attention to chosen positions alone."""
+    for name, value in settings.items():
+        if value is not None and name not in KNOWN and name not in further:
+            raise InputError(
+                f"layer {getattr(module, 'layer_idx', '?')} of the model ({type(module).__name__}) gives '{name}' to "
+                "its attention, which headpatterns.attribution does not know: use another architecture, or teach it "
+                "there."
+            )
 
 
 def attend(
@@ -91,8 +121,12 @@ def attend(
     """The attention that the layer asks for, output [batch, positions, heads, value size]: an `Attention`.
 
     The library's own SDPA (Flash on an accelerator), except for layers that cap their scores or have attention sinks.
+
+    Raises:
+        InputError: the layer asks for something that is not known here.
     """
     if settings.get("softcap") is None and settings.get("s_aux") is None:
+        check_keywords(module, settings, further=("position_bias",))
         return sdpa_attention_forward(module, query, key, value, attention_mask, **settings)
     return attend_by_blocks(AttentionInputs.of(module, query, key, value, attention_mask, **settings)), None
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from headpatterns import models
 from headpatterns.attribution import inputs, memory, passes
 from headpatterns.attribution.inputs import Sample, lengths
 from headpatterns.attribution.recording import recording
@@ -109,7 +110,8 @@ def extract(
         token_budget: as there.
         done: indices of samples to leave out. Batches are made before, so that with the same budget those that are
             left are the ones they would have been.
-        agree: gives the budget that all processes take for the one that this process found.
+        agree: gives the budget that all processes take for the one that this process found. It is called once before
+            the first batch, and not at all where nothing is left.
         share: (k, n) for the k-th of n processes that share the batches, k from 0.
 
     Raises:
@@ -118,10 +120,11 @@ def extract(
     passes.check_samples(model, samples)
     if reduction not in REDUCTIONS:
         raise InputError(f"unknown reduction '{reduction}': use one of {', '.join(REDUCTIONS)}.")
-    text = model.config.get_text_config()
-    shape = (text.num_hidden_layers, text.num_attention_heads)
+    if len(set(done)) == len(samples):
+        return
+    shape = models.heads_of(model)
     with passes.frozen(model):
-        beginning = passes.beginning(samples)
+        beginning = passes.beginning(samples, model)
         own_logits = memory.attempt(model, [beginning], lambda batch: passes.own_logits(model, *batch))
         with recording(model, reduction) as recorded:
             memory.attempt(model, [beginning], lambda batch: passes.check_logits(model, *batch, own_logits))
@@ -194,6 +197,12 @@ def _collect(
             f"layers {missing} of {type(model).__name__} gave no gradient: their attention does not go through "
             "transformers' AttentionInterface, so their heads cannot be seen; use an architecture that does."
         )
+    for layer in range(shape[0]):
+        if recorded[layer].shape[1] != shape[1]:
+            raise InputError(
+                f"layer {layer} of {type(model).__name__} has {recorded[layer].shape[1]} query heads, where its config "
+                f"says {shape[1]}: use an architecture with as many heads in every layer."
+            )
     values = torch.stack([recorded[layer] for layer in range(shape[0])], dim=1).cpu().numpy()
     broken = np.argwhere(~np.isfinite(values).all(axis=2))
     if len(broken):

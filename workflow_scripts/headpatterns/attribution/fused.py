@@ -21,6 +21,9 @@ from headpatterns.attribution.blockwise import AttentionInputs
 LONGEST_ROW = 512
 """Bytes of the longest query or value that the kernel takes: two blocks of them must fit into shared memory."""
 
+STAGES = 2
+"""Blocks of columns that are on their way at a time."""
+
 
 def takes(inputs: AttentionInputs) -> bool:
     """Whether the kernel can compute these inputs: their heads are not too large, their mask is boolean or none."""
@@ -34,6 +37,11 @@ def block_shape(row_bytes: int) -> tuple[int, int]:
     if row_bytes <= 128:
         return 128, 64
     return (64, 64) if row_bytes <= 256 else (32, 32)
+
+
+def warps(rows: int) -> int:
+    """Warps that a block of so many rows is given."""
+    return 8 if rows >= 128 else 4
 
 
 def sum_of_abs(inputs: AttentionInputs, gradient: torch.Tensor) -> torch.Tensor:
@@ -80,8 +88,8 @@ def sum_of_abs(inputs: AttentionInputs, gradient: torch.Tensor) -> torch.Tensor:
             MASKED=mask is not None,
             CAPPED=inputs.softcap is not None,
             SINKS=sinks is not None,
-            num_warps=4 if rows < 128 else 8,
-            num_stages=2,
+            num_warps=warps(rows),
+            num_stages=STAGES,
         )
     return total.sum(2)
 
@@ -183,7 +191,8 @@ def _sum_of_abs(
     begin = tl.load(first + sample * extent_batch + head * extent_head + block)
     end = tl.load(last + sample * extent_batch + head * extent_head + block)
     # Rows that no gradient arrives at (padding, a prompt in the last layer) add nothing.
-    end = tl.where(tl.max(tl.max(tl.abs(d.to(tl.float32)), 1), 0) > 0, end, begin)
+    # NaN is not 0, but a maximum may pass over it.
+    end = tl.where(tl.max(tl.max((d != 0).to(tl.int32), 1), 0) > 0, end, begin)
 
     largest = tl.full([ROWS], float("-inf"), tl.float32)
     weight = tl.zeros([ROWS], tl.float32)
@@ -235,5 +244,5 @@ def _sum_of_abs(
         weight = weight * rescaled + tl.sum(p, 1)
         product = product * rescaled + tl.sum(p * tl.abs(g), 1)
         largest = larger
-    of_rows = tl.where(weight > 0, product / tl.where(weight > 0, weight, 1.0), 0.0)
+    of_rows = tl.where(weight == 0, 0.0, product / tl.where(weight == 0, 1.0, weight))
     tl.store(total + tl.program_id(1).to(tl.int64) * tl.num_programs(0) + block, tl.sum(of_rows, 0))

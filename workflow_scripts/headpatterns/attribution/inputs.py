@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from headpatterns import samples as rows
-from headpatterns.errors import InputError
+from headpatterns.errors import InputError, first_line
 from headpatterns.tokenization import IGNORED, TokenizedSample, tokenize
 
 
@@ -17,7 +17,7 @@ class LabelledSample:
     """One sample of a batch of tensors, without its padding.
 
     Attributes:
-        id: `batch {b}, row {r}`, both counted from 0.
+        id: `batch {b}, row {r}`, both counted from 1.
         input_ids: all tokens.
         labels: as many; those that carry no loss are −100. As in transformers, a label is predicted from the tokens
             before it.
@@ -33,8 +33,8 @@ class LabelledSample:
         return sum(label != IGNORED for label in self.labels[1:])
 
 
-NAMES = ("input_ids", "labels", "attention_mask")
-"""The tensors of a batch."""
+OTHERS = ("labels", "attention_mask", "position_ids")
+"""The tensors of a batch beside its `input_ids`."""
 
 Sample = TokenizedSample | LabelledSample
 """What the passes need of a sample: `id`, `input_ids`, `labels` and `response_tokens`."""
@@ -53,17 +53,17 @@ def samples(given: Iterable[Any] | Mapping[str, Any], tokenizer: Any = None) -> 
         tokenizer: a tokenizer of transformers, needed for rows; they are not cut.
 
     Raises:
-        InputError: something else, rows without a tokenizer, a batch without labels, of tensors that do not fit
-            together, or with several samples in one row.
+        InputError: something else, rows without a tokenizer, a batch without labels, of rows of different lengths, of
+            tensors that do not fit together, or with several samples in one row.
     """
     found: list[Sample] = []
-    for number, one in enumerate([given] if isinstance(given, Mapping) else given):
+    for number, one in enumerate([given] if isinstance(given, Mapping) else given, start=1):
         if isinstance(one, (TokenizedSample, LabelledSample)):
             found.append(one)
         elif isinstance(one, Mapping) and "input_ids" in one:
             found += _of_batch(one, number)
         elif isinstance(one, Mapping):
-            found.append(_of_row(one, number + 1, tokenizer))
+            found.append(_of_row(one, number, tokenizer))
         else:
             raise InputError(
                 f"sample {number} is of the type {type(one).__name__}: give tokenized samples, rows with prompt and "
@@ -81,27 +81,40 @@ def _of_row(row: Mapping[str, Any], number: int, tokenizer: Any) -> TokenizedSam
 
 def _of_batch(batch: Mapping[str, Any], number: int) -> Iterator[LabelledSample]:
     """The samples of a mapping of tensors [batch, positions], or of one sample's [positions]."""
-    if "labels" not in batch:
+    if batch.get("labels") is None:
         raise InputError(
             f"batch {number} has no labels (it has {', '.join(batch)}): give those of the response, −100 elsewhere."
         )
-    ids = torch.atleast_2d(torch.as_tensor(batch["input_ids"]))
-    labels = torch.atleast_2d(torch.as_tensor(batch["labels"]))
-    mask = batch.get("attention_mask")
-    mask = torch.ones_like(ids) if mask is None else torch.atleast_2d(torch.as_tensor(mask))
-    if not ids.shape == labels.shape == mask.shape or ids.dim() != 2:
-        shapes = ", ".join(f"{name} {list(torch.as_tensor(batch[name]).shape)}" for name in NAMES if name in batch)
+    ids = _tensor(batch["input_ids"], "input_ids", number)
+    others = {name: _tensor(batch[name], name, number) for name in OTHERS if batch.get(name) is not None}
+    labels = others["labels"]
+    mask = others.get("attention_mask", torch.ones_like(ids))
+    positions = others.get("position_ids")
+    if positions is not None and positions.shape == ids[:1].shape:
+        positions = others["position_ids"] = positions.expand_as(ids)  # those of one row stand for all, as in models
+    if ids.dim() != 2 or any(tensor.shape != ids.shape for tensor in others.values()):
+        shapes = ", ".join(f"{name} {list(tensor.shape)}" for name, tensor in {"input_ids": ids, **others}.items())
         raise InputError(f"batch {number} has tensors of different shapes ({shapes}): give all as [batch, positions].")
-    positions = batch.get("position_ids")
     for row, real in enumerate(mask.bool()):
         places = real.nonzero().flatten()
-        own = None if positions is None else torch.atleast_2d(torch.as_tensor(positions))[row, places]
+        own = None if positions is None else positions[row, places]
         if any(steps is not None and (steps.diff() != 1).any() for steps in (places, own)):
             raise InputError(
-                f"row {row} of batch {number} holds several samples or has gaps, by its attention_mask or "
+                f"row {row + 1} of batch {number} holds several samples or has gaps, by its attention_mask or "
                 "position_ids: give each sample a row of its own."
             )
-        yield LabelledSample(f"batch {number}, row {row}", ids[row, places].tolist(), labels[row, places].tolist())
+        yield LabelledSample(f"batch {number}, row {row + 1}", ids[row, places].tolist(), labels[row, places].tolist())
+
+
+def _tensor(values: Any, name: str, number: int) -> torch.Tensor:
+    """One of a batch's tensors, [batch, positions]; lists become one."""
+    try:
+        return torch.atleast_2d(torch.as_tensor(values))
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise InputError(
+            f"{name} of batch {number} makes no tensor ({first_line(error)}): give numbers, with all rows padded to "
+            "one length."
+        ) from error
 
 
 def lengths(samples: Sequence[Sample]) -> list[int]:

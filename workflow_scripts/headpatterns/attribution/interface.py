@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 import torch
@@ -15,6 +16,9 @@ NAME = "headpatterns"
 Attention = Callable[..., tuple[torch.Tensor, torch.Tensor | None]]
 """What transformers calls in every layer: (module, query, key, value, mask, ...) to (output [B, T, H, D], None)."""
 
+_taken = Lock()
+"""Held while `NAME` is registered: transformers has one register for all models and threads of a process."""
+
 
 @contextmanager
 def attending_by(model: PreTrainedModel, attention: Attention) -> Iterator[None]:
@@ -24,21 +28,44 @@ def attending_by(model: PreTrainedModel, attention: Attention) -> Iterator[None]
     had, and nothing stays registered.
 
     Raises:
-        InputError: the attention of the model cannot be replaced.
+        InputError: the attention of the model cannot be replaced, or that of another model is at the moment.
     """
-    configs = _configs(model)
-    before = [config._attn_implementation for config in configs]
+    if not _taken.acquire(blocking=False):
+        raise InputError(
+            "the attention of a model is replaced already in this process (by another thread, or around this call): "
+            "let that end first, or use another process."
+        )
+    try:
+        with _registered(attention), _restored(model):
+            _switch(model)
+            yield
+    finally:
+        _taken.release()
+
+
+@contextmanager
+def _registered(attention: Attention) -> Iterator[None]:
+    """Within the block transformers finds the function, and its masks, under `NAME`."""
     AttentionInterface.register(NAME, attention)
     AttentionMaskInterface.register(NAME, _mask)
     try:
-        _switch(model)
+        yield
+    finally:
+        AttentionInterface._global_mapping.pop(NAME, None)
+        AttentionMaskInterface._global_mapping.pop(NAME, None)
+
+
+@contextmanager
+def _restored(model: PreTrainedModel) -> Iterator[None]:
+    """After the block each part of the model has the attention function that it had before."""
+    configs = _configs(model)
+    before = [config._attn_implementation for config in configs]
+    try:
         yield
     finally:
         # The one attribute that set_attn_implementation changes; given a name, it would set all parts to the same.
         for config, implementation in zip(configs, before, strict=True):
             config._attn_implementation_internal = implementation
-        AttentionInterface._global_mapping.pop(NAME, None)
-        AttentionMaskInterface._global_mapping.pop(NAME, None)
 
 
 def _switch(model: PreTrainedModel) -> None:

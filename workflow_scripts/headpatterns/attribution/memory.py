@@ -31,6 +31,9 @@ the system kills."""
 TRANSIENT = 2.0
 """Bytes that a pass on a processor holds at its peak for each that autograd saves: gradients come and go beside."""
 
+V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes")
+"""Files of version 1 of control groups: a limit, a huge one for none, and what is used of it."""
+
 T = TypeVar("T")
 
 
@@ -57,7 +60,8 @@ def token_budget(
         key=lambda sample: sample.response_tokens / len(sample.input_ids),
     )
     attempt(model, [longest], run)  # what the first pass allocates for good is no cost of its tokens
-    cost = max(_bytes_per_token(model, sample, run) for sample in (longest, densest))
+    measured = [longest] if densest is longest else [longest, densest]
+    cost = max(_bytes_per_token(model, sample, run) for sample in measured)
     kind = "cuda" if model.device.type == "cuda" else "cpu"
     fitting = int(PART[kind] * free(model.device) / cost)
     return min(MOST_TOKENS[kind], 1 << max(0, fitting.bit_length() - 1))
@@ -127,10 +131,6 @@ def _cgroup_bytes(own: Path, root: Path) -> Iterator[int]:
                 limit = (folder / names[0]).read_text().strip()
                 if limit.isdigit():
                     yield int(limit) - int((folder / names[1]).read_text()) + _reclaimable(folder / "memory.stat")
-
-
-V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes")
-"""Files of version 1 of control groups: a limit, a huge one for none, and what is used of it."""
 
 
 def _reclaimable(statistics: Path) -> int:

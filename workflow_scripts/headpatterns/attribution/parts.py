@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from headpatterns.errors import InputError
 from headpatterns.files import atomic_path
 
 NAMES = ("indices", "values", "losses")
@@ -49,8 +50,16 @@ class Parts:
                 np.savez(temporary, **dict(zip(NAMES, map(np.concatenate, zip(*new, strict=True)), strict=True)))
         self._written, self._last = len(self.found), time.monotonic()
 
-    def together(self) -> tuple[np.ndarray, np.ndarray]:
-        """Values and losses of all samples, by index."""
+    def together(self, samples: int) -> tuple[np.ndarray, np.ndarray]:
+        """Values and losses of so many samples, by index.
+
+        Raises:
+            InputError: a sample is missing, or there more than once.
+        """
         indices, values, losses = map(np.concatenate, zip(*self.found, strict=True))
         order = np.argsort(indices)
+        if not np.array_equal(indices[order], np.arange(samples)):
+            raise InputError(
+                f"{self.folder} has not each of the {samples} samples once: remove that folder and extract again."
+            )
         return values[order], losses[order]

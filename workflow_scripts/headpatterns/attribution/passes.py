@@ -16,11 +16,16 @@ from headpatterns.attribution.inputs import LabelledSample, Sample
 from headpatterns.errors import InputError, first_line
 from headpatterns.tokenization import IGNORED
 
-LOGITS_TOLERANCE = 1e-2
-"""Largest difference, relative to the largest logit, at which two ways to the same logits count as equal (bf16)."""
+LOGITS_TOLERANCE = {torch.float64: 1e-4, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 3e-2}
+"""By dtype of the model, how far apart two ways to the same logits may be: the norm of the difference, relative to that
+of the logits. A pretrained model of five layers has 1e-6, 5e-4 and 5e-3 in the last three; rounding grows with depth.
+The largest difference alone would tell less: in bfloat16 it is over 1e-2 already there."""
 
 CHECKED = 64
-"""Tokens of a sample on which the two ways are compared: few, so that short extractions do not pay for it."""
+"""Tokens of which the two ways are compared: few, so that short extractions do not pay for it."""
+
+REACHES = ("sliding_window", "attention_chunk_size", "index_topk")
+"""Keys of a config that say after how many positions a layer no longer attends to all of them."""
 
 PADDING = 0.05
 """Tokens of padding for each real one that a batch may have at most."""
@@ -69,7 +74,7 @@ def check_samples(model: PreTrainedModel, samples: Sequence[Sample]) -> None:
 @contextmanager
 def frozen(model: PreTrainedModel) -> Iterator[None]:
     """Evaluation mode (no dropout), no parameter requires a gradient; both as before afterwards."""
-    training = model.training
+    training = {module: module.training for module in model.modules()}
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     model.eval()
     for parameter in trainable:
@@ -77,7 +82,8 @@ def frozen(model: PreTrainedModel) -> Iterator[None]:
     try:
         yield
     finally:
-        model.train(training)
+        for module, before in training.items():
+            module.training = before
         for parameter in trainable:
             parameter.requires_grad_(True)
 
@@ -125,25 +131,33 @@ def response_logits(
     return logits[0].float(), labels[rows, positions + 1], rows
 
 
-def beginning(samples: Sequence[Sample]) -> LabelledSample:
-    """The first tokens of the shortest sample, all of them to be predicted: what `check_logits` looks at."""
-    shortest = min(samples, key=lambda sample: len(sample.input_ids))
-    tokens = shortest.input_ids[:CHECKED]
-    return LabelledSample(shortest.id, tokens, tokens)
+def beginning(samples: Sequence[Sample], model: PreTrainedModel) -> LabelledSample:
+    """The first tokens of the longest sample, the last of them to be predicted: what `check_logits` looks at.
+
+    As many as it takes for a layer of `model` that attends to some positions alone to leave one out, where the sample
+    has them: on fewer, the logits do not tell such a layer from any other.
+    """
+    longest = max(samples, key=lambda sample: len(sample.input_ids))
+    layers = model.config.get_text_config().per_layer_config
+    reaches = {getattr(layer, key, None) for layer in layers for key in REACHES} - {None}
+    tokens = longest.input_ids[: max([CHECKED, *(reach + 1 for reach in reaches)])]
+    unread = max(0, len(tokens) - CHECKED)
+    return LabelledSample(longest.id, tokens, [IGNORED] * unread + list(tokens[unread:]))
 
 
 @torch.no_grad()
 def own_logits(model: PreTrainedModel, sample: Sample) -> torch.Tensor:
-    """Logits of one sample by the model's own attention: float32 [positions − 1, vocabulary]."""
-    input_ids, mask, _ = pad([sample], model.device)
-    return model(input_ids=input_ids, attention_mask=mask, use_cache=False).logits[0, :-1].float()
+    """Logits that predict the response tokens of one sample, by its own attention: float32 [tokens, vocabulary]."""
+    input_ids, mask, labels = pad([sample], model.device)
+    logits = model(input_ids=input_ids, attention_mask=mask, use_cache=False).logits[0, :-1]
+    return logits[labels[0, 1:] != IGNORED].float()
 
 
 @torch.no_grad()
 def check_logits(model: PreTrainedModel, sample: Sample, own: torch.Tensor) -> None:
     """Refuse a model whose attention or embeddings do something that SDPA or `forward` does not know of.
 
-    `own` is what `own_logits` gave for a sample of which every token is predicted.
+    `own` is what `own_logits` gave for the same sample.
 
     A pattern of another model than the one that was asked for would look as good as any.
     """
@@ -155,15 +169,28 @@ def check_logits(model: PreTrainedModel, sample: Sample, own: torch.Tensor) -> N
         raise
     except ValueError as error:
         raise InputError(f"{type(model).__name__} cannot run with SDPA attention: {first_line(error)}.") from error
-    if ours.isfinite().all() and (ours - own).abs().max() > LOGITS_TOLERANCE * own.abs().max():
+    # Where its own are not finite either, the loss of a sample says so.
+    finite = own.isfinite()
+    ours, own = ours[finite], own[finite]
+    if not ours.isfinite().all():
+        raise InputError(
+            f"the logits of {type(model).__name__} are finite with its own attention, but not with that of "
+            "headpatterns.attribution: use another precision (float32) or another architecture."
+        )
+    tolerance = LOGITS_TOLERANCE.get(model.dtype, max(LOGITS_TOLERANCE.values()))
+    if (ours - own).norm() > tolerance * own.norm():
         raise InputError(
             f"{type(model).__name__} does more in its attention or to its logits than headpatterns.attribution knows "
             "of (its logits come out differently): use another architecture, or teach it there."
         )
 
 
+@torch.enable_grad()
 def backward(model: PreTrainedModel, batch: Sequence[Sample]) -> np.ndarray:
-    """One forward and backward pass of a batch; returns the loss of each sample, float64 [batch]."""
+    """One forward and backward pass of a batch; returns the loss of each sample, float64 [batch].
+
+    It has gradients whatever the caller has switched off.
+    """
     losses, embedded = forward(model, batch)
     torch.autograd.grad(losses.sum(), embedded)
     return losses.detach().double().cpu().numpy()

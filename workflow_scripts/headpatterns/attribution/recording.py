@@ -21,7 +21,8 @@ def recording(model: PreTrainedModel, reduction: str) -> Iterator[dict[int, torc
     model is as it was.
 
     Raises:
-        InputError: the attention of the model cannot be replaced; in a backward pass, a layer attends twice.
+        InputError: the attention of the model cannot be replaced; in a pass, a layer gives it what is not known
+            here, or attends twice.
     """
     recorded: dict[int, torch.Tensor] = {}
     reduce = REDUCTIONS[reduction]

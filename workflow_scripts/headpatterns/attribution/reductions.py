@@ -12,6 +12,7 @@ import functools
 import importlib.util
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import ModuleType
 
 import torch
@@ -45,10 +46,8 @@ def sum_of_abs(inputs: AttentionInputs, output: torch.Tensor, gradient: torch.Te
     A is computed again from queries and keys, a block at a time, so that memory grows linearly with T: by one fused
     kernel on a GPU that can run it, in PyTorch elsewhere.
     """
-    kernel = _fused(gradient.device) if gradient.is_cuda else None
-    if kernel and kernel.takes(inputs):
-        return kernel.sum_of_abs(inputs, gradient)
-    return sum_of_abs_by_blocks(inputs, gradient)
+    kernel = _fused(Kind.of(inputs)) if gradient.is_cuda else None
+    return kernel.sum_of_abs(inputs, gradient) if kernel else sum_of_abs_by_blocks(inputs, gradient)
 
 
 def sum_of_abs_by_blocks(inputs: AttentionInputs, gradient: torch.Tensor) -> torch.Tensor:
@@ -63,22 +62,80 @@ def sum_of_abs_by_blocks(inputs: AttentionInputs, gradient: torch.Tensor) -> tor
     return total.view(inputs.query.shape[:2])
 
 
+@dataclass(frozen=True)
+class Kind:
+    """What the machine code of the fused kernel depends on, and with it whether a GPU can run it.
+
+    Attributes:
+        device: where the inputs are.
+        dtype: of queries, keys and values.
+        size: of a query head.
+        value_size: of a value.
+        mask: its dtype, or None without a mask.
+        causal: as in `AttentionInputs`.
+        capped: scores are capped.
+        sinks: dtype of the attention sinks, or None without.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    size: int
+    value_size: int
+    mask: torch.dtype | None = None
+    causal: bool = True
+    capped: bool = False
+    sinks: torch.dtype | None = None
+
+    @classmethod
+    def of(cls, inputs: AttentionInputs) -> "Kind":
+        """The kind of a layer's inputs."""
+        query, mask, sinks = inputs.query, inputs.mask, inputs.sinks
+        return cls(
+            query.device,
+            query.dtype,
+            query.shape[3],
+            inputs.value.shape[3],
+            None if mask is None else mask.dtype,
+            inputs.causal,
+            inputs.softcap is not None,
+            None if sinks is None else sinks.dtype,
+        )
+
+    def example(self) -> tuple[AttentionInputs, torch.Tensor]:
+        """Small inputs of this kind, with strides as aligned as those of any; and dO."""
+        positions, heads = 64, 2
+
+        def numbers(size: int) -> torch.Tensor:
+            count = torch.arange(positions * heads * size, dtype=torch.float32, device=self.device)
+            return count.sin().view(1, heads, positions, size).to(self.dtype)
+
+        query, value = numbers(self.size), numbers(self.value_size)
+        mask = sinks = None
+        if self.mask:
+            mask = torch.ones(1, 1, positions, positions, dtype=self.mask, device=self.device).tril()
+        if self.sinks:
+            sinks = torch.zeros(heads, dtype=self.sinks, device=self.device)
+        softcap = 2.0 if self.capped else None
+        inputs = AttentionInputs(query, query.flip(2), value, mask, self.causal, self.size**-0.5, softcap, sinks)
+        return inputs, value.flip(2).transpose(1, 2)
+
+
 @functools.cache
-def _fused(device: torch.device) -> ModuleType | None:
+def _fused(kind: Kind) -> ModuleType | None:
     """The module of the fused kernel where Triton is installed (CUDA builds of PyTorch bring it) and gets it right.
 
-    It is tried on a small input first, so that a machine without a C compiler or Python's headers, or a GPU that Triton
-    does not know, costs time and a warning rather than the patterns.
+    It is tried on a small input of the same kind first, so that a machine without a C compiler or Python's headers, a
+    GPU that Triton does not know, or one with too little shared memory for these heads, costs time and a warning rather
+    than the patterns.
     """
     if importlib.util.find_spec("triton") is None:
         return None
-    numbers = torch.arange(4 * 40 * 2 * 16, dtype=torch.float32, device=device).sin().view(4, 1, 2, 40, 16)
-    query, key, value, gradient = numbers
-    inputs = AttentionInputs(query, key, value, mask=None, causal=True, scaling=1.0)
-    gradient = gradient.transpose(1, 2)
+    inputs, gradient = kind.example()
     try:
         from headpatterns.attribution import fused
 
+        if not fused.takes(inputs):
+            return None
         found = fused.sum_of_abs(inputs, gradient)
         torch.testing.assert_close(found, sum_of_abs_by_blocks(inputs, gradient), rtol=1e-3, atol=1e-3)
     except torch.OutOfMemoryError:
