@@ -13,12 +13,8 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The cluster, for all tests of a session."""
     if reason := pretend_slurm.missing():
         pytest.skip(reason)
-    folder = tmp_path_factory.mktemp("slurm")
-    try:
-        pretend_slurm.start(folder)
+    with pretend_slurm.running(tmp_path_factory.mktemp("slurm")):
         yield
-    finally:
-        pretend_slurm.stop(folder)
 
 
 @pytest.fixture(scope="session")

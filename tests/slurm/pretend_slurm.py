@@ -2,14 +2,17 @@
 
 As root, without systemd, with Debian's packages slurm-wlm and munge. Slurm's own client commands find the cluster by
 /etc/slurm/slurm.conf, because the job steps of Snakemake's plugin drop SLURM_CONF; a configuration of somebody else's
-that is there already is never touched.
+that is there already is never touched. What tests that were killed left there is ended and removed by the next.
 """
 
+import contextlib
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 SITE = Path("/etc/slurm")
@@ -18,6 +21,9 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "sinfo", "squeue"
 
 FIRST, SECOND = "first", "second"
 """The two machines."""
+
+MARK = "# Made by the tests of headpatterns, which keep its Slurm in "
+"""How the files in /etc/slurm begin, before the name of the folder."""
 
 SLURM_CONF = """
 ClusterName=pretend
@@ -76,21 +82,61 @@ def missing() -> str | None:
         return f"Slurm is not installed ({', '.join(absent)}): apt-get install slurm-wlm munge"
     if os.geteuid() != 0:
         return "starting Slurm takes root"
-    if there := [name for name in FILES if os.path.lexists(SITE / name)]:
-        return f"{SITE / there[0]} is there: its Slurm is left alone (remove it if a test left it when it was killed)"
+    for path in there():
+        folder = made_for(path)
+        if folder is None:
+            return f"{path} is there: its Slurm is left alone"
+        if held(folder):
+            return f"other tests run their Slurm in {folder}"
     return None
 
 
+def there() -> list[Path]:
+    """Files of a configuration that are in place already."""
+    return [SITE / name for name in FILES if os.path.lexists(SITE / name)]
+
+
+def made_for(path: Path) -> Path | None:
+    """The folder of the tests' Slurm that a configuration file belongs to; None for a file of somebody else's."""
+    first = path.read_text().partition("\n")[0] if path.is_file() else ""
+    return Path(first.removeprefix(MARK)) if first.startswith(MARK) else None
+
+
+def held(folder: Path) -> bool:
+    """Whether the tests that started the Slurm of a folder still run: their lock ends with them."""
+    if not folder.is_dir():
+        return False
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[None]:
+    """The cluster, with all that it writes below `folder`, ready to take jobs; ended on leaving."""
+    for left in {made_for(path) for path in there()}:
+        stop(left)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            start(folder)
+            yield
+        finally:
+            stop(folder)
+
+
 def start(folder: Path) -> None:
-    """Start the cluster's daemons, with all that they write below `folder`, and wait until it takes jobs."""
-    (folder / "state").mkdir(parents=True)
+    """Start the cluster's daemons and wait until it takes jobs."""
+    (folder / "state").mkdir()
     key = folder / "munge.key"
     key.write_bytes(os.urandom(128))
     key.chmod(0o400)
     SITE.mkdir(exist_ok=True)
     for name, text in zip(FILES, (SLURM_CONF, GRES_CONF, CGROUP_CONF), strict=True):
-        (folder / name).write_text(text.format(folder=folder, first=FIRST, second=SECOND))
-        (SITE / name).symlink_to(folder / name)
+        (SITE / name).write_text(f"{MARK}{folder}\n{text.format(folder=folder, first=FIRST, second=SECOND)}")
     own = {name: folder / f"munge.{name}" for name in ("socket", "log", "seed")}
     options = [f"--{name if name == 'socket' else f'{name}-file'}={path}" for name, path in own.items()]
     run("munged", "--force", f"--key-file={key}", f"--pid-file={folder}/munged.pid", *options)
@@ -102,15 +148,24 @@ def start(folder: Path) -> None:
 
 def stop(folder: Path) -> None:
     """Cancel what still runs, end the daemons, as far as they were started, and leave /etc/slurm as it was."""
-    subprocess.run(["scancel", "--user=root"], check=False)
-    wait_until(lambda: not output("squeue", "-h"), "all jobs have ended")
+    if alive(folder, "slurmctld"):
+        subprocess.run(["scancel", "--user=root"], check=False)
+        wait_until(lambda: not output("squeue", "-h"), "all jobs have ended")
     for name in (f"slurmd.{FIRST}", f"slurmd.{SECOND}", "slurmctld", "munged"):
-        if (file := folder / f"{name}.pid").exists():
-            pid = int(file.read_text())
+        if pid := alive(folder, name):
             os.kill(pid, signal.SIGTERM)
-            wait_until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), f"{name} has ended")
+            wait_until(lambda name=name: alive(folder, name) is None, f"{name} has ended")
     for name in FILES:
         (SITE / name).unlink(missing_ok=True)
+
+
+def alive(folder: Path, name: str) -> int | None:
+    """The process id of a daemon, by its file `name`.pid, if the daemon runs; a killed one is a zombie at most."""
+    file = folder / f"{name}.pid"
+    pid = file.read_text().strip() if file.exists() else ""
+    command = Path(f"/proc/{pid}/cmdline")
+    runs = pid and command.exists() and command.read_bytes().startswith(name.partition(".")[0].encode())
+    return int(pid) if runs else None
 
 
 def run(*command: str) -> None:
