@@ -16,7 +16,7 @@ demo: .venv/workflow.ready .venv-opencompass/ready
 	@if [ -t 1 ]; then logger="--logger rich"; fi; .venv/bin/snakemake all --cores $(CORES) --rerun-incomplete $$logger
 
 test: .venv/test.ready .venv-opencompass/ready
-	.venv/bin/python -m pytest --numprocesses $(CORES) --dist loadgroup --no-loadscope-reorder
+	.venv/bin/python -m pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
 
 lint: .venv/test.ready
 	.venv/bin/ruff check .

@@ -53,13 +53,6 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return make
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where processes share the tests, one file's stay together, for what they build; so do all that need the Slurm."""
-    for item in items:
-        place = item.path.parent if item.path.parent.name == "slurm" else item.path
-        item.add_marker(pytest.mark.xdist_group(str(place.relative_to(PROJECT))))
-
-
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """In CI, where everything is at hand, a test that was skipped has tested nothing: that is a failure."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")

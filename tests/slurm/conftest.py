@@ -8,16 +8,16 @@ import pytest
 from submitting import Submitting
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The cluster, for all tests of a session."""
+    """The cluster, for the tests of a file; those of another may run in another process, and wait for it."""
     if reason := pretend_slurm.missing():
         pytest.skip(reason)
     with pretend_slurm.running(tmp_path_factory.mktemp("slurm")):
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def submitting(slurm: None, clone: Callable[[str], Path]) -> Submitting:
     """The clone in which the tests run one after another; what one has made, the next need not make."""
     return Submitting(clone("slurm"))

@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,9 @@ FIRST, SECOND = "first", "second"
 
 MARK = "# Made by the tests of headpatterns, which keep its Slurm in "
 """How the files in /etc/slurm begin, before the name of the folder."""
+
+LOCK = Path(tempfile.gettempdir()) / "headpatterns-slurm.lock"
+"""Held while the cluster runs: there is one for all tests of a machine."""
 
 SLURM_CONF = """
 ClusterName=pretend
@@ -82,12 +86,8 @@ def missing() -> str | None:
         return f"Slurm is not installed ({', '.join(absent)}): apt-get install slurm-wlm munge"
     if os.geteuid() != 0:
         return "starting Slurm takes root"
-    for path in there():
-        folder = made_for(path)
-        if folder is None:
-            return f"{path} is there: its Slurm is left alone"
-        if held(folder):
-            return f"other tests run their Slurm in {folder}"
+    if others := [path for path in there() if made_for(path) is None]:
+        return f"{others[0]} is there: its Slurm is left alone"
     return None
 
 
@@ -102,25 +102,16 @@ def made_for(path: Path) -> Path | None:
     return Path(first.removeprefix(MARK)) if first.startswith(MARK) else None
 
 
-def held(folder: Path) -> bool:
-    """Whether the tests that started the Slurm of a folder still run: their lock ends with them."""
-    if not folder.is_dir():
-        return False
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
-
-
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[None]:
-    """The cluster, with all that it writes below `folder`, ready to take jobs; ended on leaving."""
-    for left in {made_for(path) for path in there()}:
-        stop(left)
-    with (folder / "lock").open("w") as lock:
+    """The cluster, with all that it writes below `folder`, ready to take jobs; ended on leaving.
+
+    Other tests on this machine that want one wait for their turn.
+    """
+    with LOCK.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in {made_for(path) for path in there()}:
+            stop(left)
         try:
             start(folder)
             yield

@@ -15,7 +15,7 @@ from submitting import CONFIG
 RUN = "results/slurm/checkpoints/llama/nlp.{}.seed0"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def finished(submitting):
     """The clone after a run to a table and a figure."""
     assert submitting.run("table1", "figure1", *CONFIG) == 0, submitting.said
