@@ -363,11 +363,16 @@ def test_snakemakes_own_report(finished):
     (finished / "own.html").unlink()
 
 
-def test_the_same_config_gives_the_same_bytes(finished, clone):
-    """A second run from nothing, patterns and weights included; what holds times of day is left out."""
+def test_a_second_run_gives_the_same_bytes(finished, clone):
+    """A second run from nothing, which keeps no weights of its fine-tunings; what holds times of day is left out."""
     again = clone("again")
-    done = snakemake(again, "all", "--cores", "2", *TINY)
+    (again / "lean.yaml").write_text("finetuning: {keep_final_checkpoints: false}\n")
+    done = snakemake(again, "all", "--cores", "2", *TINY, "lean.yaml")
     assert done.returncode == 0, done.stdout
+    assert list((again / "results/tiny/checkpoints").rglob("run.json"))
+    assert not list((again / "results/tiny/checkpoints").rglob("*.safetensors"))
+    answer = snakemake(again, "all", "-n", *TINY, "lean.yaml")
+    assert "Nothing to be done" in answer.stdout, answer.stdout
 
     def digests(folder: Path) -> dict[str, str]:
         results = folder / "results/tiny"
