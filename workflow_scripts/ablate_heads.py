@@ -16,7 +16,6 @@ checkpoint), on the same samples in both:
 
 import argparse
 import json
-import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -31,9 +30,6 @@ if TYPE_CHECKING:
     from headpatterns.tokenization import TokenizedSample
 
 BEFORE, AFTER = "before", "after"
-
-FEWEST = 4
-"""Rows that make two sets of two samples."""
 
 
 class Chosen(NamedTuple):
@@ -64,12 +60,8 @@ def main(arguments: argparse.Namespace) -> None:
 
     An interrupted job, started again, keeps what phases of its runs it had done, and begins anew the one it was in.
     """
-    for option in ("max_length", "threads", "samples", "draws", "top"):
-        given = getattr(arguments, option)
-        if min(given if option == "top" else [given]) < 1:
-            raise InputError(f"--{option.replace('_', '-')} is {given}: give 1 or more.")
-    if arguments.token_budget != "auto" and not re.fullmatch("0*[1-9][0-9]*", arguments.token_budget):
-        raise InputError(f"--token-budget is {arguments.token_budget}: give a whole number from 1 on, or auto.")
+    command_line.check_counts(arguments, "max_length", "threads", "samples", "draws", "top")
+    command_line.check_token_budget(arguments)
     arguments.top = sorted(set(arguments.top))
     if not len(arguments.run) == len(arguments.data) == len(arguments.output_folder):
         raise InputError("give as many --data and --output-folder as --run.")
@@ -109,17 +101,17 @@ def chosen(tokenizer: Any, rows: list[dict[str, str]], data: Path, arguments: ar
         InputError: there are too few for two sets.
     """
     from headpatterns import samples
-    from headpatterns.instructions.splitting import rank
+    from headpatterns.instructions.splitting import FEWEST_OF_TWO, rank, two_sets
 
     tokenized, _ = samples.tokenized(tokenizer, rows, arguments.max_length, data, skip=True)
     ranked = sorted(tokenized, key=lambda sample: rank(arguments.seed, sample.id))
-    if len(ranked) < FEWEST:
+    if len(ranked) < FEWEST_OF_TWO:
         raise InputError(
             f"{data} has {len(ranked)} samples within {arguments.max_length} tokens, but ablations and patterns need "
-            f"{FEWEST}, half of them each: give more rows, or raise the maximum length."
+            f"{FEWEST_OF_TWO}, half of them each: give more rows, or raise the maximum length."
         )
-    half = min(arguments.samples, len(ranked) // 2)
-    parts = ranked[:half], ranked[half : half + arguments.samples]
+    ablated, patterned = two_sets(len(ranked), arguments.samples)
+    parts = ranked[:ablated], ranked[ablated : ablated + patterned]
     first, second = ({sample.id for sample in part} for part in parts)
     return Chosen(
         [sample for sample in tokenized if sample.id in first],
@@ -173,7 +165,7 @@ def ablate(
             f"--top has {arguments.top[-1]}, but {about['model']} has {layers} layers of {heads} heads: "
             f"give at most {layers * heads}."
         )
-    budget = "auto" if arguments.token_budget == "auto" else int(arguments.token_budget)
+    budget = arguments.token_budget
     found = [
         activation_patterns(model, unit.chosen.patterned, reduction=reduction, token_budget=budget)
         for reduction in REDUCTIONS
@@ -234,9 +226,7 @@ def parser() -> argparse.ArgumentParser:
         help="the pattern (Eq. 2) that the groups are chosen by",
     )
     made.add_argument("--max-length", type=int, default=1024, help="tokens at which a sample is cut")
-    made.add_argument(
-        "--token-budget", default="auto", help="tokens of a batch, padding included; auto takes what fits into memory"
-    )
+    command_line.add_token_budget(made)
     made.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or mps")
     made.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
     made.add_argument("--threads", type=int, default=1, help="processor threads")

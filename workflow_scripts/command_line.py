@@ -41,6 +41,39 @@ def by_name(given: list[str], option: str, form: str) -> dict[str, str]:
     return values
 
 
+def check_counts(arguments: argparse.Namespace, *options: str) -> None:
+    """Refuse options, each a number or a list of numbers, that are below 1; those that are not given are None.
+
+    Raises:
+        InputError: one is.
+    """
+    for option in options:
+        given = getattr(arguments, option)
+        if given is not None and min(given if isinstance(given, list) else [given]) < 1:
+            raise InputError(f"--{option.replace('_', '-')} is {given}: give 1 or more.")
+
+
+def add_token_budget(made: argparse.ArgumentParser) -> None:
+    """Let a parser know `--token-budget`, a number or `auto`; `check_token_budget` refuses what is neither."""
+    made.add_argument(
+        "--token-budget",
+        type=lambda word: int(word) if word.isdecimal() else word,
+        default="auto",
+        help="tokens of a batch, padding included, or auto: what fits into free memory",
+    )
+
+
+def check_token_budget(arguments: argparse.Namespace) -> None:
+    """Refuse a token budget that is no whole number from 1 on nor `auto`.
+
+    Raises:
+        InputError: it is something else.
+    """
+    budget = arguments.token_budget
+    if budget != "auto" and (not isinstance(budget, int) or budget < 1):
+        raise InputError(f"--token-budget is {budget}: give a whole number from 1 on, or auto.")
+
+
 def tell(line: str) -> None:
     """Print a line to the terminal, where the user sees it even with `--log`."""
     print(f"{Path(sys.argv[0]).stem}: {line}", file=_terminal or sys.stderr, flush=True)

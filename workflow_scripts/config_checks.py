@@ -18,7 +18,7 @@ from headpatterns import costs, evaluations
 from headpatterns.embedded import registry
 from headpatterns.errors import InputError
 from headpatterns.files import read_json
-from headpatterns.instructions import adapters, templates
+from headpatterns.instructions import adapters, splitting, templates
 from headpatterns.models import has_tokenizer
 from runs import Run
 
@@ -181,9 +181,10 @@ def _validity_problems(config: Config, at_hand: bool) -> Iterator[str]:
     for task in {run.task: None for run in selected}:
         own = config["datasets"][task].get("sampling", {})
         probe = {**config["sampling"], **own}["probe"]
-        if probe is not None and probe < 4:
+        fewest = splitting.FEWEST_OF_TWO
+        if probe is not None and probe < fewest:
             where = f"datasets.{task}.sampling" if "probe" in own else "sampling"
-            yield f"{where}.probe is {probe}, but {path} takes two sets of two: raise it to 4 or more."
+            yield f"{where}.probe is {probe}, but {path} takes two sets of two: raise it to {fewest} or more."
     for model in {run.model: None for run in selected}:
         heads = _heads(config, model, at_hand)
         if heads is not None and max(validity["top"]) > heads:

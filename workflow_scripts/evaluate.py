@@ -16,9 +16,7 @@ from headpatterns.files import remove
 
 def main(arguments: argparse.Namespace) -> None:
     """Check everything that can be wrong, then evaluate one checkpoint after the other and write the two tables."""
-    for option in ("batch_size", "max_new_tokens", "max_length", "threads"):
-        if getattr(arguments, option) is not None and getattr(arguments, option) < 1:
-            raise InputError(f"--{option.replace('_', '-')} is {getattr(arguments, option)}: give 1 or more.")
+    command_line.check_counts(arguments, "batch_size", "max_new_tokens", "max_length", "threads")
     own = read_sets(arguments)
     asked = targets.read_targets(arguments.evaluate, [*own, *(name for name, _ in arguments.builtin)])
     if arguments.builtin and not arguments.opencompass_data:

@@ -78,12 +78,8 @@ def check(arguments: argparse.Namespace) -> None:
     for_runs = [arguments.run, arguments.output_folder]
     if not all(for_runs) if not arguments.output else any([*for_runs, arguments.among]):
         raise InputError("give either --output, or --run together with --output-folder.")
-    for option in ("max_length", "threads", "devices"):
-        if getattr(arguments, option) < 1:
-            raise InputError(f"--{option.replace('_', '-')} is {getattr(arguments, option)}: give 1 or more.")
-    budget = arguments.token_budget
-    if budget != "auto" and (not isinstance(budget, int) or budget < 1):
-        raise InputError(f"--token-budget is {budget}: give a whole number from 1 on, or auto.")
+    command_line.check_counts(arguments, "max_length", "threads", "devices")
+    command_line.check_token_budget(arguments)
     if arguments.output and arguments.output.suffix != ".npy":
         raise InputError(f"--output {arguments.output} must end in .npy.")
     units = arguments.run or [arguments.output]
@@ -325,12 +321,7 @@ def parser() -> argparse.ArgumentParser:
         "--reduction", default="abs_of_sum", choices=["abs_of_sum", "sum_of_abs", "abs_per_position"], help="Eq. 2"
     )
     made.add_argument("--max-length", type=int, default=1024, help="tokens at which a sample is cut")
-    made.add_argument(
-        "--token-budget",
-        type=lambda word: int(word) if word.isdecimal() else word,
-        default="auto",
-        help="tokens of a batch, padding included, or auto: what fits into free memory",
-    )
+    command_line.add_token_budget(made)
     made.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or mps")
     made.add_argument("--devices", type=int, default=1, help="processes that share the samples, one a device")
     made.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])

@@ -244,7 +244,7 @@ def _ablations(config: Config, sizes: Sizes, job: Job) -> float:
         if model and samples.count is not None:
             ablated, patterned = planning.ablated_samples(config, samples.count)
             heads = model.layers * model.heads
-            total += 2 * 4 * (ablated * (heads + planning.groups(config)) + patterned * 3 * heads)
+            total += 2 * 4 * (ablated * (heads + planning.groups(config)) + patterned * planning.READINGS * heads)
     return total
 
 

@@ -8,6 +8,7 @@ import cluster
 import experiment
 from applications import Config
 from headpatterns import costs
+from headpatterns.instructions import splitting
 from jobs import Evaluation, Job, Runs, jobs
 from runs import Run
 from sizes import Samples, Sizes
@@ -146,9 +147,7 @@ def _ablate_heads(config: Config, sizes: Sizes, job: Job) -> float | None:
 
 def ablated_samples(config: Config, count: int) -> tuple[int, int]:
     """Samples of a probe set of `count` whose heads are ablated, and others whose patterns are taken."""
-    most = config["studies"]["validity"]["samples"]
-    ablated = min(most, count // 2)
-    return ablated, min(most, count - ablated)
+    return splitting.two_sets(count, config["studies"]["validity"]["samples"])
 
 
 def ablated_settings(config: Config, model: costs.Model) -> int:

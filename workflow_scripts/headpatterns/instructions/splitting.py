@@ -24,6 +24,16 @@ def rank(seed: int, key: str) -> str:
     return hashlib.sha256(f"{seed}:{key}".encode()).hexdigest()
 
 
+FEWEST_OF_TWO = 4
+"""Samples that make two sets of two samples."""
+
+
+def two_sets(count: int, most: int) -> tuple[int, int]:
+    """Sizes of two sets without a sample in common, of `count` samples: `most` in each, or half of all there are."""
+    half = min(most, count // 2)
+    return half, min(most, count - half)
+
+
 def deduplicate(instructions: Sequence[Instruction]) -> list[Instruction]:
     """One instruction for each normalised prompt and response, in the order of ids; the smallest id stays."""
     kept: dict[tuple[str, str], Instruction] = {}

@@ -1,6 +1,6 @@
 """The report's section on validity: do activation patterns say which heads matter?"""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,16 +79,15 @@ def of_phase(rows: pd.DataFrame, phase: str) -> pd.DataFrame:
 def correlated(rows: pd.DataFrame, phase: str, reduction: str) -> str:
     """How patterns and changes of the loss are correlated in a phase."""
     ways = {ABSOLUTE: "how much ablating it changes the loss, up or down,", SIGNED: "the signed change"}
-    parts = []
-    for change, way in ways.items():
-        found, missing = defined(rows[rows["change"] == change], "value")
-        if found.empty:
-            parts.append(f"with {way} does not exist in any {unit(phase)}")
-            continue
-        parts.append(
-            f"with {way} lies {ends(found)}, its interval above 0 in {(found['low'] > 0).sum()} and below 0 in "
-            f"{(found['high'] < 0).sum()} of {counted(found, phase)}{missing}"
-        )
+    parts = by_way(
+        rows,
+        ways,
+        lambda found: (
+            f"lies {ends(found)}, its interval above 0 in {(found['low'] > 0).sum()} and below 0 in "
+            f"{(found['high'] < 0).sum()} of {counted(found, phase)}"
+        ),
+        f"does not exist in any {unit(phase)}",
+    )
     return (
         f"{phase.capitalize()} fine-tuning, the rank correlation of the pattern of a head ({reduction}) "
         f"{'; that '.join(parts)}."
@@ -112,20 +111,28 @@ def costly(rows: pd.DataFrame, phase: str) -> str:
 def differing(rows: pd.DataFrame) -> str:
     """How many correlations fine-tuning raises and lowers."""
     ways = {ABSOLUTE: "the magnitude of the change", SIGNED: "the signed change"}
-    parts = []
-    for change, way in ways.items():
-        found, missing = defined(rows[rows["change"] == change], "value")
-        if found.empty:
-            parts.append(f"with {way} no run has a difference")
-            continue
-        parts.append(
-            f"with {way} it raises it in {(found['low'] > 0).sum()} and lowers it in {(found['high'] < 0).sum()} of "
-            f"{counted(found, DIFFERENCE)}{missing}"
-        )
+    parts = by_way(
+        rows,
+        ways,
+        lambda found: (
+            f"it raises it in {(found['low'] > 0).sum()} and lowers it in {(found['high'] < 0).sum()} of "
+            f"{counted(found, DIFFERENCE)}"
+        ),
+        "no run has a difference",
+    )
     return (
         "Where the whole 95 % interval of the difference lies on one side of 0, fine-tuning counts as raising or "
         f"lowering the correlation: {'; '.join(parts)}. By chance alone one run in 40 is expected either way."
     )
+
+
+def by_way(rows: pd.DataFrame, ways: Mapping[str, str], say: Callable[[pd.DataFrame], str], none: str) -> list[str]:
+    """Of each way to take the change what `say` says of its rows with a value, or `none` where there is no such row."""
+    parts = []
+    for change, way in ways.items():
+        found, missing = defined(rows[rows["change"] == change], "value")
+        parts.append(f"with {way} {none if found.empty else say(found) + missing}")
+    return parts
 
 
 def defined(rows: pd.DataFrame, column: str) -> tuple[pd.DataFrame, str]:
