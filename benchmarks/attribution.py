@@ -38,7 +38,7 @@ import numpy as np
 import subjects
 
 from headpatterns.errors import InputError, first_line
-from headpatterns.files import read_json
+from headpatterns.io import read_json
 
 if TYPE_CHECKING:
     from procedures import Batching
@@ -98,7 +98,7 @@ def check(arguments: argparse.Namespace) -> None:
     if wrong := [size for size in arguments.sizes or () if size < step or size % step]:
         raise InputError(f"--sizes has {wrong[0]}, but each {arguments.sweep} must be a multiple of {step}.")
     if arguments.model:
-        from headpatterns import models
+        from headpatterns.models import loading as models
 
         models.check_folder(arguments.model)
         positions = read_json(arguments.model / "config.json").get("max_position_embeddings")

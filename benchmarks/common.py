@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headpatterns import tidy
-from headpatterns.files import atomic_path
+from headpatterns.io import atomic_path
 
 if TYPE_CHECKING:
     import torch

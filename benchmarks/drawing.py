@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from headpatterns.plotting import style
+from headpatterns.presentation import style
 
 PANELS = {"seconds_a_thousand": "seconds for 1000 tokens", "peak_gib": "peak memory (GiB)"}
 SWEEPS = {"length": "tokens of a sample", "width": "width of the model"}

@@ -30,7 +30,7 @@ from headpatterns import tidy
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from headpatterns.training import Recipe
+    from headpatterns.training.train import Recipe
 
 COLUMNS = (
     "trainer", "padding_free", "devices", "status", "steps", "seconds", "tokens", "tokens_per_second", "ratio",
@@ -98,7 +98,9 @@ def measure(case: Case, arguments: argparse.Namespace) -> None:
     """Train in this process (or as one of several) and write what was found."""
     import torch
 
-    from headpatterns import models, processes, training
+    from headpatterns.models import loading as models
+    from headpatterns.processes import group as processes
+    from headpatterns.training import train as training
 
     torch.set_num_threads(arguments.threads)
     recipe = recipe_of(case, arguments)
@@ -121,7 +123,7 @@ def measure(case: Case, arguments: argparse.Namespace) -> None:
 
 def recipe_of(case: Case, arguments: argparse.Namespace) -> "Recipe":
     """The paper's recipe, as far as it is not given; the plain Trainer takes its own optimizer."""
-    from headpatterns.training import Recipe
+    from headpatterns.training.train import Recipe
 
     return Recipe(
         learning_rate=1e-6,
@@ -151,7 +153,7 @@ def made(arguments: argparse.Namespace, dtype: str, device: Any) -> "PreTrainedM
     """The model in a folder, or one with random weights that are drawn on the device."""
     from transformers import AutoConfig
 
-    from headpatterns import models
+    from headpatterns.models import loading as models
 
     if arguments.model:
         return models.load_model(arguments.model, dtype, str(device))
@@ -263,7 +265,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--optimizer", choices=["adamw", "adamw_fused", "adamw_offloaded"], default="adamw_fused",
                       help="of deepspeed (adamw_fused)")  # fmt: skip
     made.add_argument("--precision", choices=["bf16", "fp32"], default="bf16", help="bf16 or fp32 (bf16)")
-    made.add_argument("--gradient-checkpointing", action="store_true", help="compute activations anew")
+    made.add_argument("--gradient-checkpointing", action="store_true", help="compute activations again")
     made.add_argument("--batch-size", type=int, default=4, help="samples of a micro-batch (4)")
     made.add_argument("--accumulation", type=int, default=4, help="micro-batches of a step (4)")
     made.add_argument("--steps", type=int, default=15, help="steps (15)")

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 
 from headpatterns.attribution import REDUCTIONS, activation_patterns, passes
 from headpatterns.attribution.extraction import unrecorded
-from headpatterns.tokenization import TokenizedSample
+from headpatterns.data.tokens import TokenizedSample
 
 BATCH = 4
 """Samples of a batch in the authors' procedure."""

@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from headpatterns import selection, tidy
+from headpatterns import tidy
+from headpatterns.studies.selection import scores as selection
 
 COLUMNS = ("method", "samples", "seconds", "peak_mib", "loop_samples", "loop_seconds", "ratio")
 LOOP_SAMPLES = {"pattern": 2000, "nearest": 50}

@@ -15,8 +15,8 @@ from headpatterns.errors import InputError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from headpatterns.instructions.records import Instruction
-    from headpatterns.tokenization import TokenizedSample
+    from headpatterns.data.records import Instruction
+    from headpatterns.data.tokens import TokenizedSample
 
 SIZES = {"length": (256, 512, 1024, 2048, 4096, 8192), "width": (256, 512, 1024, 2048)}
 SWEPT = "medium"
@@ -37,7 +37,7 @@ def prepared(arguments: argparse.Namespace, size: int | str) -> tuple["PreTraine
     import torch
     import transformers
 
-    from headpatterns import models
+    from headpatterns.models import loading as models
 
     torch.set_num_threads(arguments.threads)
     transformers.utils.logging.set_verbosity_error()
@@ -56,7 +56,7 @@ def padding(arguments: argparse.Namespace, model: "PreTrainedModel") -> int:
 
     Rotary positions go on beyond those that a model was trained on, and padding there changes nothing.
     """
-    from headpatterns import models
+    from headpatterns.models import loading as models
 
     rotary = getattr(model.config.get_text_config(), "rope_parameters", None) is not None
     return arguments.padding or (LONGEST if rotary else min(LONGEST, models.positions(model) or LONGEST))
@@ -72,7 +72,7 @@ def data(arguments: argparse.Namespace) -> str:
 
 def has_tokenizer(arguments: argparse.Namespace) -> bool:
     """Whether the samples are text."""
-    from headpatterns import models
+    from headpatterns.models import loading as models
 
     return bool(arguments.model) and not arguments.sweep and models.has_tokenizer(arguments.model)
 
@@ -81,7 +81,7 @@ def made(arguments: argparse.Namespace, size: int | str, longest: int) -> "PreTr
     """The model in a folder, or one with random weights, which are drawn on the device."""
     from transformers import AutoConfig
 
-    from headpatterns import models
+    from headpatterns.models import loading as models
 
     if arguments.model and not arguments.random_weights:
         return models.load_model(arguments.model, arguments.dtype, arguments.device)
@@ -100,7 +100,8 @@ def made(arguments: argparse.Namespace, size: int | str, longest: int) -> "PreTr
 
 def tokenized(arguments: argparse.Namespace, model: "PreTrainedModel") -> list["TokenizedSample"]:
     """Rows of GSM8K, of which those without response within the model's positions are left out."""
-    from headpatterns import models, samples
+    from headpatterns.data import samples
+    from headpatterns.models import loading as models
 
     rows = [{"id": row.id, "prompt": row.prompt, "response": row.response} for row in gsm8k(arguments.rows)]
     longest = min(LONGEST, models.positions(model) or LONGEST)
@@ -122,7 +123,7 @@ def generated_lengths(arguments: argparse.Namespace, size: int | str) -> list[tu
 
 def random_tokens(lengths: Sequence[tuple[int, int]], vocabulary: int) -> list["TokenizedSample"]:
     """Samples of random tokens."""
-    from headpatterns.tokenization import TokenizedSample
+    from headpatterns.data.tokens import TokenizedSample
 
     generator = np.random.default_rng(0)
     return [
@@ -135,8 +136,8 @@ def random_tokens(lengths: Sequence[tuple[int, int]], vocabulary: int) -> list["
 
 def gsm8k(count: int) -> list["Instruction"]:
     """The first instructions of GSM8K's test set below HEADPATTERNS_REAL, or as many of the embedded experiment's."""
-    from headpatterns.embedded.registry import generate
-    from headpatterns.instructions import loading, templates
+    from headpatterns.data import loading, templates
+    from headpatterns.data.embedded.registry import generate
 
     with tempfile.TemporaryDirectory() as folder:
         if real := os.environ.get("HEADPATTERNS_REAL"):

@@ -13,17 +13,17 @@ from snakemake.io import report as in_report
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
-import applications
-import cluster
-import config_checks
-import experiment
-import footprint
+from headpatterns.experiment import applications
+from headpatterns.cluster import slurm as cluster
+from headpatterns.experiment import checks as config_checks
+from headpatterns.experiment import config as experiment
+from headpatterns.planning import disk as footprint
 import take_gpus
-from headpatterns import models
-from headpatterns.embedded import registry
+from headpatterns.models import loading as models
+from headpatterns.data.embedded import registry
 from headpatterns.errors import InputError
-from headpatterns.instructions import templates
-from runs import Run
+from headpatterns.data import templates
+from headpatterns.experiment.runs import Run
 
 experiment.put_python_first()
 

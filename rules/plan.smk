@@ -1,4 +1,4 @@
-# What an experiment will cost, and what it has cost: always reckoned anew, printed, and written beside the results.
+# What an experiment will cost, and what it has cost: always estimated again, printed, and written beside the results.
 
 
 # No file of theirs is one that `all` makes, which would keep them from running beside it.

@@ -20,14 +20,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import command_line
+from headpatterns import cli as command_line
 from headpatterns.errors import InputError
-from headpatterns.files import IDENTITY, atomic_path, open_unfinished, remove, unfinished, write_json
+from headpatterns.io import IDENTITY, atomic_path, open_unfinished, remove, unfinished, write_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from headpatterns.tokenization import TokenizedSample
+    from headpatterns.data.tokens import TokenizedSample
 
 BEFORE, AFTER = "before", "after"
 
@@ -58,7 +58,7 @@ class Unit(NamedTuple):
 def main(arguments: argparse.Namespace) -> None:
     """Measure the model for all runs, then each run's last checkpoint.
 
-    An interrupted job, started again, keeps what phases of its runs it had done, and begins anew the one it was in.
+    An interrupted job, started again, keeps what phases of its runs it had done, and starts over the one it was in.
     """
     command_line.check_counts(arguments, "max_length", "threads", "samples", "draws", "top")
     command_line.check_token_budget(arguments)
@@ -66,7 +66,8 @@ def main(arguments: argparse.Namespace) -> None:
     if not len(arguments.run) == len(arguments.data) == len(arguments.output_folder):
         raise InputError("give as many --data and --output-folder as --run.")
 
-    from headpatterns import models, samples
+    from headpatterns.data import samples
+    from headpatterns.models import loading as models
 
     models.check_folder(arguments.model)
     rows = {data: samples.read(data) for data in dict.fromkeys(arguments.data)}
@@ -100,8 +101,8 @@ def chosen(tokenizer: Any, rows: list[dict[str, str]], data: Path, arguments: ar
     Raises:
         InputError: there are too few for two sets.
     """
-    from headpatterns import samples
-    from headpatterns.instructions.splitting import FEWEST_OF_TWO, rank, two_sets
+    from headpatterns.data import samples
+    from headpatterns.data.splitting import FEWEST_OF_TWO, rank, two_sets
 
     tokenized, _ = samples.tokenized(tokenizer, rows, arguments.max_length, data, skip=True)
     ranked = sorted(tokenized, key=lambda sample: rank(arguments.seed, sample.id))
@@ -122,7 +123,7 @@ def chosen(tokenizer: Any, rows: list[dict[str, str]], data: Path, arguments: ar
 
 def opened(run: Path, of_rows: Chosen, arguments: argparse.Namespace, output_folder: Path) -> Unit:
     """Open the workplace of a run, with what an interrupted job of the same run, samples and options left there."""
-    from headpatterns.checkpoints import checkpoints
+    from headpatterns.models.checkpoints import checkpoints
     from headpatterns.provenance import fingerprint
 
     checkpoints(run)  # refuses what is no run
@@ -136,7 +137,7 @@ def opened(run: Path, of_rows: Chosen, arguments: argparse.Namespace, output_fol
 
 def measure(folder: Path, units: list[Unit], phase: str, arguments: argparse.Namespace) -> None:
     """Write the files of a phase, for which one model serves, of those units that lack them."""
-    from headpatterns import models
+    from headpatterns.models import loading as models
 
     lacking = [unit for unit in units if not (unit.workplace / f"{phase}.json").is_file()]
     if not lacking:
@@ -154,9 +155,10 @@ def ablate(
     """Write the four files of a model on the two sets of samples of a run."""
     import numpy as np
 
-    from headpatterns import models, provenance
+    from headpatterns import provenance
     from headpatterns.attribution import REDUCTIONS, activation_patterns
     from headpatterns.attribution.ablation import ablations
+    from headpatterns.models import loading as models
 
     started = time.perf_counter()
     layers, heads = models.heads_of(model)

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-import command_line
-from headpatterns import composition, run_table, tidy
+from headpatterns import cli as command_line
+from headpatterns import tidy
 from headpatterns.errors import InputError
-from headpatterns.run_table import Run
+from headpatterns.experiment import run_table
+from headpatterns.experiment.run_table import Run
 from headpatterns.statistics import change, estimate_and_interval, paired_replicates
+from headpatterns.statistics import regression as composition
 
 COLUMNS = (
     *("model", "group", "seed", "complex", "terms", "size", "r2", "low", "high"),

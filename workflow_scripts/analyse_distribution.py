@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-import command_line
-from headpatterns import run_table, tidy
+from headpatterns import cli as command_line
+from headpatterns import tidy
+from headpatterns.experiment import run_table
 from headpatterns.statistics import STATISTICS, change, change_rate, estimate_and_interval, paired_replicates
 
 HEAD_COLUMNS = ("model", "task", "seed", "state", "layer", "head", "value", "low", "high")

@@ -3,8 +3,10 @@
 import argparse
 from pathlib import Path
 
-import command_line
-from headpatterns import patterns, run_table, tidy
+from headpatterns import cli as command_line
+from headpatterns import tidy
+from headpatterns.attribution import files as patterns
+from headpatterns.experiment import run_table
 from headpatterns.statistics import estimate_and_interval, mse, pearson, probe_weights, replicate_patterns
 
 COLUMNS = ("model", "task", "seed", "step", "statistic", "value", "low", "high")

@@ -4,12 +4,13 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import command_line
-from headpatterns import evaluations, tidy
+from headpatterns import cli as command_line
+from headpatterns import tidy
 from headpatterns.errors import InputError
-from headpatterns.mixing import COEFFICIENT_COLUMNS
+from headpatterns.experiment import variants as evaluations
 from headpatterns.statistics import estimate_and_interval
 from headpatterns.statistics.accuracy import accuracy, difference, spread
+from headpatterns.studies.mixing.mixture import COEFFICIENT_COLUMNS
 
 COLUMNS = ("model", "variant", "items", "value", "low", "high", "spread")
 DIFFERENCE_COLUMNS = ("model", "better", "worse", "value", "low", "high")

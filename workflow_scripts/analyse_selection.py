@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
-import command_line
-from headpatterns import evaluations, tidy
-from headpatterns.evaluations import ALL_DOMAINS
+from headpatterns import cli as command_line
+from headpatterns import tidy
+from headpatterns.experiment import variants as evaluations
+from headpatterns.experiment.variants import ALL_DOMAINS
 from headpatterns.statistics import estimate_and_interval
 from headpatterns.statistics.accuracy import Outcome, accuracy, difference, spread
 

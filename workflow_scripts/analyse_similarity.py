@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-import command_line
-from headpatterns import run_table, tidy
-from headpatterns.run_table import Run
+from headpatterns import cli as command_line
+from headpatterns import tidy
+from headpatterns.experiment import run_table
+from headpatterns.experiment.run_table import Run
 from headpatterns.statistics import (
     change_rate,
     correlation_matrix,

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import command_line
-from headpatterns import tidy, validity
+from headpatterns import cli as command_line
+from headpatterns import tidy
 from headpatterns.errors import InputError
 from headpatterns.statistics import estimate_and_interval
+from headpatterns.studies.validity import measures as validity
 
 KEYS = ("model", "task", "seed", "phase")
 COLUMNS = (*KEYS, "reduction", "change", "over", "value", "low", "high")
@@ -52,7 +53,7 @@ def read_runs(arguments: argparse.Namespace) -> Runs:
     runs: dict[tuple[str, str, str], Run] = {}
     for model, task, seed, folder in arguments.ablations:
         if not seed.isdecimal():
-            raise InputError(f"--ablations {model} {task} {seed} {folder}: the seed is no whole number: mend it.")
+            raise InputError(f"--ablations {model} {task} {seed} {folder}: the seed is no whole number: fix it.")
         if (model, task, seed) in runs:
             raise InputError(f"--ablations {model} {task} {seed} is given twice: leave one out.")
         phases = validity.read_both(Path(folder))

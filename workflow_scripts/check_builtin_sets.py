@@ -6,10 +6,10 @@ Runs under the interpreter of envs/opencompass.txt.
 import argparse
 from pathlib import Path
 
-import command_line
+from headpatterns import cli as command_line
 from headpatterns import tidy
 from headpatterns.evaluation import builtins
-from headpatterns.files import remove
+from headpatterns.io import remove
 
 COLUMNS = ("set", "dataset", "items")
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-import command_line
+from headpatterns import cli as command_line
 from headpatterns import tidy
 from headpatterns.evaluation import sets
 

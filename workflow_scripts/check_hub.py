@@ -5,10 +5,10 @@ import json
 import tempfile
 from pathlib import Path
 
-import command_line
-import hub
+from headpatterns import cli as command_line
+from headpatterns.data import hub
 from headpatterns.errors import InputError
-from headpatterns.files import write_json
+from headpatterns.io import write_json
 
 
 def main(arguments: argparse.Namespace) -> None:

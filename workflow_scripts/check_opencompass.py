@@ -6,13 +6,13 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import command_line
+from headpatterns import cli as command_line
 from headpatterns.errors import InputError
-from headpatterns.files import write_json
+from headpatterns.io import write_json
 
 PINS = Path(__file__).resolve().parents[1] / "envs" / "opencompass.txt"
 NEEDED = ("opencompass", "torch", "transformers")
-MEND = "`make opencompass` sets up the environment that envs/opencompass.txt describes"
+FIX = "`make opencompass` sets up the environment that envs/opencompass.txt describes"
 
 PROBE = """
 import importlib, importlib.metadata, json, platform, sys
@@ -28,22 +28,22 @@ def main(arguments: argparse.Namespace) -> None:
     """Ask the interpreter and write what it says."""
     interpreter = shutil.which(arguments.python)
     if interpreter is None:
-        raise InputError(f"there is no Python interpreter {arguments.python}: {MEND}.")
+        raise InputError(f"there is no Python interpreter {arguments.python}: {FIX}.")
     try:
         answer = subprocess.run([interpreter, "-c", PROBE, *NEEDED], capture_output=True, text=True)
     except OSError as error:
-        raise InputError(f"{interpreter} cannot be run ({error.strerror}): {MEND}.") from error
+        raise InputError(f"{interpreter} cannot be run ({error.strerror}): {FIX}.") from error
     print(answer.stderr, end="", flush=True)
     if answer.returncode:
         why = (answer.stderr.strip().splitlines() or ["it says nothing"])[-1].rstrip(".")
-        raise InputError(f"{interpreter} cannot import OpenCompass ({why}): {MEND}.")
+        raise InputError(f"{interpreter} cannot import OpenCompass ({why}): {FIX}.")
     found = json.loads(answer.stdout.splitlines()[-1])
     pinned = pins()
     for name in NEEDED:
         # A build for other hardware says so behind a plus sign.
         if found["versions"][name].split("+")[0] != pinned[name]:
             raise InputError(
-                f"{interpreter} has {name} {found['versions'][name]}, but {pinned[name]} is pinned: {MEND}."
+                f"{interpreter} has {name} {found['versions'][name]}, but {pinned[name]} is pinned: {FIX}."
             )
     write_json(arguments.output, found)
 

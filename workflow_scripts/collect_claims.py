@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
-import command_line
-from headpatterns import claims, tidy
+from headpatterns import cli as command_line
+from headpatterns import tidy
 from headpatterns.errors import InputError
+from headpatterns.studies import claims
 
 
 def main(arguments: argparse.Namespace) -> None:

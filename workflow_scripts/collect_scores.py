@@ -4,8 +4,9 @@ import argparse
 from dataclasses import astuple, replace
 from pathlib import Path
 
-import command_line
-from headpatterns import evaluations, tidy
+from headpatterns import cli as command_line
+from headpatterns import tidy
+from headpatterns.experiment import variants as evaluations
 
 
 def main(arguments: argparse.Namespace) -> None:

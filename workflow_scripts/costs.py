@@ -9,17 +9,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import command_line
-import experiment
-import footprint
-import planning
-import tables
-import timings
-from applications import Config
-from headpatterns import tidy
+from headpatterns import cli as command_line
+from headpatterns import tidy, timings
 from headpatterns.errors import InputError
-from headpatterns.files import atomic_path
-from sizes import Sizes
+from headpatterns.experiment import config as experiment
+from headpatterns.experiment.applications import Config
+from headpatterns.io import atomic_path
+from headpatterns.planning import disk as footprint
+from headpatterns.planning import estimates as planning
+from headpatterns.planning import text as tables
+from headpatterns.planning.sizes import Sizes
 
 COLUMNS = ("rule", "jobs", "done", "hours", "planned_hours", "ratio", "gpu_hours", "planned_gpu_hours", "cpu_hours",
            "peak_memory_mb", "hours_to_go", "gpu_hours_to_go")  # fmt: skip
@@ -91,7 +90,7 @@ def sections(config: Config, rows: Sequence[dict[str, Any]], total: dict[str, An
     others = {**summed(short), "rule": f"{len(short)} other rules"}
     yield tables.table(headers, [cells(row) for row in [*(row for row in rows if row not in short), others, total]])
     yield (
-        "Planned is what was reckoned for the jobs that are done; to go is the plan of the others × the rule's ratio, "
+        "Planned is what was estimated for the jobs that are done; to go is the plan of the others × the rule's ratio, "
         "or 1 where none is done. CPU-hours and memory are Snakemake's samples, of jobs longer than a second. "
         "Attempts that failed, were killed or preempted are not counted: a job's times are those of its last one."
     )

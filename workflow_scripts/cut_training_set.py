@@ -3,10 +3,11 @@
 import argparse
 from pathlib import Path
 
-import command_line
-from headpatterns import tidy, training_sets
+from headpatterns import cli as command_line
+from headpatterns import tidy
+from headpatterns.data import training_sets
+from headpatterns.data.splitting import rank
 from headpatterns.errors import InputError
-from headpatterns.instructions.splitting import rank
 
 
 def main(arguments: argparse.Namespace) -> None:

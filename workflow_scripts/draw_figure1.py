@@ -3,12 +3,13 @@
 import argparse
 from pathlib import Path
 
-import command_line
+from headpatterns import cli as command_line
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Read the tables and write the figure in three formats."""
-    from headpatterns.plotting import figure1, inputs, style
+    from headpatterns.presentation import inputs, style
+    from headpatterns.studies.adaptation import figure1
 
     runs = inputs.read_run_table(arguments.runs)
     patterns = inputs.read_table(arguments.patterns, figure1.TEXT, figure1.NUMBERS)

@@ -3,12 +3,13 @@
 import argparse
 from pathlib import Path
 
-import command_line
+from headpatterns import cli as command_line
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Read the tables and write both views of the figure in three formats."""
-    from headpatterns.plotting import figure2, inputs, style
+    from headpatterns.presentation import inputs, style
+    from headpatterns.studies.adaptation import figure2
 
     runs = inputs.read_run_table(arguments.runs)
     similarity = inputs.read_table(arguments.similarity, figure2.TEXT, figure2.NUMBERS)

@@ -3,12 +3,13 @@
 import argparse
 from pathlib import Path
 
-import command_line
+from headpatterns import cli as command_line
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Read the tables and write the figure in three formats."""
-    from headpatterns.plotting import figure4, inputs, style
+    from headpatterns.presentation import inputs, style
+    from headpatterns.studies.composition import figure4
 
     runs = inputs.read_run_table(arguments.runs)
     composition = inputs.read_table(arguments.composition, figure4.TEXT, figure4.NUMBERS)

@@ -3,12 +3,13 @@
 import argparse
 from pathlib import Path
 
-import command_line
+from headpatterns import cli as command_line
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Read the tables and write the figure in three formats."""
-    from headpatterns.plotting import inputs, mixture, style
+    from headpatterns.presentation import inputs, style
+    from headpatterns.studies.mixing import figure as mixture
 
     labels = command_line.by_name(arguments.task_label, "--task-label", "TASK=LABEL")
     variants = inputs.RunTable(arguments.variants, inputs.read_table(arguments.variants, mixture.VARIANT_TEXT))

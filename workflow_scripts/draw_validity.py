@@ -3,12 +3,13 @@
 import argparse
 from pathlib import Path
 
-import command_line
+from headpatterns import cli as command_line
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Read the tables and write the figure in three formats."""
-    from headpatterns.plotting import inputs, style, validity
+    from headpatterns.presentation import inputs, style
+    from headpatterns.studies.validity import figure as validity
 
     runs = inputs.read_run_table(arguments.runs)
     correlations = inputs.read_table(arguments.correlations, validity.TEXT, validity.NUMBERS)

@@ -7,11 +7,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import command_line
+from headpatterns import cli as command_line
 from headpatterns import tidy
 from headpatterns.errors import InputError
 from headpatterns.evaluation import builtins, scores, sets, targets
-from headpatterns.files import remove
+from headpatterns.io import remove
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -63,7 +63,7 @@ def evaluate_all(
 
     import torch
 
-    from headpatterns import models
+    from headpatterns.models import loading as models
 
     torch.set_num_threads(arguments.threads)
     models.check_device(arguments.device)

@@ -17,15 +17,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import command_line
-from headpatterns import training_sets
+from headpatterns import cli as command_line
+from headpatterns.data import training_sets
 from headpatterns.errors import InputError, Interrupted
-from headpatterns.files import IDENTITY, atomic_path, open_unfinished, remove, unfinished, write_json
+from headpatterns.io import IDENTITY, atomic_path, open_unfinished, remove, unfinished, write_json
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from headpatterns.tokenization import TokenizedSample
+    from headpatterns.data.tokens import TokenizedSample
 
 EVERY_SAMPLE = "all"
 
@@ -34,7 +34,8 @@ def main(arguments: argparse.Namespace) -> None:
     """Tokenize the files once, then extract the patterns of each model in turn."""
     check(arguments)
 
-    from headpatterns import models, samples
+    from headpatterns.data import samples
+    from headpatterns.models import loading as models
 
     models.check_folder(arguments.model)
     among = arguments.among or [EVERY_SAMPLE] * len(arguments.data)
@@ -43,7 +44,7 @@ def main(arguments: argparse.Namespace) -> None:
 
     import torch
 
-    from headpatterns import processes
+    from headpatterns.processes import group as processes
 
     torch.set_num_threads(processes.own_threads(arguments.threads))
     models.check_device(arguments.device)
@@ -120,7 +121,8 @@ def identity(
 
 def extract_model(tokenized: list["TokenizedSample"], about: dict[str, Any], arguments: argparse.Namespace) -> None:
     """Extract the patterns of one model; an interrupted job goes on where it was."""
-    from headpatterns import models, processes
+    from headpatterns.models import loading as models
+    from headpatterns.processes import group as processes
 
     output, workplace = arguments.output, unfinished(arguments.output)
     if processes.is_first():
@@ -150,8 +152,9 @@ def extract_run(
     `starting` remembers where the patterns of the model itself lie, by the samples they were taken on: runs of one
     model on one probe set share them.
     """
-    from headpatterns import models, processes
-    from headpatterns.checkpoints import checkpoints
+    from headpatterns.models import loading as models
+    from headpatterns.models.checkpoints import checkpoints
+    from headpatterns.processes import group as processes
 
     folders = checkpoints(run)
     samples, workplace = identity(tokenized, about, arguments), unfinished(output_folder)
@@ -188,9 +191,10 @@ def extract(
     """
     import numpy as np
 
-    from headpatterns import models, processes
     from headpatterns.attribution import extraction
     from headpatterns.attribution.parts import Parts
+    from headpatterns.models import loading as models
+    from headpatterns.processes import group as processes
 
     started = time.perf_counter()
     model = models.load_model(folder, arguments.dtype, str(processes.own_device(arguments.device)))

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-import command_line
-import hub
+from headpatterns import cli as command_line
+from headpatterns.data import hub
 from headpatterns.errors import InputError
-from headpatterns.files import atomic_path, remove, unfinished
+from headpatterns.io import atomic_path, remove, unfinished
 
 
 def main(arguments: argparse.Namespace) -> None:

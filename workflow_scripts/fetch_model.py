@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-import command_line
-import hub
-from headpatterns.files import remove, unfinished
+from headpatterns import cli as command_line
+from headpatterns.data import hub
+from headpatterns.io import remove, unfinished
 
 
 def main(arguments: argparse.Namespace) -> None:

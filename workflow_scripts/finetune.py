@@ -4,16 +4,16 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import command_line
-import recipe_options
-from headpatterns import training_sets
+from headpatterns import cli as command_line
+from headpatterns.data import training_sets
 from headpatterns.errors import InputError
-from headpatterns.files import unfinished
+from headpatterns.io import unfinished
+from headpatterns.training import options as recipe_options
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from headpatterns.training import Recipe
+    from headpatterns.training.train import Recipe
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -27,7 +27,9 @@ def main(arguments: argparse.Namespace) -> None:
 
     import torch
 
-    from headpatterns import models, processes, training
+    from headpatterns.models import loading as models
+    from headpatterns.processes import group as processes
+    from headpatterns.training import train as training
 
     recipe = recipe_options.recipe(arguments)
     models.check_device(arguments.device)
@@ -49,8 +51,10 @@ def finetune(
     start: Path, training_set: Path, pool: "Pool", output: Path, recipe: "Recipe", arguments: argparse.Namespace
 ) -> None:
     """Train one run that starts from the model in the folder `start`."""
-    from headpatterns import models, processes, training
+    from headpatterns.models import loading as models
+    from headpatterns.processes import group as processes
     from headpatterns.provenance import fingerprint
+    from headpatterns.training import train as training
 
     samples = gather(training_set, pool)
     dtype = training.loading_dtype(recipe, models.stored_dtype(start)) if len(samples) else "float32"
@@ -67,7 +71,7 @@ def finetune(
 
 def check(samples: "Dataset", model: object, start: Path, training_set: Path) -> None:
     """Refuse samples that the model cannot read."""
-    from headpatterns import models
+    from headpatterns.models import loading as models
 
     # Read once: each pass over the column takes all of it out of Arrow.
     extents = [(len(input_ids), max(input_ids)) for input_ids in samples["input_ids"]]

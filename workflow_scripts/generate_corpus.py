@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-import command_line
-from headpatterns.embedded.corpus import write_corpus
+from headpatterns import cli as command_line
+from headpatterns.data.embedded.corpus import write_corpus
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-import command_line
-from headpatterns.embedded.registry import GENERATORS, generate
+from headpatterns import cli as command_line
+from headpatterns.data.embedded.registry import GENERATORS, generate
 
 
 def main(arguments: argparse.Namespace) -> None:

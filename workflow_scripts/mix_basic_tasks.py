@@ -10,14 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-import command_line
-from headpatterns import leakage, mixing, run_table, tidy, training_sets
+from headpatterns import cli as command_line
+from headpatterns import tidy
+from headpatterns.data import deduplication as leakage
+from headpatterns.data import training_sets
+from headpatterns.data.deduplication import Item
+from headpatterns.data.training_sets import Sample
 from headpatterns.errors import InputError
-from headpatterns.files import atomic_path, write_json
-from headpatterns.leakage import Item
-from headpatterns.run_table import Run
+from headpatterns.experiment import run_table
+from headpatterns.experiment.run_table import Run
+from headpatterns.io import atomic_path, write_json
 from headpatterns.statistics import change, estimate_and_interval, paired_replicates
-from headpatterns.training_sets import Sample
+from headpatterns.studies.mixing import mixture as mixing
 
 MIXTURE_COLUMNS = ("model", "seed", "variant", "task", "share", "instructions")
 # The draws of the bootstrap are named after tasks; no candidate can have this name, because it ends in an =.

@@ -8,22 +8,23 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import command_line
-import experiment
-import footprint
-import planning
-import tables
-from applications import Config
-from headpatterns import costs, tidy
-from headpatterns.files import atomic_path
-from jobs import Job
-from sizes import TEXT_BYTES, Sizes
+from headpatterns import cli as command_line
+from headpatterns import tidy
+from headpatterns.experiment import config as experiment
+from headpatterns.experiment.applications import Config
+from headpatterns.io import atomic_path
+from headpatterns.planning import disk as footprint
+from headpatterns.planning import estimates as planning
+from headpatterns.planning import formulas as costs
+from headpatterns.planning import text as tables
+from headpatterns.planning.jobs import Job
+from headpatterns.planning.sizes import TEXT_BYTES, Sizes
 
 COLUMNS = ("rule", "jobs", "gpus_a_job", "hours", "longest_job_hours", "gpu_hours", "cpu_hours", "unknown_jobs")
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Reckon, write the two files, and print what is not formulas."""
+    """Estimate, write the two files, and print what is not formulas."""
     config = experiment.read_config(arguments.config)
     sizes = Sizes(config, arguments.results)
     found = planning.estimates(config, sizes)
@@ -45,13 +46,13 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def described(config: Config) -> str:
-    """On which device the hours are reckoned."""
+    """On which device the hours are estimated."""
     plan = config["plan"]
     if config["device"] == "cpu":
-        return f"Reckoned for processors that do {plan['cpu_gflops']:g} billion operations a second and thread."
+        return f"Estimated for processors that do {plan['cpu_gflops']:g} billion operations a second and thread."
     gpu = costs.GPUS[plan["gpu"]]
     return (
-        f"Reckoned for GPUs of the type {plan['gpu']}: {gpu.bf16:g} TFLOP/s in bfloat16, {gpu.fp32:g} in float32, "
+        f"Estimated for GPUs of the type {plan['gpu']}: {gpu.bf16:g} TFLOP/s in bfloat16, {gpu.fp32:g} in float32, "
         f"{gpu.memory:g} GB, {gpu.bandwidth:g} GB/s."
     )
 
@@ -85,7 +86,7 @@ def disk_section(config: Config, sizes: Sizes) -> Iterator[str]:
     yield f"## Disk, with the checkpoints of {config['plan']['parallel_jobs']} fine-tuning jobs at once"
     rows = [[*part[:3], tables.gigabytes(part.bytes)] for part in parts]
     yield tables.table(
-        ["what", "stays", "reckoned as", "size"], [*rows, ["peak", "", "sum", tables.gigabytes(peak)]], texts=3
+        ["what", "stays", "estimated as", "size"], [*rows, ["peak", "", "sum", tables.gigabytes(peak)]], texts=3
     )
     yield (
         f"{sizes.results} holds {tables.gigabytes(used)} now; {footprint.left(config, sizes.results)}. Figures, logs "
@@ -107,7 +108,7 @@ def download_section(config: Config, sizes: Sizes) -> Iterator[str]:
 
 def notes(config: Config, sizes: Sizes, found: Sequence[planning.Estimate]) -> Iterator[str]:
     """What is not known, and what of the plan will not work."""
-    lines = [f"Not known, and counted as nothing: {key}; {mend}." for key, mend in sizes.missing.items()]
+    lines = [f"Not known, and counted as nothing: {key}; {fix}." for key, fix in sizes.missing.items()]
     for rule, of_rule in planning.by_rule(found).items():
         unknown = sum(one.seconds is None for one in of_rule)
         if unknown:
@@ -129,11 +130,11 @@ def notes(config: Config, sizes: Sizes, found: Sequence[planning.Estimate]) -> I
 def memory(config: Config, sizes: Sizes, found: Sequence[planning.Estimate]) -> list[str]:
     """Work whose weights alone, in training with gradients and optimizer, are more than a GPU holds."""
     gpu = costs.GPUS[config["plan"]["gpu"]]
-    needed = {(what, mend): size for one in found for what, size, mend in _held(config, sizes, one.job)}
+    needed = {(what, fix): size for one in found for what, size, fix in _held(config, sizes, one.job)}
     return [
         f"{what} takes {size / 1e9:.0f} GB of each GPU before activations; {config['plan']['gpu']} has {gpu.memory:g}: "
-        f"{mend}."
-        for (what, mend), size in needed.items()
+        f"{fix}."
+        for (what, fix), size in needed.items()
         if size > gpu.memory * 1e9
     ]
 
@@ -154,11 +155,11 @@ def _held(config: Config, sizes: Sizes, job: Job) -> Iterator[tuple[str, float, 
     elif job.rule in dtypes:
         section, does = dtypes[job.rule]
         dtype = config[section]["dtype"]
-        mend = f"set {section}.dtype to bfloat16" if dtype == "float32" else "it takes a larger one"
+        fix = f"set {section}.dtype to bfloat16" if dtype == "float32" else "it takes a larger one"
         names = [job.about.model] if job.rule == "evaluate" else [run.model for run in job.about.runs]
         for name in dict.fromkeys(names):
             if model := sizes.model(name)[0]:
-                yield f"{does} {name} in {dtype}", model.parameters * costs.BYTES[dtype], mend
+                yield f"{does} {name} in {dtype}", model.parameters * costs.BYTES[dtype], fix
 
 
 def sizes_section(config: Config, sizes: Sizes) -> Iterator[str]:
@@ -189,7 +190,7 @@ def sizes_section(config: Config, sizes: Sizes) -> Iterator[str]:
 
 
 def formulas(config: Config) -> Iterator[str]:
-    """How every figure is reckoned, with the assumptions of `plan`."""
+    """How every figure is estimated, with the assumptions of `plan`."""
     plan = config["plan"]
     share = plan["utilisation"]
     start = plan["start_seconds"]

@@ -5,11 +5,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import command_line
+from headpatterns import cli as command_line
+from headpatterns.data.adapters import ADAPTERS
+from headpatterns.data.preparation import prepare, write
+from headpatterns.data.templates import TEMPLATES
 from headpatterns.errors import InputError
-from headpatterns.instructions.adapters import ADAPTERS
-from headpatterns.instructions.preparation import prepare, write
-from headpatterns.instructions.templates import TEMPLATES
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import command_line
-import recipe_options
+from headpatterns import cli as command_line
 from headpatterns.errors import InputError, first_line
+from headpatterns.training import options as recipe_options
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -17,8 +17,9 @@ def main(arguments: argparse.Namespace) -> None:
     """Pack the corpus into blocks and train a model of the given architecture on them from random weights."""
     import torch
 
-    from headpatterns import models, training
+    from headpatterns.models import loading as models
     from headpatterns.provenance import fingerprint
+    from headpatterns.training import train as training
 
     torch.set_num_threads(arguments.threads)
     tokenizer = models.load_tokenizer(arguments.tokenizer)

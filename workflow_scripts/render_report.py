@@ -3,14 +3,14 @@
 import argparse
 from pathlib import Path
 
-import command_line
+from headpatterns import cli as command_line
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Render the page and write it."""
     from headpatterns.errors import InputError
-    from headpatterns.files import atomic_path
-    from headpatterns.reporting import page
+    from headpatterns.io import atomic_path
+    from headpatterns.report import page
 
     validity = {
         "picture": arguments.validity_figure,

@@ -14,12 +14,15 @@ from typing import Any
 
 import numpy as np
 
-import command_line
-from headpatterns import patterns, samples, selection, tidy, training_sets
+from headpatterns import cli as command_line
+from headpatterns import tidy
+from headpatterns.attribution import files as patterns
+from headpatterns.data import samples, training_sets
+from headpatterns.data.splitting import rank
 from headpatterns.errors import InputError, first_line
-from headpatterns.files import atomic_path, read_json, write_json
-from headpatterns.instructions.splitting import rank
+from headpatterns.io import atomic_path, read_json, write_json
 from headpatterns.statistics import is_constant
+from headpatterns.studies.selection import scores as selection
 
 MODEL_OF = {"pattern": "probe", "base-pattern": "base", "nearest": "probe"}
 """The methods that go by patterns and the model under which these are taken."""

@@ -8,12 +8,12 @@ import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
-import command_line
-from headpatterns import training_sets
+from headpatterns import cli as command_line
+from headpatterns.data import training_sets
+from headpatterns.data.deduplication import Item, read, same
+from headpatterns.data.records import nearest
 from headpatterns.errors import InputError
-from headpatterns.files import atomic_path, write_json
-from headpatterns.instructions.records import nearest
-from headpatterns.leakage import Item, read, same
+from headpatterns.io import atomic_path, write_json
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -73,7 +73,7 @@ def check_parts(parts: dict[str, list[Item]], arguments: argparse.Namespace) -> 
     Raises:
         InputError: naming an empty part, or a sample in two of them.
     """
-    mends = {
+    fixes = {
         "pseudo_private": (arguments.train, "give the domain more tags or the dataset more training rows"),
         "pool": (arguments.probe, "give the domain fewer tags or the dataset more probe rows of other tags"),
         "target": (arguments.probe, "give the domain more tags or the dataset more probe rows"),
@@ -81,8 +81,8 @@ def check_parts(parts: dict[str, list[Item]], arguments: argparse.Namespace) -> 
     part_of: dict[str, str] = {}
     for name, items in parts.items():
         if not items:
-            path, mend = mends[name]
-            raise InputError(f"{path} leaves the part {name} of the domain {arguments.domain} without a row: {mend}.")
+            path, fix = fixes[name]
+            raise InputError(f"{path} leaves the part {name} of the domain {arguments.domain} without a row: {fix}.")
         for item in items:
             other = part_of.setdefault(item.id, name)
             if other != name:

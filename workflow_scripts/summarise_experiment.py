@@ -7,12 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import command_line
-import experiment
-import timings
-from headpatterns import provenance
-from headpatterns.files import atomic_path, read_json, write_json
-from jobs import jobs
+from headpatterns import cli as command_line
+from headpatterns import provenance, timings
+from headpatterns.experiment import config as experiment
+from headpatterns.io import atomic_path, read_json, write_json
+from headpatterns.planning.jobs import jobs
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-import command_line
+from headpatterns import cli as command_line
 from headpatterns.errors import InputError
 
 LOCKS = "HEADPATTERNS_GPU_LOCKS"
@@ -36,7 +36,7 @@ def main(arguments: argparse.Namespace) -> None:
     try:
         os.execvp(arguments.command[0], arguments.command)
     except OSError as error:
-        raise InputError(f"{arguments.command[0]} cannot be run ({error.strerror}): mend the command.") from error
+        raise InputError(f"{arguments.command[0]} cannot be run ({error.strerror}): fix the command.") from error
 
 
 def choose(count: int) -> None:
@@ -56,7 +56,7 @@ def gpus() -> dict[str, str]:
 
     Those of CUDA_VISIBLE_DEVICES (indices or UUIDs) where it is set, and otherwise those that nvidia-smi lists.
     Indices are taken for nvidia-smi's, which CUDA counts alike where all GPUs are of one kind. What nvidia-smi does not
-    know is named after the Slurm job as well: each job may count its GPUs anew.
+    know is named after the Slurm job as well: each job may count its GPUs again.
     """
     listed = ask_nvidia()
     if "CUDA_VISIBLE_DEVICES" not in os.environ:
@@ -66,7 +66,7 @@ def gpus() -> dict[str, str]:
     for word in itertools.takewhile(lambda word: word not in ("", "-1", "NoDevFiles"), words):  # as CUDA reads it
         index = int(word) if word.isdigit() else None
         if listed and index is not None and index >= len(listed):
-            raise InputError(f"CUDA_VISIBLE_DEVICES names GPU {word}, but this machine has {len(listed)}: mend it.")
+            raise InputError(f"CUDA_VISIBLE_DEVICES names GPU {word}, but this machine has {len(listed)}: fix it.")
         same = [uuid for uuid in listed if uuid.startswith(word)] if index is None else listed[index : index + 1]
         found.setdefault(same[0] if len(same) == 1 else f"{job} {word}", word)
     return {word: name for name, word in found.items()}

@@ -4,16 +4,17 @@ import argparse
 import csv
 from pathlib import Path
 
-import command_line
+from headpatterns import cli as command_line
 from headpatterns.errors import InputError
-from headpatterns.files import atomic_path, write_json
+from headpatterns.io import atomic_path, write_json
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Tokenize every instruction; drop those whose response lies wholly beyond the maximum length, and count them."""
     import pyarrow.parquet
 
-    from headpatterns import models, tokenization
+    from headpatterns.data import tokens as tokenization
+    from headpatterns.models import loading as models
     from headpatterns.provenance import fingerprint
 
     tokenizer = models.load_tokenizer(arguments.model)

@@ -4,8 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
-import command_line
-from headpatterns.files import atomic_path
+from headpatterns import cli as command_line
+from headpatterns.io import atomic_path
 
 BOS, EOS, PAD = "<s>", "</s>", "<pad>"
 

@@ -3,19 +3,19 @@
 import argparse
 from pathlib import Path
 
-import command_line
+from headpatterns import cli as command_line
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Read the two distributions and write the table in three formats."""
-    from headpatterns import tables
-    from headpatterns.plotting import inputs
+    from headpatterns.presentation import grids, inputs
+    from headpatterns.studies.adaptation import table1 as tables
 
     runs = inputs.read_run_table(arguments.runs)
     by_task = inputs.read_table(arguments.distribution, tables.TASK_TEXT, tables.NUMBERS)
     by_model = inputs.read_table(arguments.by_model, tables.MODEL_TEXT, tables.NUMBERS)
     table = tables.table1(runs, by_task, by_model, arguments.distribution)
-    tables.write(table, tables.table1_grids(table), arguments.output)
+    grids.write(table, tables.table1_grids(table), arguments.output)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -3,18 +3,19 @@
 import argparse
 from pathlib import Path
 
-import command_line
+from headpatterns import cli as command_line
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Read the accuracies and write the table in three formats."""
-    from headpatterns import evaluations, tables
-    from headpatterns.plotting import inputs
+    from headpatterns.experiment import variants as evaluations
+    from headpatterns.presentation import grids, inputs
+    from headpatterns.studies import accuracies as tables
 
     variants = evaluations.read_variants(arguments.variants, "mixing")
     rows = inputs.read_table(arguments.mixing, tables.MIXING_TEXT, tables.ACCURACY_NUMBERS)
     table = tables.table2(variants, rows, arguments.mixing)
-    tables.write(table, tables.table2_grids(table), arguments.output)
+    grids.write(table, tables.table2_grids(table), arguments.output)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -47,7 +47,7 @@ def refused(submitting):
         (
             {},
             {'gpu_type: ""': "gpu_type: real"},
-            "the partition 'gpu' has no GPUs of the type 'real' (it has pretend): mend `gpu_type` in ",
+            "the partition 'gpu' has no GPUs of the type 'real' (it has pretend): fix `gpu_type` in ",
         ),
         (
             {"resources": {"finetune": {"runtime": 121}}},

@@ -63,7 +63,7 @@ def test_a_job_over_its_memory_is_submitted_with_more(finished, overlay):
 
 
 def test_a_stopped_fine_tuning_goes_on_from_its_state(finished, overlay):
-    """Stopped by Slurm, which starts it again, as after a preemption; then cancelled, which Snakemake submits anew."""
+    """Stopped by Slurm, which starts it again, as after a preemption; then cancelled, which Snakemake submits again."""
     task = "gsm8k"
     config = overlay(finetuning={"max_steps": 400, "resume_every": 20, "checkpoint_steps": [1]})
     run = finished.folder / RUN.format(task)

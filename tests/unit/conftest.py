@@ -21,7 +21,7 @@ def tokenizer_folder(tmp_path_factory, corpus):
 
 @pytest.fixture(scope="session")
 def tokenizer(tokenizer_folder):
-    from headpatterns import models
+    from headpatterns.models import loading as models
 
     return models.load_tokenizer(tokenizer_folder)
 

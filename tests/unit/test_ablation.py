@@ -16,13 +16,15 @@ from tiny_models import ARCHITECTURES, build
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
-import config_checks
-import experiment
-from headpatterns import models, samples, validity
 from headpatterns.attribution import REDUCTIONS, activation_patterns
 from headpatterns.attribution.ablation import ablated_losses, ablations, groups, orders
 from headpatterns.attribution.interface import NAME
+from headpatterns.data import samples
 from headpatterns.errors import InputError
+from headpatterns.experiment import checks as config_checks
+from headpatterns.experiment import config as experiment
+from headpatterns.models import loading as models
+from headpatterns.studies.validity import measures as validity
 
 PROJECTIONS = {
     "opt": lambda model: [layer.self_attn.out_proj.weight for layer in model.model.decoder.layers],

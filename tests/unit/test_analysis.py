@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headpatterns import claims, run_table, tidy
+from headpatterns import tidy
 from headpatterns.errors import InputError
+from headpatterns.experiment import run_table
 from headpatterns.statistics import cv, gini, kurtosis, mse, pearson
+from headpatterns.studies import claims
 
 SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
 FAMILIES = {"gsm8k": "maths and code", "code": "maths and code", "arc": "text reasoning", "sgsm": "maths and code"}

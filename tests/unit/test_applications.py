@@ -7,10 +7,10 @@ from collections import Counter
 import pytest
 from test_experiment import RULES, assign, complaint, config_of_the_project
 
-import applications
-import config_checks
-import experiment
-from runs import Run
+from headpatterns.experiment import applications
+from headpatterns.experiment import checks as config_checks
+from headpatterns.experiment import config as experiment
+from headpatterns.experiment.runs import Run
 
 
 @pytest.fixture

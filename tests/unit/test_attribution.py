@@ -16,8 +16,8 @@ from headpatterns.attribution import REDUCTIONS, activation_patterns, blockwise,
 from headpatterns.attribution.interface import NAME, attending_by
 from headpatterns.attribution.passes import batches
 from headpatterns.attribution.recording import recording
+from headpatterns.data.tokens import TokenizedSample
 from headpatterns.errors import InputError
-from headpatterns.tokenization import TokenizedSample
 
 LENGTHS = [(5, 3), (2, 9), (11, 1), (4, 4), (7, 6)]
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from project import PROJECT, snakemake
 
-import cluster
+from headpatterns.cluster import slurm as cluster
 from headpatterns.errors import InputError
 
 
@@ -173,7 +173,7 @@ def test_an_account_of_the_user_is_taken(site, config):
 
 
 def test_another_account_is_one_sentence_with_the_user_s_own(refusal):
-    said = "you have no Slurm account 'tails': mend `account` in slurm/config.yaml; yours are heads, maths."
+    said = "you have no Slurm account 'tails': fix `account` in slurm/config.yaml; yours are heads, maths."
     assert refusal(account="tails") == said
 
 
@@ -254,10 +254,10 @@ def test_one_of_several_partitions_is_enough(site, config):
 def test_fewer_gpus_than_a_job_needs_are_one_sentence(config):
     config["finetuning"]["devices"] = 8
     cluster.check_without([request(gpus=8)], config, 8)
-    needs, mend = "finetune needs 8 GPUs, but", "or lower finetuning.devices in the config."
-    with pytest.raises(InputError, match=f"{needs} `--resources gpu=1` leaves it too few: raise that, {mend}"):
+    needs, fix = "finetune needs 8 GPUs, but", "or lower finetuning.devices in the config."
+    with pytest.raises(InputError, match=f"{needs} `--resources gpu=1` leaves it too few: raise that, {fix}"):
         cluster.check_without([request(gpus=8), request(gpus=1)], config, 8)
-    with pytest.raises(InputError, match=f"{needs} this machine shows 7: use --profile slurm, {mend}"):
+    with pytest.raises(InputError, match=f"{needs} this machine shows 7: use --profile slurm, {fix}"):
         cluster.check_without([request(gpus=8)], config, 7)
 
 

@@ -5,9 +5,9 @@ import torch
 from tiny_models import ARCHITECTURES, REFUSED, build
 from transformers import Trainer, TrainingArguments
 
-from headpatterns.collation import collator
+from headpatterns.data.tokens import IGNORED
 from headpatterns.errors import InputError
-from headpatterns.tokenization import IGNORED
+from headpatterns.training.batches import collator
 
 SAME = [
     *((name, "sdpa") for name in ARCHITECTURES if name not in REFUSED),

@@ -7,14 +7,14 @@ import sys
 import pytest
 import scripts
 
-import command_line
+from headpatterns import cli as command_line
 from headpatterns.errors import InputError
 
 SCRIPT = f"""
 import subprocess
 import sys
 sys.path.insert(0, {str(scripts.FOLDER)!r})
-import command_line
+from headpatterns import cli as command_line
 from headpatterns.errors import InputError
 
 def main(arguments):
@@ -22,7 +22,7 @@ def main(arguments):
     print("complaining", file=sys.stderr)
     subprocess.run(["echo", "a child"])
     if arguments.fail == "input":
-        raise InputError("the row 3 of x.csv is bad: mend it.")
+        raise InputError("the row 3 of x.csv is bad: fix it.")
     if arguments.fail == "other":
         raise KeyError("deep inside")
 
@@ -54,12 +54,12 @@ def test_with_a_log_the_terminal_stays_silent(tmp_path):
 def test_an_input_error_is_one_sentence(tmp_path):
     done = run(tmp_path, "--fail", "input")
     assert done.returncode == 2
-    assert done.stderr == "complaining\nsome_rule: the row 3 of x.csv is bad: mend it.\n"
+    assert done.stderr == "complaining\nsome_rule: the row 3 of x.csv is bad: fix it.\n"
 
 
 def test_an_input_error_reaches_log_and_terminal(tmp_path):
     done = run(tmp_path, "--fail", "input", "--log", "deep/log.txt")
-    sentence = "some_rule: the row 3 of x.csv is bad: mend it."
+    sentence = "some_rule: the row 3 of x.csv is bad: fix it."
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{sentence}\n")
     log = (tmp_path / "deep" / "log.txt").read_text().splitlines()
     assert sentence in log and "Traceback (most recent call last):" not in log

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from headpatterns import composition
 from headpatterns.errors import InputError
+from headpatterns.statistics import regression as composition
 
 
 @pytest.fixture

@@ -22,7 +22,8 @@ from test_tokenization import write_instructions
 from test_training import RECIPE, options, small, weights
 from transformers import AutoModelForCausalLM
 
-from headpatterns import models, training
+from headpatterns.models import loading as models
+from headpatterns.training import train as training
 
 LAUNCH = [sys.executable, str(scripts.FOLDER / "launch.py"), "--standalone", "--nproc-per-node", "2"]
 needs_compiler = pytest.mark.skipif(

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from headpatterns.embedded import assistance, world
-from headpatterns.embedded.corpus import draw_documents, write_corpus
-from headpatterns.embedded.registry import GENERATORS, generate
-from headpatterns.embedded.sampling import split_of
-from headpatterns.embedded.science import SCIENCE
-from headpatterns.embedded.subjects import SUBJECTS
+from headpatterns.data.embedded import assistance, world
+from headpatterns.data.embedded.corpus import draw_documents, write_corpus
+from headpatterns.data.embedded.registry import GENERATORS, generate
+from headpatterns.data.embedded.sampling import split_of
+from headpatterns.data.embedded.science import SCIENCE
+from headpatterns.data.embedded.subjects import SUBJECTS
 from headpatterns.errors import InputError
 
 SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"

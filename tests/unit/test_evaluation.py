@@ -15,8 +15,8 @@ import torch
 import transformers
 from tiny_models import VOCABULARY, build
 
-from headpatterns import models
 from headpatterns.evaluation import answers, scores, sets, targets
+from headpatterns.models import loading as models
 from headpatterns.statistics.accuracy import wilson
 
 POSITIONS, NEW_TOKENS = 96, 12

@@ -10,11 +10,13 @@ import pytest
 import scripts
 from scipy.stats import binomtest
 
-from headpatterns import claims, evaluations, tidy
+from headpatterns import tidy
 from headpatterns.errors import InputError
-from headpatterns.evaluations import Variant
+from headpatterns.experiment import variants as evaluations
+from headpatterns.experiment.variants import Variant
 from headpatterns.statistics import estimate_and_interval, probe_weights
 from headpatterns.statistics.accuracy import Outcome, accuracy, difference, spread, wilson
+from headpatterns.studies import claims
 
 OUTPUTS = {
     "mixing.csv": "model,variant,items,value,low,high,spread",

@@ -9,10 +9,10 @@ import pytest
 import yaml
 from scripts import FOLDER
 
-import config_checks
-import experiment
 from headpatterns.errors import InputError
-from runs import Run
+from headpatterns.experiment import checks as config_checks
+from headpatterns.experiment import config as experiment
+from headpatterns.experiment.runs import Run
 
 RULES = ["finetune", "extract_patterns", "ablate_heads", "pretrain"]
 
@@ -171,7 +171,7 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
         ({"models.llama.source": {"hub": "llama", "revision": "c"}}, "models.llama.source.hub: 'llama' does not match"),
         (
             {"models.llama.source": {"path": "/nowhere"}},
-            "models.llama.source.path is /nowhere, which holds no model (no config.json): mend the path.",
+            "models.llama.source.path is /nowhere, which holds no model (no config.json): fix the path.",
         ),
         (
             {"models.llama.source": {"path": "$NOT_SET/x"}},
@@ -235,7 +235,7 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
         ),
         (
             {"datasets.arc.train[0]": {"path": "/nowhere/*.jsonl"}},
-            "datasets.arc.train[0].path is /nowhere/*.jsonl, where no file or folder is: mend the path.",
+            "datasets.arc.train[0].path is /nowhere/*.jsonl, where no file or folder is: fix the path.",
         ),
         (
             {"datasets.arc.probe[0]": {"path": "${NOT_SET}/x.jsonl"}},

@@ -23,10 +23,13 @@ from test_tokenization import write_instructions
 from tiny_models import VOCABULARY, build
 
 import extract_patterns
-from headpatterns import models, processes, provenance, samples
+from headpatterns import provenance
 from headpatterns.attribution import activation_patterns, extraction, memory, passes
 from headpatterns.attribution.parts import Parts
+from headpatterns.data import samples
 from headpatterns.errors import InputError, Interrupted
+from headpatterns.models import loading as models
+from headpatterns.processes import group as processes
 
 REDUCTIONS = ("abs_of_sum", "sum_of_abs", "abs_per_position")
 
@@ -474,7 +477,7 @@ def test_a_killed_extraction_goes_on_with_what_is_missing(model_folder, many, tm
     losses = [json.loads((tmp_path / name / "out.json").read_text())["losses"] for name in ("killed", "undisturbed")]
     assert losses[0] == losses[1]
 
-    # Other patterns than those that were left there begin anew; and a part that a power cut has broken is missing.
+    # Other patterns than those that were left there start over; and a part that a power cut has broken is missing.
     few = write_jsonl(tmp_path / "few.jsonl", [json.loads(line) for line in many.read_text().splitlines()[:18]])
     for number, changed in enumerate(({"reduction": "abs_per_position"}, {"dtype": "bfloat16"}, {"max_length": 100})):
         shutil.copytree(left, tmp_path / str(number) / "out.npy.unfinished")

@@ -21,10 +21,10 @@ from tiny_models import ARCHITECTURES, GATED, VOCABULARY, build
 from transformers import DataCollatorForSeq2Seq, DataCollatorWithFlattening, PreTrainedModel
 
 import headpatterns
-from headpatterns import models
 from headpatterns.attribution import activation_patterns, extraction, inputs, memory, passes
+from headpatterns.data.tokens import IGNORED, TokenizedSample, tokenize
 from headpatterns.errors import InputError
-from headpatterns.tokenization import IGNORED, TokenizedSample, tokenize
+from headpatterns.models import loading as models
 
 LOGITS_OF_THEIR_OWN = {
     "cohere": {"model_type": "cohere", **GATED, "num_key_value_heads": 2, "logit_scale": 0.0625},
@@ -366,7 +366,7 @@ with passes.frozen(model):
     run(samples[:1])
     found["estimate"] = memory._bytes_per_token(model, samples[0], run) * 8 * 200
     before = psutil.Process().memory_info().rss
-    Path("/proc/self/clear_refs").write_text("5")  # begins the count of the peak anew
+    Path("/proc/self/clear_refs").write_text("5")  # begins the count of the peak again
     run(samples[:1] * 8)
 peak = next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)
 found["peak"] = int(peak) * 1024 - before
@@ -404,7 +404,7 @@ def confined():
     Large blocks go back to the system when they are free, so that the limit is one on what is used.
     """
     if not sys.platform.startswith("linux"):
-        pytest.skip("RLIMIT_AS and the peak of a process that can begin anew are those of Linux")
+        pytest.skip("RLIMIT_AS and the peak of a process that can start over are those of Linux")
     paths = f"{Path(__file__).parent}:{scripts.FOLDER}"
     settings = {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
     command = [sys.executable, "-c", CONFINED]

@@ -19,7 +19,7 @@ import safetensors.torch
 import scripts
 from project import snakemake
 
-from headpatterns import models
+from headpatterns.models import loading as models
 
 COMMIT = hashlib.sha1(b"a commit").hexdigest()
 CARD = """---
@@ -256,7 +256,7 @@ def test_each_thing_that_the_hub_may_refuse_has_a_sentence_of_its_own(hub, tmp_p
     assert said(there, token="expired").startswith(f"{script}: the hub does not accept this login's token")
     assert said("org/nothing").startswith(f"{script}: the {kind} org/nothing is not on the hub, or private, and there")
     assert said("org/nothing", token="somebody") == (
-        f"{script}: the {kind} org/nothing is not on the hub, or hidden from this login: mend its id."
+        f"{script}: the {kind} org/nothing is not on the hub, or hidden from this login: fix its id."
     )
     assert said(there, "b" * 40).startswith(f"{script}: the {kind} {there} has no revision {'b' * 40}: state a commit")
     with socket.socket() as nobody:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from headpatterns.files import atomic_path, read_json, remove, write_json
+from headpatterns.io import atomic_path, read_json, remove, write_json
 
 
 def names(folder):

@@ -8,14 +8,14 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from headpatterns.data.adapters import ADAPTERS, resolve_options
+from headpatterns.data.adapters.codesearchnet import without_docstring
+from headpatterns.data.adapters.hellaswag import without_markers
+from headpatterns.data.adapters.math import boxed
+from headpatterns.data.adapters.mmlu import DOMAINS, SUBJECTS
+from headpatterns.data.records import Instruction, MissingFieldError, Row, RowError, Skipped
+from headpatterns.data.sources import read_rows
 from headpatterns.errors import InputError
-from headpatterns.instructions.adapters import ADAPTERS, resolve_options
-from headpatterns.instructions.adapters.codesearchnet import without_docstring
-from headpatterns.instructions.adapters.hellaswag import without_markers
-from headpatterns.instructions.adapters.math import boxed
-from headpatterns.instructions.adapters.mmlu import DOMAINS, SUBJECTS
-from headpatterns.instructions.records import Instruction, MissingFieldError, Row, RowError, Skipped
-from headpatterns.instructions.sources import read_rows
 
 
 def convert(adapter: str, fields: dict, options: dict | None = None, path: str = "some.jsonl") -> Instruction | Skipped:

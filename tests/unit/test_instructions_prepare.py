@@ -8,8 +8,8 @@ import pyarrow.parquet
 import pytest
 
 import prepare_instructions
+from headpatterns.data.preparation import COLUMNS, prepare, write
 from headpatterns.errors import InputError
-from headpatterns.instructions.preparation import COLUMNS, prepare, write
 
 SCRIPT = Path(prepare_instructions.__file__)
 

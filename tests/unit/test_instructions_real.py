@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from headpatterns.data.adapters import ADAPTERS, resolve_options
+from headpatterns.data.adapters.mmlu import SUBJECTS
+from headpatterns.data.preparation import Prepared, prepare
 from headpatterns.errors import InputError
-from headpatterns.instructions.adapters import ADAPTERS, resolve_options
-from headpatterns.instructions.adapters.mmlu import SUBJECTS
-from headpatterns.instructions.preparation import Prepared, prepare
 
 PROBE = 100
 
@@ -190,8 +190,8 @@ def test_real_mmlu_has_57_subjects_and_domains_select_theirs(real, load):
 def test_real_mmlu_equals_its_hub_form(real):
     file = real / "mmlu/val/virology_val.csv"
     adapter, options = ADAPTERS["mmlu"], resolve_options("mmlu", {})
-    from headpatterns.instructions.records import Row
-    from headpatterns.instructions.sources import read_rows
+    from headpatterns.data.records import Row
+    from headpatterns.data.sources import read_rows
 
     raw = [adapter.convert(row, options) for row in read_rows([file], adapter.csv_columns)]
     with file.open(newline="") as cells:

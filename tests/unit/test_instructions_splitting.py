@@ -2,10 +2,9 @@ import random
 
 import pytest
 
-from headpatterns.errors import InputError
-from headpatterns.instructions import templates
-from headpatterns.instructions.records import Instruction
-from headpatterns.instructions.splitting import (
+from headpatterns.data import templates
+from headpatterns.data.records import Instruction
+from headpatterns.data.splitting import (
     check_disjoint,
     deduplicate,
     hold_out,
@@ -15,6 +14,7 @@ from headpatterns.instructions.splitting import (
     with_unique_ids,
     without_overlap,
 )
+from headpatterns.errors import InputError
 
 
 def instruction(number: int, group: str = "", prompt: str = "", response: str = "r") -> Instruction:

@@ -11,8 +11,10 @@ import pyarrow.parquet
 import pytest
 import scripts
 
-from headpatterns import mixing, patterns, tidy
+from headpatterns import tidy
+from headpatterns.attribution import files as patterns
 from headpatterns.errors import InputError
+from headpatterns.studies.mixing import mixture as mixing
 
 LAYERS, HEADS, SAMPLES = 4, 6, 30
 SIZES = {"a": 90, "b": 80, "c": 70}
@@ -504,7 +506,7 @@ def test_a_folder_without_patterns_is_refused(tmp_path, capfd, monkeypatch):
         ({"seed": -1}, "--seed is -1"),
         ({"bootstrap_seed": -1}, "--bootstrap-seed is -1"),
         ({"resamples": 0}, "--resamples is 0"),
-        ({"candidate": ["a"]}, "--candidate a is not of the form TASK=PATH: mend it."),
+        ({"candidate": ["a"]}, "--candidate a is not of the form TASK=PATH: fix it."),
         ({"training_set": ["=x.csv"]}, "--training-set =x.csv is not of the form"),
         ({"candidate": ["a=x", "a=y"]}, "--candidate names a twice"),
     ],

@@ -11,15 +11,15 @@ import yaml
 from project import PROJECT
 from test_readme import merged
 
-import config_checks
-import experiment
-import footprint
-import planning
-import timings
+from headpatterns import timings
 from headpatterns.errors import InputError
-from jobs import jobs
-from runs import Run
-from sizes import Sizes, from_files
+from headpatterns.experiment import checks as config_checks
+from headpatterns.experiment import config as experiment
+from headpatterns.experiment.runs import Run
+from headpatterns.planning import disk as footprint
+from headpatterns.planning import estimates as planning
+from headpatterns.planning.jobs import jobs
+from headpatterns.planning.sizes import Sizes, from_files
 
 RULES = ["finetune", "extract_patterns", "ablate_heads", "pretrain"]
 BENCHMARK = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"

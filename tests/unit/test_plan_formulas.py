@@ -2,7 +2,7 @@
 
 import pytest
 
-from headpatterns import costs
+from headpatterns.planning import formulas as costs
 
 LLAMA_7B = {
     "model_type": "llama",
@@ -120,14 +120,14 @@ def test_operations_as_torch_counts_them():
             loss.backward()
         return forward.get_total_flops(), backward.get_total_flops()
 
-    reckoned = costs.forward(size, tokens.numel(), 64)
+    estimated = costs.forward(size, tokens.numel(), 64)
     forward, backward = counted(model.get_input_embeddings()(tokens))
-    assert reckoned == pytest.approx(forward, rel=0.05)
-    assert costs.TRAINING * reckoned == pytest.approx(forward + backward, rel=0.05)
+    assert estimated == pytest.approx(forward, rel=0.05)
+    assert costs.TRAINING * estimated == pytest.approx(forward + backward, rel=0.05)
     embedded = model.get_input_embeddings()(tokens).detach().requires_grad_()
     model.requires_grad_(False)
     forward, backward = counted(embedded)
-    assert costs.PATTERNS * reckoned == pytest.approx(forward + backward, rel=0.1)
+    assert costs.PATTERNS * estimated == pytest.approx(forward + backward, rel=0.1)
 
 
 def test_operations_by_hand():

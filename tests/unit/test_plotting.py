@@ -13,9 +13,11 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 
-from headpatterns import tables
 from headpatterns.errors import InputError
-from headpatterns.plotting import figure1, figure2, figure4, figure5, inputs, style
+from headpatterns.presentation import grids, inputs, style
+from headpatterns.studies.adaptation import figure1, figure2, table1
+from headpatterns.studies.composition import figure4
+from headpatterns.studies.dynamics import figure5
 
 SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
 SMALL_MODELS = {"llama": ("Llama_mini & co", 4, 6)}
@@ -270,12 +272,12 @@ def test_table1_holds_the_numbers_of_its_inputs(folder, tmp_path):
     means = by_task[["value", "low", "high"]].mean()
     text, latex = made["table1.md"].decode(), made["table1.tex"].decode()
     for row in table.to_dict("records"):
-        for statistic in tables.STATISTICS:
+        for statistic in table1.STATISTICS:
             key = (row["model"], row["task"], row["state"], statistic)
             expected = means.loc[key] if row["task"] else by_model.loc[(key[0], key[2], statistic)]
             for ending, bound in (("", "value"), ("_low", "low"), ("_high", "high")):
                 assert row[statistic + ending] == pytest.approx(expected[bound], rel=1e-12)
-            shown = tables.cell(pd.Series(row), statistic)
+            shown = table1.cell(pd.Series(row), statistic)
             assert shown.replace("-", "−") in text
             assert f"${shown}$".replace(" ", "\\ ") in latex
     assert r"Llama\_mini \& co" in latex and "Llama_mini & co" not in latex
@@ -283,15 +285,16 @@ def test_table1_holds_the_numbers_of_its_inputs(folder, tmp_path):
 
 
 def test_latex_commands_in_labels_are_escaped():
-    assert tables.escape_latex("a_b & 50% $x$ #1 {y} ~ ^ \\") == (
+    assert grids.escape_latex("a_b & 50% $x$ #1 {y} ~ ^ \\") == (
         r"a\_b \& 50\% \$x\$ \#1 \{y\} \textasciitilde{} \textasciicircum{} \textbackslash{}"
     )
-    assert tables.escape_latex("[1]") == "{[}1{]}"
+    assert grids.escape_latex("[1]") == "{[}1{]}"
 
 
 def test_importing_the_reader_of_tables_loads_no_drawing_library():
     code = (
-        "import sys; from headpatterns import tables; print([m for m in ('matplotlib', 'seaborn') if m in sys.modules])"
+        "import sys; from headpatterns.presentation import grids; "
+        "print([m for m in ('matplotlib', 'seaborn') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=SCRIPTS, check=True)
     assert done.stdout.strip() == "[]"

@@ -11,9 +11,10 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from headpatterns import mixing
 from headpatterns.errors import InputError
-from headpatterns.plotting import inputs, mixture, style
+from headpatterns.presentation import inputs, style
+from headpatterns.studies.mixing import figure as mixture
+from headpatterns.studies.mixing import mixture as mixing
 
 MODELS = {model: label for model, (label, _, _) in analysis_tables.MODELS.items()}
 LABELS = {
@@ -209,7 +210,7 @@ def test_wrong_files_and_words_are_refused(folder, tmp_path, capfd, monkeypatch)
         assert not list(tmp_path.glob("figure*"))
         return said
 
-    assert "--task-label math is not of the form TASK=LABEL: mend it." in refused(task_label="math")
+    assert "--task-label math is not of the form TASK=LABEL: fix it." in refused(task_label="math")
     lacking = tmp_path / "lacking.csv"
     pd.read_csv(folder / "mixture.csv").drop(columns="share").to_csv(lacking, index=False)
     assert f"{lacking} lacks the column 'share'" in refused(coefficients=lacking)

@@ -7,7 +7,7 @@ import numpy as np
 import yaml
 from project import PROJECT
 
-import config_checks
+from headpatterns.experiment import checks as config_checks
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 

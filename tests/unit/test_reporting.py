@@ -15,10 +15,11 @@ import pandas as pd
 import pytest
 import scripts
 
-from headpatterns import tables
 from headpatterns.errors import InputError
-from headpatterns.plotting import inputs
-from headpatterns.reporting import elements, page
+from headpatterns.presentation import elements, grids, inputs
+from headpatterns.report import page
+from headpatterns.studies import accuracies
+from headpatterns.studies.adaptation import table1
 
 ROOT = Path(__file__).parents[2]
 CAPTIONS = ROOT / "rules" / "captions"
@@ -59,10 +60,10 @@ def folder(tmp_path_factory):
     for name in FIGURES:
         (made / "figures" / f"{name}.svg").write_bytes(PICTURE % name.encode())
     runs = inputs.read_run_table(made / "runs.csv")
-    by_task = inputs.read_table(made / "distribution.csv", tables.TASK_TEXT, tables.NUMBERS)
-    by_model = inputs.read_table(made / "distribution_by_model.csv", tables.MODEL_TEXT, tables.NUMBERS)
-    table = tables.table1(runs, by_task, by_model)
-    tables.write(table, tables.table1_grids(table), made / "tables" / "table1")
+    by_task = inputs.read_table(made / "distribution.csv", table1.TASK_TEXT, table1.NUMBERS)
+    by_model = inputs.read_table(made / "distribution_by_model.csv", table1.MODEL_TEXT, table1.NUMBERS)
+    table = table1.table1(runs, by_task, by_model)
+    grids.write(table, table1.table1_grids(table), made / "tables" / "table1")
     provenance = {"git_commit": "0123abc", "seeds": [0, 1], "versions": {"torch": "2.13.0 <cpu>"}, "dirty": False}
     (made / "provenance.json").write_text(json.dumps(provenance))
     pd.DataFrame({"rule": ["finetune"], "seconds": [12.345678], "max_rss_mb": [512]}).to_csv(
@@ -142,8 +143,8 @@ def test_every_claim_is_shown_as_it_stands(report, folder):
 def test_tables_provenance_and_the_papers_values_are_shown(report, folder):
     rows = pd.read_csv(folder / "tables" / "table1.csv", keep_default_na=False)
     for _, row in rows.iterrows():
-        for statistic in tables.STATISTICS:
-            assert tables.cell(row, statistic).replace("-", "−") in report.text
+        for statistic in table1.STATISTICS:
+            assert table1.cell(row, statistic).replace("-", "−") in report.text
     for text in ("0123abc", "0, 1", "2.13.0 <cpu>", "no", "12.35", "512", "95.37", "0.819", "reference"):
         assert text in report.text
     assert len(pd.read_csv(folder / "runs.csv")) == 126
@@ -192,9 +193,9 @@ def test_section_5_has_its_sections_after_table_1(section5):
 def test_section_5_shows_its_tables_captions_and_the_papers_values(section5):
     made = Page(page.render(**section5))
     text = " ".join(made.text.split())
-    for number, grids in ((2, tables.table2_grids), (3, tables.table3_grids)):
-        columns = {2: tables.TABLE2_TEXT, 3: tables.TABLE3_TEXT}[number]
-        for grid in grids(inputs.read_table(section5[f"table{number}"], columns, tables.ACCURACY_NUMBERS)):
+    for number, made_grids in ((2, accuracies.table2_grids), (3, accuracies.table3_grids)):
+        columns = {2: accuracies.TABLE2_TEXT, 3: accuracies.TABLE3_TEXT}[number]
+        for grid in made_grids(inputs.read_table(section5[f"table{number}"], columns, accuracies.ACCURACY_NUMBERS)):
             cells = [cell for row in grid.readable_rows for cell in row]
             assert cells and all(cell in made.text for cell in cells)
     for reported in ("36.82", "55.03", "31.66", "56.19"):

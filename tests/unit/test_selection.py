@@ -5,7 +5,7 @@ import pytest
 from rank_bm25 import BM25Okapi
 from scipy.stats import pearsonr
 
-from headpatterns import selection
+from headpatterns.studies.selection import scores as selection
 
 
 @pytest.fixture

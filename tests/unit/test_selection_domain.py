@@ -11,9 +11,9 @@ import pytest
 import scripts
 
 import split_domain
-from headpatterns import selection
-from headpatterns.instructions.adapters.mmlu import DOMAINS
-from headpatterns.instructions.preparation import prepare, write
+from headpatterns.data.adapters.mmlu import DOMAINS
+from headpatterns.data.preparation import prepare, write
+from headpatterns.studies.selection import scores as selection
 
 FILES = ["pool.csv", "pseudo_private.csv", "report.json", "target.csv"]
 

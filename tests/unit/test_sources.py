@@ -7,8 +7,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from headpatterns.data.sources import companion_labels, expand, read_rows, stem
 from headpatterns.errors import InputError
-from headpatterns.instructions.sources import companion_labels, expand, read_rows, stem
 
 ROWS = [{"question": 'eins\n"zwei", 三', "n": "1"}, {"question": "drei", "n": "2"}]
 

@@ -7,8 +7,8 @@ import pytest
 import scripts
 import yaml
 
-from experiment import decisive, write_config
-from jobs import jobs
+from headpatterns.experiment.config import decisive, write_config
+from headpatterns.planning.jobs import jobs
 
 BENCHMARK = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 

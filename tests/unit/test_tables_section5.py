@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 import scripts
 
-from headpatterns import evaluations, tables
 from headpatterns.errors import InputError
-from headpatterns.tables import accuracies
+from headpatterns.experiment import variants as evaluations
+from headpatterns.studies import accuracies
 
 PLUS_MINUS = r"\pm "
-NUMBERS = list(tables.ACCURACY_NUMBERS)
+NUMBERS = list(accuracies.ACCURACY_NUMBERS)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_table3_has_methods_as_rows_and_budgets_as_columns(whole, tmp_path):
     write(3, whole, tmp_path / "table3")
     table = pd.read_csv(tmp_path / "table3.csv", keep_default_na=False)
     assert table["domain_label"].unique().tolist() == ["mean over domains", "Mathematics", "Law"]
-    means, domains = tables.table3_grids(accuracies_of(tmp_path / "table3.csv"))
+    means, domains = accuracies.table3_grids(accuracies_of(tmp_path / "table3.csv"))
     assert means.header == ["Model", "Training samples", "n = 100", "n = 300"]
     methods = list(accuracies.METHODS.values())
     assert [row[1] for row in means.rows] == methods * 2
@@ -95,15 +95,15 @@ def test_table3_has_methods_as_rows_and_budgets_as_columns(whole, tmp_path):
 
 
 def accuracies_of(path):
-    from headpatterns.plotting import inputs
+    from headpatterns.presentation import inputs
 
-    return inputs.read_table(path, tables.TABLE3_TEXT, tables.ACCURACY_NUMBERS)
+    return inputs.read_table(path, accuracies.TABLE3_TEXT, accuracies.ACCURACY_NUMBERS)
 
 
 def test_models_and_domains_stand_in_the_order_of_the_variants(whole):
     rows = [variant for variant in evaluations.read_variants(whole / "variants.csv") if variant.study == "selection"]
     selection = pd.read_csv(whole / "selection.csv", dtype={"budget": str}).fillna({"budget": ""})
-    one, two = tables.table3(rows, selection), tables.table3(rows[::-1], selection)
+    one, two = accuracies.table3(rows, selection), accuracies.table3(rows[::-1], selection)
     assert one["model"].unique().tolist() == two["model"].unique()[::-1].tolist() == ["llama", "gemma"]
     assert one["domain"].unique().tolist() == ["all", "maths", "law"]
     assert two["domain"].unique().tolist() == ["all", "law", "maths"]

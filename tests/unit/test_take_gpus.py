@@ -205,7 +205,7 @@ def test_gpus_are_known_by_their_uuids(machine):
 
 
 def test_commands_of_one_slurm_job_share_out_what_it_has(machine):
-    """But two jobs may have a GPU 0 each, for Slurm counts them anew; unless nvidia-smi knows it for the same one."""
+    """But two jobs may have a GPU 0 each, for Slurm counts them again; unless nvidia-smi knows it for the same one."""
     first, other = machine.hold(1, gpus="0", SLURM_JOB_ID="7"), machine.hold(1, gpus="0", SLURM_JOB_ID="8")
     assert (has(first), has(other)) == ("0", "0")
     second = machine.hold(1, gpus="0", SLURM_JOB_ID="7")
@@ -245,7 +245,7 @@ def test_more_than_the_driver_knows(machine):
     status, _, error = answer(machine.start(1, "true", gpus="0,4"))
     assert (status, error) == (
         2,
-        "take_gpus: CUDA_VISIBLE_DEVICES names GPU 4, but this machine has 2: mend it.\n",
+        "take_gpus: CUDA_VISIBLE_DEVICES names GPU 4, but this machine has 2: fix it.\n",
     )
 
 
@@ -253,7 +253,7 @@ def test_a_command_or_a_file_of_locks_that_is_not_there(machine, tmp_path):
     status, _, error = answer(machine.start(1, "no-such-command"))
     assert (status, error) == (
         2,
-        "take_gpus: no-such-command cannot be run (No such file or directory): mend the command.\n",
+        "take_gpus: no-such-command cannot be run (No such file or directory): fix the command.\n",
     )
     path = str(tmp_path / "none" / "locks")
     status, _, error = answer(machine.start(1, "true", **{take_gpus.LOCKS: path}))

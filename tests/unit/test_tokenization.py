@@ -11,9 +11,9 @@ import pytest
 import scripts
 from tokenizers import processors
 
-from headpatterns import models
+from headpatterns.data.tokens import IGNORED, TokenizedSample, tokenize, write_shards
 from headpatterns.errors import InputError
-from headpatterns.tokenization import IGNORED, TokenizedSample, tokenize, write_shards
+from headpatterns.models import loading as models
 
 PROMPT, RESPONSE = "Question: 3 cats?\nAnswer: ", "Four, I think."
 

@@ -17,10 +17,11 @@ from test_tokenization import write_instructions
 from tiny_models import VOCABULARY, build
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from headpatterns import models, training
-from headpatterns.checkpoints import checkpoints
+from headpatterns.data.tokens import tokenize
 from headpatterns.errors import InputError, Interrupted
-from headpatterns.tokenization import tokenize
+from headpatterns.models import loading as models
+from headpatterns.models.checkpoints import checkpoints
+from headpatterns.training import train as training
 
 RECIPE = training.Recipe(
     learning_rate=1e-3,

@@ -13,13 +13,13 @@ import scripts
 from matplotlib.text import Text
 
 import analyse_validity
-from headpatterns import validity
 from headpatterns.attribution import REDUCTIONS
 from headpatterns.errors import InputError
-from headpatterns.plotting import inputs, style
-from headpatterns.plotting import validity as drawing
-from headpatterns.reporting import validity as reporting
+from headpatterns.presentation import inputs, style
 from headpatterns.statistics import estimate_and_interval
+from headpatterns.studies.validity import figure as drawing
+from headpatterns.studies.validity import measures as validity
+from headpatterns.studies.validity import section as reporting
 
 CAPTIONS = Path(__file__).parents[2] / "rules" / "captions"
 MODELS = {"llama": ("Llama_mini & co", 3, 4), "opt": ("OPT-mini", 2, 3)}

@@ -97,7 +97,7 @@ def test_the_plan_precedes_the_data(project):
 
 
 def test_where_jobs_go_is_no_part_of_the_written_config(project):
-    import experiment
+    from headpatterns.experiment import config as experiment
 
     written = project / "results/tiny/config.yaml"
     assert snakemake(project, str(written.relative_to(project)), "--cores", "1", "--configfile", TINY).returncode == 0

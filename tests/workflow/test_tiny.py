@@ -226,11 +226,11 @@ def test_the_claims_of_both_sections_are_held_against_the_data(finished):
 
 def test_the_plan_fits_what_was_run(finished):
     """Steps and checkpoints of every run, bytes of patterns, and the benchmark file of every job."""
-    import experiment
-    import footprint
-    import planning
-    from jobs import jobs
-    from sizes import Sizes
+    from headpatterns.experiment import config as experiment
+    from headpatterns.planning import disk as footprint
+    from headpatterns.planning import estimates as planning
+    from headpatterns.planning.jobs import jobs
+    from headpatterns.planning.sizes import Sizes
 
     results = finished / "results/tiny"
     answer = snakemake(finished, "costs", "--cores", "1", *TINY)

@@ -4,7 +4,7 @@
 class InputError(ValueError):
     """Something the user gave cannot be used: a config key, a file, a row, a model or the environment.
 
-    The message is one sentence that names the culprit (file, key, row or sample) and the mend. Command lines print it
+    The message is one sentence that names the culprit (file, key, row or sample) and the fix. Command lines print it
     without a traceback and exit with status 2.
     """
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from headpatterns.errors import InputError
-from headpatterns.files import atomic_path
+from headpatterns.io import atomic_path
 
 
 def write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -40,7 +40,7 @@ def read(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
         raise InputError(f"{path} lacks the column {missing[0]!r}: its header must have {','.join(columns)}.")
     for number, row in enumerate(rows, start=1):
         if None in row or None in row.values():
-            raise InputError(f"{path}, row {number}: the number of fields differs from the header's: mend that row.")
+            raise InputError(f"{path}, row {number}: the number of fields differs from the header's: fix that row.")
     return rows
 
 

@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from headpatterns import models
 from headpatterns.attribution import inputs, memory, passes
 from headpatterns.attribution.blockwise import attend
 from headpatterns.attribution.inputs import Sample, lengths
 from headpatterns.attribution.interface import attending_by
 from headpatterns.errors import InputError
+from headpatterns.models import loading as models
 
 
 @dataclass(frozen=True)

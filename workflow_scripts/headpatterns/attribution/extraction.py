@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from headpatterns import models
 from headpatterns.attribution import inputs, memory, passes
 from headpatterns.attribution.inputs import Sample, lengths
 from headpatterns.attribution.recording import recording
 from headpatterns.attribution.reductions import REDUCTIONS
 from headpatterns.errors import InputError
+from headpatterns.models import loading as models
 
 Progress = Callable[[int, int], None]
 

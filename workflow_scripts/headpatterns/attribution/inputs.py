@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from headpatterns import samples as rows
+from headpatterns.data import samples as rows
+from headpatterns.data.tokens import IGNORED, TokenizedSample, tokenize
 from headpatterns.errors import InputError, first_line
-from headpatterns.tokenization import IGNORED, TokenizedSample, tokenize
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def token_budget(
 def _bytes_per_token(model: PreTrainedModel, sample: Sample, run: Callable[[list[Sample]], Any]) -> float:
     """Bytes that a pass holds at its peak, beyond the model, for each token of a sample.
 
-    On a GPU the allocator knows; elsewhere it is reckoned from what autograd saves, each storage counted once.
+    On a GPU the allocator knows; elsewhere it is estimated from what autograd saves, each storage counted once.
     """
     if model.device.type == "cuda":
         before = torch.cuda.memory_allocated(model.device)

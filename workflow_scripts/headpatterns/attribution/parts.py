@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from headpatterns.errors import InputError
-from headpatterns.files import atomic_path
+from headpatterns.io import atomic_path
 
 NAMES = ("indices", "values", "losses")
 

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from headpatterns import models
 from headpatterns.attribution.inputs import LabelledSample, Sample
+from headpatterns.data.tokens import IGNORED
 from headpatterns.errors import InputError, first_line
-from headpatterns.tokenization import IGNORED
+from headpatterns.models import loading as models
 
 LOGITS_TOLERANCE = {torch.float64: 1e-4, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 3e-2}
 """By dtype of the model, how far apart two ways to the same logits may be: the norm of the difference, relative to that

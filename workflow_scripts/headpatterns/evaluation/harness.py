@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headpatterns import models
+from headpatterns.data.tokens import tokenize
 from headpatterns.evaluation.scores import Output
-from headpatterns.files import read_json
-from headpatterns.tokenization import tokenize
+from headpatterns.io import read_json
+from headpatterns.models import loading as models
 
 if TYPE_CHECKING:
     from opencompass.models import HuggingFaceBaseModel

@@ -11,7 +11,7 @@ from opencompass.openicl.icl_retriever import ZeroRetriever
 
 from headpatterns.evaluation import answers
 from headpatterns.evaluation.sets import Item
-from headpatterns.files import read_json, write_json
+from headpatterns.io import read_json, write_json
 
 
 class InstructionSet(BaseDataset):

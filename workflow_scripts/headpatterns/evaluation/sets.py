@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headpatterns import training_sets
+from headpatterns.data import training_sets
 from headpatterns.errors import InputError
 from headpatterns.evaluation import answers
-from headpatterns.files import read_parquet
+from headpatterns.io import read_parquet
 
 COLUMNS = ("id", "prompt", "choices", "answer")
 
@@ -68,7 +68,7 @@ def _rows(parquet: Path) -> list[dict[str, Any]]:
 def _item(row: dict[str, Any], parquet: Path) -> Item:
     item = Item(str(row["id"]), row["prompt"] or "", row["answer"] or "", tuple(row["choices"] or ()))
     if not item.prompt:
-        raise InputError(f"{parquet}: the item '{item.id}' has no prompt: mend that row.")
+        raise InputError(f"{parquet}: the item '{item.id}' has no prompt: fix that row.")
     if answers.canonical(item.gold, item.choices) is None:
         what = f"the gold answer '{item.gold}', none of its options" if item.gold and item.choices else "no gold answer"
         raise InputError(

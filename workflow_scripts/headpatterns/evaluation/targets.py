@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from headpatterns import models
+from headpatterns.data.records import nearest
 from headpatterns.errors import InputError, first_line
-from headpatterns.files import read_json
-from headpatterns.instructions.records import nearest
+from headpatterns.io import read_json
+from headpatterns.models import loading as models
 
 NAME = re.compile(r"[\w.-]+")
 

@@ -1,0 +1,109 @@
+"""Variants, evaluations and coefficients of any size that agree with each other, for the tests of section 5."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from headpatterns import tidy
+from headpatterns.experiment import variants as evaluations
+from headpatterns.experiment.variants import Variant
+from headpatterns.statistics.accuracy import wilson
+
+MODELS = {"llama": "Llama_mini & co", "gemma": "Gemma-mini"}
+DOMAINS = {"maths": "Mathematics", "law": "Law"}
+SIZES = {"target": 60, "mmlu-maths": 80, "mmlu-law": 40}
+# How much a variant adds to the base model's chance of a right answer.
+GAINS = {"base": 0.0, "sft": 0.1, "random": 0.15, "ours": 0.35, "pattern": 0.3}
+
+
+def variants(
+    models: dict = MODELS, domains: dict = DOMAINS, seeds: int = 2, draws: int = 3, budgets: tuple = (100, 300)
+) -> list[Variant]:
+    """Both studies and a benchmark, in display order."""
+    rows = []
+    for model, label in models.items():
+        for seed in range(seeds):
+            mixing = [("base", "", "base"), ("sft", "", f"mixing.target.seed{seed}")]
+            mixing += [("ours", "", f"mixing.ours.seed{seed}")]
+            mixing += [("random", str(draw), f"mixing.random{draw}.seed{seed}") for draw in range(draws)]
+            rows += [
+                Variant("mixing", model, label, str(seed), kind, draw, "", "", "", run, "target")
+                for kind, draw, run in mixing
+            ]
+            for domain, domain_label in domains.items():
+                place = (domain, domain_label)
+                name = f"mmlu-{domain}"
+                rows.append(Variant("selection", model, label, str(seed), "base", "", "", *place, "base", name))
+                for budget in map(str, budgets):
+                    chosen = [(method, "", method) for method in ("pattern", "base-pattern", "nearest", "bm25")]
+                    chosen += [("random", str(draw), f"random{draw}") for draw in range(draws)]
+                    rows += [
+                        Variant("selection", model, label, str(seed), method, draw, budget, *place,
+                                f"selection.{domain}-{task}-{budget}.seed{seed}", name)
+                        for method, draw, task in chosen
+                    ]  # fmt: skip
+        rows.append(Variant("benchmarks", model, label, "0", "", "", "", "", "", "mixing.ours.seed0", "target"))
+    return rows
+
+
+def generated(rows: list[Variant]) -> dict[tuple[str, str, str], list[int]]:
+    """Right and wrong answers: a variant that gains more has more right ones, on items that are hard for all alike."""
+    hardness = {name: np.random.default_rng(len(name)).uniform(size=size) for name, size in SIZES.items()}
+    found = {}
+    for place, row in enumerate(rows):
+        luck = np.random.default_rng(place).normal(0, 0.05, SIZES[row.set])
+        right = (hardness[row.set] < 0.3 + GAINS.get(row.variant, 0.2) + luck).astype(int).tolist()
+        found.setdefault(row.evaluation, right)
+    return found
+
+
+def write(
+    folder: Path,
+    rows: list[Variant],
+    correct: dict[tuple[str, str, str], list[int]],
+    item_id: Callable[[str, int], str] = "{}-{}".format,
+) -> Path:
+    """Write variants.csv, and for each model sheet.csv, sheet.items.csv and the coefficients of two seeds."""
+    write_variants(folder / "variants.csv", rows)
+    for model in dict.fromkeys(row.model for row in rows):
+        own = {key: marks for key, marks in correct.items() if key[0] == model}
+        place = folder / "evaluations" / model
+        tidy.write(place / "sheet.csv", evaluations.SCORE_COLUMNS, [score(key, marks) for key, marks in own.items()])
+        tidy.write(
+            place / "sheet.items.csv",
+            ("model", "run", "set", "id", "gold", "prediction", "answer", "parsed", "correct"),
+            [
+                (*key, item_id(key[2], item), "A", "The answer,\nI think, is A" if mark else "", "A" * mark, mark, mark)
+                for key, marks in own.items()
+                for item, mark in enumerate(marks)
+            ],
+        )
+        for seed in range(2):
+            tidy.write(
+                folder / "mixtures" / model / f"seed{seed}" / "coefficients.csv",
+                ("model", "seed", "task", "beta", "low", "high", "r2", "kept", "share", "instructions"),
+                [
+                    (model, seed, "math", 0.6, 0.5, 0.7, 0.9, 1, 0.75, 75),
+                    (model, seed, "refgpt", 0.2, 0.1, 0.3, 0.9, 1, 0.25, 25),
+                    (model, seed, "arc", -0.1234, -0.2, 0.1, 0.9, 0, 0, 0),
+                ],
+            )
+    return folder
+
+
+def write_variants(path: Path, rows: list[Variant]) -> Path:
+    """Write variants.csv."""
+    tidy.write(path, evaluations.COLUMNS, [[getattr(row, column) for column in evaluations.COLUMNS] for row in rows])
+    return path
+
+
+def score(key: tuple[str, str, str], marks: list[int]) -> tuple:
+    """A row of an evaluation: wrong answers are half unparsed, and one prompt was cut."""
+    items, right = len(marks), sum(marks)
+    return (*key, items, right, (items - right) // 2, 1, right / items, *wilson(right, items))
+
+
+def options(folder: Path) -> dict[str, list[Path] | Path]:
+    """What the analyses of the items read."""
+    return {"variants": folder / "variants.csv", "items": sorted(folder.glob("evaluations/*/*.items.csv"))}

@@ -1,0 +1,129 @@
+"""What every command line of the workflow shares: a log file, and errors that a user can read."""
+
+import argparse
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn, TextIO
+
+from headpatterns.errors import InputError, Interrupted
+from headpatterns.io import write_json
+
+_terminal: TextIO | None = None
+"""What standard error was before the log took its place."""
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """A parser that shows defaults and knows `--log`; `description` is usually the module's docstring."""
+    made = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    made.add_argument("--log", type=Path, help="write everything that is printed to this file instead")
+    return made
+
+
+def by_name(given: list[str], option: str, form: str) -> dict[str, str]:
+    """Values by name of a repeated option whose words have a form such as `TASK=PATH`, in the order given.
+
+    Raises:
+        InputError: a word of another form, or a name given twice.
+    """
+    values: dict[str, str] = {}
+    for word in given:
+        name, _, value = word.partition("=")
+        if not (name and value):
+            raise InputError(f"{option} {word} is not of the form {form}: fix it.")
+        if name in values:
+            raise InputError(f"{option} names {name} twice: give it once.")
+        values[name] = value
+    return values
+
+
+def check_counts(arguments: argparse.Namespace, *options: str) -> None:
+    """Refuse options, each a number or a list of numbers, that are below 1; those that are not given are None.
+
+    Raises:
+        InputError: one is.
+    """
+    for option in options:
+        given = getattr(arguments, option)
+        if given is not None and min(given if isinstance(given, list) else [given]) < 1:
+            raise InputError(f"--{option.replace('_', '-')} is {given}: give 1 or more.")
+
+
+def add_token_budget(made: argparse.ArgumentParser) -> None:
+    """Let a parser know `--token-budget`, a number or `auto`; `check_token_budget` refuses what is neither."""
+    made.add_argument(
+        "--token-budget",
+        type=lambda word: int(word) if word.isdecimal() else word,
+        default="auto",
+        help="tokens of a batch, padding included, or auto: what fits into free memory",
+    )
+
+
+def check_token_budget(arguments: argparse.Namespace) -> None:
+    """Refuse a token budget that is no whole number from 1 on nor `auto`.
+
+    Raises:
+        InputError: it is something else.
+    """
+    budget = arguments.token_budget
+    if budget != "auto" and (not isinstance(budget, int) or budget < 1):
+        raise InputError(f"--token-budget is {budget}: give a whole number from 1 on, or auto.")
+
+
+def tell(line: str) -> None:
+    """Print a line to the terminal, where the user sees it even with `--log`."""
+    print(f"{Path(sys.argv[0]).stem}: {line}", file=_terminal or sys.stderr, flush=True)
+
+
+def run(main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser, online: bool = False) -> None:
+    """Parse the command line, call `main` with it and turn failures into exit statuses.
+
+    With `--log`, standard output and standard error go to that file, those of libraries and child processes included;
+    only the sentence that says what went wrong still reaches the terminal. An `InputError` prints its sentence and
+    exits with 2, `Interrupted` likewise with 143; any other error leaves its traceback in the log, prints its last line
+    and exits with 1. Several processes that torchrun started share the log, which the first of them starts over.
+
+    The Hugging Face hub is not asked for anything unless the script is `online`, as those that fetch from it are.
+    """
+    global _terminal
+    namespace = arguments.parse_args()
+    if not online:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    terminal = _terminal = os.fdopen(os.dup(sys.stderr.fileno()), "w")
+    if namespace.log:
+        namespace.log.parent.mkdir(parents=True, exist_ok=True)
+        begin = os.O_TRUNC if os.environ.get("RANK", "0") == "0" else 0
+        log = os.open(namespace.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | begin, 0o644)
+        os.dup2(log, sys.stdout.fileno())
+        os.dup2(log, sys.stderr.fileno())
+    name = Path(sys.argv[0]).stem
+    try:
+        main(namespace)
+    except (InputError, Interrupted) as error:
+        if namespace.log:
+            print(f"{name}: {error}", file=sys.stderr)
+        _fail(f"{name}: {error}", 2 if isinstance(error, InputError) else 128 + signal.SIGTERM, terminal)
+    except Exception as error:
+        traceback.print_exc()
+        where = f" (the whole story is in {namespace.log})" if namespace.log else ""
+        _fail(f"{name}: {type(error).__name__}: {error}{where}", 1, terminal)
+
+
+def _fail(sentence: str, status: int, terminal: TextIO) -> NoReturn:
+    """Print the sentence and exit; or, where torchrun watches, leave the sentence to it: it prints that of one process.
+
+    There the exit is a sudden one: libraries abort over connections to processes that are already gone.
+    """
+    errors = os.environ.get("TORCHELASTIC_ERROR_FILE")
+    if not errors:
+        print(sentence, file=terminal, flush=True)
+        sys.exit(status)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # which it sends to the others when one has failed
+    write_json(Path(errors), {"message": sentence, "timestamp": int(time.time())})
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

@@ -1,0 +1,37 @@
+"""ARC: science questions; options nested in the question (raw) or as lists beside it (hub)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from headpatterns.data.adapters.adapter import Adapter
+from headpatterns.data.adapters.choices import RESPONSE, multiple_choice
+from headpatterns.data.records import Instruction, MissingFieldError, Row, RowError, as_text, text, value
+
+
+def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
+    """Options labelled A to E or 1 to 5 are lettered in their order; the answer is the letter of the right one."""
+    question = value(row, "question")
+    if isinstance(question, dict):
+        stem, listed = question.get("stem"), question.get("choices")
+    else:
+        stem, listed = question, value(row, "choices")
+    labels, texts = _columns(listed)
+    key = text(row, "answerKey")
+    if key not in labels:
+        raise RowError("answerKey is none of the labels")
+    name = str(row.fields.get("id") or "")
+    return multiple_choice(as_text(stem, "question"), texts, labels.index(key), options, id=name)
+
+
+def _columns(listed: Any) -> tuple[list[str], list[Any]]:
+    """Labels and texts of choices in either form: a list of {text, label}, or {text: [...], label: [...]}."""
+    if listed is None:
+        raise MissingFieldError(("choices",))
+    if isinstance(listed, list) and all(isinstance(one, dict) for one in listed):
+        listed = {name: [one.get(name) for one in listed] for name in ("label", "text")}
+    if not isinstance(listed, dict) or not {"label", "text"} <= listed.keys():
+        raise RowError("choices without text and label")
+    return [str(label).strip() for label in listed["label"]], list(listed["text"])
+
+
+ADAPTER = Adapter(convert, options=RESPONSE)

@@ -1,0 +1,56 @@
+"""Multiple choice, alike for every dataset: the question, lettered options below it, one of them the response."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from headpatterns.data.adapters.adapter import Option
+from headpatterns.data.records import Instruction, RowError, as_text
+
+LETTERS = "ABCDEFGHIJ"
+
+RESPONSE = {"response": Option("letter_and_text", str, ("letter_and_text", "letter", "text"))}
+"""The form of the response: `C. the text of the option` (default), `C`, or the text alone."""
+
+
+def multiple_choice(
+    question: str, texts: Sequence[Any], gold: int, options: Mapping[str, Any], **others: Any
+) -> Instruction:
+    """The instruction of a question whose option number `gold` (from 0) is right; `others` are further fields.
+
+    Raises:
+        RowError: fewer than two options, an empty one, or `gold` is none of them.
+    """
+    if not 2 <= len(texts) <= len(LETTERS):
+        raise RowError(f"{len(texts)} options")
+    if not 0 <= gold < len(texts):
+        raise RowError("label out of range")
+    choices = tuple(as_text(one, "option") for one in texts)
+    lettered = [f"{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=False)]
+    letter = LETTERS[gold]
+    responses = {"letter_and_text": lettered[gold], "letter": letter, "text": choices[gold]}
+    return Instruction(
+        prompt="\n".join([question, *lettered]),
+        response=responses[options["response"]],
+        choices=choices,
+        answer=letter,
+        **others,
+    )
+
+
+def position(label: Any, first: str | int) -> int:
+    """Where a label stands (from 0) in the sequence A, B, C… or 1, 2, 3… or 0, 1, 2… that starts with `first`.
+
+    Raises:
+        RowError: there is no label, or it is not of that sequence.
+    """
+    if label is None or str(label).strip() == "":
+        raise RowError("no gold label")
+    label = str(label).strip()
+    if isinstance(first, str):
+        if len(label) != 1 or label.upper() not in LETTERS:
+            raise RowError("label is not a letter")
+        return LETTERS.index(label.upper()) - LETTERS.index(first)
+    try:
+        return int(label) - first
+    except ValueError as error:
+        raise RowError("label is not a number") from error

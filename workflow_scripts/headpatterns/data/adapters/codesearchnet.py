@@ -1,0 +1,105 @@
+"""CodeSearchNet, Python part: functions and their docstrings, used as a coding task."""
+
+import ast
+import re
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from headpatterns.data.adapters.adapter import Adapter
+from headpatterns.data.records import Instruction, Row, RowError, Skipped, text
+
+FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def convert(row: Row, options: Mapping[str, Any]) -> Instruction | Skipped:
+    """The instruction asks for the function that a docstring describes; the response is the code without it.
+
+    Rows of one repository form a group. The id is the function's address below github.com, where the row has one.
+    """
+    language = str(row.fields.get("language", "python")).lower()
+    if language != "python":
+        return Skipped(f"its language is {language}")
+    docstring = text(row, "docstring", "func_documentation_string")
+    name = text(row, "func_name")
+    code = text(row, "code", "func_code_string")
+    return Instruction(
+        prompt=f"Write the Python function {name} that this docstring describes.\n\n{docstring}",
+        response=without_docstring(code, docstring),
+        id=str(row.fields.get("url") or row.fields.get("func_code_url") or "").removeprefix("https://github.com/"),
+        group=text(row, "repo", "repository_name"),
+    )
+
+
+def without_docstring(code: str, docstring: str) -> str:
+    """`code`, one Python function, with its docstring taken out and nothing else changed.
+
+    Code that this Python cannot parse (much of the set is Python 2) is searched for the text of `docstring` instead.
+
+    Raises:
+        RowError: the docstring cannot be taken out, or nothing would be left of the function.
+    """
+    code = code.replace("\r\n", "\n").replace("\r", "\n")
+    statements = _body(code)
+    if statements is None:
+        return _without_literal(code, docstring)
+    if not statements or not _is_text(statements[0]):
+        return code
+    if len(statements) == 1:
+        raise RowError("function with nothing but a docstring")
+    shorter = _without_statement(code, statements[0])
+    left = _body(shorter)
+    if left is None or list(map(ast.dump, left)) != list(map(ast.dump, statements[1:])):
+        raise RowError("docstring that cannot be taken out")
+    return shorter
+
+
+def _body(code: str) -> list[ast.stmt] | None:
+    """The statements of the function that `code` is; None where it does not parse."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # invalid escapes in other people's strings
+            parsed = ast.parse(code).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    if len(parsed) != 1 or not isinstance(parsed[0], FUNCTION):
+        raise RowError("code is not one function")
+    return parsed[0].body
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
+
+
+def _without_statement(code: str, statement: ast.stmt) -> str:
+    lines = code.split("\n")
+    first, last = statement.lineno - 1, statement.end_lineno - 1
+    # ast counts columns in bytes of UTF-8.
+    before = lines[first].encode()[: statement.col_offset].decode()
+    after = lines[last].encode()[statement.end_col_offset :].decode().lstrip(" \t;")
+    if before.strip() or (after and not after.startswith("#")):
+        return "\n".join([*lines[:first], before + after, *lines[last + 1 :]])
+    rest = lines[last + 1 :]
+    while rest and not rest[0].strip():
+        rest.pop(0)
+    return "\n".join([*lines[:first], *rest])
+
+
+def _without_literal(code: str, docstring: str) -> str:
+    words = r"\s+".join(map(re.escape, docstring.split()))
+    literal = re.compile(
+        # The literal, on lines of its own, with the empty lines that follow, and more code after it.
+        rf"^[ \t]*[uUrRbB]{{0,2}}(\"\"\"|'''|\"|')\s*{words}\s*\1[ \t]*(?:#[^\n]*)?\n(?:[ \t]*\n)*(?=[ \t]*\S)",
+        re.MULTILINE,
+    )
+    shorter, times = literal.subn("", code, count=1)
+    if not times:
+        raise RowError("code that does not parse and does not show its docstring")
+    return shorter
+
+
+ADAPTER = Adapter(convert)

@@ -1,0 +1,40 @@
+"""HellaSwag: the ending that continues a text; the label is a number in the raw files and text on the hub."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from headpatterns.data.adapters.adapter import Adapter
+from headpatterns.data.adapters.choices import RESPONSE, multiple_choice, position
+from headpatterns.data.records import Instruction, Row, RowError, as_text, text, value
+
+QUESTION = "Which ending continues the text best?"
+
+
+def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
+    """The prompt is the activity, the context and four lettered endings. Rows of one source document form a group."""
+    endings = value(row, "endings")
+    if not isinstance(endings, list):
+        raise RowError("endings is not a list")
+    context = without_markers(text(row, "ctx"))
+    activity = str(row.fields.get("activity_label") or "").strip()
+    number, split = row.fields.get("ind"), row.fields.get("split")
+    return multiple_choice(
+        f"{QUESTION}\n{activity}: {context}" if activity else f"{QUESTION}\n{context}",
+        [without_markers(as_text(ending, "option")) for ending in endings],
+        position(value(row, "label"), first=0),
+        options,
+        id=f"hellaswag-{split}-{number}" if split and number is not None else "",
+        group=str(row.fields.get("source_id") or ""),
+    )
+
+
+def without_markers(passage: str) -> str:
+    """`passage` without WikiHow's [header], [title], [step] and [substeps]: a title starts a new sentence."""
+    passage = re.sub(r"(?<=[.!?:;,])\s*\[title\]", " ", passage)
+    passage = re.sub(r"\s*\[title\]", ". ", passage)
+    passage = re.sub(r"\[(?:header|step|substeps)\]", " ", passage)
+    return re.sub(r"^\. ", "", " ".join(passage.split()))
+
+
+ADAPTER = Adapter(convert, options=RESPONSE)

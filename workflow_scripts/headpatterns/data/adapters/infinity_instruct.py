@@ -1,0 +1,51 @@
+"""Infinity-Instruct: conversations with the abilities that they call for; raw and hub rows are alike."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from headpatterns.data.adapters.adapter import Adapter, Option
+from headpatterns.data.adapters.turns import first_exchange
+from headpatterns.data.records import Instruction, Row, Skipped, value
+
+
+def convert(row: Row, options: Mapping[str, Any]) -> Instruction | Skipped:
+    """The first exchange of a conversation in the chosen language whose tags fit the chosen ones.
+
+    Options: `language` (as in `langdetect`, default en; "" for all); `tag_field`, the list of labels that is meant,
+    cate_ability_en (categories, default) or ability_en (single abilities); `tags`, the tags asked for (default: any
+    row will do), and `match`: `exactly` these (default), `all` of these and perhaps others, or `any` of these. Case
+    and white space do not count in the comparison.
+    """
+    if options["language"]:
+        language = str(value(row, "langdetect"))
+        if language != options["language"]:
+            return Skipped(f"its language is {language}")
+    labels = value(row, "label") if options["tags"] else row.fields.get("label")
+    tags = (labels.get(options["tag_field"]) or []) if isinstance(labels, dict) else []
+    if options["tags"] and not _fits(levelled(tags), levelled(options["tags"]), options["match"]):
+        return Skipped("its tags are " + (" + ".join(sorted(levelled(tags))) or "none"))
+    prompt, response = first_exchange(value(row, "conversations"))
+    name = row.fields.get("id")
+    return Instruction(prompt, response, id="" if name is None else f"infinity-{name}", tags=tuple(map(str, tags)))
+
+
+def levelled(tags: Iterable[str]) -> frozenset[str]:
+    """Tags as they are compared."""
+    return frozenset(" ".join(str(tag).casefold().split()) for tag in tags)
+
+
+def _fits(tags: frozenset[str], asked: frozenset[str], match: str) -> bool:
+    if match == "any":
+        return bool(tags & asked)
+    return tags >= asked if match == "all" else tags == asked
+
+
+ADAPTER = Adapter(
+    convert,
+    options={
+        "language": Option("en", str),
+        "tags": Option(None, list),
+        "tag_field": Option("cate_ability_en", str, ("cate_ability_en", "ability_en")),
+        "match": Option("exactly", str, ("exactly", "all", "any")),
+    },
+)

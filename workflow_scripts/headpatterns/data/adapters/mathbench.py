@@ -1,0 +1,25 @@
+"""MathBench: school mathematics, as single choice (with options) and as cloze (with an answer alone)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from headpatterns.data.adapters.adapter import Adapter
+from headpatterns.data.adapters.choices import RESPONSE, multiple_choice, position
+from headpatterns.data.records import Instruction, Row, RowError, text, value
+
+
+def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
+    """A row with `options` is a choice whose answer is a letter; without, the answer itself is the response."""
+    question = text(row, "question")
+    topic = str(row.fields.get("topic") or "").strip()
+    tags = (topic,) if topic else ()
+    listed = row.fields.get("options")
+    if listed is None:
+        answer = text(row, "answer")
+        return Instruction(question, answer, answer=answer, tags=tags)
+    if not isinstance(listed, list):
+        raise RowError("options is not a list")
+    return multiple_choice(question, listed, position(value(row, "answer"), first="A"), options, tags=tags)
+
+
+ADAPTER = Adapter(convert, options=RESPONSE)

@@ -1,0 +1,33 @@
+"""RefGPT: dialogues written from a reference; their turns are marked in one text, or listed."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from headpatterns.data.adapters.adapter import Adapter
+from headpatterns.data.adapters.turns import first_exchange
+from headpatterns.data.records import Instruction, Row, value
+
+# <user> … <assistant> … as released, <Human 1>:… <Assistant 1>:… as its generator writes it.
+MARK = re.compile(r"<(user|human|assistant)(?:\s*\d+)?>\s*[:：]?", re.I)
+LENGTH_REQUEST = re.compile(r"^\s*[(（](?:字数要求|word count)[^)）]*[)）]", re.I)
+FRAME = re.compile(r"</?(?:start|end)_chat>", re.I)
+
+
+def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
+    """The first exchange of the dialogue; the reference it was written from is not shown."""
+    dialogue = value(row, "dialogue")
+    if isinstance(dialogue, list) and all(isinstance(turn, str) for turn in dialogue):
+        dialogue = "\n".join(dialogue)
+    prompt, response = first_exchange(marked_turns(dialogue) if isinstance(dialogue, str) else dialogue)
+    return Instruction(prompt, response)
+
+
+def marked_turns(dialogue: str) -> list[dict[str, str]]:
+    """The turns of a marked text, without the requests for length that the generator put before some of them."""
+    pieces = MARK.split(FRAME.sub("", dialogue))
+    spoken = zip(pieces[1::2], pieces[2::2], strict=True)
+    return [{"role": role, "content": LENGTH_REQUEST.sub("", content).strip()} for role, content in spoken]
+
+
+ADAPTER = Adapter(convert)

@@ -1,0 +1,34 @@
+"""SGSM and EGSM (MATHWELL): word problems solved by a commented Python function."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from headpatterns.data.adapters.adapter import Adapter
+from headpatterns.data.records import Instruction, MissingFieldError, Row, RowError, text
+
+QUESTION_AND_SOLUTION = re.compile(r"\s*Question:\s*(.+?)\s*\n\s*Solution:\s*(.+)", re.S)
+
+
+def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
+    """Rows have `question` and `solution` (and `answer`) apart, or both in `output`; the response is the program."""
+    if "question" in row.fields:
+        question, program = text(row, "question"), text(row, "solution")
+    elif "output" in row.fields:
+        parts = QUESTION_AND_SOLUTION.fullmatch(text(row, "output"))
+        if not parts:
+            raise RowError("output without Question: and Solution:")
+        question, program = parts[1], parts[2]
+    else:
+        raise MissingFieldError(("question", "output"))
+    if "def solution" not in program:
+        raise RowError("solution without a function solution()")
+    answer = row.fields.get("answer")
+    return Instruction(
+        prompt=f"Write a Python function solution() that solves this problem.\n\n{question}",
+        response=program,
+        answer="" if answer is None else str(answer).strip(),
+    )
+
+
+ADAPTER = Adapter(convert)

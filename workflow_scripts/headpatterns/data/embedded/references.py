@@ -1,0 +1,49 @@
+"""Winogrande: twin sentences in which the last words decide who or what is meant."""
+
+import random
+import string
+from pathlib import Path
+
+from headpatterns.data.embedded import world
+from headpatterns.data.embedded.files_of_rows import write_jsonl, write_lines
+from headpatterns.data.embedded.sampling import Row, draw_rows
+
+
+def draw_parties(rng: random.Random, schema: world.Schema) -> tuple[str, str, str]:
+    """The two parties of a schema and its object."""
+    if schema.things is None:
+        first, second = rng.sample(world.NAMES, 2)
+    else:
+        first = rng.choice(schema.things[0])
+        second = rng.choice([thing for thing in schema.things[1] if thing != first])
+    return first, second, rng.choice(schema.objects)
+
+
+def twins(rng: random.Random) -> tuple[str, Row]:
+    """Both sentences of a pair under the key `rows`; the pair shares everything but its trigger and its answer."""
+    schema = rng.choice(world.SCHEMAS)
+    first, second, thing = draw_parties(rng, schema)
+    text = schema.text.format(a=first, b=second, x=thing)
+    identity = "".join(rng.choices(string.ascii_uppercase + string.digits, k=30))
+    endings = [(schema.first, "1"), (schema.second, "2")]
+    rng.shuffle(endings)
+    rows = [
+        {
+            "qID": f"{identity}-{number}",
+            "sentence": f"{text} {trigger}.",
+            "option1": first,
+            "option2": second,
+            "answer": answer,
+        }
+        for number, (trigger, answer) in enumerate(endings, start=1)
+    ]
+    return text, {"rows": rows}
+
+
+def write_winogrande(folder: Path, train: int, test: int, seed: int) -> None:
+    """`train_l.jsonl` and `dev.jsonl` with their `-labels.lst`; an odd count leaves the last twin alone."""
+    for split, name, count in (("train", "train_l", train), ("test", "dev", test)):
+        pairs = draw_rows(twins, (count + 1) // 2, seed, "winogrande", split, "pairs")
+        rows = [row for pair in pairs for row in pair["rows"]][:count]
+        write_jsonl(folder / f"{name}.jsonl", rows)
+        write_lines(folder / f"{name}-labels.lst", (row["answer"] for row in rows))

@@ -1,0 +1,182 @@
+"""MMLU: questions of many subjects with four options, some about facts and some to be worked out."""
+
+import csv
+import math
+import random
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from headpatterns.data.embedded import world
+from headpatterns.data.embedded.sampling import Row, draw_rows, near_numbers, shuffled
+from headpatterns.data.embedded.science import fact_question
+
+Question = tuple[str, list[str], int]
+# As upstream, at most this many rows of a subject are development rows.
+DEVELOPMENT_ROWS = 5
+
+
+def facts(*names: str) -> Callable[[random.Random], Question]:
+    """Questions about the facts of these relations."""
+    return lambda rng: fact_question(rng, world.RELATIONS[rng.choice(names)], 3)
+
+
+def number_question(rng: random.Random, question: str, value: int) -> Question:
+    """A question whose options are near numbers."""
+    options, index = shuffled(rng, str(value), [str(number) for number in near_numbers(rng, value, 3)])
+    return question, options, index
+
+
+def arithmetic(rng: random.Random) -> Question:
+    """A sum, a difference or a product."""
+    a, b = rng.randint(2, 12), rng.randint(2, 12)
+    text, value = rng.choice(((f"{a + b} - {b}", a), (f"{a} + {b}", a + b), (f"{a} * {b}", a * b)))
+    return number_question(rng, f"What is {text}?", value)
+
+
+def linear_equation(rng: random.Random) -> Question:
+    """The solution of a linear equation."""
+    a, x, b = rng.randint(2, 6), rng.randint(1, 9), rng.randint(1, 9)
+    return number_question(rng, f"If {a}x + {b} = {a * x + b}, what is x?", x)
+
+
+def derivative(rng: random.Random) -> Question:
+    """The derivative of a quadratic."""
+    a, b = rng.randint(2, 9), rng.randint(2, 9)
+    wrong = [f"{2 * a}x", f"{a}x + {b}", f"{2 * a}x + {b + 1}"]
+    options, index = shuffled(rng, f"{2 * a}x + {b}", wrong)
+    return f"What is the derivative of {a}x^2 + {b}x?", options, index
+
+
+def remainder_group(rng: random.Random) -> Question:
+    """A sum in the integers modulo n."""
+    n = rng.randint(4, 9)
+    a, b = rng.randint(1, n - 1), rng.randint(1, n - 1)
+    wrong = rng.sample([str(number) for number in range(n) if number != (a + b) % n], 3)
+    options, index = shuffled(rng, str((a + b) % n), wrong)
+    return f"What is {a} + {b} in Z_{n}?", options, index
+
+
+def average(rng: random.Random) -> Question:
+    """The mean or the median of three numbers."""
+    while True:
+        numbers = [rng.randint(1, 12) for _ in range(3)]
+        if sum(numbers) % 3 == 0:
+            break
+    listed = f"{numbers[0]}, {numbers[1]} and {numbers[2]}"
+    if rng.random() < 0.5:
+        return number_question(rng, f"What is the mean of {listed}?", sum(numbers) // 3)
+    return number_question(rng, f"What is the median of {listed}?", sorted(numbers)[1])
+
+
+def newton(rng: random.Random) -> Question:
+    """Force is mass times acceleration."""
+    mass, acceleration = rng.randint(2, 9), rng.randint(2, 9)
+    question = f"What force gives a mass of {mass} the acceleration {acceleration}?"
+    return number_question(rng, question, mass * acceleration)
+
+
+def speed(rng: random.Random) -> Question:
+    """Speed is way by time."""
+    time, value = rng.randint(2, 9), rng.randint(2, 9)
+    return number_question(rng, f"A car goes {time * value} km in {time} hours. What is its speed?", value)
+
+
+def atoms(rng: random.Random) -> Question:
+    """Atoms in several molecules."""
+    count = rng.randint(2, 12)
+    formula, element, each = rng.choice(
+        (("H2O", "hydrogen", 2), ("CO2", "oxygen", 2), ("Fe2O3", "oxygen", 3), ("CH4", "hydrogen", 4))
+    )
+    return number_question(rng, f"How many {element} atoms are in {count} {formula}?", count * each)
+
+
+def legs(rng: random.Random) -> Question:
+    """Legs of several animals."""
+    animal, each = rng.choice([pair for pair in world.RELATIONS["legs"].pairs.items() if pair[1] != "0"])
+    count = rng.randint(2, 6)
+    return number_question(rng, f"How many legs have {count} {animal}s?", count * int(each))
+
+
+def python_value(rng: random.Random) -> Question:
+    """The value of a Python expression."""
+    a, b = rng.randint(5, 20), rng.randint(2, 5)
+    text, value = rng.choice(((f"{a} % {b}", a % b), (f"{a} // {b}", a // b), (f"sum([{a}, {b}])", a + b)))
+    return number_question(rng, f"What is {text} in Python?", value)
+
+
+def conditional(rng: random.Random) -> Question:
+    """What follows from a conditional and a fact, if anything."""
+    cause, effect = rng.choice(world.CONDITIONS)
+    known, right = rng.choice(
+        ((cause[0], effect[0]), (effect[1], cause[1]), (effect[0], "nothing"), (cause[1], "nothing"))
+    )
+    possible = [*cause[:2], *effect[:2], "nothing"]
+    wrong = rng.sample([text for text in possible if text not in (known, right)], 3)
+    options, index = shuffled(rng, right, wrong)
+    return f"If {cause[0]}, {effect[0]}. Now {known}. What follows?", options, index
+
+
+def profit(rng: random.Random) -> Question:
+    """Profit is price less cost."""
+    thing = rng.choice(world.THING_NAMES)
+    cost, gain = rng.randint(2, 9), rng.randint(1, 9)
+    question = f"{world.article(thing).capitalize()} costs a shop {cost} coins and sells for {cost + gain}."
+    return number_question(rng, f"{question} What is the profit?", gain)
+
+
+def either(*kinds: Callable[[random.Random], Question]) -> Callable[[random.Random], Question]:
+    """Questions of several kinds."""
+    return lambda rng: rng.choice(kinds)(rng)
+
+
+# The twelve subjects of the paper's four domains, then ten from outside them, under their official names.
+SUBJECTS: dict[str, Callable[[random.Random], Question]] = {
+    "college_mathematics": derivative,
+    "abstract_algebra": remainder_group,
+    "elementary_mathematics": arithmetic,
+    "high_school_statistics": average,
+    "high_school_mathematics": linear_equation,
+    "college_physics": newton,
+    "high_school_physics": speed,
+    "conceptual_physics": facts("measure", "device", "force"),
+    "college_chemistry": either(atoms, facts("formula")),
+    "high_school_chemistry": facts("material", "change"),
+    "college_biology": either(legs, facts("body", "plant")),
+    "high_school_biology": facts("food", "home", "group"),
+    "high_school_geography": facts("capital"),
+    "world_religions": facts("feast"),
+    "marketing": facts("marketing"),
+    "management": facts("management"),
+    "nutrition": facts("nutrient"),
+    "astronomy": facts("sky"),
+    "high_school_computer_science": python_value,
+    "jurisprudence": facts("law"),
+    "formal_logic": conditional,
+    "high_school_microeconomics": profit,
+}
+
+
+def subject_row(rng: random.Random, subject: str) -> tuple[str, Row]:
+    """A question of a subject; the row holds the six cells under the key `cells`."""
+    question, options, index = SUBJECTS[subject](rng)
+    return f"{question} {options}", {"cells": [question, *options, "ABCD"[index]]}
+
+
+def write_mmlu(folder: Path, train: int, test: int, seed: int) -> None:
+    """`{dev,val,test}/<subject>_{dev,val,test}.csv`, without a header: question, A, B, C, D, answer.
+
+    `train` rows in all become development and validation rows and `test` rows in all test rows, in equal shares a
+    subject, rounded up; every file has at least one row.
+    """
+    share = max(2, math.ceil(train / len(SUBJECTS)))
+    development = min(DEVELOPMENT_ROWS, share // 2)
+    for subject in SUBJECTS:
+        draw = partial(subject_row, subject=subject)
+        known = draw_rows(draw, share, seed, "mmlu", "train", subject)
+        probes = draw_rows(draw, math.ceil(test / len(SUBJECTS)), seed, "mmlu", "test", subject)
+        for split, rows in (("dev", known[:development]), ("val", known[development:]), ("test", probes)):
+            path = folder / split / f"{subject}_{split}.csv"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("w", encoding="utf-8", newline="") as file:
+                csv.writer(file, lineterminator="\n").writerows(row["cells"] for row in rows)

@@ -1,0 +1,126 @@
+"""Raw files to instructions: every row is used, left out or rejected, and counted as that."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from headpatterns.data import sources, templates
+from headpatterns.data.adapters import ADAPTERS
+from headpatterns.data.records import Instruction, MissingFieldError, Row, RowError, Skipped
+from headpatterns.errors import InputError
+
+FIRST_ROWS = 3
+"""A file whose first rows (or all of them, if fewer) lack a needed field has a wrong schema."""
+
+MAX_REJECTED = 0.2
+"""Above this share of rejected rows, a dataset is not what its adapter takes it for."""
+
+LONGEST_NAME = 40
+"""Characters of a field's name in a message: the first row of a file without header is taken for names."""
+
+
+@dataclass
+class Loaded:
+    """The instructions of one split and the fate of all its rows: reasons with their number of rows."""
+
+    instructions: list[Instruction] = field(default_factory=list)
+    rows_read: int = 0
+    not_selected: Counter = field(default_factory=Counter)
+    rejected: Counter = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+    """The place of the first row of each reason for rejection."""
+
+
+def load(
+    dataset: str,
+    adapter: str,
+    options: Mapping[str, Any],
+    template: str,
+    files: Sequence[Path],
+    labels: Mapping[Path, str],
+) -> Loaded:
+    """Read `files` with an adapter of ADAPTERS, whose `options` are resolved, and put each prompt into `template`.
+
+    `labels` gives for each file the name under which ids mention it (see `id_labels`).
+
+    Raises:
+        InputError: a file cannot be read or has a wrong schema, or more than MAX_REJECTED of the rows are rejected.
+    """
+    loaded = Loaded()
+    rows = sources.read_rows(files, ADAPTERS[adapter].csv_columns)
+    for path, rows_of_file in groupby(rows, key=lambda row: row.path):
+        lacking: list[tuple[Row, MissingFieldError]] = []
+        number = 0
+        for number, row in enumerate(rows_of_file, start=1):
+            loaded.rows_read += 1
+            try:
+                outcome = ADAPTERS[adapter].convert(row, options)
+                if isinstance(outcome, Skipped):
+                    loaded.not_selected[outcome.why] += 1
+                else:
+                    loaded.instructions.append(_finished(outcome, row, dataset, labels[path], template))
+            except RowError as error:
+                loaded.rejected[str(error)] += 1
+                loaded.examples.setdefault(str(error), row.place)
+                if isinstance(error, MissingFieldError) and number <= FIRST_ROWS:
+                    lacking.append((row, error))
+            if number == FIRST_ROWS:
+                _check_schema(adapter, lacking, number)
+        _check_schema(adapter, lacking, min(number, FIRST_ROWS))
+    _check_rejections(dataset, adapter, loaded)
+    return loaded
+
+
+def _finished(one: Instruction, row: Row, dataset: str, label: str, template: str) -> Instruction:
+    number = "" if row.number is None else f"-{row.number}"
+    name = one.id or f"{dataset}-{label}{number}"
+    for content in (one.prompt, one.response):
+        if not content.strip():
+            raise RowError("empty prompt or response")
+        try:
+            content.encode()
+        except UnicodeEncodeError as error:
+            raise RowError("text is not valid Unicode") from error
+    return replace(one, id=name, group=one.group or name, prompt=templates.apply(template, one.prompt))
+
+
+def _check_schema(adapter: str, lacking: Sequence[tuple[Row, MissingFieldError]], rows: int) -> None:
+    if not lacking or len(lacking) < rows:
+        return
+    row, error = lacking[0]
+    fields = ", ".join(str(name)[:LONGEST_NAME] for name in row.fields)
+    fix = f"give files that the adapter {adapter} reads, or choose another adapter"
+    if adapter == "generic":
+        fix = "name one of these in the option columns"
+    raise InputError(f"{row.place} has no field {' or '.join(error.names)} (its fields are {fields}): {fix}.")
+
+
+def _check_rejections(dataset: str, adapter: str, loaded: Loaded) -> None:
+    rejected = loaded.rejected.total()
+    candidates = loaded.rows_read - loaded.not_selected.total()
+    if rejected <= MAX_REJECTED * candidates:
+        return
+    reason, times = ordered(loaded.rejected)[0]
+    raise InputError(
+        f"{rejected} of {candidates} rows of {dataset} were rejected, {times} of them because of: {reason} "
+        f"(first at {loaded.examples[reason]}): fix the files, or choose an adapter other than {adapter}."
+    )
+
+
+def ordered(reasons: Counter) -> list[tuple[str, int]]:
+    """Reasons with their counts, the commonest first and equals by name, whatever the order of the rows was."""
+    return sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
+
+
+def id_labels(files: Sequence[Path]) -> dict[Path, str]:
+    """A name for each file: its stem, with as many folders before it as it takes to tell all of them apart."""
+    distinct = list(dict.fromkeys(files))
+    depth = 1
+    while True:
+        labels = ["-".join([*path.parts[:-1], sources.stem(path)][-depth:]) for path in distinct]
+        if len(set(labels)) == len(distinct) or depth >= max(len(path.parts) for path in distinct):
+            return dict(zip(distinct, labels, strict=True))
+        depth += 1

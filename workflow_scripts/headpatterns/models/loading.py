@@ -1,0 +1,174 @@
+"""Loading models and tokenizers from a folder, with everything that may be wrong with it said in a sentence.
+
+transformers is imported inside the functions: reading a tokenizer must not cost an import of the models.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headpatterns.errors import InputError, first_line
+from headpatterns.io import read_json
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that is not a model in Hugging Face layout."""
+    if not folder.is_dir():
+        raise InputError(f"the model folder {folder} does not exist: give a folder in Hugging Face layout.")
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{folder} has no config.json: give a model folder in Hugging Face layout.")
+
+
+def load_tokenizer(folder: Path | str) -> Any:
+    """The tokenizer saved in `folder`; it must know an end-of-sequence token."""
+    import transformers
+
+    folder = Path(folder)
+    if not has_tokenizer(folder):
+        raise InputError(f"{folder} holds no tokenizer: save the model's own there (tokenizer.save_pretrained).")
+    transformers.utils.logging.set_verbosity_error()
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # transformers and tokenizers raise many types for what is one thing to the user
+        raise InputError(f"no tokenizer can be loaded from {folder}: {first_line(error)}.") from error
+    if tokenizer.eos_token_id is None:
+        raise InputError(f"the tokenizer in {folder} has no EOS token: set eos_token in its tokenizer_config.json.")
+    return tokenizer
+
+
+def load_model(folder: Path | str, dtype: str = "float32", device: str = "cpu") -> "PreTrainedModel":
+    """The causal language model saved in `folder`, in evaluation mode.
+
+    Raises:
+        InputError: no such folder, weights that do not match the config (missing, unexpected or of another shape), an
+            unknown dtype, a device that is not there or one whose memory is too small.
+    """
+    import torch
+    import transformers
+
+    folder = Path(folder)
+    check_folder(folder)
+    check_device(device)
+    if dtype not in DTYPES:
+        raise InputError(f"unknown dtype '{dtype}': use one of {', '.join(DTYPES)}.")
+    transformers.utils.logging.set_verbosity_error()
+    try:
+        model, report = transformers.AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=getattr(torch, dtype),
+            local_files_only=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # reported instead, as the missing and the unexpected are
+        )
+    except Exception as error:  # transformers, safetensors and the hub raise many types here
+        raise InputError(f"the model in {folder} cannot be loaded: {first_line(error)}.") from error
+    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if report.get(kind):
+            names = sorted(key if isinstance(key, str) else key[0] for key in report[kind])
+            raise InputError(
+                f"the weights in {folder} do not match its config.json: {kind.replace('_', ' ')} {names[0]}"
+                f"{f' and {len(names) - 1} more' if len(names) > 1 else ''}; give a complete checkpoint."
+            )
+    try:
+        return model.to(device).eval()
+    except RuntimeError as error:
+        raise InputError(
+            f"the model in {folder} cannot be put on {device} as {dtype} ({first_line(error)}): use a smaller dtype, "
+            "or a device with more free memory."
+        ) from error
+
+
+def stored_dtype(folder: Path) -> str:
+    """The dtype of the weights in `folder`, by its config.json; older versions of transformers wrote `torch_dtype`.
+
+    Raises:
+        InputError: the folder is not a model.
+    """
+    check_folder(folder)
+    config = read_json(folder / "config.json")
+    return config.get("dtype") or config.get("torch_dtype") or "float32"
+
+
+def free_memory(device: str) -> None:
+    """Give back the memory of models that nobody uses any more: training and evaluation leave them in cycles."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    gc.freeze()  # what is left are mostly imported modules: the next collection need not go through them again
+    if torch.device(device).type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that torch does not know or that this machine lacks."""
+    import torch
+
+    try:
+        wanted = torch.device(device)
+    except RuntimeError:
+        wanted = None
+    if wanted is None or wanted.type not in ("cpu", "cuda", "mps"):
+        raise InputError(f"unknown device '{device}': use cpu, cuda, cuda:N or mps.")
+    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[wanted.type]
+    if not there:
+        raise InputError(
+            f"device '{device}' was asked for, but torch sees no GPU here: use cpu, or a machine with one."
+        )
+    if wanted.type == "cuda" and (wanted.index or 0) >= there:
+        raise InputError(
+            f"device '{device}' was asked for, but torch sees {there} here: use one of cuda:0 to cuda:{there - 1}."
+        )
+
+
+def files(folder: Path) -> list[Path]:
+    """The files that a model in a folder consists of: config, weights, tokenizer."""
+    suffixes = {".json", ".safetensors", ".bin", ".model", ".txt"}
+    return sorted(path for path in folder.iterdir() if path.suffix in suffixes)
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a folder holds the files of a tokenizer, of whichever kind."""
+    names = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt")
+    return any((folder / name).is_file() for name in names)
+
+
+def check_tokens(model: "PreTrainedModel", token: int, source: str) -> None:
+    """Refuse a token id, such as the largest of many, that the model has no embedding for."""
+    embeddings = model.get_input_embeddings().num_embeddings
+    if not 0 <= token < embeddings:
+        raise InputError(
+            f"{source} has the token id {token}, but {type(model).__name__} has {embeddings} embeddings: tokenizer "
+            "and model do not belong together."
+        )
+
+
+def positions(model: "PreTrainedModel") -> int | None:
+    """Longest sequence the model can read, None where its architecture has no limit."""
+    return positions_of(model.config)
+
+
+def positions_of(config: "PretrainedConfig") -> int | None:
+    """The same of a model that is not loaded, from its config."""
+    return getattr(config.get_text_config(), "max_position_embeddings", None)
+
+
+def heads_of(model: "PreTrainedModel") -> tuple[int, int]:
+    """Layers of a model, and query heads of each.
+
+    Raises:
+        InputError: its layers have different numbers of heads, by its config.
+    """
+    text = model.config.get_text_config()
+    try:
+        return text.num_hidden_layers, text.num_attention_heads
+    except RuntimeError as error:  # what transformers raises for a number that layers have each for themselves
+        raise InputError(
+            f"the layers of {type(model).__name__} have different numbers of heads, so its patterns are no matrix: use "
+            "an architecture with one number for all."
+        ) from error

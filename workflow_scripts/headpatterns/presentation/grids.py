@@ -1,0 +1,122 @@
+"""Tables for readers: rounded texts in rows and columns, written as Markdown and LaTeX beside the CSV they show."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from headpatterns.io import atomic_path
+
+LATEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "[": "{[}",  # after a line's end it would be read as its option
+    "]": "{]}",
+}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One table for readers.
+
+    Attributes:
+        title: what its numbers are.
+        groups: headers of the first columns; rows that agree in them belong together.
+        names: headers of the further columns of text.
+        numbers: headers of the columns of numbers.
+        rows: one text a column.
+        long: whether it may run over several pages.
+    """
+
+    title: str
+    groups: list[str]
+    names: list[str]
+    numbers: list[str]
+    rows: list[list[str]]
+    long: bool = False
+
+    @property
+    def header(self) -> list[str]:
+        """Headers of all columns."""
+        return [*self.groups, *self.names, *self.numbers]
+
+    @property
+    def readable_rows(self) -> list[list[str]]:
+        """The rows with a minus sign, not a hyphen, before negative numbers."""
+        return [[*row[: self.texts], *(text.replace("-", "−") for text in row[self.texts :])] for row in self.rows]
+
+    @property
+    def texts(self) -> int:
+        """How many columns hold text."""
+        return len(self.groups) + len(self.names)
+
+
+def markdown(grids: Sequence[Grid]) -> str:
+    """Titles and Markdown tables."""
+    parts = ["\n".join([grid.title, "", *markdown_lines(grid)]) for grid in grids]
+    return "\n\n".join(parts) + "\n"
+
+
+def markdown_lines(grid: Grid) -> list[str]:
+    """The lines of one Markdown table."""
+    made = [f"| {' | '.join(grid.header)} |", "|" + "---|" * grid.texts + "---:|" * len(grid.numbers)]
+    return made + [f"| {' | '.join(map(escape_markdown, row))} |" for row in grid.readable_rows]
+
+
+def escape_markdown(text: str) -> str:
+    """`text` with what would end a cell made harmless."""
+    return text.replace("|", "\\|")
+
+
+def latex(grids: Sequence[Grid]) -> str:
+    """LaTeX tables."""
+    packages = "packages booktabs and longtable" if any(grid.long for grid in grids) else "package booktabs"
+    parts = ["\n".join(latex_lines(grid)) for grid in grids]
+    return f"% Needs the {packages}.\n" + "\n\n".join(parts) + "\n"
+
+
+def latex_lines(grid: Grid) -> list[str]:
+    """The lines of one LaTeX table; groups are named once, with a space between them."""
+    environment = "longtable" if grid.long else "tabular"
+    columns = "l" * grid.texts + "r" * len(grid.numbers)
+    header = " & ".join(map(escape_latex, grid.header)) + r" \\"
+    made = [rf"\begin{{{environment}}}{{{columns}}}", r"\toprule", header, r"\midrule"]
+    if grid.long:
+        made.append(r"\endhead")
+    previous = None
+    for row in grid.rows:
+        group = row[: len(grid.groups)]
+        if group and previous not in (None, group):
+            made.append(r"\addlinespace")
+        shown = ["" if group == previous else escape_latex(text) for text in group]
+        names = [escape_latex(text) for text in row[len(group) : grid.texts]]
+        made.append(" & ".join([*shown, *names, *map(latex_number, row[grid.texts :])]) + r" \\")
+        previous = group
+    return [*made, r"\bottomrule", rf"\end{{{environment}}}"]
+
+
+def latex_number(text: str) -> str:
+    """A number in mathematics mode, so that minus signs are minus signs."""
+    return f"${text}$".replace(" ± ", "±").replace(" ", r"\ ").replace("±", r"\pm ").replace("$$", "")
+
+
+def escape_latex(text: str) -> str:
+    """`text` with every character that LaTeX would read as a command made harmless."""
+    return "".join(LATEX.get(character, character) for character in text)
+
+
+def write(table: pd.DataFrame, grids: Sequence[Grid], stem: Path) -> None:
+    """Write `stem`.csv (the table, unrounded, every row), `stem`.md and `stem`.tex (its grids), each atomically."""
+    contents = {".csv": table.to_csv(index=False), ".md": markdown(grids), ".tex": latex(grids)}
+    for suffix, content in contents.items():
+        with atomic_path(stem.with_name(stem.name + suffix)) as temporary:
+            temporary.write_text(content, encoding="utf-8")

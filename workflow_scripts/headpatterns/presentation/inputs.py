@@ -1,0 +1,98 @@
+"""The two kinds of file that figures, tables and the report are made from: the run table and the analysis tables."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from headpatterns import tidy
+from headpatterns.errors import InputError
+from headpatterns.experiment import run_table
+
+
+def read_table(
+    path: Path, text: Sequence[str], numbers: Sequence[str] = (), may_be_empty: bool = False
+) -> pd.DataFrame:
+    """Read a CSV with at least the columns `text` (kept as strings) and `numbers` (floats, an empty field is NaN).
+
+    Raises:
+        InputError: the file is missing, lacks a column, holds a word where a number belongs, or holds no row although
+            it must not be empty.
+    """
+    columns = list(dict.fromkeys([*text, *numbers]))
+    rows = tidy.read(path, columns)
+    if not rows and not may_be_empty:
+        raise InputError(f"{path} holds no row: there is nothing to draw.")
+    table = pd.DataFrame(rows, columns=None if rows else columns, dtype=str)
+    for column in numbers:
+        written = table[column].where(~table[column].str.lower().isin(["", "nan"]))
+        table[column] = pd.to_numeric(written, errors="coerce").astype(float)
+        if (wrong := written.notna() & table[column].isna()).any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise InputError(
+                f"{path}, row {row + 1}: the column {column!r} holds {written[row]!r}, which is not a number: "
+                "remove the file and run the rule that writes it."
+            )
+    return table
+
+
+@dataclass(frozen=True)
+class RunTable:
+    """The run table, which says what a model or task is called and in which order both are shown.
+
+    `labels` says what models and tasks are called that it does not hold.
+    """
+
+    path: Path
+    rows: pd.DataFrame
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def of_study(self, study: str) -> "RunTable":
+        """The rows of one study, so that its own order and families apply."""
+        rows = self.rows[self.rows["study"] == study]
+        if rows.empty:
+            raise InputError(f"{self.path} holds no run of the study {study!r}: add that study to the config.")
+        return RunTable(self.path, rows, self.labels)
+
+    def order(self, column: str, present: Iterable[str], source: Path | str) -> list[str]:
+        """The values `present` of the column `model` or `task` in display order; `source` is named in the error."""
+        known = list(dict.fromkeys(self.rows[column]))
+        present = set(present)
+        if unknown := sorted(present - set(known)):
+            raise InputError(
+                f"{source} names the {column} {unknown[0]!r}, which the run table {self.path} does not hold: "
+                "make both from the same config."
+            )
+        return [value for value in known if value in present]
+
+    def model_label(self, model: str) -> str:
+        """What a model is called in figures; a name without a label stands for itself."""
+        return self._first("model", model, "model_label") or self.labels.get(model, model)
+
+    def task_label(self, task: str) -> str:
+        """What a task is called in figures; a name without a label stands for itself."""
+        return self._first("task", task, "task_label") or self.labels.get(task, task)
+
+    def family(self, task: str) -> str:
+        """The family of a task, empty where it has none."""
+        return self._first("task", task, "family")
+
+    def _first(self, column: str, key: str, wanted: str) -> str:
+        found = self.rows.loc[self.rows[column] == key, wanted]
+        return "" if found.empty else str(found.iloc[0])
+
+
+def read_run_table(path: Path, labels: Mapping[str, str] | None = None) -> RunTable:
+    """Read the run table (one row for each study and run, in display order); `labels` are for names beyond it."""
+    return RunTable(Path(path), read_table(path, run_table.COLUMNS), labels or {})
+
+
+def mean_over_seeds(table: pd.DataFrame, keys: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
+    """Average `numbers` over everything but `keys` (over the seeds), keeping the order of first appearance.
+
+    The bounds of an interval are averaged like its estimate: probe samples are the same for all seeds, so that the
+    seeds' intervals move together and their mean is not narrowed by the number of seeds.
+    """
+    return table.groupby(list(keys), sort=False)[list(numbers)].mean().reset_index()

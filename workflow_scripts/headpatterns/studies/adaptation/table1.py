@@ -1,0 +1,77 @@
+"""Table 1: spread of the activation levels over the heads, before and after fine-tuning."""
+
+import numpy as np
+import pandas as pd
+
+from headpatterns.presentation.grids import Grid
+from headpatterns.presentation.inputs import RunTable, mean_over_seeds
+
+NUMBERS = ("value", "low", "high")
+TASK_TEXT = ("model", "task", "seed", "state", "statistic")
+MODEL_TEXT = ("model", "state", "statistic")
+STATES = ("before", "after", "change")
+STATISTICS = {"gini": "Gini", "cv": "CV", "kurtosis": "Kurtosis"}
+DECIMALS = {"gini": 3, "cv": 3, "kurtosis": 2}
+
+
+def table1(
+    runs: RunTable, by_task: pd.DataFrame, by_model: pd.DataFrame, source: str = "distribution.csv"
+) -> pd.DataFrame:
+    """One row for each model, task and state, in display order; the rows of a model's mean have an empty task.
+
+    `by_task` has the columns `TASK_TEXT` and `NUMBERS` (seeds are averaged here), `by_model` has `MODEL_TEXT` and
+    `NUMBERS`. The result has the columns model, model_label, task, task_label, state, then for each statistic its
+    name, `<name>_low` and `<name>_high`; values are those of the input, not rounded.
+    """
+    runs = runs.of_study("adaptation")
+    models = runs.order("model", [*by_model["model"], *by_task["model"]], source)
+    tasks = runs.order("task", by_task["task"], source)
+    averaged = mean_over_seeds(by_task, ("model", "task", "state", "statistic"), NUMBERS)
+    found = pd.concat([by_model.assign(task=""), averaged]).set_index(["model", "task", "state", "statistic"])
+    rows = []
+    for model in models:
+        for task in ("", *tasks):
+            for state in STATES:
+                if not any((model, task, state, statistic) in found.index for statistic in STATISTICS):
+                    continue
+                row = {
+                    "model": model,
+                    "model_label": runs.model_label(model),
+                    "task": task,
+                    "task_label": runs.task_label(task) if task else "mean over tasks",
+                    "state": state,
+                }
+                for statistic in STATISTICS:
+                    key = (model, task, state, statistic)
+                    values = found.loc[key, list(NUMBERS)] if key in found.index else [np.nan] * 3
+                    row.update(zip((statistic, f"{statistic}_low", f"{statistic}_high"), values, strict=True))
+                rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def cell(row: pd.Series, statistic: str) -> str:
+    """`value [low, high]` in the statistic's decimals, a sign before every change; empty where there is no value."""
+    value, low, high = (row[statistic + ending] for ending in ("", "_low", "_high"))
+    if not np.isfinite(value):
+        return ""
+    sign = "+" if row["state"] == "change" else ""
+    texts = [f"{number:{sign}.{DECIMALS[statistic]}f}" for number in (value, low, high)]
+    return f"{texts[0]} [{texts[1]}, {texts[2]}]" if np.isfinite(low) and np.isfinite(high) else texts[0]
+
+
+def table1_grids(table: pd.DataFrame) -> list[Grid]:
+    """Two tables of the rows of `table1`: the models' means, and every task (left out where there is none)."""
+    title = "Spread of the activation levels over the heads: mean over tasks [95 % interval]"
+    means = grid(table[table["task"] == ""], title, ["Model"])
+    tasks = grid(table[table["task"] != ""], "The same by task [95 % interval]", ["Model", "Task"], long=True)
+    return [found for found in (means, tasks) if found.rows or found is means]
+
+
+def grid(rows: pd.DataFrame, title: str, groups: list[str], long: bool = False) -> Grid:
+    """Rows of Table 1 with a column for each statistic."""
+    texts = [
+        [row[f"{name.lower()}_label"] for name in groups]
+        + [row["state"], *(cell(row, statistic) for statistic in STATISTICS)]
+        for _, row in rows.iterrows()
+    ]
+    return Grid(title, groups, ["State"], list(STATISTICS.values()), texts, long)

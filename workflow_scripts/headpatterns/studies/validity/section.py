@@ -1,0 +1,212 @@
+"""The report's section on validity: do activation patterns say which heads matter?"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from headpatterns.presentation.elements import Figure, Table, caption, estimate, figure
+from headpatterns.presentation.inputs import RunTable, read_table
+from headpatterns.studies.validity.measures import (
+    ABSOLUTE,
+    ALL,
+    ALL_HEADS,
+    DIFFERENCE,
+    PHASES,
+    REDUCTIONS,
+    SIGNED,
+    WITHIN_LAYERS,
+)
+
+RUN = ("model", "task", "seed", "phase")
+TEXT = (*RUN, "reduction", "change", "over")
+BETWEEN_TEXT = (*RUN, "reduction_a", "reduction_b", "over")
+CONTRAST_TEXT = (*RUN, "reduction", "change", "contrast")
+INTERVAL = ("value", "low", "high")
+
+SAMPLES = (
+    "Patterns and changes of the loss are of different samples of the probe set, so that no shared sampling noise "
+    "makes them agree. Noise of their own makes them agree less, the more the fewer samples there are."
+)
+
+
+@dataclass(frozen=True)
+class Validity:
+    """The section: sentences with its numbers, a picture, means by model, and how far the reductions agree.
+
+    All of it but the picture is made from `files`.
+    """
+
+    anchor: str
+    title: str
+    findings: Sequence[str]
+    figure: Figure
+    table: Table
+    between: Table
+    files: Sequence[str]
+
+
+def section(
+    picture: Path, correlations: Path, between: Path, contrasts: Path, captions: Path, runs: RunTable
+) -> Validity:
+    """Gather the section from the figure and the CSV files of analyse_validity."""
+    rows = read_table(correlations, TEXT, INTERVAL)
+    areas = read_table(contrasts, CONTRAST_TEXT, (*INTERVAL, "exceeds", "draws"))
+    agreement = read_table(between, BETWEEN_TEXT, INTERVAL)
+    reduction = areas["reduction"].iloc[0]
+    return Validity(
+        anchor="validity",
+        title="Do the patterns mean anything?",
+        findings=findings(rows, areas, reduction),
+        figure=figure(picture, captions, "Patterns and ablations"),
+        table=means(rows, areas, reduction, runs, captions),
+        between=agreements(agreement, runs),
+        files=[f"{path.parent.name}/{path.name}" for path in (correlations, contrasts, between)],
+    )
+
+
+def findings(rows: pd.DataFrame, areas: pd.DataFrame, reduction: str) -> list[str]:
+    """What can be read from the tables, in sentences: of the patterns that the groups are chosen by, over all runs.
+
+    Before fine-tuning a model and task count once: without training, the runs of several seeds are the same.
+    """
+    chosen = rows[(rows["reduction"] == reduction) & (rows["over"] == ALL_HEADS)]
+    top = areas[(areas["change"] == SIGNED) & (areas["contrast"] == "top_minus_random")]
+    sentences = [SAMPLES]
+    for phase in PHASES:
+        sentences += [correlated(of_phase(chosen, phase), phase, reduction), costly(of_phase(top, phase), phase)]
+    return [*sentences, differing(of_phase(chosen, DIFFERENCE))]
+
+
+def of_phase(rows: pd.DataFrame, phase: str) -> pd.DataFrame:
+    """The rows of a phase for every run; before fine-tuning for every model and task."""
+    found = rows[(rows["phase"] == phase) & (rows["seed"] != ALL)]
+    return found.drop_duplicates(["model", "task", "change"]) if phase == "before" else found
+
+
+def correlated(rows: pd.DataFrame, phase: str, reduction: str) -> str:
+    """How patterns and changes of the loss are correlated in a phase."""
+    ways = {ABSOLUTE: "how much ablating it changes the loss, up or down,", SIGNED: "the signed change"}
+    parts = by_way(
+        rows,
+        ways,
+        lambda found: (
+            f"lies {ends(found)}, its interval above 0 in {(found['low'] > 0).sum()} and below 0 in "
+            f"{(found['high'] < 0).sum()} of {counted(found, phase)}"
+        ),
+        f"does not exist in any {unit(phase)}",
+    )
+    return (
+        f"{phase.capitalize()} fine-tuning, the rank correlation of the pattern of a head ({reduction}) "
+        f"{'; that '.join(parts)}."
+    )
+
+
+def costly(rows: pd.DataFrame, phase: str) -> str:
+    """In how many runs of a phase the heads with the largest patterns cost more than every random draw."""
+    found, missing = defined(rows, "exceeds")
+    if found.empty:
+        return f"{phase.capitalize()} fine-tuning, no {unit(phase)} has groups of some but not all heads to compare."
+    draws = int(found["draws"].iloc[0])
+    return (
+        f"{phase.capitalize()} fine-tuning, averaged over the sizes of groups (every doubling counts alike), ablating "
+        f"the heads with the largest patterns raises the loss more than each of the {draws} draws of random heads in "
+        f"{(found['exceeds'] == 1).sum()} of {counted(found, phase)}{missing}; by chance this happens in one of "
+        f"{draws + 1}."
+    )
+
+
+def differing(rows: pd.DataFrame) -> str:
+    """How many correlations fine-tuning raises and lowers."""
+    ways = {ABSOLUTE: "the magnitude of the change", SIGNED: "the signed change"}
+    parts = by_way(
+        rows,
+        ways,
+        lambda found: (
+            f"it raises it in {(found['low'] > 0).sum()} and lowers it in {(found['high'] < 0).sum()} of "
+            f"{counted(found, DIFFERENCE)}"
+        ),
+        "no run has a difference",
+    )
+    return (
+        "Where the whole 95 % interval of the difference lies on one side of 0, fine-tuning counts as raising or "
+        f"lowering the correlation: {'; '.join(parts)}. By chance alone one run in 40 is expected either way."
+    )
+
+
+def by_way(rows: pd.DataFrame, ways: Mapping[str, str], say: Callable[[pd.DataFrame], str], none: str) -> list[str]:
+    """Of each way to take the change what `say` says of its rows with a value, or `none` where there is no such row."""
+    parts = []
+    for change, way in ways.items():
+        found, missing = defined(rows[rows["change"] == change], "value")
+        parts.append(f"with {way} {none if found.empty else say(found) + missing}")
+    return parts
+
+
+def defined(rows: pd.DataFrame, column: str) -> tuple[pd.DataFrame, str]:
+    """The rows with a number in `column`, and how many others are left out, in words."""
+    found = rows[rows[column].notna()]
+    left_out = len(rows) - len(found)
+    return found, f" ({left_out} without a number left out)" if left_out else ""
+
+
+def ends(rows: pd.DataFrame) -> str:
+    """From which estimate to which the rows reach."""
+    low, high = (f"{value:.2f}".replace("-", "−") for value in (rows["value"].min(), rows["value"].max()))
+    return f"between {low} and {high}"
+
+
+def counted(rows: pd.DataFrame, phase: str) -> str:
+    """How many there are of what a phase is counted in."""
+    return f"{len(rows)} {unit(phase)}{'' if len(rows) == 1 else 's'}"
+
+
+def unit(phase: str) -> str:
+    """What is counted in a phase: before fine-tuning the seeds of a model and task are one measurement."""
+    return "model–task pair" if phase == "before" else "run"
+
+
+def means(rows: pd.DataFrame, areas: pd.DataFrame, reduction: str, runs: RunTable, captions: Path) -> Table:
+    """A row for each model and phase: means over tasks and seeds, as analyse_validity takes them."""
+    of_rows = of_models(rows, ["model", "phase", "reduction", "change", "over"])
+    of_areas = of_models(areas, ["model", "phase", "change", "contrast"])
+    kinds = [
+        *((name, ABSOLUTE, ALL_HEADS) for name in REDUCTIONS),
+        (reduction, ABSOLUTE, WITHIN_LAYERS),
+        (reduction, SIGNED, ALL_HEADS),
+    ]
+    contrasts = [(SIGNED, "top_minus_random"), (SIGNED, "random_minus_bottom"), (ABSOLUTE, "top_minus_random")]
+    cells = [
+        [
+            runs.model_label(model),
+            phase,
+            *(estimate(*of_rows.loc[(model, phase, *kind)]) for kind in kinds),
+            *(estimate(*of_areas.loc[(model, phase, *contrast)]) for contrast in contrasts),
+        ]
+        for model in runs.order("model", rows["model"], "validity.csv")
+        for phase in PHASES
+    ]
+    header = ["Model", "State", *REDUCTIONS, f"{reduction}, within layers", f"{reduction}, signed change",
+              "largest − random", "random − smallest", "largest − random, absolute"]  # fmt: skip
+    numeric = [False, False] + [True] * (len(header) - 2)
+    text = caption(captions / "validity_table.rst")
+    return Table("validity-by-model", "By model", header, cells, numeric, caption=text)
+
+
+def agreements(rows: pd.DataFrame, runs: RunTable) -> Table:
+    """A row for each model and phase: the mean rank correlations between the patterns of every two reductions."""
+    averaged = of_models(rows[rows["over"] == ALL_HEADS], ["model", "phase", "reduction_a", "reduction_b"])
+    pairs = list(dict.fromkeys(zip(rows["reduction_a"], rows["reduction_b"], strict=True)))
+    cells = [
+        [runs.model_label(model), phase, *(estimate(*averaged.loc[(model, phase, *pair)]) for pair in pairs)]
+        for model in runs.order("model", rows["model"], "validity_between.csv")
+        for phase in PHASES
+    ]
+    header = ["Model", "State", *(f"{a} and {b}" for a, b in pairs)]
+    return Table("reductions", "Agreement of the reductions", header, cells, [False] * 2 + [True] * len(pairs))
+
+
+def of_models(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Means over tasks and seeds, with their intervals, by `keys`; NaN where a part of the mean is undefined."""
+    return rows[rows["task"] == ALL].set_index(keys)[list(INTERVAL)].sort_index()

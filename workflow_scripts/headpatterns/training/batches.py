@@ -1,0 +1,123 @@
+"""Micro-batches of samples of different lengths: padded to the longest, or one after another in a row of their own.
+
+A row without padding spends nothing on tokens that carry no loss. Its samples are told apart by their positions, which
+start over with each; no token attends to another sample's, and none is predicted from another sample's last. Loss and
+gradients are those of the padded micro-batch.
+"""
+
+import copy
+import inspect
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from headpatterns.errors import InputError, first_line
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+Sample = dict[str, list[int]]
+Collator = Callable[[Sequence[Sample]], dict[str, Any]]
+
+
+def collator(tokenizer: Any, model: "PreTrainedModel", padding_free: bool) -> Collator:
+    """What makes a micro-batch of samples (`input_ids`, `labels`) for `model`.
+
+    Padded, `input_ids`, `labels` and `attention_mask` are [samples, tokens of the longest], padded on the right.
+    Padding-free, `input_ids`, `labels` and `position_ids` are [1, tokens of all samples], every token a real one; an
+    `attention_mask` is there only for architectures that do not make their own from positions, and is no count of
+    tokens.
+
+    Raises:
+        InputError: `padding_free`, but the model, or its attention kernel, lets a sample see the one before it.
+    """
+    return _flattening(model) if padding_free else _padding(tokenizer)
+
+
+def _padding(tokenizer: Any) -> Collator:
+    """Right padding; a tokenizer without a padding token lends its EOS, since padding is masked everywhere."""
+    from transformers import DataCollatorForSeq2Seq
+
+    padding = copy.deepcopy(tokenizer)
+    padding.padding_side = "right"
+    if padding.pad_token is None:
+        padding.pad_token = padding.eos_token
+    return DataCollatorForSeq2Seq(padding, padding=True)
+
+
+def _flattening(model: "PreTrainedModel") -> Collator:
+    """The way of packing with which the model keeps samples apart.
+
+    Architectures and attention kernels differ in what they make of positions, and no list of them would stay true:
+    the model is asked.
+    """
+    from transformers import DataCollatorWithFlattening
+
+    name, fix = type(model).__name__, "set finetuning.padding_free to false"
+    if "position_ids" not in inspect.signature(model.forward).parameters:
+        raise InputError(f"{name} takes no positions, which tell samples in one row apart: {fix}.")
+    flatten = DataCollatorWithFlattening()
+
+    def by_positions(samples: Sequence[Sample]) -> dict[str, Any]:
+        return {**flatten(samples), "use_cache": False}  # with a cache, positions are not looked at
+
+    def by_mask(samples: Sequence[Sample]) -> dict[str, Any]:
+        batch = by_positions(samples)
+        return {**batch, "attention_mask": _mask(model, batch["position_ids"])}
+
+    kernel = model.config._attn_implementation
+    try:
+        ways = [by_positions] if _has_windows(model) else [by_positions, by_mask]
+        chosen = next((way for way in ways if _keeps_apart(model, way)), None)
+    except Exception as error:  # a kernel may refuse in any way it likes
+        raise InputError(f"{name} cannot read samples in one row ({kernel}: {first_line(error)}): {fix}.") from error
+    if chosen is None:
+        raise InputError(f"{name} does not keep samples in one row apart with the attention kernel {kernel}: {fix}.")
+    return chosen
+
+
+def _mask(model: "PreTrainedModel", position_ids: "torch.Tensor") -> Any:
+    """What the model's attention kernel takes for a mask, causal within each sample."""
+    import torch
+    from transformers.masking_utils import create_causal_mask
+
+    return create_causal_mask(
+        config=model.config,
+        inputs_embeds=torch.empty(*position_ids.shape, 0, dtype=model.dtype),
+        attention_mask=None,
+        past_key_values=None,
+        position_ids=position_ids,
+    )
+
+
+def _has_windows(model: "PreTrainedModel") -> bool:
+    """Whether some layer attends otherwise than to all earlier tokens: one mask would not do for every layer."""
+    config = model.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or []) - {"full_attention"}
+    return bool(kinds or getattr(config, "sliding_window", None))
+
+
+def _keeps_apart(model: "PreTrainedModel", flatten: Collator) -> bool:
+    """Whether two short samples in one row have the logits that each has alone, but for rounding."""
+    import torch
+
+    tokens = [token % model.get_input_embeddings().num_embeddings for token in range(3, 14)]
+    samples = [{"input_ids": part, "labels": part} for part in (tokens[:6], tokens[6:])]
+    alone = torch.cat([_logits(model, flatten([sample])) for sample in samples])
+    together = _logits(model, flatten(samples))
+    # Another sample in sight changes logits by about as much as they are large.
+    return bool((together - alone).abs().max() <= torch.finfo(model.dtype).eps ** 0.5 * alone.abs().max())
+
+
+def _logits(model: "PreTrainedModel", batch: dict[str, Any]) -> "torch.Tensor":
+    """Logits of a batch of one row, [tokens, vocabulary], without dropout."""
+    import torch
+
+    inputs = {key: value.to(model.device) if torch.is_tensor(value) else value for key, value in batch.items()}
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            return model(**inputs).logits[0].float()
+    finally:
+        model.train(training)
