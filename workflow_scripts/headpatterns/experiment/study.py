@@ -1,0 +1,146 @@
+"""What a study is: its settings, the runs it needs, and the numbers, figures, tables, claims and section it makes.
+
+Each folder below `headpatterns/studies` describes one study as a `Study`, and `headpatterns.studies` finds it there. The
+rules, the report and the documentation of the config are made from these descriptions.
+
+Code that computes or draws is named as text, `module:function`, and imported by `load` when a job asks for it: reading
+a config imports neither numpy nor matplotlib.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from headpatterns.experiment.experiment import Experiment
+    from headpatterns.experiment.runs import Run
+
+Paths = Mapping[str, "str | list[str]"]
+"""Files by the keyword of the function that reads them: one path, or a list of paths."""
+
+
+def nothing(experiment: "Experiment") -> list[Any]:
+    """What a study adds that has none of a kind."""
+    return []
+
+
+def no_settings(experiment: "Experiment") -> dict[str, Any]:
+    """The settings of what needs none."""
+    return {}
+
+
+def always(experiment: "Experiment") -> bool:
+    """The answer of a study that every experiment has."""
+    return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Analysis:
+    """Numbers: the rule `analyse_{name}`, which writes CSV files below analysis/.
+
+    Attributes:
+        name: what follows `analyse_`.
+        compute: `module:function`, called with `inputs` and `settings` as keywords; it returns a table for each output.
+        inputs: files that the function reads, by keyword.
+        outputs: names of the CSV files, without `.csv`, by the key of the table that the function returns.
+        settings: numbers and names from the config, by keyword.
+        needs: further paths that must exist first, such as the pattern folders that runs.csv names.
+    """
+
+    name: str
+    compute: str
+    inputs: Callable[["Experiment"], Paths]
+    outputs: Mapping[str, str]
+    settings: Callable[["Experiment"], dict[str, Any]] = no_settings
+    needs: Callable[["Experiment"], list[str]] = nothing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """Figures: the rule `draw_{name}`, which writes each as PDF, SVG and PNG below figures/.
+
+    Attributes:
+        name: what follows `draw_`.
+        draw: `module:function`, called with `inputs` and `settings` as keywords; it returns a matplotlib figure for
+            each name in `figures`.
+        inputs: files that the function reads, by keyword.
+        figures: file names without suffix; each has a caption of its name in the study's folder.
+        settings: labels and names from the config, by keyword.
+    """
+
+    name: str
+    draw: str
+    inputs: Callable[["Experiment"], Paths]
+    figures: tuple[str, ...]
+    settings: Callable[["Experiment"], dict[str, Any]] = no_settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tabulation:
+    """A table for readers: the rule `write_{name}`, which writes CSV, Markdown and LaTeX below tables/.
+
+    Attributes:
+        name: what follows `write_`, and the file name without suffix; a caption in the study's folder has it too.
+        tabulate: `module:function`, called with `inputs` as keywords; it returns the whole table and its grids.
+        inputs: files that the function reads, by keyword.
+    """
+
+    name: str
+    tabulate: str
+    inputs: Callable[["Experiment"], Paths]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claims:
+    """Statements of the paper that a study holds against its numbers.
+
+    Attributes:
+        judge: `module:function`, called with `inputs` and `settings` as keywords; it returns a list of claims.
+        inputs: files below analysis/ that the function reads, by keyword.
+        settings: what the paper expects, from the config, by keyword.
+    """
+
+    judge: str
+    inputs: Callable[["Experiment"], Paths]
+    settings: Callable[["Experiment"], dict[str, Any]] = no_settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """One study; what has a default may be left out.
+
+    Attributes:
+        name: its key below `studies` in the config.
+        settings: the pydantic model of that key.
+        selected: whether the config asks for the study at all.
+        runs: the fine-tunings that it needs, in display order.
+        problems: what is wrong with its settings that their model cannot say, as (key, sentence) pairs.
+        variants: rows of variants.csv: what is evaluated for it.
+        evaluation_sets: evaluation sets that it brings along, by name.
+        analyses, drawings, tables, claims: what it makes.
+        section: `module:function` of its section of the report, called with the results; empty for none.
+        targets: names that users build, each with the drawings and tables behind it.
+    """
+
+    name: str
+    settings: "type[BaseModel]"
+    selected: Callable[["Experiment"], bool] = always
+    runs: Callable[["Experiment"], "list[Run]"] = nothing
+    problems: Callable[["Experiment"], Iterator[tuple[str, str]]] = nothing
+    variants: Callable[["Experiment"], list[Any]] = nothing
+    evaluation_sets: Callable[["Experiment"], Mapping[str, Any]] = no_settings
+    analyses: tuple[Analysis, ...] = ()
+    drawings: tuple[Drawing, ...] = ()
+    tables: tuple[Tabulation, ...] = ()
+    claims: tuple[Claims, ...] = ()
+    section: str = ""
+    targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def load(reference: str) -> Callable[..., Any]:
+    """The function that `module:function` names."""
+    module, _, name = reference.partition(":")
+    return getattr(import_module(module), name)
