@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from headpatterns.errors import InputError
-from headpatterns.statistics import regression as composition
+from headpatterns.statistics import regression
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ def test_every_term_set_matches_lstsq_of_every_replicate(generator, intercept):
     # Changes of very different sizes, as tasks have; a mean away from 0, so that the intercept matters.
     basic = generator.normal(size=(6, 4, 5, 3)) * np.array([1e-5, 1.0, 30.0, 0.1])[:, None, None] + 0.5
     target = generator.normal(size=(6, 5, 3)) + basic[:, 0] * 3
-    fits = composition.fit_all(target, basic, intercept, permutations=10, seed=0)
-    assert [fit.terms for fit in fits] == composition.term_sets(4)
+    fits = regression.fit_all(target, basic, intercept, permutations=10, seed=0)
+    assert [fit.terms for fit in fits] == regression.term_sets(4)
     for fit in fits:
         for replicate in range(6):
             beta, r2 = reference(target[replicate], basic[replicate, list(fit.terms)], intercept)
@@ -39,9 +39,9 @@ def test_every_term_set_matches_lstsq_of_every_replicate(generator, intercept):
 def test_null_is_the_fit_of_permuted_heads(generator):
     basic = generator.normal(size=(3, 2, 4, 4))
     target = generator.normal(size=(3, 4, 4))
-    shuffled = composition.permuted(target[0], 20, seed=5)
+    shuffled = regression.permuted(target[0], 20, seed=5)
     assert all(sorted(copy.ravel()) == sorted(target[0].ravel()) for copy in shuffled)
-    fits = composition.fit_all(target, basic, False, permutations=20, seed=5)
+    fits = regression.fit_all(target, basic, False, permutations=20, seed=5)
     for fit in fits:
         expected = [reference(copy, basic[0, list(fit.terms)], False)[1] for copy in shuffled]
         np.testing.assert_allclose(fit.null, expected, atol=1e-12)
@@ -51,7 +51,7 @@ def test_null_is_the_fit_of_permuted_heads(generator):
 def test_planted_composition_is_recovered(generator):
     basic = generator.normal(size=(1, 6, 16, 16)) + np.zeros((2, 1, 1, 1))
     target = 0.7 * basic[:, 2] + 0.3 * basic[:, 4] + 0.05 * generator.normal(size=(2, 16, 16))
-    fits = {fit.terms: fit for fit in composition.fit_all(target, basic, False, 500, 0)}
+    fits = {fit.terms: fit for fit in regression.fit_all(target, basic, False, 500, 0)}
     pairs = {terms: fit.r2[0] for terms, fit in fits.items() if len(terms) == 2}
     assert max(pairs, key=pairs.get) == (2, 4)
     assert fits[2, 4].r2[0] > 0.97
@@ -65,14 +65,14 @@ def test_p_values_of_unrelated_changes_are_uniform(generator):
     p_values = []
     for trial in range(120):
         basic, target = generator.normal(size=(2, 2, 5, 5)), generator.normal(size=(2, 5, 5))
-        p_values.append(composition.fit_all(target, basic, True, 99, trial)[-1].p_value)
+        p_values.append(regression.fit_all(target, basic, True, 99, trial)[-1].p_value)
     assert np.mean(p_values) == pytest.approx(0.5, abs=0.09)
     assert 0 < np.mean(np.array(p_values) <= 0.1) < 0.25
 
 
 def test_more_terms_never_explain_less(generator):
     basic, target = generator.normal(size=(4, 3, 4, 4)), generator.normal(size=(4, 4, 4))
-    r2 = {fit.terms: fit.r2 for fit in composition.fit_all(target, basic, False, 5, 0)}
+    r2 = {fit.terms: fit.r2 for fit in regression.fit_all(target, basic, False, 5, 0)}
     assert (r2[0, 1] >= np.maximum(r2[0,], r2[1,]) - 1e-12).all()
     assert (r2[0, 1, 2] >= np.maximum(r2[0, 1], r2[1, 2]) - 1e-12).all()
 
@@ -80,7 +80,7 @@ def test_more_terms_never_explain_less(generator):
 def test_identical_tasks_share_their_weight(generator):
     one = generator.normal(size=(2, 4, 4))
     basic = np.stack([one, one, generator.normal(size=(2, 4, 4))], axis=1)
-    fits = {fit.terms: fit for fit in composition.fit_all(2 * one, basic, False, 10, 0)}
+    fits = {fit.terms: fit for fit in regression.fit_all(2 * one, basic, False, 10, 0)}
     np.testing.assert_allclose(fits[0, 1].beta, 1.0)
     np.testing.assert_allclose(fits[0, 1, 2].r2, 1.0)
     np.testing.assert_allclose(fits[0, 1].r2, fits[0,].r2)
@@ -88,14 +88,14 @@ def test_identical_tasks_share_their_weight(generator):
 
 def test_a_task_that_did_not_change_gets_no_weight(generator):
     basic = np.stack([np.zeros((2, 3, 3)), generator.normal(size=(2, 3, 3))], axis=1)
-    fits = {fit.terms: fit for fit in composition.fit_all(basic[:, 1] * 0.5, basic, False, 10, 0)}
+    fits = {fit.terms: fit for fit in regression.fit_all(basic[:, 1] * 0.5, basic, False, 10, 0)}
     np.testing.assert_array_equal(fits[0,].beta, 0)
     np.testing.assert_allclose(fits[0, 1].beta, [[0, 0.5], [0, 0.5]], atol=1e-12)
 
 
 def test_fewer_heads_than_tasks(generator):
     basic, target = generator.normal(size=(3, 6, 1, 4)), generator.normal(size=(3, 1, 4))
-    fits = composition.fit_all(target, basic, False, 10, 0)
+    fits = regression.fit_all(target, basic, False, 10, 0)
     np.testing.assert_allclose(fits[-1].r2, 1.0)
     beta, r2 = reference(target[1], basic[1, [0, 3]], False)
     pair = next(fit for fit in fits if fit.terms == (0, 3))
@@ -105,16 +105,16 @@ def test_fewer_heads_than_tasks(generator):
 
 @pytest.mark.filterwarnings("error")
 def test_a_constant_complex_change_has_no_r2(generator):
-    fits = composition.fit_all(np.full((3, 2, 2), 0.3), generator.normal(size=(3, 2, 2, 2)), False, 10, 0)
+    fits = regression.fit_all(np.full((3, 2, 2), 0.3), generator.normal(size=(3, 2, 2, 2)), False, 10, 0)
     assert all(np.isnan(fit.r2).all() and np.isnan(fit.p_value) for fit in fits)
 
 
 def test_term_sets_are_listed_once():
-    assert composition.term_sets(1) == [(0,)]
-    assert composition.term_sets(2) == [(0,), (1,), (0, 1)]
-    assert len(composition.term_sets(6)) == 6 + 15 + 1
+    assert regression.term_sets(1) == [(0,)]
+    assert regression.term_sets(2) == [(0,), (1,), (0, 1)]
+    assert len(regression.term_sets(6)) == 6 + 15 + 1
 
 
 def test_a_null_needs_permutations():
     with pytest.raises(InputError, match="--permutations"):
-        composition.permuted(np.ones((2, 2)), 0, 0)
+        regression.permuted(np.ones((2, 2)), 0, 0)

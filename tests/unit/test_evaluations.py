@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import scripts
-from scipy.stats import binomtest
 
 from headpatterns import tidy
 from headpatterns.errors import InputError
@@ -68,10 +67,10 @@ def whole(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("correct", "items"), [(0, 1), (1, 1), (0, 50), (50, 50), (1, 3), (17, 40), (812, 1319)])
-def test_wilson_is_that_of_scipy(correct, items):
-    for confidence in (0.95, 0.5):
-        expected = binomtest(correct, items).proportion_ci(confidence, method="wilson")
-        assert wilson(correct, items, confidence) == pytest.approx((expected.low, expected.high), abs=1e-14)
+def test_wilson_ends_are_the_shares_that_the_score_test_just_admits(correct, items):
+    for confidence, z in ((0.95, 1.959963984540054), (0.5, 0.6744897501960817)):
+        ends = np.array(wilson(correct, items, confidence))
+        np.testing.assert_allclose((correct / items - ends) ** 2, z**2 * ends * (1 - ends) / items, atol=1e-14)
     low, high = wilson(correct, items)
     assert 0 <= low <= correct / items <= high <= 1
     assert (low == 0) == (correct == 0) and (high == 1) == (correct == items)

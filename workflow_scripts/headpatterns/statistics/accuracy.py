@@ -10,10 +10,10 @@ As in `bootstrap`, an array of replicates [1 + B] carries the estimate at index 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
-from statistics import NormalDist
 
 import numpy as np
+import scipy
+from jaxtyping import Float
 
 # The same sum of shares taken in another order differs by less than this, and a real difference by much more: without
 # rounding, two variants that are equally good could be told apart.
@@ -27,15 +27,8 @@ def wilson(correct: int, items: int, confidence: float = 0.95) -> tuple[float, f
     """
     if items == 0:
         return float("nan"), float("nan")
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    share = correct / items
-    centre = share + z * z / (2 * items)
-    half = z * sqrt(share * (1 - share) / items + z * z / (4 * items * items))
-    scale = 1 + z * z / items
-    # At either end the two terms cancel exactly, but not in floating point.
-    low = 0.0 if correct == 0 else (centre - half) / scale
-    high = 1.0 if correct == items else (centre + half) / scale
-    return low, high
+    interval = scipy.stats.binomtest(correct, items).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 @dataclass(frozen=True)
@@ -45,32 +38,33 @@ class Outcome:
     Attributes:
         runs: [runs], their names; a base model stands there once for each seed.
         seeds: [runs], the training seed of each.
-        correct: [runs, items], 1 where the answer is right, else 0.
+        correct: [runs, items] in the order of `runs`, 1 where the answer is right, else 0.
         weights: [1 + B, items], of `probe_weights`, the same for every outcome on this set.
     """
 
     runs: tuple[str, ...]
     seeds: tuple[str, ...]
-    correct: np.ndarray
-    weights: np.ndarray
+    correct: Float[np.ndarray, "runs items"]
+    weights: Float[np.ndarray, "replicates items"]
 
     @property
     def items(self) -> int:
         """How many items the set has."""
-        return self.correct.shape[1]
+        return int(self.correct.shape[1])
 
-    def of_items(self) -> np.ndarray:
+    def of_items(self) -> Float[np.ndarray, " items"]:
         """How often each item was answered rightly, [items]: the mean over the draws of a seed, then over seeds."""
         seeds = np.array(self.seeds)
-        return np.mean([self.correct[seeds == seed].mean(axis=0) for seed in dict.fromkeys(self.seeds)], axis=0)
+        by_seed = [self.correct[seeds == seed].mean(axis=0) for seed in dict.fromkeys(self.seeds)]
+        return np.asarray(np.mean(by_seed, axis=0))
 
 
-def accuracy(outcomes: Sequence[Outcome]) -> np.ndarray:
+def accuracy(outcomes: Sequence[Outcome]) -> Float[np.ndarray, " replicates"]:
     """Accuracy [1 + B] of a variant, the mean over the sets of `outcomes`, which count alike whatever their size."""
     return _mean([outcome.weights @ outcome.of_items() for outcome in outcomes])
 
 
-def difference(better: Sequence[Outcome], worse: Sequence[Outcome]) -> np.ndarray:
+def difference(better: Sequence[Outcome], worse: Sequence[Outcome]) -> Float[np.ndarray, " replicates"]:
     """Accuracy of one variant minus that of another [1 + B], item by item on the same sets in the same order."""
     return _mean([a.weights @ (a.of_items() - b.of_items()) for a, b in zip(better, worse, strict=True)])
 
@@ -87,5 +81,5 @@ def spread(outcomes: Sequence[Outcome]) -> float:
     return float(np.std(list(by_run.values()), ddof=1)) if len(by_run) > 1 else float("nan")
 
 
-def _mean(replicates: list[np.ndarray]) -> np.ndarray:
-    return np.round(np.mean(replicates, axis=0), DECIMALS)
+def _mean(replicates: Sequence[Float[np.ndarray, " replicates"]]) -> Float[np.ndarray, " replicates"]:
+    return np.round(np.asarray(np.mean(replicates, axis=0)), DECIMALS)

@@ -19,11 +19,12 @@ seed nor the training set.
 """
 
 import numpy as np
+from jaxtyping import Float, Float64
 
 from headpatterns.errors import InputError
 
 
-def probe_weights(samples: int, task: str, resamples: int, seed: int) -> np.ndarray:
+def probe_weights(samples: int, task: str, resamples: int, seed: int) -> Float64[np.ndarray, "1+{resamples} {samples}"]:
     """Weights [1 + resamples, samples] of the probe samples of one task; every row sums to 1.
 
     Row 0 weighs all samples alike, the others are multinomial counts / samples, drawn with PCG64.
@@ -40,7 +41,9 @@ def probe_weights(samples: int, task: str, resamples: int, seed: int) -> np.ndar
     return np.concatenate([np.ones((1, samples)), counts]) / samples
 
 
-def replicate_patterns(samples: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def replicate_patterns(
+    samples: Float[np.ndarray, "samples layers heads"], weights: Float[np.ndarray, "replicates samples"]
+) -> Float64[np.ndarray, "replicates layers heads"]:
     """Patterns of the probe set and of its replicates, float64 [1 + B, layers, heads].
 
     Args:
@@ -52,8 +55,15 @@ def replicate_patterns(samples: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def paired_replicates(
-    before: np.ndarray, after: np.ndarray, task: str, resamples: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
+    before: Float[np.ndarray, "samples layers heads"],
+    after: Float[np.ndarray, "samples layers heads"],
+    task: str,
+    resamples: int,
+    seed: int,
+) -> tuple[
+    Float64[np.ndarray, "1+{resamples} layers heads"],
+    Float64[np.ndarray, "1+{resamples} layers heads"],
+]:
     """Replicates of the patterns before and after fine-tuning on the same draws, each [1 + B, layers, heads].
 
     Args:
@@ -67,7 +77,9 @@ def paired_replicates(
     return replicate_patterns(before, weights), replicate_patterns(after, weights)
 
 
-def estimate_and_interval(replicates: np.ndarray, confidence: float = 0.95) -> np.ndarray:
+def estimate_and_interval(
+    replicates: Float[np.ndarray, " replicates *rest"], confidence: float = 0.95
+) -> Float64[np.ndarray, " 3 *rest"]:
     """Estimate, lower and upper end of the percentile interval: [1 + B, ...] to [3, ...].
 
     An interval is NaN where any replicate is: leaving out the undefined ones would make it look narrower than it is.

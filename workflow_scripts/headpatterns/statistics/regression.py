@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from jaxtyping import Float, Float64
 
 from headpatterns.errors import InputError
 from headpatterns.statistics.distribution import flat, is_constant
@@ -33,10 +34,10 @@ class Reduced:
         total: [...], sum of squares about the mean; NaN where the complex change is constant.
     """
 
-    columns: np.ndarray
-    target: np.ndarray
-    outside: np.ndarray
-    total: np.ndarray
+    columns: Float64[np.ndarray, "*#batch basis columns"]
+    target: Float64[np.ndarray, "*#batch basis"]
+    outside: Float64[np.ndarray, "*#batch"]
+    total: Float64[np.ndarray, "*#batch"]
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,18 @@ class Fit:
     """
 
     terms: tuple[int, ...]
-    r2: np.ndarray
-    beta: np.ndarray
-    null: np.ndarray
+    r2: Float64[np.ndarray, " replicates"]
+    beta: Float64[np.ndarray, "replicates coefficients"]
+    null: Float64[np.ndarray, " draws"]
     p_value: float
 
 
 def fit_all(
-    complex_change: np.ndarray, basic_changes: np.ndarray, intercept: bool, permutations: int, seed: int
+    complex_change: Float[np.ndarray, "replicates layers heads"],
+    basic_changes: Float[np.ndarray, "replicates tasks layers heads"],
+    intercept: bool,
+    permutations: int,
+    seed: int,
 ) -> list[Fit]:
     """Fit every term set of `term_sets`.
 
@@ -98,7 +103,9 @@ def term_sets(tasks: int) -> list[tuple[int, ...]]:
     return [terms for size in sizes for terms in combinations(range(tasks), size)]
 
 
-def permuted(pattern: np.ndarray, permutations: int, seed: int) -> np.ndarray:
+def permuted(
+    pattern: Float[np.ndarray, "layers heads"], permutations: int, seed: int
+) -> Float[np.ndarray, "{permutations} layers heads"]:
     """Copies of one pattern [layers, heads] with its entries in random order: [permutations, layers, heads].
 
     Raises:
@@ -111,7 +118,11 @@ def permuted(pattern: np.ndarray, permutations: int, seed: int) -> np.ndarray:
     return generator.permuted(copies, axis=1).reshape(permutations, *pattern.shape)
 
 
-def reduce(complex_change: np.ndarray, basic_changes: np.ndarray, intercept: bool) -> Reduced:
+def reduce(
+    complex_change: Float[np.ndarray, "*#batch layers heads"],
+    basic_changes: Float[np.ndarray, "*#batch tasks layers heads"],
+    intercept: bool,
+) -> Reduced:
     """Reduce the problem to the span of its columns; leading axes of the two arguments broadcast.
 
     Args:
@@ -131,7 +142,9 @@ def reduce(complex_change: np.ndarray, basic_changes: np.ndarray, intercept: boo
     return Reduced(coordinates, inside, np.square(outside).sum(axis=-1), total)
 
 
-def solve(problem: Reduced, columns: list[int]) -> tuple[np.ndarray, np.ndarray]:
+def solve(
+    problem: Reduced, columns: list[int]
+) -> tuple[Float64[np.ndarray, "*batch chosen"], Float64[np.ndarray, "*batch"]]:
     """Coefficients [..., columns] and R² [...] of the least-squares fit with some of the problem's columns."""
     chosen = problem.columns[..., columns]
     length = np.linalg.norm(chosen, axis=-2, keepdims=True)

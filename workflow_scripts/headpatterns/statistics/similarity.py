@@ -5,26 +5,35 @@ correlation with a constant pattern does not exist: it is NaN, without a warning
 """
 
 import numpy as np
+from jaxtyping import Float, Float64
 
 from headpatterns.statistics.distribution import flat, is_constant
 
 
-def change(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+def change(
+    before: Float[np.ndarray, "*batch layers heads"], after: Float[np.ndarray, "*batch layers heads"]
+) -> Float64[np.ndarray, "*batch layers heads"]:
     """Change of each head, `after - before`, float64 of the patterns' shape [..., layers, heads]."""
-    return np.asarray(after, dtype=np.float64) - before
+    return np.asarray(after, dtype=np.float64) - np.asarray(before, dtype=np.float64)
 
 
-def change_rate(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+def change_rate(
+    before: Float[np.ndarray, "*batch layers heads"], after: Float[np.ndarray, "*batch layers heads"]
+) -> Float64[np.ndarray, "*batch layers heads"]:
     """Change relative to the pattern before, `(after - before) / before`, element by element [..., layers, heads].
 
     NaN where the pattern before is zero: at a dead head, or in a bootstrap replicate that drew none of the samples in
     which a head is active.
     """
     before = np.asarray(before, dtype=np.float64)
-    return np.divide(after - before, before, out=np.full(before.shape, np.nan), where=before != 0)
+    rates = np.full(before.shape, np.nan)
+    np.divide(after - before, before, out=rates, where=before != 0)
+    return rates
 
 
-def without_dead_heads(rates: np.ndarray) -> np.ndarray:
+def without_dead_heads(
+    rates: Float[np.ndarray, "replicates tasks layers heads"],
+) -> Float64[np.ndarray, "replicates tasks 1 left"]:
     """Change rates of the heads whose rate is defined for every task, so that one dead head does not hide the others.
 
     Args:
@@ -38,30 +47,36 @@ def without_dead_heads(rates: np.ndarray) -> np.ndarray:
     return flattened[:, :, None, defined]
 
 
-def pearson(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def pearson(
+    a: Float[np.ndarray, "*#batch layers heads"], b: Float[np.ndarray, "*#batch layers heads"]
+) -> Float64[np.ndarray, "*batch"]:
     """Pearson correlation of the flattened patterns a and b (Eq. 6); leading axes broadcast, result [...]."""
-    return np.clip((standardised(a) * standardised(b)).sum(axis=-1), -1.0, 1.0)
+    return np.asarray(np.clip((standardised(a) * standardised(b)).sum(axis=-1), -1.0, 1.0))
 
 
-def mse(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def mse(
+    a: Float[np.ndarray, "*#batch layers heads"], b: Float[np.ndarray, "*#batch layers heads"]
+) -> Float64[np.ndarray, "*batch"]:
     """Mean squared difference of the flattened patterns a and b (Eq. 6); leading axes broadcast, result [...]."""
-    return np.square(flat(a) - flat(b)).mean(axis=-1)
+    return np.asarray(np.square(flat(a) - flat(b)).mean(axis=-1))
 
 
-def correlation_matrix(patterns: np.ndarray) -> np.ndarray:
+def correlation_matrix(
+    patterns: Float[np.ndarray, "*batch tasks layers heads"],
+) -> Float64[np.ndarray, "*batch tasks tasks"]:
     """Pearson correlations between tasks: patterns [..., tasks, layers, heads] to matrices [..., tasks, tasks].
 
     Symmetric with exact ones on the diagonal; row and column of a constant pattern are NaN, the diagonal included.
     """
     directions = standardised(patterns)
-    correlations = np.clip(directions @ directions.swapaxes(-1, -2), -1.0, 1.0)
+    correlations = np.asarray(np.clip(directions @ directions.swapaxes(-1, -2), -1.0, 1.0))
     diagonal = np.arange(correlations.shape[-1])
     defined = ~np.isnan(correlations[..., diagonal, diagonal])
     correlations[..., diagonal, diagonal] = np.where(defined, 1.0, np.nan)
     return correlations
 
 
-def standardised(patterns: np.ndarray) -> np.ndarray:
+def standardised(patterns: Float[np.ndarray, "*batch layers heads"]) -> Float64[np.ndarray, "*batch entries"]:
     """Flattened patterns [..., layers * heads] of mean 0 and Euclidean length 1; NaN where there is no spread.
 
     The inner product of two of them is their Pearson correlation.
@@ -70,4 +85,6 @@ def standardised(patterns: np.ndarray) -> np.ndarray:
     constant = is_constant(values)[..., None]
     centred = values - values.mean(axis=-1, keepdims=True)
     length = np.linalg.norm(centred, axis=-1, keepdims=True)
-    return np.divide(centred, length, out=np.full(values.shape, np.nan), where=~constant)
+    directions = np.full(values.shape, np.nan)
+    np.divide(centred, length, out=directions, where=~constant)
+    return directions
