@@ -9,7 +9,7 @@ from typing import Any
 from headpatterns import cli as command_line
 from headpatterns import tidy
 from headpatterns.errors import InputError
-from headpatterns.statistics import estimate_and_interval
+from headpatterns.statistics import estimate_and_interval, estimate_and_shifted_interval
 from headpatterns.studies.validity import measures as validity
 
 KEYS = ("model", "task", "seed", "phase")
@@ -81,13 +81,13 @@ def correlation_rows(runs: Runs) -> Iterator[tuple[Any, ...]]:
             measured[*key, phase] = by_kind
     for state, by_kind in validity.with_means(measured).items():
         bound = 2.0 if state[-1] == validity.DIFFERENCE else 1.0
-        yield from ((*state, *of, *validity.estimate_and_centred_interval(r, bound)) for of, r in by_kind.items())
+        yield from ((*state, *of, *estimate_and_shifted_interval(r, bound)) for of, r in by_kind.items())
 
 
 def between_rows(runs: Runs) -> Iterator[tuple[Any, ...]]:
     """Correlations between the patterns of every two reductions."""
     for state, by_kind in validity.with_means(each_phase(runs, validity.between_reductions)).items():
-        yield from ((*state, *of, *validity.estimate_and_centred_interval(r)) for of, r in by_kind.items())
+        yield from ((*state, *of, *estimate_and_shifted_interval(r)) for of, r in by_kind.items())
 
 
 def group_rows(runs: Runs) -> Iterator[tuple[Any, ...]]:
@@ -139,7 +139,7 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         required=True,
         help="CSV: correlations of patterns and changes of the loss, and their differences after minus before, with "
-        "bias-corrected percentile intervals",
+        "percentile intervals shifted by their bias",
     )
     p.add_argument(
         "--between-output",

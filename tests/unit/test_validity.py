@@ -16,7 +16,7 @@ import analyse_validity
 from headpatterns.attribution import REDUCTIONS
 from headpatterns.errors import InputError
 from headpatterns.presentation import inputs, style
-from headpatterns.statistics import estimate_and_interval
+from headpatterns.statistics import estimate_and_interval, estimate_and_shifted_interval
 from headpatterns.studies.validity import figure as drawing
 from headpatterns.studies.validity import measures as validity
 from headpatterns.studies.validity import section as reporting
@@ -137,20 +137,20 @@ def test_the_two_sets_of_samples_are_resampled_independently_and_alike_in_every_
 def test_intervals_of_correlations_are_moved_by_the_bias_of_their_replicates():
     replicates = np.array([0.6, *np.linspace(0.3, 0.5, 401)])  # 0.2 too low on average
     low, high = np.quantile(replicates[1:], [0.025, 0.975])
-    found = validity.estimate_and_centred_interval(replicates)
+    found = estimate_and_shifted_interval(replicates)
     np.testing.assert_allclose(found, [0.6, low + 0.2, high + 0.2])
     assert estimate_and_interval(replicates)[2] < 0.6  # the percentile interval misses its estimate
     near_one = np.array([0.95, *np.linspace(0.6, 1, 401)])
-    assert validity.estimate_and_centred_interval(near_one)[2] == 1.0
-    assert validity.estimate_and_centred_interval(near_one, 2.0)[2] > 1.0
-    assert np.isnan(validity.estimate_and_centred_interval(np.array([0.5, 0.4, np.nan]))[1:]).all()
+    assert estimate_and_shifted_interval(near_one)[2] == 1.0
+    assert estimate_and_shifted_interval(near_one, 2.0)[2] > 1.0
+    assert np.isnan(estimate_and_shifted_interval(np.array([0.5, 0.4, np.nan]))[1:]).all()
 
 
 def test_intervals_of_a_correlation_hold_its_mean_over_samples():
     """Of noisy patterns and changes, whose percentile intervals lie too low."""
     random = np.random.default_rng(3)
     heads = np.arange(20.0).reshape(1, 2, 10)
-    kinds = (validity.estimate_and_centred_interval, estimate_and_interval)
+    kinds = (estimate_and_shifted_interval, estimate_and_interval)
     found = []
     for seed in range(150):
         patterns, changes = (heads + random.normal(0, 15, (8, 2, 10)) for _ in range(2))

@@ -1,10 +1,12 @@
 from headpatterns.statistics.bootstrap import (
     estimate_and_interval,
+    estimate_and_shifted_interval,
     paired_replicates,
     probe_weights,
     replicate_patterns,
 )
 from headpatterns.statistics.distribution import STATISTICS, cv, gini, is_constant, kurtosis
+from headpatterns.statistics.ranks import spearman, spearman_within_layers
 from headpatterns.statistics.similarity import (
     change,
     change_rate,
@@ -22,6 +24,7 @@ __all__ = [
     "correlation_matrix",
     "cv",
     "estimate_and_interval",
+    "estimate_and_shifted_interval",
     "gini",
     "is_constant",
     "kurtosis",
@@ -30,6 +33,8 @@ __all__ = [
     "pearson",
     "probe_weights",
     "replicate_patterns",
+    "spearman",
+    "spearman_within_layers",
     "standardised",
     "without_dead_heads",
 ]

@@ -27,8 +27,8 @@ heads that are all alike would seem well ranked.
 Intervals are bootstrap intervals over samples: both sets are resampled, independently of each other, on the same draws
 in both phases. Resampling adds noise to both sides of a correlation once more, so that its replicates lie below it on
 average; percentile intervals (`statistics.bootstrap`) of means of correlations and of their differences can miss the
-estimate itself. Correlations, their means and their differences therefore have bias-corrected percentile intervals
-(`estimate_and_centred_interval`), whose replicates are moved by that bias. They say how far a number would move with
+estimate itself. Correlations, their means and their differences therefore have shifted percentile intervals
+(`estimate_and_shifted_interval`), whose ends are moved by that bias. They say how far a number would move with
 other samples, as many as these; with more samples, whose means are less noisy, correlations would be larger. So a
 correlation may also change with fine-tuning because patterns or changes become more or less noisy. Changes of the loss
 are means, which resampling does not bias, and have plain percentile intervals. No interval covers which heads are
@@ -43,12 +43,10 @@ from typing import TypeVar
 
 import numpy as np
 from scipy.integrate import trapezoid
-from scipy.stats import rankdata
 
 from headpatterns.errors import InputError
 from headpatterns.io import read_json
-from headpatterns.statistics import estimate_and_interval, is_constant, pearson, probe_weights, replicate_patterns
-from headpatterns.statistics.distribution import flat
+from headpatterns.statistics import probe_weights, replicate_patterns, spearman, spearman_within_layers
 
 PHASES = ("before", "after")
 DIFFERENCE = "after_minus_before"
@@ -261,20 +259,6 @@ def weights_of(found: Ablation, task: str, resamples: int, seed: int) -> Weights
     )
 
 
-def estimate_and_centred_interval(replicates: np.ndarray, bound: float = 1.0) -> np.ndarray:
-    """Estimate, lower and upper end of the bias-corrected 95 % percentile interval: [1 + B] to [3].
-
-    The replicates are moved by the bootstrap's estimate of their bias, their mean minus the estimate, before their
-    quantiles are taken; ends beyond ± `bound`, which the statistic cannot reach, are put there. It is the interval of
-    the statistic of as many samples, which their noise makes smaller than that of endless ones. The basic (reverse
-    percentile) interval moves the ends twice as far, towards the latter, without reaching it; differences in which
-    nothing changes would lie beside 0 in it two to four times as often as they should.
-    """
-    estimate, low, high = estimate_and_interval(replicates)
-    bias = replicates[1:].mean() - estimate
-    return np.array([estimate, *np.clip([low - bias, high - bias], -bound, bound)])
-
-
 def with_means(
     measured: Mapping[State, Mapping[tuple, Measure]],
 ) -> dict[State, Mapping[tuple, Measure]]:
@@ -304,27 +288,6 @@ def _mean(parts: Sequence[Measure]) -> Measure:
     if isinstance(first, np.ndarray):
         return np.mean(parts, axis=0)
     return type(first)(*(np.mean([getattr(part, field.name) for part in parts], axis=0) for field in fields(first)))
-
-
-def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Spearman's rank correlation of the flattened layers × heads values: [..., layers, heads] twice to [...].
-
-    Equal values share the mean of their ranks. NaN where all values of one side are the same up to rounding.
-    """
-    a, b = flat(a), flat(b)
-    found = pearson(rankdata(a, axis=-1)[..., None, :], rankdata(b, axis=-1)[..., None, :])
-    return np.where(is_constant(a) | is_constant(b), np.nan, found)
-
-
-def spearman_within_layers(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Mean over layers of Spearman's correlation over the heads of a layer: [1 + B, layers, heads] twice to [1 + B].
-
-    Layers in which it does not exist for the estimate (index 0) are left out, and the mean is NaN where there is none:
-    of models with one head in a layer, say.
-    """
-    by_layer = spearman(a[..., None, :], b[..., None, :])
-    defined = ~np.isnan(by_layer[0])
-    return by_layer[:, defined].mean(axis=1) if defined.any() else np.full(len(by_layer), np.nan)
 
 
 def changes_of(losses: np.ndarray) -> dict[str, np.ndarray]:
