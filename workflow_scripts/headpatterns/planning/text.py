@@ -9,7 +9,8 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], texts: int = 1)
     from tabulate import tabulate
 
     alignment = ["left"] * texts + ["right"] * (len(headers) - texts)
-    return tabulate(list(rows), headers, tablefmt="pipe", disable_numparse=True, colalign=alignment)
+    made: str = tabulate(list(rows), headers, tablefmt="pipe", disable_numparse=True, colalign=alignment)
+    return made
 
 
 def duration(hours: float) -> str:

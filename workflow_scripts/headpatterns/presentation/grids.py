@@ -1,4 +1,11 @@
-"""Tables for readers: rounded texts in rows and columns, written as Markdown and LaTeX beside the CSV they show."""
+"""Tables for readers: rounded texts in rows and columns, written as Markdown and LaTeX beside the CSV they show.
+
+Libraries write other files, and turning theirs into these takes more code than writing them. `Styler.to_latex` of
+pandas knows no space between groups of rows (it draws lines, or puts cells over several rows by another package). It
+puts headers of index and columns on two lines. Its long tables repeat the header twice and say "Continued on next
+page". tabulate pads every cell of a Markdown table to the widest one of its column, so that one longer label would
+change every line of a table.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
