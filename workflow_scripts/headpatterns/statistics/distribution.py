@@ -3,6 +3,8 @@
 Every function takes patterns [..., layers, heads], treats the layers x heads values of each as one population and
 returns an array [...]; leading axes are bootstrap replicates, tasks, whatever the caller stacks. Accumulation is in
 float64. A statistic that does not exist (a zero mean, no spread) is NaN, silently: it stands as `nan` in the tables.
+
+Here and beside it, `import scipy` leaves `scipy.stats` to be loaded at first use: the Snakefile imports this package.
 """
 
 import warnings
