@@ -1,6 +1,27 @@
-"""Activation patterns of attention heads: how much each head contributes to the loss of a sample (Eq. 2)."""
+"""Activation patterns of attention heads: how much each head contributes to the loss of a sample (Eq. 2).
 
-from headpatterns.attribution.extraction import Patterns, activation_patterns
-from headpatterns.attribution.reductions import REDUCTIONS
+The names below are imported when they are asked for, since they need torch, and reading files of patterns does not.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from headpatterns.attribution.extraction import activation_patterns
+    from headpatterns.attribution.patterns import Patterns
+    from headpatterns.attribution.reductions import REDUCTIONS
 
 __all__ = ["REDUCTIONS", "Patterns", "activation_patterns"]
+
+
+def __getattr__(name: str) -> Any:
+    """A name of `__all__`."""
+    if name not in __all__:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    from headpatterns.attribution import extraction
+
+    return getattr(extraction, name)
+
+
+def __dir__() -> list[str]:
+    """What the module has, these names included."""
+    return sorted({*globals(), *__all__})

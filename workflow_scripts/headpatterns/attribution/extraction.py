@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,30 +10,13 @@ from transformers import PreTrainedModel
 
 from headpatterns.attribution import inputs, memory, passes
 from headpatterns.attribution.inputs import Sample, lengths
+from headpatterns.attribution.patterns import Patterns
 from headpatterns.attribution.recording import recording
 from headpatterns.attribution.reductions import REDUCTIONS
 from headpatterns.errors import InputError
 from headpatterns.models import loading as models
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Patterns:
-    """What `activation_patterns` gives back; rows in the order of the samples.
-
-    Attributes:
-        values: float32 [samples, layers, query heads], un-averaged; the mean over samples is AP of Eq. 2.
-        losses: float64 [samples], mean negative log-likelihood of the response tokens, EOS included (nats).
-    """
-
-    values: np.ndarray
-    losses: np.ndarray
-
-    @property
-    def mean(self) -> np.ndarray:
-        """The activation pattern: float32 [layers, query heads], accumulated in float64."""
-        return self.values.mean(axis=0, dtype=np.float64).astype(np.float32)
 
 
 def activation_patterns(
