@@ -1,6 +1,6 @@
 """The command line of extract_patterns.py as it is documented, on a tiny model and on a real one."""
 
-import argparse
+import dataclasses
 import json
 import math
 import os
@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
 import pyarrow
@@ -22,10 +23,10 @@ import transformers
 from test_tokenization import write_instructions
 from tiny_models import VOCABULARY, build
 
-import extract_patterns
 from headpatterns import provenance
-from headpatterns.attribution import activation_patterns, extraction, memory, passes
+from headpatterns.attribution import activation_patterns, extract, extraction, files, memory, passes
 from headpatterns.attribution.parts import Parts
+from headpatterns.attribution.probes import Probed
 from headpatterns.data import samples
 from headpatterns.errors import InputError, Interrupted
 from headpatterns.models import loading as models
@@ -365,7 +366,7 @@ def test_a_signal_is_obeyed_where_no_batch_follows(signalling, model_folder, dat
     with pytest.MonkeyPatch.context() as patched:
         earlier = signal.getsignal(signal.SIGTERM)
         if left == 0:
-            patched.setattr(extract_patterns, "write", fail)
+            patched.setattr(files, "write", fail)
             with pytest.raises(OSError, match="full"):
                 scripts.run("extract_patterns", **options)
         signalling(extraction, "extract")
@@ -440,9 +441,21 @@ def test_an_output_has_one_extraction_at_a_time(refused, tmp_path):
 
 
 def test_to_whom_finished_samples_belong(monkeypatch):
+    usual = extract.Settings(
+        model=Path("model"),
+        reduction="abs_of_sum",
+        max_length=99,
+        skip_truncated=True,
+        token_budget="auto",
+        device="cuda:0",
+        devices=1,
+        dtype="float32",
+        threads=1,
+        save_seconds=60,
+    )
+
     def identity(**changes):
-        usual = {"reduction": "abs_of_sum", "max_length": 99, "dtype": "float32", "device": "cuda:0", "threads": 1}
-        return extract_patterns.identity([], {"data_sha256": "0"}, argparse.Namespace(**{**usual, **changes}))
+        return extract.identity(Probed([], {"data_sha256": "0"}), dataclasses.replace(usual, **changes))
 
     own = identity()
     assert own == identity(threads=2) == identity(device="cuda:1") == identity(device="cuda")

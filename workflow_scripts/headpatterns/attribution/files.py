@@ -9,10 +9,16 @@ Step 0 is the model that the run started from; the largest step is the fine-tune
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from headpatterns.attribution.patterns import Patterns
 from headpatterns.errors import InputError
+from headpatterns.io import atomic_path, remove, write_json
+
+SUFFIXES = (".npy", ".samples.npy", ".json")
+"""Of the files of one step."""
 
 STEP_FILE = re.compile(r"step-(\d+)\.samples\.npy")
 
@@ -44,3 +50,13 @@ def before_to_after(folder: Path) -> list[int]:
 def load_samples(folder: Path, step: int) -> np.ndarray:
     """Per-sample patterns of one step: float32 [samples, layers, heads]."""
     return np.load(Path(folder) / f"step-{step}.samples.npy")
+
+
+def write(output: Path, patterns: Patterns, about: dict[str, Any]) -> None:
+    """Write the mean to `output` (.npy), and beside it the patterns themselves and their provenance."""
+    # The JSON is removed first and written last: where it lies, the arrays beside it are whole and belong to it.
+    remove(output.with_suffix(".json"))
+    for path, array in {output.with_suffix(".samples.npy"): patterns.values, output: patterns.mean}.items():
+        with atomic_path(path) as temporary:
+            np.save(temporary, array)
+    write_json(output.with_suffix(".json"), about)

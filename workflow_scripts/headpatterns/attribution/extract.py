@@ -1,0 +1,218 @@
+"""Activation patterns of a model, or of all checkpoints of runs, from files to files.
+
+What is finished lies in a folder `{output}.unfinished` until all of it is: an interrupted extraction, started again,
+goes on with the samples that are missing. Several processes, one a device, share the samples of each checkpoint.
+Torch is imported late, after what can be refused without it.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headpatterns import provenance
+from headpatterns.attribution import files, probes
+from headpatterns.attribution.parts import Parts
+from headpatterns.attribution.patterns import Patterns
+from headpatterns.attribution.probes import Probe, Probed
+from headpatterns.io import IDENTITY, open_unfinished, remove, unfinished
+from headpatterns.models import loading as models
+from headpatterns.models.checkpoints import checkpoints
+from headpatterns.processes import group as processes
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How patterns are taken.
+
+    Attributes:
+        model: folder of the model, which runs started from.
+        reduction: one of `REDUCTIONS`.
+        max_length: tokens at which a sample is cut.
+        skip_truncated: samples whose response lies wholly beyond that are left out rather than refused.
+        token_budget: as in `activation_patterns`.
+        device: cpu, cuda, cuda:N or mps.
+        devices: processes that share the samples.
+        dtype: float32, bfloat16 or float16.
+        threads: processor threads of all processes on a machine together.
+        save_seconds: seconds after which finished samples are put on disk.
+    """
+
+    model: Path
+    reduction: str
+    max_length: int
+    skip_truncated: bool
+    token_budget: int | str
+    device: str
+    devices: int
+    dtype: str
+    threads: int
+    save_seconds: float
+
+
+@dataclass(frozen=True)
+class Target:
+    """A run, the samples that it is probed with, and the folder for its patterns."""
+
+    run: Path
+    probe: Probe
+    output_folder: Path
+
+
+def of_model(probe: Probe, output: Path, settings: Settings) -> None:
+    """Extract the patterns of one model into `output` (.npy) and its companions, as `files.write` writes them.
+
+    Raises:
+        InputError: a file, a sample, the model or the device cannot be used, or somebody else is writing there.
+        Interrupted: SIGTERM came; what is finished is kept.
+    """
+    with _prepared([probe], [output], settings) as probed:
+        samples, workplace = probed[probe], unfinished(output)
+        if processes.is_first():
+            open_unfinished(output, identity(samples, settings, *models.files(settings.model)))
+        processes.wait_for_all()
+        complete = False
+        try:
+            _extract(settings.model, samples, output, workplace / "parts", settings)
+            complete = True
+        finally:
+            # After a failure of this process others may still write there.
+            alone = processes.count() == 1
+            if processes.is_first() and (complete or alone) and not (workplace / "parts").is_dir():
+                remove(workplace)
+
+
+def of_runs(targets: Sequence[Target], settings: Settings) -> None:
+    """Extract the patterns of the model, as step 0, and of every checkpoint of runs that started from it.
+
+    Runs that are probed with the same samples share the patterns of the model.
+
+    Raises:
+        InputError: as `of_model`, or a folder is no run.
+        Interrupted: as there.
+    """
+    folders = [target.output_folder for target in targets]
+    with _prepared([target.probe for target in targets], folders, settings) as probed:
+        starting: dict[str, Path] = {}
+        for target in targets:
+            _extract_run(target, probed[target.probe], starting, settings)
+        # Only now: what a failed job has put out, Snakemake removes.
+        for folder in folders if processes.is_first() else ():
+            remove(unfinished(folder) / IDENTITY)
+            remove(folder)
+            unfinished(folder).rename(folder)
+
+
+@contextmanager
+def _prepared(probes_: Sequence[Probe], outputs: Sequence[Path], settings: Settings) -> Iterator[dict[Probe, Probed]]:
+    """Within the block the processes can talk, and nobody else extracts into the outputs; the samples of each probe."""
+    models.check_folder(settings.model)
+    rows = {probe: probes.read(probe) for probe in dict.fromkeys(probes_)}
+
+    import torch
+
+    torch.set_num_threads(processes.own_threads(settings.threads))
+    models.check_device(settings.device)
+    tokenizer = models.load_tokenizer(settings.model)
+    probed = {
+        probe: probes.tokenized(probe, of_probe, tokenizer, settings.max_length, skip=settings.skip_truncated)
+        for probe, of_probe in rows.items()
+    }
+    with processes.joined(settings.devices, settings.device, "pytorch"), ExitStack() as locks:
+        for output in outputs:
+            workplace = unfinished(output)
+            lock = workplace.with_name(f"{workplace.name}.lock")
+            locks.enter_context(processes.nobody_else(lock, str(output), "extracting"))
+        yield probed
+
+
+def identity(probed: Probed, settings: Settings, *model: Path) -> str:
+    """Fingerprint of what patterns are taken of, `model` being files, by which versions and on which kind of device.
+
+    Threads, which of several GPUs and how many of them change patterns by rounding alone: an extraction may go on with
+    others.
+    """
+    import torch
+
+    ids = "\n".join(sample.id for sample in probed.samples)
+    options = [settings.reduction, str(settings.max_length), settings.dtype, torch.device(settings.device).type]
+    versions = json.dumps(provenance.versions())
+    return provenance.fingerprint(*model, provenance.fingerprint(probed.about["data_sha256"], ids, *options, versions))
+
+
+def _extract_run(target: Target, probed: Probed, starting: dict[str, Path], settings: Settings) -> None:
+    """Extract the patterns of the model and of every checkpoint of its run, but those that an earlier job has left.
+
+    `starting` remembers where the patterns of the model itself lie, by the samples they were taken of.
+    """
+    folders = checkpoints(target.run)
+    samples, workplace = identity(probed, settings), unfinished(target.output_folder)
+    if processes.is_first():
+        # run.json knows the model, the data and the recipe that the checkpoints come from.
+        open_unfinished(target.output_folder, identity(probed, settings, target.run / "run.json"))
+    for step, folder in {0: settings.model, **folders}.items():
+        if processes.of_first((workplace / f"step-{step}.json").is_file()):
+            continue
+        if step == 0 and samples in starting:
+            for suffix in files.SUFFIXES if processes.is_first() else ():
+                shutil.copy2(starting[samples] / f"step-0{suffix}", workplace / f"step-0{suffix}")
+            continue
+        of_step = Probed(probed.samples, {**probed.about, "step": step})
+        _extract(folder, of_step, workplace / f"step-{step}.npy", workplace / f"step-{step}.parts", settings)
+        models.free_memory(settings.device)
+    starting.setdefault(samples, workplace)
+
+
+def _extract(folder: Path, probed: Probed, output: Path, parts: Path, settings: Settings) -> None:
+    """Write the files of one model. What is finished lies in the folder `parts` until then.
+
+    Of several processes each computes its share of the batches, and the first puts them together.
+    """
+    from headpatterns.attribution import interruptible
+
+    started = time.perf_counter()
+    model = models.load_model(folder, settings.dtype, str(processes.own_device(settings.device)))
+    kept = Parts(parts, settings.save_seconds)
+    budget = interruptible.extract(
+        model,
+        probed.samples,
+        kept,
+        str(folder),
+        reduction=settings.reduction,
+        token_budget=settings.token_budget,
+    )
+    if not processes.is_first():
+        return
+    if processes.count() > 1:
+        kept = Parts(parts, settings.save_seconds)
+    patterns = Patterns(*kept.together(len(probed.samples)))
+    seconds = time.perf_counter() - started
+    about = {"model": str(folder), **probed.about, "token_budget": budget}
+    files.write(output, patterns, {**about, **_details(probed, patterns, seconds, settings)})
+    remove(parts)
+
+
+def _details(probed: Probed, patterns: Patterns, seconds: float, settings: Settings) -> dict[str, Any]:
+    """What the provenance of patterns says beside what they were taken of."""
+    samples = probed.samples
+    return {
+        "reduction": settings.reduction,
+        "max_length": settings.max_length,
+        "dtype": settings.dtype,
+        "device": settings.device,
+        "devices": settings.devices,
+        "layers": patterns.values.shape[1],
+        "heads": patterns.values.shape[2],
+        "samples": len(samples),
+        "truncated": sum(sample.truncated for sample in samples),
+        "tokens": sum(len(sample.input_ids) for sample in samples),
+        "response_tokens": sum(sample.response_tokens for sample in samples),
+        "seconds": round(seconds, 3),
+        **provenance.environment(),
+        "ids": [sample.id for sample in samples],
+        "losses": patterns.losses.tolist(),
+    }

@@ -1,0 +1,79 @@
+"""An extraction that keeps what is finished on disk, shares its samples among processes and stops at SIGTERM."""
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from transformers import PreTrainedModel
+
+from headpatterns.attribution import extraction
+from headpatterns.attribution.inputs import Sample
+from headpatterns.attribution.parts import Parts
+from headpatterns.errors import Interrupted
+from headpatterns.processes import group as processes
+from headpatterns.processes import interruption
+
+
+def extract(
+    model: PreTrainedModel,
+    samples: Sequence[Sample],
+    kept: Parts,
+    name: str,
+    *,
+    reduction: str,
+    token_budget: int | str,
+) -> int | str:
+    """Compute the samples that `kept` lacks and keep them; each of several processes computes its share of the batches.
+
+    Args:
+        model: as `activation_patterns` takes it.
+        samples: as `inputs.samples` gives them.
+        kept: what is finished; it is on disk when this returns or fails.
+        name: what the model is called in what is printed.
+        reduction: as in `activation_patterns`.
+        token_budget: as there.
+
+    Returns:
+        The token budget that was taken: `token_budget` itself where nothing was left to compute.
+
+    Raises:
+        Interrupted: SIGTERM came.
+        InputError: as `activation_patterns`.
+    """
+    rank, several = int(os.environ.get("RANK", 0)), processes.count() > 1
+    budget = token_budget
+
+    def stop_if_asked() -> None:
+        if interruption.received_here():
+            raise Interrupted(
+                f"interrupted by SIGTERM: {len(kept.done)} samples of {name} are kept, run it again to go on."
+            )
+
+    def agree(found: int) -> int:
+        nonlocal budget
+        stop_if_asked()
+        budget = agreed = processes.least(found)
+        return agreed
+
+    def keep(indices: list[int], values: np.ndarray, losses: np.ndarray) -> None:
+        kept.keep(indices, values, losses)
+        print(f"{f'process {rank}, ' * several}{name}: {len(kept.done)}/{len(samples)} samples", flush=True)
+        stop_if_asked()
+
+    with interruption.awaited():
+        try:
+            extraction.extract(
+                model,
+                samples,
+                keep,
+                reduction=reduction,
+                token_budget=token_budget,
+                done=kept.done,
+                agree=agree,
+                share=(rank, processes.count()),
+            )
+        finally:
+            kept.write()
+        processes.wait_for_all()
+    stop_if_asked()
+    return budget

@@ -1,0 +1,73 @@
+"""The samples of files that patterns are taken of: all rows of a file, or those that a training set lists."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headpatterns.data import samples, training_sets
+from headpatterns.data.tokens import TokenizedSample
+from headpatterns.errors import InputError
+
+EVERY_SAMPLE = "all"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Rows of a file.
+
+    Attributes:
+        data: jsonl or parquet with prompt, response and optionally id.
+        among: the path of a training set (CSV) whose samples alone are taken, or `EVERY_SAMPLE`.
+    """
+
+    data: Path
+    among: str = EVERY_SAMPLE
+
+
+@dataclass(frozen=True)
+class Probed:
+    """The samples of a probe.
+
+    Attributes:
+        samples: in the order of the file.
+        about: what the provenance of their patterns says of them: data, data_sha256, among and skipped.
+    """
+
+    samples: Sequence[TokenizedSample]
+    about: dict[str, Any]
+
+
+def read(probe: Probe) -> list[dict[str, str]]:
+    """The rows of a probe, in the order of the file.
+
+    Raises:
+        InputError: a file that cannot be read, or a training set that lists no sample or one that the file lacks.
+    """
+    rows = samples.read(probe.data)
+    if probe.among == EVERY_SAMPLE:
+        return rows
+    wanted = {id for _, id in training_sets.read(Path(probe.among))}
+    if missing := sorted(wanted - {row["id"] for row in rows}):
+        raise InputError(
+            f"{probe.among} lists the sample '{missing[0]}', which {probe.data} lacks: make the training set again."
+        )
+    if not wanted:
+        raise InputError(f"{probe.among} lists no sample: check the data behind it.")
+    return [row for row in rows if row["id"] in wanted]
+
+
+def tokenized(probe: Probe, rows: list[dict[str, str]], tokenizer: Any, max_length: int, *, skip: bool) -> Probed:
+    """The samples of a probe's rows, each cut to `max_length` tokens.
+
+    Raises:
+        InputError: a response lies wholly beyond that and is not to be skipped, or no sample is left.
+    """
+    found, skipped = samples.tokenized(tokenizer, rows, max_length, probe.data, skip=skip)
+    about = {
+        "data": str(probe.data),
+        "data_sha256": samples.digest(probe.data),
+        "among": probe.among,
+        "skipped": skipped,
+    }
+    return Probed(found, about)
