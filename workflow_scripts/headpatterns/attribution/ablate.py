@@ -1,0 +1,242 @@
+"""Ablations of a model before and after each of its runs, from files to files.
+
+Heads are ablated on some samples of a run's rows, and patterns are taken of others: on the same samples a pattern and
+the effect that it is compared with would share the noise of sampling, and agree by it.
+
+What is finished of a run lies in a folder `{output}.unfinished` until all of it is: an interrupted job, started again,
+keeps the phases that it had finished. Torch is imported late, after what can be refused without it.
+"""
+
+import functools
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headpatterns import provenance
+from headpatterns.data import samples
+from headpatterns.data.splitting import FEWEST_OF_TWO, rank, two_sets
+from headpatterns.data.tokens import TokenizedSample
+from headpatterns.errors import InputError
+from headpatterns.io import IDENTITY, atomic_path, open_unfinished, remove, unfinished, write_json
+from headpatterns.models import loading as models
+from headpatterns.models.checkpoints import checkpoints
+
+BEFORE, AFTER = "before", "after"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How heads are ablated and patterns are taken.
+
+    Attributes:
+        model: folder of the model, which runs started from.
+        samples: samples that heads are ablated on, and others for patterns.
+        draws: random groups of each size.
+        top: sizes of the groups of heads, ascending.
+        seed: of the samples and the random groups.
+        reduction: of the pattern that groups are chosen by, one of `REDUCTIONS`.
+        max_length: tokens at which a sample is cut.
+        token_budget: as in `activation_patterns`.
+        device: cpu, cuda, cuda:N or mps.
+        dtype: float32, bfloat16 or float16.
+        threads: processor threads.
+    """
+
+    model: Path
+    samples: int
+    draws: int
+    top: list[int]
+    seed: int
+    reduction: str
+    max_length: int
+    token_budget: int | str
+    device: str
+    dtype: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class Target:
+    """A run, a file of the rows it is measured on (jsonl or parquet), and the folder for what is found."""
+
+    run: Path
+    data: Path
+    output_folder: Path
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The samples of a file whose loss is measured under ablation, others for the patterns, and what is said of it."""
+
+    ablated: list[TokenizedSample]
+    patterned: list[TokenizedSample]
+    about: dict[str, Any]
+
+    def ids(self) -> dict[str, list[str]]:
+        """The ids of either."""
+        return {
+            "ids": [sample.id for sample in self.ablated],
+            "pattern_ids": [sample.id for sample in self.patterned],
+        }
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A run with the samples of its rows, and the folder at work."""
+
+    run: Path
+    chosen: Chosen
+    workplace: Path
+
+
+def of_runs(targets: Sequence[Target], settings: Settings) -> None:
+    """Measure the model for all runs, then each run's last checkpoint.
+
+    Each output folder gets, for phase in before (the model) and after (the checkpoint), on the same samples in both:
+
+        PHASE.changes.npy   float32 [N, layers, heads]
+        PHASE.groups.npy    float32 [2 + draws, sizes, N]
+        PHASE.patterns.npy  float32 [3, M, layers, heads], in the order of `REDUCTIONS`
+        PHASE.json          ids and losses of the N, pattern_ids of the M, sizes of the groups, and provenance
+
+    Raises:
+        InputError: a file, a sample, a run, the model or the device cannot be used, or a group has more heads than
+            the model.
+    """
+    models.check_folder(settings.model)
+    rows = {data: samples.read(data) for data in dict.fromkeys(target.data for target in targets)}
+
+    import torch
+
+    torch.set_num_threads(settings.threads)
+    models.check_device(settings.device)
+    tokenizer = models.load_tokenizer(settings.model)
+    prepared = {data: _chosen(tokenizer, of_file, data, settings) for data, of_file in rows.items()}
+    units = [_opened(target, prepared[target.data], settings) for target in targets]
+    _measure(settings.model, units, BEFORE, settings)
+    for unit in units:
+        _measure(unit.run / "final", [unit], AFTER, settings)
+    # Only now: what a failed job has put out, Snakemake removes.
+    for target in targets:
+        remove(unfinished(target.output_folder) / IDENTITY)
+        remove(target.output_folder)
+        unfinished(target.output_folder).rename(target.output_folder)
+
+
+def _chosen(tokenizer: Any, rows: list[dict[str, str]], data: Path, settings: Settings) -> Chosen:
+    """Two sets without a sample in common, by a seeded rank of their ids, each in the order of the file.
+
+    Each has as many as asked for, or half of all there are. Those whose response lies beyond the maximum length are in
+    neither.
+
+    Raises:
+        InputError: there are too few for two sets.
+    """
+    tokenized, _ = samples.tokenized(tokenizer, rows, settings.max_length, data, skip=True)
+    ranked = sorted(tokenized, key=lambda sample: rank(settings.seed, sample.id))
+    if len(ranked) < FEWEST_OF_TWO:
+        raise InputError(
+            f"{data} has {len(ranked)} samples within {settings.max_length} tokens, but ablations and patterns need "
+            f"{FEWEST_OF_TWO}, half of them each: give more rows, or raise the maximum length."
+        )
+    ablated, patterned = two_sets(len(ranked), settings.samples)
+    parts = ranked[:ablated], ranked[ablated : ablated + patterned]
+    first, second = ({sample.id for sample in part} for part in parts)
+    return Chosen(
+        [sample for sample in tokenized if sample.id in first],
+        [sample for sample in tokenized if sample.id in second],
+        {"data": str(data), "data_sha256": samples.digest(data)},
+    )
+
+
+def _opened(target: Target, chosen: Chosen, settings: Settings) -> Unit:
+    """Open the workplace of a run, with what an interrupted job of the same run, samples and options left there."""
+    checkpoints(target.run)  # refuses what is no run
+    names = ("draws", "top", "seed", "reduction", "max_length", "dtype", "device", "threads")
+    options = [str(getattr(settings, name)) for name in names]
+    ids = json.dumps(chosen.ids())
+    # run.json knows the model, the data and the recipe that the checkpoint comes from.
+    identity = provenance.fingerprint(target.run / "run.json", chosen.about["data_sha256"], ids, *options)
+    return Unit(target.run, chosen, open_unfinished(target.output_folder, identity))
+
+
+def _measure(folder: Path, units: Sequence[Unit], phase: str, settings: Settings) -> None:
+    """Write the files of a phase, for which one model serves, of those units that lack them."""
+    from headpatterns.attribution.comparison import patterns_and_ablations
+
+    lacking = [unit for unit in units if not (unit.workplace / f"{phase}.json").is_file()]
+    if not lacking:
+        return
+    model = models.load_model(folder, settings.dtype, settings.device)
+    shape = models.heads_of(model)
+    for unit in lacking:
+        started, chosen = time.perf_counter(), unit.chosen
+        _check_sizes(settings.top, folder, *shape)
+        patterns, ablated = patterns_and_ablations(
+            model,
+            chosen.patterned,
+            chosen.ablated,
+            reduction=settings.reduction,
+            sizes=settings.top,
+            draws=settings.draws,
+            seed=f"{settings.seed}:{chosen.about['data_sha256']}",
+            token_budget=settings.token_budget,
+            progress=functools.partial(_report, f"{folder}, {unit.run}"),
+        )
+        arrays = {"changes": ablated.changes, "patterns": patterns, "groups": ablated.groups}
+        details = _details(chosen, shape, time.perf_counter() - started, settings)
+        about = {"model": str(folder), **chosen.about, "phase": phase, **details, "losses": ablated.losses.tolist()}
+        _write(unit.workplace, phase, arrays, about)
+    del model
+    models.free_memory(settings.device)
+
+
+def _check_sizes(sizes: list[int], folder: Path, layers: int, heads: int) -> None:
+    """Refuse groups of more heads than the model has."""
+    if sizes[-1] > layers * heads:
+        raise InputError(
+            f"--top has {sizes[-1]}, but {folder} has {layers} layers of {heads} heads: give at most {layers * heads}."
+        )
+
+
+def _report(what: str, done: int, total: int) -> None:
+    """Print how far the ablations are."""
+    print(f"{what}: {done}/{total} passes", flush=True)
+
+
+def _details(chosen: Chosen, shape: tuple[int, int], seconds: float, settings: Settings) -> dict[str, Any]:
+    """What the provenance of a phase says beside what it was measured on and the losses."""
+    from headpatterns.attribution.reductions import REDUCTIONS
+
+    return {
+        "reductions": list(REDUCTIONS),
+        "reduction": settings.reduction,
+        "top": settings.top,
+        "draws": settings.draws,
+        "seed": settings.seed,
+        "max_length": settings.max_length,
+        "token_budget": settings.token_budget,
+        "dtype": settings.dtype,
+        "device": settings.device,
+        "layers": shape[0],
+        "heads": shape[1],
+        "samples": len(chosen.ablated),
+        "tokens": sum(len(sample.input_ids) for sample in chosen.ablated),
+        "seconds": round(seconds, 3),
+        **provenance.environment(),
+        **chosen.ids(),
+    }
+
+
+def _write(workplace: Path, phase: str, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
+    """Write the four files of a phase."""
+    # The JSON is written last: where it lies, the arrays beside it are whole and belong to it.
+    for name, array in arrays.items():
+        with atomic_path(workplace / f"{phase}.{name}.npy") as temporary:
+            np.save(temporary, array.astype(np.float32, order="C"))
+    write_json(workplace / f"{phase}.json", about)
