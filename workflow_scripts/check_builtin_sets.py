@@ -7,37 +7,17 @@ import argparse
 from pathlib import Path
 
 from headpatterns import cli as command_line
-from headpatterns import tidy
-from headpatterns.evaluation import builtins
-from headpatterns.io import remove
-
-COLUMNS = ("set", "dataset", "items")
+from headpatterns.evaluation import checks
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Read the data of every set and write how many items each of its datasets has."""
-    for option in ("output", "work_folder", "opencompass_data"):  # the working directory changes
-        setattr(arguments, option, getattr(arguments, option).absolute())
-    remove(arguments.work_folder)
-    try:
-        named = [(name, builtins.full_name(config)) for name, config in arguments.builtin]
-        rows = read_sets(named, arguments)
-    finally:
-        remove(arguments.work_folder)
-    tidy.write(arguments.output, COLUMNS, rows)
-
-
-def read_sets(named: list[tuple[str, str]], arguments: argparse.Namespace) -> list[tuple[str, str, int]]:
-    """The rows of the table, of sets and the full names of their configurations."""
-    from headpatterns.evaluation import harness
-
-    harness.isolate(arguments.work_folder, arguments.opencompass_data, threads=1)
-    builtins.forbid_downloads()
-    return [
-        (name, abbr, builtins.count_items(config, abbr, dataset))
-        for name, config in named
-        for abbr, dataset in builtins.definitions(config).items()
-    ]
+    checks.builtin_sets(
+        arguments.builtin,
+        arguments.opencompass_data.absolute(),
+        arguments.work_folder.absolute(),
+        arguments.output.absolute(),
+    )
 
 
 def parser() -> argparse.ArgumentParser:

@@ -4,19 +4,12 @@ import argparse
 from pathlib import Path
 
 from headpatterns import cli as command_line
-from headpatterns import tidy
-from headpatterns.evaluation import sets
-
-COLUMNS = ("set", "items", "choice", "open")
+from headpatterns.evaluation import checks
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Read every set and write how many items of either kind it has."""
-    rows = []
-    for name, items in map(sets.read_given, arguments.set):
-        choices = sum(bool(item.choices) for item in items)
-        rows.append((name, len(items), choices, len(items) - choices))
-    tidy.write(arguments.output, COLUMNS, rows)
+    checks.own_sets(arguments.set, arguments.output)
 
 
 def parser() -> argparse.ArgumentParser:

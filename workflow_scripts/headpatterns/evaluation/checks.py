@@ -1,0 +1,119 @@
+"""What is checked of evaluations before anything expensive starts: OpenCompass's environment, and the sets.
+
+`opencompass` and `own_sets` run in the workflow's environment, `builtin_sets` in OpenCompass's.
+"""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from headpatterns import tidy
+from headpatterns.errors import InputError
+from headpatterns.evaluation import builtins, sets
+from headpatterns.io import remove, write_json
+
+NEEDED = ("opencompass", "torch", "transformers")
+FIX = "`make opencompass` sets up the environment that envs/opencompass.txt describes"
+
+PROBE = """
+import importlib, importlib.metadata, json, platform, sys
+versions = {"python": platform.python_version()}
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+    versions[name] = importlib.metadata.version(name)
+print(json.dumps({"versions": versions, "platform": platform.platform()}))
+"""
+
+OWN_COLUMNS = ("set", "items", "choice", "open")
+BUILTIN_COLUMNS = ("set", "dataset", "items")
+
+
+def opencompass(python: str, pins: Path, output: Path) -> None:
+    """Check that an interpreter has OpenCompass and what it needs, in the pinned versions.
+
+    Args:
+        python: the interpreter, a path or a name.
+        pins: a requirements file with a line `package==version` for each package.
+        output: JSON of its versions and platform.
+
+    Raises:
+        InputError: it is not there, cannot be run, cannot import OpenCompass, or has another version.
+    """
+    interpreter = shutil.which(python)
+    if interpreter is None:
+        raise InputError(f"there is no Python interpreter {python}: {FIX}.")
+    found = _asked(interpreter)
+    lines = pins.read_text(encoding="utf-8").splitlines()
+    pinned = dict(line.split("==") for line in lines if "==" in line)
+    for name in NEEDED:
+        # A build for other hardware says so behind a plus sign.
+        if found["versions"][name].split("+")[0] != pinned[name]:
+            raise InputError(
+                f"{interpreter} has {name} {found['versions'][name]}, but {pinned[name]} is pinned: {FIX}."
+            )
+    write_json(output, found)
+
+
+def _asked(interpreter: str) -> dict[str, Any]:
+    """What an interpreter says of its versions and platform."""
+    try:
+        answer = subprocess.run([interpreter, "-c", PROBE, *NEEDED], capture_output=True, text=True)
+    except OSError as error:
+        raise InputError(f"{interpreter} cannot be run ({error.strerror}): {FIX}.") from error
+    print(answer.stderr, end="", flush=True)
+    if answer.returncode:
+        why = (answer.stderr.strip().splitlines() or ["it says nothing"])[-1].rstrip(".")
+        raise InputError(f"{interpreter} cannot import OpenCompass ({why}): {FIX}.")
+    found: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
+    return found
+
+
+def own_sets(given: Sequence[Sequence[str]], output: Path) -> None:
+    """Check that every set of the workflow's own has items, and every item a gold answer to compare.
+
+    Args:
+        given: NAME PARQUET and perhaps IDS_CSV of each set.
+        output: CSV of the items of each set, with options and without.
+
+    Raises:
+        InputError: as `sets.read_given`.
+    """
+    rows = []
+    for name, items in map(sets.read_given, given):
+        choices = sum(bool(item.choices) for item in items)
+        rows.append((name, len(items), choices, len(items) - choices))
+    tidy.write(output, OWN_COLUMNS, rows)
+
+
+def builtin_sets(given: Sequence[Sequence[str]], data: Path, work_folder: Path, output: Path) -> None:
+    """Check that OpenCompass's own sets are evaluated by generating an answer, and have their data.
+
+    All paths are absolute, as the working directory changes.
+
+    Args:
+        given: NAME and configuration of each set.
+        data: folder above `data/` in which their data lie.
+        work_folder: OpenCompass's files; removed before and after.
+        output: CSV of the items of each dataset of each set.
+
+    Raises:
+        InputError: as `builtins.full_name`, `builtins.definitions` and `builtins.count_items`.
+    """
+    from headpatterns.evaluation import harness
+
+    remove(work_folder)
+    try:
+        named = [(name, builtins.full_name(config)) for name, config in given]
+        harness.isolate(work_folder, data, threads=1)
+        builtins.forbid_downloads()
+        rows = [
+            (name, abbr, builtins.count_items(config, abbr, dataset))
+            for name, config in named
+            for abbr, dataset in builtins.definitions(config).items()
+        ]
+    finally:
+        remove(work_folder)
+    tidy.write(output, BUILTIN_COLUMNS, rows)
