@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from headpatterns import tidy
+from headpatterns.evaluation.intervals import wilson
 from headpatterns.experiment import variants as evaluations
 from headpatterns.experiment.variants import Variant
-from headpatterns.statistics.accuracy import wilson
 
 MODELS = {"llama": "Llama_mini & co", "gemma": "Gemma-mini"}
 DOMAINS = {"maths": "Mathematics", "law": "Law"}

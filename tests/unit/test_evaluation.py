@@ -16,8 +16,8 @@ import transformers
 from tiny_models import VOCABULARY, build
 
 from headpatterns.evaluation import answers, scores, sets, targets
+from headpatterns.evaluation.intervals import wilson
 from headpatterns.models import loading as models
-from headpatterns.statistics.accuracy import wilson
 
 POSITIONS, NEW_TOKENS = 96, 12
 TOOLS = ["clock", "ruler", "thermometer", "scale"]
@@ -548,3 +548,15 @@ def test_an_interpreter_without_opencompass(capfd, monkeypatch, tmp_path):
         assert why in line
         assert "`make opencompass` sets up the environment" in line
     assert not (tmp_path / "found.json").exists()
+
+
+def test_an_evaluation_needs_nothing_that_its_environment_lacks():
+    """Neither for --help nor later: jaxtyping is none of OpenCompass's pins, and torch comes only with a checkpoint."""
+    program = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(('jaxtyping', 'snakemake', 'torch', 'opencompass')))\n"
+        "from headpatterns.evaluation import checks, harness, run\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(scripts.FOLDER)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

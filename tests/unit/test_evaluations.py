@@ -11,10 +11,11 @@ import scripts
 
 from headpatterns import tidy
 from headpatterns.errors import InputError
+from headpatterns.evaluation.intervals import wilson
 from headpatterns.experiment import variants as evaluations
 from headpatterns.experiment.variants import Variant
 from headpatterns.statistics import estimate_and_interval, probe_weights
-from headpatterns.statistics.accuracy import Outcome, accuracy, difference, spread, wilson
+from headpatterns.statistics.accuracy import Outcome, accuracy, difference, spread
 from headpatterns.studies import claims
 
 OUTPUTS = {

@@ -7,8 +7,8 @@ from typing import Any
 
 from headpatterns.errors import InputError
 from headpatterns.evaluation import answers
+from headpatterns.evaluation.intervals import wilson
 from headpatterns.evaluation.sets import Item
-from headpatterns.statistics.accuracy import wilson
 
 COLUMNS = ("items", "correct", "unparsed", "cut", "accuracy", "low", "high")
 ITEM_COLUMNS = ("id", "gold", "prediction", "answer", "parsed", "correct")

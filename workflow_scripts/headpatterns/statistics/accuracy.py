@@ -1,9 +1,10 @@
-"""Shares of right answers: the interval of one evaluation, and variants compared on the same draws of items.
+"""Shares of right answers: variants compared on the same draws of items.
 
-Two intervals, for two questions. `wilson` is that of a single evaluation, from its two counts alone. What is compared
-with each other, or averaged over runs, is resampled instead: a replicate draws the items of an evaluation set with
-replacement, one draw for every model, variant and run, so that a difference is paired over items and free of what they
-have in common. Neither interval covers the training seed; the spread over runs stands beside it.
+Two intervals, for two questions. `headpatterns.evaluation.intervals.wilson` is that of a single evaluation, from its
+two counts alone. What is compared with each other, or averaged over runs, is resampled instead: a replicate draws the
+items of an evaluation set with replacement, one draw for every model, variant and run, so that a difference is paired
+over items and free of what they have in common. Neither interval covers the training seed; the spread over runs stands
+beside it.
 
 As in `bootstrap`, an array of replicates [1 + B] carries the estimate at index 0.
 """
@@ -12,23 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy
 from jaxtyping import Float
 
 # The same sum of shares taken in another order differs by less than this, and a real difference by much more: without
 # rounding, two variants that are equally good could be told apart.
 DECIMALS = 12
-
-
-def wilson(correct: int, items: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval of the share `correct / items`, without continuity correction; NaN without items.
-
-    Wilson (1927), Probable inference, the law of succession, and statistical inference.
-    """
-    if items == 0:
-        return float("nan"), float("nan")
-    interval = scipy.stats.binomtest(correct, items).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
 
 
 @dataclass(frozen=True)
