@@ -6,7 +6,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from jaxtyping import install_import_hook
 from project import PROJECT
+
+CHECKED = [
+    "headpatterns.statistics",
+    # Triton reads the source of the kernels in fused.py, which the check would change.
+    *(
+        f"headpatterns.attribution.{path.stem}"
+        for path in (PROJECT / "workflow_scripts/headpatterns/attribution").glob("*.py")
+        if path.stem != "fused"
+    ),
+]
+"""Modules whose arguments and results are checked by their annotations, shapes included, wherever a test calls them."""
+
+install_import_hook(CHECKED, "beartype.beartype")
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import json
 
 import torch
 
-from headpatterns.attribution.blockwise import AttentionInputs
+from headpatterns.attribution.layer_inputs import AttentionInputs
 
 CASES = {
     "multi-head": {},

@@ -14,6 +14,7 @@ from transformers.masking_utils import AttentionMaskInterface
 
 from headpatterns.attribution import REDUCTIONS, activation_patterns, blockwise, passes
 from headpatterns.attribution.interface import NAME, attending_by
+from headpatterns.attribution.layer_inputs import AttentionInputs
 from headpatterns.attribution.passes import batches
 from headpatterns.attribution.recording import recording
 from headpatterns.data.tokens import TokenizedSample
@@ -458,4 +459,4 @@ def test_keywords_that_are_not_known_are_refused():
         with pytest.raises(InputError, match=r"layer 1 of the model \(LlamaAttention\) gives 'indices'"):
             blockwise.attend(module, query, query, query, None, indices=query, **settings)
     with pytest.raises(InputError, match="gives 'position_bias'"):
-        blockwise.AttentionInputs.of(module, query, query, query, None, position_bias=query)
+        AttentionInputs.of(module, query, query, query, None, position_bias=query)

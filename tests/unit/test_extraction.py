@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jaxtyping
 import numpy as np
 import psutil
 import pytest
@@ -275,7 +276,8 @@ def test_gradients_that_are_infinite_name_layer_and_sample(llama):
         activation_patterns(llama, samples, token_budget=10_000)
 
 
-def test_budgets_dtypes_and_devices_that_are_none(llama, model_folder):
+def test_budgets_dtypes_and_devices_that_are_none(llama, model_folder, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # types that the annotations do not allow either
     for wrong in (0, -5, 2.5, True, "many", None):
         with pytest.raises(InputError, match=r"the token budget is .*: give a whole number from 1 on, or 'auto'"):
             activation_patterns(llama, make_samples(), token_budget=wrong)
@@ -355,7 +357,7 @@ import numpy as np, psutil
 from tiny_models import build
 from headpatterns.attribution import activation_patterns, extraction, memory, passes
 from headpatterns.errors import InputError
-from headpatterns.tokenization import TokenizedSample
+from headpatterns.data.tokens import TokenizedSample
 
 size = {"hidden_size": 96, "intermediate_size": 256, "vocab_size": 3000, "max_position_embeddings": 512}
 model, draw, found = build("llama-grouped-query", **size), random.Random(0), {}
@@ -405,7 +407,7 @@ def confined():
     """
     if not sys.platform.startswith("linux"):
         pytest.skip("RLIMIT_AS and the peak of a process that can start over are those of Linux")
-    paths = f"{Path(__file__).parent}:{scripts.FOLDER}"
+    paths = f"{Path(scripts.__file__).parent}:{scripts.FOLDER}"
     settings = {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
     command = [sys.executable, "-c", CONFINED]
     answer = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **settings})

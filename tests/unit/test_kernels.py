@@ -16,7 +16,8 @@ from kernel_cases import CASES
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from headpatterns.attribution import blockwise, reductions
-from headpatterns.attribution.blockwise import AttentionInputs, attend_by_blocks
+from headpatterns.attribution.blockwise import attend_by_blocks
+from headpatterns.attribution.layer_inputs import AttentionInputs
 from headpatterns.attribution.reductions import sum_of_abs_by_blocks
 
 needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed here")

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Float64, Int
 from transformers import PreTrainedModel
 
 from headpatterns.attribution import inputs, memory, passes
@@ -65,7 +66,7 @@ def ablated_losses(
     tokenizer: Any = None,
     token_budget: int | str = memory.AUTO,
     progress: Callable[[int, int], None] | None = None,
-) -> np.ndarray:
+) -> Float64[np.ndarray, "settings samples"]:
     """Loss of every sample under every setting of the heads.
 
     A batch holds pairs of a sample and a setting, each row with heads of its own removed, and nothing is
@@ -103,7 +104,7 @@ def ablated_losses(
     losses = np.empty(len(pairs), dtype=np.float64)
     done = 0
 
-    def keep(indices: list[int], found: np.ndarray) -> None:
+    def keep(indices: list[int], found: Float64[np.ndarray, " batch"]) -> None:
         nonlocal done
         losses[indices] = found
         done += len(indices)
@@ -119,7 +120,7 @@ def ablated_losses(
             passes.check_logits(model, beginning, own_logits)
             _check_reached(model, scales)
 
-            def run(batch: Sequence[Pair]) -> np.ndarray:
+            def run(batch: Sequence[Pair]) -> Float64[np.ndarray, " batch"]:
                 scales.update(enumerate(factors[[pair.setting for pair in batch]].unbind(1)))
                 return passes.forward(model, batch)[0].double().cpu().numpy()
 
@@ -138,15 +139,15 @@ class Ablations:
             those that rank lowest, and random ones, a row for each draw.
     """
 
-    losses: np.ndarray
-    changes: np.ndarray
-    groups: np.ndarray
+    losses: Float64[np.ndarray, " samples"]
+    changes: Float64[np.ndarray, "samples layers heads"]
+    groups: Float64[np.ndarray, "orders sizes samples"]
 
 
 def ablations(
     model: PreTrainedModel,
     samples: Sequence[Sample],
-    ranking: np.ndarray,
+    ranking: Float[np.ndarray, "layers heads"],
     sizes: Sequence[int],
     draws: int,
     seed: str,
@@ -188,7 +189,7 @@ def ablations(
     )
 
 
-def orders(ranking: np.ndarray, draws: int, seed: str) -> np.ndarray:
+def orders(ranking: Float[np.ndarray, "layers heads"], draws: int, seed: str) -> Int[np.ndarray, "orders layers*heads"]:
     """Orders of all heads, flat indices [2 + draws, layers × heads]: from the highest, from the lowest, and random."""
     numbers = [int(hashlib.sha256(f"{seed}:{draw}".encode()).hexdigest(), 16) for draw in range(draws)]
     return np.stack([
@@ -198,13 +199,13 @@ def orders(ranking: np.ndarray, draws: int, seed: str) -> np.ndarray:
     ])  # fmt: skip
 
 
-def groups(orders: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
+def groups(orders: Int[np.ndarray, "orders heads"], sizes: Sequence[int]) -> Bool[np.ndarray, "orders sizes heads"]:
     """The first heads of each order, as many as each size says: bool [orders, sizes, heads]."""
     return np.argsort(orders, axis=1)[:, None, :] < np.array(sizes)[:, None]
 
 
 @contextmanager
-def _scaling(model: PreTrainedModel) -> Iterator[dict[int, torch.Tensor]]:
+def _scaling(model: PreTrainedModel) -> Iterator[dict[int, Float[torch.Tensor, "batch heads"]]]:
     """Let each layer take the output of its heads times what the yielded dictionary says: layer index → [B, H].
 
     A layer takes its entry out, so that what is left after a pass belongs to layers that were not reached.
@@ -212,7 +213,7 @@ def _scaling(model: PreTrainedModel) -> Iterator[dict[int, torch.Tensor]]:
     Raises:
         InputError: the attention of the model cannot be replaced; in a pass, a layer attends twice.
     """
-    scales: dict[int, torch.Tensor] = {}
+    scales: dict[int, Float[torch.Tensor, "batch heads"]] = {}
 
     def attention(
         module: torch.nn.Module,
@@ -235,7 +236,7 @@ def _scaling(model: PreTrainedModel) -> Iterator[dict[int, torch.Tensor]]:
         yield scales
 
 
-def _check_reached(model: PreTrainedModel, scales: dict[int, torch.Tensor]) -> None:
+def _check_reached(model: PreTrainedModel, scales: dict[int, Float[torch.Tensor, "batch heads"]]) -> None:
     """Refuse a model with layers that did not take their scales: ablating their heads would change nothing."""
     if scales:
         raise InputError(

@@ -14,15 +14,17 @@ that keys and values are never repeated for grouped queries. Everything is accum
 """
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import torch
+from jaxtyping import Bool, Float, Float32
+from torch import Tensor
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from headpatterns.errors import InputError
+from headpatterns.attribution.layer_inputs import AttentionInputs, Mask, check_keywords
 
 CACHED_ELEMENTS = 2**18
 """Elements of a block on a CPU: 1 MiB in float32, so that a block stays in the cache of a core."""
@@ -30,94 +32,15 @@ CACHED_ELEMENTS = 2**18
 DEVICE_ELEMENTS = 2**25
 """Elements of a block on an accelerator: 128 MiB in float32, so that a block keeps it busy."""
 
-KNOWN = frozenset(
-    {
-        *("scaling", "is_causal", "softcap", "s_aux"),  # heeded
-        *("sliding_window", "dropout"),  # the mask has the window, and nothing is dropped in evaluation
-        *("position_ids", "position_embeddings", "cache_position"),  # queries and keys have been rotated
-        *("past_key_values", "use_cache"),  # no pass has a cache
-        *("output_attentions", "output_hidden_states", "output_router_logits", "return_dict"),
-        *("num_items_in_batch", "logits_to_keep", "deterministic"),
-    }
-)
-"""Keywords of an attention function that A does not depend on, or only as `AttentionInputs` says it does."""
-
-
-@dataclass(frozen=True)
-class AttentionInputs:
-    """What a layer's attention function is given, as far as A depends on it.
-
-    Attributes:
-        query: [batch, query heads, positions, head size].
-        key: [batch, key/value heads, positions, head size].
-        value: [batch, key/value heads, positions, value size].
-        mask: boolean (True may attend) or added to the scores, [1 or batch, 1 or query heads, positions, positions];
-            None masks nothing but what `causal` says.
-        causal: without a mask, a position attends to itself and what is before it.
-        scaling: what <q_i, k_j> is multiplied by.
-        softcap: c, or None where scores are not capped.
-        sinks: [query heads], or None; no gradient is given for them, parameters being frozen.
-    """
-
-    query: torch.Tensor
-    key: torch.Tensor
-    value: torch.Tensor
-    mask: torch.Tensor | None
-    causal: bool
-    scaling: float
-    softcap: float | None = None
-    sinks: torch.Tensor | None = None
-
-    @classmethod
-    def of(
-        cls,
-        module: torch.nn.Module,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        mask: torch.Tensor | None,
-        scaling: float | None = None,
-        is_causal: bool | None = None,
-        softcap: float | None = None,
-        s_aux: torch.Tensor | None = None,
-        **settings: Any,
-    ) -> "AttentionInputs":
-        """From the arguments that transformers calls an attention function with, read as its SDPA reads them.
-
-        Raises:
-            InputError: one of the further arguments is not among `KNOWN`.
-        """
-        check_keywords(module, settings)
-        causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
-        scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-        sinks = None if s_aux is None else s_aux.detach().flatten()
-        return cls(query, key, value, mask, bool(causal and mask is None), scaling, softcap, sinks)
-
-    @property
-    def groups(self) -> int:
-        """Query heads that share a key/value head."""
-        return self.query.shape[1] // self.key.shape[1]
-
-
-def check_keywords(module: torch.nn.Module, settings: dict[str, Any], *, further: Collection[str] = ()) -> None:
-    """Refuse a layer that asks for more than is known here, such as attention to chosen positions alone."""
-    for name, value in settings.items():
-        if value is not None and name not in KNOWN and name not in further:
-            raise InputError(
-                f"layer {getattr(module, 'layer_idx', '?')} of the model ({type(module).__name__}) gives '{name}' to "
-                "its attention, which headpatterns.attribution does not know: use another architecture, or teach it "
-                "there."
-            )
-
 
 def attend(
     module: torch.nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
+    query: Float[Tensor, "batch heads positions size"],
+    key: Float[Tensor, "batch kv_heads positions size"],
+    value: Float[Tensor, "batch kv_heads positions value_size"],
+    attention_mask: Mask | None,
     **settings: Any,
-) -> tuple[torch.Tensor, None]:
+) -> tuple[Float[Tensor, "batch positions heads value_size"], None]:
     """The attention that the layer asks for, output [batch, positions, heads, value size]: an `Attention`.
 
     The library's own SDPA (Flash on an accelerator), except for layers that cap their scores or have attention sinks.
@@ -131,7 +54,7 @@ def attend(
     return attend_by_blocks(AttentionInputs.of(module, query, key, value, attention_mask, **settings)), None
 
 
-def attend_by_blocks(inputs: AttentionInputs) -> torch.Tensor:
+def attend_by_blocks(inputs: AttentionInputs) -> Float[Tensor, "batch positions heads value_size"]:
     """o, [batch, positions, heads, value size], differentiable in query, key and value; memory is linear in T."""
     return _Attention.apply(inputs.query, inputs.key, inputs.value, inputs)
 
@@ -167,11 +90,13 @@ class Rows:
         self.pairs = min(pairs, max(1, elements // (groups * self.rows * columns)))
         self._buffers = self.query.new_empty(2, self.pairs * groups * self.rows * columns)
 
-    def by_pairs(self, tensor: torch.Tensor) -> torch.Tensor:
+    def by_pairs(
+        self, tensor: Float[Tensor, "batch heads positions size"]
+    ) -> Float[Tensor, "pairs groups positions size"]:
         """[batch, query heads, positions, size] to [pairs, query heads of each, positions, size]."""
         return tensor.unflatten(1, (-1, self.inputs.groups)).flatten(0, 1)
 
-    def blocks(self, gradient: torch.Tensor | None = None) -> Iterator[Block]:
+    def blocks(self, gradient: Float32[Tensor, "pairs groups positions size"] | None = None) -> Iterator[Block]:
         """All blocks that are not zero; with dO by pairs, none but the rows that a gradient arrives at."""
         pairs, _, positions, _ = self.query.shape
         for first in range(0, pairs, self.pairs):
@@ -183,13 +108,15 @@ class Rows:
                 if columns.start < columns.stop:
                     yield Block(chosen, rows, columns)
 
-    def scores(self, block: Block) -> torch.Tensor:
+    def scores(self, block: Block) -> Float32[Tensor, "pairs grouped_rows columns"]:
         """s of a block before the mask, capped where the layer caps: [pairs, query heads of each · rows, columns]."""
         scores = self._product(0, self.query[block.pairs, :, block.rows], self.key, block)
         cap = self.inputs.softcap
         return scores if cap is None else scores.div_(cap).tanh_().mul_(cap)
 
-    def probabilities(self, block: Block, scores: torch.Tensor) -> torch.Tensor:
+    def probabilities(
+        self, block: Block, scores: Float32[Tensor, "pairs grouped_rows columns"]
+    ) -> Float32[Tensor, "pairs grouped_rows columns"]:
         """A of a block from `scores`, which are masked in place; shaped as they are."""
         seen = scores.unflatten(1, (self.inputs.groups, -1))  # [pairs, query heads of each, rows, columns]
         nothing = self._mask(block, seen)
@@ -203,7 +130,9 @@ class Rows:
             by_head.masked_fill_(nothing, 0.0)
         return probabilities
 
-    def gradients(self, block: Block, gradient: torch.Tensor) -> torch.Tensor:
+    def gradients(
+        self, block: Block, gradient: Float32[Tensor, "all_pairs groups positions value_size"]
+    ) -> Float32[Tensor, "pairs grouped_rows columns"]:
         """G = dO·Vᵀ of a block, from dO by pairs; shaped as `scores`, whose memory it takes."""
         return self._product(0, gradient[block.pairs, :, block.rows], self.value, block)
 
@@ -258,7 +187,7 @@ class Rows:
         return self.inputs.sinks.view(-1, self.inputs.groups).repeat(self.inputs.query.shape[0], 1)
 
 
-def _extent(wanted: torch.Tensor) -> slice:
+def _extent(wanted: Bool[Tensor, " places"]) -> slice:
     """From the first to the last True of a vector."""
     places = wanted.nonzero()
     return slice(int(places[0]), int(places[-1]) + 1) if len(places) else slice(0, 0)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from jaxtyping import Float32
 from transformers import PreTrainedModel
 
 from headpatterns.attribution.ablation import Ablations, ablations
@@ -22,7 +23,7 @@ def patterns_and_ablations(
     seed: str,
     token_budget: int | str,
     progress: Callable[[int, int], None],
-) -> tuple[np.ndarray, Ablations]:
+) -> tuple[Float32[np.ndarray, "reductions samples layers heads"], Ablations]:
     """Patterns in every reduction, and ablations of heads that rank as one of them says.
 
     Args:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float32, Float64
 from transformers import PreTrainedModel
 
 from headpatterns.attribution import inputs, memory, passes
@@ -17,6 +18,9 @@ from headpatterns.errors import InputError
 from headpatterns.models import loading as models
 
 Progress = Callable[[int, int], None]
+
+BatchValues = Float32[np.ndarray, "batch layers heads"]
+BatchLosses = Float64[np.ndarray, " batch"]
 
 
 def activation_patterns(
@@ -61,7 +65,7 @@ def activation_patterns(
     labelled = inputs.samples(samples, tokenizer)
     values, losses = [np.empty(0)] * len(labelled), np.empty(len(labelled), dtype=np.float64)
 
-    def keep(indices: list[int], batch_values: np.ndarray, batch_losses: np.ndarray) -> None:
+    def keep(indices: list[int], batch_values: BatchValues, batch_losses: BatchLosses) -> None:
         for index, value in zip(indices, batch_values, strict=True):
             values[index] = value
         losses[indices] = batch_losses
@@ -73,7 +77,7 @@ def activation_patterns(
 def extract(
     model: PreTrainedModel,
     samples: Sequence[Sample],
-    keep: Callable[[list[int], np.ndarray, np.ndarray], None],
+    keep: Callable[[list[int], BatchValues, BatchLosses], None],
     *,
     reduction: str,
     token_budget: int | str,
@@ -111,7 +115,7 @@ def extract(
         with recording(model, reduction) as recorded:
             memory.attempt(model, [beginning], lambda batch: passes.check_logits(model, *batch, own_logits))
 
-            def run(batch: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
+            def run(batch: Sequence[Sample]) -> tuple[BatchValues, BatchLosses]:
                 recorded.clear()
                 batch_losses = passes.backward(model, batch)
                 return _collect(model, recorded, batch, shape), batch_losses
@@ -128,7 +132,7 @@ def unrecorded(
     tokenizer: Any = None,
     token_budget: int | str = memory.AUTO,
     progress: Progress | None = None,
-) -> np.ndarray:
+) -> Float64[np.ndarray, " samples"]:
     """Losses alone, float64 [samples]: the passes of `activation_patterns`, by the model's own attention.
 
     What patterns cost is the time of those over the time of this. Arguments and errors are the same.
@@ -168,10 +172,10 @@ def _reporting(keep: Callable[..., None], total: int, progress: Progress | None)
 
 def _collect(
     model: PreTrainedModel,
-    recorded: dict[int, torch.Tensor],
+    recorded: dict[int, Float32[torch.Tensor, "batch heads"]],
     batch: Sequence[Sample],
     shape: tuple[int, int],
-) -> np.ndarray:
+) -> Float32[np.ndarray, "batch layers heads"]:
     """What the layers recorded for a batch, float32 [batch, layers, heads], checked to be complete and finite."""
     missing = sorted(set(range(shape[0])) - recorded.keys())
     if missing:

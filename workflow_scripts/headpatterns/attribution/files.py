@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float32
 
 from headpatterns.attribution.patterns import Patterns
 from headpatterns.errors import InputError
@@ -47,7 +48,7 @@ def before_to_after(folder: Path) -> list[int]:
     return found
 
 
-def load_samples(folder: Path, step: int) -> np.ndarray:
+def load_samples(folder: Path, step: int) -> Float32[np.ndarray, "samples layers heads"]:
     """Per-sample patterns of one step: float32 [samples, layers, heads]."""
     return np.load(Path(folder) / f"step-{step}.samples.npy")
 

@@ -16,7 +16,7 @@ import torch
 import triton
 import triton.language as tl
 
-from headpatterns.attribution.blockwise import AttentionInputs
+from headpatterns.attribution.layer_inputs import AttentionInputs
 
 LONGEST_ROW = 512
 """Bytes of the longest query or value that the kernel takes: two blocks of them must fit into shared memory."""

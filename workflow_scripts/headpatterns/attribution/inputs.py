@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -36,8 +36,26 @@ class LabelledSample:
 OTHERS = ("labels", "attention_mask", "position_ids")
 """The tensors of a batch beside its `input_ids`."""
 
-Sample = TokenizedSample | LabelledSample
-"""What the passes need of a sample: `id`, `input_ids`, `labels` and `response_tokens`."""
+
+@runtime_checkable
+class Sample(Protocol):
+    """What the passes need of a sample, as `TokenizedSample` and `LabelledSample` have it."""
+
+    @property
+    def id(self) -> str:
+        """What it is called in errors."""
+
+    @property
+    def input_ids(self) -> list[int]:
+        """All tokens."""
+
+    @property
+    def labels(self) -> list[int]:
+        """As many; those that carry no loss are −100."""
+
+    @property
+    def response_tokens(self) -> int:
+        """Number of tokens that carry a loss."""
 
 
 def samples(given: Iterable[Any] | Mapping[str, Any], tokenizer: Any = None) -> list[Sample]:

@@ -3,10 +3,10 @@
 import os
 from collections.abc import Sequence
 
-import numpy as np
 from transformers import PreTrainedModel
 
 from headpatterns.attribution import extraction
+from headpatterns.attribution.extraction import BatchLosses, BatchValues
 from headpatterns.attribution.inputs import Sample
 from headpatterns.attribution.parts import Parts
 from headpatterns.errors import Interrupted
@@ -55,7 +55,7 @@ def extract(
         budget = agreed = processes.least(found)
         return agreed
 
-    def keep(indices: list[int], values: np.ndarray, losses: np.ndarray) -> None:
+    def keep(indices: list[int], values: BatchValues, losses: BatchLosses) -> None:
         kept.keep(indices, values, losses)
         print(f"{f'process {rank}, ' * several}{name}: {len(kept.done)}/{len(samples)} samples", flush=True)
         stop_if_asked()

@@ -5,11 +5,19 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float32, Float64, Int
 
 from headpatterns.errors import InputError
 from headpatterns.io import atomic_path
 
 NAMES = ("indices", "values", "losses")
+
+Part = tuple[
+    Int[np.ndarray, " batch"],
+    Float32[np.ndarray, "batch layers heads"],
+    Float64[np.ndarray, " batch"],
+]
+"""What some samples gave: their indices, values and losses."""
 
 
 class Parts:
@@ -25,18 +33,23 @@ class Parts:
         """
         self.folder = folder
         self.seconds = seconds
-        self.found: list[tuple[np.ndarray, ...]] = []
+        self.found: list[Part] = []
         for path in sorted(folder.glob("[0-9]*.npz")):
             try:
                 with np.load(path) as part:
-                    self.found.append(tuple(part[name] for name in NAMES))
+                    self.found.append((part["indices"], part["values"], part["losses"]))
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
                 continue
         self.done = {int(index) for indices, *_ in self.found for index in indices}
         self._written = len(self.found)
         self._last = time.monotonic()
 
-    def keep(self, indices: list[int], values: np.ndarray, losses: np.ndarray) -> None:
+    def keep(
+        self,
+        indices: list[int],
+        values: Float32[np.ndarray, "batch layers heads"],
+        losses: Float64[np.ndarray, " batch"],
+    ) -> None:
         """Take what a batch gave; the arguments are those of `extraction.extract`'s `keep`."""
         self.found.append((np.array(indices), values, losses))
         self.done.update(indices)
@@ -50,7 +63,9 @@ class Parts:
                 np.savez(temporary, **dict(zip(NAMES, map(np.concatenate, zip(*new, strict=True)), strict=True)))
         self._written, self._last = len(self.found), time.monotonic()
 
-    def together(self, samples: int) -> tuple[np.ndarray, np.ndarray]:
+    def together(
+        self, samples: int
+    ) -> tuple[Float32[np.ndarray, "samples layers heads"], Float64[np.ndarray, " samples"]]:
         """Values and losses of so many samples, by index.
 
         Raises:

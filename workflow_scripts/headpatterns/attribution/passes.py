@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float32, Float64, Int
 from transformers import PreTrainedModel
 
 from headpatterns.attribution.inputs import LabelledSample, Sample
@@ -29,6 +30,8 @@ REACHES = ("sliding_window", "attention_chunk_size", "index_topk")
 
 PADDING = 0.05
 """Tokens of padding for each real one that a batch may have at most."""
+
+Padded = Int[torch.Tensor, "batch positions"]
 
 
 def batches(lengths: Sequence[int], token_budget: int) -> Iterator[list[int]]:
@@ -88,7 +91,7 @@ def frozen(model: PreTrainedModel) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def pad(batch: Sequence[Sample], device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def pad(batch: Sequence[Sample], device: torch.device) -> tuple[Padded, Padded, Padded]:
     """Right-padded `input_ids`, attention mask and labels, each [batch, positions]."""
     width = max(len(sample.input_ids) for sample in batch)
     input_ids = torch.zeros(len(batch), width, dtype=torch.long)
@@ -103,8 +106,13 @@ def pad(batch: Sequence[Sample], device: torch.device) -> tuple[torch.Tensor, to
 
 
 def response_logits(
-    model: PreTrainedModel, embedded: torch.Tensor, mask: torch.Tensor, labels: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    model: PreTrainedModel,
+    embedded: Float[torch.Tensor, "batch positions hidden"],
+    mask: Padded,
+    labels: Padded,
+) -> tuple[
+    Float32[torch.Tensor, "responses vocabulary"], Int[torch.Tensor, " responses"], Int[torch.Tensor, " responses"]
+]:
     """Logits that predict the response tokens, float32 [response tokens, vocabulary], their targets and their rows.
 
     The projection to the vocabulary is the largest matrix of a small model and is needed at these positions only: it is
@@ -146,7 +154,7 @@ def beginning(samples: Sequence[Sample], model: PreTrainedModel) -> LabelledSamp
 
 
 @torch.no_grad()
-def own_logits(model: PreTrainedModel, sample: Sample) -> torch.Tensor:
+def own_logits(model: PreTrainedModel, sample: Sample) -> Float32[torch.Tensor, "tokens vocabulary"]:
     """Logits that predict the response tokens of one sample, by its own attention: float32 [tokens, vocabulary]."""
     input_ids, mask, labels = pad([sample], model.device)
     logits = model(input_ids=input_ids, attention_mask=mask, use_cache=False).logits[0, :-1]
@@ -154,7 +162,7 @@ def own_logits(model: PreTrainedModel, sample: Sample) -> torch.Tensor:
 
 
 @torch.no_grad()
-def check_logits(model: PreTrainedModel, sample: Sample, own: torch.Tensor) -> None:
+def check_logits(model: PreTrainedModel, sample: Sample, own: Float32[torch.Tensor, "tokens vocabulary"]) -> None:
     """Refuse a model whose attention or embeddings do something that SDPA or `forward` does not know of.
 
     `own` is what `own_logits` gave for the same sample.
@@ -186,7 +194,7 @@ def check_logits(model: PreTrainedModel, sample: Sample, own: torch.Tensor) -> N
 
 
 @torch.enable_grad()
-def backward(model: PreTrainedModel, batch: Sequence[Sample]) -> np.ndarray:
+def backward(model: PreTrainedModel, batch: Sequence[Sample]) -> Float64[np.ndarray, " batch"]:
     """One forward and backward pass of a batch; returns the loss of each sample, float64 [batch].
 
     It has gradients whatever the caller has switched off.
@@ -196,7 +204,9 @@ def backward(model: PreTrainedModel, batch: Sequence[Sample]) -> np.ndarray:
     return losses.detach().double().cpu().numpy()
 
 
-def forward(model: PreTrainedModel, batch: Sequence[Sample]) -> tuple[torch.Tensor, torch.Tensor]:
+def forward(
+    model: PreTrainedModel, batch: Sequence[Sample]
+) -> tuple[Float32[torch.Tensor, " batch"], Float[torch.Tensor, "batch positions hidden"]]:
     """One forward pass of a batch: the loss of each sample, float32 [batch], and the leaf that it is a function of.
 
     Raises:

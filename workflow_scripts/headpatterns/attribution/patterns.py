@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float32, Float64
 
 
 @dataclass(frozen=True)
@@ -14,10 +15,10 @@ class Patterns:
         losses: float64 [samples], mean negative log-likelihood of the response tokens, EOS included (nats).
     """
 
-    values: np.ndarray
-    losses: np.ndarray
+    values: Float32[np.ndarray, "samples layers heads"]
+    losses: Float64[np.ndarray, " samples"]
 
     @property
-    def mean(self) -> np.ndarray:
+    def mean(self) -> Float32[np.ndarray, "layers heads"]:
         """The activation pattern: float32 [layers, query heads], accumulated in float64."""
         return self.values.mean(axis=0, dtype=np.float64).astype(np.float32)

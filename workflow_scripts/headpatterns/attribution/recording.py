@@ -5,16 +5,18 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from jaxtyping import Float, Float32
 from transformers import PreTrainedModel
 
-from headpatterns.attribution.blockwise import AttentionInputs, attend, attend_by_blocks
+from headpatterns.attribution.blockwise import attend, attend_by_blocks
 from headpatterns.attribution.interface import attending_by
+from headpatterns.attribution.layer_inputs import AttentionInputs
 from headpatterns.attribution.reductions import REDUCTIONS
 from headpatterns.errors import InputError
 
 
 @contextmanager
-def recording(model: PreTrainedModel, reduction: str) -> Iterator[dict[int, torch.Tensor]]:
+def recording(model: PreTrainedModel, reduction: str) -> Iterator[dict[int, Float32[torch.Tensor, "batch heads"]]]:
     """Switch `model` to an attention function that records; yield what is recorded: layer index → float32 [B, H].
 
     Each backward pass inside the block fills the dictionary; the caller empties it between batches. Afterwards the
@@ -24,7 +26,7 @@ def recording(model: PreTrainedModel, reduction: str) -> Iterator[dict[int, torc
         InputError: the attention of the model cannot be replaced; in a pass, a layer gives it what is not known
             here, or attends twice.
     """
-    recorded: dict[int, torch.Tensor] = {}
+    recorded: dict[int, Float32[torch.Tensor, "batch heads"]] = {}
     reduce = REDUCTIONS[reduction]
     recomputes = reduction == "sum_of_abs"
 
@@ -45,7 +47,7 @@ def recording(model: PreTrainedModel, reduction: str) -> Iterator[dict[int, torc
             return output, None
         detached, layer = output.detach(), module.layer_idx
 
-        def record(gradient: torch.Tensor) -> None:
+        def record(gradient: Float[torch.Tensor, "batch positions heads value_size"]) -> None:
             if layer in recorded:
                 raise InputError(
                     f"layer {layer} of {type(model).__name__} attends more than once in a pass, so its heads have no "

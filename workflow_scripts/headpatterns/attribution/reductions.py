@@ -16,12 +16,20 @@ from dataclasses import dataclass
 from types import ModuleType
 
 import torch
+from jaxtyping import Float, Float32
 
-from headpatterns.attribution.blockwise import AttentionInputs, Rows
+from headpatterns.attribution.blockwise import Rows
+from headpatterns.attribution.layer_inputs import AttentionInputs
 from headpatterns.errors import first_line
 
+HeadOutputs = Float[torch.Tensor, "batch positions heads value_size"]
+"""Outputs o of the heads of a layer, or their gradients dO."""
 
-def abs_of_sum(inputs: AttentionInputs | None, output: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+Sums = Float32[torch.Tensor, "batch heads"]
+"""What a reduction gives."""
+
+
+def abs_of_sum(inputs: AttentionInputs | None, output: HeadOutputs, gradient: HeadOutputs) -> Sums:
     """`| Σ_ij A_ij G_ij |`, the default: what the paper's released script computes, |tr(AᵀG)| of Eq. 2.
 
     Args:
@@ -35,12 +43,12 @@ def abs_of_sum(inputs: AttentionInputs | None, output: torch.Tensor, gradient: t
     return (output.float() * gradient.float()).sum(dim=(1, 3)).abs()
 
 
-def abs_per_position(inputs: AttentionInputs | None, output: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+def abs_per_position(inputs: AttentionInputs | None, output: HeadOutputs, gradient: HeadOutputs) -> Sums:
     """`Σ_i | <o_i, dO_i> |`, the head importance of Michel et al. (2019). Shapes as in `abs_of_sum`."""
     return (output.float() * gradient.float()).sum(dim=3).abs().sum(dim=1)
 
 
-def sum_of_abs(inputs: AttentionInputs, output: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+def sum_of_abs(inputs: AttentionInputs, output: HeadOutputs, gradient: HeadOutputs) -> Sums:
     """`Σ_ij | A_ij G_ij |`, the other reading of the paper's text. Shapes as in `abs_of_sum`; o is unused.
 
     A is computed again from queries and keys, a block at a time, so that memory grows linearly with T: by one fused
@@ -50,7 +58,7 @@ def sum_of_abs(inputs: AttentionInputs, output: torch.Tensor, gradient: torch.Te
     return kernel.sum_of_abs(inputs, gradient) if kernel else sum_of_abs_by_blocks(inputs, gradient)
 
 
-def sum_of_abs_by_blocks(inputs: AttentionInputs, gradient: torch.Tensor) -> torch.Tensor:
+def sum_of_abs_by_blocks(inputs: AttentionInputs, gradient: HeadOutputs) -> Sums:
     """`sum_of_abs` in PyTorch, on any device."""
     rows = Rows(inputs)
     gradient = rows.by_pairs(gradient.detach().transpose(1, 2).float())
@@ -101,7 +109,7 @@ class Kind:
             None if sinks is None else sinks.dtype,
         )
 
-    def example(self) -> tuple[AttentionInputs, torch.Tensor]:
+    def example(self) -> tuple[AttentionInputs, HeadOutputs]:
         """Small inputs of this kind, with strides as aligned as those of any; and dO."""
         positions, heads = 64, 2
 
@@ -149,7 +157,7 @@ def _fused(kind: Kind) -> ModuleType | None:
     return fused
 
 
-Reduction = Callable[[AttentionInputs, torch.Tensor, torch.Tensor], torch.Tensor]
+Reduction = Callable[[AttentionInputs, HeadOutputs, HeadOutputs], Sums]
 
 REDUCTIONS: dict[str, Reduction] = {
     "abs_of_sum": abs_of_sum,

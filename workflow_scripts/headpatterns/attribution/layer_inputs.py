@@ -1,0 +1,93 @@
+"""What a layer gives its attention function, as far as the attention matrix A depends on it."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from headpatterns.errors import InputError
+
+KNOWN = frozenset(
+    {
+        *("scaling", "is_causal", "softcap", "s_aux"),  # heeded
+        *("sliding_window", "dropout"),  # the mask has the window, and nothing is dropped in evaluation
+        *("position_ids", "position_embeddings", "cache_position"),  # queries and keys have been rotated
+        *("past_key_values", "use_cache"),  # no pass has a cache
+        *("output_attentions", "output_hidden_states", "output_router_logits", "return_dict"),
+        *("num_items_in_batch", "logits_to_keep", "deterministic"),
+    }
+)
+"""Keywords of an attention function that A does not depend on, or only as `AttentionInputs` says it does."""
+
+Mask = Bool[Tensor, "#batch #heads positions positions"] | Float[Tensor, "#batch #heads positions positions"]
+"""True where a query may attend to a key, or what is added to its score."""
+
+
+@dataclass(frozen=True)
+class AttentionInputs:
+    """What a layer's attention function is given, as far as A depends on it.
+
+    Attributes:
+        query: [batch, query heads, positions, head size].
+        key: [batch, key/value heads, positions, head size].
+        value: [batch, key/value heads, positions, value size].
+        mask: boolean (True may attend) or added to the scores, [1 or batch, 1 or query heads, positions, positions];
+            None masks nothing but what `causal` says.
+        causal: without a mask, a position attends to itself and what is before it.
+        scaling: what <q_i, k_j> is multiplied by.
+        softcap: c, or None where scores are not capped.
+        sinks: [query heads], or None; no gradient is given for them, parameters being frozen.
+    """
+
+    query: Float[Tensor, "batch heads positions size"]
+    key: Float[Tensor, "batch kv_heads positions size"]
+    value: Float[Tensor, "batch kv_heads positions value_size"]
+    mask: Mask | None
+    causal: bool
+    scaling: float
+    softcap: float | None = None
+    sinks: Float[Tensor, " heads"] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        module: torch.nn.Module,
+        query: Float[Tensor, "batch heads positions size"],
+        key: Float[Tensor, "batch kv_heads positions size"],
+        value: Float[Tensor, "batch kv_heads positions value_size"],
+        mask: Mask | None,
+        scaling: float | None = None,
+        is_causal: bool | None = None,
+        softcap: float | None = None,
+        s_aux: Float[Tensor, "..."] | None = None,
+        **settings: Any,
+    ) -> "AttentionInputs":
+        """From the arguments that transformers calls an attention function with, read as its SDPA reads them.
+
+        Raises:
+            InputError: one of the further arguments is not among `KNOWN`.
+        """
+        check_keywords(module, settings)
+        causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
+        scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+        sinks = None if s_aux is None else s_aux.detach().flatten()
+        return cls(query, key, value, mask, bool(causal and mask is None), scaling, softcap, sinks)
+
+    @property
+    def groups(self) -> int:
+        """Query heads that share a key/value head."""
+        return self.query.shape[1] // self.key.shape[1]
+
+
+def check_keywords(module: torch.nn.Module, settings: dict[str, Any], *, further: Collection[str] = ()) -> None:
+    """Refuse a layer that asks for more than is known here, such as attention to chosen positions alone."""
+    for name, value in settings.items():
+        if value is not None and name not in KNOWN and name not in further:
+            raise InputError(
+                f"layer {getattr(module, 'layer_idx', '?')} of the model ({type(module).__name__}) gives '{name}' to "
+                "its attention, which headpatterns.attribution does not know: use another architecture, or teach it "
+                "there."
+            )
