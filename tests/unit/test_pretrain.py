@@ -10,7 +10,7 @@ from tiny_models import VOCABULARY
 
 from headpatterns.errors import InputError
 from headpatterns.models import loading as models
-from headpatterns.models.checkpoints import checkpoints
+from headpatterns.models.loading import checkpoints
 
 SIZE = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 64}
 ARCHITECTURES = {

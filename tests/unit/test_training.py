@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from headpatterns.data.tokens import tokenize
 from headpatterns.errors import InputError, Interrupted
 from headpatterns.models import loading as models
-from headpatterns.models.checkpoints import checkpoints
+from headpatterns.models.loading import checkpoints
 from headpatterns.training import train as training
 
 RECIPE = training.Recipe(

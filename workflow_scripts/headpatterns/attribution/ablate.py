@@ -24,7 +24,7 @@ from headpatterns.data.tokens import TokenizedSample
 from headpatterns.errors import InputError
 from headpatterns.io import IDENTITY, atomic_path, open_unfinished, remove, unfinished, write_json
 from headpatterns.models import loading as models
-from headpatterns.models.checkpoints import checkpoints
+from headpatterns.models.loading import checkpoints
 
 BEFORE, AFTER = "before", "after"
 

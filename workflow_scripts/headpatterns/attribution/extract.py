@@ -21,7 +21,7 @@ from headpatterns.attribution.patterns import Patterns
 from headpatterns.attribution.probes import Probe, Probed
 from headpatterns.io import IDENTITY, open_unfinished, remove, unfinished
 from headpatterns.models import loading as models
-from headpatterns.models.checkpoints import checkpoints
+from headpatterns.models.loading import checkpoints
 from headpatterns.processes import group as processes
 
 

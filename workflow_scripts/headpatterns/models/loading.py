@@ -1,5 +1,7 @@
 """Loading models and tokenizers from a folder, with everything that may be wrong with it said in a sentence.
 
+`checkpoints` says where the models of a run lie.
+
 transformers is imported inside the functions: reading a tokenizer must not cost an import of the models.
 """
 
@@ -16,7 +18,11 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder that is not a model in Hugging Face layout."""
+    """Refuse a folder that is not a model in Hugging Face layout.
+
+    Raises:
+        InputError: it does not exist, or has no config.
+    """
     if not folder.is_dir():
         raise InputError(f"the model folder {folder} does not exist: give a folder in Hugging Face layout.")
     if not (folder / "config.json").is_file():
@@ -24,7 +30,11 @@ def check_folder(folder: Path) -> None:
 
 
 def load_tokenizer(folder: Path | str) -> Any:
-    """The tokenizer saved in `folder`; it must know an end-of-sequence token."""
+    """The tokenizer saved in `folder`.
+
+    Raises:
+        InputError: there is none, it cannot be loaded, or it has no end-of-sequence token.
+    """
     import transformers
 
     folder = Path(folder)
@@ -57,7 +67,7 @@ def load_model(folder: Path | str, dtype: str = "float32", device: str = "cpu") 
         raise InputError(f"unknown dtype '{dtype}': use one of {', '.join(DTYPES)}.")
     transformers.utils.logging.set_verbosity_error()
     try:
-        model, report = transformers.AutoModelForCausalLM.from_pretrained(
+        loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=getattr(torch, dtype),
             local_files_only=True,
@@ -66,6 +76,7 @@ def load_model(folder: Path | str, dtype: str = "float32", device: str = "cpu") 
         )
     except Exception as error:  # transformers, safetensors and the hub raise many types here
         raise InputError(f"the model in {folder} cannot be loaded: {first_line(error)}.") from error
+    model, report = loaded
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if report.get(kind):
             names = sorted(key if isinstance(key, str) else key[0] for key in report[kind])
@@ -74,12 +85,13 @@ def load_model(folder: Path | str, dtype: str = "float32", device: str = "cpu") 
                 f"{f' and {len(names) - 1} more' if len(names) > 1 else ''}; give a complete checkpoint."
             )
     try:
-        return model.to(device).eval()
+        placed: PreTrainedModel = model.to(device).eval()
     except RuntimeError as error:
         raise InputError(
             f"the model in {folder} cannot be put on {device} as {dtype} ({first_line(error)}): use a smaller dtype, "
             "or a device with more free memory."
         ) from error
+    return placed
 
 
 def stored_dtype(folder: Path) -> str:
@@ -106,7 +118,11 @@ def free_memory(device: str) -> None:
 
 
 def check_device(device: str) -> None:
-    """Refuse a device that torch does not know or that this machine lacks."""
+    """Refuse a device that torch does not know or that this machine lacks.
+
+    Raises:
+        InputError: it is one of these.
+    """
     import torch
 
     try:
@@ -139,8 +155,13 @@ def has_tokenizer(folder: Path) -> bool:
 
 
 def check_tokens(model: "PreTrainedModel", token: int, source: str) -> None:
-    """Refuse a token id, such as the largest of many, that the model has no embedding for."""
-    embeddings = model.get_input_embeddings().num_embeddings
+    """Refuse a token id, such as the largest of many, that the model has no embedding for.
+
+    Raises:
+        InputError: it has none; `source` is where the id is said to come from.
+    """
+    table: Any = model.get_input_embeddings()
+    embeddings = int(table.num_embeddings)
     if not 0 <= token < embeddings:
         raise InputError(
             f"{source} has the token id {token}, but {type(model).__name__} has {embeddings} embeddings: tokenizer "
@@ -172,3 +193,15 @@ def heads_of(model: "PreTrainedModel") -> tuple[int, int]:
             f"the layers of {type(model).__name__} have different numbers of heads, so its patterns are no matrix: use "
             "an architecture with one number for all."
         ) from error
+
+
+def checkpoints(run: Path) -> dict[int, Path]:
+    """Folders of a run's checkpoints by step, ascending: the intermediate ones and the final one.
+
+    Raises:
+        InputError: the folder holds no complete run.
+    """
+    if not (run / "run.json").is_file():
+        raise InputError(f"{run} has no run.json: give the folder of a finished run.")
+    *intermediate, last = read_json(run / "run.json")["steps"]
+    return {step: run / "intermediate" / f"step-{step}" for step in intermediate} | {last: run / "final"}

@@ -1,0 +1,54 @@
+"""The byte-level BPE tokenizer of the embedded models, trained on the pretraining corpus."""
+
+import json
+from pathlib import Path
+
+from headpatterns.io import atomic_path
+
+BOS, EOS, PAD = "<s>", "</s>", "<pad>"
+
+
+def train_tokenizer(corpus: Path, vocabulary: int, output: Path) -> None:
+    """Train and save in Hugging Face layout: BOS before every text, digits one by one, any byte representable.
+
+    Args:
+        corpus: JSON lines with the field `text`.
+        vocabulary: tokens of the vocabulary.
+        output: folder of the tokenizer.
+    """
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    with corpus.open(encoding="utf-8") as file:
+        texts = [json.loads(line)["text"] for line in file]
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            # Every Chinese character stands alone: a small vocabulary has no room for words of them.
+            pre_tokenizers.Split(Regex(r"\p{Han}"), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(
+            vocab_size=vocabulary,
+            special_tokens=[PAD, BOS, EOS],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{BOS} $A", special_tokens=[(BOS, tokenizer.token_to_id(BOS))]
+    )
+    saved = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token=BOS,
+        eos_token=EOS,
+        pad_token=PAD,
+        model_input_names=["input_ids", "attention_mask"],
+    )
+    with atomic_path(output) as temporary:
+        saved.save_pretrained(temporary)
