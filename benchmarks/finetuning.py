@@ -30,7 +30,7 @@ from headpatterns import tidy
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from headpatterns.training.train import Recipe
+    from headpatterns.training.recipe import Recipe
 
 COLUMNS = (
     "trainer", "padding_free", "devices", "status", "steps", "seconds", "tokens", "tokens_per_second", "ratio",
@@ -100,6 +100,7 @@ def measure(case: Case, arguments: argparse.Namespace) -> None:
 
     from headpatterns.models import loading as models
     from headpatterns.processes import group as processes
+    from headpatterns.training import run_folder
     from headpatterns.training import train as training
 
     torch.set_num_threads(arguments.threads)
@@ -113,7 +114,7 @@ def measure(case: Case, arguments: argparse.Namespace) -> None:
             curve = train_plainly(model, samples, recipe, arguments)
         else:
             training.train(model, tokenizer(), samples, recipe, "", arguments.run_folder / "run", arguments.device)
-            training.publish(arguments.run_folder / "run")
+            run_folder.publish(arguments.run_folder / "run")
             rows = tidy.read(arguments.run_folder / "run" / "training.csv", ("seconds", "tokens"))
             curve = [(float(row["seconds"]), int(row["tokens"])) for row in rows]
         if processes.is_first():
@@ -123,7 +124,7 @@ def measure(case: Case, arguments: argparse.Namespace) -> None:
 
 def recipe_of(case: Case, arguments: argparse.Namespace) -> "Recipe":
     """The paper's recipe, as far as it is not given; the plain Trainer takes its own optimizer."""
-    from headpatterns.training.train import Recipe
+    from headpatterns.training.recipe import Recipe
 
     return Recipe(
         learning_rate=1e-6,

@@ -24,6 +24,7 @@ from headpatterns.data.embedded import registry
 from headpatterns.errors import InputError
 from headpatterns.data import templates
 from headpatterns.experiment.runs import Run
+from headpatterns.training import recipe as training_recipe
 
 experiment.put_python_first()
 
@@ -353,21 +354,23 @@ def hub_options(source):
     return options({key: source[key] for key in ("hub", "name", "split", "revision") if key in source})
 
 
-def pretraining_options(pretraining):
+def pretraining_recipe(pretraining):
     """One device and no accumulation: what a step reads is the batch."""
-    recipe = {key: value for key, value in config["pretraining_recipe"].items() if key != "block_size"}
-    batch_size = recipe.pop("batch_size")
-    run = config["pretraining"][pretraining]
-    return options(
+    run, stated = config["pretraining"][pretraining], config["pretraining_recipe"]
+    return recipe_of(
         {
-            **recipe,
-            "per_device_batch_size": batch_size,
-            "global_batch_size": batch_size,
+            **stated,
+            "per_device_batch_size": stated["batch_size"],
+            "global_batch_size": stated["batch_size"],
             "max_steps": run["steps"],
             "checkpoint_steps": run["checkpoint_steps"],
-            "device": config["device"],
         }
     )
+
+
+def recipe_of(stated):
+    """The option --recipe: of what a section of the config states, all that belongs to a recipe."""
+    return json.dumps({key: stated[key] for key in training_recipe.KEYS if key in stated})
 
 
 def group_of(batch):
@@ -415,13 +418,10 @@ def all_shards(runs):
     return list(dict.fromkeys(folder for run in runs for folder in shards(run)))
 
 
-def finetuning_options(runs):
+def finetuning_recipe(runs):
     """The recipe of a job's runs; only those of section 4 need checkpoints on the way."""
-    left_out = ("nodes", "runs_per_job", "keep_intermediate_checkpoints", "keep_final_checkpoints")
-    recipe = {key: value for key, value in experiment.recipe(config, runs[0].group).items() if key not in left_out}
-    if SECTION_4_RUNS.isdisjoint(runs):
-        recipe["checkpoint_steps"] = []
-    return options({**recipe, "device": config["device"]})
+    without = {"checkpoint_steps": []} if SECTION_4_RUNS.isdisjoint(runs) else {}
+    return recipe_of({**experiment.recipe(config, runs[0].group), **without, "seed": runs[0].seed})
 
 
 def pattern_options():

@@ -34,8 +34,9 @@ for name, batch in BATCHES.items():
             training_sets=of_job(lambda runs: [training_set(run) for run in runs], batch),
             tokenized=of_job(all_shards, batch),
             folders=lambda wildcards, output: [str(Path(path).parent) for path in output.runs],
-            recipe=of_job(finetuning_options, batch),
+            recipe=of_job(finetuning_recipe, batch),
+            device=config["device"],
         shell:
             "exec {resources.launcher} workflow_scripts/finetune.py --model {params.models:q} --training-set {params.training_sets}"
-            " --tokenized {params.tokenized} {params.recipe} --seed {wildcards.seed} --threads {threads}"
+            " --tokenized {params.tokenized} --recipe {params.recipe:q} --device {params.device} --threads {threads}"
             " --output {params.folders} --log {log}"

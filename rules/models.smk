@@ -40,12 +40,13 @@ rule pretrain:
         **resources_of("pretrain"),
     params:
         architecture=lambda wildcards: json.dumps(config["pretraining"][wildcards.pretraining]["architecture"]),
-        recipe=lambda wildcards: pretraining_options(wildcards.pretraining),
+        recipe=lambda wildcards: pretraining_recipe(wildcards.pretraining),
+        device=config["device"],
         block_size=config["pretraining_recipe"]["block_size"],
     shell:
         f"exec {on_gpus('pretrain')}python workflow_scripts/pretrain.py"
         " --architecture {params.architecture:q} --tokenizer {input.tokenizer} --corpus {input.corpus}"
-        " --block-size {params.block_size} {params.recipe} --threads {threads} --output {output} --log {log}"
+        " --block-size {params.block_size} --recipe {params.recipe:q} --device {params.device} --threads {threads} --output {output} --log {log}"
 
 
 rule check_hub:

@@ -234,11 +234,15 @@ def trained(model_folder, tokenizer_folder, rows, tmp_path_factory):
             training_set=folder / "all.csv",
             tokenized=shards,
             output=folder / name,
-            learning_rate=1e-2,
-            per_device_batch_size=4,
-            global_batch_size=4,
-            max_steps=3,
-            seed=seed,
+            recipe=json.dumps(
+                {
+                    "learning_rate": 1e-2,
+                    "per_device_batch_size": 4,
+                    "global_batch_size": 4,
+                    "max_steps": 3,
+                    "seed": seed,
+                }
+            ),
         )
     return folder
 

@@ -141,7 +141,7 @@ def test_deepspeed_in_bf16_stores_its_master_weights_or_the_models_own(prepared,
         max_steps=1,
         checkpoint_steps=[],
     )
-    assert finetune(values["devices"], **values) == (0, "")
+    assert finetune(2 if dtype == "float32" else 1, **values) == (0, "")
     final = tmp_path / "run" / "final"
     model = AutoModelForCausalLM.from_pretrained(final)
     assert json.loads((final / "config.json").read_text())["dtype"] == dtype
@@ -172,8 +172,10 @@ import json, sys
 sys.path.insert(0, {str(scripts.FOLDER)!r})
 from pathlib import Path
 from datasets import load_from_disk
-from headpatterns import models, training
-recipe = training.Recipe(**json.loads(sys.argv[1]))
+from headpatterns.models import loading as models
+from headpatterns.training import run_folder, train as training
+from headpatterns.training.recipe import Recipe
+recipe = Recipe.from_json(sys.argv[1])
 prepared, stored, output = map(Path, sys.argv[2:])
 tokenizer = models.load_tokenizer(prepared / "model")
 samples = load_from_disk(prepared / "tokenized/sums/train").remove_columns("id")
@@ -181,7 +183,7 @@ with training.session(recipe, "cpu"):
     for dtype in ("float32", "bfloat16"):
         model = models.load_model(stored, dtype)
         training.train(model, tokenizer, samples, recipe, "identity", output / dtype)
-        training.publish(output / dtype)
+        run_folder.publish(output / dtype)
 """
     words = [json.dumps(dataclasses.asdict(recipe)), prepared, stored, tmp_path]
     done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True)
@@ -193,13 +195,14 @@ def test_a_finished_run_of_deepspeed_leaves_neither_memory_nor_environment(token
     """Nor is a model refused that has an odd number of parameters."""
     program = f"""
 import gc, os, sys, weakref
-sys.path[:0] = {[str(scripts.FOLDER), str(Path(__file__).parent)]!r}
+sys.path[:0] = {[str(scripts.FOLDER), str(Path(__file__).parent), str(Path(scripts.__file__).parent)]!r}
 from pathlib import Path
 from deepspeed import DeepSpeedEngine
 from test_training import changed
 from tiny_models import build
 from transformers import AutoTokenizer
-from headpatterns import models, training
+from headpatterns.models import loading as models
+from headpatterns.training import train as training
 recipe = changed(engine="deepspeed", precision="bf16", max_steps=2, checkpoint_steps=())
 samples = [{{"input_ids": [5, 6, 7, place], "labels": [5, 6, 7, place]}} for place in range(8)]
 tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
@@ -325,13 +328,16 @@ def test_a_job_of_two_processes_that_is_interrupted_ends_as_an_undisturbed_one(
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"devices": 1}, "--devices is 1, but 2 processes were started: start this alone, or give another --devices."),
+        (
+            {"devices": 1},
+            "recipe.devices is 1, but 2 processes were started: start this alone, or give another recipe.devices.",
+        ),
         ({"global_batch_size": 16}, "global_batch_size is 16, but 2 devices × per_device_batch_size 2 × "),
     ],
     ids=str,
 )
 def test_what_all_processes_refuse_is_one_sentence(prepared, tmp_path, values, sentence):
-    status, said = finetune(2, **{**shared(prepared, tmp_path / "run"), **values})
+    status, said = finetune(2, **shared(prepared, tmp_path / "run", **values))
     assert status == 2
     assert said.startswith(f"finetune: {sentence}") and said.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["run.log"]

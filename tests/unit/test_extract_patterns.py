@@ -33,6 +33,7 @@ from headpatterns.models import loading as models
 from headpatterns.processes import group as processes
 
 REDUCTIONS = ("abs_of_sum", "sum_of_abs", "abs_per_position")
+RECIPE = {"learning_rate": 1e-3, "per_device_batch_size": 4, "global_batch_size": 4}
 
 
 def write_jsonl(path, rows):
@@ -185,11 +186,7 @@ def test_a_run_gives_the_model_before_it_and_every_checkpoint(model_folder, data
         training_set=tmp_path / "set.csv",
         tokenized=shards,
         output=tmp_path / "run",
-        learning_rate=1e-3,
-        per_device_batch_size=4,
-        global_batch_size=4,
-        max_steps=5,
-        checkpoint_steps=[1, 3],
+        recipe=json.dumps({**RECIPE, "max_steps": 5, "checkpoint_steps": [1, 3]}),
     )
     folder = tmp_path / "patterns" / "sums"
     for _ in range(2):  # a second time replaces the folder
@@ -249,10 +246,7 @@ def two_runs(model_folder, tokenizer_folder, rows, tmp_path_factory):
         training_set=[folder / "all.csv", folder / "part.csv"],
         tokenized=shards,
         output=[folder / "one", folder / "two"],
-        learning_rate=1e-3,
-        per_device_batch_size=4,
-        global_batch_size=4,
-        max_steps=2,
+        recipe=json.dumps({**RECIPE, "max_steps": 2}),
     )
     return folder
 

@@ -6,11 +6,13 @@ import re
 
 import pytest
 import scripts
+from recipes import with_recipe
 from tiny_models import VOCABULARY
 
 from headpatterns.errors import InputError
 from headpatterns.models import loading as models
 from headpatterns.models.loading import checkpoints
+from headpatterns.training import pretrain
 
 SIZE = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 64}
 ARCHITECTURES = {
@@ -21,7 +23,7 @@ ARCHITECTURES = {
 
 
 def options(architecture, tokenizer_folder, corpus, output, **values):
-    return {
+    given = {
         "architecture": json.dumps(architecture),
         "tokenizer": tokenizer_folder,
         "corpus": corpus,
@@ -34,6 +36,7 @@ def options(architecture, tokenizer_folder, corpus, output, **values):
         "checkpoint_steps": [20],
         **values,
     }
+    return with_recipe(given)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -75,8 +78,6 @@ def test_the_same_seed_gives_the_same_weights(tokenizer_folder, corpus, tmp_path
 
 
 def test_blocks_hold_the_whole_corpus_in_order(tokenizer, tmp_path):
-    import pretrain
-
     texts = ["3 cats.", "数学", "A longer text, with 12 words or so, to fill some blocks of eight tokens."]
     (tmp_path / "corpus.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     blocks = pretrain.blocks(tmp_path / "corpus.jsonl", tokenizer, 8)

@@ -13,6 +13,7 @@ import time
 import pytest
 import scripts
 import torch
+from recipes import with_recipe
 from test_tokenization import write_instructions
 from tiny_models import VOCABULARY, build
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -21,9 +22,11 @@ from headpatterns.data.tokens import tokenize
 from headpatterns.errors import InputError, Interrupted
 from headpatterns.models import loading as models
 from headpatterns.models.loading import checkpoints
+from headpatterns.training import callbacks, finetune, run_folder
 from headpatterns.training import train as training
+from headpatterns.training.recipe import KEYS, Recipe
 
-RECIPE = training.Recipe(
+RECIPE = Recipe(
     learning_rate=1e-3,
     lr_scheduler="cosine",
     warmup_ratio=0.1,
@@ -69,7 +72,7 @@ def small(name="llama-grouped-query", seed=0, **settings):
 
 def train(model, tokenizer, samples, recipe, identity, run):
     training.train(model, tokenizer, samples, recipe, identity, run)
-    training.publish(run)
+    run_folder.publish(run)
 
 
 def curve(run):
@@ -138,7 +141,7 @@ def test_the_curve_counts_steps_tokens_and_seconds(tokenizer, samples, tmp_path)
     recipe = changed(per_device_batch_size=5, gradient_accumulation_steps=2, global_batch_size=10, max_steps=4)
     train(small(), tokenizer, samples[:10], recipe, "identity", tmp_path / "run")
     entries = curve(tmp_path / "run")
-    assert tuple(entries[0]) == training.CURVE
+    assert tuple(entries[0]) == run_folder.CURVE
     assert [int(entry["step"]) for entry in entries] == [1, 2, 3, 4]
     tokens = sum(len(sample["input_ids"]) for sample in samples[:10])
     assert len({len(sample["input_ids"]) for sample in samples[:10]}) > 1
@@ -261,6 +264,54 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
         checkpoints(tmp_path)
 
 
+def test_a_recipe_is_what_its_json_says_and_its_defaults():
+    stated = {"learning_rate": 1, "per_device_batch_size": 2, "global_batch_size": 2, "epochs": 2, "max_steps": None}
+    recipe = Recipe.from_json(json.dumps({**stated, "checkpoint_steps": [4, 2, 4]}))
+    assert (recipe.learning_rate, recipe.epochs, recipe.checkpoint_steps) == (1.0, 2.0, (2, 4))
+    assert isinstance(recipe.epochs, float)  # run.json shows it as one
+    assert dataclasses.asdict(recipe)["lr_scheduler"] == "cosine"
+    assert Recipe.from_json(json.dumps(dataclasses.asdict(RECIPE))) == RECIPE
+    assert tuple(dataclasses.asdict(RECIPE)) == KEYS
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"learning_rat": 1}, "a recipe has no key learning_rat: did you mean learning_rate?"),
+        ({"learning_rate": "fast"}, 'recipe.learning_rate is "fast", but should be a valid number'),
+        ({"learning_rate": 0}, "recipe.learning_rate is 0, but should be greater than 0"),
+        ({"learning_rate": float("nan")}, "recipe.learning_rate is NaN, but should be a finite number"),
+        ({"devices": "2"}, 'recipe.devices is "2", but should be a valid integer'),
+        ({"devices": True}, "recipe.devices is true, but should be a valid integer"),
+        ({"max_steps": 0}, "recipe.max_steps is 0, but should be greater than or equal to 1"),
+        ({"max_steps": 1.5}, "recipe.max_steps is 1.5, but should be a valid integer"),
+        ({"padding_free": "yes"}, 'recipe.padding_free is "yes", but should be a valid boolean'),
+        ({"engine": "deepsped"}, "recipe.engine is \"deepsped\", but should be 'pytorch' or 'deepspeed': did you mean"),
+        ({"checkpoint_steps": [3, 0]}, "recipe.checkpoint_steps.1 is 0, but should be greater than or equal to 1"),
+        ({"optimizer": "adamw_offloaded"}, "recipe.optimizer adamw_offloaded needs the engine deepspeed: set"),
+    ],
+    ids=str,
+)
+def test_what_a_recipe_cannot_say_is_refused_by_its_key(change, sentence):
+    stated = {**dataclasses.asdict(RECIPE), **change}
+    with pytest.raises(InputError, match=rf"^{re.escape(sentence)}"):
+        Recipe.from_json(json.dumps(stated))
+
+
+def test_a_key_that_a_recipe_lacks_is_named_after_one_that_may_be_it_misspelt():
+    stated = {key: value for key, value in dataclasses.asdict(RECIPE).items() if key != "learning_rate"}
+    with pytest.raises(InputError, match=r"^the recipe lacks learning_rate: state recipe\.learning_rate\.$"):
+        Recipe.from_json(json.dumps(stated))
+    with pytest.raises(InputError, match=r"^a recipe has no key lerning_rate: did you mean learning_rate"):
+        Recipe.from_json(json.dumps({**stated, "lerning_rate": 1}))
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "3"])
+def test_a_recipe_that_is_no_json_object_is_refused(text):
+    with pytest.raises(InputError, match=rf"^--recipe '{re.escape(text)}' is no JSON object \(.*: give names and val"):
+        Recipe.from_json(text)
+
+
 # The script -----------------------------------------------------------------------------------------------------------
 
 
@@ -281,7 +332,7 @@ def prepared(tmp_path_factory, tokenizer, tokenizer_folder, rows):
 
 
 def options(prepared, output, **values):
-    return {
+    given = {
         "model": prepared / "model",
         "training_set": prepared / "set.csv",
         "tokenized": prepared / "tokenized" / "sums" / "train",
@@ -296,6 +347,7 @@ def options(prepared, output, **values):
         "seed": 3,
         **values,
     }
+    return with_recipe(given)
 
 
 @pytest.fixture(scope="module")
@@ -366,7 +418,7 @@ def test_a_killed_run_ends_as_an_undisturbed_one(prepared, undisturbed, interrup
 def test_a_half_written_state_gives_way_to_the_one_before(prepared, undisturbed, interrupted, capfd):
     earlier, last = states(interrupted)[-2:]
     half = interrupted.with_name("run.unfinished") / "state" / f"checkpoint-{last}"
-    (half / training.COMPLETE).unlink()
+    (half / run_folder.COMPLETE).unlink()
     (half / "optimizer.pt").write_bytes((half / "optimizer.pt").read_bytes()[:100])
     # The kill may also have come while a checkpoint was being written.
     leftover = interrupted.with_name("run.unfinished") / "intermediate" / ".4711.step-27"
@@ -398,7 +450,7 @@ def test_sigterm_saves_the_state_of_the_step_and_the_run_goes_on_from_there(
     """Twice, the second time from the first one's state; step 27 is also one whose weights are kept."""
     run = tmp_path / "run"
     for step in (7, 27):
-        monkeypatch.setattr(training, "print", when(f"step {step - 1}/", terminate), raising=False)
+        monkeypatch.setattr(callbacks, "print", when(f"step {step - 1}/", terminate), raising=False)
         with pytest.raises(Interrupted, match=rf"^interrupted by SIGTERM at step {step}: its state is saved, run"):
             scripts.run("finetune", **options(prepared, run))
         assert states(run)[-1] == step
@@ -415,7 +467,7 @@ def test_sigterm_between_two_runs_and_in_the_last_step_of_one(prepared, tmp_path
     """The run that is done is complete, and not trained again."""
     runs = [tmp_path / "one", tmp_path / "two"]
     values = options(prepared, runs, training_set=[prepared / "set.csv"] * 2, max_steps=3, checkpoint_steps=[])
-    monkeypatch.setattr(training, "print", when("step 2/3", terminate), raising=False)
+    monkeypatch.setattr(callbacks, "print", when("step 2/3", terminate), raising=False)
     with pytest.raises(Interrupted, match=r"^interrupted by SIGTERM between two runs: run it again to go on\.$"):
         scripts.run("finetune", **values)
     monkeypatch.undo()
@@ -426,7 +478,7 @@ def test_sigterm_between_two_runs_and_in_the_last_step_of_one(prepared, tmp_path
 
 
 def test_sigterm_after_the_last_run_lets_it_be_put_in_place(prepared, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "print", when("step 3/3", terminate), raising=False)
+    monkeypatch.setattr(callbacks, "print", when("step 3/3", terminate), raising=False)
     scripts.run("finetune", **options(prepared, tmp_path / "run", max_steps=3, checkpoint_steps=[]))
     assert list(checkpoints(tmp_path / "run")) == [3]
 
@@ -485,22 +537,22 @@ def test_a_run_stopped_while_it_was_moved_into_place(prepared, tmp_path, capfd):
     assert without_seconds(tmp_path / "run") == without_seconds(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("place", [*training.PARTS[1:], "identity.json"])
+@pytest.mark.parametrize("place", [*run_folder.PARTS[1:], "identity.json"])
 def test_a_run_killed_while_it_was_put_in_place_is_trained_anew(tokenizer, samples, tmp_path, monkeypatch, place):
     """What was in place, Snakemake removes: the rest alone is no run, nor may one go on from its state."""
     recipe = changed(resume_every=3)
     train(small(), tokenizer, samples, recipe, "identity", tmp_path / "whole")
     training.train(small(), tokenizer, samples, recipe, "identity", tmp_path / "run")
-    remove = training.remove
+    remove = run_folder.remove
 
     def killed(path):
         if path.name == place:
             raise KeyboardInterrupt
         remove(path)
 
-    monkeypatch.setattr(training, "remove", killed)
+    monkeypatch.setattr(run_folder, "remove", killed)
     with pytest.raises(KeyboardInterrupt):
-        training.publish(tmp_path / "run")
+        run_folder.publish(tmp_path / "run")
     monkeypatch.undo()
     shutil.rmtree(tmp_path / "run")
     train(small(), tokenizer, samples, recipe, "identity", tmp_path / "run")
@@ -565,8 +617,6 @@ def test_running_again_replaces_a_finished_run(prepared, tmp_path):
 
 
 def test_a_training_set_selects_samples_in_its_order(prepared):
-    import finetune
-
     shards = prepared / "tokenized" / "sums" / "train"
     with (prepared / "set.csv").open(newline="") as file:
         selected = [row["id"] for row in csv.DictReader(file)]
@@ -581,8 +631,6 @@ def test_a_training_set_selects_samples_in_its_order(prepared):
 
 
 def test_samples_of_several_datasets_are_told_apart(prepared, tmp_path):
-    import finetune
-
     shards = prepared / "tokenized" / "sums" / "train"
     other = tmp_path / "others" / "train"
     shutil.copytree(shards, other)
@@ -615,10 +663,13 @@ def test_the_script_refuses_batches_that_do_not_agree(prepared, tmp_path, capfd,
     [
         (
             {"devices": 2, "global_batch_size": 8},
-            "--devices is 2, but 1 process was started: start this under workflow_scripts/launch.py --standalone "
-            "--nproc-per-node 2, or give another --devices.",
+            "recipe.devices is 2, but 1 process was started: start this under workflow_scripts/launch.py --standalone "
+            "--nproc-per-node 2, or give another recipe.devices.",
         ),
-        ({"optimizer": "adamw_offloaded"}, "--optimizer adamw_offloaded needs --engine deepspeed: give that, or"),
+        (
+            {"optimizer": "adamw_offloaded"},
+            "recipe.optimizer adamw_offloaded needs the engine deepspeed: set recipe.engine to it, or",
+        ),
         ({"device": "cuda"}, "device 'cuda' was asked for, but torch sees no GPU here"),
     ],
     ids=str,

@@ -52,11 +52,12 @@ def is_first() -> bool:
 
 
 @contextmanager
-def joined(devices: int, device: str, engine: str) -> Iterator[None]:
+def joined(devices: int, device: str, engine: str, said: str = "--devices") -> Iterator[None]:
     """Within the block the processes can talk to each other, through NCCL on GPUs and gloo on processors.
 
     After a failure the connection is left to the end of the process: to close it in order, all would have to be there.
     Processes that torchrun started end when it is killed, or they would train on beside those of the next attempt.
+    `said` is where the user says how many there are.
 
     Raises:
         InputError: they are not `devices` processes, or there are more on this machine than it has GPUs.
@@ -64,8 +65,8 @@ def joined(devices: int, device: str, engine: str) -> Iterator[None]:
     if count() != devices:
         start = f"under workflow_scripts/launch.py --standalone --nproc-per-node {devices}" if devices > 1 else "alone"
         raise InputError(
-            f"--devices is {devices}, but {count()} {'process was' if count() == 1 else 'processes were'} started: "
-            f"start this {start}, or give another --devices."
+            f"{said} is {devices}, but {count()} {'process was' if count() == 1 else 'processes were'} started: "
+            f"start this {start}, or give another {said}."
         )
     if devices == 1 and engine == "pytorch":
         yield

@@ -101,8 +101,9 @@ def _keeps_apart(model: "PreTrainedModel", flatten: Collator) -> bool:
     """Whether two short samples in one row have the logits that each has alone, but for rounding."""
     import torch
 
-    tokens = [token % model.get_input_embeddings().num_embeddings for token in range(3, 14)]
-    samples = [{"input_ids": part, "labels": part} for part in (tokens[:6], tokens[6:])]
+    embeddings: Any = model.get_input_embeddings()
+    tokens = [token % int(embeddings.num_embeddings) for token in range(3, 14)]
+    samples: list[Sample] = [{"input_ids": part, "labels": part} for part in (tokens[:6], tokens[6:])]
     alone = torch.cat([_logits(model, flatten([sample])) for sample in samples])
     together = _logits(model, flatten(samples))
     # Another sample in sight changes logits by about as much as they are large.
@@ -118,6 +119,7 @@ def _logits(model: "PreTrainedModel", batch: dict[str, Any]) -> "torch.Tensor":
     model.eval()
     try:
         with torch.no_grad():
-            return model(**inputs).logits[0].float()
+            logits: torch.Tensor = model(**inputs).logits[0].float()
     finally:
         model.train(training)
+    return logits

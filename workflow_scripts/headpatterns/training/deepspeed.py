@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-    from headpatterns.training.train import Recipe
+    from headpatterns.training.recipe import Recipe
 
 
 def configuration(recipe: "Recipe", parameters: int, on_gpu: bool) -> dict[str, Any]:

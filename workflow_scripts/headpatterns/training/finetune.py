@@ -1,0 +1,127 @@
+"""Fine-tuning of a model on training sets: runs, one after another, each with its checkpoints and its curve."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from datasets import Dataset, concatenate_datasets, load_from_disk
+from transformers import PreTrainedModel
+
+from headpatterns.data import training_sets
+from headpatterns.errors import InputError
+from headpatterns.io import unfinished
+from headpatterns.models import loading as models
+from headpatterns.processes import group as processes
+from headpatterns.provenance import fingerprint
+from headpatterns.training import run_folder
+from headpatterns.training import train as training
+from headpatterns.training.recipe import Recipe
+
+
+class Pool(NamedTuple):
+    """The samples that training sets select from: all of them, and the place of each by dataset and id."""
+
+    folders: Sequence[Path]
+    samples: Dataset
+    places: dict[training_sets.Sample, int]
+
+    @classmethod
+    def of(cls, folders: Sequence[Path]) -> "Pool":
+        """Those of folders `{dataset}/{split}` written by the rule tokenize_instructions."""
+        shards = {folder.parent.name: load_from_disk(folder) for folder in folders}
+        samples = concatenate_datasets(list(shards.values()))
+        named = ((dataset, id) for dataset, shard in shards.items() for id in shard["id"])
+        return cls(folders, samples, {sample: place for place, sample in enumerate(named)})
+
+
+def finetune(
+    starts: Sequence[Path],
+    chosen: Sequence[Path],
+    tokenized: Sequence[Path],
+    outputs: Sequence[Path],
+    recipe: Recipe,
+    device: str,
+    threads: int,
+) -> None:
+    """Train every run, then put all of them in place: what a failed job has put out, Snakemake removes.
+
+    Args:
+        starts: folders of the models to start from, one for each run or one for all; an earlier run's too.
+        chosen: CSV files of the training sets, one for each run.
+        tokenized: folders `{dataset}/{split}` of the samples that these select from.
+        outputs: folders of the runs.
+        recipe: how all of them are trained.
+        device: `cpu` or `cuda`.
+        threads: processor threads, of all processes on a machine.
+
+    Raises:
+        InputError: as many models and training sets as runs are not given, or one of them cannot be used.
+        Interrupted: SIGTERM came; what is trained is kept.
+    """
+    runs = len(outputs)
+    if len(chosen) != runs or len(starts) not in (1, runs):
+        raise InputError(
+            f"{len(starts)} --model and {len(chosen)} --training-set do not fit {runs} --output: give a training set "
+            "for each run, and one model for all runs or one for each."
+        )
+    models.check_device(device)
+    torch.set_num_threads(processes.own_threads(threads))
+    with training.session(recipe, device):
+        pool = Pool.of(tokenized)
+        each = [*starts] * runs if len(starts) == 1 else starts
+        for start, training_set, output in zip(each, chosen, outputs, strict=True):
+            training.stop_between_runs(device)
+            earlier = start.parent in outputs  # a run of this job, which is not in place yet
+            place = unfinished(start.parent) / start.name if earlier else start
+            _train_run(place, training_set, pool, output, recipe, device)
+            models.free_memory(device)
+        for output in outputs:
+            run_folder.publish(output)
+
+
+def _train_run(start: Path, training_set: Path, pool: Pool, output: Path, recipe: Recipe, device: str) -> None:
+    """Train one run that starts from the model in the folder `start`."""
+    samples = gather(training_set, pool)
+    dtype = training.loading_dtype(recipe, models.stored_dtype(start)) if len(samples) else "float32"
+    model = models.load_model(start, dtype, str(processes.own_device(device)))
+    if len(samples):
+        _check(samples, model, start, training_set)
+    elif processes.is_first():
+        print(f"{training_set} selects no sample: {output} is the model that it starts from", flush=True)
+    states = [folder / "state.json" for folder in pool.folders]
+    identity = fingerprint(*models.files(start), training_set, *states) if processes.is_first() else ""
+    tokenizer = models.load_tokenizer(start)
+    training.train(model, tokenizer, samples, recipe, identity, output, device)
+
+
+def _check(samples: Dataset, model: PreTrainedModel, start: Path, training_set: Path) -> None:
+    """Refuse samples that the model cannot read."""
+    # Read once: each pass over the column takes all of it out of Arrow.
+    extents = [(len(input_ids), max(input_ids)) for input_ids in samples["input_ids"]]
+    longest, largest = map(max, zip(*extents, strict=True))
+    models.check_tokens(model, largest, str(training_set))
+    limit = models.positions(model)
+    if limit and longest > limit:
+        raise InputError(
+            f"a sample of {training_set} has {longest} tokens, but {start} has {limit} positions: "
+            f"set tokenization.max_length to {limit} or less."
+        )
+
+
+def gather(training_set: Path, pool: Pool) -> Dataset:
+    """The samples that a training set selects from the pool, in its order: `input_ids` and `labels`.
+
+    `training_set` is a CSV with the columns `dataset` and `id`.
+
+    Raises:
+        InputError: it selects a sample that is not in the pool.
+    """
+    selected = training_sets.read(training_set)
+    for dataset, id in selected:
+        if (dataset, id) not in pool.places:
+            raise InputError(
+                f"{training_set} selects sample '{id}' of '{dataset}', which is in none of "
+                f"{', '.join(map(str, pool.folders))}: make the training set again."
+            )
+    return pool.samples.select([pool.places[sample] for sample in selected]).remove_columns("id")

@@ -1,0 +1,125 @@
+"""How a run is trained: every key of a training recipe, its default and what it may be, stated here and nowhere else.
+
+Nothing heavy is imported, so that a command line refuses a wrong recipe before it waits for torch.
+"""
+
+import json
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Any, Literal, Self, get_args, get_type_hints
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from headpatterns.data.records import nearest
+from headpatterns.errors import InputError
+
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a run is trained.
+
+    Attributes:
+        learning_rate, lr_scheduler, warmup_ratio, weight_decay, max_grad_norm: AdamW and its schedule.
+        epochs: passes over the training set; used when `max_steps` is None.
+        max_steps: optimizer steps, or None.
+        engine: `pytorch`, which holds everything in every process, or `deepspeed`: ZeRO-2.
+        devices: processes that share the batches, one a GPU where there are GPUs; launch.py starts several.
+        optimizer: `adamw` or `adamw_fused`, torch's own; or with deepspeed `adamw_offloaded`, whose states are in the
+            host's memory.
+        per_device_batch_size, gradient_accumulation_steps: samples of a micro-batch, micro-batches of a step.
+        global_batch_size: samples of a step over all devices; checked against the product of the others.
+        padding_free: a micro-batch is one row of samples without padding.
+        precision: `fp32`, or `bf16` for mixed precision.
+        gradient_checkpointing: recompute activations in the backward pass to save memory.
+        checkpoint_dtype: of the stored weights, `float32` or `bfloat16`.
+        checkpoint_steps: steps at which the weights are kept, besides the last.
+        resume_every: steps between two states to resume from.
+        seed: of the data order and of dropout; pretraining draws the first weights from it too.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+
+    learning_rate: Positive
+    lr_scheduler: Literal["cosine", "linear", "constant", "constant_with_warmup"] = "cosine"
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.03
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    max_grad_norm: Positive = 1.0
+    epochs: Positive = 3.0
+    max_steps: Count | None = None
+    engine: Literal["pytorch", "deepspeed"] = "pytorch"
+    devices: Count = 1
+    optimizer: Literal["adamw", "adamw_fused", "adamw_offloaded"] = "adamw_fused"
+    per_device_batch_size: Count
+    gradient_accumulation_steps: Count = 1
+    global_batch_size: Count
+    padding_free: bool = False
+    precision: Literal["fp32", "bf16"] = "fp32"
+    gradient_checkpointing: bool = False
+    checkpoint_dtype: Literal["float32", "bfloat16"] = "float32"
+    checkpoint_steps: tuple[Count, ...] = ()
+    resume_every: Count = 500
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The recipe that a JSON object states; the steps of its checkpoints are put in order, each once.
+
+        Raises:
+            InputError: no JSON object, an unknown key, a key that is lacking or has a value that it may not have, or
+                an optimizer that the engine does not have.
+        """
+        try:
+            recipe = TypeAdapter(cls).validate_json(text)
+        except ValidationError as error:
+            raise InputError(_sentence(text, error)) from error
+        if recipe.optimizer == "adamw_offloaded" and recipe.engine != "deepspeed":
+            raise InputError(
+                "recipe.optimizer adamw_offloaded needs the engine deepspeed: set recipe.engine to it, or take another "
+                "optimizer."
+            )
+        return replace(recipe, checkpoint_steps=tuple(sorted(set(recipe.checkpoint_steps))))
+
+
+KEYS = tuple(field.name for field in fields(Recipe))
+"""The keys of a recipe, in its order."""
+
+
+def check_global_batch(recipe: Recipe) -> None:
+    """Refuse a recipe whose batches do not agree.
+
+    Raises:
+        InputError: the global batch size is not the product of its parts.
+    """
+    product = recipe.devices * recipe.per_device_batch_size * recipe.gradient_accumulation_steps
+    if product != recipe.global_batch_size:
+        raise InputError(
+            f"global_batch_size is {recipe.global_batch_size}, but {recipe.devices} devices × per_device_batch_size "
+            f"{recipe.per_device_batch_size} × gradient_accumulation_steps {recipe.gradient_accumulation_steps} = "
+            f"{product}: make the two agree."
+        )
+
+
+def _sentence(text: str, error: ValidationError) -> str:
+    """What is wrong with the first key of a recipe of which something is.
+
+    An unknown key is named before one that is lacking: the one may be the other, misspelt.
+    """
+    first = min(error.errors(), key=lambda each: each["type"] != "unexpected_keyword_argument")
+    if not first["loc"]:
+        return f"--recipe {text!r} is no JSON object ({first['msg']}): give names and values in braces."
+    name, key = str(first["loc"][0]), ".".join(map(str, first["loc"]))
+    if first["type"] == "unexpected_keyword_argument":
+        return f"a recipe has no key {name}: {nearest(name, KEYS)}."
+    if first["type"] == "missing":
+        return f"the recipe lacks {name}: state recipe.{name}."
+    return f"recipe.{key} is {json.dumps(first['input'])}, but {_wanted(name, first)}."
+
+
+def _wanted(name: str, error: Any) -> str:
+    """What a value should be, in pydantic's words; of a choice, the nearest that there is."""
+    said = str(error["msg"]).replace("Input should be", "should be")
+    if error["type"] != "literal_error":
+        return f"{said}: set it so"
+    return f"{said}: {nearest(str(error['input']), get_args(get_type_hints(Recipe)[name]))}"
