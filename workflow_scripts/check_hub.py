@@ -2,52 +2,15 @@
 
 import argparse
 import json
-import tempfile
 from pathlib import Path
 
 from headpatterns import cli as command_line
-from headpatterns.data import hub
-from headpatterns.errors import InputError
-from headpatterns.io import write_json
+from headpatterns.data.hub_check import check
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Say everything that is wrong at once; of what was fetched before, nothing is asked."""
-    found, missing, problems = [], {}, []
-    with tempfile.TemporaryDirectory() as name:
-        hub.caches(Path(name))
-        for source in json.loads(arguments.sources):
-            output = Path(source.pop("output"))
-            try:
-                size = size_there(output) if output.exists() else size_asked(source, Path(name))
-            except InputError as error:
-                problems.append(str(error))
-                continue
-            found.append({**source, "bytes": size})
-            if not output.exists():
-                # Splits of one configuration are files of one download.
-                missing[tuple(source.get(key) for key in ("kind", "hub", "revision", "name"))] = size
-    try:
-        hub.check_space("what is fetched from the hub", sum(missing.values()), arguments.output.parent)
-    except InputError as error:
-        problems.append(str(error))
-    if problems:
-        raise InputError("\n".join(dict.fromkeys(problems)))
-    write_json(arguments.output, found)
-
-
-def size_asked(source: dict[str, str], cache: Path) -> int:
-    """Bytes that a model or a configuration of a dataset has on the hub."""
-    repository = hub.look(source["kind"], source["hub"], source["revision"])
-    if source["kind"] == "model":
-        return sum(hub.model_files(repository).values())
-    made = hub.builder(repository, source.get("name"), source["split"], cache)
-    return sum(hub.dataset_files(repository, made).values())
-
-
-def size_there(path: Path) -> int:
-    """Bytes of a file, or of the files in a folder."""
-    return sum(file.stat().st_size for file in (path.iterdir() if path.is_dir() else [path]))
+    """Ask, and say everything that is wrong at once."""
+    check(json.loads(arguments.sources), arguments.output)
 
 
 def parser() -> argparse.ArgumentParser:

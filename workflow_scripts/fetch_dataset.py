@@ -4,28 +4,12 @@ import argparse
 from pathlib import Path
 
 from headpatterns import cli as command_line
-from headpatterns.data import hub
-from headpatterns.errors import InputError
-from headpatterns.io import atomic_path, remove, unfinished
+from headpatterns.data.downloads import fetch_dataset
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Download into a cache of its own, which is removed: nothing is written outside the output's folder."""
-    work = unfinished(arguments.output)
-    begun = work.exists()
-    hub.caches(work)
-    dataset = hub.look("dataset", arguments.hub, arguments.revision)
-    try:
-        made = hub.builder(dataset, arguments.name, arguments.split, work / "prepared")
-    except InputError:
-        if not begun:
-            remove(work)
-        raise
-    files = hub.dataset_files(dataset, made)
-    with hub.download(dataset, files, arguments.output, copies=3):  # downloaded, prepared, written
-        made.download_and_prepare()
-        with atomic_path(arguments.output) as temporary:
-            made.as_dataset(split=arguments.split).to_parquet(temporary)
+    """Fetch it."""
+    fetch_dataset(arguments.hub, arguments.name, arguments.split, arguments.revision, arguments.output)
 
 
 def parser() -> argparse.ArgumentParser:

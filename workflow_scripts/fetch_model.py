@@ -4,23 +4,12 @@ import argparse
 from pathlib import Path
 
 from headpatterns import cli as command_line
-from headpatterns.data import hub
-from headpatterns.io import remove, unfinished
+from headpatterns.data.downloads import fetch_model
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Fetch config, tokenizer and safetensors; pickled weights only where a model has no others."""
-    hub.caches(unfinished(arguments.output))
-    model = hub.look("model", arguments.hub, arguments.revision)
-    files = hub.model_files(model)
-    with hub.download(model, files, arguments.output) as folder:
-        from huggingface_hub import snapshot_download
-
-        made = folder / "files"
-        snapshot_download(model.id, revision=model.commit, local_dir=made, allow_patterns=list(files))
-        remove(made / ".cache")
-        remove(arguments.output)
-        made.rename(arguments.output)
+    """Fetch it."""
+    fetch_model(arguments.hub, arguments.revision, arguments.output)
 
 
 def parser() -> argparse.ArgumentParser:

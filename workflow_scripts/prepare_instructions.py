@@ -1,19 +1,16 @@
 """Turn the raw rows of one dataset into instructions: a training set and a probe set that share nothing."""
 
 import argparse
-import json
 from pathlib import Path
-from typing import Any
 
 from headpatterns import cli as command_line
 from headpatterns.data.adapters import ADAPTERS
-from headpatterns.data.preparation import prepare, write
+from headpatterns.data.preparation import parsed_options, prepare, write
 from headpatterns.data.templates import TEMPLATES
-from headpatterns.errors import InputError
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write train.parquet, probe.parquet and report.json into the output folder."""
+    """Write train.parquet, probe.parquet and report.json into the output folder, and print the counts."""
     prepared = prepare(
         dataset=arguments.dataset,
         adapter=arguments.adapter,
@@ -25,24 +22,7 @@ def main(arguments: argparse.Namespace) -> None:
         train_samples=arguments.train_samples,
         seed=arguments.seed,
     )
-    write(prepared, arguments.output)
-    for split, counts in prepared.report["splits"].items():
-        print(f"{arguments.dataset} {split}: {json.dumps(counts, ensure_ascii=False)}")
-
-
-def parsed_options(text: str) -> dict[str, Any]:
-    """The adapter's options from JSON text.
-
-    Raises:
-        InputError: the text is not a JSON object.
-    """
-    try:
-        options = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"--options {text!r} is not valid JSON ({error.msg}): give a JSON object.") from error
-    if not isinstance(options, dict):
-        raise InputError(f"--options {text!r} is not a JSON object: give names and values in braces.")
-    return options
+    print(write(prepared, arguments.output))
 
 
 def parser() -> argparse.ArgumentParser:

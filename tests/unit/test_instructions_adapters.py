@@ -1,13 +1,17 @@
 import ast
 import csv
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet
 import pytest
+import scripts
 
+from headpatterns.data import adapters
 from headpatterns.data.adapters import ADAPTERS, resolve_options
 from headpatterns.data.adapters.codesearchnet import without_docstring
 from headpatterns.data.adapters.hellaswag import without_markers
@@ -495,3 +499,35 @@ def test_options_that_do_not_fit_are_named_with_the_mend(adapter, options, sente
     with pytest.raises(InputError) as error:
         resolve_options(adapter, options)
     assert sentence in str(error.value)
+
+
+def test_a_module_beside_the_others_is_an_adapter_by_its_name(tmp_path, monkeypatch):
+    """A dataset of one's own takes its adapter's file and the config."""
+    monkeypatch.setattr(adapters, "__path__", [*adapters.__path__, str(tmp_path)])
+    (tmp_path / "riddles.py").write_text(
+        "from headpatterns.data.adapters.adapter import Adapter\n"
+        "from headpatterns.data.records import Instruction, text\n\n"
+        "ADAPTER = Adapter(lambda row, options: Instruction(text(row, 'riddle'), text(row, 'solution')))\n"
+    )
+    found = adapters.found(adapters.__path__)
+    assert found.keys() - ADAPTERS.keys() == {"riddles"}
+    row = Row({"riddle": "What has keys?", "solution": "A piano."}, Path("riddles.jsonl"), 1, "riddles.jsonl:1")
+    assert found["riddles"].convert(row, {}) == Instruction("What has keys?", "A piano.")
+
+    (tmp_path / "forgotten.py").write_text("ADAPTER = None\n")
+    with pytest.raises(
+        InputError, match=r"forgotten\.py defines no adapter: let its ADAPTER be an Adapter, or add for"
+    ):
+        adapters.found(adapters.__path__)
+    for name in ("riddles", "forgotten"):
+        monkeypatch.delitem(sys.modules, f"headpatterns.data.adapters.{name}")
+
+
+def test_adapters_are_known_without_a_library_of_tables():
+    program = (
+        f"import sys; sys.path.insert(0, {str(scripts.FOLDER)!r})\n"
+        "from headpatterns.data.adapters import ADAPTERS\n"
+        "print(len(ADAPTERS), {'numpy', 'pandas', 'pyarrow', 'torch'} & set(sys.modules) or 'light')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == f"{len(ADAPTERS)} light\n", done.stderr

@@ -8,7 +8,7 @@ import pyarrow.parquet
 import pytest
 
 import prepare_instructions
-from headpatterns.data.preparation import COLUMNS, prepare, write
+from headpatterns.data.preparation import COLUMNS, parsed_options, prepare, write
 from headpatterns.errors import InputError
 
 SCRIPT = Path(prepare_instructions.__file__)
@@ -242,4 +242,4 @@ def test_a_failing_command_line_leaves_no_output(tmp_path):
 @pytest.mark.parametrize("text", ["{", "[1]", "'a'"])
 def test_options_that_are_no_json_object_are_refused(text):
     with pytest.raises(InputError, match=r"--options .* is not"):
-        prepare_instructions.parsed_options(text)
+        parsed_options(text)

@@ -14,6 +14,8 @@ from headpatterns.data.adapters.choices import LETTERS
 from headpatterns.data.splitting import normalised
 from headpatterns.errors import InputError, first_line
 
+Key = tuple[str, ...]
+
 
 @dataclass(frozen=True)
 class Item:
@@ -21,7 +23,7 @@ class Item:
 
     id: str
     tags: frozenset[str]
-    keys: frozenset[tuple]
+    keys: frozenset[Key]
 
 
 def read(path: Path, tagged: bool = False) -> list[Item]:
@@ -57,9 +59,9 @@ def read(path: Path, tagged: bool = False) -> list[Item]:
     ]
 
 
-def keys(prompt: str, choices: Sequence[str]) -> frozenset[tuple]:
+def keys(prompt: str, choices: Sequence[str]) -> frozenset[Key]:
     """What identifies an item: its whole text and, whatever their order, the question with all of its options."""
-    whole = ("text", comparable(prompt))
+    whole: Key = ("text", comparable(prompt))
     lettered = "".join(f"\n{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=False))
     question, found, rest = prompt.rpartition(lettered) if lettered else ("", "", "")
     if not found:
@@ -85,7 +87,7 @@ def _counts(character: str) -> bool:
 
 def same(items: Iterable[Item], others: Iterable[Item]) -> dict[str, str]:
     """Ids of those items that are also among the others, in order, each with an id that it has there."""
-    known: dict[tuple, str] = {}
+    known: dict[Key, str] = {}
     for other in others:
         for key in other.keys:
             known.setdefault(key, other.id)

@@ -1,31 +1,23 @@
-"""The Hugging Face hub: what it has and how large that is, every refusal in a sentence, and downloads that go on.
+"""The Hugging Face hub: what it has and how large that is, and every refusal in a sentence.
 
 The hub's client is imported inside the functions: it reads where its caches are when it is imported, and `caches` says
 it to it before.
 """
 
 import os
-import shutil
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from headpatterns import cli as command_line
 from headpatterns.errors import InputError, first_line
-from headpatterns.io import open_unfinished, remove, unfinished
-from headpatterns.provenance import fingerprint
 
 if TYPE_CHECKING:
     from datasets import DatasetBuilder
 
 NEEDED = ("*.json", "*.safetensors", "*.model", "*.txt")
 PICKLED = "pytorch_model*.bin"
-GB = 1e9
-LOOK, NOTICE = 1.0, 30.0
-"""Seconds between two looks at a download, and between two lines about it that is slow."""
 
 
 class Repository(NamedTuple):
@@ -62,7 +54,7 @@ def look(kind: str, id: str, revision: str) -> Repository:
     from huggingface_hub import HfApi
 
     with said(kind, id, revision):
-        found = HfApi().repo_info(id, repo_type=kind, revision=revision, files_metadata=True)
+        found: Any = HfApi().repo_info(id, repo_type=kind, revision=revision, files_metadata=True)
         if found.gated:  # its description is public, its files are not
             HfApi().auth_check(id, repo_type=kind)
     return Repository(kind, id, revision, found.sha, {file.rfilename: file.size or 0 for file in found.siblings})
@@ -120,72 +112,6 @@ def dataset_files(dataset: Repository, made: "DatasetBuilder") -> dict[str, int]
     return {name: dataset.files.get(name, 0) for name in names if name}
 
 
-def check_space(what: str, size: int, folder: Path) -> None:
-    """Refuse what the disk of `folder` has no room for."""
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    free = shutil.disk_usage(there).free
-    if size > free:
-        raise InputError(
-            f"{what} takes {size / GB:.1f} GB, but the disk of {folder} has {free / GB:.1f} GB free: make room there."
-        )
-
-
-@contextmanager
-def download(repository: Repository, files: dict[str, int], output: Path, copies: int = 1) -> Iterator[Path]:
-    """A folder to download `files` into, which keeps whole files until the block ends well; the terminal sees how far.
-
-    `copies` is how many times the disk holds the files before they are `output`.
-    """
-    folder, work = unfinished(output), fingerprint(repository.id, repository.commit, *files)
-    size = sum(files.values())
-    for part in folder.rglob("*.incomplete"):  # the client begins such a file again, under another name
-        remove(part)
-    check_space(str(repository), max(0, copies * size - _downloaded(folder)[1]), output.parent)
-    open_unfinished(output, work)
-    with _told(repository, len(files), size, folder), said(repository.kind, repository.id, repository.revision):
-        yield folder
-    remove(folder)
-
-
-@contextmanager
-def _told(repository: Repository, files: int, size: int, folder: Path) -> Iterator[None]:
-    """Tell of a download at every tenth of it, and when half a minute has brought less."""
-    ended = threading.Event()
-
-    def tell() -> None:
-        tenths, silent = int(10 * _downloaded(folder)[1] / max(1, size)), 0.0
-        while not ended.wait(LOOK):
-            done, there = _downloaded(folder)
-            silent += LOOK
-            if int(10 * there / max(1, size)) > tenths or silent >= NOTICE:
-                tenths, silent = int(10 * there / max(1, size)), 0.0
-                line(min(done, files), min(there, size))
-
-    def line(done: int, there: int) -> None:
-        of = f"{there / GB:.2f} of {size / GB:.2f} GB"
-        command_line.tell(f"{repository.id}: {done} of {files} files, {of}")
-
-    thread = threading.Thread(target=tell, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-    line(files, size)
-
-
-def _downloaded(folder: Path) -> tuple[int, int]:
-    """Files that are there and bytes, those of files on the way included; the client renames them meanwhile."""
-    done, size = 0, 0
-    for place, _, names in (step for kind in ("files", "hub") for step in os.walk(folder / kind)):
-        for path in (Path(place, name) for name in names):
-            with suppress(FileNotFoundError):
-                size += path.lstat().st_size
-                done += path.parent.name in ("files", "blobs") and path.suffix != ".incomplete"
-    return done, size
-
-
 @contextmanager
 def said(kind: str, id: str, revision: str) -> Iterator[None]:
     """Turn what the hub's client and the datasets library raise into an InputError with what the user can do."""
@@ -198,12 +124,13 @@ def said(kind: str, id: str, revision: str) -> Iterator[None]:
 
 
 def _sentence(kind: str, id: str, revision: str, error: BaseException) -> str:
+    """What an error means to the user, and what helps."""
     import httpx2
     from huggingface_hub import constants, errors, get_token
 
     causes = [error]
-    while causes[-1].__cause__ or causes[-1].__context__:
-        causes.append(causes[-1].__cause__ or causes[-1].__context__)
+    while cause := causes[-1].__cause__ or causes[-1].__context__:
+        causes.append(cause)
 
     def caused_by(*kinds: type[BaseException]) -> bool:
         return any(isinstance(cause, kinds) for cause in causes)

@@ -28,8 +28,8 @@ class Loaded:
 
     instructions: list[Instruction] = field(default_factory=list)
     rows_read: int = 0
-    not_selected: Counter = field(default_factory=Counter)
-    rejected: Counter = field(default_factory=Counter)
+    not_selected: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
     """The place of the first row of each reason for rejection."""
 
@@ -110,7 +110,7 @@ def _check_rejections(dataset: str, adapter: str, loaded: Loaded) -> None:
     )
 
 
-def ordered(reasons: Counter) -> list[tuple[str, int]]:
+def ordered(reasons: Counter[str]) -> list[tuple[str, int]]:
     """Reasons with their counts, the commonest first and equals by name, whatever the order of the rows was."""
     return sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
 

@@ -1,5 +1,6 @@
 """One dataset from its raw files to the instructions of its training and probe set."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,48 +47,29 @@ def prepare(
     Raises:
         InputError: a file, row, option or template cannot be used, or there are too few instructions.
     """
-    for name, samples in (("probe", probe_samples), ("train", train_samples)):
-        if samples is not None and samples < 1:
-            raise InputError(f"{samples} {name} samples were asked of {dataset}: ask for at least one.")
-    if probe_samples is None and train_samples is None and not probe_files:
-        raise InputError(
-            f"{dataset} is to hold its probe set out of the training rows, but the size of neither is given: "
-            "state the number of training or of probe samples."
-        )
+    _check_sizes(dataset, probe_samples, train_samples, bool(probe_files))
     resolved = resolve_options(adapter, options or {})
     wording = templates.resolve(template)
     train_paths, probe_paths = sources.expand(train_files), sources.expand(probe_files)
     labels = id_labels([*train_paths, *probe_paths])
 
-    loaded = load(dataset, adapter, resolved, wording, train_paths, labels)
-    _check_selected(dataset, "training", train_paths, loaded, options)
-    train = splitting.deduplicate(loaded.instructions)
-    train_report = _counts(loaded, train)
+    def read(split: str, paths: Sequence[Path]) -> tuple[list[Instruction], dict[str, Any]]:
+        loaded = load(dataset, adapter, resolved, wording, paths, labels)
+        _check_selected(dataset, split, paths, loaded, options)
+        distinct = splitting.deduplicate(loaded.instructions)
+        return distinct, _counts(loaded, distinct)
+
+    train, train_report = read("training", train_paths)
     if probe_paths:
-        loaded = load(dataset, adapter, resolved, wording, probe_paths, labels)
-        _check_selected(dataset, "probe", probe_paths, loaded, options)
-        probe = splitting.deduplicate(loaded.instructions)
-        probe_report = _counts(loaded, probe)
+        probe, probe_report = read("probe", probe_paths)
     else:
-        if probe_samples is None:
-            probe, train = splitting.hold_out(train, train_samples, seed)
-        else:
-            train, probe = splitting.hold_out(train, probe_samples, seed)
+        train, probe = _held_out(train, probe_samples, train_samples, seed)
         train_report["held_out"] = len(probe)
         probe_report = _counts(Loaded(instructions=probe, rows_read=len(probe)), probe)
-    if len(probe) < (probe_samples or 1):
-        raise InputError(
-            f"{dataset} has {len(probe)} instructions for its probe set where {probe_samples or 1} are asked: "
-            "ask for fewer probe samples or give more files."
-        )
-
     apart = splitting.without_overlap(train, probe)
     train_report["overlapping"] = len(train) - len(apart)
-    if not apart:
-        raise InputError(
-            f"Nothing of {dataset} is left to train on after its probe set of {len(probe)} instructions is set apart "
-            f"({train_report['overlapping']} training rows repeat it): ask for fewer probe samples or give more files."
-        )
+    _check_enough(dataset, apart, probe, probe_samples, train_report["overlapping"])
+
     apart, probe = splitting.with_unique_ids(apart, probe)
     splits = {
         "train": splitting.sample(apart, train_samples, seed),
@@ -108,13 +90,75 @@ def prepare(
     return Prepared(**splits, report=report)
 
 
-def write(prepared: Prepared, folder: Path) -> None:
-    """Write `train.parquet`, `probe.parquet` and `report.json`; the folder appears whole or not at all."""
+def parsed_options(text: str) -> dict[str, Any]:
+    """The adapter's options from the JSON text of `--options`.
+
+    Raises:
+        InputError: the text is not a JSON object.
+    """
+    try:
+        options = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"--options {text!r} is not valid JSON ({error.msg}): give a JSON object.") from error
+    if not isinstance(options, dict):
+        raise InputError(f"--options {text!r} is not a JSON object: give names and values in braces.")
+    return options
+
+
+def _check_sizes(dataset: str, probe_samples: int | None, train_samples: int | None, has_probe_files: bool) -> None:
+    for name, samples in (("probe", probe_samples), ("train", train_samples)):
+        if samples is not None and samples < 1:
+            raise InputError(f"{samples} {name} samples were asked of {dataset}: ask for at least one.")
+    if probe_samples is None and train_samples is None and not has_probe_files:
+        raise InputError(
+            f"{dataset} is to hold its probe set out of the training rows, but the size of neither is given: "
+            "state the number of training or of probe samples."
+        )
+
+
+def _held_out(
+    train: Sequence[Instruction], probe_samples: int | None, train_samples: int | None, seed: int
+) -> tuple[list[Instruction], list[Instruction]]:
+    """Training and probe set of the training rows: the number of probe samples decides, or that of training samples."""
+    if probe_samples is not None:
+        return splitting.hold_out(train, probe_samples, seed)
+    probe, kept = splitting.hold_out(train, train_samples or 0, seed)
+    return kept, probe
+
+
+def _check_enough(
+    dataset: str,
+    train: Sequence[Instruction],
+    probe: Sequence[Instruction],
+    probe_samples: int | None,
+    overlapping: int,
+) -> None:
+    if len(probe) < (probe_samples or 1):
+        raise InputError(
+            f"{dataset} has {len(probe)} instructions for its probe set where {probe_samples or 1} are asked: "
+            "ask for fewer probe samples or give more files."
+        )
+    if not train:
+        raise InputError(
+            f"Nothing of {dataset} is left to train on after its probe set of {len(probe)} instructions is set apart "
+            f"({overlapping} training rows repeat it): ask for fewer probe samples or give more files."
+        )
+
+
+def write(prepared: Prepared, folder: Path) -> str:
+    """Write `train.parquet`, `probe.parquet` and `report.json`; the folder appears whole or not at all.
+
+    What is returned shows the counts of the report, one split a line.
+    """
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         _write_parquet(prepared.train, temporary / "train.parquet")
         _write_parquet(prepared.probe, temporary / "probe.parquet")
         write_json(temporary / "report.json", prepared.report)
+    return "\n".join(
+        f"{prepared.report['dataset']} {split}: {json.dumps(counts, ensure_ascii=False)}"
+        for split, counts in prepared.report["splits"].items()
+    )
 
 
 def _write_parquet(instructions: Sequence[Instruction], path: Path) -> None:

@@ -18,7 +18,7 @@ def read(path: Path) -> list[dict[str, str]]:
     """
     if not path.is_file():
         raise InputError(f"the data file {path} does not exist.")
-    readers = {".jsonl": _read_jsonl, ".parquet": lambda path: read_parquet(path).to_pylist()}
+    readers = {".jsonl": _read_jsonl, ".parquet": _read_parquet}
     if path.suffix not in readers:
         raise InputError(f"{path} is neither .jsonl nor .parquet: convert it to one of them.")
     rows = [checked(path, number, row) for number, row in enumerate(readers[path.suffix](path), start=1)]
@@ -53,6 +53,11 @@ def digest(path: Path) -> str:
     """SHA-256 of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_parquet(path: Path) -> list[Any]:
+    rows: list[Any] = read_parquet(path).to_pylist()
+    return rows
 
 
 def _read_jsonl(path: Path) -> list[Any]:

@@ -79,7 +79,7 @@ def read_rows(files: Iterable[Path], csv_columns: Columns = None) -> Iterator[Ro
     """
     for file in files:
         try:
-            yield from READERS[suffix(file)](file, csv_columns)
+            yield from READERS[suffix(file) or ""](file, csv_columns)
         except UnicodeDecodeError as error:
             raise InputError(f"{file} is not UTF-8 text ({error.reason} at byte {error.start}): convert it.") from error
         except (OSError, EOFError, zlib.error) as error:
@@ -133,7 +133,7 @@ def _csv(path: Path, columns: Columns, delimiter: str = ",") -> Iterator[Row]:
     csv.field_size_limit(LONGEST_CSV_FIELD)
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, delimiter=delimiter)
-        names: Sequence[str] | None = columns or next(reader, None)
+        names: Sequence[str] = columns or next(reader, [])
         number = 0
         try:
             for cells in reader:

@@ -1,9 +1,15 @@
 """Instructions to token ids, the one way in which training, attribution and anybody's own file are tokenized."""
 
-from collections.abc import Iterable, Iterator
+import csv
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from headpatterns.errors import InputError
+from headpatterns.io import atomic_path, write_json
+from headpatterns.models import loading as models
+from headpatterns.provenance import fingerprint
 
 IGNORED = -100
 """Label of the tokens that carry no loss (the convention of PyTorch's cross entropy and of transformers)."""
@@ -60,10 +66,10 @@ def tokenize_all(tokenizer: Any, rows: Iterable[dict[str, str]], max_length: int
         yield tokenize(tokenizer, row["id"], row["prompt"], row["response"], max_length)
 
 
-def write_shards(samples: list[TokenizedSample], fingerprint: str, folder: Path, shard_size: str = "500MB") -> None:
+def write_shards(samples: Sequence[TokenizedSample], name: str, folder: Path, shard_size: str = "500MB") -> None:
     """Write samples as Arrow shards that `datasets.load_from_disk` reads: `id`, `input_ids`, `labels`.
 
-    `fingerprint` names the content; with a random one, equal content would not give equal bytes.
+    `name` is a fingerprint of the content; with a random one, equal content would not give equal bytes.
     """
     import pyarrow
     from datasets import Dataset
@@ -74,5 +80,57 @@ def write_shards(samples: list[TokenizedSample], fingerprint: str, folder: Path,
         "input_ids": pyarrow.array([sample.input_ids for sample in samples], pyarrow.list_(pyarrow.int32())),
         "labels": pyarrow.array([sample.labels for sample in samples], pyarrow.list_(pyarrow.int32())),
     }
-    dataset = Dataset(InMemoryTable(pyarrow.table(columns)), fingerprint=fingerprint)
+    dataset = Dataset(InMemoryTable(pyarrow.table(columns)), fingerprint=name)
     dataset.save_to_disk(folder, max_shard_size=shard_size)
+
+
+def tokenize_instructions(model: Path, instructions: Path, max_length: int, output: Path) -> dict[str, int]:
+    """Tokenize the instructions of one dataset for one model; samples and tokens counted, as in report.json.
+
+    Those whose response lies wholly beyond the maximum length are dropped and counted. `output` receives Arrow shards
+    with the prompt masked by −100, samples.csv with the lengths, and report.json.
+
+    Args:
+        model: folder with the tokenizer.
+        instructions: parquet with id, prompt and response.
+        max_length: tokens a sample may have.
+        output: folder of the shards.
+
+    Raises:
+        InputError: no sample is left, or the folder holds no tokenizer.
+    """
+    import pyarrow.parquet
+
+    tokenizer = models.load_tokenizer(model)
+    rows = pyarrow.parquet.read_table(instructions, columns=["id", "prompt", "response"]).to_pylist()
+    samples = list(tokenize_all(tokenizer, rows, max_length))
+    kept = [sample for sample in samples if sample.response_tokens]
+    if not kept:
+        raise InputError(
+            f"every sample of {instructions} was dropped: no response begins within {max_length} tokens; raise "
+            "tokenization.max_length."
+        )
+    report = {
+        "samples": len(samples),
+        "kept": len(kept),
+        "dropped": len(samples) - len(kept),
+        "truncated": sum(sample.truncated for sample in kept),
+        "tokens": sum(len(sample.input_ids) for sample in kept),
+        "response_tokens": sum(sample.response_tokens for sample in kept),
+        "max_length": max_length,
+    }
+    name = fingerprint(*(f"{sample.id} {sample.response_start} {sample.input_ids}" for sample in kept))
+    with atomic_path(output) as temporary:
+        write_shards(kept, name, temporary)
+        _write_lengths(kept, temporary / "samples.csv")
+        write_json(temporary / "report.json", report)
+    return report
+
+
+def _write_lengths(samples: Sequence[TokenizedSample], path: Path) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "tokens", "response_tokens", "truncated"])
+        writer.writerows(
+            [sample.id, len(sample.input_ids), sample.response_tokens, int(sample.truncated)] for sample in samples
+        )

@@ -1,9 +1,11 @@
 """Lists of samples as CSV files with the columns `dataset` and `id`: training sets, pools, the items of a domain."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from headpatterns import tidy
+from headpatterns.data.splitting import rank
+from headpatterns.errors import InputError
 
 COLUMNS = ("dataset", "id")
 
@@ -22,3 +24,37 @@ def read(path: Path) -> list[Sample]:
 def write(path: Path, samples: Iterable[Sample]) -> None:
     """Write samples in the order given, atomically."""
     tidy.write(path, COLUMNS, samples)
+
+
+def cut(tokenized: Path, group: Sequence[Path], among: Path | None, seed: int, output: Path) -> None:
+    """Choose the samples of a run by a seeded draw: as many as the smallest training set of its group has.
+
+    Samples are ranked by a seeded hash and the first ones kept; their order in `output` is the rank.
+
+    Args:
+        tokenized: shards of the run's dataset, `{dataset}/{split}`.
+        group: shards of the tasks it is compared with.
+        among: CSV of the samples to choose among, or None for all.
+        seed: of the draw.
+        output: CSV of the training set.
+
+    Raises:
+        InputError: one of the shards holds no sample, or none that `among` lists.
+    """
+    ids = _ids(tokenized)
+    if among:
+        listed = {id for _, id in read(among)}
+        ids = [id for id in ids if id in listed]
+        if not ids:
+            raise InputError(f"{tokenized} holds no sample that {among} lists: check the data.")
+    sizes = {tokenized: len(ids), **{folder: len(_ids(folder)) for folder in group}}
+    smallest = min(sizes, key=lambda folder: sizes[folder])
+    if not sizes[smallest]:
+        raise InputError(f"{smallest} holds no sample: check the data behind it.")
+    chosen = sorted(ids, key=lambda id: rank(seed, id))[: sizes[smallest]]
+    write(output, [(tokenized.parent.name, id) for id in chosen])
+
+
+def _ids(folder: Path) -> list[str]:
+    """Ids of the samples that tokenization kept."""
+    return [row["id"] for row in tidy.read(folder / "samples.csv", ("id",))]

@@ -1,47 +1,44 @@
 """One adapter for each dataset, by name.
 
-Each module says how one dataset's rows, as its authors released them and as the Hugging Face hub has them, become
-instructions; which form a row has is seen from its fields.
+Each module of this folder says how one dataset's rows, as its authors released them and as the Hugging Face hub has
+them, become instructions; which form a row has is seen from its fields. A module is found by being here: its `ADAPTER`
+is known by the module's name.
 """
 
-from collections.abc import Mapping
+import importlib
+import pkgutil
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from headpatterns.data.adapters import (
-    arc,
-    codesearchnet,
-    generic,
-    gsm8k,
-    hellaswag,
-    infinity_instruct,
-    math,
-    mathbench,
-    mmlu,
-    refgpt,
-    sgsm,
-    winogrande,
-)
 from headpatterns.data.adapters.adapter import Adapter, resolved
 from headpatterns.data.records import nearest
 from headpatterns.errors import InputError
 
-ADAPTERS: dict[str, Adapter] = {
-    module.__name__.rpartition(".")[2]: module.ADAPTER
-    for module in (
-        math,
-        gsm8k,
-        codesearchnet,
-        sgsm,
-        hellaswag,
-        winogrande,
-        arc,
-        infinity_instruct,
-        mathbench,
-        refgpt,
-        mmlu,
-        generic,
-    )
-}
+HELPERS = {"adapter", "choices", "turns"}
+"""Modules here that several adapters use, and that are none."""
+
+
+def found(folders: Iterable[str]) -> dict[str, Adapter]:
+    """The adapters of the modules in `folders`, which are those of this package, by name in alphabetical order.
+
+    Raises:
+        InputError: a module defines none.
+    """
+    adapters = {}
+    for name in sorted({module.name for module in pkgutil.iter_modules(list(folders))} - HELPERS):
+        module = importlib.import_module(f"{__name__}.{name}")
+        adapter = getattr(module, "ADAPTER", None)
+        if not isinstance(adapter, Adapter):
+            raise InputError(
+                f"{module.__file__} defines no adapter: let its ADAPTER be an Adapter, or add {name} to HELPERS of "
+                f"{__file__}."
+            )
+        adapters[name] = adapter
+    return adapters
+
+
+ADAPTERS = found(__path__)
+"""Every adapter by its name, which the config states as `adapter`."""
 
 
 def resolve_options(adapter: str, given: Mapping[str, Any]) -> dict[str, Any]:

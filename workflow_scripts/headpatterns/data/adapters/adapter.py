@@ -60,9 +60,10 @@ def _checked(name: str, key: str, value: Any, option: Option) -> Any:
         raise InputError(
             f"The option {key} of the adapter {name} must be {KINDS[option.kind]}, not {value!r}: correct it."
         )
-    if option.kind is list and not (value and all(isinstance(one, str) for one in value)):
+    if isinstance(value, list) and not (value and all(isinstance(one, str) for one in value)):
         raise InputError(f"The option {key} of the adapter {name} must be a list of texts, not {value!r}: correct it.")
-    for one in value if option.kind is list else [value]:
+    listed: list[Any] = value if isinstance(value, list) else [value]
+    for one in listed:
         if option.allowed and one not in option.allowed:
             raise InputError(
                 f"The option {key} of the adapter {name} cannot be {one}: {nearest(str(one), option.allowed)}."

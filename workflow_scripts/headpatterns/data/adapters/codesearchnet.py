@@ -77,7 +77,7 @@ def _is_text(statement: ast.stmt) -> bool:
 
 def _without_statement(code: str, statement: ast.stmt) -> str:
     lines = code.split("\n")
-    first, last = statement.lineno - 1, statement.end_lineno - 1
+    first, last = statement.lineno - 1, (statement.end_lineno or statement.lineno) - 1
     # ast counts columns in bytes of UTF-8.
     before = lines[first].encode()[: statement.col_offset].decode()
     after = lines[last].encode()[statement.end_col_offset :].decode().lstrip(" \t;")
