@@ -14,7 +14,9 @@ from snakemake.io import report as in_report
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 from headpatterns.experiment import applications
-from headpatterns.cluster import slurm as cluster
+from headpatterns.cluster import refusals
+from headpatterns.cluster import resources as cluster
+from headpatterns.cluster.requests import table
 from headpatterns.experiment import checks as config_checks
 from headpatterns.experiment import config as experiment
 from headpatterns.planning import disk as footprint
@@ -616,7 +618,7 @@ def captioned(files, name, category):
 def requests(jobs):
     """How many jobs ask for the same."""
     groups = {f"finetune_{name}": group_of(batch) for name, batch in BATCHES.items()}
-    return Counter(cluster.Request.of(job, config, groups.get(job.rule.name, "")) for job in jobs)
+    return Counter(cluster.request(job, config, groups.get(job.rule.name, "")) for job in jobs)
 
 
 def check_cluster():
@@ -628,10 +630,10 @@ def check_cluster():
     try:
         if workflow.executor_plugin.name != "slurm":
             shown = len(take_gpus.gpus()) if workflow.local_exec and config["device"] == "cuda" else None
-            cluster.check_without(asked, config, shown)
+            refusals.check_without(asked, shown)
         elif asked:
-            cluster.check(asked, config, workflow.executor_settings.status_command)
-            print(cluster.table(asked), file=sys.stderr)
+            refusals.check(asked, cluster.configured(config), workflow.executor_settings.status_command)
+            print(table(asked), file=sys.stderr)
     except InputError as error:
         raise WorkflowError(str(error)) from None
 
@@ -639,7 +641,7 @@ def check_cluster():
 def print_dry_request():
     """After a dry-run, in which Snakemake calls no hook: what its GPU jobs would ask of Slurm."""
     if workflow.dryrun and cluster.configured(config):
-        print(cluster.table(requests(workflow.dag.needrun_jobs(exclude_finished=False))))
+        print(table(requests(workflow.dag.needrun_jobs(exclude_finished=False))))
 
 
 if workflow.is_main_process:

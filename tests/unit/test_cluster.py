@@ -8,7 +8,9 @@ import pytest
 import yaml
 from project import PROJECT, snakemake
 
-from headpatterns.cluster import slurm as cluster
+from headpatterns.cluster import refusals, requests
+from headpatterns.cluster import resources as cluster
+from headpatterns.cluster import site as slurm
 from headpatterns.errors import InputError
 
 
@@ -26,7 +28,7 @@ def config():
 def site(tmp_path, monkeypatch):
     """Write commands that print what those of a Slurm do, with their exit statuses; no others are on the PATH."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    cluster.machines.cache_clear()
+    slurm.machines.cache_clear()
 
     def write(**answers):
         for name, (said, status) in answers.items():
@@ -45,7 +47,7 @@ def site(tmp_path, monkeypatch):
         sacctmgr=("maths\nheads\nheads", 0),
     )
     yield write
-    cluster.machines.cache_clear()
+    slurm.machines.cache_clear()
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ def refusal(site, config):
 
     def refused(**changes):
         with pytest.raises(InputError) as error:
-            cluster.check([request(**changes)], config, "sacct")
+            check([request(**changes)], config, "sacct")
         return str(error.value)
 
     return refused
@@ -62,8 +64,21 @@ def refusal(site, config):
 
 def request(**changes):
     """What a fine-tuning asks for; any cluster of these tests has it."""
-    usual = cluster.Request("finetune", "nlp", "gpu", "heads", 1, 1, "", 1, 3000, 20)
-    return usual._replace(**changes)
+    usual = {"rule": "finetune", "group": "nlp", "partition": "gpu", "account": "heads", "nodes": 1, "gpus": 1}
+    return usual | {"gpu_type": "", "cpus": 1, "mem_mb": 3000, "runtime": 20} | changes
+
+
+def made(config, group, **values):
+    """A request of the runs of a group, with what the config says of them."""
+    return requests.Request(**values, settings=cluster.settings(config, values["rule"], group, values["nodes"]))
+
+
+def check(asked, config, status_command):
+    refusals.check([made(config, **one) for one in asked], cluster.configured(config), status_command)
+
+
+def check_without(asked, config, here):
+    refusals.check_without([made(config, **one) for one in asked], here)
 
 
 def asked(config, rule, group=None):
@@ -139,8 +154,8 @@ def test_an_application_may_train_on_fewer(config):
 
 
 def test_a_retry_asks_for_more_but_not_for_what_no_machine_has(config, monkeypatch):
-    there = [cluster.Machines("gpu", False, 100, 5000, 8, {"": 1}, 1)]
-    monkeypatch.setattr(cluster, "machines", lambda: there)
+    there = [slurm.Machines("gpu", False, 100, 5000, 8, {"": 1}, 1)]
+    monkeypatch.setattr(slurm, "machines", lambda: there)
     found = cluster.resources(config, "extract_patterns")
     assert [found["mem_mb"]({}, attempt=attempt) for attempt in (1, 2, 3)] == [3000, 5000, 5000]
     assert [found["runtime"]({}, attempt=attempt) for attempt in (1, 2)] == [60, 100]
@@ -165,11 +180,11 @@ def test_a_retry_without_sinfo_grows_freely(config, site, tmp_path):
 )
 def test_whether_a_site_keeps_accounts(said, want):
     settings = f"AccountingStorageHost   = none\nAccountingStorageType   = {said}\nAccountingStorageUser   = N/A\n"
-    assert cluster.keeps_accounts(settings) is want
+    assert slurm.keeps_accounts(settings) is want
 
 
 def test_an_account_of_the_user_is_taken(site, config):
-    cluster.check([request(), request(account="Maths")], config, "sacct")
+    check([request(), request(account="Maths")], config, "sacct")
 
 
 def test_another_account_is_one_sentence_with_the_user_s_own(refusal):
@@ -186,17 +201,17 @@ def test_no_account_is_one_sentence(site, refusal):
 
 def test_an_account_is_left_to_sbatch_where_sacctmgr_does_not_tell(site, config, tmp_path):
     site(sacctmgr=("sacctmgr: error: Access denied", 1))
-    cluster.check([request(account="tails")], config, "sacct")
+    check([request(account="tails")], config, "sacct")
     (tmp_path / "sacctmgr").unlink()
-    cluster.check([request(account="tails")], config, "sacct")
+    check([request(account="tails")], config, "sacct")
 
 
 def test_without_accounts_none_may_be_named(site, config, refusal):
     site(scontrol=("AccountingStorageType   = (null)", 0))
     assert refusal().startswith("this Slurm keeps no accounts for sacct: write `slurm-status-command: squeue`")
     with pytest.raises(InputError, match="this Slurm keeps no accounts: leave `account` in"):
-        cluster.check([request()], config, "squeue")
-    cluster.check([request(account="")], config, "squeue")
+        check([request()], config, "squeue")
+    check([request(account="")], config, "squeue")
 
 
 def test_a_config_without_a_cluster_is_one_sentence(config, refusal):
@@ -248,31 +263,31 @@ def test_only_the_machines_with_the_rest_count(site, refusal):
 
 
 def test_one_of_several_partitions_is_enough(site, config):
-    cluster.check([request(partition="test,gpu", cpus=60, mem_mb=400000)], config, "sacct")
+    check([request(partition="test,gpu", cpus=60, mem_mb=400000)], config, "sacct")
 
 
 def test_fewer_gpus_than_a_job_needs_are_one_sentence(config):
     config["finetuning"]["devices"] = 8
-    cluster.check_without([request(gpus=8)], config, 8)
+    check_without([request(gpus=8)], config, 8)
     needs, fix = "finetune needs 8 GPUs, but", "or lower finetuning.devices in the config."
     with pytest.raises(InputError, match=f"{needs} `--resources gpu=1` leaves it too few: raise that, {fix}"):
-        cluster.check_without([request(gpus=8), request(gpus=1)], config, 8)
+        check_without([request(gpus=8), request(gpus=1)], config, 8)
     with pytest.raises(InputError, match=f"{needs} this machine shows 7: use --profile slurm, {fix}"):
-        cluster.check_without([request(gpus=8)], config, 7)
+        check_without([request(gpus=8)], config, 7)
 
 
 def test_a_machine_without_gpus_is_one_sentence(config):
     evaluation = request(rule="evaluate", group="")
     with pytest.raises(InputError, match="evaluate needs 1 GPU, but this machine shows 0: use"):
-        cluster.check_without([evaluation], config, 0)
-    cluster.check_without([evaluation._replace(rule="collect_scores", gpus=0)], config, 0)
+        check_without([evaluation], config, 0)
+    check_without([evaluation | {"rule": "collect_scores", "gpus": 0}], config, 0)
 
 
 def test_several_machines_without_a_cluster_are_one_sentence(config):
     config["studies"]["mixing"]["finetuning"] |= {"devices": 2, "nodes": 2}
     said = "studies.mixing.finetuning.nodes is 2, but this is one machine: set it to 1, or use --profile slurm."
     with pytest.raises(InputError, match=said):
-        cluster.check_without([request(group="mixing", nodes=2)], config, 2)
+        check_without([request(group="mixing", nodes=2)], config, 2)
 
 
 @pytest.mark.parametrize(
@@ -285,7 +300,7 @@ def test_several_machines_without_a_cluster_are_one_sentence(config):
     ],
 )
 def test_what_sinfo_tells_is_read(row, want):
-    assert cluster._machines(*row.split("|")) == want
+    assert slurm.parsed(row) == want
 
 
 def test_the_table_tells_gpu_jobs_apart_by_what_they_ask_for(config):
@@ -301,11 +316,11 @@ def test_the_table_tells_gpu_jobs_apart_by_what_they_ask_for(config):
         job("finetune_c", gres="gpu:a100:4", nodes=2, mem_mb=64500, runtime=75, slurm_partition="gpu"),
         job("tokenize_instructions", mem_mb=1000, runtime=5),
     ]
-    requests = Counter(
-        cluster.Request.of(one, config, group)
+    counted = Counter(
+        cluster.request(one, config, group)
         for one, group in zip([*gpu_jobs, *others], ("nlp", "mixing", "nlp", ""), strict=True)
     )
-    _, _, *rows = cluster.table(requests).splitlines()
+    _, _, *rows = requests.table(counted).splitlines()
     assert [row.split() for row in rows] == [
         ["finetune", "2", "1", "8", "4", "64.5", "GB", "1:15", "h", "gpu"],
         ["finetune", "1", "2", "4", "a100", "4", "64.5", "GB", "1:15", "h", "gpu"],

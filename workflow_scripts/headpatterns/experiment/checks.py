@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from headpatterns.cluster import slurm as cluster
+from headpatterns.cluster import resources as cluster
 from headpatterns.data import adapters, splitting, templates
 from headpatterns.data.embedded import registry
 from headpatterns.errors import InputError

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from headpatterns.cluster import slurm as cluster
+from headpatterns.cluster import resources as cluster
 from headpatterns.data import splitting
 from headpatterns.experiment import applications
 from headpatterns.experiment import config as experiment

@@ -1,0 +1,121 @@
+"""What a rule asks a scheduler for: memory, minutes, threads, GPUs and machines, as the config gives them.
+
+Every read of the config in this room is here. Plain local runs need nothing else of this room.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from headpatterns.cluster import site
+from headpatterns.cluster.requests import Request, Settings
+from headpatterns.experiment import config as experiment
+from headpatterns.experiment.applications import Config
+
+SEVERAL_RUNS = ("finetune", "extract_patterns", "ablate_heads")
+"""Rules of which there is one for each batch of runs, named `{rule}_{batch}`."""
+
+ON_A_GPU = ("extract_patterns", "ablate_heads", "evaluate", "pretrain")
+"""Rules that compute on a GPU where device is cuda, whatever `resources` says, besides finetune."""
+
+
+def configured(config: Config) -> bool:
+    """Whether the config says where jobs are submitted: empty text, as the profile has it, is an answer as well."""
+    return any(config["cluster"][key] is not None for key in ("account", "cpu_partition", "gpu_partition"))
+
+
+def threads(config: Config, rule: str) -> int:
+    """Threads of a job on each of its machines."""
+    return experiment.size(config, rule)["threads"]
+
+
+def nodes(config: Config, rule: str, group: str | None) -> int:
+    """Machines of a job; only the runs of a task group or an application of section 5 may be spread over several."""
+    return experiment.recipe(config, group or "")["nodes"] if rule == "finetune" else 1
+
+
+def gpus(config: Config, rule: str, group: str | None = None) -> int:
+    """GPUs of a job on each of its machines; a fine-tuning has one for each process."""
+    if rule == "finetune" and config["device"] == "cuda":
+        recipe = experiment.recipe(config, group or "")
+        each: int = recipe["devices"] // recipe["nodes"]
+        return each
+    least = 1 if rule in ON_A_GPU and config["device"] == "cuda" else 0
+    return max(least, experiment.size(config, rule)["gpu"])
+
+
+def sharing(config: Config) -> int:
+    """Processes that share an extraction, one a GPU that it computes on; a processor has one, whatever it asks for."""
+    return gpus(config, "extract_patterns") if config["device"] == "cuda" else 1
+
+
+def resources(config: Config, rule: str, group: str | None = None) -> dict[str, Any]:
+    """What Snakemake's resources say of a rule: memory in MB, minutes, GPUs; on a cluster account and partition too.
+
+    A retry asks for as many times the memory and minutes as the job has had attempts, up to what its partition has.
+    `group` is that of the runs of a fine-tuning.
+    """
+    size, chosen = experiment.size(config, rule), config["cluster"]
+    count, machines, on_cluster = gpus(config, rule, group), nodes(config, rule, group), configured(config)
+    partition = (chosen["gpu_partition"] if count else chosen["cpu_partition"]) or ""
+    limits = functools.partial(site.largest, partition) if on_cluster else dict
+    asked: dict[str, Any] = {name: _growing(name, size[name], limits) for name in ("mem_mb", "runtime")}
+    asked |= {"slurm_account": chosen["account"], "slurm_partition": partition}
+    as_gres = on_cluster and (machines > 1 or chosen["gpus_as"] == "gres")
+    asked |= _gpu_resources(count, chosen["gpu_type"] or "", as_gres)
+    if count or machines > 1:
+        asked["nodes"] = machines
+    if machines > 1:
+        # What the Slurm plugin wants of a job that spreads itself over its machines, here through torchrun.
+        asked |= {"mpi": "srun", "tasks": machines, "tasks_per_gpu": 0}
+    return {name: value for name, value in asked.items() if value not in (None, "")}
+
+
+def _gpu_resources(count: int, gpu_type: str, as_gres: bool) -> dict[str, Any]:
+    """GPUs of a machine (`gres`), or of all together: a number that Slurm may spread over them unequally."""
+    if not count:
+        return {}
+    if as_gres:
+        return {"gres": ":".join(["gpu", *filter(None, [gpu_type]), str(count)])}
+    return {"gpu": count, "gpu_model": gpu_type}
+
+
+def _growing(name: str, first: int, limits: Callable[[], dict[str, int]]) -> Callable[..., int]:
+    """What each attempt asks for, as a function that Snakemake calls with its number."""
+
+    def asked(wildcards: Any, attempt: int) -> int:
+        if attempt == 1:
+            return first
+        return max(first, min(first * attempt, limits().get(name, first * attempt)))
+
+    return asked
+
+
+def request(job: Any, config: Config, group: str = "") -> Request:
+    """The request of a job of Snakemake; `group` is that of the runs of a fine-tuning.
+
+    The threads are those of the config, for a dry-run scales the job's own down to one.
+    """
+    name = job.rule.name
+    rule = next((rule for rule in SEVERAL_RUNS if name.startswith(f"{rule}_")), name)
+    machines = job.resources.get("nodes", 1)
+    return Request.of(rule, job.resources, threads(config, rule), settings(config, rule, group, machines))
+
+
+def settings(config: Config, rule: str, group: str, machines: int) -> Settings:
+    """What the config gives a job that spreads over so many machines, and the keys that say so."""
+    computes = config["device"] == "cuda"
+    gpus_key = f"resources.{rule}.gpu"
+    if rule == "finetune" and computes:
+        gpus_key = _recipe_key(config, group, "devices") + " per node" * (machines > 1)
+    return Settings(
+        gpus=gpus(config, rule, group) if computes else 0,
+        gpus_key=gpus_key,
+        nodes_key=_recipe_key(config, group, "nodes"),
+    )
+
+
+def _recipe_key(config: Config, group: str, name: str) -> str:
+    """Where a key of the recipe of a group is stated: an application of section 5 may have its own."""
+    own = name in config["studies"].get(group, {}).get("finetuning", {})
+    return f"studies.{group}.finetuning.{name}" if own else f"finetuning.{name}"

@@ -1,0 +1,111 @@
+"""What a Slurm site offers, read from what its own commands print."""
+
+import functools
+import getpass
+import re
+import subprocess
+from collections import Counter
+from typing import NamedTuple
+
+from headpatterns.errors import InputError
+
+
+class Machines(NamedTuple):
+    """Nodes of a partition that are alike, and what each has; minutes is None where the partition knows no limit."""
+
+    partition: str
+    default: bool
+    minutes: int | None
+    mem_mb: int
+    cpus: int
+    gpus: dict[str, int]
+    nodes: int
+
+
+@functools.cache
+def machines() -> list[Machines]:
+    """What sinfo tells of the cluster, hidden partitions included.
+
+    Raises:
+        InputError: Slurm does not answer.
+    """
+    rows = output("sinfo", "--all", "--noheader", "--exact", "--format=%P|%l|%m|%c|%G|%D")
+    return [parsed(row) for row in rows.splitlines()]
+
+
+def parsed(row: str) -> Machines:
+    """The machines that a row of sinfo tells of: partition, time limit, MB, CPUs, generic resources and number."""
+    partition, limit, memory, cpus, gres, count = row.split("|")
+    found: Counter[str] = Counter()
+    for entry in re.sub(r"\([^)]*\)", "", gres).split(","):  # gpu:2, gpu:a100:8(S:0-1)
+        name, *kind, number = entry.split(":") if ":" in entry else (entry, "0")
+        if name == "gpu":
+            found["".join(kind)] += int(number)
+    own = partition.removesuffix("*")
+    return Machines(own, own != partition, _minutes(limit), int(memory), int(cpus), dict(found), int(count))
+
+
+def _minutes(limit: str) -> int | None:
+    """Minutes of Slurm's [days-][hours:]minutes:seconds; None where it knows no limit."""
+    if not (parts := re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", limit)):
+        return None
+    days, hours, minutes, _ = (int(part or 0) for part in parts.groups())
+    return (days * 24 + hours) * 60 + minutes
+
+
+def by_partition(partition: str) -> dict[str, list[Machines]]:
+    """The machines of each of several partitions, between commas; the empty name is the site's default.
+
+    Raises:
+        InputError: Slurm does not answer.
+    """
+    names = [name.strip() for name in partition.split(",")]
+    return {name: [group for group in machines() if _belongs(group, name)] for name in names}
+
+
+def _belongs(group: Machines, name: str) -> bool:
+    return group.partition == name if name else group.default
+
+
+def largest(partition: str) -> dict[str, int]:
+    """Memory and minutes (`mem_mb`, `runtime`) that no machine of the partitions exceeds, as far as Slurm tells."""
+    try:
+        there = [group for own in by_partition(partition).values() for group in own]
+    except InputError:
+        return {}
+    limits = [group.minutes for group in there if group.minutes is not None]
+    return {
+        **({"mem_mb": max(group.mem_mb for group in there)} if there else {}),
+        **({"runtime": max(limits)} if limits else {}),
+    }
+
+
+def keeps_accounts(settings: str) -> bool:
+    """Whether a site has an accounting database, from what `scontrol show config` prints."""
+    kind = re.search(r"^AccountingStorageType\s*=\s*(\S+)", settings, re.MULTILINE)
+    return kind is not None and kind[1].rpartition("/")[2] not in ("none", "(null)")  # none is that of old versions
+
+
+def own_accounts() -> list[str]:
+    """The user's accounts; none where the site keeps them from its users, for sbatch will tell."""
+    command = ("sacctmgr", "-n", "-P", "show", "associations", f"user={getpass.getuser()}", "format=account")
+    try:
+        return sorted(set(output(*command).split()))
+    except InputError:
+        return []
+
+
+def output(*command: str) -> str:
+    """What a command of Slurm prints.
+
+    Raises:
+        InputError: it cannot be run, or fails.
+    """
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True)
+    except OSError as error:
+        raise InputError(f"Slurm's {command[0]} cannot be run ({error.strerror}): start on a login node.") from error
+    if answer.returncode:
+        said = " ".join(answer.stderr.split()) or f"status {answer.returncode}"
+        raise InputError(f"Slurm does not answer: `{' '.join(command)}` says '{said}'; try again when it does.")
+    return answer.stdout
