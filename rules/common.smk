@@ -14,13 +14,13 @@ from snakemake.io import report as in_report
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 from headpatterns.experiment import applications
+from headpatterns.cluster import gpus as local_gpus
 from headpatterns.cluster import refusals
 from headpatterns.cluster import resources as cluster
 from headpatterns.cluster.requests import table
 from headpatterns.experiment import checks as config_checks
 from headpatterns.experiment import config as experiment
 from headpatterns.planning import disk as footprint
-import take_gpus
 from headpatterns.models import loading as models
 from headpatterns.data.embedded import registry
 from headpatterns.errors import InputError
@@ -629,7 +629,7 @@ def check_cluster():
     asked = requests(job for job in workflow.dag.needrun_jobs() if not job.is_local or workflow.local_exec)
     try:
         if workflow.executor_plugin.name != "slurm":
-            shown = len(take_gpus.gpus()) if workflow.local_exec and config["device"] == "cuda" else None
+            shown = len(local_gpus.visible()) if workflow.local_exec and config["device"] == "cuda" else None
             refusals.check_without(asked, shown)
         elif asked:
             refusals.check(asked, cluster.configured(config), workflow.executor_settings.status_command)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import scripts
 
-import take_gpus
+from headpatterns.cluster import gpus as locks
 
 pytestmark = pytest.mark.skipif(
     not hasattr(fcntl, "F_OFD_SETLK"), reason="this system has no locks that belong to an open file, as Linux has"
@@ -27,7 +27,7 @@ def machine(tmp_path):
     class Machine:
         environment = {  # noqa: RUF012
             **{name: value for name, value in os.environ.items() if not name.startswith(("CUDA_", "SLURM_"))},
-            take_gpus.LOCKS: str(tmp_path / "locks"),
+            locks.LOCKS: str(tmp_path / "locks"),
             "PATH": f"{tmp_path}:/usr/bin:/bin",
         }
 
@@ -133,7 +133,7 @@ def test_all_or_none_and_nobody_overtakes(machine):
 
 def waits_on(process):
     """Has not begun although a GPU became free: several looks later it has still said nothing."""
-    time.sleep(3 * take_gpus.PAUSE)
+    time.sleep(3 * locks.PAUSE)
     os.set_blocking(process.stdout.fileno(), False)
     try:
         return os.read(process.stdout.fileno(), 1) is None
@@ -148,9 +148,10 @@ def test_two_that_want_both_do_not_wait_for_each_other(machine):
     assert [job.wait() for job in jobs] == [0] * 4
 
 
+@pytest.mark.parametrize("gpus", ["0", "0,1"])
 @pytest.mark.parametrize("kind", ["shell", "python"])
-def test_killed_without_warning(machine, tmp_path, kind):
-    """A killed command gives its GPU back at once, unless a child of it is still there to use it."""
+def test_killed_without_warning(machine, tmp_path, kind, gpus):
+    """A killed command gives its GPUs back at once, unless a child of it is still there to use them."""
     child = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
     program = {
         "shell": ["bash", "-c", f"{sys.executable} -c '{child}' & wait"],
@@ -160,9 +161,9 @@ def test_killed_without_warning(machine, tmp_path, kind):
             f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}], start_new_session=True)",
         ],
     }[kind]
-    killed = machine.start(1, *program, gpus="0")
+    killed = machine.start(len(gpus.split(",")), *program, gpus=gpus)
     orphan = int(killed.stdout.readline())
-    waiting = machine.hold(1, gpus="0")
+    waiting = machine.hold(1, gpus=gpus)
     assert waits(waiting)
     killed.kill()
     killed.wait()
@@ -256,10 +257,10 @@ def test_a_command_or_a_file_of_locks_that_is_not_there(machine, tmp_path):
         "take_gpus: no-such-command cannot be run (No such file or directory): fix the command.\n",
     )
     path = str(tmp_path / "none" / "locks")
-    status, _, error = answer(machine.start(1, "true", **{take_gpus.LOCKS: path}))
+    status, _, error = answer(machine.start(1, "true", **{locks.LOCKS: path}))
     assert status == 2
     assert error == (
-        f"take_gpus: {path} cannot be opened (No such file or directory): name another file in {take_gpus.LOCKS}.\n"
+        f"take_gpus: {path} cannot be opened (No such file or directory): name another file in {locks.LOCKS}.\n"
     )
 
 
