@@ -430,7 +430,7 @@ def test_parts_that_overlap_or_lack_a_sample_are_refused(tmp_path, indices):
 
 
 def test_an_output_has_one_extraction_at_a_time(refused, tmp_path):
-    with processes.nobody_else(tmp_path / "out.npy.unfinished.lock", "out.npy", "extracting"):
+    with processes.exclusive_lock(tmp_path / "out.npy.unfinished.lock", "out.npy", "extracting"):
         assert "another program is extracting" in refused()
 
 

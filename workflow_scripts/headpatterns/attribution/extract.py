@@ -74,7 +74,7 @@ def of_model(probe: Probe, output: Path, settings: Settings) -> None:
         samples, workplace = probed[probe], unfinished(output)
         if processes.is_first():
             open_unfinished(output, identity(samples, settings, *models.files(settings.model)))
-        processes.wait_for_all()
+        processes.barrier()
         complete = False
         try:
             _extract(settings.model, samples, output, workplace / "parts", settings)
@@ -126,7 +126,7 @@ def _prepared(probes_: Sequence[Probe], outputs: Sequence[Path], settings: Setti
         for output in outputs:
             workplace = unfinished(output)
             lock = workplace.with_name(f"{workplace.name}.lock")
-            locks.enter_context(processes.nobody_else(lock, str(output), "extracting"))
+            locks.enter_context(processes.exclusive_lock(lock, str(output), "extracting"))
         yield probed
 
 
@@ -155,7 +155,7 @@ def _extract_run(target: Target, probed: Probed, starting: dict[str, Path], sett
         # run.json knows the model, the data and the recipe that the checkpoints come from.
         open_unfinished(target.output_folder, identity(probed, settings, target.run / "run.json"))
     for step, folder in {0: settings.model, **folders}.items():
-        if processes.of_first((workplace / f"step-{step}.json").is_file()):
+        if processes.broadcast((workplace / f"step-{step}.json").is_file()):
             continue
         if step == 0 and samples in starting:
             for suffix in files.SUFFIXES if processes.is_first() else ():

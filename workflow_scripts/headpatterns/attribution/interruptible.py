@@ -52,7 +52,7 @@ def extract(
     def agree(found: int) -> int:
         nonlocal budget
         stop_if_asked()
-        budget = agreed = processes.least(found)
+        budget = agreed = processes.minimum(found)
         return agreed
 
     def keep(indices: list[int], values: BatchValues, losses: BatchLosses) -> None:
@@ -74,6 +74,6 @@ def extract(
             )
         finally:
             kept.write()
-        processes.wait_for_all()
+        processes.barrier()
     stop_if_asked()
     return budget

@@ -4,17 +4,22 @@ torchrun starts them and tells each its place in its environment (WORLD_SIZE, RA
 is alone, and everything here is true at once.
 """
 
+# accelerate's PartialState would not serve here. It is one object of the whole program, which each Trainer resets and
+# makes again in its own way, for DeepSpeed too, and which still counts the processes when they have parted. It chooses
+# NCCL wherever there are GPUs, without naming this process's own. And a process alone would load torch to ask it.
+
 import errno
-import fcntl
 import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import filelock
 
 from headpatterns.errors import InputError
 
@@ -104,46 +109,40 @@ def _end_with(launcher: int) -> None:
 
 
 @contextmanager
-def nobody_else(path: Path, output: str, work: str = "training") -> Iterator[None]:
-    """Within the block the first process holds a lock on the file `path`, which nobody else's `work` on `output` can.
+def exclusive_lock(path: Path, output: str, work: str = "training") -> Iterator[None]:
+    """Within the block the first process holds a lock on the file `path`, so that nobody else's `work` is on `output`.
 
-    File systems that know no locks, as some of clusters, do without.
+    File systems that know no locks, as some of clusters, do without. The file is removed at the end.
 
     Raises:
-        InputError: somebody else has it.
+        InputError: somebody else has the lock.
     """
-    lock = _lock(path) if is_first() else None
+    lock = filelock.FileLock(path, blocking=False, fallback_to_soft=False)
+    own = is_first() and _acquired(lock, path)
     try:
-        if of_first(lock is None):
+        if not broadcast(own):
             raise InputError(f"another program is {work} {output}: wait for its end, or end it, and run this again.")
         yield
     finally:
-        if lock is not None:
-            path.unlink(missing_ok=True)
-            os.close(lock)
+        if own:
+            path.unlink(missing_ok=True)  # while it is locked: whoever has opened it meanwhile finds it gone
+            lock.release()
 
 
-def _lock(path: Path) -> int | None:
-    """Make and lock a file, None where somebody else has locked it; who unlocks it removes it first."""
+def _acquired(lock: filelock.BaseFileLock, path: Path) -> bool:
+    """Make the file of the lock and take it, unless somebody else has it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            return None
-        except OSError as error:
-            if error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK):
-                raise
-            return lock
-        with suppress(FileNotFoundError):
-            if path.stat().st_ino == os.fstat(lock).st_ino:
-                return lock
-        os.close(lock)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK):
+            raise
+    return True
 
 
-def _backend(device: str) -> dict[str, object]:
+def _backend(device: str) -> dict[str, Any]:
     """The backend, and for NCCL the GPU of this process."""
     import torch
 
@@ -183,7 +182,7 @@ def own_device(device: str) -> "torch.device":
     return torch.device(device)
 
 
-def wait_for_all() -> None:
+def barrier() -> None:
     """Return once every process has come here."""
     if count() > 1:
         import torch
@@ -191,7 +190,7 @@ def wait_for_all() -> None:
         torch.distributed.barrier()
 
 
-def of_first(value: T) -> T:
+def broadcast(value: T) -> T:
     """The value that the first process has, on all of them."""
     if count() == 1:
         return value
@@ -203,7 +202,7 @@ def of_first(value: T) -> T:
     return values[0]
 
 
-def least(value: int) -> int:
+def minimum(value: int) -> int:
     """The smallest of the values that the processes have, on all of them; every process must ask."""
     if count() == 1:
         return value

@@ -1,11 +1,4 @@
-"""Start a script in several processes as torchrun does, with its options; but end as the script does.
-
-The processes get SIGTERM passed on and all the time they need, where torchrun would kill them after half a minute, too
-soon to save the state of a large model. Ctrl-C counts as SIGTERM; a second one ends everything at once. Of a failure,
-the sentence of the first process that failed is printed, and its status is that of this program.
-
-    python workflow_scripts/launch.py --standalone --nproc-per-node 2 workflow_scripts/finetune.py --recipe '{...}' ...
-"""
+"""Several processes of one script, started as torchrun does: signals, and what is said of a failure."""
 
 import json
 import logging
@@ -24,18 +17,22 @@ if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 LIMIT = 30
-"""Seconds after a failure until torchrun kills the processes that have not ended."""
+"""Seconds after a failure until torchrun kills the processes that have not ended, whatever its --shutdown-timeout."""
 
 
-def main(words: list[str]) -> int:
-    """Run the script that the words name; its exit status, 128 + the signal's number where a signal ended it."""
+def launch(words: list[str]) -> int:
+    """Run the script that the words name, after torchrun's options.
+
+    Returns:
+        The script's exit status; 128 + the signal's number where a signal ended it.
+    """
     with tempfile.TemporaryDirectory() as folder:  # the sentences of the processes lie there
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, partial(_pass_on, Path(folder)))
-        return _launch(words, Path(folder))
+        return _run(words, Path(folder))
 
 
-def _launch(words: list[str], folder: Path) -> int:
+def _run(words: list[str], folder: Path) -> int:
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -44,6 +41,8 @@ def _launch(words: list[str], folder: Path) -> int:
     parser.allow_abbrev = False  # or it takes the script's --log for a short form of its own options
     logging.disable(logging.ERROR)  # torchrun's own account of a failure
     os.environ[processes.LAUNCHER] = str(os.getpid())
+    # torchrun would pass SIGTERM on as well, and wait for as long as --shutdown-timeout says. But it forgets how the
+    # processes end then, and a run that is complete in spite of the signal would count as failed.
     arguments = parser.parse_args(["--log-dir", str(folder), "--signals-to-handle", "SIGHUP,SIGQUIT", *words])
     try:
         run.run(arguments)
@@ -52,8 +51,9 @@ def _launch(words: list[str], folder: Path) -> int:
         print(sentence, file=sys.stderr)
         return status if status > 0 else 128 - status
     except SignalException as stopped:
-        print(f"launch: ended by {stopped.sigval.name}.", file=sys.stderr)
-        return 128 + stopped.sigval
+        number = signal.Signals(stopped.sigval)
+        print(f"launch: ended by {number.name}.", file=sys.stderr)
+        return 128 + number
     return 0
 
 
@@ -77,7 +77,8 @@ def _account(failures: "dict[int, ProcessFailure]", folder: Path) -> tuple[str, 
 
 def _sentence(path: Path) -> str:
     """What a process left in the file that torchrun names to it (`command_line.run`)."""
-    return json.loads(path.read_text(encoding="utf-8"))["message"]
+    sentence: str = json.loads(path.read_text(encoding="utf-8"))["message"]
+    return sentence
 
 
 def _pass_on(folder: Path, number: int, frame: FrameType | None) -> None:
@@ -90,7 +91,3 @@ def _pass_on(folder: Path, number: int, frame: FrameType | None) -> None:
         sys.exit(128 + number)
     for process in psutil.Process().children():
         process.send_signal(signal.SIGTERM)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

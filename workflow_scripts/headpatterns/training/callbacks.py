@@ -73,10 +73,10 @@ class Stopper(TrainerCallback):
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Mark the state."""
-        processes.wait_for_all()
+        processes.barrier()
         if state.is_world_process_zero:
             (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
-        processes.wait_for_all()  # a process that stops now ends the others, of which one may not have written it
+        processes.barrier()  # a process that stops now ends the others, of which one may not have written it
 
 
 class Curve(TrainerCallback):

@@ -97,4 +97,4 @@ def publish(output: Path) -> None:
             (workplace / part).rename(output / part)
         remove(workplace / IDENTITY)  # first: what is left of a folder half removed is never resumed from
         remove(workplace)
-    processes.wait_for_all()
+    processes.barrier()

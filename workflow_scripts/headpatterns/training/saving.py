@@ -34,4 +34,4 @@ def save(model: PreTrainedModel, tokenizer: Any, folder: Path, dtype: str, maste
                 config = copy.deepcopy(model.config)
                 config.dtype = dtype
                 config.save_pretrained(temporary)
-    processes.wait_for_all()
+    processes.barrier()

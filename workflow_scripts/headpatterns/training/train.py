@@ -97,10 +97,10 @@ def train(
         )
     collate = collator(tokenizer, model, recipe.padding_free) if len(samples) else None
     workplace = unfinished(output)
-    with processes.nobody_else(workplace.with_name(f"{workplace.name}.lock"), str(output)):
+    with processes.exclusive_lock(workplace.with_name(f"{workplace.name}.lock"), str(output)):
         if processes.is_first():
             run_folder.tidy(open_unfinished(output, fingerprint(identity, json.dumps(asdict(recipe)))))
-        if not processes.of_first((workplace / "run.json").is_file()):
+        if not processes.broadcast((workplace / "run.json").is_file()):
             _train(model, tokenizer, samples, collate, recipe, identity, workplace, device)
 
 
@@ -146,7 +146,7 @@ def _fit(
         save=lambda folder: save(model, tokenizer, folder, recipe.checkpoint_dtype, masters=_is_cast(recipe)),
     )
     stopper = Stopper()
-    state = processes.of_first(run_folder.last_state(workplace / "state"))
+    state = processes.broadcast(run_folder.last_state(workplace / "state"))
     casts = _is_cast(recipe) and model.dtype == torch.float32 and state is None  # a state has its master weights
     kind: Any = Trainer if recipe.devices == 1 else SharingTrainer
     trainer = kind(
