@@ -10,7 +10,7 @@ define CHECK_PYTHON
     "This project needs Python 3.11 or 3.12, but $(PYTHON) is %d.%d: run make PYTHON=python3.11." % sys.version_info[:2])'
 endef
 
-.PHONY: demo test lint opencompass
+.PHONY: demo test lint pins opencompass
 
 demo: .venv/workflow.ready .venv-opencompass/ready
 	@if [ -t 1 ]; then logger="--logger rich"; fi; .venv/bin/snakemake all --cores $(CORES) --rerun-incomplete $$logger
@@ -23,6 +23,10 @@ lint: .venv/test.ready
 	.venv/bin/ruff format --check .
 	.venv/bin/snakefmt --check Snakefile rules
 	.venv/bin/snakemake --lint
+
+# Writes the conda environments from the pins of pip.
+pins:
+	$(PYTHON) envs/generate.py
 
 opencompass: .venv-opencompass/ready
 

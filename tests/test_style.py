@@ -1,12 +1,17 @@
-"""The linters of the project, as tests: what they say is a defect like any other."""
+"""The habits of the project: what a linter says is a defect like any other, and a fact stands in one place."""
 
+import re
+import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 from project import PROJECT
+
+import headpatterns
 
 BIN = Path(sys.executable).parent
 
@@ -26,14 +31,39 @@ def test_clean(command):
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
-@pytest.mark.parametrize("name", ["workflow", "opencompass"])
-def test_conda_and_pip_pin_the_same(name):
-    pinned = pins(name)
-    conda = yaml.safe_load((PROJECT / f"envs/{name}.yaml").read_text())
-    assert conda["dependencies"][-1]["pip"] == pinned
+def test_the_version_is_the_same_everywhere():
+    """`headpatterns.__version__` is the only place where it is written for the build."""
+    citation = yaml.safe_load((PROJECT / "CITATION.cff").read_text())
+    newest = re.search(r"^## (\S+)", (PROJECT / "CHANGELOG.md").read_text(), re.MULTILINE)[1]
+    assert str(citation["version"]) == newest == headpatterns.__version__
+    built = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+    assert "version" in built["project"]["dynamic"]
+    assert built["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "headpatterns.__version__"}
 
 
-def test_both_environments_read_models_alike():
+def generate_pins(folder: Path, *options: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, folder / "generate.py", *options], capture_output=True, text=True)
+
+
+def test_the_conda_environments_are_those_of_the_pins():
+    answer = generate_pins(PROJECT / "envs", "--check")
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_a_new_pin_is_missed_until_it_is_generated(tmp_path):
+    envs = shutil.copytree(PROJECT / "envs", tmp_path / "envs")
+    with (envs / "opencompass.txt").open("a") as file:
+        file.write("new-package==1.2.3\n")
+    answer = generate_pins(envs, "--check")
+    assert answer.returncode == 1
+    assert answer.stderr == "envs/opencompass.yaml does not have the pins of envs/opencompass.txt: run `make pins`.\n"
+    assert generate_pins(envs).returncode == 0
+    assert generate_pins(envs, "--check").returncode == 0
+    conda = yaml.safe_load((envs / "opencompass.yaml").read_text())
+    assert conda["dependencies"][-1]["pip"] == [*pins("opencompass"), "new-package==1.2.3"]
+
+
+def test_both_environments_read_models_the_same_way():
     readers = ("torch", "transformers", "tokenizers", "huggingface_hub", "safetensors", "sentencepiece")
     workflow, opencompass = (dict(pin.split("==") for pin in pins(name)) for name in ("workflow", "opencompass"))
     assert {name: opencompass[name] for name in readers} == {name: workflow[name] for name in readers}

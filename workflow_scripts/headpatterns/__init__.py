@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["REDUCTIONS", "Patterns", "activation_patterns"]
 
+__version__ = "0.4.0"
+"""The version, here alone: the build reads it, and a test compares CITATION.cff and CHANGELOG.md with it."""
+
 
 def __getattr__(name: str) -> Any:
     """A name of `headpatterns.attribution`."""

@@ -8,8 +8,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from headpatterns import __version__
+
 PACKAGES = (
-    "headpatterns",
     "torch",
     "transformers",
     "accelerate",
@@ -22,7 +23,7 @@ PACKAGES = (
 
 
 def git_commit() -> str:
-    """Commit of the working tree, marked `-dirty` where it has changes; `unknown` outside a clone."""
+    """The commit of the working tree, with `-dirty` where it has changes; `unknown` outside a clone."""
     try:
         answer = subprocess.run(
             ["git", "-C", Path(__file__).parent, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
@@ -36,8 +37,8 @@ def git_commit() -> str:
 
 
 def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
-    """Installed version of each package that is installed, and Python's own."""
-    found = {"python": platform.python_version()}
+    """Versions of Python, of this package, and of each of `packages` that is installed."""
+    found = {"python": platform.python_version(), "headpatterns": __version__}
     for package in packages:
         try:
             found[package] = metadata.version(package)
