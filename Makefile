@@ -23,6 +23,8 @@ lint: .venv/test.ready
 	.venv/bin/ruff format --check .
 	.venv/bin/snakefmt --check Snakefile rules
 	.venv/bin/snakemake --lint
+	.venv/bin/codespell
+	.venv/bin/mypy
 
 # Writes the conda environments from the pins of pip.
 pins:

@@ -16,19 +16,20 @@ import headpatterns
 BIN = Path(sys.executable).parent
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        ["ruff", "check", "."],
-        ["ruff", "format", "--check", "."],
-        ["snakefmt", "--check", "Snakefile", "rules"],
-        ["snakemake", "--lint"],
-    ],
-    ids=" ".join,
-)
-def test_clean(command):
-    answer = subprocess.run([BIN / command[0], *command[1:]], cwd=PROJECT, capture_output=True, text=True)
+HOOKS = yaml.safe_load((PROJECT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+LINTERS = [hook["entry"] for hook in HOOKS]
+
+
+@pytest.mark.parametrize("linter", LINTERS)
+def test_clean(linter):
+    command, *options = linter.split()
+    answer = subprocess.run([BIN / command, *options], cwd=PROJECT, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def test_make_lint_runs_what_a_commit_runs():
+    recipe = re.search(r"^lint:.*\n((?:\t.*\n)+)", (PROJECT / "Makefile").read_text(), re.MULTILINE)[1]
+    assert [line.strip().removeprefix(".venv/bin/") for line in recipe.splitlines()] == LINTERS
 
 
 def test_the_version_is_the_same_everywhere():

@@ -1,6 +1,7 @@
 """HellaSwag: which of four endings continues an activity."""
 
 import random
+from functools import partial
 from pathlib import Path
 
 from headpatterns.data.embedded import world
@@ -37,5 +38,5 @@ def continuation_row(rng: random.Random, split: str) -> tuple[str, Row]:
 def write_hellaswag(folder: Path, train: int, test: int, seed: int) -> None:
     """`hellaswag_{train,val}.jsonl`; the probe rows are upstream's `val`, whose labels are known."""
     for split, name, count in (("train", "train", train), ("test", "val", test)):
-        rows = draw_rows(lambda rng, name=name: continuation_row(rng, name), count, seed, "hellaswag", split)
+        rows = draw_rows(partial(continuation_row, split=name), count, seed, "hellaswag", split)
         write_jsonl(folder / f"hellaswag_{name}.jsonl", ({"ind": number, **row} for number, row in enumerate(rows)))

@@ -24,7 +24,9 @@ REQUESTS = ("Write ", "Give ")
 VERDICTS = ("Yes. ", "No. ")
 
 
-def several(tell: Callable[[random.Random], str], least: int, most: int, joint: str = " ") -> Callable:
+def several(
+    tell: Callable[[random.Random], str], least: int, most: int, joint: str = " "
+) -> Callable[[random.Random], str]:
     """A document of `least` to `most` pieces of one kind."""
     return lambda rng: joint.join(tell(rng) for _ in range(rng.randint(least, most)))
 
