@@ -10,7 +10,7 @@ define CHECK_PYTHON
     "This project needs Python 3.11 or 3.12, but $(PYTHON) is %d.%d: run make PYTHON=python3.11." % sys.version_info[:2])'
 endef
 
-.PHONY: demo test lint pins opencompass
+.PHONY: demo test lint opencompass
 
 demo: .venv/workflow.ready .venv-opencompass/ready
 	@if [ -t 1 ]; then logger="--logger rich"; fi; .venv/bin/snakemake all --cores $(CORES) --rerun-incomplete $$logger
@@ -26,7 +26,16 @@ lint: .venv/test.ready
 	.venv/bin/codespell
 	.venv/bin/mypy
 
+# Whole small experiments, and the submission to a Slurm, which takes root and the packages slurm-wlm and munge.
+.PHONY: test-workflow test-slurm
+test-workflow: .venv/test.ready .venv-opencompass/ready
+	.venv/bin/python -m pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder tests/workflow
+
+test-slurm: .venv/test.ready
+	.venv/bin/python -m pytest tests/slurm
+
 # Writes the conda environments from the pins of pip.
+.PHONY: pins
 pins:
 	$(PYTHON) envs/generate.py
 
