@@ -12,7 +12,7 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends g++ git ninja-build \
     && rm -rf /var/lib/apt/lists/*
 
-# Only these decide when the environments are installed anew.
+# Only these decide when the environments are installed again.
 COPY envs/workflow.txt envs/opencompass.txt /opt/envs/
 RUN python -m venv /opt/workflow \
     && /opt/workflow/bin/pip install --no-cache-dir -r /opt/envs/workflow.txt

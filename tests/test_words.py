@@ -1,0 +1,104 @@
+"""Plain words: present-day English everywhere, and in the documentation sentences that are read in one go."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from project import PROJECT
+
+LONGEST = 25
+"""Words of a sentence."""
+
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted((PROJECT / "docs").glob("*.md"))))
+
+PLAIN = {
+    "albeit": "although",
+    "amongst": "among",
+    "anew": "again",
+    "betwixt": "between",
+    "besides": "apart from, beside, or also",
+    "forthwith": "at once",
+    "henceforth": "from now on",
+    "hitherto": "so far",
+    "lest": "so that ... not",
+    "mend(s|ed|ing)?": "fix",
+    "nought|naught": "nothing",
+    "reckon(s|ed|ing)?": "estimate, or count",
+    "thence|thither|whither": "from there, or there",
+    "there(of|in|upon|unto)": "of it, in it, on it",
+    "unto|upon": "to, or on",
+    "whence": "from where",
+    "where(of|in|upon)": "of which, in which",
+    "whilst": "while",
+    "yonder": "there",
+}
+"""Words of another century, as expressions, and what to write instead."""
+
+NOT_PROSE = {"LICENSE", "tests/test_words.py"}
+NOT_PLAIN_YET = {
+    "rules/common.smk",
+    "tests/unit/test_applications.py",
+    "tests/unit/test_experiment.py",
+    "workflow_scripts/headpatterns/cluster/slurm.py",
+    "workflow_scripts/headpatterns/experiment/applications.py",
+    "workflow_scripts/headpatterns/experiment/checks.py",
+    "workflow_scripts/headpatterns/planning/formulas.py",
+    "workflow_scripts/headpatterns/training/train.py",
+}
+WRITTEN = {".cff", ".def", ".md", ".py", ".rst", ".smk", ".toml", ".txt", ".yaml", ".yml", ""}
+
+
+def tracked() -> list[Path]:
+    """The files of the repository that people write; in a copy without git, those outside of hidden folders."""
+    answer = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True)
+    if answer.returncode == 0:
+        paths = [PROJECT / name for name in answer.stdout.split("\0") if name]
+    else:
+        found = (path.relative_to(PROJECT) for path in PROJECT.rglob("*"))
+        paths = [PROJECT / path for path in found if not path.parts[0].startswith((".", "results"))]
+    return [path for path in paths if path.suffix in WRITTEN and path.is_file()]
+
+
+def test_no_word_of_another_century():
+    found = []
+    for path in tracked():
+        name = str(path.relative_to(PROJECT))
+        text = "" if name in NOT_PROSE | NOT_PLAIN_YET else path.read_text(encoding="utf-8")
+        for old, plain in PLAIN.items():
+            for match in re.finditer(rf"\b({old})\b", text, re.IGNORECASE):
+                line = text.count("\n", 0, match.start()) + 1
+                found.append(f"{name}:{line}: '{match[0]}': write {plain}")
+    assert not found, "\n".join(found)
+
+
+def prose(markdown: str) -> Iterator[str]:
+    """Paragraphs, list items and headings of a text as plain words: no code, tables, pictures or addresses."""
+    text = re.sub(r"^ *```.*?^ *```", "", markdown, flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"^(\||    |<).*$", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^(#+ .*|!\[.*)$", r"\n\1\n", text, flags=re.MULTILINE)
+    text = re.sub(r"^(- |\d+\. |> )", r"\n", text, flags=re.MULTILINE)
+    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
+    text = re.sub(r"`[^`]*`", "`code`", text)
+    text = re.sub(r"https?://\S+", "", text)
+    for paragraph in re.split(r"\n\s*\n", text):
+        if paragraph.strip():
+            yield " ".join(paragraph.split())
+
+
+def sentences(paragraph: str) -> list[str]:
+    """The sentences of a paragraph: each ends with a mark and a blank, but for abbreviations."""
+    return re.split(r"(?<!et al)(?<!Eq)(?<!e\.g)[.?!][)*\"]*\s+", paragraph)
+
+
+def length(sentence: str) -> int:
+    """Words of a sentence; a piece of code is one, and a sign none."""
+    return len([word for word in sentence.split() if re.search(r"[^\W_]", word)])
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_sentences_are_short(name):
+    paragraphs = prose((PROJECT / name).read_text(encoding="utf-8"))
+    long = [sentence for paragraph in paragraphs for sentence in sentences(paragraph) if length(sentence) > LONGEST]
+    assert not long, "\n\n".join(f"{length(sentence)} words: {sentence}" for sentence in long)
