@@ -10,7 +10,7 @@ class InputError(ValueError):
 
 
 class Interrupted(Exception):  # noqa: N818 - nothing is wrong
-    """The work was asked to stop by SIGTERM, and has left what it needs to go on when it is run again.
+    """SIGTERM asked the work to stop, and it has stored what it needs to go on when it is run again.
 
     The message is one sentence. Command lines print it and exit with status 143, as a shell calls an end by SIGTERM.
     """
@@ -19,7 +19,7 @@ class Interrupted(Exception):  # noqa: N818 - nothing is wrong
 def first_line(error: BaseException) -> str:
     """The first line of an error's message without its full stop, or the error's type where it has none.
 
-    A line that ends in a colon brings the next one along.
+    A line that ends in a colon is joined with the next one.
     """
     first, *others = [line.strip() for line in str(error).strip().splitlines()] or [type(error).__name__]
     return " ".join([first, *others[: first.endswith(":")]]).rstrip(".")

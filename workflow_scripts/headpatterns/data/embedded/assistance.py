@@ -267,7 +267,7 @@ def conversation_row(rng: random.Random, tags: tuple[str, ...], draw: Draw, lang
 
 
 def split_rows(count: int, seed: int, split: str) -> list[Row]:
-    """All rows of a split in random order: English ones of every selection, others, and Chinese mathematics."""
+    """All rows of a split in random order: `count` English ones of every selection, others, and Chinese mathematics."""
     few = max(1, count // 10)
     parts = [(tags, draw, "en", count) for tags, draw in SELECTED.items()]
     parts += [(tags, draw, "en", few) for tags, draw in OTHERS.items()]

@@ -97,8 +97,8 @@ def instruction_zh(rng: random.Random) -> tuple[str, str]:
 def write_mathbench(folder: Path, train: int, test: int, seed: int) -> None:
     """`mathbench_v1/primary/cloze_cn.jsonl` and `mathbench_v1/middle/single_choice_cn.jsonl`.
 
-    Upstream has no splits: the two files hold `train` + `test` rows together, half each, and whoever reads them
-    chooses which to train on.
+    Upstream has no splits: the two files hold `train` + `test` rows together, half each. Their reader chooses which to
+    train on.
     """
     middle = (train + test) // 2
     parts = (

@@ -1,7 +1,7 @@
 """The pretraining corpus: what the datasets ask about, told as plain text.
 
-No document asks anything, lists options or carries a mark of an instruction's form (`####`, `<<...>>`, a box, a blank),
-so that the knowledge is learnt in pretraining and the form of each task in fine-tuning alone.
+No document asks anything, lists options or has a mark of an instruction's form (`####`, `<<...>>`, a box, a blank). So
+the knowledge is learnt in pretraining, and the form of each task in fine-tuning alone.
 """
 
 import json
@@ -227,9 +227,10 @@ KINDS: tuple[tuple[Callable[[random.Random], str], int], ...] = (
 
 
 def draw_documents(documents: int, seed: int) -> list[str]:
-    """So many different documents.
+    """As many different documents as `documents` says, drawn with `seed`.
 
-    Raises InputError for a number below one, or beyond what the world can tell.
+    Raises:
+        InputError: the number is below one, or the world has fewer different documents.
     """
     if documents < 1:
         raise InputError(f"documents is {documents}; ask for at least one document")

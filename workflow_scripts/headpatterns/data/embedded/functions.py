@@ -21,7 +21,7 @@ class Function:
 
 
 def draw_function(rng: random.Random, nouns: dict[str, str]) -> Function:
-    """A function of a number or of a list of numbers, which are called by one of the nouns (singular -> plural)."""
+    """A function of a number or of a list of numbers, named by one of the nouns (singular -> plural)."""
     one, many = rng.choice(list(nouns.items()))
     k = rng.randint(2, 20)
     word, sign = rng.choice((("above", ">"), ("below", "<")))

@@ -34,7 +34,15 @@ GENERATORS: dict[str, Callable[[Path, int, int, int], None]] = {
 def generate(name: str, folder: Path, train: int, test: int, seed: int) -> None:
     """Write the files of one dataset into `folder`, which is replaced as a whole.
 
-    Raises InputError for an unknown generator, a number of rows below one, or more rows than the world can tell.
+    Args:
+        name: a generator.
+        folder: where the files are written.
+        train: rows of a training file.
+        test: rows of a test file.
+        seed: of all draws.
+
+    Raises:
+        InputError: the generator is unknown, a number of rows is below one, or the world has fewer different rows.
     """
     if name not in GENERATORS:
         raise InputError(f"generator {name!r} does not exist; choose one of {', '.join(GENERATORS)}")

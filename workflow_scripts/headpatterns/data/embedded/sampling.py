@@ -23,8 +23,8 @@ def stream(seed: int, name: str, split: str) -> random.Random:
 def split_of(prompt: str) -> str:
     """The split, train or test, to which a prompt belongs, whatever the seed and the number of rows.
 
-    The prompt's CRC-32 decides: datasets that share a prompt put it into the same split, so what one of them trains
-    on is never in the test rows of another.
+    The prompt's CRC-32 decides. Datasets that share a prompt put it into the same split, so what one of them trains on
+    is never in the test rows of another.
     """
     return "test" if zlib.crc32(prompt.encode()) % TEST_SHARE == 0 else "train"
 
@@ -36,7 +36,9 @@ def draw_rows(
 
     `draw` takes random numbers and returns a prompt and its row. `part` names one of several sets of rows that a
     generator draws for the same split, each from random numbers of its own. The split "all" takes every prompt.
-    Raises InputError where the world has fewer different prompts than asked for.
+
+    Raises:
+        InputError: the world has fewer different prompts than asked for.
     """
     rng = stream(seed, f"{name}:{part}" if part else name, split)
     rows: dict[str, Row] = {}

@@ -77,7 +77,7 @@ def newton(rng: random.Random) -> Question:
 
 
 def speed(rng: random.Random) -> Question:
-    """Speed is way by time."""
+    """Speed is distance by time."""
     time, value = rng.randint(2, 9), rng.randint(2, 9)
     return number_question(rng, f"A car goes {time * value} km in {time} hours. What is its speed?", value)
 
@@ -166,8 +166,8 @@ def subject_row(rng: random.Random, subject: str) -> tuple[str, Row]:
 def write_mmlu(folder: Path, train: int, test: int, seed: int) -> None:
     """`{dev,val,test}/<subject>_{dev,val,test}.csv`, without a header: question, A, B, C, D, answer.
 
-    `train` rows in all become development and validation rows and `test` rows in all test rows, in equal shares a
-    subject, rounded up; every file has at least one row.
+    `train` is the number of all development and validation rows together, `test` that of all test rows. Each subject
+    has an equal share, rounded up, and every file has at least one row.
     """
     share = max(2, math.ceil(train / len(SUBJECTS)))
     development = min(DEVELOPMENT_ROWS, share // 2)
