@@ -15,6 +15,7 @@ from headpatterns.data.splitting import normalised
 from headpatterns.errors import InputError, first_line
 
 Key = tuple[str, ...]
+"""What an item is known by: `text` and its whole text, or `question`, the question and its options in order."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ class Option:
     """One option of an adapter: its default, its type and, where not everything goes, the values allowed."""
 
     default: Any
-    kind: type
+    kind: type[Any]
     allowed: tuple[str, ...] = ()
 
 
