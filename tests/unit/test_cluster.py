@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 from project import PROJECT, snakemake
+from refusals import assert_refusal, refusal
 
 from headpatterns.cluster import refusals, requests
 from headpatterns.cluster import resources as cluster
@@ -51,15 +52,15 @@ def site(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def refusal(site, config):
+def refused(site, config):
     """The sentence with which a job's request is refused."""
 
-    def refused(**changes):
+    def said(**changes):
         with pytest.raises(InputError) as error:
             check([request(**changes)], config, "sacct")
         return str(error.value)
 
-    return refused
+    return said
 
 
 def request(**changes):
@@ -187,16 +188,18 @@ def test_an_account_of_the_user_is_taken(site, config):
     check([request(), request(account="Maths")], config, "sacct")
 
 
-def test_another_account_is_one_sentence_with_the_user_s_own(refusal):
-    said = "you have no Slurm account 'tails': fix `account` in slurm/config.yaml; yours are heads, maths."
-    assert refusal(account="tails") == said
+def test_another_account_is_one_sentence_with_the_user_s_own(refused):
+    hint = ("'tails'", "fix `account` in slurm/config.yaml", "yours are heads, maths")
+    assert_refusal(refused(account="tails"), "`account`", hint)
 
 
-def test_no_account_is_one_sentence(site, refusal):
-    said = "this site accounts for jobs: fill in `account` in slurm/config.yaml"
-    assert refusal(account="") == f"{said}; yours are heads, maths."
+def test_no_account_is_one_sentence(site, refused):
+    hint = "fill in `account` in slurm/config.yaml"
+    assert_refusal(refused(account=""), "`account`", (hint, "yours are heads, maths"))
     site(sacctmgr=("sacctmgr: error: Access denied", 1))
-    assert refusal(account="") == f"{said}."
+    said = refused(account="")
+    assert_refusal(said, "`account`", hint)
+    assert "yours" not in said
 
 
 def test_an_account_is_left_to_sbatch_where_sacctmgr_does_not_tell(site, config, tmp_path):
@@ -206,60 +209,58 @@ def test_an_account_is_left_to_sbatch_where_sacctmgr_does_not_tell(site, config,
     check([request(account="tails")], config, "sacct")
 
 
-def test_without_accounts_none_may_be_named(site, config, refusal):
+def test_without_accounts_none_may_be_named(site, config, refused):
     site(scontrol=("AccountingStorageType   = (null)", 0))
-    assert refusal().startswith("this Slurm keeps no accounts for sacct: write `slurm-status-command: squeue`")
-    with pytest.raises(InputError, match="this Slurm keeps no accounts: leave `account` in"):
-        check([request()], config, "squeue")
-    check([request(account="")], config, "squeue")
+    assert_refusal(refused(), "sacct", "write `slurm-status-command: squeue`")
+    with refusal("`account`", ("keeps no accounts", "leave `account`", "empty")):
+        cluster.check([request()], config, "squeue")
+    cluster.check([request(account="")], config, "squeue")
 
 
-def test_a_config_without_a_cluster_is_one_sentence(config, refusal):
+def test_a_config_without_a_cluster_is_one_sentence(config, refused):
     config["cluster"] = dict.fromkeys(config["cluster"], None) | {"gpus_as": "gpu"}
-    assert "use --profile slurm, and not --config, which takes the place of what slurm/config.yaml says" in refusal()
+    assert_refusal(refused(), "slurm/config.yaml", "use --profile slurm, and not --config")
 
 
 @pytest.mark.parametrize(
-    ("changes", "sentence"),
+    ("changes", "key", "hint"),
     [
         (
             {"gpus": 9},
-            "finetune asks for 9 GPUs on a node, but the nodes of the partition 'gpu' have at most 8 GPUs: lower "
-            "finetuning.devices in the config, or name another gpu_partition in slurm/config.yaml.",
+            "finetuning.devices",
+            ("finetune asks for 9 GPUs", "'gpu' have at most 8 GPUs", "or name another gpu_partition in slurm/config"),
         ),
         (
             {"gpus": 9, "gpu_type": "a100", "nodes": 2, "group": "mixing"},
-            "finetune asks for 9 a100 GPUs on a node, but the nodes of the partition 'gpu' have at most 8 a100 GPUs: "
-            "lower studies.mixing.finetuning.devices per node in",
+            "studies.mixing.finetuning.devices",
+            ("finetune asks for 9 a100 GPUs", "'gpu' have at most 8 a100 GPUs", "finetuning.devices per node"),
         ),
-        ({"nodes": 3}, "finetune asks for 3 nodes, but the partition 'gpu' has 2 such: lower finetuning.nodes in"),
-        (
-            {"nodes": 3, "group": "mixing"},
-            "but the partition 'gpu' has 2 such: lower studies.mixing.finetuning.nodes in",
-        ),
+        ({"nodes": 3}, "finetuning.nodes", ("finetune asks for 3 nodes", "'gpu' has 2", "lower")),
+        ({"nodes": 3, "group": "mixing"}, "studies.mixing.finetuning.nodes", ("'gpu' has 2", "lower")),
         (
             {"partition": "gpu,test", "runtime": 3000},
-            "finetune asks for 3000 minutes, but the partition 'gpu' gives 2880 at most",
+            "resources.finetune.runtime",
+            ("finetune asks for 3000 minutes", "'gpu' gives 2880 at most"),
         ),
-        ({"partition": "gpu,tset"}, "there is no partition 'tset' for finetune: name one of cpu, gpu, test as"),
+        ({"partition": "gpu,tset"}, "`gpu_partition`", ("'tset' for finetune", "name one of cpu, gpu, test")),
         (
             {"partition": "", "rule": "evaluate", "group": ""},
-            "evaluate asks for 1 GPU on a node, but the nodes of the partition 'cpu' have at most 0 GPUs: lower "
-            "resources.evaluate.gpu in",
+            "resources.evaluate.gpu",
+            ("evaluate asks for 1 GPU", "'cpu' have at most 0 GPUs", "lower"),
         ),
     ],
 )
-def test_what_no_machine_has_is_one_sentence(config, refusal, changes, sentence):
+def test_what_no_machine_has_is_one_sentence(config, refused, changes, key, hint):
     config["studies"]["mixing"]["finetuning"] |= {"devices": 1, "nodes": 1}
-    assert sentence in refusal(**changes)
+    assert_refusal(refused(**changes), key, hint)
 
 
-def test_only_the_machines_with_the_rest_count(site, refusal):
+def test_only_the_machines_with_the_rest_count(site, refused):
     site(sinfo=("gpu|infinite|64000|8|gpu:2|1\ngpu|infinite|9000|16|gpu:8|1\ngpu|infinite|99000|4|(null)|1", 0))
-    assert "the nodes of the partition 'gpu' with 2 GPUs have at most 64000 MB of memory" in refusal(
-        gpus=2, mem_mb=70000
-    )
-    assert "with 2 GPUs and 10000 MB of memory have at most 8 CPUs" in refusal(gpus=2, mem_mb=10000, cpus=9)
+    memory = "with 2 GPUs have at most 64000 MB of memory"
+    assert_refusal(refused(gpus=2, mem_mb=70000), "resources.finetune.mem_mb", ("'gpu'", memory))
+    processors = "with 2 GPUs and 10000 MB of memory have at most 8 CPUs"
+    assert_refusal(refused(gpus=2, mem_mb=10000, cpus=9), "resources.finetune.threads", ("'gpu'", processors))
 
 
 def test_one_of_several_partitions_is_enough(site, config):
@@ -268,26 +269,25 @@ def test_one_of_several_partitions_is_enough(site, config):
 
 def test_fewer_gpus_than_a_job_needs_are_one_sentence(config):
     config["finetuning"]["devices"] = 8
-    check_without([request(gpus=8)], config, 8)
-    needs, fix = "finetune needs 8 GPUs, but", "or lower finetuning.devices in the config."
-    with pytest.raises(InputError, match=f"{needs} `--resources gpu=1` leaves it too few: raise that, {fix}"):
-        check_without([request(gpus=8), request(gpus=1)], config, 8)
-    with pytest.raises(InputError, match=f"{needs} this machine shows 7: use --profile slurm, {fix}"):
-        check_without([request(gpus=8)], config, 7)
+    cluster.check_without([request(gpus=8)], config, 8)
+    needs = "finetune needs 8 GPUs"
+    with refusal("finetuning.devices", (needs, "`--resources gpu=1`", "raise that, or lower")):
+        cluster.check_without([request(gpus=8), request(gpus=1)], config, 8)
+    with refusal("finetuning.devices", (needs, "this machine shows 7", "use --profile slurm, or lower")):
+        cluster.check_without([request(gpus=8)], config, 7)
 
 
 def test_a_machine_without_gpus_is_one_sentence(config):
     evaluation = request(rule="evaluate", group="")
-    with pytest.raises(InputError, match="evaluate needs 1 GPU, but this machine shows 0: use"):
-        check_without([evaluation], config, 0)
-    check_without([evaluation | {"rule": "collect_scores", "gpus": 0}], config, 0)
+    with refusal("evaluate", ("1 GPU", "this machine shows 0", "use --profile slurm")):
+        cluster.check_without([evaluation], config, 0)
+    cluster.check_without([evaluation._replace(rule="collect_scores", gpus=0)], config, 0)
 
 
 def test_several_machines_without_a_cluster_are_one_sentence(config):
     config["studies"]["mixing"]["finetuning"] |= {"devices": 2, "nodes": 2}
-    said = "studies.mixing.finetuning.nodes is 2, but this is one machine: set it to 1, or use --profile slurm."
-    with pytest.raises(InputError, match=said):
-        check_without([request(group="mixing", nodes=2)], config, 2)
+    with refusal("studies.mixing.finetuning.nodes", ("2", "set it to 1, or use --profile slurm")):
+        cluster.check_without([request(group="mixing", nodes=2)], config, 2)
 
 
 @pytest.mark.parametrize(
