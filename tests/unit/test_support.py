@@ -1,5 +1,9 @@
 """What the helpers of the tests themselves catch."""
 
+import json
+from pathlib import Path
+
+import golden
 import pytest
 from refusals import assert_refusal, refusal
 
@@ -36,3 +40,71 @@ def test_a_refusal_is_one_line():
         raise InputError(SAID.splitlines()[0])
     with pytest.raises(AssertionError), refusal("a.b[0].c", "'y'"):
         raise InputError(SAID)
+
+
+TABLES = {"claims.csv": [["claim", "value", "verdict"], ["rises", "0.25", "holds"], ["falls", "nan", "undecided"]]}
+
+
+def with_cell(row: int, column: int, cell: str) -> dict[str, golden.Table]:
+    """The tables with another cell."""
+    rows = [list(cells) for cells in TABLES["claims.csv"]]
+    rows[row][column] = cell
+    return {"claims.csv": rows}
+
+
+@pytest.mark.parametrize("cell", ["0.25", "0.250", "0.2500001", "2.5e-1"])
+def test_numbers_within_a_millionth_are_golden(cell: str) -> None:
+    assert golden.differences(TABLES, with_cell(1, 1, cell), exact=True) == []
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (with_cell(1, 1, "0.250001"), "claims.csv, row 1, value: 0.250001 instead of 0.25"),
+        (with_cell(2, 1, "0"), "claims.csv, row 2, value: 0 instead of nan"),
+        (with_cell(2, 1, ""), "claims.csv, row 2, value:  instead of nan"),
+        (with_cell(1, 2, "fails"), "claims.csv, row 1, verdict: fails instead of holds"),
+    ],
+)
+def test_other_numbers_and_words_differ_on_the_golden_machine_alone(made: dict[str, golden.Table], said: str) -> None:
+    assert golden.differences(TABLES, made, exact=True) == [said]
+    assert golden.differences(TABLES, made, exact=False) == []
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (with_cell(1, 0, "rose"), "claims.csv, row 1, claim: rose instead of rises"),
+        (
+            with_cell(0, 1, "p"),
+            "claims.csv, columns: ['claim', 'p', 'verdict'] instead of ['claim', 'value', 'verdict']",
+        ),
+        ({"claims.csv": TABLES["claims.csv"][:2]}, "claims.csv, 1 rows instead of 2"),
+        ({}, "claims.csv is missing"),
+        ({**TABLES, "new.csv": [["value"]]}, "new.csv is new"),
+    ],
+)
+@pytest.mark.parametrize("exact", [True, False])
+def test_other_shapes_differ_on_every_machine(made: dict[str, golden.Table], said: str, exact: bool) -> None:
+    assert golden.differences(TABLES, made, exact) == [said]
+
+
+def test_golden_files_are_renewed_without_times(tmp_path: Path) -> None:
+    analysis = tmp_path / "results/analysis"
+    analysis.mkdir(parents=True)
+    (analysis / "training.csv").write_text("model,seconds,last_loss\nllama,3.5,6.0216\n")
+    (analysis / "timings.csv").write_text("rule,wall_minutes\nfinetune,3\n")
+    (tmp_path / "gone.csv").write_text("model\n")
+    golden.renew(tmp_path / "results", tmp_path)
+    assert golden.tables(tmp_path) == {"training.csv": [["model", "last_loss"], ["llama", "6.0216"]]}
+    assert golden.is_golden_machine(tmp_path)
+    machine = json.loads((tmp_path / "machine.json").read_text())
+    (tmp_path / "machine.json").write_text(json.dumps({**machine, "torch": "another"}))
+    assert not golden.is_golden_machine(tmp_path)
+
+
+def test_the_golden_files_of_the_project_can_fail() -> None:
+    """Each has columns that are compared everywhere, and numbers that are compared where they were made."""
+    for name, (header, *rows) in golden.tables(golden.GOLDEN).items():
+        assert rows, name
+        assert golden.KEYS & set(header) and set(header) - golden.KEYS, name

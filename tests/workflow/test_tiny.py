@@ -7,9 +7,11 @@ import json
 import os
 import re
 import shutil
+import warnings
 from collections import Counter
 from pathlib import Path
 
+import golden
 import numpy as np
 import pytest
 import scipy.stats
@@ -74,6 +76,15 @@ def test_every_picture_and_table_is_there(finished):
         assert read_csv(results / f"tables/{name}.csv")
         assert "\\toprule" in (results / f"tables/{name}.tex").read_text()
         assert (results / f"tables/{name}.md").read_text().count("|") > 10
+
+
+def test_the_numbers_are_the_golden_ones(finished: Path) -> None:
+    """To a millionth where they were made, and in their shape elsewhere (support/golden.py says how to renew them)."""
+    exact = golden.is_golden_machine()
+    if not exact:
+        warnings.warn("another machine type than in tests/golden/machine.json: shapes are compared alone", stacklevel=1)
+    made = golden.tables(finished / "results/tiny/analysis")
+    assert golden.differences(golden.tables(golden.GOLDEN), made, exact) == []
 
 
 def test_the_report_is_self_contained(finished):
