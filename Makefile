@@ -1,22 +1,27 @@
 # Two commands: `make demo` runs the embedded experiment, `make test` runs the tests. Both set up .venv for the workflow
 # and .venv-opencompass for the evaluation, which needs other versions; `make opencompass` sets up that one alone.
+# `make fast` runs the tests that take a second or two each.
 
 PYTHON ?= python3
 CORES ?= 2
 PIP = .venv/bin/python -m pip --disable-pip-version-check
+PYTEST = .venv/bin/python -m pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
 
 define CHECK_PYTHON
 @$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 13) else \
     "This project needs Python 3.11 or 3.12, but $(PYTHON) is %d.%d: run make PYTHON=python3.11." % sys.version_info[:2])'
 endef
 
-.PHONY: demo test lint opencompass
+.PHONY: demo test fast lint opencompass
 
 demo: .venv/workflow.ready .venv-opencompass/ready
 	@if [ -t 1 ]; then logger="--logger rich"; fi; .venv/bin/snakemake all --cores $(CORES) --rerun-incomplete $$logger
 
 test: .venv/test.ready .venv-opencompass/ready
-	.venv/bin/python -m pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
+
+fast: .venv/test.ready
+	$(PYTEST) -m "not slow"
 
 lint: .venv/test.ready
 	.venv/bin/ruff check .

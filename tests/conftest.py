@@ -67,6 +67,23 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return make
 
 
+WHOLE_RUNS = ("tests/workflow", "tests/slurm")
+MARKER_OF_FIXTURE = {"clone": "slow", "opencompass": "slow", "real": "real", "slurm": "slurm"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark whole runs by their folder, and other tests by the fixtures that they use, before `-m` selects."""
+    for item in items:
+        names = {
+            marker for fixture, marker in MARKER_OF_FIXTURE.items() if fixture in getattr(item, "fixturenames", ())
+        }
+        if any(item.path.is_relative_to(PROJECT / folder) for folder in WHOLE_RUNS):
+            names.add("slow")
+        for name in sorted(names):
+            item.add_marker(name)
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """In CI, where everything is at hand, a test that was skipped has tested nothing: that is a failure."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")

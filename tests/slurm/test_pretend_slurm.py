@@ -16,6 +16,7 @@ with pretend_slurm.running(pathlib.Path(sys.argv[1])):
 """
 
 
+@pytest.mark.slurm
 def test_what_killed_tests_left_is_ended_and_removed(tmp_path):
     if reason := pretend_slurm.missing():
         pytest.skip(reason)

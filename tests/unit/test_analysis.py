@@ -15,6 +15,8 @@ from headpatterns.experiment import run_table
 from headpatterns.statistics import cv, gini, kurtosis, mse, pearson
 from headpatterns.studies import claims
 
+pytestmark = pytest.mark.slow  # each script is started as a program
+
 SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
 FAMILIES = {"gsm8k": "maths and code", "code": "maths and code", "arc": "text reasoning", "sgsm": "maths and code"}
 STEPS = (0, 2, 5, 20)

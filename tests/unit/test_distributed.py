@@ -25,6 +25,8 @@ from transformers import AutoModelForCausalLM
 from headpatterns.models import loading as models
 from headpatterns.training import train as training
 
+pytestmark = pytest.mark.slow
+
 LAUNCH = [sys.executable, str(scripts.FOLDER / "launch.py"), "--standalone", "--nproc-per-node", "2"]
 needs_compiler = pytest.mark.skipif(
     not (shutil.which("g++") or shutil.which("c++")), reason="no C++ compiler here, with which DeepSpeed builds it"

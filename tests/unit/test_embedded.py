@@ -158,6 +158,7 @@ def test_unknown_generator_and_empty_split_are_errors(tmp_path):
 # --- schemas ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.real
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
@@ -182,6 +183,7 @@ def test_fields_and_types_are_those_of_the_real_files(raw, ours, theirs):
     assert all(schema(row) == upstream for row in read(raw / ours))
 
 
+@pytest.mark.real
 def test_mmlu_has_the_columns_and_subject_names_of_the_real_files(raw):
     for split in ("dev", "val", "test"):
         theirs = {path.name for path in real(f"mmlu/{split}").glob("*.csv")}

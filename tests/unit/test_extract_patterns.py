@@ -63,6 +63,7 @@ def assert_close(found, wanted, tolerance=1e-5):
 # What it writes -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_as_a_user_runs_it(model_folder, data, rows, tmp_path):
     """A process of its own, in an empty folder: what it writes lies where it was told to, and nowhere else."""
     output = tmp_path / "deep" / "OUT.npy"
@@ -466,6 +467,7 @@ def test_the_json_says_which_budget_was_taken(model_folder, data, tmp_path):
         assert taken == wanted if wanted != "auto" else taken in [2**power for power in range(12)]
 
 
+@pytest.mark.slow
 def test_a_killed_extraction_goes_on_with_what_is_missing(model_folder, many, tmp_path, capsys):
     options = {"model": model_folder, "data": many, "token_budget": 1}
     output = tmp_path / "killed" / "out.npy"
@@ -497,6 +499,7 @@ def test_a_killed_extraction_goes_on_with_what_is_missing(model_folder, many, tm
     assert arrays(tmp_path) == arrays(tmp_path / "undisturbed")
 
 
+@pytest.mark.slow
 def test_processes_that_share_the_samples_stop_and_go_on_together(two_runs, model_folder, many, tmp_path):
     """SIGTERM to their launcher: each ends with what it has; and together they come to what one comes to."""
     options = {"model": model_folder, "run": two_runs / "one", "data": many, "token_budget": 1}
@@ -520,6 +523,7 @@ def test_processes_that_share_the_samples_stop_and_go_on_together(two_runs, mode
     assert json.loads((output / "step-2.json").read_text())["devices"] == 2
 
 
+@pytest.mark.slow
 def test_a_process_that_fails_ends_the_others_with_its_sentence(model_folder, data, rows, tmp_path):
     """The weights of one token are not numbers, and one sample alone has it."""
     tokenizer = models.load_tokenizer(model_folder)
@@ -606,6 +610,7 @@ def test_a_real_model_in_bfloat16(stories, tmp_path):
 # What it refuses ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_wrong_command_exits_with_2_and_one_sentence(tmp_path):
     """The one look at a refusal from outside; the others go through the same command line in this process."""
     done = scripts.launch("extract_patterns", tmp_path / "home", model="nowhere", data="x.jsonl", output="out.npy")

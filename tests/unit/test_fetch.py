@@ -21,6 +21,8 @@ from project import snakemake
 
 from headpatterns.models import loading as models
 
+pytestmark = pytest.mark.slow
+
 COMMIT = hashlib.sha1(b"a commit").hexdigest()
 CARD = """---
 configs:

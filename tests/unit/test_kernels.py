@@ -138,6 +138,7 @@ def test_what_is_not_finite_stays_so_by_blocks(name):
 DEVICES = ["interpreter", *["cuda"] * torch.cuda.is_available()]
 
 
+@pytest.mark.slow
 @needs_triton
 @pytest.mark.parametrize("device", DEVICES)
 def test_what_is_not_finite_stays_so_in_the_fused_kernel(device):
@@ -145,6 +146,7 @@ def test_what_is_not_finite_stays_so_in_the_fused_kernel(device):
     assert found == {name: [[True, True], [True, False]] for name in kernel_cases.BROKEN}
 
 
+@pytest.mark.slow
 @needs_triton
 @pytest.mark.parametrize("device", DEVICES)
 def test_the_fused_kernel(device):
@@ -170,6 +172,7 @@ def interpreted():
 MOST = {"CAUSAL": False, "MASKED": True, "CAPPED": True, "SINKS": True}
 
 
+@pytest.mark.slow
 @needs_triton
 @pytest.mark.parametrize(
     ("architecture", "dtype", "size", "changed"),

@@ -383,6 +383,7 @@ def test_identical_candidates_share_their_weight(tmp_path):
     assert column(rows, "instructions", int) == [20, 0, 20]
 
 
+@pytest.mark.slow
 def test_the_same_bytes_by_two_processes_and_other_shares_with_another_seed(tmp_path):
     options = make(tmp_path, {"a": 3.0, "c": 1.0}, noise=0.2)
     made = []

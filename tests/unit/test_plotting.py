@@ -71,6 +71,7 @@ def drawn(name, folder):
         return [module.draw(runs, *found)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIONS)
 def test_a_figure_is_written_in_three_formats_with_the_same_bytes_by_two_processes(name, small, tmp_path):
     for attempt in ("one", "two"):
@@ -158,6 +159,7 @@ def test_figure4_frames_the_best_pair_and_shows_negative_values(folder):
     assert "GSM8K +\nSGSM" in [text.get_text() for text in figure.axes[1].get_yticklabels()]
 
 
+@pytest.mark.slow
 def test_figure2_of_one_task_needs_no_summary(tmp_path):
     one = {"math": analysis_tables.TASKS["math"]}
     folder = analysis_tables.write(tmp_path, SMALL_MODELS, one, seeds=1)
@@ -257,6 +259,7 @@ def test_the_run_table_orders_and_labels(small):
     assert runs.family("arc") == "text reasoning"
 
 
+@pytest.mark.slow
 def test_table1_holds_the_numbers_of_its_inputs(folder, tmp_path):
     inputs_given = {"distribution": folder / "distribution.csv", "by_model": folder / "distribution_by_model.csv"}
     for attempt in ("one", "two"):

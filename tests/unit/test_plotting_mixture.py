@@ -89,6 +89,7 @@ def folder(tmp_path_factory):
     return write(tmp_path_factory.mktemp("mixture"))
 
 
+@pytest.mark.slow
 def test_three_formats_with_the_same_bytes_by_two_processes(folder, tmp_path):
     made = []
     for name in ("one", "two"):

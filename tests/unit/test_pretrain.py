@@ -14,6 +14,8 @@ from headpatterns.models import loading as models
 from headpatterns.models.loading import checkpoints
 from headpatterns.training import pretrain
 
+pytestmark = pytest.mark.slow
+
 SIZE = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 64}
 ARCHITECTURES = {
     "llama": {"model_type": "llama", **SIZE, "intermediate_size": 48, "num_key_value_heads": 2, "rope_theta": 500.0},

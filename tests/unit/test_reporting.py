@@ -279,6 +279,7 @@ def test_optional_parts_may_be_left_out_and_further_tables_added(folder, tmp_pat
     assert "0.1235" in made.text and "−0.25" in made.text
 
 
+@pytest.mark.slow
 def test_the_same_input_gives_the_same_bytes_from_the_command_line(section5, tmp_path):
     given = {**section5, "experiment": "mini"}
     command = [sys.executable, str(ROOT / "workflow_scripts" / "render_report.py")]

@@ -162,6 +162,7 @@ def test_a_budget_beyond_the_pool_is_refused_before_anything_is_trained(files, c
     assert "which has 3 samples: lower it in studies.selection.budgets" in sentence
 
 
+@pytest.mark.slow
 def test_the_same_input_gives_the_same_bytes(files, tmp_path):
     probe = parquet(tmp_path / "more.parquet", [*PROBE, *({**SAME[how], "id": how} for how in SAME)])
     found = set()

@@ -207,6 +207,7 @@ def test_constant_patterns_come_last_and_are_named(case, capfd):
     ]
 
 
+@pytest.mark.slow
 def test_the_same_input_gives_the_same_bytes(case, tmp_path):
     scripts.run("select_samples", **case)
     first = scripts.contents(case["output"])

@@ -13,7 +13,7 @@ SAID = "config key a.b[0].c is 'x'; did you mean 'y'?\nanother line"
 
 
 @pytest.mark.parametrize("key", ["a.b[0].c", "config key a.b[0].c", "'x'"])
-def test_a_refusal_that_names_key_and_fix_passes(key):
+def test_a_refusal_that_names_key_and_fix_passes(key: str) -> None:
     assert_refusal(SAID, key, "did you mean 'y'")
 
 
@@ -30,12 +30,12 @@ def test_a_refusal_that_names_key_and_fix_passes(key):
         (f"Traceback (most recent call last):\n{SAID}", "a.b[0].c", "'y'"),
     ],
 )
-def test_a_refusal_that_misses_something_fails(said, key, hint):
+def test_a_refusal_that_misses_something_fails(said: str, key: str, hint: str | tuple[str, ...]) -> None:
     with pytest.raises(AssertionError):
         assert_refusal(said, key, hint)
 
 
-def test_a_refusal_is_one_line():
+def test_a_refusal_is_one_line() -> None:
     with refusal("a.b[0].c", "'y'"):
         raise InputError(SAID.splitlines()[0])
     with pytest.raises(AssertionError), refusal("a.b[0].c", "'y'"):

@@ -163,6 +163,7 @@ def test_script_refuses_when_nothing_is_left(tokenizer_folder, rows, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["train.parquet"]
 
 
+@pytest.mark.slow
 def test_training_a_tokenizer_gives_the_same_bytes_in_every_process(corpus, tokenizer_folder, tmp_path):
     done = scripts.launch(
         "train_tokenizer", tmp_path / "home", corpus=corpus, vocabulary=320, output=tmp_path / "again"

@@ -408,6 +408,7 @@ def assert_same_run(run, undisturbed):
     assert not run.with_name("run.unfinished").exists()
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_as_an_undisturbed_one(prepared, undisturbed, interrupted, capfd):
     last = states(interrupted)[-1]
     scripts.run("finetune", **options(prepared, interrupted))
@@ -415,6 +416,7 @@ def test_a_killed_run_ends_as_an_undisturbed_one(prepared, undisturbed, interrup
     assert_same_run(interrupted, undisturbed)
 
 
+@pytest.mark.slow
 def test_a_half_written_state_gives_way_to_the_one_before(prepared, undisturbed, interrupted, capfd):
     earlier, last = states(interrupted)[-2:]
     half = interrupted.with_name("run.unfinished") / "state" / f"checkpoint-{last}"
@@ -483,6 +485,7 @@ def test_sigterm_after_the_last_run_lets_it_be_put_in_place(prepared, tmp_path, 
     assert list(checkpoints(tmp_path / "run")) == [3]
 
 
+@pytest.mark.slow
 def test_a_script_is_alone_with_its_run_and_when_it_gets_sigterm_says_so_and_exits_with_143(prepared, tmp_path):
     values = {**options(prepared, tmp_path / "run", max_steps=100_000), "log": tmp_path / "log.txt"}
     process = scripts.launch("finetune", tmp_path / "home", start=subprocess.Popen, **values)
@@ -503,6 +506,7 @@ def test_a_script_is_alone_with_its_run_and_when_it_gets_sigterm_says_so_and_exi
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change", [{"learning_rate": 2e-3}, {"seed": 4}, {"max_steps": 30}, {"training_set": 9}, {"model": 1}], ids=str
 )
