@@ -9,6 +9,7 @@ import re
 import shutil
 import warnings
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import golden
@@ -19,6 +20,7 @@ import yaml
 from project import snakemake
 
 TINY = ("--configfile", "tests/config/tiny.yaml")
+TWO_SEEDS = (*TINY, "tests/config/two-seeds.yaml", "lean.yaml")
 RUN = "checkpoints/llama/nlp.gsm8k.seed0"
 SECTION_4 = [
     *(f"nlp.{task}.seed0" for task in ("gsm8k", "codesearchnet", "sgsm", "arc")),
@@ -37,6 +39,17 @@ def finished(clone, opencompass) -> Path:
     written = {path for path in files_of(folder) - before if path.parts[0] not in {".snakemake", "results"}}
     assert {path for path in written if "__pycache__" not in path.parts} == set()
     return folder
+
+
+@pytest.fixture(scope="module")
+def again(clone: Callable[[str], Path], opencompass: Path) -> Iterator[Path]:
+    """A second copy, in which `all` was built with two seeds and without keeping the weights of fine-tunings."""
+    folder = clone("again")
+    (folder / "lean.yaml").write_text("finetuning: {keep_final_checkpoints: false}\n")
+    done = snakemake(folder, "all", "--cores", "2", *TWO_SEEDS)
+    assert done.returncode == 0, done.stdout
+    yield folder
+    shutil.rmtree(folder)
 
 
 def files_of(folder: Path) -> set[Path]:
@@ -374,29 +387,67 @@ def test_snakemakes_own_report(finished):
     (finished / "own.html").unlink()
 
 
-def test_a_second_run_gives_the_same_bytes(finished, clone):
-    """A second run from nothing, which keeps no weights of its fine-tunings; what holds times of day is left out."""
-    again = clone("again")
-    (again / "lean.yaml").write_text("finetuning: {keep_final_checkpoints: false}\n")
-    done = snakemake(again, "all", "--cores", "2", *TINY, "lean.yaml")
+def digests(folder: Path) -> dict[str, str]:
+    """What tells whether files have the same bytes, of all that hold no time of day."""
+    results = folder / "results/tiny"
+    return {
+        str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in results.rglob("*")
+        if path.suffix in {".safetensors", ".npy", ".parquet", ".arrow", ".svg", ".pdf", ".png", ".tex", ".jsonl"}
+        or (path.suffix == ".csv" and path.stem not in {"training", "timings"})
+        or path.name == "tokenizer.json"
+    }
+
+
+OF_ALL_RUNS = ("analysis", "figures", "tables")
+
+
+def test_a_second_run_gives_the_same_bytes(finished: Path, again: Path) -> None:
+    """From nothing, in another folder, and though it has another seed besides: what belongs to one run is the same."""
+    first, second = digests(finished), digests(again)
+    shared = {name for name in second if "/" in name and not name.startswith(OF_ALL_RUNS) and "seed1" not in name}
+    assert shared <= first.keys()
+    assert len(shared) > 100
+    assert [name for name in sorted(shared) if first[name] != second[name]] == []
+
+
+def test_analysis_gives_the_same_bytes_again(finished: Path) -> None:
+    """Numbers, figures and tables, from the same patterns and scores."""
+    results = finished / "results/tiny"
+    before = {name: digest for name, digest in digests(finished).items() if name.startswith(OF_ALL_RUNS)}
+    for folder in OF_ALL_RUNS:
+        shutil.rmtree(results / folder)
+    done = snakemake(finished, "all", "--cores", "2", *TINY)
     assert done.returncode == 0, done.stdout
+    assert not rules(done.stdout) & {"finetune", "extract_patterns", "ablate_heads", "evaluate"}
+    after = digests(finished)
+    assert len(before) > 40
+    assert [name for name in sorted(before) if before[name] != after[name]] == []
+
+
+def test_a_lean_run_keeps_no_weights_and_has_nothing_left_to_do(again: Path) -> None:
     assert list((again / "results/tiny/checkpoints").rglob("run.json"))
     assert not list((again / "results/tiny/checkpoints").rglob("*.safetensors"))
-    answer = snakemake(again, "all", "-n", *TINY, "lean.yaml")
+    answer = snakemake(again, "all", "-n", *TWO_SEEDS)
     assert "Nothing to be done" in answer.stdout, answer.stdout
 
-    def digests(folder: Path) -> dict[str, str]:
-        results = folder / "results/tiny"
-        return {
-            str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in results.rglob("*")
-            if path.suffix in {".safetensors", ".npy", ".parquet", ".arrow", ".svg", ".pdf", ".png", ".tex", ".jsonl"}
-            or (path.suffix == ".csv" and path.stem not in {"training", "timings"})
-            or path.name == "tokenizer.json"
-        }
 
-    first, second = digests(finished), digests(again)
-    assert second.keys() <= first.keys()  # other tests have added to the first
-    assert len(second) > 100
-    assert [name for name in second if first[name] != second[name]] == []
-    shutil.rmtree(again)
+def test_two_seeds_are_in_tables_claims_and_report(again: Path) -> None:
+    results = again / "results/tiny"
+    seeds = Counter(row["seed"] for row in read_csv(results / "runs.csv"))
+    assert seeds == {"0": 4 + 7 + 4, "1": 4 + 7 + 4}  # the studies of adaptation, composition and dynamics
+    for name in ("table2", "table3"):
+        rows = read_csv(results / f"tables/{name}.csv")
+        assert {row["variant"] for row in rows if not row["spread"]} == {"base"}  # which no seed has trained
+    changes = [
+        (row["seed"], float(row["value"]))
+        for row in read_csv(results / "analysis/distribution.csv")
+        if (row["state"], row["statistic"]) == ("change", "gini")
+    ]
+    of_seeds = [np.mean([value for seed, value in changes if seed == wanted]) for wanted in ("0", "1")]
+    [claim] = [row for row in read_csv(results / "analysis/claims.csv") if row["claim"] == "gini_falls"]
+    assert of_seeds[0] != of_seeds[1]
+    assert float(claim["value"]) == pytest.approx(np.mean(of_seeds), abs=1e-9)
+    page = (results / "report.html").read_text(encoding="utf-8")
+    assert "<td>GSM8K, CodeSearchNet, SGSM, ARC</td><td>0, 1</td>" in page
+    assert "nlp.gsm8k.seed0" in page and "nlp.gsm8k.seed1" in page
