@@ -5,8 +5,7 @@ from collections import Counter
 from types import SimpleNamespace
 
 import pytest
-import yaml
-from project import PROJECT, snakemake
+from project import config_in, snakemake
 from refusals import assert_refusal, refusal
 
 from headpatterns.cluster import refusals, requests
@@ -18,7 +17,7 @@ from headpatterns.errors import InputError
 @pytest.fixture
 def config():
     """The embedded experiment with GPUs, on a cluster."""
-    made = yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))
+    made = config_in("config.yaml")
     made["device"] = "cuda"
     made["resources"]["extract_patterns"]["gpu"] = 1
     made["cluster"] |= {"account": "heads", "cpu_partition": "cpu", "gpu_partition": "gpu", "gpu_type": ""}

@@ -119,6 +119,7 @@ MODULES = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", sorted({path.stem for path in scripts.FOLDER.glob("*.py")} - set(MODULES)))
 def test_help_comes_without_heavy_libraries(script, tmp_path):
     program = (

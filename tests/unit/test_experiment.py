@@ -6,7 +6,7 @@ import re
 from collections import Counter
 
 import pytest
-import yaml
+from project import config_in
 from refusals import assert_refusal
 from scripts import FOLDER
 
@@ -19,7 +19,7 @@ RULES = ["finetune", "extract_patterns", "ablate_heads", "pretrain"]
 
 
 def config_of_the_project():
-    return yaml.safe_load((FOLDER.parent / "config.yaml").read_text(encoding="utf-8"))
+    return config_in("config.yaml")
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ import shutil
 
 import pytest
 import scripts
-import yaml
-from project import PROJECT
+from project import config_in
 from refusals import assert_refusal, refusal
 from test_readme import merged
 
@@ -27,12 +26,9 @@ BENCHMARK = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_l
 
 
 def config_of(*overlays):
-    config = yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))
+    config = config_in("config.yaml")
     for overlay in overlays:
-        content = (
-            yaml.safe_load((PROJECT / overlay).read_text(encoding="utf-8")) if isinstance(overlay, str) else overlay
-        )
-        config = merged(config, content)
+        config = merged(config, config_in(overlay) if isinstance(overlay, str) else overlay)
     return config
 
 
