@@ -213,6 +213,7 @@ def test_numbers_above_panels(value, text):
     assert style.number(value) == text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "column"), [("figure1", "head"), ("figure2", "task_b"), ("figure5", "low")])
 def test_a_missing_column_is_an_error_that_names_file_and_column(name, column, small, tmp_path):
     table = next(iter(OPTIONS[name].values()))

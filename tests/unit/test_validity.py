@@ -729,6 +729,7 @@ def test_the_report_takes_all_of_the_section_or_none(capfd, monkeypatch, folder)
     assert "give all four or none" in sentence
 
 
+@pytest.mark.slow
 def test_the_script_draws_three_formats_with_the_same_bytes(folder, tmp_path):
     for attempt in ("one", "two"):
         scripts.run(
