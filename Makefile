@@ -1,6 +1,6 @@
 # Two commands: `make demo` runs the embedded experiment, `make test` runs the tests. Both set up .venv for the workflow
 # and .venv-opencompass for the evaluation, which needs other versions; `make opencompass` sets up that one alone.
-# `make fast` runs the tests that take a second or two each.
+# `make fast` runs the tests that take a second or two each, `make coverage` those with the share of lines they reach.
 
 PYTHON ?= python3
 CORES ?= 2
@@ -12,7 +12,7 @@ define CHECK_PYTHON
     "This project needs Python 3.11 or 3.12, but $(PYTHON) is %d.%d: run make PYTHON=python3.11." % sys.version_info[:2])'
 endef
 
-.PHONY: demo test fast lint opencompass
+.PHONY: demo test fast coverage lint opencompass
 
 demo: .venv/workflow.ready .venv-opencompass/ready
 	@if [ -t 1 ]; then logger="--logger rich"; fi; .venv/bin/snakemake all --cores $(CORES) --rerun-incomplete $$logger
@@ -22,6 +22,9 @@ test: .venv/test.ready .venv-opencompass/ready
 
 fast: .venv/test.ready
 	$(PYTEST) -m "not slow"
+
+coverage: .venv/test.ready
+	$(PYTEST) -m "not slow" --cov --cov-report=term:skip-covered
 
 lint: .venv/test.ready
 	.venv/bin/ruff check .
