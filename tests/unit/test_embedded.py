@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from headpatterns.data.embedded import assistance, world
+from headpatterns.data.embedded import activities, assistance, facts, world
 from headpatterns.data.embedded.corpus import draw_documents, write_corpus
 from headpatterns.data.embedded.registry import GENERATORS, generate
 from headpatterns.data.embedded.sampling import split_of
@@ -353,7 +353,7 @@ def test_codesearchnet_code_parses_and_does_what_its_docstring_says(raw, rows):
 def test_hellaswag_label_is_the_only_ending_that_follows(rows):
     labels = set()
     for row in rows["hellaswag"]:
-        activity = next(known for known in world.ACTIVITIES if known.label == row["activity_label"])
+        activity = next(known for known in activities.ACTIVITIES if known.label == row["activity_label"])
         versions = [[step.format(x=thing) for step in activity.steps] for thing in activity.objects]
         last = row["ctx_a"].rstrip(".").split(". ")[-1].split(" ", 1)[1]
         follows = {f"{later}." for steps in versions for earlier, later in pairwise(steps) if earlier == last}
@@ -398,7 +398,7 @@ def referent(sentence):
 def true_options(question, options):
     """The options that make a known statement of the question."""
     true = []
-    for relation in world.RELATIONS.values():
+    for relation in facts.RELATIONS.values():
         for subject, value in relation.pairs.items():
             if relation.forward.format(s=subject) == question and value in options:
                 true.append(value)
@@ -418,9 +418,9 @@ def test_arc_answer_key_is_the_only_true_option(rows):
 
 
 def test_facts_are_unambiguous_in_both_directions():
-    for relation in world.RELATIONS.values():
+    for relation in facts.RELATIONS.values():
         assert len(relation.pairs) == len(set(relation.pairs.values())) >= 4
-    assert set(SCIENCE) < set(world.RELATIONS)
+    assert set(SCIENCE) < set(facts.RELATIONS)
 
 
 def mmlu_value(subject, question):
@@ -455,7 +455,7 @@ def mmlu_value(subject, question):
             return str(each * int(count))
         case "college_biology":
             animal = re.search(r"\d (\w+)s\?", question)[1]
-            return str(int(world.RELATIONS["legs"].pairs[animal]) * a)
+            return str(int(facts.RELATIONS["legs"].pairs[animal]) * a)
     return None
 
 
@@ -484,8 +484,8 @@ def test_mmlu_answers(raw):
             right = options["ABCD".index(answer)]
             if subject == "formal_logic":
                 assert logical_consequence(question, options) == [right]
-            elif facts := true_options(question, options):
-                assert facts == [right]
+            elif true := true_options(question, options):
+                assert true == [right]
             else:
                 assert mmlu_value(subject, question) == right
             assert (subject, question, *options) not in seen
@@ -652,10 +652,10 @@ def test_corpus_is_true_about_numbers_and_programs(documents):
 
 def test_corpus_tells_every_fact_and_activity(documents):
     told = "\n".join(documents)
-    for relation in world.RELATIONS.values():
+    for relation in facts.RELATIONS.values():
         for subject in relation.pairs:
-            assert world.statement(relation, subject) in told
-    for activity in world.ACTIVITIES:
+            assert facts.statement(relation, subject) in told
+    for activity in activities.ACTIVITIES:
         assert f"{activity.label}: " in told
     for animal, values in world.ANIMALS_ZH.items():
         for statement, value in zip(world.STATEMENTS_ZH, values, strict=True):

@@ -4,21 +4,21 @@ import random
 from functools import partial
 from pathlib import Path
 
-from headpatterns.data.embedded import world
+from headpatterns.data.embedded import activities, world
 from headpatterns.data.embedded.files_of_rows import write_jsonl
 from headpatterns.data.embedded.sampling import Row, draw_rows, shuffled
 
 
 def continuation_row(rng: random.Random, split: str) -> tuple[str, Row]:
     """One or two steps of an activity; the next one, and steps of other activities as wrong endings."""
-    activity = rng.choice(world.ACTIVITIES)
+    activity = rng.choice(activities.ACTIVITIES)
     thing = rng.choice(activity.objects)
     person, pronoun = rng.choice(list(world.PEOPLE.items()))
     end = rng.randint(1, len(activity.steps) - 1)
     start = max(0, end - rng.randint(1, 2))
     told = [step.format(x=thing) for step in activity.steps[start:end]]
     sentences = [f"{person} {told[0]}.", *(f"{pronoun.capitalize()} {step}." for step in told[1:])]
-    others = rng.sample([other for other in world.ACTIVITIES if other is not activity], 3)
+    others = rng.sample([other for other in activities.ACTIVITIES if other is not activity], 3)
     wrong = [f"{rng.choice(other.steps).format(x=rng.choice(other.objects))}." for other in others]
     endings, label = shuffled(rng, f"{activity.steps[end].format(x=thing)}.", wrong)
     context = " ".join(sentences)

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-from headpatterns.data.embedded import assistance, chinese, world
+from headpatterns.data.embedded import activities, assistance, chinese, facts, world
 from headpatterns.data.embedded.functions import draw_function
 from headpatterns.data.embedded.references import draw_parties
 from headpatterns.data.embedded.sampling import PATIENCE
@@ -34,7 +34,7 @@ def several(
 def arithmetic(rng: random.Random) -> str:
     """One fact of arithmetic, in words or in signs."""
     a, b, c, d = rng.randint(1, 20), rng.randint(1, 20), rng.randint(2, 9), rng.randint(2, 12)
-    facts = (
+    sentences = (
         f"{a} plus {b} is {a + b}.",
         f"{a} + {b} = {a + b}.",
         f"{a + b} minus {b} is {a}.",
@@ -45,7 +45,7 @@ def arithmetic(rng: random.Random) -> str:
         f"{c * d} / {c} = {d}.",
         f"Double {a} is {2 * a}.",
     )
-    return rng.choice(facts)
+    return rng.choice(sentences)
 
 
 def worked(rng: random.Random) -> str:
@@ -96,7 +96,7 @@ def program(rng: random.Random) -> str:
 
 def activity(rng: random.Random) -> str:
     """An activity from its first step to its last."""
-    kind = rng.choice(world.ACTIVITIES)
+    kind = rng.choice(activities.ACTIVITIES)
     thing = rng.choice(kind.objects)
     person, pronoun = rng.choice(list(world.PEOPLE.items()))
     first, *rest = (step.format(x=thing) for step in kind.steps)
@@ -114,14 +114,14 @@ def reference(rng: random.Random) -> str:
 
 def science(rng: random.Random) -> str:
     """A fact of science."""
-    relation = world.RELATIONS[rng.choice(SCIENCE)]
-    return world.statement(relation, rng.choice(list(relation.pairs)))
+    relation = facts.RELATIONS[rng.choice(SCIENCE)]
+    return facts.statement(relation, rng.choice(list(relation.pairs)))
 
 
 def knowledge(rng: random.Random) -> str:
     """A fact from outside science."""
-    relation = world.RELATIONS[rng.choice([name for name in world.RELATIONS if name not in SCIENCE])]
-    return world.statement(relation, rng.choice(list(relation.pairs)))
+    relation = facts.RELATIONS[rng.choice([name for name in facts.RELATIONS if name not in SCIENCE])]
+    return facts.statement(relation, rng.choice(list(relation.pairs)))
 
 
 def told_exchange(draw: assistance.Draw) -> Callable[[random.Random], str]:
@@ -130,10 +130,10 @@ def told_exchange(draw: assistance.Draw) -> Callable[[random.Random], str]:
     def tell(rng: random.Random) -> str:
         question, answer = draw(rng)
         sentences = question.replace("? ", "?|").replace(". ", ".|").split("|")
-        facts = [text for text in sentences if not text.endswith("?") and not text.startswith(REQUESTS)]
+        known = [text for text in sentences if not text.endswith("?") and not text.startswith(REQUESTS)]
         for verdict in VERDICTS:
             answer = answer.removeprefix(verdict)
-        return " ".join([*facts, answer])
+        return " ".join([*known, answer])
 
     return tell
 
@@ -171,7 +171,7 @@ def fact_zh(rng: random.Random) -> str:
 def arithmetic_zh(rng: random.Random) -> str:
     """A fact of arithmetic or geometry, or a solved equation."""
     a, b, c, d = rng.randint(2, 12), rng.randint(1, 12), rng.randint(2, 9), rng.randint(2, 9)
-    facts = (
+    sentences = (
         f"{a}加{b}是{a + b}。",
         f"{a + b}减{b}是{a}。",
         f"{c}乘{d}是{c * d}。",
@@ -181,7 +181,7 @@ def arithmetic_zh(rng: random.Random) -> str:
         f"长方形长{a}宽{c}，面积是{a * c}，周长是{2 * (a + c)}。",
         f"{b}, {b + c}, {b + 2 * c}, {b + 3 * c}，每个数大{c}。",
     )
-    return rng.choice(facts)
+    return rng.choice(sentences)
 
 
 def story_zh(rng: random.Random) -> str:

@@ -3,7 +3,7 @@
 import random
 from pathlib import Path
 
-from headpatterns.data.embedded import world
+from headpatterns.data.embedded import facts, world
 from headpatterns.data.embedded.files_of_rows import write_jsonl
 from headpatterns.data.embedded.sampling import Row, draw_rows, shuffled
 
@@ -16,7 +16,7 @@ INTRODUCTIONS = ("{} asks: ", "{} wants to know: ", "{} has this task: ")
 NUMBERED, SHORT = 0.1, 0.05
 
 
-def fact_question(rng: random.Random, relation: world.Relation, wrong: int) -> tuple[str, list[str], int]:
+def fact_question(rng: random.Random, relation: facts.Relation, wrong: int) -> tuple[str, list[str], int]:
     """A question about one fact in either direction, its options and the index of the true one."""
     subject, value = rng.choice(list(relation.pairs.items()))
     if rng.random() < 0.5:
@@ -29,7 +29,7 @@ def fact_question(rng: random.Random, relation: world.Relation, wrong: int) -> t
 
 def science_row(rng: random.Random) -> tuple[str, Row]:
     """A question in the upstream schema; somebody may be said to ask it."""
-    relation = world.RELATIONS[rng.choice(SCIENCE)]
+    relation = facts.RELATIONS[rng.choice(SCIENCE)]
     question, options, index = fact_question(rng, relation, 2 if rng.random() < SHORT else 3)
     introduction = rng.choice(("", *INTRODUCTIONS)).format(rng.choice(world.NAMES))
     stem = introduction + question

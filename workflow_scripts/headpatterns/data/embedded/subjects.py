@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from headpatterns.data.embedded import world
+from headpatterns.data.embedded import facts, world
 from headpatterns.data.embedded.sampling import Row, draw_rows, near_numbers, shuffled
 from headpatterns.data.embedded.science import fact_question
 
@@ -16,9 +16,9 @@ Question = tuple[str, list[str], int]
 DEVELOPMENT_ROWS = 5
 
 
-def facts(*names: str) -> Callable[[random.Random], Question]:
+def of_facts(*names: str) -> Callable[[random.Random], Question]:
     """Questions about the facts of these relations."""
-    return lambda rng: fact_question(rng, world.RELATIONS[rng.choice(names)], 3)
+    return lambda rng: fact_question(rng, facts.RELATIONS[rng.choice(names)], 3)
 
 
 def number_question(rng: random.Random, question: str, value: int) -> Question:
@@ -93,7 +93,7 @@ def atoms(rng: random.Random) -> Question:
 
 def legs(rng: random.Random) -> Question:
     """Legs of several animals."""
-    animal, each = rng.choice([pair for pair in world.RELATIONS["legs"].pairs.items() if pair[1] != "0"])
+    animal, each = rng.choice([pair for pair in facts.RELATIONS["legs"].pairs.items() if pair[1] != "0"])
     count = rng.randint(2, 6)
     return number_question(rng, f"How many legs have {count} {animal}s?", count * int(each))
 
@@ -139,19 +139,19 @@ SUBJECTS: dict[str, Callable[[random.Random], Question]] = {
     "high_school_mathematics": linear_equation,
     "college_physics": newton,
     "high_school_physics": speed,
-    "conceptual_physics": facts("measure", "device", "force"),
-    "college_chemistry": either(atoms, facts("formula")),
-    "high_school_chemistry": facts("material", "change"),
-    "college_biology": either(legs, facts("body", "plant")),
-    "high_school_biology": facts("food", "home", "group"),
-    "high_school_geography": facts("capital"),
-    "world_religions": facts("feast"),
-    "marketing": facts("marketing"),
-    "management": facts("management"),
-    "nutrition": facts("nutrient"),
-    "astronomy": facts("sky"),
+    "conceptual_physics": of_facts("measure", "device", "force"),
+    "college_chemistry": either(atoms, of_facts("formula")),
+    "high_school_chemistry": of_facts("material", "change"),
+    "college_biology": either(legs, of_facts("body", "plant")),
+    "high_school_biology": of_facts("food", "home", "group"),
+    "high_school_geography": of_facts("capital"),
+    "world_religions": of_facts("feast"),
+    "marketing": of_facts("marketing"),
+    "management": of_facts("management"),
+    "nutrition": of_facts("nutrient"),
+    "astronomy": of_facts("sky"),
     "high_school_computer_science": python_value,
-    "jurisprudence": facts("law"),
+    "jurisprudence": of_facts("law"),
     "formal_logic": conditional,
     "high_school_microeconomics": profit,
 }

@@ -1,0 +1,185 @@
+"""What is true in the invented world: facts of several kinds, with a question in either direction."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Relation:
+    """Facts of one kind: `pairs` of subject and value, one statement and a question in either direction."""
+
+    statement: str
+    forward: str
+    backward: str
+    pairs: dict[str, str]
+
+
+RELATIONS = {
+    "food": Relation(
+        "A {s} eats {v}.",
+        "What does a {s} eat?",
+        "Which animal eats {v}?",
+        {"cow": "grass", "cat": "fish", "hen": "seeds", "fox": "mice", "frog": "flies", "bee": "nectar"},
+    ),
+    "home": Relation(
+        "A {s} lives in a {v}.",
+        "Where does a {s} live?",
+        "Which animal lives in a {v}?",
+        {"bird": "nest", "bee": "hive", "bear": "cave", "fish": "river", "camel": "desert", "pig": "farm"},
+    ),
+    "group": Relation(
+        "A {s} is {v}.",
+        "What is a {s}?",
+        "Which animal is {v}?",
+        {"cow": "a mammal", "hen": "a bird", "bee": "an insect", "snake": "a reptile", "trout": "a fish"},
+    ),
+    "legs": Relation(
+        "A {s} has {v} legs.",
+        "How many legs has a {s}?",
+        "Which animal has {v} legs?",
+        {"hen": "2", "cow": "4", "bee": "6", "spider": "8", "snake": "0"},
+    ),
+    "plant": Relation(
+        "The {s} of a plant {v}.",
+        "What is true of the {s} of a plant?",
+        "Which part of a plant {v}?",
+        {
+            "root": "takes in water",
+            "leaf": "makes food",
+            "flower": "makes seeds",
+            "stem": "holds it up",
+        },
+    ),
+    "body": Relation(
+        "The {s} {v}.",
+        "What is true of the {s}?",
+        "Which part of the body {v}?",
+        {
+            "heart": "moves blood",
+            "lung": "takes in air",
+            "eye": "sees light",
+            "ear": "hears sound",
+            "stomach": "breaks down food",
+        },
+    ),
+    "material": Relation(
+        "{s} {v}.",
+        "What is true of {s}?",
+        "Which material {v}?",
+        {
+            "metal": "carries heat",
+            "glass": "lets light through",
+            "rubber": "stretches",
+            "wool": "keeps us warm",
+            "wood": "comes from trees",
+        },
+    ),
+    "change": Relation(
+        "When {s}, it is called {v}.",
+        "What is it called when {s}?",
+        "What takes place in {v}?",
+        {
+            "a solid turns into a liquid": "melting",
+            "a liquid turns into a solid": "freezing",
+            "a liquid turns into a gas": "boiling",
+            "a gas turns into a liquid": "condensing",
+        },
+    ),
+    "formula": Relation(
+        "The formula of {s} is {v}.",
+        "What is the formula of {s}?",
+        "Which matter has the formula {v}?",
+        {"water": "H2O", "salt": "NaCl", "oxygen": "O2", "lime": "CaO", "rust": "Fe2O3"},
+    ),
+    "measure": Relation(
+        "A {s} shows the {v}.",
+        "What does a {s} show?",
+        "Which tool shows the {v}?",
+        {"thermometer": "heat", "clock": "time", "ruler": "length", "scale": "weight"},
+    ),
+    "device": Relation(
+        "A {s} turns power into {v}.",
+        "Into what does a {s} turn power?",
+        "What turns power into {v}?",
+        {"lamp": "light", "heater": "heat", "fan": "wind", "bell": "sound"},
+    ),
+    "force": Relation(
+        "{s} {v}.",
+        "What is true of {s}?",
+        "What {v}?",
+        {
+            "gravity": "pulls things down",
+            "friction": "slows things down",
+            "a magnet": "pulls iron",
+            "the wind": "moves a boat",
+        },
+    ),
+    "sky": Relation(
+        "{s} {v}.",
+        "What is true of {s}?",
+        "What {v}?",
+        {
+            "the sun": "gives light and heat",
+            "the moon": "goes around the earth",
+            "the earth": "goes around the sun",
+            "a comet": "has a tail of ice",
+        },
+    ),
+    "nutrient": Relation(
+        "{s} gives us {v}.",
+        "What does {s} give us?",
+        "What gives us {v}?",
+        {"an egg": "protein", "milk": "calcium", "bread": "starch", "oil": "fat", "an orange": "vitamins"},
+    ),
+    "capital": Relation(
+        "The capital of {s} is {v}.",
+        "What is the capital of {s}?",
+        "Which land has the capital {v}?",
+        {"Talia": "Nor", "Velia": "Ris", "Sonia": "Dal", "Moria": "Pel", "Karia": "Tun"},
+    ),
+    "feast": Relation(
+        "At the feast of {s} people {v}.",
+        "What do people do at the feast of {s}?",
+        "At which feast do people {v}?",
+        {"light": "burn candles", "bread": "share a meal", "water": "wash their hands", "peace": "keep silent"},
+    ),
+    "marketing": Relation(
+        "{s} is {v}.",
+        "What is {s}?",
+        "What do we call {v}?",
+        {
+            "a price": "what a buyer pays",
+            "a brand": "the name of a product",
+            "an advert": "a message to buyers",
+            "a market": "where goods are sold",
+        },
+    ),
+    "management": Relation(
+        "{s} is {v}.",
+        "What is {s}?",
+        "What do we call {v}?",
+        {
+            "a plan": "a list of next steps",
+            "a budget": "the money for a plan",
+            "a team": "people who work together",
+            "a deadline": "the last day for a task",
+        },
+    ),
+    "law": Relation(
+        "{s} is {v}.",
+        "What is {s}?",
+        "What do we call {v}?",
+        {
+            "a contract": "a promise that binds",
+            "theft": "taking what others own",
+            "a fine": "money paid for a wrong",
+            "a judge": "a person who decides a case",
+            "a witness": "a person who saw the act",
+        },
+    ),
+}
+
+
+def statement(relation: Relation, subject: str) -> str:
+    """The plain sentence that states one fact."""
+    told = relation.statement.format(s=subject, v=relation.pairs[subject])
+    return told[0].upper() + told[1:]
