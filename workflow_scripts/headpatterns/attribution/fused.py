@@ -114,44 +114,75 @@ def _extents(inputs: AttentionInputs, rows: int, blocks: int) -> tuple[torch.Ten
     return first.expand(batch, heads, -1), last.expand(batch, heads, -1)
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]  # Triton has no types
+def _elements(
+    start: tl.tensor, rows: tl.tensor, row: tl.tensor, columns: tl.tensor, column: tl.tensor, wanted: tl.tensor
+) -> tl.tensor:
+    """The wanted elements of a matrix that begins at `start`, zero elsewhere; `row` and `column` are its strides."""
+    return tl.load(start + rows * row + columns * column, mask=wanted, other=0.0)
+
+
+@triton.jit  # type: ignore[untyped-decorator]  # Triton has no types
+def _allowed(
+    rows: tl.tensor,
+    columns: tl.tensor,
+    positions: tl.tensor,
+    end: tl.tensor,
+    mask: tl.tensor,
+    mask_row: tl.tensor,
+    mask_column: tl.tensor,
+    CAUSAL: tl.constexpr,
+    MASKED: tl.constexpr,
+) -> tl.tensor:
+    """Which rows may attend to which columns, [rows, columns]; `mask` is that of one sample and head."""
+    allowed = (columns < end)[None, :] & (rows < positions)[:, None]
+    if CAUSAL:
+        allowed = allowed & (columns[None, :] <= rows[:, None])
+    if MASKED:
+        wide, wide_columns = rows.to(tl.int64), columns.to(tl.int64)
+        start = mask + wide[:, None] * mask_row + wide_columns[None, :] * mask_column
+        allowed = allowed & tl.load(start, mask=allowed, other=0).to(tl.int1)
+    return allowed
+
+
+@triton.jit  # type: ignore[untyped-decorator]  # Triton has no types
 def _sum_of_abs(
-    query,
-    key,
-    value,
-    gradient,
-    mask,
-    sinks,
-    first,
-    last,
-    total,
-    query_batch,
-    query_head,
-    query_row,
-    query_size,
-    key_batch,
-    key_head,
-    key_row,
-    key_size,
-    value_batch,
-    value_head,
-    value_row,
-    value_size,
-    gradient_batch,
-    gradient_row,
-    gradient_head,
-    gradient_size,
-    mask_batch,
-    mask_head,
-    mask_row,
-    mask_column,
-    extent_batch,
-    extent_head,
-    heads,
-    groups,
-    positions,
-    scaling,
-    softcap,
+    query: tl.tensor,
+    key: tl.tensor,
+    value: tl.tensor,
+    gradient: tl.tensor,
+    mask: tl.tensor,
+    sinks: tl.tensor,
+    first: tl.tensor,
+    last: tl.tensor,
+    total: tl.tensor,
+    query_batch: tl.tensor,
+    query_head: tl.tensor,
+    query_row: tl.tensor,
+    query_size: tl.tensor,
+    key_batch: tl.tensor,
+    key_head: tl.tensor,
+    key_row: tl.tensor,
+    key_size: tl.tensor,
+    value_batch: tl.tensor,
+    value_head: tl.tensor,
+    value_row: tl.tensor,
+    value_size: tl.tensor,
+    gradient_batch: tl.tensor,
+    gradient_row: tl.tensor,
+    gradient_head: tl.tensor,
+    gradient_size: tl.tensor,
+    mask_batch: tl.tensor,
+    mask_head: tl.tensor,
+    mask_row: tl.tensor,
+    mask_column: tl.tensor,
+    extent_batch: tl.tensor,
+    extent_head: tl.tensor,
+    heads: tl.tensor,
+    groups: tl.tensor,
+    positions: tl.tensor,
+    scaling: tl.tensor,
+    softcap: tl.tensor,
     SIZE: tl.constexpr,
     VALUE_SIZE: tl.constexpr,
     PADDED_SIZE: tl.constexpr,
@@ -162,7 +193,7 @@ def _sum_of_abs(
     MASKED: tl.constexpr,
     CAPPED: tl.constexpr,
     SINKS: tl.constexpr,
-):
+) -> None:
     """One block of rows of one query head; the names are those of the tensors, then of their strides."""
     block = tl.program_id(0)
     # 64 bits: the tensors of a long batch have more elements than 32 bits can count.
@@ -172,22 +203,18 @@ def _sum_of_abs(
     rows = block * ROWS + tl.arange(0, ROWS)
     places = tl.arange(0, PADDED_SIZE)
     value_places = tl.arange(0, PADDED_VALUE_SIZE)
-    wide = rows.to(tl.int64)
+    wide = rows.to(tl.int64)[:, None]
+    there = (rows < positions)[:, None]
 
-    q = tl.load(
-        query + sample * query_batch + head * query_head + wide[:, None] * query_row + places[None, :] * query_size,
-        mask=(rows < positions)[:, None] & (places < SIZE)[None, :],
-        other=0.0,
-    )
-    d = tl.load(
-        gradient
-        + sample * gradient_batch
-        + head * gradient_head
-        + wide[:, None] * gradient_row
-        + value_places[None, :] * gradient_size,
-        mask=(rows < positions)[:, None] & (value_places < VALUE_SIZE)[None, :],
-        other=0.0,
-    )
+    query += sample * query_batch + head * query_head
+    gradient += sample * gradient_batch + head * gradient_head
+    key += sample * key_batch + shared * key_head
+    value += sample * value_batch + shared * value_head
+    if MASKED:
+        mask += sample * mask_batch + head * mask_head
+    q = _elements(query, wide, query_row, places[None, :], query_size, there & (places < SIZE)[None, :])
+    of_value = value_places < VALUE_SIZE
+    d = _elements(gradient, wide, gradient_row, value_places[None, :], gradient_size, there & of_value[None, :])
     begin = tl.load(first + sample * extent_batch + head * extent_head + block)
     end = tl.load(last + sample * extent_batch + head * extent_head + block)
     # Rows that no gradient arrives at (padding, a prompt in the last layer) add nothing.
@@ -202,44 +229,21 @@ def _sum_of_abs(
         weight += 1.0
     for start in range(begin, end, COLUMNS):
         columns = start + tl.arange(0, COLUMNS)
-        wide_columns = columns.to(tl.int64)
-        k = tl.load(
-            key + sample * key_batch + shared * key_head + wide_columns[None, :] * key_row + places[:, None] * key_size,
-            mask=(columns < end)[None, :] & (places < SIZE)[:, None],
-            other=0.0,
-        )
+        wide_columns = columns.to(tl.int64)[None, :]
+        before = (columns < end)[None, :]
+        k = _elements(key, wide_columns, key_row, places[:, None], key_size, before & (places < SIZE)[:, None])
         s = tl.dot(q, k, input_precision="ieee") * scaling
         if CAPPED:
             # tanh(x) = 2·sigmoid(2x) − 1
             s = softcap * (2.0 * tl.sigmoid(2.0 * s / softcap) - 1.0)
-        allowed = (columns < end)[None, :] & (rows < positions)[:, None]
-        if CAUSAL:
-            allowed = allowed & (columns[None, :] <= rows[:, None])
-        if MASKED:
-            allowed = allowed & tl.load(
-                mask
-                + sample * mask_batch
-                + head * mask_head
-                + wide[:, None] * mask_row
-                + wide_columns[None, :] * mask_column,
-                mask=allowed,
-                other=0,
-            ).to(tl.int1)
+        allowed = _allowed(rows, columns, positions, end, mask, mask_row, mask_column, CAUSAL, MASKED)
         s = tl.where(allowed, s, float("-inf"))
         larger = tl.maximum(largest, tl.max(s, 1))
         # A row that has seen nothing it may attend to: −∞ − (−∞) would be no number.
         reference = tl.where(larger == float("-inf"), 0.0, larger)
         rescaled = tl.exp(largest - reference)
         p = tl.exp(s - reference[:, None])
-        v = tl.load(
-            value
-            + sample * value_batch
-            + shared * value_head
-            + wide_columns[None, :] * value_row
-            + value_places[:, None] * value_size,
-            mask=(columns < end)[None, :] & (value_places < VALUE_SIZE)[:, None],
-            other=0.0,
-        )
+        v = _elements(value, wide_columns, value_row, value_places[:, None], value_size, before & of_value[:, None])
         g = tl.dot(d, v, input_precision="ieee")
         weight = weight * rescaled + tl.sum(p, 1)
         product = product * rescaled + tl.sum(p * tl.abs(g), 1)
