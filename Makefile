@@ -42,6 +42,16 @@ test-workflow: .venv/test.ready .venv-opencompass/ready
 test-slurm: .venv/test.ready
 	.venv/bin/python -m pytest tests/slurm
 
+# Checks and measures on one GPU what no test can without it: tests/gpu/check.py says what, in less than eight minutes.
+.PHONY: gpu-check
+gpu-check: .venv/test.ready
+	.venv/bin/python tests/gpu/check.py
+
+# Writes the JSON schema and the table of keys of a config, from the models that read it.
+.PHONY: docs
+docs: .venv/workflow.ready
+	.venv/bin/python workflow_scripts/document_config.py
+
 # Writes the conda environments from the pins of pip.
 .PHONY: pins
 pins:

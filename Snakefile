@@ -5,41 +5,36 @@
 configfile: "config.yaml"
 
 
-report: "rules/captions/workflow.rst"
+report: "workflow_scripts/headpatterns/report/workflow.rst"
 
 
+include: "rules/internals.smk"
 include: "rules/common.smk"
-include: "rules/common_applications.smk"
+include: "rules/inputs.smk"
 include: "rules/data.smk"
 include: "rules/models.smk"
-include: "rules/finetuning.smk"
-include: "rules/patterns.smk"
-include: "rules/validity.smk"
-include: "rules/applications.smk"
+include: "rules/runs.smk"
+include: "rules/training_sets.smk"
 include: "rules/evaluation.smk"
-include: "rules/analysis.smk"
-include: "rules/figures.smk"
+include: "rules/studies.smk"
+include: "rules/report.smk"
 include: "rules/plan.smk"
+include: "rules/hooks.smk"
 
 
 rule all:
     default_target: True
     input:
-        rules.table1.input,
-        rules.table2.input,
-        rules.table3.input,
-        rules.figure1.input,
-        rules.figure2.input,
-        rules.figure4.input,
-        rules.figure5.input,
-        rules.figure_validity.input,
+        TARGETS,
         f"{RESULTS}/report.html",
         f"{RESULTS}/config.yaml",
 
 
+or_stop(checks.check_rules, EXPERIMENT, kinds())
+
+
 onstart:
-    check_cluster()
-    check_disk()
+    before_the_first_job()
 
 
 onsuccess:

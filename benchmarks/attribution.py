@@ -20,24 +20,21 @@ vocabulary at response tokens only, and the causal attention's 6 T² a channel, 
 """
 
 import argparse
-import multiprocessing
 import os
 import random
-import signal
 import statistics
 import sys
 import time
-import traceback
 from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import common
 import numpy as np
 import subjects
+from alone import MEASURED, OUT_OF_MEMORY, in_a_process, ran_out
 
-from headpatterns.errors import InputError, first_line
+from headpatterns.errors import InputError
 from headpatterns.io import read_json
 
 if TYPE_CHECKING:
@@ -54,8 +51,6 @@ NAMES = (*OURS, "unrecorded", "eager", "published")
 REFERENCE = "reference"
 CHECKED = 4
 """Samples that are held against the reference."""
-
-MEASURED, OUT_OF_MEMORY = "measured", "out of memory"
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -170,56 +165,6 @@ def speeds(row: dict[str, Any], seconds: Sequence[float], best: dict[str, float]
 def relative_errors(values: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """Largest difference between patterns [samples, layers, heads], relative to the largest of a layer: [layers]."""
     return (np.abs(values - expected).max(axis=2) / np.abs(expected).max(axis=2)).max(axis=0)
-
-
-def in_a_process(limit: float | None, work: Callable[..., dict], *arguments: Any) -> dict[str, Any]:
-    """What `work` returns in a process of its own, with a `status` that says why where that is nothing.
-
-    Raises:
-        InputError: `work` has raised it.
-    """
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=report, args=(sender, work, *arguments))
-    process.start()
-    sender.close()
-    if not receiver.poll(limit):
-        process.kill()
-        process.join()
-        return {"status": f"longer than {limit:g} s"}
-    try:
-        found = receiver.recv()
-        process.join()
-    except EOFError:
-        process.join()
-        # The kernel kills what takes more memory than there is.
-        killed = process.exitcode == -signal.SIGKILL
-        found = {"status": OUT_OF_MEMORY if killed else f"ended with {process.exitcode}"}
-    if isinstance(found, InputError):
-        raise found
-    return found
-
-
-def report(sender: Connection, work: Callable[..., dict], *arguments: Any) -> None:
-    """Send what `work` returns, or what kept it from returning."""
-    try:
-        found = {"status": MEASURED, **work(*arguments)}
-    except Exception as error:
-        if ran_out(error):
-            found = {"status": OUT_OF_MEMORY}
-        elif isinstance(error, InputError):
-            found = error
-        else:
-            traceback.print_exc()
-            found = {"status": f"failed: {first_line(error)}"}
-    sender.send(found)
-
-
-def ran_out(error: Exception) -> bool:
-    """Whether memory ran out, also for a sample alone, of which activation_patterns says it in a sentence."""
-    from headpatterns.attribution import memory
-
-    return memory.ran_out(error) or str(error).startswith("memory ran out")
 
 
 def measure(arguments: argparse.Namespace, size: int | str, name: str) -> dict[str, Any]:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headpatterns import tidy
-from headpatterns.io import atomic_path
+from headpatterns.io import atomic_path, write_csv
 
 if TYPE_CHECKING:
     import torch
@@ -20,6 +19,10 @@ LLAMA = {"model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32, "n
 ARCHITECTURES = {
     "llama-3-8b": {**LLAMA, "intermediate_size": 14336, "num_key_value_heads": 8, "vocab_size": 128256},
     "llama-2-7b": {**LLAMA, "intermediate_size": 11008, "vocab_size": 32000},
+    "llama-3.2-1b": {
+        **LLAMA, "hidden_size": 2048, "num_hidden_layers": 16, "intermediate_size": 8192, "num_key_value_heads": 8,
+        "vocab_size": 128256, "tie_word_embeddings": True,
+    },
     "gemma-7b": {
         "model_type": "gemma", "hidden_size": 3072, "num_hidden_layers": 28, "num_attention_heads": 16,
         "num_key_value_heads": 16, "head_dim": 256, "intermediate_size": 24576, "vocab_size": 256000,
@@ -122,6 +125,6 @@ def markdown(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
 
 def write_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]], text: str) -> None:
     """Write the table as CSV, and as Markdown the text that shows it; whatever suffix `path` has."""
-    tidy.write(path.with_suffix(".csv"), columns, [[row.get(name, "") for name in columns] for row in rows])
+    write_csv(path.with_suffix(".csv"), columns, [[row.get(name, "") for name in columns] for row in rows])
     with atomic_path(path.with_suffix(".md")) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")

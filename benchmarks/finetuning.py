@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import common
 import numpy as np
 
-from headpatterns import tidy
+from headpatterns.io import read_csv
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -115,7 +115,7 @@ def measure(case: Case, arguments: argparse.Namespace) -> None:
         else:
             training.train(model, tokenizer(), samples, recipe, "", arguments.run_folder / "run", arguments.device)
             run_folder.publish(arguments.run_folder / "run")
-            rows = tidy.read(arguments.run_folder / "run" / "training.csv", ("seconds", "tokens"))
+            rows = read_csv(arguments.run_folder / "run" / "training.csv", ("seconds", "tokens"))
             curve = [(float(row["seconds"]), int(row["tokens"])) for row in rows]
         if processes.is_first():
             found = summary(curve[arguments.warmup - 1 :], model, samples, recipe, device)

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from headpatterns import tidy
+from headpatterns.io import write_csv
 from headpatterns.studies.selection import scores as selection
 
 COLUMNS = ("method", "samples", "seconds", "peak_mib", "loop_samples", "loop_seconds", "ratio")
@@ -41,7 +41,7 @@ def main(arguments: argparse.Namespace) -> None:
     for values in rows:
         print("".join(f"{value:>14.4g}" if isinstance(value, float) else f"{value:>14}" for value in values))
     if arguments.output:
-        tidy.write(arguments.output, COLUMNS, rows)
+        write_csv(arguments.output, COLUMNS, rows)
 
 
 def make_patterns(path: Path, shape: tuple[int, int, int]) -> None:

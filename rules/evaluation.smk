@@ -1,16 +1,14 @@
-# OpenCompass, in an environment of its own: one job evaluates several checkpoints of a model, a sheet of them.
+# OpenCompass, in an environment of its own: one job evaluates several checkpoints of a model, an evaluation batch.
 
 
 rule write_variant_table:
     output:
-        f"{RESULTS}/variants.csv",
-    log:
-        log_of("write_variant_table"),
+        PATHS.variants,
     localrule: True
     params:
-        rows=applications.variants(config),
+        rows=EXPERIMENT.variants,
     run:
-        experiment.write_variant_table(Path(output[0]), params.rows)
+        tables.write_variant_table(Path(output[0]), params.rows)
 
 
 # First of all jobs: a missing environment, or a set without answers, shows before anything expensive starts.
@@ -19,43 +17,27 @@ rule check_opencompass:
         "envs/opencompass.txt",
     output:
         f"{RESULTS}/opencompass.json",
-    log:
-        log_of("check_opencompass"),
-    benchmark:
-        benchmark_of("check_opencompass")
     priority: 20
     retries: 0
     localrule: True
     conda:
         "../envs/opencompass.yaml"
-    threads: threads_of("check_opencompass")
-    resources:
-        **resources_of("check_opencompass"),
     params:
-        python=lambda _: opencompass_python(),
+        python=lambda wildcards: opencompass_python(),
     shell:
         "python workflow_scripts/check_opencompass.py --python {params.python:q} --output {output} --log {log}"
 
 
 rule check_evaluation_sets:
     input:
-        [file for name in own_sets() for file in set_files(name)],
+        set_files(EVALUATED_SETS),
     output:
         f"{RESULTS}/evaluations/sets.csv",
-    log:
-        log_of("check_evaluation_sets"),
-    benchmark:
-        benchmark_of("check_evaluation_sets")
     priority: 20
     retries: 0
     localrule: True
-    conda:
-        "../envs/workflow.yaml"
-    threads: threads_of("check_evaluation_sets")
-    resources:
-        **resources_of("check_evaluation_sets"),
     params:
-        sets=" ".join(options({"set": [name, *set_files(name)]}) for name in own_sets()),
+        sets=arguments.own_sets(EXPERIMENT, EVALUATED_SETS),
     shell:
         "python workflow_scripts/check_evaluation_sets.py {params.sets} --output {output} --log {log}"
 
@@ -65,23 +47,16 @@ rule check_builtin_sets:
         f"{RESULTS}/opencompass.json",
     output:
         f"{RESULTS}/evaluations/builtin_sets.csv",
-    log:
-        log_of("check_builtin_sets"),
-    benchmark:
-        benchmark_of("check_builtin_sets")
     priority: 20
     retries: 0
     localrule: True
     conda:
         "../envs/opencompass.yaml"
-    threads: threads_of("check_builtin_sets")
-    resources:
-        **resources_of("check_builtin_sets"),
     params:
-        python=lambda _: opencompass_python(),
-        sets=builtin_options(evaluated_sets()),
-        data=lambda _: opencompass_data(),
-        state=lambda _: builtin_state(),
+        python=lambda wildcards: opencompass_python(),
+        sets=arguments.builtin_sets(EXPERIMENT, EVALUATED_SETS),
+        data=lambda wildcards: arguments.opencompass_data(EXPERIMENT),
+        state=lambda wildcards: builtin_state(),
         work_folder=lambda wildcards, output: output[0].removesuffix(".csv") + ".unfinished",
     shell:
         "{params.python:q} workflow_scripts/check_builtin_sets.py {params.sets} --opencompass-data {params.data:q}"
@@ -91,54 +66,43 @@ rule check_builtin_sets:
 rule evaluate:
     input:
         environment=f"{RESULTS}/opencompass.json",
-        checked=f"{RESULTS}/evaluations/sets.csv" if own_sets() else [],
-        builtin=builtin_check,
+        checked=f"{RESULTS}/evaluations/sets.csv" if set_files(EVALUATED_SETS) else [],
+        builtin=lambda wildcards: (
+            [f"{RESULTS}/evaluations/builtin_sets.csv"] if has_builtin(sets_of(wildcards)) else []
+        ),
         checkpoints=evaluated_input,
-        sets=lambda wildcards: [file for name in sets_of(wildcards) for file in set_files(name)],
+        sets=lambda wildcards: set_files(sets_of(wildcards)),
     output:
-        scores=f"{RESULTS}/evaluations/{{model}}/{{sheet}}.csv",
-        predictions=f"{RESULTS}/evaluations/{{model}}/{{sheet}}.items.csv",
-    log:
-        log_of("evaluate/{model}.{sheet}"),
-    benchmark:
-        benchmark_of("evaluate/{model}.{sheet}")
+        scores=PATHS.evaluation("{model}", "{batch}"),
+        predictions=PATHS.items("{model}", "{batch}"),
     # Before another fine-tuning, as what is read here may go from the disk afterwards.
     priority: 2
     conda:
         "../envs/opencompass.yaml"
-    threads: threads_of("evaluate")
     resources:
-        **resources_of("evaluate"),
-        runs_on_disk=lambda wildcards: on_disk("final") if trained_runs(wildcards) else 0,
+        runs_on_disk=lambda wildcards: (
+            on_disk("final") if arguments.trained_runs(EXPERIMENT, wildcards.model, wildcards.batch) else 0
+        ),
     params:
-        python=lambda _: opencompass_python(),
-        sheet=evaluation_options,
-        state=sheet_state,
-        decoding=lambda _: decoding_options(),
-        max_length=config["tokenization"]["max_length"],
+        python=lambda wildcards: opencompass_python(),
+        batch=lambda wildcards: arguments.evaluation(EXPERIMENT, wildcards.model, wildcards.batch),
+        state=lambda wildcards: builtin_state() if has_builtin(sets_of(wildcards)) else "",
+        decoding=lambda wildcards: arguments.decoding(EXPERIMENT),
+        max_length=CONFIG.tokenization.max_length,
         work_folder=lambda wildcards, output: output.scores.removesuffix(".csv") + ".unfinished",
     shell:
-        f"exec {on_gpus('evaluate')}"
-        "{params.python:q} workflow_scripts/evaluate.py --model {wildcards.model} {params.sheet} {params.decoding}"
+        f"exec {commands.on_gpus(EXPERIMENT, 'evaluate')}"
+        "{params.python:q} workflow_scripts/evaluate.py --model {wildcards.model} {params.batch} {params.decoding}"
         " --max-length {params.max_length} --threads {threads} --work-folder {params.work_folder} --output {output.scores}"
         " --items-output {output.predictions} --log {log}"
 
 
 rule collect_scores:
     input:
-        variants=f"{RESULTS}/variants.csv",
-        scores=[f"{RESULTS}/evaluations/{model}/{sheet}.csv" for model, sheet in SHEETS],
+        variants=PATHS.variants,
+        scores=[PATHS.evaluation(model, batch) for model, batch in EXPERIMENT.evaluation_batches],
     output:
-        f"{RESULTS}/analysis/scores.csv",
-    log:
-        log_of("collect_scores"),
-    benchmark:
-        benchmark_of("collect_scores")
+        PATHS.analysis("scores"),
     localrule: True
-    conda:
-        "../envs/workflow.yaml"
-    threads: threads_of("collect_scores")
-    resources:
-        **resources_of("collect_scores"),
     shell:
         "python workflow_scripts/collect_scores.py --variants {input.variants} --scores {input.scores} --output {output} --log {log}"

@@ -1,50 +1,33 @@
 # What an experiment will cost, and what it has cost: always estimated again, printed, and written beside the results.
+#
+# Both read the list of all jobs of `all` that Snakemake itself makes, in a dry-run of its own.
 
 
 # No file of theirs is one that `all` makes, which would keep them from running beside it.
 rule write_plan_config:
     output:
         f"{RESULTS}/plan.yaml",
-    log:
-        log_of("write_plan_config"),
     localrule: True
     params:
         config=config,
     run:
-        experiment.write_config(Path(output[0]), params.config)
+        written.write_config(Path(output[0]), params.config)
 
 
-rule plan:
-    input:
-        f"{RESULTS}/plan.yaml",
-    log:
-        log_of("plan"),
-    localrule: True
-    conda:
-        "../envs/workflow.yaml"
-    threads: threads_of("plan")
-    resources:
-        **resources_of("plan"),
-    params:
-        results=subpath(input[0], parent=True),
-    shell:
-        "python workflow_scripts/plan.py --config {input} --results {params.results} --output {params.results}/plan --log {log}"
-        " && cat {log}"
+for name in ("plan", "costs"):
 
-
-rule costs:
-    input:
-        f"{RESULTS}/plan.yaml",
-    log:
-        log_of("costs"),
-    localrule: True
-    conda:
-        "../envs/workflow.yaml"
-    threads: threads_of("costs")
-    resources:
-        **resources_of("costs"),
-    params:
-        results=subpath(input[0], parent=True),
-    shell:
-        "python workflow_scripts/costs.py --config {input} --results {params.results} --output {params.results}/costs --log {log}"
-        " && cat {log}"
+    rule:
+        name:
+            name
+        input:
+            f"{RESULTS}/plan.yaml",
+        localrule: True
+        params:
+            name=name,
+            variable=jobs.VARIABLE,
+            results=subpath(input[0], parent=True),
+            jobs=lambda wildcards, input, name=name: f"{Path(input[0]).parent}/{name}.jobs.csv",
+        shell:
+            "{params.variable}={params.jobs:q} snakemake all --dry-run --forceall --quiet --configfile {input} > {log} 2>&1"
+            " || {{ cat {log} >&2; exit 1; }}; python workflow_scripts/{params.name}.py --config {input} --jobs {params.jobs:q} --results {params.results}"
+            " --output {params.results}/{params.name} --log {log} && cat {log}"

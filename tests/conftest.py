@@ -20,7 +20,7 @@ CHECKED = [
 ]
 """Modules whose arguments and results are checked by their annotations, shapes included, wherever a test calls them."""
 
-install_import_hook(CHECKED, "beartype.beartype")
+install_import_hook(CHECKED, "annotations.checked")
 
 
 @pytest.fixture(autouse=True)

@@ -4,12 +4,12 @@ import argparse
 from pathlib import Path
 
 from headpatterns import cli as command_line
-from headpatterns.evaluation import collect
+from headpatterns.studies.benchmarks import scores
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Join the table of variants with the scores of their evaluations."""
-    collect.collect(arguments.variants, arguments.scores, arguments.output)
+    """Write every row of the table of variants with the counts, accuracy and interval of its evaluation."""
+    scores.collect(arguments.variants, arguments.scores, arguments.output)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -4,7 +4,7 @@ The processes get SIGTERM passed on and all the time they need, where torchrun w
 soon to save the state of a large model. Ctrl-C counts as SIGTERM; a second one ends everything at once. Of a failure,
 the sentence of the first process that failed is printed, and its status is that of this program.
 
-    python workflow_scripts/launch.py --standalone --nproc-per-node 2 workflow_scripts/finetune.py --devices 2 ...
+    python workflow_scripts/launch.py --standalone --nproc-per-node 2 workflow_scripts/finetune.py --recipe '{...}' ...
 """
 
 import sys

@@ -1,14 +1,16 @@
 """Variants, evaluations and coefficients of any size that agree with each other, for the tests of section 5."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import scripts
 
-from headpatterns import tidy
 from headpatterns.evaluation.intervals import wilson
 from headpatterns.experiment import variants as evaluations
 from headpatterns.experiment.variants import Variant
+from headpatterns.io import write_csv
 
 MODELS = {"llama": "Llama_mini & co", "gemma": "Gemma-mini"}
 DOMAINS = {"maths": "Mathematics", "law": "Law"}
@@ -64,14 +66,14 @@ def write(
     correct: dict[tuple[str, str, str], list[int]],
     item_id: Callable[[str, int], str] = "{}-{}".format,
 ) -> Path:
-    """Write variants.csv, and for each model sheet.csv, sheet.items.csv and the coefficients of two seeds."""
+    """Write variants.csv, and for each model batch.csv, batch.items.csv and the coefficients of two seeds."""
     write_variants(folder / "variants.csv", rows)
     for model in dict.fromkeys(row.model for row in rows):
         own = {key: marks for key, marks in correct.items() if key[0] == model}
         place = folder / "evaluations" / model
-        tidy.write(place / "sheet.csv", evaluations.SCORE_COLUMNS, [score(key, marks) for key, marks in own.items()])
-        tidy.write(
-            place / "sheet.items.csv",
+        write_csv(place / "batch.csv", evaluations.SCORE_COLUMNS, [score(key, marks) for key, marks in own.items()])
+        write_csv(
+            place / "batch.items.csv",
             ("model", "run", "set", "id", "gold", "prediction", "answer", "parsed", "correct"),
             [
                 (*key, item_id(key[2], item), "A", "The answer,\nI think, is A" if mark else "", "A" * mark, mark, mark)
@@ -80,7 +82,7 @@ def write(
             ],
         )
         for seed in range(2):
-            tidy.write(
+            write_csv(
                 folder / "mixtures" / model / f"seed{seed}" / "coefficients.csv",
                 ("model", "seed", "task", "beta", "low", "high", "r2", "kept", "share", "instructions"),
                 [
@@ -94,7 +96,7 @@ def write(
 
 def write_variants(path: Path, rows: list[Variant]) -> Path:
     """Write variants.csv."""
-    tidy.write(path, evaluations.COLUMNS, [[getattr(row, column) for column in evaluations.COLUMNS] for row in rows])
+    write_csv(path, evaluations.COLUMNS, [[getattr(row, column) for column in evaluations.COLUMNS] for row in rows])
     return path
 
 
@@ -104,6 +106,48 @@ def score(key: tuple[str, str, str], marks: list[int]) -> tuple:
     return (*key, items, right, (items - right) // 2, 1, right / items, *wilson(right, items))
 
 
-def options(folder: Path) -> dict[str, list[Path] | Path]:
-    """What the analyses of the items read."""
-    return {"variants": folder / "variants.csv", "items": sorted(folder.glob("evaluations/*/*.items.csv"))}
+def items(folder: Path) -> list[Path]:
+    """The files of single answers."""
+    return sorted(folder.glob("evaluations/*/*.items.csv"))
+
+
+OUTPUTS = {
+    "mixing": {"accuracy": "mixing", "differences": "mixing_differences", "mixture": "mixture"},
+    "selection": {"accuracy": "selection", "differences": "selection_differences"},
+}
+
+
+def analyse(
+    study: str, folder: Path, output: Path | None = None, resamples: int = 200, seed: int = 3, **inputs
+) -> None:
+    """Run the analysis of a study on what lies in `folder`; its tables go to `output`, or there too."""
+    given = {"variants": folder / "variants.csv", "items": items(folder)}
+    if study == "mixing":
+        given["coefficients"] = sorted(folder.glob("mixtures/*/*/coefficients.csv"))
+    outputs = {key: str((output or folder) / f"{name}.csv") for key, name in OUTPUTS[study].items()}
+    scripts.run(
+        "analyse",
+        positional=[study],
+        inputs=json.dumps({**given, **inputs}, default=str),
+        outputs=json.dumps(outputs),
+        settings=json.dumps({"resamples": resamples, "seed": seed}),
+    )
+
+
+def collect_claims(folder: Path, output: Path, studies: list[str]) -> None:
+    """Judge the claims of studies from the differences in `folder`."""
+    given = [
+        {
+            "judge": f"headpatterns.studies.{study}.claims:{study}_claims",
+            "inputs": {"differences": str(folder / f"{study}_differences.csv")},
+        }
+        for study in studies
+    ]
+    scripts.run("collect_claims", claims=json.dumps(given), output=output)
+
+
+def write_table(folder: Path, number: int, output: Path, analysis: Path | None = None) -> None:
+    """Write Table 2 or 3 of the variants in `folder`, to `output` with three suffixes; numbers lie in `analysis`."""
+    study = {2: "mixing", 3: "selection"}[number]
+    tables = {"variants": str(folder / "variants.csv"), study: str((analysis or folder) / f"{study}.csv")}
+    scripts.run("write_table", positional=[f"table{number}"], inputs=json.dumps(tables), output=output)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import scripts
 import torch
+from experiments import checked, config_of, meaning
 from test_attribution import make_samples
-from test_experiment import RULES, assign, complaint, config_of_the_project
+from test_experiment import assign, complaint
 from test_extract_patterns import write_jsonl
 from test_tokenization import write_instructions
 from tiny_models import ARCHITECTURES, build
@@ -21,10 +22,11 @@ from headpatterns.attribution.ablation import ablated_losses, ablations, groups,
 from headpatterns.attribution.interface import NAME
 from headpatterns.data import samples
 from headpatterns.errors import InputError
-from headpatterns.experiment import checks as config_checks
-from headpatterns.experiment import config as experiment
+from headpatterns.experiment import batches
 from headpatterns.models import loading as models
-from headpatterns.studies.validity import measures as validity
+from headpatterns.studies.adaptation import settings as adaptation
+from headpatterns.studies.validity import ablations as ablations_of
+from headpatterns.studies.validity import settings as validity
 
 PROJECTIONS = {
     "opt": lambda model: [layer.self_attn.out_proj.weight for layer in model.model.decoder.layers],
@@ -67,6 +69,7 @@ def without_heads(name, removed, of_samples):
 # What it computes -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_equals_a_model_without_the_columns_of_the_heads(name):
     made = make_samples()
@@ -100,6 +103,7 @@ def signed(model, sample):
     return np.array([(one[0] * one.grad[0]).sum((1, 2)).tolist() for one in result.attentions])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES[:3])
 def test_the_pattern_is_the_slope_at_which_ablation_begins(name):
     """(L(1 − ε) − L) / ε → −Σ A ⊙ ∂L/∂A, of which `abs_of_sum` is the magnitude."""
@@ -125,6 +129,7 @@ def test_independent_of_company_and_order():
     np.testing.assert_allclose(shuffled, reference[::-1, order], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_real_model_loses_by_its_heads(real):
     """On a pretrained model with grouped queries, zeroed columns once more; ablating costs, on the whole."""
     folder = real / "realmodels" / "stories260K"
@@ -365,7 +370,7 @@ def test_the_samples_of_patterns_are_others(ablate, data, rows, count, samples, 
 def test_the_analysis_reads_what_is_written(ablate, data, rows):
     write_jsonl(data, rows[:11])
     folder = ablate(samples=6)
-    found = validity.read_both(folder)
+    found = ablations_of.read_both(folder)
     for phase, read_back in found.items():
         changes, patterns, together, about = read(folder, phase)
         assert (read_back.ids, read_back.pattern_ids) == (about["ids"], about["pattern_ids"])
@@ -453,20 +458,19 @@ def test_what_the_script_refuses(capfd, monkeypatch, model_folder, trained, data
 
 @pytest.fixture
 def config():
-    return config_of_the_project()
+    return config_of()
 
 
 def test_the_runs_of_the_study_are_those_of_the_adaptation(config):
-    every = experiment.validity_runs(config)
-    assert every == experiment.study_runs(config, "adaptation")
+    assert validity.runs(meaning(config)) == adaptation.runs(meaning(config))
     config["studies"]["validity"] |= {"models": ["opt", "llama"], "tasks": ["arc", "math"]}
     config["seeds"] = [0, 5]
-    found = experiment.validity_runs(config)
+    experiment = meaning(config)
+    found = validity.runs(experiment)
     assert {(run.model, run.task) for run in found} == {(m, t) for m in ("llama", "opt") for t in ("math", "arc")}
     assert len(found) == 8 and [run.model for run in found] == 4 * ["llama"] + 4 * ["opt"]
-    in_jobs = [run for batch in experiment.batches(config).values()
-               for part in [experiment.ablated(config, batch)]
-               for model, seed in part.takers for run in (part.of(model, seed) if part.runs else [])]  # fmt: skip
+    parts = [batches.part(batch, found) for batch in experiment.batches.values()]
+    in_jobs = [run for part in parts for model, seed in part.takers for run in part.of(model, seed)]
     assert sorted(map(str, in_jobs)) == sorted(map(str, found))
 
 
@@ -539,5 +543,4 @@ def test_a_study_that_cannot_be_is_refused(config, changes, sentence):
 def test_the_study_may_be_left_out(config):
     config["studies"]["validity"] |= {"models": [], "top": [10**6]}
     config["sampling"]["probe"] = 2
-    config_checks.check(config, RULES)
-    assert experiment.validity_runs(config) == []
+    assert validity.runs(checked(config)) == []

@@ -1,6 +1,7 @@
 """The analysis scripts as commands, on small pattern folders: tables, edge cases, refusals, and the claims."""
 
 import csv
+import json
 import subprocess
 import sys
 from itertools import combinations
@@ -9,11 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headpatterns import tidy
 from headpatterns.errors import InputError
 from headpatterns.experiment import run_table
+from headpatterns.io import write_csv
 from headpatterns.statistics import cv, gini, kurtosis, mse, pearson
-from headpatterns.studies import claims
+from headpatterns.studies import claims, patterns
+from headpatterns.studies.adaptation.claims import distribution_claims, pair_claims, similarity_claims
+from headpatterns.studies.composition.claims import composition_claims
+from headpatterns.studies.dynamics.claims import dynamics_claims
 
 pytestmark = pytest.mark.slow  # each script is started as a program
 
@@ -23,17 +27,28 @@ STEPS = (0, 2, 5, 20)
 LAYERS, HEADS, SAMPLES = 4, 6, 40
 OUTPUTS = {
     "distribution": {
-        "--patterns-output": "patterns.csv",
-        "--distribution-output": "distribution.csv",
-        "--by-model-output": "distribution_by_model.csv",
+        "patterns": "patterns.csv",
+        "distribution": "distribution.csv",
+        "by_model": "distribution_by_model.csv",
     },
-    "similarity": {"--similarity-output": "similarity.csv", "--summary-output": "similarity_summary.csv"},
+    "similarity": {"similarity": "similarity.csv", "summary": "similarity_summary.csv"},
     "composition": {
-        "--composition-output": "composition.csv",
-        "--coefficients-output": "composition_coefficients.csv",
-        "--by-model-output": "composition_by_model.csv",
+        "composition": "composition.csv",
+        "coefficients": "composition_coefficients.csv",
+        "by_model": "composition_by_model.csv",
     },
-    "dynamics": {"--output": "dynamics.csv"},
+    "dynamics": {"dynamics": "dynamics.csv"},
+}
+# Judges of claims by study, with the tables that each reads.
+CLAIMS = {
+    "adaptation.claims:distribution_claims": {"by_model": "distribution_by_model.csv"},
+    "adaptation.claims:similarity_claims": {"summary": "similarity_summary.csv"},
+    "adaptation.claims:pair_claims": {"similarity": "similarity.csv"},
+    "composition.claims:composition_claims": {
+        "composition": "composition.csv",
+        "by_model": "composition_by_model.csv",
+    },
+    "dynamics.claims:dynamics_claims": {"dynamics": "dynamics.csv"},
 }
 SCHEMA = {
     "patterns.csv": "model,task,seed,state,layer,head,value,low,high",
@@ -76,7 +91,7 @@ def write_runs(folder, models=("big", "small"), tasks=("gsm8k", "code", "arc"), 
                 if task in tasks:
                     rows += [(study, "nlp", *row, *place) for study in ("adaptation", "dynamics")]
     table = folder / "runs.csv"
-    tidy.write(table, run_table.COLUMNS, rows)
+    write_csv(table, run_table.COLUMNS, rows)
     return table
 
 
@@ -85,23 +100,32 @@ def call(script, *arguments):
     return subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300)
 
 
-def analyse(study, table, folder, *more):
-    outputs = [argument for option, name in OUTPUTS[study].items() for argument in (option, folder / name)]
-    done = call(f"analyse_{study}", "--runs", table, *outputs, "--resamples", 60, "--seed", 3, *more)
+def command(study, table, folder, **settings):
+    outputs = {key: str(folder / name) for key, name in OUTPUTS[study].items()}
+    more = {"permutations": 1000, "intercept": False} if study == "composition" else {}
+    given = {"inputs": {"runs": str(table)}, "outputs": outputs, "settings": {**more, **settings}}
+    return ["analyse", study, *(word for name, value in given.items() for word in (f"--{name}", json.dumps(value)))]
+
+
+def analyse(study, table, folder, **more):
+    done = call(*command(study, table, folder, resamples=60, seed=3, **more))
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def collect(folder, *more):
-    tables = {
-        "--distribution-by-model": "distribution_by_model.csv",
-        "--similarity-summary": "similarity_summary.csv",
-        "--similarity": "similarity.csv",
-        "--composition": "composition.csv",
-        "--composition-by-model": "composition_by_model.csv",
-        "--dynamics": "dynamics.csv",
+def collect(folder, expected_pairs=None, changes_most=None):
+    settings = {
+        "composition.claims:composition_claims": {"expected_pairs": expected_pairs or {}},
+        "dynamics.claims:dynamics_claims": {"changes_most": changes_most},
     }
-    inputs = [argument for option, name in tables.items() for argument in (option, folder / name)]
-    return call("collect_claims", *inputs, "--output", folder / "claims.csv", *more)
+    given = [
+        {
+            "judge": f"headpatterns.studies.{judge}",
+            "inputs": {key: str(folder / name) for key, name in tables.items()},
+            "settings": settings.get(judge, {}),
+        }
+        for judge, tables in CLAIMS.items()
+    ]
+    return call("collect_claims", "--claims", json.dumps(given), "--output", folder / "claims.csv")
 
 
 def read(path):
@@ -122,7 +146,7 @@ def whole(tmp_path_factory):
     table = write_runs(folder)
     for study in OUTPUTS:
         analyse(study, table, folder)
-    done = collect(folder, "--expected-pair", "nlp=code+gsm8k", "--changes-most", "big")
+    done = collect(folder, {"nlp": ["code", "gsm8k"]}, "big")
     assert (done.returncode, done.stderr) == (0, "")
     return folder
 
@@ -265,7 +289,7 @@ def test_same_input_gives_the_same_bytes(whole, tmp_path):
 def test_one_model_one_task_one_seed(tmp_path):
     table = write_runs(tmp_path, models=("only",), tasks=("gsm8k",), seeds=(0,))
     for study in OUTPUTS:
-        analyse(study, table, tmp_path, *(["--intercept"] if study == "composition" else []))
+        analyse(study, table, tmp_path, **({"intercept": True} if study == "composition" else {}))
     assert [r["value"] for r in read(tmp_path / "similarity.csv")] == ["1"] * 3
     assert read(tmp_path / "similarity_summary.csv") == []
     assert [r["terms"] for r in read(tmp_path / "composition.csv")] == ["gsm8k"]
@@ -285,9 +309,8 @@ def test_without_families_there_are_no_family_rows(tmp_path):
 
 
 def refusal(study, table, folder):
-    outputs = [argument for option, name in OUTPUTS[study].items() for argument in (option, folder / name)]
-    done = call(f"analyse_{study}", "--runs", table, *outputs)
-    assert done.returncode == 2 and "Traceback" not in done.stderr
+    done = call(*command(study, table, folder, resamples=1000, seed=0))
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     assert not any((folder / name).exists() for name in OUTPUTS[study].values())
     return done.stderr
 
@@ -359,15 +382,15 @@ def test_run_table_refuses_a_row_by_its_number(tmp_path, text, message):
     table = tmp_path / "runs.csv"
     table.write_text(text.format(header=",".join(run_table.COLUMNS)), encoding="utf-8")
     with pytest.raises(InputError, match=message):
-        run_table.read(table, "adaptation")
+        patterns.rows_of(table, "adaptation")
 
 
 def test_run_table_is_typed_and_keeps_its_order(tmp_path):
-    runs = run_table.read(write_runs(tmp_path), "composition")
+    runs = patterns.rows_of(write_runs(tmp_path), "composition")
     assert [run.model for run in runs] == ["big"] * 8 + ["small"] * 8
     assert runs[0].seed == 0 and isinstance(runs[0].patterns, Path) and runs[3].role == "complex"
     with pytest.raises(InputError, match=r"absent\.csv"):
-        run_table.read(tmp_path / "absent.csv", "composition")
+        patterns.rows_of(tmp_path / "absent.csv", "composition")
 
 
 def test_composition_needs_both_roles(tmp_path):
@@ -390,10 +413,16 @@ def test_a_verdict_needs_the_whole_interval_on_one_side(low, high, above, below)
     assert claims.verdict(low, high, 0, above=False) == below
 
 
-@pytest.mark.parametrize("pair", ["nlp", "nlp=a", "nlp=a+a", "=a+b", "nlp=a+b+c", "nlp=gsm8k+chess", "law=gsm8k+code"])
-def test_an_expected_pair_that_is_not_there_is_refused(whole, pair):
-    with pytest.raises(InputError, match="--expected-pair"):
-        claims.composition_claims(whole / "composition.csv", whole / "composition_by_model.csv", [pair])
+@pytest.mark.parametrize(
+    ("group", "pair"),
+    [
+        *(("nlp", pair) for pair in ([], ["a"], ["a", "a"], ["a", "b", "c"], ["gsm8k", "chess"])),
+        ("law", ["gsm8k", "code"]),
+    ],
+)
+def test_an_expected_pair_that_is_not_there_is_refused(whole, group, pair):
+    with pytest.raises(InputError, match=rf"expected pair .*fix task_groups\.{group}\.expected_pair"):
+        composition_claims(whole / "composition.csv", whole / "composition_by_model.csv", {group: pair})
 
 
 def test_distribution_claims_hold_when_the_whole_interval_is_below_zero(tmp_path):
@@ -404,8 +433,8 @@ def test_distribution_claims_hold_when_the_whole_interval_is_below_zero(tmp_path
         ("m", "change", "cv", -0.1, -0.2, 0.05),
         ("m", "change", "kurtosis", 4, 3, 5),
     ]
-    tidy.write(table, SCHEMA[table.name].split(","), rows)
-    found = [(row[0], row[-1]) for row in claims.distribution_claims(table)]
+    write_csv(table, SCHEMA[table.name].split(","), rows)
+    found = [(row[0], row[-1]) for row in distribution_claims(table)]
     assert found == [("gini_falls", "holds"), ("cv_falls", "undecided"), ("kurtosis_falls", "fails")]
 
 
@@ -417,8 +446,8 @@ def test_similarity_claims_look_at_the_differences_only(tmp_path):
         ("m", "change_rate", "within_minus_between", 0.3, 0.2, 0.4),
         ("m", "change_rate", "all", -0.3, -0.4, -0.2),
     ]
-    tidy.write(table, SCHEMA[table.name].split(","), rows)
-    found = [(row[0], row[4], row[-1]) for row in claims.similarity_claims(table)]
+    write_csv(table, SCHEMA[table.name].split(","), rows)
+    found = [(row[0], row[4], row[-1]) for row in similarity_claims(table)]
     assert found == [("correlation_falls", -0.3, "holds"), ("two_clusters", 0.3, "holds")]
 
 
@@ -430,8 +459,8 @@ def test_share_of_falling_pairs_counts_clear_falls_low_and_clear_rises_out(tmp_p
     for (a, b), value in after.items():
         for matrix, r in (("before", 0.8), ("after", value)):
             rows += [("m", 0, matrix, *pair, r, r - 0.08, r + 0.08) for pair in ((a, b), (b, a))]
-    tidy.write(table, SCHEMA[table.name].split(","), rows)
-    (row,) = claims.pair_claims(table)
+    write_csv(table, SCHEMA[table.name].split(","), rows)
+    (row,) = pair_claims(table)
     assert "(share of 6)" in row[2] and row[4:7] == pytest.approx((4 / 6, 3 / 6, 5 / 6)) and row[-1] == "undecided"
 
 
@@ -442,40 +471,40 @@ def write_dynamics(path, curves):
         for model, curve in curves.items()
         for step, value in curve.items()
     ]
-    tidy.write(path, SCHEMA["dynamics.csv"].split(","), rows)
+    write_csv(path, SCHEMA["dynamics.csv"].split(","), rows)
     return path
 
 
 def test_steepness_is_the_share_of_change_in_the_first_quarter(tmp_path):
     steep, late = {0: 1.0, 20: 0.4, 30: 0.3, 100: 0.2}, {0: 1.0, 20: 0.95, 60: 0.9, 100: 0.2}
     table = write_dynamics(tmp_path / "dynamics.csv", {"steep": steep, "late": late})
-    rows = claims.dynamics_claims(table, "late")
+    rows = dynamics_claims(table, "late")
     # Step 25 lies half way between 0.4 and 0.3.
     assert rows[0][3:5] == ("steep", pytest.approx(0.65 / 0.8)) and rows[0][-1] == "holds"
     # The ends of the interval are those of the saved steps on either side, 20 and 30.
     assert rows[0][5:7] == (pytest.approx(0.59 / 0.81), pytest.approx(0.71 / 0.79))
     assert rows[1][3] == "late" and rows[1][-1] == "fails"
     assert rows[2][0] == "changes_most" and rows[2][4] == pytest.approx(0) and rows[2][-1] == "undecided"
-    with pytest.raises(InputError, match="--changes-most opt"):
-        claims.dynamics_claims(table, "opt")
+    with pytest.raises(InputError, match=r"studies\.dynamics\.changes_most is opt: no such model"):
+        dynamics_claims(table, "opt")
 
 
 def test_too_few_saved_steps_leave_steepness_undecided(tmp_path):
     """Between step 1, where the learning rate is still 0, and step 50 the first quarter may hold any change."""
     table = write_dynamics(tmp_path / "dynamics.csv", {"sparse": {0: 1.0, 1: 1.0, 50: 0.3, 100: 0.2}})
-    assert claims.dynamics_claims(table, None)[0][-1] == "undecided"
+    assert dynamics_claims(table, None)[0][-1] == "undecided"
 
 
 def test_a_pattern_that_never_changed_leaves_steepness_undecided(tmp_path):
     rows = [("m", "arc", 0, step, "correlation", 1.0, 1.0, 1.0) for step in (0, 10)]
     table = tmp_path / "dynamics.csv"
-    tidy.write(table, SCHEMA["dynamics.csv"].split(","), rows)
-    (row,) = claims.dynamics_claims(table, None)
+    write_csv(table, SCHEMA["dynamics.csv"].split(","), rows)
+    (row,) = dynamics_claims(table, None)
     assert np.isnan(row[4:7]).all() and row[-1] == "undecided"
 
 
 def test_numbers_are_written_alike(tmp_path):
-    tidy.write(
+    write_csv(
         tmp_path / "t.csv", ("a", "b"), [(np.float32(0.1), -0.0), (np.float64("nan"), np.int64(3)), ("x,y", 1e-12)]
     )
     assert (tmp_path / "t.csv").read_bytes() == b'a,b\n0.1000000015,0\nnan,3\n"x,y",1e-12\n'

@@ -5,63 +5,70 @@ import re
 from collections import Counter
 
 import pytest
-from test_experiment import RULES, assign, complaint, config_of_the_project
+from experiments import checked, config_of, meaning
+from test_experiment import assign, complaint, section_4
 
-from headpatterns.experiment import applications
-from headpatterns.experiment import checks as config_checks
-from headpatterns.experiment import config as experiment
-from headpatterns.experiment.runs import Run
+from headpatterns.experiment import tables
+from headpatterns.experiment.runs import AfterMixture, MixtureSet, Run, SelectedSet, TargetSet, of_task
+from headpatterns.studies.mixing import settings as mixing
+from headpatterns.studies.selection import settings as selection
 
 
 @pytest.fixture
 def config():
     """The project's config with small studies of section 5."""
-    made = config_of_the_project()
+    made = config_of()
     made["studies"]["mixing"] |= {"models": ["llama-weak", "llama"], "random_draws": 2}
     made["studies"]["selection"] |= {"models": ["llama"], "budgets": [25, 40], "random_draws": 2}
     made["studies"]["selection"]["methods"] = ["pattern", "bm25"]
-    config_checks.check(made, RULES)
+    checked(made)
     return made
 
 
 def test_candidates_are_the_basic_tasks_and_those_named_besides(config):
-    assert applications.candidates(config) == [
+    assert mixing.candidates(meaning(config)) == [
         *("math", "gsm8k", "codesearchnet", "hellaswag", "winogrande", "arc"),
         "refgpt",
     ]
 
 
 def test_runs_that_coincide_exist_once(config):
-    """The candidates of the strongest model are runs of section 4 but for the one named besides."""
-    section_4 = set(experiment.runs(config))
-    own = [run for run in applications.runs(config) if run.model == "llama" and run not in section_4]
-    assert Run("llama", "nlp", "gsm8k", 0) in section_4 & set(applications.runs(config))
+    """The candidates of the strongest model are runs of section 4 but for the one that is also named."""
+    experiment = meaning(config)
+    shared, applied = set(section_4(experiment)), [*mixing.runs(experiment), *selection.runs(experiment)]
+    own = {run for run in applied if run.model == "llama"} - shared
+    assert of_task("llama", "nlp", "gsm8k", 0) in shared & set(applied)
     assert Counter(run.group for run in own) == {"nlp": 1, "mixing": 1 + 2 * 3, "selection": 2 * (1 + 2 * 4)}
-    needed = experiment.needed_runs(config)
-    assert len(needed) == len(set(needed))
+    assert len(experiment.runs) == len(set(experiment.runs))
 
 
 def test_a_model_that_is_only_evaluated_brings_the_run_it_starts_from(config):
     config["models"]["second"] = {"label": "x", "source": {"model": "opt", "run": "infinity.infinity-law.seed0"}}
     config["evaluation"]["sets"]["words"] = {"dataset": "gsm8k"}
     config["studies"]["benchmarks"] = {"checkpoints": [{"model": "second", "run": "base"}], "sets": ["words"]}
-    config_checks.check(config, RULES)
-    assert Run("opt", "infinity", "infinity-law", 0) in experiment.needed_runs(config)
+    assert of_task("opt", "infinity", "infinity-law", 0) in checked(config).runs
 
 
 def test_training_on_the_target_starts_from_its_mixture():
-    assert applications.earlier(Run("m", "mixing", "random1", 3)) == Run("m", "mixing", "random1-basic", 3)
-    for task in ("target", "ours-basic"):
-        assert applications.earlier(Run("m", "mixing", task, 3)) is None
-    assert applications.earlier(Run("m", "nlp", "math", 3)) is None
+    target, mixture = TargetSet("mathbench"), MixtureSet(1, ("math", "arc"), 20)
+    assert Run("m", AfterMixture(mixture, target), 3).earlier == Run("m", mixture, 3)
+    assert Run("m", AfterMixture(mixture, target), 3).name == "mixing.random1.seed3"
+    assert Run("m", mixture, 3).name == "mixing.random1-basic.seed3"
+    assert MixtureSet(None, (), 1).task == "ours-basic"
+    for training_set in (target, mixture, of_task("m", "nlp", "math", 3).training_set):
+        assert Run("m", training_set, 3).earlier is None
 
 
 def test_a_domain_whose_name_begins_anothers(config):
     config["domains"]["maths-pure"] = {"label": "Pure", "tags": ["abstract_algebra"]}
     config["studies"]["selection"]["domains"] = ["maths", "maths-pure"]
+    experiment = checked(config)
     for domain in ("maths", "maths-pure"):
-        for run in applications.selected_runs(config, "llama", domain, 0):
-            assert applications.domain_of(config, run) == domain
+        for choice in selection.choices(experiment, domain):
+            run = Run("llama", choice, 0)
+            folder = f"results/mini/selections/llama/{domain}.seed0"
+            assert experiment.paths.training_set(run) == f"{folder}/{choice.choice}.csv"
+            assert run.name == f"selection.{domain}-{choice.choice}.seed0"
 
 
 def test_every_needed_run_is_in_one_batch_and_no_other_run_is(config):
@@ -70,33 +77,34 @@ def test_every_needed_run_is_in_one_batch_and_no_other_run_is(config):
     config["studies"]["adaptation"]["models"].append("later")
     for size in (1, 3, 100):
         config["finetuning"]["runs_per_job"] = size
-        batches = experiment.batches(config)
+        experiment = meaning(config)
+        batches = experiment.batches
         made = [run for batch in batches.values() for model, seed in batch.takers for run in batch.of(model, seed)]
-        assert Counter(made) == Counter(experiment.needed_runs(config))
-        assert all(len(batch.runs) <= size for batch in batches.values())
+        assert Counter(made) == Counter(experiment.runs)
+        assert all(len(batch.training_sets) <= size for batch in batches.values())
 
 
 def test_no_batch_holds_a_run_that_depends_on_the_patterns_of_another(config):
     config["finetuning"]["runs_per_job"] = 100
-    for batch in experiment.batches(config).values():
+    for batch in meaning(config).batches.values():
         model, seed = next(iter(batch.takers))
-        assert len({applications.is_first_stage(run) for run in batch.of(model, seed)}) == 1
+        assert len({run.is_first_stage for run in batch.of(model, seed)}) == 1
 
 
 def test_an_added_seed_leaves_the_batches_of_single_runs_alone(config):
     config["finetuning"]["runs_per_job"] = 1
-    before = {name: batch.runs for name, batch in experiment.batches(config).items()}
+    before = {name: batch.training_sets for name, batch in meaning(config).batches.items()}
     config["seeds"] = [0, 1]
-    assert {name: batch.runs for name, batch in experiment.batches(config).items()} == before
+    assert {name: batch.training_sets for name, batch in meaning(config).batches.items()} == before
 
 
 def test_the_test_items_are_not_probed(config):
-    """D_T is probed on its own instances, and a pseudo-private set too; the pool is read besides."""
-    assert applications.probe_sets(config, Run("llama", "mixing", "target", 0)) == ["training"]
-    probe_model = applications.pseudo_private_run("llama", "maths", 0)
-    assert applications.probe_sets(config, probe_model) == ["training", "mmlu"]
-    assert applications.probe_sets(config, Run("llama", "selection", "maths-pattern-25", 0)) == []
-    assert applications.probe_sets(config, Run("llama", "nlp", "refgpt", 0)) == ["refgpt"]
+    """D_T is probed on its own instances, and so is a pseudo-private set; the pool is read as well."""
+    assert TargetSet("mathbench").probe_sets == ("training",)
+    probe_model = selection.probe_model_run(meaning(config), "llama", "maths", 0)
+    assert probe_model.training_set.probe_sets == ("training", "mmlu")
+    assert SelectedSet("maths", "mmlu", "pattern", None, 25).probe_sets == ()
+    assert of_task("llama", "nlp", "refgpt", 0).training_set.probe_sets == ("refgpt",)
 
 
 def test_what_is_evaluated(config, tmp_path):
@@ -106,9 +114,7 @@ def test_what_is_evaluated(config, tmp_path):
         "checkpoints": [{"model": "opt", "run": "base"}, {"model": "opt", "run": "nlp.arc.seed1"}],
         "sets": ["words", "mathbench"],
     }
-    config_checks.check(config, RULES)
-    rows = applications.variants(config)
-    experiment.write_variant_table(tmp_path / "variants.csv", rows)
+    tables.write_variant_table(tmp_path / "variants.csv", checked(config).variants)
     with (tmp_path / "variants.csv").open(newline="", encoding="utf-8") as file:
         read = list(csv.DictReader(file))
     assert ",".join(read[0]) == "study,model,model_label,seed,variant,draw,budget,domain,domain_label,run,set"
@@ -132,34 +138,35 @@ def test_what_is_evaluated(config, tmp_path):
 
 
 @pytest.mark.parametrize("size", [1, 4, 1000])
-def test_every_pair_is_on_one_sheet(config, size):
+def test_every_pair_is_in_one_evaluation_batch(config, size):
     config["seeds"] = [0, 1]
     config["evaluation"]["checkpoints_per_job"] = size
-    sheets = applications.sheets(config)
-    pairs = [(model, *pair) for (model, _), listed in sheets.items() for pair in listed]
-    assert set(pairs) == {(row["model"], row["run"], row["set"]) for row in applications.variants(config)}
+    experiment = meaning(config)
+    batches = experiment.evaluation_batches
+    pairs = [(model, *pair) for (model, _), listed in batches.items() for pair in listed]
+    assert set(pairs) == {(row["model"], row["run"], row["set"]) for row in experiment.variants}
     assert max(Counter(pairs).values()) == 1
-    assert all(len(listed) <= size for listed in sheets.values())
-    for (_, sheet), listed in sheets.items():
-        seed = sheet.split(".")[1]
+    assert all(len(listed) <= size for listed in batches.values())
+    for (_, batch), listed in batches.items():
+        seed = batch.split(".")[1]
         assert {run.split(".")[-1] for run, _ in listed} <= {seed, "base"}
 
 
-def test_an_added_seed_leaves_the_sheets_alone(config):
-    before = applications.sheets(config)
+def test_an_added_seed_leaves_the_evaluation_batches_alone(config):
+    before = meaning(config).evaluation_batches
     config["seeds"] = [0, 1]
-    after = applications.sheets(config)
+    after = meaning(config).evaluation_batches
     assert {key: after[key] for key in before} == before
 
 
 def test_studies_without_models_are_left_out(config):
-    for name in applications.STUDIES:
+    for name in ("mixing", "selection"):
         config["studies"][name]["models"] = []
-    config_checks.check(config, RULES)
-    assert applications.runs(config) == []
-    assert applications.variants(config) == []
-    assert set(experiment.needed_runs(config)) == set(experiment.runs(config))
-    assert not {"mathbench", "refgpt", "mmlu"} & set(experiment.used_datasets(config))
+    experiment = checked(config)
+    assert mixing.runs(experiment) == selection.runs(experiment) == []
+    assert experiment.variants == []
+    assert set(experiment.runs) == set(section_4(experiment))
+    assert not {"mathbench", "refgpt", "mmlu"} & set(experiment.datasets)
 
 
 @pytest.mark.parametrize(
@@ -236,7 +243,7 @@ def test_studies_without_models_are_left_out(config):
         ),
         (
             {"studies.benchmarks.checkpoints": [{"model": "opt", "run": "base"}, {"model": "opt", "run": "base"}]},
-            r"studies\.benchmarks\.checkpoints: .* has non-unique elements",
+            r"studies\.benchmarks\.checkpoints names base of opt twice: name it once",
         ),
         ({"task_groups.mixing": {"tasks": ["arc"]}}, r"task_groups\.mixing has a name that is taken by the runs of"),
         ({"embedded.sizes.mmlus": {"train": 3}}, r"embedded\.sizes\.mmlus names the unknown generator 'mmlus'; did"),

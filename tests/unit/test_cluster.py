@@ -12,6 +12,8 @@ from headpatterns.cluster import refusals, requests
 from headpatterns.cluster import resources as cluster
 from headpatterns.cluster import site as slurm
 from headpatterns.errors import InputError
+from headpatterns.experiment.experiment import Experiment
+from headpatterns.studies import load_studies
 
 
 @pytest.fixture
@@ -70,11 +72,17 @@ def request(**changes):
 
 def made(config, group, **values):
     """A request of the runs of a group, with what the config says of them."""
-    return requests.Request(**values, settings=cluster.settings(config, values["rule"], group, values["nodes"]))
+    settings = cluster.settings(meaning(config), values["rule"], group, values["nodes"])
+    return requests.Request(**values, settings=settings)
+
+
+def meaning(config):
+    """The experiment that a config means."""
+    return Experiment(config, load_studies())
 
 
 def check(asked, config, status_command):
-    refusals.check([made(config, **one) for one in asked], cluster.configured(config), status_command)
+    refusals.check([made(config, **one) for one in asked], meaning(config).config.cluster.configured, status_command)
 
 
 def check_without(asked, config, here):
@@ -83,7 +91,7 @@ def check_without(asked, config, here):
 
 def asked(config, rule, group=None):
     """Resources at the first attempt."""
-    found = cluster.resources(config, rule, group)
+    found = cluster.resources(meaning(config), rule, group)
     return {name: value({}, attempt=1) if callable(value) else value for name, value in found.items()}
 
 
@@ -94,7 +102,7 @@ def test_a_rule_without_gpus_goes_to_the_other_partition(config):
 
 def test_without_a_cluster_nothing_but_sizes_is_asked_for(config):
     config["cluster"] = dict.fromkeys(config["cluster"], None) | {"gpus_as": "gpu"}
-    assert not cluster.configured(config)
+    assert not meaning(config).config.cluster.configured
     assert asked(config, "tokenize_instructions") == {"mem_mb": 2000, "runtime": 20}
     assert asked(config, "extract_patterns") == {"mem_mb": 3000, "runtime": 60, "gpu": 1, "nodes": 1}
 
@@ -115,17 +123,17 @@ def test_what_computes_on_a_gpu_has_one_whether_or_not_resources_say_so(config):
     config["resources"]["evaluate"] = {"gpu": 2}
     rules = ("pretrain", "extract_patterns", "evaluate", "tokenize_instructions")
     del config["resources"]["extract_patterns"]["gpu"]
-    assert [cluster.gpus(config, rule) for rule in rules] == [1, 1, 2, 0]
+    assert [cluster.gpus(meaning(config), rule) for rule in rules] == [1, 1, 2, 0]
     assert asked(config, "pretrain")["slurm_partition"] == "gpu"
     config["device"] = "cpu"
-    assert [cluster.gpus(config, rule) for rule in rules] == [0, 0, 2, 0]
+    assert [cluster.gpus(meaning(config), rule) for rule in rules] == [0, 0, 2, 0]
 
 
 def test_a_process_for_each_gpu_shares_an_extraction_and_a_processor_has_one(config):
     config["resources"]["extract_patterns"]["gpu"] = 2
-    assert cluster.sharing(config) == 2
+    assert cluster.sharing(meaning(config)) == 2
     config["device"] = "cpu"
-    assert cluster.sharing(config) == 1
+    assert cluster.sharing(meaning(config)) == 1
 
 
 def test_the_command_of_an_extraction_on_several_gpus_starts_as_many_processes(clone, tmp_path):
@@ -149,14 +157,14 @@ def test_several_machines_ask_by_the_machine(config):
 def test_an_application_may_train_on_fewer(config):
     config["finetuning"]["devices"] = 8
     config["studies"]["selection"]["finetuning"]["devices"] = 2
-    assert cluster.gpus(config, "finetune", "selection") == 2
-    assert cluster.gpus(config, "finetune", "nlp") == 8
+    assert cluster.gpus(meaning(config), "finetune", "selection") == 2
+    assert cluster.gpus(meaning(config), "finetune", "nlp") == 8
 
 
 def test_a_retry_asks_for_more_but_not_for_what_no_machine_has(config, monkeypatch):
     there = [slurm.Machines("gpu", False, 100, 5000, 8, {"": 1}, 1)]
     monkeypatch.setattr(slurm, "machines", lambda: there)
-    found = cluster.resources(config, "extract_patterns")
+    found = cluster.resources(meaning(config), "extract_patterns")
     assert [found["mem_mb"]({}, attempt=attempt) for attempt in (1, 2, 3)] == [3000, 5000, 5000]
     assert [found["runtime"]({}, attempt=attempt) for attempt in (1, 2)] == [60, 100]
 
@@ -164,14 +172,14 @@ def test_a_retry_asks_for_more_but_not_for_what_no_machine_has(config, monkeypat
 def test_a_retry_grows_up_to_what_one_of_several_partitions_has(config, site):
     config["cluster"] |= {"gpu_partition": "test, gpu"}
     config["resources"]["finetune"] = {"mem_mb": 200000, "runtime": 2000}
-    found = cluster.resources(config, "finetune", "nlp")
+    found = cluster.resources(meaning(config), "finetune", "nlp")
     assert [found["mem_mb"]({}, attempt=attempt) for attempt in (1, 2, 3)] == [200000, 400000, 500000]
     assert [found["runtime"]({}, attempt=attempt) for attempt in (2, 3)] == [2880, 2880]
 
 
 def test_a_retry_without_sinfo_grows_freely(config, site, tmp_path):
     (tmp_path / "sinfo").unlink()
-    assert cluster.resources(config, "pretrain")["runtime"]({}, attempt=3) == 180
+    assert cluster.resources(meaning(config), "pretrain")["runtime"]({}, attempt=3) == 180
 
 
 @pytest.mark.parametrize(
@@ -212,8 +220,8 @@ def test_without_accounts_none_may_be_named(site, config, refused):
     site(scontrol=("AccountingStorageType   = (null)", 0))
     assert_refusal(refused(), "sacct", "write `slurm-status-command: squeue`")
     with refusal("`account`", ("keeps no accounts", "leave `account`", "empty")):
-        cluster.check([request()], config, "squeue")
-    cluster.check([request(account="")], config, "squeue")
+        check([request()], config, "squeue")
+    check([request(account="")], config, "squeue")
 
 
 def test_a_config_without_a_cluster_is_one_sentence(config, refused):
@@ -268,25 +276,25 @@ def test_one_of_several_partitions_is_enough(site, config):
 
 def test_fewer_gpus_than_a_job_needs_are_one_sentence(config):
     config["finetuning"]["devices"] = 8
-    cluster.check_without([request(gpus=8)], config, 8)
+    check_without([request(gpus=8)], config, 8)
     needs = "finetune needs 8 GPUs"
     with refusal("finetuning.devices", (needs, "`--resources gpu=1`", "raise that, or lower")):
-        cluster.check_without([request(gpus=8), request(gpus=1)], config, 8)
+        check_without([request(gpus=8), request(gpus=1)], config, 8)
     with refusal("finetuning.devices", (needs, "this machine shows 7", "use --profile slurm, or lower")):
-        cluster.check_without([request(gpus=8)], config, 7)
+        check_without([request(gpus=8)], config, 7)
 
 
 def test_a_machine_without_gpus_is_one_sentence(config):
     evaluation = request(rule="evaluate", group="")
     with refusal("evaluate", ("1 GPU", "this machine shows 0", "use --profile slurm")):
-        cluster.check_without([evaluation], config, 0)
-    cluster.check_without([evaluation._replace(rule="collect_scores", gpus=0)], config, 0)
+        check_without([evaluation], config, 0)
+    check_without([evaluation | {"rule": "collect_scores", "gpus": 0}], config, 0)
 
 
 def test_several_machines_without_a_cluster_are_one_sentence(config):
     config["studies"]["mixing"]["finetuning"] |= {"devices": 2, "nodes": 2}
     with refusal("studies.mixing.finetuning.nodes", ("2", "set it to 1, or use --profile slurm")):
-        cluster.check_without([request(group="mixing", nodes=2)], config, 2)
+        check_without([request(group="mixing", nodes=2)], config, 2)
 
 
 @pytest.mark.parametrize(
@@ -316,7 +324,7 @@ def test_the_table_tells_gpu_jobs_apart_by_what_they_ask_for(config):
         job("tokenize_instructions", mem_mb=1000, runtime=5),
     ]
     counted = Counter(
-        cluster.request(one, config, group)
+        cluster.request(meaning(config), one, group)
         for one, group in zip([*gpu_jobs, *others], ("nlp", "mixing", "nlp", ""), strict=True)
     )
     _, _, *rows = requests.table(counted).splitlines()

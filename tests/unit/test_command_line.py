@@ -83,7 +83,7 @@ def test_another_error_without_a_log_shows_its_traceback(tmp_path):
 @pytest.mark.parametrize(("online", "said"), [("", "1"), (", online=True", "unset")])
 def test_only_a_script_that_is_online_may_ask_the_hub(tmp_path, online, said):
     program = (
-        f"import os, sys; sys.path.insert(0, {str(scripts.FOLDER)!r}); import command_line\n"
+        f"import os, sys; sys.path.insert(0, {str(scripts.FOLDER)!r}); from headpatterns import cli as command_line\n"
         "main = lambda arguments: command_line.tell(os.environ.get('HF_HUB_OFFLINE', 'unset'))\n"
         f"command_line.run(main, command_line.parser('What it does.'){online})\n"
     )

@@ -9,14 +9,16 @@ import pandas as pd
 import pytest
 import scripts
 
-from headpatterns import tidy
 from headpatterns.errors import InputError
 from headpatterns.evaluation.intervals import wilson
 from headpatterns.experiment import variants as evaluations
 from headpatterns.experiment.variants import Variant
+from headpatterns.io import read_csv, write_csv
 from headpatterns.statistics import estimate_and_interval, probe_weights
 from headpatterns.statistics.accuracy import Outcome, accuracy, difference, spread
 from headpatterns.studies import claims
+from headpatterns.studies.mixing.claims import mixing_claims
+from headpatterns.studies.selection.claims import selection_claims
 
 OUTPUTS = {
     "mixing.csv": "model,variant,items,value,low,high,spread",
@@ -28,14 +30,7 @@ OUTPUTS = {
 
 
 def analyse(study, folder, **more):
-    given = {**made.options(folder), "resamples": 200, "seed": 3}
-    given |= {"output": folder / f"{study}.csv", "differences_output": folder / f"{study}_differences.csv"}
-    if study == "mixing":
-        given |= {
-            "coefficients": sorted(folder.glob("mixtures/*/*/coefficients.csv")),
-            "mixture_output": folder / "mixture.csv",
-        }
-    scripts.run(f"analyse_{study}", **{**given, **more})
+    made.analyse(study, folder, **more)
 
 
 def read(path):
@@ -118,9 +113,9 @@ def test_same_input_gives_the_same_bytes_in_whichever_order_files_and_items_come
     correct = made.generated(rows)
     made.write(tmp_path, rows, dict(reversed(correct.items())))
     for path in tmp_path.glob("evaluations/*/*.items.csv"):
-        found = tidy.read(path, evaluations.ITEM_COLUMNS)
-        tidy.write(path, list(found[0]), [list(line.values()) for line in reversed(found)])
-    items = made.options(tmp_path)["items"][::-1]
+        found = read_csv(path, evaluations.ITEM_COLUMNS)
+        write_csv(path, list(found[0]), [list(line.values()) for line in reversed(found)])
+    items = made.items(tmp_path)[::-1]
     analyse("mixing", tmp_path, items=items)
     analyse("selection", tmp_path, items=items)
     for name in OUTPUTS:
@@ -128,8 +123,8 @@ def test_same_input_gives_the_same_bytes_in_whichever_order_files_and_items_come
 
 
 def test_another_seed_moves_the_intervals_alone(whole, tmp_path):
-    analyse("mixing", whole, seed=4, output=tmp_path / "m.csv", differences_output=tmp_path / "d.csv")
-    one, two = read(whole / "mixing.csv"), read(tmp_path / "m.csv")
+    analyse("mixing", whole, seed=4, output=tmp_path)
+    one, two = read(whole / "mixing.csv"), read(tmp_path / "mixing.csv")
     assert (one["value"] == two["value"]).all() and (one["low"] != two["low"]).any()
 
 
@@ -207,9 +202,9 @@ def test_runs_that_differ_in_nothing_differ_by_exactly_0_and_leave_claims_undeci
                 rows.append(selection(kind, domain, f"{domain}-{kind}{draw}-{seed}", budget, seed, draw))
                 correct[rows[-1].evaluation] = answers[rows[-1].set]
     analyse("selection", made.write(tmp_path, rows, correct))
-    table = tidy.read(tmp_path / "selection_differences.csv", ("value", "low", "high"))
+    table = read_csv(tmp_path / "selection_differences.csv", ("value", "low", "high"))
     assert len(table) == 6 and all((line["value"], line["low"], line["high"]) == ("0", "0", "0") for line in table)
-    found = claims.selection_claims(tmp_path / "selection_differences.csv")
+    found = selection_claims(tmp_path / "selection_differences.csv")
     assert [claim[-1] for claim in found] == ["undecided"] * 2
     assert set(read(tmp_path / "selection.csv")["spread"][1:3]) == {0}
 
@@ -254,9 +249,9 @@ def test_the_draw_of_a_set_does_not_depend_on_what_else_is_analysed(whole, tmp_p
 
 
 def test_scores_join_every_variant_with_its_evaluation(whole, tmp_path):
-    sheets = sorted(whole.glob("evaluations/*/sheet.csv"))
-    scripts.run("collect_scores", variants=whole / "variants.csv", scores=sheets, output=tmp_path / "scores.csv")
-    rows = tidy.read(tmp_path / "scores.csv", (*evaluations.COLUMNS, *evaluations.NUMBERS))
+    batches = sorted(whole.glob("evaluations/*/batch.csv"))
+    scripts.run("collect_scores", variants=whole / "variants.csv", scores=batches, output=tmp_path / "scores.csv")
+    rows = read_csv(tmp_path / "scores.csv", (*evaluations.COLUMNS, *evaluations.NUMBERS))
     variants = evaluations.read_variants(whole / "variants.csv")
     assert [tuple(line.values())[:11] for line in rows] == [dataclasses.astuple(variant) for variant in variants]
     correct = made.generated(made.variants())
@@ -285,9 +280,9 @@ BASE = ("m", "base", "set")
 )
 def test_scores_that_are_missing_repeated_or_impossible_are_refused(rows, message, tmp_path, capfd, monkeypatch):
     lines = [line if len(line) > 2 else made.score(*line) for line in rows]
-    tidy.write(tmp_path / "sheet.csv", evaluations.SCORE_COLUMNS, lines)
+    write_csv(tmp_path / "batch.csv", evaluations.SCORE_COLUMNS, lines)
     given = {"variants": made.write_variants(tmp_path / "variants.csv", [mixing("base", "base")])}
-    given |= {"scores": [tmp_path / "sheet.csv"], "output": tmp_path / "scores.csv"}
+    given |= {"scores": [tmp_path / "batch.csv"], "output": tmp_path / "scores.csv"}
     assert message in scripts.refused(capfd, monkeypatch, "collect_scores", **given)
     assert not (tmp_path / "scores.csv").exists()
 
@@ -356,26 +351,26 @@ def test_what_cannot_be_compared_is_refused(study, rows, changed, message, tmp_p
 
 def test_an_item_that_stands_there_twice_is_refused(tmp_path):
     made.write(tmp_path, list(TWO), {variant.evaluation: [1, 0] for variant in TWO}, lambda name, item: "same")
-    with pytest.raises(InputError, match=r"sheet\.items\.csv, row 2: the item 'same' of model m, run base"):
+    with pytest.raises(InputError, match=r"batch\.items\.csv, row 2: the item 'same' of model m, run base"):
         analyse("mixing", tmp_path)
 
 
 def test_coefficients_given_twice_are_refused(whole, tmp_path):
     files = sorted(whole.glob("mixtures/llama/seed0/coefficients.csv"))
     with pytest.raises(InputError, match="model llama, seed 0, task math stands there twice"):
-        analyse("mixing", whole, coefficients=files * 2, output=tmp_path / "m.csv")
+        analyse("mixing", whole, coefficients=files * 2, output=tmp_path)
 
 
 def test_counts_that_an_evaluator_does_not_say_stay_empty(tmp_path):
-    tidy.write(tmp_path / "sheet.csv", evaluations.SCORE_COLUMNS, [(*BASE, 4, "", "", 0, 0.6, "nan", "nan")])
+    write_csv(tmp_path / "batch.csv", evaluations.SCORE_COLUMNS, [(*BASE, 4, "", "", 0, 0.6, "nan", "nan")])
     given = {"variants": made.write_variants(tmp_path / "variants.csv", [mixing("base", "base")])}
-    scripts.run("collect_scores", **given, scores=[tmp_path / "sheet.csv"], output=tmp_path / "scores.csv")
-    (line,) = tidy.read(tmp_path / "scores.csv", evaluations.NUMBERS)
+    scripts.run("collect_scores", **given, scores=[tmp_path / "batch.csv"], output=tmp_path / "scores.csv")
+    (line,) = read_csv(tmp_path / "scores.csv", evaluations.NUMBERS)
     assert [line[name] for name in evaluations.NUMBERS] == ["4", "", "", "0", "0.6", "nan", "nan"]
 
 
 def write_differences(path, rows):
-    tidy.write(path, OUTPUTS[path.name].split(","), rows)
+    write_csv(path, OUTPUTS[path.name].split(","), rows)
     return path
 
 
@@ -387,7 +382,7 @@ def test_claims_of_table_2_by_model(tmp_path):
         ("m", "ours", "base", 0.05, 0.01, 0.09),
         ("n", "ours", "sft", 0, 0, 0),
     ]
-    found = claims.mixing_claims(write_differences(tmp_path / "mixing_differences.csv", rows))
+    found = mixing_claims(write_differences(tmp_path / "mixing_differences.csv", rows))
     assert [(claim[0], claim[1], claim[3], claim[-1]) for claim in found] == [
         ("mixing_beats_target_alone", "Table 2", "m", "holds"),
         ("mixing_beats_random", "Table 2", "m", "undecided"),
@@ -405,7 +400,7 @@ def test_claims_of_table_3_by_model_and_budget_over_all_domains(tmp_path):
         ("m", "all", "300", "pattern", "random", -0.05, -0.09, -0.01),
         ("m", "maths", "300", "pattern", "random", 0.05, 0.01, 0.09),
     ]
-    found = claims.selection_claims(write_differences(tmp_path / "selection_differences.csv", rows))
+    found = selection_claims(write_differences(tmp_path / "selection_differences.csv", rows))
     assert [(claim[0], claim[-1]) for claim in found] == [
         ("selection_beats_random", "holds"),
         ("selection_beats_base", "undecided"),
@@ -416,11 +411,11 @@ def test_claims_of_table_3_by_model_and_budget_over_all_domains(tmp_path):
 
 
 def test_claims_of_section_5_are_collected_where_their_tables_are_given(whole, tmp_path):
-    given = {"output": tmp_path / "claims.csv", "mixing_differences": whole / "mixing_differences.csv"}
-    scripts.run("collect_claims", **given)
-    assert {line["where"] for line in tidy.read(given["output"], claims.COLUMNS)} == {"Table 2"}
-    scripts.run("collect_claims", **given, selection_differences=whole / "selection_differences.csv")
-    rows = tidy.read(given["output"], claims.COLUMNS)
+    made.collect_claims(whole, tmp_path / "claims.csv", ["mixing"])
+    assert {line["where"] for line in read_csv(tmp_path / "claims.csv", claims.COLUMNS)} == {"Table 2"}
+    made.collect_claims(whole, tmp_path / "claims.csv", ["selection", "mixing"])
+    rows = read_csv(tmp_path / "claims.csv", claims.COLUMNS)
     assert len(rows) == 2 * 3 + 2 * 2 * 2
+    assert [line["where"] for line in rows] == ["Table 2"] * 6 + ["Table 3"] * 8  # in the order of the studies
     # The generated answers are made so that what the paper says is true.
     assert {line["verdict"] for line in rows if line["claim"] == "mixing_beats_target_alone"} == {"holds"}

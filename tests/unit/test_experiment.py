@@ -2,29 +2,28 @@
 
 import copy
 import csv
+import json
 import re
 from collections import Counter
 
+import jsonschema
 import pytest
-from project import config_in
+from experiments import checked, config_of, meaning
+from project import PROJECT, config_in
 from refusals import assert_refusal
 from scripts import FOLDER
 
 from headpatterns.errors import InputError
-from headpatterns.experiment import checks as config_checks
-from headpatterns.experiment import config as experiment
-from headpatterns.experiment.runs import Run
-
-RULES = ["finetune", "extract_patterns", "ablate_heads", "pretrain"]
-
-
-def config_of_the_project():
-    return config_in("config.yaml")
+from headpatterns.experiment import document, files, needed, tables, written
+from headpatterns.experiment.runs import Run, TaskSet, of_task
+from headpatterns.studies import load_studies
+from headpatterns.studies.composition.settings import expected_pairs
+from headpatterns.training.recipe import KEYS, Recipe
 
 
 @pytest.fixture
 def config():
-    return config_of_the_project()
+    return config_of()
 
 
 def assign(config, path, value):
@@ -46,17 +45,21 @@ def without_applications(config):
 
 
 def complaint(config):
-    """The sentence about a config."""
+    """What is said of a config, a line a problem."""
     with pytest.raises(InputError) as refused:
-        config_checks.check(config, RULES)
-    sentence = str(refused.value)
-    assert "\n" not in sentence
-    return sentence
+        checked(config)
+    return str(refused.value)
+
+
+def section_4(experiment):
+    """Runs of the studies that read checkpoints on the way, in display order."""
+    found = [run for study in experiment.studies if study.reads_steps for run in study.runs(experiment)]
+    return list(dict.fromkeys(found))
 
 
 def test_the_config_of_the_project_passes(config):
     before = copy.deepcopy(config)
-    config_checks.check(config, RULES)
+    checked(config)
     assert config == before
 
 
@@ -149,7 +152,7 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
             ("unknown task of the group 'infinity-law'", "valid are: math, gsm8k"),
         ),
         ({"task_groups.nlp.complex": ...}, "task_groups.nlp.complex", ("missing", "studies.composition needs it")),
-        ({"task_groups.nlp.tasks": ["sgsm"]}, "task_groups.nlp.tasks", "no task besides the complex one"),
+        ({"task_groups.nlp.tasks": ["sgsm"]}, "task_groups.nlp.tasks", "no task but the complex one"),
         ({"resources.finetun": {}}, "resources.finetun", ("unknown rule 'finetun'", "did you mean 'finetune'?")),
         # Sources of models.
         ({"models.llama.source": {}}, "models.llama.source", "exactly one of pretraining, path, hub and model"),
@@ -298,13 +301,12 @@ def test_what_an_overlay_may_say(config, tmp_path, monkeypatch):
     config["task_groups"]["nlp"]["tasks"] = ["arc", "sgsm"]  # the expected pair is not among them
     config |= {"seeds": [3, 1], "device": "cuda"}
     config["resources"]["extract_patterns"] = {"gpu": 1}
-    config_checks.check(config, RULES)
-    assert experiment.expand("${MY_DATA}/x", "key") == f"{tmp_path}/x"
-    assert not any(pair.startswith("nlp=") for pair in experiment.expected_pairs(config))
+    assert not any(group == "nlp" for group in expected_pairs(checked(config)))
+    assert files.expand("${MY_DATA}/x", "key") == f"{tmp_path}/x"
 
 
 def test_every_run_is_listed_once(config):
-    runs = experiment.runs(config)
+    runs = section_4(meaning(config))
     assert max(Counter(runs).values()) == 1
     groups = config["task_groups"]
     wanted = {(model, "nlp", task) for model in ("llama", "gemma", "opt") for task in groups["nlp"]["tasks"]}
@@ -312,45 +314,44 @@ def test_every_run_is_listed_once(config):
     assert {(run.model, run.group, run.task) for run in runs} == wanted
     assert len(runs) == 3 * 7 + 7
     config["studies"]["dynamics"]["models"] = ["llama-weak"]
-    assert len(experiment.runs(config)) == 3 * 7 + 7 + 7
+    assert len(section_4(meaning(config))) == 3 * 7 + 7 + 7
 
 
 def test_a_model_after_an_earlier_run(config):
     config["models"]["two"] = {"label": "x", "source": {"model": "gemma", "run": "nlp.arc.seed5"}}
     config["models"]["three"] = {"label": "x", "source": {"model": "two", "run": "nlp.math.seed0"}}
-    config_checks.check(config, RULES)
-    assert experiment.base_model(config, "three") == "gemma"
-    assert experiment.base_model(config, "opt") == "opt"
+    experiment = checked(config)
+    assert needed.base_model(experiment.config, "three") == "gemma"
+    assert needed.base_model(experiment.config, "opt") == "opt"
     without_applications(config)
-    assert experiment.needed_runs(config) == experiment.runs(config)
+    assert meaning(config).runs == section_4(meaning(config))
     config["studies"]["adaptation"]["models"] = ["three"]
-    earlier = set(experiment.needed_runs(config)) - set(experiment.runs(config))
-    assert earlier == {Run("two", "nlp", "math", 0), Run("gemma", "nlp", "arc", 5)}
+    experiment = meaning(config)
+    earlier = set(experiment.runs) - set(section_4(experiment))
+    assert earlier == {of_task("two", "nlp", "math", 0), of_task("gemma", "nlp", "arc", 5)}
 
 
 def test_seeds_multiply_runs(config):
-    single = experiment.runs(config)
+    single = section_4(meaning(config))
     config["seeds"] = [4, 2]
-    runs = experiment.runs(config)
+    runs = section_4(meaning(config))
     assert len(runs) == 2 * len(single)
     assert Counter(run.seed for run in runs) == {4: len(single), 2: len(single)}
     assert [run.seed for run in runs[:4]] == [4, 2, 4, 2]
 
 
 def test_the_name_of_a_run_says_what_it_is(config):
-    names = [(run.model, run.name) for run in experiment.runs(config)]
+    runs = meaning(config).runs
+    names = [(run.model, run.name) for run in runs]
     assert len(set(names)) == len(names)
     assert names[0] == ("llama", "nlp.math.seed0")
-    for run in experiment.runs(config):
-        assert Run.named(run.model, run.name) == run
-    assert Run.named("m", "infinity.infinity-reasoning_2.seed17") == Run("m", "infinity", "infinity-reasoning_2", 17)
+    assert Run("m", TaskSet("infinity", "infinity-reasoning_2"), 17).name == "infinity.infinity-reasoning_2.seed17"
 
 
 def test_the_run_table(config, tmp_path):
     config["seeds"] = [0, 1]
     config["studies"]["adaptation"]["models"] = ["opt", "llama"]
-    rows = experiment.run_table(config, lambda run: f"patterns/{run.model}/{run.name}/{run.task}")
-    experiment.write_run_table(tmp_path / "runs.csv", rows)
+    tables.write_run_table(tmp_path / "runs.csv", tables.run_rows(meaning(config)))
     with (tmp_path / "runs.csv").open(newline="", encoding="utf-8") as file:
         read = list(csv.DictReader(file))
     assert list(read[0]) == (
@@ -367,7 +368,7 @@ def test_the_run_table(config, tmp_path):
         "role": "basic",
         "seed": "0",
         "run": "nlp.math.seed0",
-        "patterns": "patterns/opt/nlp.math.seed0/math",
+        "patterns": "results/mini/patterns/opt/nlp.math.seed0/math",
     }
     studies = list(dict.fromkeys(row["study"] for row in read))
     assert studies == ["adaptation", "composition", "dynamics"]
@@ -385,14 +386,14 @@ def test_the_run_table(config, tmp_path):
 
 
 def test_expected_pairs_in_the_order_of_the_tasks(config):
-    assert experiment.expected_pairs(config) == [
-        "nlp=gsm8k+codesearchnet",
-        "infinity=infinity-reasoning+infinity-programming",
-    ]
+    assert expected_pairs(meaning(config)) == {
+        "nlp": ["gsm8k", "codesearchnet"],
+        "infinity": ["infinity-reasoning", "infinity-programming"],
+    }
     config["task_groups"]["nlp"]["expected_pair"].reverse()
-    assert experiment.expected_pairs(config)[0] == "nlp=gsm8k+codesearchnet"
+    assert expected_pairs(meaning(config))["nlp"] == ["gsm8k", "codesearchnet"]
     del config["task_groups"]["infinity"]["expected_pair"]
-    assert len(experiment.expected_pairs(config)) == 1
+    assert list(expected_pairs(meaning(config))) == ["nlp"]
 
 
 def test_sizes_fall_back_to_the_default(config):
@@ -400,28 +401,80 @@ def test_sizes_fall_back_to_the_default(config):
         "default": {"threads": 1, "mem_mb": 2000, "runtime": 20, "gpu": 0},
         "finetune": {"mem_mb": 9000},
     }
-    assert experiment.size(config, "finetune") == {"threads": 1, "mem_mb": 9000, "runtime": 20, "gpu": 0}
-    assert experiment.size(config, "pretrain") == config["resources"]["default"]
+    assert meaning(config).config.size("finetune") == {"threads": 1, "mem_mb": 9000, "runtime": 20, "gpu": 0}
+    assert meaning(config).config.size("pretrain") == config["resources"]["default"]
 
 
 def test_the_digest_follows_content_alone(config):
-    shuffled = dict(reversed(config_of_the_project().items()))
-    assert experiment.digest(config) == experiment.digest(shuffled)
+    shuffled = dict(reversed(config_of().items()))
+    assert written.digest(config) == written.digest(shuffled)
     config["analysis"]["seed"] += 1
-    assert experiment.digest(config) != experiment.digest(shuffled)
+    assert written.digest(config) != written.digest(shuffled)
     elsewhere = {**config, "cluster": {**config["cluster"], "account": "mine"}, "plan": {}}
-    assert experiment.digest(config) == experiment.digest(elsewhere)
+    assert written.digest(config) == written.digest(elsewhere)
 
 
 def test_the_state_of_folders_changes_with_their_files(tmp_path):
     (tmp_path / "rows" / "deep").mkdir(parents=True)
     file = tmp_path / "rows" / "deep" / "a.json"
     file.write_text("1")
-    states = [experiment.state_of_folders([tmp_path / "rows"])]
-    assert experiment.state_of_folders([tmp_path / "rows"]) == states[0]
+    states = [files.state_of_folders([tmp_path / "rows"])]
+    assert files.state_of_folders([tmp_path / "rows"]) == states[0]
     file.write_text("12")
-    states.append(experiment.state_of_folders([tmp_path / "rows"]))
+    states.append(files.state_of_folders([tmp_path / "rows"]))
     (tmp_path / "rows" / "b.json").touch()
-    states.append(experiment.state_of_folders([tmp_path / "rows"]))
+    states.append(files.state_of_folders([tmp_path / "rows"]))
     assert len(set(states)) == 3
-    assert experiment.state_of_folders([file]) == experiment.state_of_folders([]) == ""
+    assert files.state_of_folders([file]) == files.state_of_folders([]) == ""
+
+
+def test_the_schema_and_the_table_of_keys_are_those_of_the_models():
+    """`make docs` writes them."""
+    for file, made in (("config/schema.json", document.json_schema), ("docs/config.md", document.key_table)):
+        assert (PROJECT / file).read_text(encoding="utf-8") == made(load_studies()), f"run `make docs`: {file} is old"
+
+
+def test_every_key_of_the_config_is_in_the_table_with_its_meaning(config):
+    rows = re.findall(r"^\| `([^`]+)` \| [^|]+ \| ([^|]*) \|$", document.key_table(load_studies()), re.MULTILINE)
+    meanings = dict(rows)
+    for key in config:
+        assert key in meanings, key
+    for key in config["finetuning"]:
+        assert meanings[f"finetuning.{key}"].strip(), key
+    for study, settings in config["studies"].items():
+        for key in settings:
+            assert meanings[f"studies.{study}.{key}"].strip(), (study, key)
+
+
+def test_an_editor_is_told_what_a_config_may_say():
+    schema = json.loads(document.json_schema(load_studies()))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    for overlay in ("config.yaml", "config/paper.yaml", "tests/config/tiny.yaml", "tests/config/real.yaml"):
+        assert not list(validator.iter_errors(config_in(overlay))), overlay
+    assert list(validator.iter_errors({"finetuning": {"learning_rat": 1.0}}))
+    assert list(validator.iter_errors({"device": "gpu"}))
+
+
+def test_a_recipe_is_the_section_of_the_config_and_its_seed(config):
+    experiment = meaning(config)
+    assert {*experiment.recipe("nlp").of_run(True), "seed"} == set(KEYS)
+    pretraining = experiment.config.pretraining_recipe.of_run(40, [10])
+    assert set(pretraining) <= set(KEYS)
+    assert Recipe.from_json(json.dumps(pretraining)).max_steps == 40
+    assert experiment.recipe("nlp").of_run(False)["checkpoint_steps"] == []
+
+
+def test_all_problems_are_listed_at_once(config):
+    assign(config, "finetuning.learning_rat", 1.0)
+    assign(config, "seeds", [0, "one"])
+    lines = complaint(config).splitlines()
+    assert len(lines) == 2
+    assert_refusal(complaint(config), "finetuning.learning_rat", "learning_rate")
+    assert_refusal(complaint(config), "seeds[1]", "integer")
+    config = config_of()
+    assign(config, "studies.adaptation.models[1]", "gema")
+    assign(config, "datasets.gsm8k.adapter", "gsm8")
+    assert len(complaint(config).splitlines()) == 2
+    assert_refusal(complaint(config), "studies.adaptation.models[1]", "did you mean 'gemma'?")
+    assert_refusal(complaint(config), "datasets.gsm8k.adapter", "did you mean 'gsm8k'?")

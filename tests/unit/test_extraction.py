@@ -415,6 +415,7 @@ def confined():
     return json.loads(answer.stdout)
 
 
+@pytest.mark.slow
 def test_the_cost_of_a_token_covers_what_a_pass_takes(confined):
     """The estimate, made on one sample, against the growth of the process in a batch of eight such samples."""
     assert 0.9 < confined["estimate"] / confined["peak"] < 4

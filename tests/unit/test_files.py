@@ -1,8 +1,13 @@
-"""What a failure leaves behind: the old result, and nothing else."""
+"""Files: what a failure leaves behind is the old result and nothing else, and tables have stable bytes."""
 
+import math
+import re
+
+import numpy as np
 import pytest
 
-from headpatterns.io import atomic_path, read_json, remove, write_json
+from headpatterns.errors import InputError
+from headpatterns.io import atomic_path, read_csv, read_json, remove, write_csv, write_json
 
 
 def names(folder):
@@ -84,3 +89,31 @@ def test_removing_a_link_spares_what_it_points_to(tmp_path):
     assert names(tmp_path) == ["folder"] and names(tmp_path / "folder") == ["kept"]
     remove(tmp_path / "folder")
     assert names(tmp_path) == []
+
+
+def test_equal_numbers_give_equal_bytes(tmp_path):
+    rows = [("a,b", 0.1 + 0.2, np.float32(0.5), 3), ("", -0.0, math.nan, np.int64(7)), ("é", 1 / 3, 1e20, True)]
+    write_csv(tmp_path / "deep" / "x.csv", ("name", "first", "second", "count"), rows)
+    text = 'name,first,second,count\n"a,b",0.3,0.5,3\n,0,nan,7\né,0.3333333333,1e+20,True\n'
+    assert (tmp_path / "deep" / "x.csv").read_bytes() == text.encode()
+    found = read_csv(tmp_path / "deep" / "x.csv", ("name", "count"))
+    assert found[0] == {"name": "a,b", "first": "0.3", "second": "0.5", "count": "3"}
+    assert [row["name"] for row in found] == ["a,b", "", "é"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a,c\n1,2\n", "x.csv lacks the column 'b': its header must have a,b."),
+        (b"", "x.csv lacks the column 'a': its header must have a,b."),
+        (b"a,b\n1,2\n3\n", "x.csv, row 2: the number of fields differs from the header's: fix that row."),
+        (b"a,b\n1,2,3\n", "x.csv, row 1: the number of fields differs from the header's: fix that row."),
+        (b"a,b\n\xff,2\n", "x.csv cannot be read as a CSV table ("),
+        (None, "x.csv cannot be read as a CSV table ("),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_named(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "x.csv").write_bytes(content)
+    with pytest.raises(InputError, match=re.escape(message)):
+        read_csv(tmp_path / "x.csv", ("a", "b"))

@@ -11,10 +11,10 @@ import pyarrow.parquet
 import pytest
 import scripts
 
-from headpatterns import tidy
 from headpatterns.attribution import files as patterns
 from headpatterns.errors import InputError
-from headpatterns.studies.mixing import mixture as mixing
+from headpatterns.io import read_csv, write_csv
+from headpatterns.studies.mixing import proportions as mixing
 
 LAYERS, HEADS, SAMPLES = 4, 6, 30
 SIZES = {"a": 90, "b": 80, "c": 70}
@@ -34,7 +34,7 @@ def write_patterns(folder, change, noise=0.0, seed=0, samples=SAMPLES):
 
 
 def write_training_set(path, task, size):
-    tidy.write(path, ("dataset", "id"), [(f"{task}-data", f"{task}{n}") for n in range(size)])
+    write_csv(path, ("dataset", "id"), [(f"{task}-data", f"{task}{n}") for n in range(size)])
     return path
 
 
@@ -102,7 +102,7 @@ def mix(options):
 
 
 def table(path):
-    return tidy.read(path, ())
+    return read_csv(path, ())
 
 
 def column(rows, name, kind=float):

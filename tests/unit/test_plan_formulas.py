@@ -2,6 +2,7 @@
 
 import pytest
 
+from headpatterns.experiment.gpus import GPUS
 from headpatterns.planning import formulas as costs
 
 LLAMA_7B = {
@@ -145,6 +146,7 @@ def test_operations_by_hand():
         (100, 1.5, None, 4, 4, 11),  # 7 steps an epoch
         (100, 3, 40, 4, 4, 40),
         (None, 3, 40, 4, 4, 40),
+        (None, 3, None, 4, 4, None),
     ],
 )
 def test_steps(samples, epochs, max_steps, micro_batch, accumulation, steps):
@@ -162,13 +164,11 @@ def test_checkpoints_and_states():
 
 def test_memory_of_training():
     size = costs.Model(parameters=100, layers=1, heads=1, width=1, bytes=200)
-    recipe = {"engine": "pytorch", "precision": "bf16", "optimizer": "adamw", "devices": 4}
-    assert costs.gpu_training_bytes(size, recipe) == 1600
-    assert costs.gpu_training_bytes(size, recipe | {"engine": "deepspeed"}) == 200 + 1400 / 4
-    offloaded = {"engine": "deepspeed", "optimizer": "adamw_offloaded"}
-    assert costs.gpu_training_bytes(size, recipe | offloaded) == 200 + 200 / 4
+    assert costs.gpu_training_bytes(size, "pytorch", "bf16", "adamw", devices=4) == 1600
+    assert costs.gpu_training_bytes(size, "deepspeed", "bf16", "adamw", devices=4) == 200 + 1400 / 4
+    assert costs.gpu_training_bytes(size, "deepspeed", "bf16", "adamw_offloaded", devices=4) == 200 + 200 / 4
 
 
 def test_peaks():
-    assert costs.GPUS["A100-80"].peak("bfloat16") == costs.GPUS["A100-80"].peak("float16") == 312e12
-    assert costs.GPUS["A100-80"].peak("float32") == 19.5e12
+    assert GPUS["A100-80"].peak("bfloat16") == GPUS["A100-80"].peak("float16") == 312e12
+    assert GPUS["A100-80"].peak("float32") == 19.5e12

@@ -1,6 +1,7 @@
 """Figures and Table 1: all formats, all sizes of experiment, the same bytes twice, errors that name the culprit."""
 
 import io
+import json
 import os
 import re
 import subprocess
@@ -40,18 +41,10 @@ def small(tmp_path_factory):
     return analysis_tables.write(tmp_path_factory.mktemp("small"), SMALL_MODELS, SMALL_TASKS, seeds=1)
 
 
-def command(script, folder, output, **more):
-    made = [sys.executable, str(SCRIPTS / f"{script}.py"), "--runs", str(folder / "runs.csv"), "--output", str(output)]
-    for option, path in more.items():
-        made += [f"--{option.replace('_', '-')}", str(path)]
-    return made
-
-
 def draw_command(name, folder, output):
-    more = {option: folder / f"{table}.csv" for option, table in OPTIONS[name].items()}
-    if name == "figure2":
-        more["clustered_output"] = f"{output}_clustered"
-    return command(f"draw_{name}", folder, output, **more)
+    """The command that draws figures into the folder `output`."""
+    tables = {option: str(folder / f"{table}.csv") for option, table in {"runs": "runs", **OPTIONS[name]}.items()}
+    return [sys.executable, str(SCRIPTS / "draw.py"), name, "--inputs", json.dumps(tables), "--output", str(output)]
 
 
 def drawn(name, folder):
@@ -76,7 +69,7 @@ def drawn(name, folder):
 def test_a_figure_is_written_in_three_formats_with_the_same_bytes_by_two_processes(name, small, tmp_path):
     for attempt in ("one", "two"):
         environment = {**os.environ, "PYTHONHASHSEED": "1" if attempt == "one" else "2", "TZ": f"UTC{len(attempt)}"}
-        subprocess.run(draw_command(name, small, tmp_path / attempt / name), check=True, env=environment)
+        subprocess.run(draw_command(name, small, tmp_path / attempt), check=True, env=environment)
     stems = [name, f"{name}_clustered"] if name == "figure2" else [name]
     signatures = {".pdf": b"%PDF", ".svg": b"<?xml", ".png": b"\x89PNG"}
     made = {path.name for path in (tmp_path / "one").iterdir()}
@@ -89,6 +82,7 @@ def test_a_figure_is_written_in_three_formats_with_the_same_bytes_by_two_process
         assert b"CreationDate" not in first and b"<dc:date>" not in first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIONS)
 def test_every_text_is_readable_in_print_and_every_model_is_named(name, folder):
     labels = [label for label, _, _ in analysis_tables.MODELS.values()]
@@ -131,6 +125,7 @@ def test_figure1_shares_the_scale_of_before_and_after_and_averages_seeds(small):
     assert f"≤ {style.number(2 * largest)}" in titles
 
 
+@pytest.mark.slow
 def test_figure2_orders_tasks_by_cluster_and_names_families(folder):
     plain, clustered = drawn("figure2", folder)
     labels = [label for label, _ in analysis_tables.TASKS.values()]
@@ -164,7 +159,7 @@ def test_figure2_of_one_task_needs_no_summary(tmp_path):
     one = {"math": analysis_tables.TASKS["math"]}
     folder = analysis_tables.write(tmp_path, SMALL_MODELS, one, seeds=1)
     (folder / "similarity_summary.csv").write_text("model,matrix,pairs,value,low,high\n")
-    subprocess.run(draw_command("figure2", folder, tmp_path / "figure2"), check=True)
+    subprocess.run(draw_command("figure2", folder, tmp_path), check=True)
     assert (tmp_path / "figure2_clustered.pdf").stat().st_size > 5000
 
 
@@ -220,7 +215,7 @@ def test_a_missing_column_is_an_error_that_names_file_and_column(name, column, s
     for path in small.glob("*.csv"):
         rows = pd.read_csv(path)
         rows.drop(columns=column if path.stem == table else []).to_csv(tmp_path / path.name, index=False)
-    done = subprocess.run(draw_command(name, tmp_path, tmp_path / "figure"), capture_output=True, text=True)
+    done = subprocess.run(draw_command(name, tmp_path, tmp_path), capture_output=True, text=True)
     assert done.returncode == 2
     assert f"{table}.csv" in done.stderr and repr(column) in done.stderr and "Traceback" not in done.stderr
     assert not list(tmp_path.glob("figure*"))
@@ -263,8 +258,11 @@ def test_the_run_table_orders_and_labels(small):
 @pytest.mark.slow
 def test_table1_holds_the_numbers_of_its_inputs(folder, tmp_path):
     inputs_given = {"distribution": folder / "distribution.csv", "by_model": folder / "distribution_by_model.csv"}
+    words = json.dumps({name: str(path) for name, path in {**inputs_given, "runs": folder / "runs.csv"}.items()})
     for attempt in ("one", "two"):
-        subprocess.run(command("write_table1", folder, tmp_path / attempt / "table1", **inputs_given), check=True)
+        output = tmp_path / attempt / "table1"
+        command = [sys.executable, SCRIPTS / "write_table.py", "table1", "--inputs", words, "--output", output]
+        subprocess.run(command, check=True)
     made = {path.name: path.read_bytes() for path in (tmp_path / "one").iterdir()}
     assert set(made) == {"table1.csv", "table1.md", "table1.tex"}
     assert made == {path.name: path.read_bytes() for path in (tmp_path / "two").iterdir()}

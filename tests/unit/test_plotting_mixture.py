@@ -1,6 +1,7 @@
 """The figure of the mixture: its files, what its bars and texts say, its layout, and refusals."""
 
 import io
+import json
 
 import analysis_tables
 import numpy as np
@@ -14,7 +15,7 @@ from matplotlib.text import Text
 from headpatterns.errors import InputError
 from headpatterns.presentation import inputs, style
 from headpatterns.studies.mixing import figure as mixture
-from headpatterns.studies.mixing import mixture as mixing
+from headpatterns.studies.mixing import proportions as mixing
 
 MODELS = {model: label for model, (label, _, _) in analysis_tables.MODELS.items()}
 LABELS = {
@@ -50,10 +51,15 @@ def write(folder, models=MODELS, tasks=tuple(LABELS), seeds=2):
     return folder
 
 
-def options(folder, output):
-    labels = [word for task, label in LABELS.items() for word in ("--task-label", f"{task}={label}")][1:]
-    tables = {"variants": folder / "variants.csv", "coefficients": folder / "mixture.csv"}
-    return {**tables, "task_label": labels, "output": output}
+def options(folder, output, settings=None, **changed):
+    """The command line that draws into the folder `output`."""
+    tables = {"variants": folder / "variants.csv", "coefficients": folder / "mixture.csv"} | changed
+    return {
+        "positional": ["mixture"],
+        "inputs": json.dumps({name: str(path) for name, path in tables.items()}),
+        "settings": json.dumps({"labels": LABELS}) if settings is None else settings,
+        "output": output,
+    }
 
 
 def drawn(folder, change=lambda table: table):
@@ -93,10 +99,10 @@ def folder(tmp_path_factory):
 def test_three_formats_with_the_same_bytes_by_two_processes(folder, tmp_path):
     made = []
     for name in ("one", "two"):
-        output = tmp_path / name / "figures" / "mixture"
-        done = scripts.launch("draw_mixture", tmp_path / name, **options(folder, output))
+        output = tmp_path / name / "figures"
+        done = scripts.launch("draw", tmp_path / name, **options(folder, output))
         assert done.returncode == 0, done.stderr
-        made.append(scripts.contents(output.parent))
+        made.append(scripts.contents(output))
     assert made[0] == made[1]
     signatures = {"mixture.pdf": b"%PDF", "mixture.svg": b"<?xml", "mixture.png": b"\x89PNG"}
     assert set(made[0]) == set(signatures)
@@ -204,14 +210,14 @@ def test_rows_that_cannot_be_are_refused(change, sentence, folder):
 
 
 def test_wrong_files_and_words_are_refused(folder, tmp_path, capfd, monkeypatch):
-    given = options(folder, tmp_path / "figure")
-
     def refused(**change):
-        said = scripts.refused(capfd, monkeypatch, "draw_mixture", **(given | change))
+        given = options(folder, tmp_path / "figures", **change)
+        said = scripts.refused(capfd, monkeypatch, "draw", **given)
         assert not list(tmp_path.glob("figure*"))
         return said
 
-    assert "--task-label math is not of the form TASK=LABEL: fix it." in refused(task_label="math")
+    assert "--settings is no JSON (" in refused(settings="math")
+    assert "inputs and settings of the drawing mixture: the key 'labels' is missing" in refused(settings="{}")
     lacking = tmp_path / "lacking.csv"
     pd.read_csv(folder / "mixture.csv").drop(columns="share").to_csv(lacking, index=False)
     assert f"{lacking} lacks the column 'share'" in refused(coefficients=lacking)

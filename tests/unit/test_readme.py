@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from experiments import checked, config_of
 from project import PROJECT
-
-from headpatterns.experiment import checks as config_checks
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 
@@ -15,12 +14,6 @@ README = (PROJECT / "README.md").read_text(encoding="utf-8")
 def block(language: str, containing: str) -> str:
     """The fenced block of a language that contains a text."""
     return next(text for text in re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL) if containing in text)
-
-
-def merged(config: dict, overlay: dict) -> dict:
-    """`overlay` laid over `config` as Snakemake does it: mappings merge, lists replace."""
-    mapping = {key: value for key, value in overlay.items() if isinstance(value, dict)}
-    return {**config, **overlay, **{key: merged(config.get(key) or {}, value) for key, value in mapping.items()}}
 
 
 def test_the_overlay_for_own_models_and_data(tmp_path):
@@ -31,12 +24,10 @@ def test_the_overlay_for_own_models_and_data(tmp_path):
     (tmp_path / "gsm8k").mkdir()
     for name in ("my-task.jsonl", "gsm8k/train.jsonl", "gsm8k/test.jsonl"):
         (tmp_path / name).touch()
-    config = merged(yaml.safe_load((PROJECT / "config.yaml").read_text()), yaml.safe_load(text))
-    config_checks.check(config, ["pretrain", "finetune", "extract_patterns", "ablate_heads"])
+    overlay = yaml.safe_load(text)
+    checked(config_of(overlay))
     source = yaml.safe_load("{" + re.search(r"`(my-second: .*)`", README)[1] + "}")
-    config_checks.check(
-        merged(config, {"models": source}), ["pretrain", "finetune", "extract_patterns", "ablate_heads"]
-    )
+    checked(config_of(overlay, {"models": source}))
 
 
 def test_the_python_example(model_folder):

@@ -10,9 +10,11 @@ import pyarrow.parquet
 import pytest
 import scripts
 
-import split_domain
+from headpatterns.data import deduplication
 from headpatterns.data.adapters.mmlu import DOMAINS
 from headpatterns.data.preparation import prepare, write
+from headpatterns.errors import InputError
+from headpatterns.studies.selection import domains
 from headpatterns.studies.selection import scores as selection
 
 FILES = ["pool.csv", "pseudo_private.csv", "report.json", "target.csv"]
@@ -222,15 +224,16 @@ def test_files_that_cannot_be_used(files, tmp_path, capfd, monkeypatch):
 
 
 def test_the_final_check_finds_what_two_parts_share(files):
-    arguments = split_domain.parser().parse_args(scripts.words(**files))
-    parts = {"pseudo_private": split_domain.read(files["train"])}
-    items = split_domain.read(files["probe"])
-    split_domain.check_parts({**parts, "pool": items[:2], "target": items[2:]}, arguments)
-    copy = split_domain.Item("copy", frozenset(), items[0].keys)
-    with pytest.raises(split_domain.InputError, match="The pool sample p1 is also copy"):
-        split_domain.check_parts({**parts, "pool": items[:2], "target": [*items[2:], copy]}, arguments)
-    with pytest.raises(split_domain.InputError, match="The pool sample p1 is also copy"):
-        split_domain.check_parts({"pseudo_private": [copy], "pool": items[:2], "target": items[2:]}, arguments)
+    names = ("dataset", "domain", "tags", "train", "probe")
+    domain = domains.Domain(*(files[name] for name in names))
+    parts = {"pseudo_private": deduplication.read(files["train"])}
+    items = deduplication.read(files["probe"])
+    domains.check_parts({**parts, "pool": items[:2], "target": items[2:]}, domain)
+    copy = deduplication.Item("copy", frozenset(), items[0].keys)
+    with pytest.raises(InputError, match="The pool sample p1 is also copy"):
+        domains.check_parts({**parts, "pool": items[:2], "target": [*items[2:], copy]}, domain)
+    with pytest.raises(InputError, match="The pool sample p1 is also copy"):
+        domains.check_parts({"pseudo_private": [copy], "pool": items[:2], "target": items[2:]}, domain)
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,9 @@ import json
 
 import pytest
 import scripts
-import yaml
 
-from headpatterns.experiment.config import decisive, write_config
-from headpatterns.planning.jobs import jobs
+from headpatterns.experiment import jobs
+from headpatterns.report import summary
 
 BENCHMARK = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 
@@ -47,18 +46,17 @@ def experiment(tmp_path):
         folder = tmp_path / "tokenized" / tokenizer / task / "train"
         write(folder / "report.json", json.dumps({"samples": 27, "kept": 26, "dropped": 1, "truncated": cut}))
         shards.append(folder)
-    # Two jobs of the embedded experiment and one of none.
-    config = yaml.safe_load((scripts.FOLDER.parent / "config.yaml").read_text(encoding="utf-8"))
-    write_config(tmp_path / "config.yaml", decisive(config))
-    first, second = (
-        job.benchmark
-        for job in jobs(config)
-        if job.name in ("llama.mixing_target.seed0", "opt.nlp_sgsm.seed0") and job.rule == "finetune"
+    # Two fine-tunings of the experiment and one of none; a job that is not done yet.
+    first, second, ahead = (
+        jobs.Job("finetune", name, f"finetune/{name}.tsv")
+        for name in ("llama.mixing_target.seed0", "opt.nlp_sgsm.seed0", "opt.nlp_math.seed0")
     )
+    last = jobs.Job("collect_claims", "", "collect_claims.tsv")
+    jobs.write(tmp_path / "jobs.csv", [first, second, ahead, last, jobs.Job("all")])
     write(tmp_path / "benchmarks" / "finetune" / "gone.tsv", f"{BENCHMARK}900\t0:15:00\t5\t1\t1\t1\t0\t0\t9\t6\n")
-    write(tmp_path / "benchmarks" / first, f"{BENCHMARK}90\t0:01:30\t500.5\t1\t1\t1\t0\t0\t99\t60\n")
+    write(tmp_path / "benchmarks" / first.benchmark, f"{BENCHMARK}90\t0:01:30\t500.5\t1\t1\t1\t0\t0\t99\t60\n")
     write(
-        tmp_path / "benchmarks" / second,
+        tmp_path / "benchmarks" / second.benchmark,
         f"{BENCHMARK}30\t0:00:30\t700.4\t1\t1\t1\t0\t0\t99\t-\n",
     )
     write(tmp_path / "benchmarks" / "collect_claims.tsv", f"{BENCHMARK}0.01\t0:00:00\t-\t-\t-\t-\t-\t-\t-\t-\n")
@@ -67,7 +65,7 @@ def experiment(tmp_path):
         instructions=instructions,
         runs=runs,
         tokenized=shards,
-        config=tmp_path / "config.yaml",
+        jobs=tmp_path / "jobs.csv",
         benchmarks=tmp_path / "benchmarks",
         settings=json.dumps({"experiment": "x", "seeds": [0]}),
         **{f"{name}_output": tmp_path / f"{name}.csv" for name in ("data", "training", "tokens", "timings")},
@@ -109,11 +107,9 @@ def test_runs(experiment):
 
 
 def test_a_run_on_an_empty_mixture_is_in_the_table(tmp_path):
-    import summarise_experiment
-
     folder = tmp_path / "llama" / "mixing.ours-basic.seed0"
     write(folder / "training.csv", "step,epoch,loss,learning_rate,grad_norm,tokens,seconds\n")
-    row = summarise_experiment.training_row(write(folder / "run.json", json.dumps({"samples": 0, "steps": [0]})))
+    row = summary.training_row(write(folder / "run.json", json.dumps({"samples": 0, "steps": [0]})))
     assert (row["run"], row["samples"], row["steps"], row["last_loss"]) == ("mixing.ours-basic.seed0", 0, 0, "")
 
 

@@ -1,5 +1,7 @@
 """Tables 2 and 3: the numbers of their inputs in three formats, labels, order, what is undefined, and refusals."""
 
+import json
+
 import evaluation_tables as made
 import pandas as pd
 import pytest
@@ -8,9 +10,10 @@ import scripts
 from headpatterns.errors import InputError
 from headpatterns.experiment import variants as evaluations
 from headpatterns.studies import accuracies
+from headpatterns.studies.selection import table3
 
 PLUS_MINUS = r"\pm "
-NUMBERS = list(accuracies.ACCURACY_NUMBERS)
+NUMBERS = list(accuracies.NUMBERS)
 
 
 @pytest.fixture(scope="module")
@@ -22,17 +25,12 @@ def whole(tmp_path_factory):
 
 
 def analyse(folder):
-    given = {**made.options(folder), "resamples": 50}
-    coefficients = sorted(folder.glob("mixtures/*/*/coefficients.csv"))
-    scripts.run("analyse_mixing", **given, coefficients=coefficients, output=folder / "mixing.csv",
-                differences_output=folder / "md.csv", mixture_output=folder / "mixture.csv")  # fmt: skip
-    scripts.run("analyse_selection", **given, output=folder / "selection.csv", differences_output=folder / "sd.csv")
+    for study in ("mixing", "selection"):
+        made.analyse(study, folder, resamples=50)
 
 
 def write(number, folder, output):
-    study = {2: "mixing", 3: "selection"}[number]
-    given = {"variants": folder / "variants.csv", study: folder / f"{study}.csv", "output": output}
-    scripts.run(f"write_table{number}", **given)
+    made.write_table(folder, number, output)
 
 
 def shown(row):
@@ -83,9 +81,9 @@ def test_table3_has_methods_as_rows_and_budgets_as_columns(whole, tmp_path):
     write(3, whole, tmp_path / "table3")
     table = pd.read_csv(tmp_path / "table3.csv", keep_default_na=False)
     assert table["domain_label"].unique().tolist() == ["mean over domains", "Mathematics", "Law"]
-    means, domains = accuracies.table3_grids(accuracies_of(tmp_path / "table3.csv"))
+    means, domains = table3.table3_grids(accuracies_of(tmp_path / "table3.csv"))
     assert means.header == ["Model", "Training samples", "n = 100", "n = 300"]
-    methods = list(accuracies.METHODS.values())
+    methods = list(table3.METHODS.values())
     assert [row[1] for row in means.rows] == methods * 2
     assert means.rows[0][2] == means.rows[0][3] != ""
     assert domains.header == ["Model", "Domain", "Training samples", "n = 100", "n = 300"]
@@ -97,13 +95,13 @@ def test_table3_has_methods_as_rows_and_budgets_as_columns(whole, tmp_path):
 def accuracies_of(path):
     from headpatterns.presentation import inputs
 
-    return inputs.read_table(path, accuracies.TABLE3_TEXT, accuracies.ACCURACY_NUMBERS)
+    return inputs.read_table(path, table3.TEXT, accuracies.NUMBERS)
 
 
 def test_models_and_domains_stand_in_the_order_of_the_variants(whole):
     rows = [variant for variant in evaluations.read_variants(whole / "variants.csv") if variant.study == "selection"]
     selection = pd.read_csv(whole / "selection.csv", dtype={"budget": str}).fillna({"budget": ""})
-    one, two = accuracies.table3(rows, selection), accuracies.table3(rows[::-1], selection)
+    one, two = table3.table3(rows, selection), table3.table3(rows[::-1], selection)
     assert one["model"].unique().tolist() == two["model"].unique()[::-1].tolist() == ["llama", "gemma"]
     assert one["domain"].unique().tolist() == ["all", "maths", "law"]
     assert two["domain"].unique().tolist() == ["all", "law", "maths"]
@@ -133,7 +131,8 @@ def test_undefined_numbers_leave_cells_empty():
 def test_a_model_that_the_variants_lack_is_refused(whole, tmp_path, capfd, monkeypatch):
     rows = [row for row in evaluations.read_variants(whole / "variants.csv") if row.model != "gemma"]
     variants = made.write_variants(tmp_path / "variants.csv", rows)
-    given = {"variants": variants, "mixing": whole / "mixing.csv", "output": tmp_path / "table2"}
-    assert "mixing.csv names the model 'gemma'" in scripts.refused(capfd, monkeypatch, "write_table2", **given)
+    tables = json.dumps({"variants": str(variants), "mixing": str(whole / "mixing.csv")})
+    given = {"positional": ["table2"], "inputs": tables, "output": tmp_path / "table2"}
+    assert "mixing.csv names the model 'gemma'" in scripts.refused(capfd, monkeypatch, "write_table", **given)
     with pytest.raises(InputError, match=r"selection\.csv names the domain 'maths'"):
         accuracies.labelled(pd.DataFrame({"domain": ["maths"]}), {"domain": {}}, "selection.csv")

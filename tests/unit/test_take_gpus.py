@@ -115,6 +115,7 @@ def test_many_at_once_never_share_one(machine, tmp_path):
     assert len(journal.read_text().splitlines()) == 12 and not used
 
 
+@pytest.mark.slow
 def test_all_or_none_and_nobody_overtakes(machine):
     """Who waits for two holds none meanwhile, but whoever comes later and wants one comes after it."""
     first, second = machine.hold(1), machine.hold(1)

@@ -1,7 +1,6 @@
 """Patterns held against ablations: numbers by other ways, intervals, undefined cases, the tables, the figure."""
 
 import json
-from pathlib import Path
 
 import ablations
 import analysis_tables
@@ -12,23 +11,24 @@ import scipy.stats
 import scripts
 from matplotlib.text import Text
 
-import analyse_validity
 from headpatterns.attribution import REDUCTIONS
 from headpatterns.errors import InputError
 from headpatterns.presentation import inputs, style
+from headpatterns.presentation.results import Results
 from headpatterns.statistics import estimate_and_interval, estimate_and_shifted_interval
+from headpatterns.studies.validity import ablations as files
+from headpatterns.studies.validity import curves
 from headpatterns.studies.validity import figure as drawing
 from headpatterns.studies.validity import measures as validity
 from headpatterns.studies.validity import section as reporting
 
-CAPTIONS = Path(__file__).parents[2] / "rules" / "captions"
 MODELS = {"llama": ("Llama_mini & co", 3, 4), "opt": ("OPT-mini", 2, 3)}
 TASKS = {name: analysis_tables.TASKS[name] for name in ("math", "arc")}
 TOP = (1, 2, 4, 6)
 
 
 def test_the_reductions_stand_in_the_order_in_which_they_are_stored():
-    assert tuple(REDUCTIONS) == validity.REDUCTIONS
+    assert tuple(REDUCTIONS) == files.REDUCTIONS
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -79,7 +79,7 @@ def found_by(changes, patterns, groups=None, top=(1,)):
     """An ablation of which only what is given matters."""
     changes, patterns = np.asarray(changes, dtype=float), np.asarray(patterns, dtype=float)
     groups = np.zeros((3, len(top), len(changes))) if groups is None else np.asarray(groups, dtype=float)
-    return validity.Ablation(
+    return files.Ablation(
         list(map(str, range(len(changes)))), [f"p{n}" for n in range(len(patterns[0]))], changes, patterns, groups,
         np.array(top), "abs_of_sum",
     )  # fmt: skip
@@ -103,14 +103,14 @@ def test_the_absolute_change_counts_heads_that_help_some_samples_and_hurt_others
 
 
 def test_correlations_and_intervals_by_resampling_the_samples_themselves(tmp_path):
-    found = validity.read(ablations.write(tmp_path / "run", samples=9, pattern_samples=7), "before")
+    found = files.read(ablations.write(tmp_path / "run", samples=9, pattern_samples=7), "before")
     weights = validity.weights_of(found, "math", 40, 3)
     made = validity.correlations(found, weights)
     between = validity.between_reductions(found, weights)
     assert len(made) == 3 * 2 * 2 and len(between) == 3 * 2
     of_patterns = [np.repeat(np.arange(7), np.round(7 * row).astype(int)) for row in weights.patterns]
     of_changes = [np.repeat(np.arange(9), np.round(9 * row).astype(int)) for row in weights.changes]
-    for r, reduction in enumerate(validity.REDUCTIONS):
+    for r, reduction in enumerate(files.REDUCTIONS):
         for change, taken in (("absolute", np.abs(found.changes)), ("signed", found.changes)):
             means = [
                 (found.patterns[r][p].mean(axis=0), taken[c].mean(axis=0))
@@ -124,7 +124,7 @@ def test_correlations_and_intervals_by_resampling_the_samples_themselves(tmp_pat
 
 
 def test_the_two_sets_of_samples_are_resampled_independently_and_alike_in_every_phase(tmp_path):
-    both = validity.read_both(ablations.write(tmp_path / "run", samples=9, pattern_samples=9))
+    both = files.read_both(ablations.write(tmp_path / "run", samples=9, pattern_samples=9))
     before, after = (validity.weights_of(found, "math", 2000, 0) for found in both.values())
     np.testing.assert_array_equal(before.patterns, after.patterns)
     np.testing.assert_array_equal(before.changes, after.changes)
@@ -167,7 +167,7 @@ def test_intervals_of_a_correlation_hold_its_mean_over_samples():
 def test_heads_that_are_alike_have_no_correlation_where_samples_are_not_shared(tmp_path):
     apart, shared = [], []
     for seed in range(120):
-        found = validity.read(ablations.write(tmp_path / str(seed), seed, samples=10, alike=True), "after")
+        found = files.read(ablations.write(tmp_path / str(seed), seed, samples=10, alike=True), "after")
         of = ("abs_of_sum", "absolute", "all_heads")
         apart.append(validity.correlations(found, equally(found))[of][0])
         same = found_by(found.changes, np.abs([found.changes] * 3))
@@ -291,7 +291,7 @@ def test_groups_are_read_in_the_order_of_their_size(tmp_path):
     folder.mkdir()
     groups = np.arange(3 * 3 * 2).reshape(3, 3, 2)
     ablations.save(folder, "before", np.zeros((2, 1, 5)), np.zeros((3, 2, 1, 5)), groups, (4, 1, 2))
-    found = validity.read(folder, "before")
+    found = files.read(folder, "before")
     assert found.top.tolist() == [1, 2, 4]
     np.testing.assert_array_equal(found.groups, groups[:, [1, 2, 0]])
 
@@ -333,7 +333,7 @@ def with_nan(array):
 )
 def test_what_does_not_fit_is_named(tmp_path, changed, message):
     with pytest.raises(InputError, match=message):
-        validity.read_both(damaged(tmp_path, **changed))
+        files.read_both(damaged(tmp_path, **changed))
 
 
 @pytest.mark.parametrize("name", ["before.json", "after.changes.npy"])
@@ -341,16 +341,22 @@ def test_missing_files_are_named(tmp_path, name):
     folder = damaged(tmp_path)
     (folder / name).unlink()
     with pytest.raises(InputError, match=name.replace(".", r"\.")):
-        validity.read_both(folder)
+        files.read_both(folder)
 
 
-OUTPUTS = {"": "", "between-": "_between", "groups-": "_groups", "contrasts-": "_contrasts"}
+SUFFIXES = ("", "_between", "_groups", "_contrasts")
 
 
-def run(words, output):
-    """The script with the four tables below `output`."""
-    written = [f"--{part}output={output / f'validity{suffix}.csv'}" for part, suffix in OUTPUTS.items()]
-    analyse_validity.main(analyse_validity.parser().parse_args([*words, *written]))
+def run(ablated, output, resamples=60):
+    """The script with the four tables below `output`; `ablated` are models, tasks, seeds and folders."""
+    outputs = {"correlations": "", "between": "_between", "groups": "_groups", "contrasts": "_contrasts"}
+    scripts.run(
+        "analyse",
+        positional=["validity"],
+        inputs=json.dumps({"ablations": [str(folder) for *_, folder in ablated]}),
+        outputs=json.dumps({key: str(output / f"validity{suffix}.csv") for key, suffix in outputs.items()}),
+        settings=json.dumps({"runs": [named for *named, _ in ablated], "resamples": resamples, "seed": 0}),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -370,15 +376,15 @@ def analyse(folder, output, seeds=(0,)):
                 if not place.is_dir():
                     top = TOP if model == "opt" else (*TOP, 12)
                     ablations.write(place, 10 * m + t, layers=layers, heads=heads, top=top, training_seed=seed)
-                runs += ["--ablations", model, task, str(seed), str(place)]
-    run([*runs, "--resamples", "60"], output)
+                runs.append((model, task, seed, place))
+    run(runs, output)
 
 
 KEYS = ["model", "task", "seed", "phase"]
 
 
 def test_the_tables_hold_every_run_and_phase_and_their_means(folder):
-    tables = {suffix: pd.read_csv(folder / f"validity{suffix}.csv") for suffix in OUTPUTS.values()}
+    tables = {suffix: pd.read_csv(folder / f"validity{suffix}.csv") for suffix in SUFFIXES}
     states = 4 + 4 + 2  # runs, tasks over seeds, models over tasks
     assert len(tables[""]) == states * 3 * 12  # phases with their difference, correlations
     assert len(tables["_between"]) == states * 2 * 6
@@ -415,7 +421,7 @@ def test_the_numbers_of_a_table_are_those_of_the_files(folder):
     rows = pd.read_csv(folder / "validity.csv").set_index([*KEYS, "reduction", "change", "over"])
     place = folder / "ablations/opt/nlp.arc.seed0"
     expected = {}
-    for phase in validity.PHASES:
+    for phase in files.PHASES:
         pattern = np.load(place / f"{phase}.patterns.npy")[1].mean(axis=0)
         change = np.load(place / f"{phase}.changes.npy").mean(axis=0)
         expected[phase] = scipy.stats.spearmanr(pattern.ravel(), change.ravel()).statistic
@@ -429,24 +435,24 @@ def test_the_numbers_of_a_table_are_those_of_the_files(folder):
 
 def test_the_same_files_give_the_same_bytes(folder, tmp_path):
     analyse(folder, tmp_path)
-    for suffix in OUTPUTS.values():
+    for suffix in SUFFIXES:
         name = f"validity{suffix}.csv"
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
 
 def test_a_constant_pattern_has_no_correlation_in_the_table(tmp_path):
     folder = ablations.write(tmp_path / "run")
-    for phase in validity.PHASES:
+    for phase in files.PHASES:
         path = folder / f"{phase}.patterns.npy"
         np.save(path, np.full_like(np.load(path), 0.1))
-    run(["--ablations", "llama", "math", "0", str(folder), "--resamples", "20"], tmp_path)
+    run([("llama", "math", 0, folder)], tmp_path, resamples=20)
     lines = (tmp_path / "validity.csv").read_text().splitlines()[1:]
     assert lines and all(line.endswith(",nan,nan,nan") for line in lines)
 
 
 def test_a_wrong_seed_is_refused(tmp_path):
     with pytest.raises(InputError, match="the seed is no whole number"):
-        run(["--ablations", "llama", "math", "first", str(tmp_path)], tmp_path)
+        run([("llama", "math", "first", tmp_path)], tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -454,18 +460,16 @@ def test_a_wrong_seed_is_refused(tmp_path):
     ("changed", "message"),
     [
         ({"draws": 3}, "differ in random draws or in the reduction"),
-        ({"top": (1, 2)}, "the runs of llama differ in heads or sizes"),
-        ({"layers": 4}, "the runs of llama differ in heads or sizes"),
+        ({"top": (1, 2)}, "runs of llama differ in heads or sizes"),
+        ({"layers": 4}, "runs of llama differ in heads or sizes"),
     ],
 )
 def test_runs_that_cannot_be_averaged_are_refused(tmp_path, changed, message):
     first, other = ablations.write(tmp_path / "first"), ablations.write(tmp_path / "other", **changed)
-    words = ["--ablations", "llama", "math", "0", str(first), "--ablations", "llama", "arc", "0", str(other)]
     with pytest.raises(InputError, match=message):
-        run(words, tmp_path)
-    words[6:9] = ["llama", "math", "0"]
-    with pytest.raises(InputError, match="llama math 0 is given twice"):
-        run(words, tmp_path)
+        run([("llama", "math", 0, first), ("llama", "arc", 0, other)], tmp_path)
+    with pytest.raises(InputError, match="llama math 0 twice"):
+        run([("llama", "math", 0, first), ("llama", "math", 0, other)], tmp_path)
     assert not list(tmp_path.glob("*.csv"))
 
 
@@ -511,7 +515,7 @@ def test_the_figure_shows_the_numbers_of_the_tables(folder):
     assert absolute.get_xlim() == signed.get_xlim()
     assert len(panels) == 4
     means = groups[(groups["task"] == "*") & (groups["change"] == "signed") & (groups["share"] < 1)]
-    for axes, (phase, model) in zip(panels, ((p, m) for p in validity.PHASES for m in MODELS), strict=True):
+    for axes, (phase, model) in zip(panels, ((p, m) for p in files.PHASES for m in MODELS), strict=True):
         for ranking in ("top", "bottom", "random"):
             curve = means[(means["phase"] == phase) & (means["model"] == model) & (means["ranking"] == ranking)]
             assert any(np.array_equal(np.asarray(line.get_ydata()), curve["value"]) for line in axes.lines)
@@ -524,7 +528,7 @@ def test_the_figure_shows_the_numbers_of_the_tables(folder):
 
 
 def test_labels_of_shares_do_not_run_into_each_other():
-    labels = drawing.share_labels([0.1, 12.5, 25, 50, 67], [0.0, 0.5, 0.6, 0.7, 0.72])
+    labels = curves.share_labels([0.1, 12.5, 25, 50, 67], [0.0, 0.5, 0.6, 0.7, 0.72])
     assert labels == ["0.1", "12", "", "", "67"]
 
 
@@ -559,18 +563,19 @@ def test_a_figure_is_of_one_reduction_and_of_known_models(folder):
         drawing.draw(runs, correlations.assign(model="gpt"), groups)
 
 
+def results_of(folder):
+    """The results folder that the report reads, with the tables in `folder`."""
+    made = folder / "results"
+    (made / "figures").mkdir(parents=True)
+    (made / "figures" / "figure_validity.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
+    (made / "analysis").symlink_to(folder)
+    (made / "runs.csv").symlink_to(folder / "runs.csv")
+    return Results(made)
+
+
 @pytest.fixture(scope="module")
 def section(folder):
-    picture = folder / "figure_validity.svg"
-    picture.write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
-    return reporting.section(
-        picture,
-        folder / "validity.csv",
-        folder / "validity_between.csv",
-        folder / "validity_contrasts.csv",
-        CAPTIONS,
-        inputs.read_run_table(folder / "runs.csv"),
-    )
+    return reporting.gathered(results_of(folder))
 
 
 def test_the_figure_has_a_title_and_its_question_as_alternative_text(section):
@@ -590,7 +595,7 @@ def test_the_report_shows_means_by_model_and_phase(section, folder):
         [label, phase] for label, *_ in MODELS.values() for phase in ("before", "after")
     ]
     shown = dict(zip(section.table.header, section.table.rows[-1], strict=True))
-    for reduction in validity.REDUCTIONS:
+    for reduction in files.REDUCTIONS:
         value, low, high = (f"{number:.3g}".replace("-", "−") for number in means.loc[reduction])
         assert shown[reduction] == f"{value} [{low}, {high}]"
     areas = pd.read_csv(folder / "validity_contrasts.csv")
@@ -710,35 +715,19 @@ def test_what_does_not_exist_is_a_dash_in_the_report(folder, tmp_path, section):
     rows = pd.read_csv(folder / "validity.csv")
     rows.loc[(rows["model"] == "opt") & rows["task"].isin(["arc", "*"]), ["value", "low", "high"]] = np.nan
     rows.to_csv(tmp_path / "validity.csv", index=False)
-    made = reporting.section(
-        folder / "figure_validity.svg",
-        tmp_path / "validity.csv",
-        folder / "validity_between.csv",
-        folder / "validity_contrasts.csv",
-        CAPTIONS,
-        inputs.read_run_table(folder / "runs.csv"),
-    )
+    for name in ("runs", "validity_between", "validity_contrasts"):
+        (tmp_path / f"{name}.csv").symlink_to(folder / f"{name}.csv")
+    made = reporting.gathered(results_of(tmp_path))
     assert [line[2] for line in made.table.rows[2:]] == ["–", "–"]
     assert made.table.rows[:2] == section.table.rows[:2]
-
-
-def test_the_report_takes_all_of_the_section_or_none(capfd, monkeypatch, folder):
-    names = ("runs", "table1", "captions", "claims", "provenance", "output")
-    given = {**dict.fromkeys(names, folder), "experiment": "mini", "figures": folder}
-    sentence = scripts.refused(capfd, monkeypatch, "render_report", **given, validity=folder / "validity.csv")
-    assert "give all four or none" in sentence
 
 
 @pytest.mark.slow
 def test_the_script_draws_three_formats_with_the_same_bytes(folder, tmp_path):
     for attempt in ("one", "two"):
-        scripts.run(
-            "draw_validity",
-            runs=folder / "runs.csv",
-            correlations=folder / "validity.csv",
-            groups=folder / "validity_groups.csv",
-            output=tmp_path / attempt / "figure_validity",
-        )
+        tables = {"runs": "runs", "correlations": "validity", "groups": "validity_groups"}
+        given = json.dumps({name: str(folder / f"{table}.csv") for name, table in tables.items()})
+        scripts.run("draw", positional=["validity"], inputs=given, output=tmp_path / attempt)
     for suffix, signature in ((".pdf", b"%PDF"), (".svg", b"<?xml"), (".png", b"\x89PNG")):
         first = (tmp_path / f"one/figure_validity{suffix}").read_bytes()
         assert first == (tmp_path / f"two/figure_validity{suffix}").read_bytes()

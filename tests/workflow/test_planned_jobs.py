@@ -1,4 +1,4 @@
-"""The plan counts the jobs that Snakemake runs, and a full disk stops a run before it starts."""
+"""The plan has an estimate for every job that Snakemake runs, and a full disk stops a run before it starts."""
 
 import csv
 import re
@@ -63,10 +63,13 @@ def test_as_many_jobs_as_snakemake_runs(project, experiment, overlays):
     answer = snakemake(project, "plan", "--cores", "1", *chosen, **environment)
     assert answer.returncode == 0, answer.stdout
     assert f"# Plan of the experiment {experiment}" in answer.stdout
+    assert not (project / f"results/{experiment}/jobs.csv").exists()  # which is that of a run at work
     with (project / f"results/{experiment}/plan.csv").open(newline="", encoding="utf-8") as file:
-        planned = {row["rule"]: int(row["jobs"]) for row in csv.DictReader(file)}
+        rows = list(csv.DictReader(file))
+    planned = {row["rule"]: int(row["jobs"]) for row in rows}
     assert planned == rules
     assert sum(planned.values()) == total
+    assert not [row["rule"] for row in rows if int(row["unknown_jobs"])]
 
 
 def test_a_full_disk_stops_a_run_before_it_starts(project):
@@ -97,15 +100,14 @@ def test_the_plan_precedes_the_data(project):
 
 
 def test_where_jobs_go_is_no_part_of_the_written_config(project):
-    from headpatterns.experiment import config as experiment
+    from headpatterns.experiment import written
 
-    written = project / "results/tiny/config.yaml"
-    assert snakemake(project, str(written.relative_to(project)), "--cores", "1", "--configfile", TINY).returncode == 0
-    config = experiment.read_config(written)
-    assert config == experiment.decisive(config) and config["experiment"] == "tiny"
+    path = "results/tiny/config.yaml"
+    assert snakemake(project, path, "--cores", "1", "--configfile", TINY).returncode == 0
+    config = written.read_config(project / path)
+    assert config == written.decisive(config) and config["experiment"] == "tiny"
     (project / "elsewhere.yaml").write_text("cluster: {account: abc}\nplan: {parallel_jobs: 3}\n")
-    again = ["--configfile", "results/tiny/config.yaml", "elsewhere.yaml"]
-    answer = snakemake(project, "results/tiny/config.yaml", "-n", *again)
+    answer = snakemake(project, path, "-n", "--configfile", path, "elsewhere.yaml")
     assert "Nothing to be done" in answer.stdout, answer.stdout
 
 

@@ -250,32 +250,30 @@ def test_the_claims_of_both_sections_are_held_against_the_data(finished):
 
 def test_the_plan_fits_what_was_run(finished):
     """Steps and checkpoints of every run, bytes of patterns, and the benchmark file of every job."""
-    from headpatterns.experiment import config as experiment
-    from headpatterns.planning import disk as footprint
-    from headpatterns.planning import estimates as planning
-    from headpatterns.planning.jobs import jobs
+    from experiments import meaning
+
+    from headpatterns.experiment.written import read_config
+    from headpatterns.planning import courses, disk, summaries
     from headpatterns.planning.sizes import Sizes
 
     results = finished / "results/tiny"
     answer = snakemake(finished, "costs", "--cores", "1", *TINY)
     assert answer.returncode == 0, answer.stdout
-    config = experiment.read_config(results / "plan.yaml")
-    planned = jobs(config)
+    experiment = meaning(read_config(results / "plan.yaml"))
+    jobs = summaries.read_jobs(experiment, results / "costs.jobs.csv")
     for folder in (results, finished / "nowhere"):  # measured, and from the config alone
-        sizes = Sizes(config, folder)
-        for job in planned:
-            for run in job.about.runs if job.rule == "finetune" else ():
-                way = planning.course(config, sizes, run, job.about.steps)
+        sizes = Sizes(experiment, folder)
+        for job in jobs:
+            for run, course in courses.courses(sizes, job) if job.rule == "finetune" else ():
                 about = json.loads((results / f"checkpoints/{run.model}/{run.name}/run.json").read_text())
                 trained = about["samples"] > 0  # else the mixture was empty
-                assert not trained or [*way.kept, way.steps] == about["steps"]
-        parts = {part.what: part.bytes for part in footprint.parts(config, sizes, planned)}
+                assert not trained or [*course.kept, course.steps] == about["steps"]
+        parts = {part.what: part.bytes for part in disk.parts(sizes, jobs)}
         header = 128
         arrays = (results / "patterns").rglob("step-*.npy")
         assert parts["patterns"] == sum(path.stat().st_size - header for path in arrays)
-    unmeasured = {"all", "write_config", "write_run_table", "write_variant_table"}
     written = {str(path.relative_to(results / "benchmarks")) for path in (results / "benchmarks").rglob("*.tsv")}
-    assert written == {job.benchmark for job in planned if job.rule not in unmeasured}
+    assert written == {job.benchmark for job in jobs if job.benchmark}
     assert f"{len(written)} of {len(written)}" in answer.stdout
     rows = {row["rule"]: row for row in read_csv(results / "costs.csv")}
     assert all(row["done"] == row["jobs"] for row in rows.values())
@@ -374,7 +372,7 @@ def test_datasets_that_no_study_selects_can_be_prepared(finished):
 
 
 def test_unrelated_files_rerun_nothing(finished):
-    for file in ("README.md", "workflow_scripts/finetune.py", "workflow_scripts/headpatterns/training.py"):
+    for file in ("README.md", "workflow_scripts/finetune.py", "workflow_scripts/headpatterns/training/train.py"):
         os.utime(finished / file)
     assert planned(finished, "all") == set()
 
@@ -394,7 +392,7 @@ def digests(folder: Path) -> dict[str, str]:
         str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in results.rglob("*")
         if path.suffix in {".safetensors", ".npy", ".parquet", ".arrow", ".svg", ".pdf", ".png", ".tex", ".jsonl"}
-        or (path.suffix == ".csv" and path.stem not in {"training", "timings"})
+        or (path.suffix == ".csv" and path.stem not in {"training", "timings", "jobs"})
         or path.name == "tokenizer.json"
     }
 
@@ -403,7 +401,7 @@ OF_ALL_RUNS = ("analysis", "figures", "tables")
 
 
 def test_a_second_run_gives_the_same_bytes(finished: Path, again: Path) -> None:
-    """From nothing, in another folder, and though it has another seed besides: what belongs to one run is the same."""
+    """From nothing, in another folder, and though it has one more seed: what belongs to one run is the same."""
     first, second = digests(finished), digests(again)
     shared = {name for name in second if "/" in name and not name.startswith(OF_ALL_RUNS) and "seed1" not in name}
     assert shared <= first.keys()

@@ -2,19 +2,19 @@
 
 The rooms of the package, in the order in which data passes through them:
 
-    embedded                     raw files and pretraining text of the embedded experiment
-    instructions                 raw rows of any dataset to instructions
-    tokenization, samples        instructions to token ids
-    models, training             models from a folder; training them; checkpoints: where a run keeps them
-    attribution                  activation patterns of a model (Eq. 2); patterns: their files
-    run_table, tidy              which patterns belong to which study; tables as CSV; training_sets: lists of samples
-    statistics, composition      numbers from patterns
-    mixing, selection            training sets from patterns: mixtures of tasks, samples of a pool (Eq. 3 to 5); leakage
-    evaluation                   answers of a model through OpenCompass; evaluations: accuracies from them
-    claims                       the paper's statements held against the numbers
-    plotting, tables, reporting  figures, tables and the report from those numbers
+    experiment          what a config means: its keys, its runs, and where everything lies
+    data                raw rows of any dataset to instructions, tokens and training sets; adapters; embedded
+    models, training    models from a folder; training them
+    attribution         activation patterns of a model (Eq. 2), and ablation of its heads
+    evaluation          answers of a model through OpenCompass
+    statistics          numbers from patterns and answers
+    studies             one folder a study: its settings, numbers, figures, tables, claims and section of the report
+    presentation        how every figure and table looks
+    report              the page
+    processes, cluster  several processes, GPUs and Slurm
+    planning            what an experiment will cost
 
-Importing one never imports another that is heavier than itself: only `training` and `attribution` import torch.
+Importing one never imports a heavier one: only `training` and `attribution` import torch.
 `activation_patterns` and what belongs to it are found here too, and import it when they are asked for.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["REDUCTIONS", "Patterns", "activation_patterns"]
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 """The version, here alone: the build reads it, and a test compares CITATION.cff and CHANGELOG.md with it."""
 
 

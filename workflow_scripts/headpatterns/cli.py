@@ -41,6 +41,11 @@ def by_name(given: list[str], option: str, form: str) -> dict[str, str]:
     return values
 
 
+def paths_by_name(given: list[str], option: str, form: str) -> dict[str, Path]:
+    """Like `by_name`, of values that are paths."""
+    return {name: Path(value) for name, value in by_name(given, option, form).items()}
+
+
 def check_counts(arguments: argparse.Namespace, *options: str) -> None:
     """Refuse options, each a number or a list of numbers, that are below 1; those that are not given are None.
 

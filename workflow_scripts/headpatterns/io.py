@@ -1,10 +1,15 @@
-"""Writing files so that a half-written one is never mistaken for a result."""
+"""Files of the workflow, written so that a half-written one is never mistaken for a result.
 
+Tables are tidy CSV: one observation a row, and the same numbers always give the same bytes.
+"""
+
+import csv
 import glob
 import json
+import numbers
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,8 +75,13 @@ def remove(path: Path) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write `content` as indented JSON, atomically; keys keep their order so that equal content gives equal bytes."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write a text in UTF-8, atomically."""
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_text(content, encoding="utf-8")
 
 
 def read_parquet(path: Path) -> "pyarrow.Table":
@@ -92,3 +102,44 @@ def read_parquet(path: Path) -> "pyarrow.Table":
 def read_json(path: Path) -> Any:
     """Read a JSON file."""
     return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write rows (one value a column) under a header, atomically.
+
+    Floats get ten significant digits: more than float32 patterns carry, and few enough to hide in which order a
+    library added up its sums. An undefined number is `nan`.
+    """
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([_cell(value) for value in row] for row in rows)
+
+
+def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Rows of a CSV file as text, with at least the given columns.
+
+    Raises:
+        InputError: the file is missing, is no CSV in UTF-8, lacks a column, or a row has too few or too many fields.
+    """
+    try:
+        with Path(path).open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            header = reader.fieldnames or []
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read as a CSV table ({error}): make it again.") from error
+    missing = [column for column in columns if column not in header]
+    if missing:
+        raise InputError(f"{path} lacks the column {missing[0]!r}: its header must have {','.join(columns)}.")
+    for number, row in enumerate(rows, start=1):
+        if None in row or None in row.values():
+            raise InputError(f"{path}, row {number}: the number of fields differs from the header's: fix that row.")
+    return rows
+
+
+def _cell(value: Any) -> Any:
+    """Floats as text of ten digits, minus zero as 0; everything else as it is."""
+    if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
+        return f"{float(value) + 0.0:.10g}"
+    return value

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -223,13 +223,14 @@ def _scaling(model: PreTrainedModel) -> Iterator[dict[int, Float[torch.Tensor, "
         attention_mask: torch.Tensor | None,
         **settings: Any,
     ) -> tuple[torch.Tensor, None]:
-        if module.layer_idx not in scales:
+        layer = cast(int, module.layer_idx)
+        if layer not in scales:
             raise InputError(
-                f"layer {module.layer_idx} of {type(model).__name__} attends more than once in a pass, so its heads "
-                "cannot be told apart: use an architecture with one attention a layer."
+                f"layer {layer} of {type(model).__name__} attends more than once in a pass, so its heads cannot "
+                "be told apart: use an architecture with one attention a layer."
             )
         output, _ = attend(module, query, key, value, attention_mask, **settings)
-        scale = scales.pop(module.layer_idx)
+        scale = scales.pop(layer)
         return output * scale[:, None, :, None].to(output.dtype), None
 
     with attending_by(model, attention):

@@ -56,7 +56,10 @@ def attend(
 
 def attend_by_blocks(inputs: AttentionInputs) -> Float[Tensor, "batch positions heads value_size"]:
     """o, [batch, positions, heads, value size], differentiable in query, key and value; memory is linear in T."""
-    return _Attention.apply(inputs.query, inputs.key, inputs.value, inputs)
+    output: Tensor = _Attention.apply(  # type: ignore[no-untyped-call]  # torch gives it no types
+        inputs.query, inputs.key, inputs.value, inputs
+    )
+    return output
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,8 @@ class Rows:
         self, tensor: Float[Tensor, "batch heads positions size"]
     ) -> Float[Tensor, "pairs groups positions size"]:
         """[batch, query heads, positions, size] to [pairs, query heads of each, positions, size]."""
-        return tensor.unflatten(1, (-1, self.inputs.groups)).flatten(0, 1)
+        pairs: Tensor = tensor.unflatten(1, (-1, self.inputs.groups)).flatten(0, 1)
+        return pairs
 
     def blocks(self, gradient: Float32[Tensor, "pairs groups positions size"] | None = None) -> Iterator[Block]:
         """All blocks that are not zero; with dO by pairs, none but the rows that a gradient arrives at."""
@@ -122,7 +126,7 @@ class Rows:
         nothing = self._mask(block, seen)
         probabilities = torch.softmax(scores, dim=2, out=self._buffer(1, scores.shape))
         by_head = probabilities.view_as(seen)
-        if self.inputs.sinks is not None:
+        if self._sinks is not None:
             # exp(s) / (exp(sink) + Σ exp(s)) = softmax(s) · Σ exp(s) / (exp(sink) + Σ exp(s)), the last a sigmoid.
             sinks = self._sinks[block.pairs, :, None, None].float()
             by_head.mul_(torch.sigmoid(seen.logsumexp(3, keepdim=True) - sinks))
@@ -148,43 +152,46 @@ class Rows:
         """The columns outside of which a block is zero, by what its mask says."""
         if self.inputs.causal:
             return slice(0, min(rows.stop, self.key.shape[1]))
-        if self.inputs.mask is None or self.inputs.mask.dtype != torch.bool:
+        mask = self.inputs.mask
+        if mask is None or mask.dtype != torch.bool:
             return slice(0, self.key.shape[1])
-        return _extent(self._allowed(pairs, rows, slice(None)).flatten(0, -2).any(0))
+        return _extent(self._allowed(mask, pairs, rows, slice(None)).flatten(0, -2).any(0))
 
     def _mask(self, block: Block, scores: torch.Tensor) -> torch.Tensor | None:
         """Mask scores [pairs, query heads of each, rows, columns] in place; rows that may attend to nothing, if any."""
         # Not −∞: a row that may attend to nothing would become NaN, and not the zeros that are put in its place.
         masked = torch.finfo(scores.dtype).min
+        mask = self.inputs.mask
         if self.inputs.causal:
             # Left of the block's first row every column is allowed.
             diagonal = scores[..., block.rows.start :]
             size = diagonal.shape[2:]
             diagonal.masked_fill_(torch.ones(size, dtype=torch.bool, device=scores.device).triu(1), masked)
-        elif self.inputs.mask is not None and self.inputs.mask.dtype != torch.bool:
-            scores.add_(self._allowed(block.pairs, block.rows, block.columns))
-        elif self.inputs.mask is not None:
-            allowed = self._allowed(block.pairs, block.rows, block.columns)
+        elif mask is not None and mask.dtype != torch.bool:
+            scores.add_(self._allowed(mask, block.pairs, block.rows, block.columns))
+        elif mask is not None:
+            allowed = self._allowed(mask, block.pairs, block.rows, block.columns)
             scores.masked_fill_(~allowed, masked)
             nothing = ~allowed.any(-1, keepdim=True)
             return nothing if nothing.any() else None
         return None
 
-    def _allowed(self, pairs: slice, rows: slice, columns: slice) -> torch.Tensor:
+    def _allowed(self, mask: torch.Tensor, pairs: slice, rows: slice, columns: slice) -> torch.Tensor:
         """The mask of a block, to be broadcast to [pairs, query heads of each, rows, columns]."""
-        mask = self.inputs.mask[..., rows, columns]
+        mask = mask[..., rows, columns]
         if mask.shape[1] == 1 and (mask.shape[0] == 1 or mask.stride(0) == 0):
             return mask[:1]
         batch, heads = self.inputs.query.shape[:2]
         kv_heads = self.inputs.key.shape[1]
-        mask = mask.expand(batch, heads, -1, -1).unflatten(1, (kv_heads, -1))
+        by_pair: torch.Tensor = mask.expand(batch, heads, -1, -1).unflatten(1, (kv_heads, -1))
         pair = torch.arange(pairs.start, pairs.stop, device=mask.device)
-        return mask[pair // kv_heads, pair % kv_heads]
+        return by_pair[pair // kv_heads, pair % kv_heads]
 
     @cached_property
-    def _sinks(self) -> torch.Tensor:
-        """[pairs, query heads of each]."""
-        return self.inputs.sinks.view(-1, self.inputs.groups).repeat(self.inputs.query.shape[0], 1)
+    def _sinks(self) -> torch.Tensor | None:
+        """[pairs, query heads of each], None without sinks."""
+        sinks = self.inputs.sinks
+        return None if sinks is None else sinks.view(-1, self.inputs.groups).repeat(self.inputs.query.shape[0], 1)
 
 
 def _extent(wanted: Bool[Tensor, " places"]) -> slice:

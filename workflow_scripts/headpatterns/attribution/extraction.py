@@ -111,9 +111,9 @@ def extract(
     shape = models.heads_of(model)
     with passes.frozen(model):
         beginning = passes.beginning(samples, model)
-        own_logits = memory.attempt(model, [beginning], lambda batch: passes.own_logits(model, *batch))
+        own_logits = memory.attempt_one(model, beginning, functools.partial(passes.own_logits, model))
         with recording(model, reduction) as recorded:
-            memory.attempt(model, [beginning], lambda batch: passes.check_logits(model, *batch, own_logits))
+            memory.attempt_one(model, beginning, lambda sample: passes.check_logits(model, sample, own_logits))
 
             def run(batch: Sequence[Sample]) -> tuple[BatchValues, BatchLosses]:
                 recorded.clear()

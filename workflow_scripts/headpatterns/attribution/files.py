@@ -50,7 +50,8 @@ def before_to_after(folder: Path) -> list[int]:
 
 def load_samples(folder: Path, step: int) -> Float32[np.ndarray, "samples layers heads"]:
     """Per-sample patterns of one step: float32 [samples, layers, heads]."""
-    return np.load(Path(folder) / f"step-{step}.samples.npy")
+    values: Float32[np.ndarray, "samples layers heads"] = np.load(Path(folder) / f"step-{step}.samples.npy")
+    return values
 
 
 def write(output: Path, patterns: Patterns, about: dict[str, Any]) -> None:

@@ -127,12 +127,13 @@ def _of_batch(batch: Mapping[str, Any], number: int) -> Iterator[LabelledSample]
 def _tensor(values: Any, name: str, number: int) -> torch.Tensor:
     """One of a batch's tensors, [batch, positions]; lists become one."""
     try:
-        return torch.atleast_2d(torch.as_tensor(values))
+        tensor: torch.Tensor = torch.atleast_2d(torch.as_tensor(values))
     except (ValueError, TypeError, RuntimeError) as error:
         raise InputError(
             f"{name} of batch {number} makes no tensor ({first_line(error)}): give numbers, with all rows padded to "
             "one length."
         ) from error
+    return tensor
 
 
 def lengths(samples: Sequence[Sample]) -> list[int]:

@@ -34,6 +34,7 @@ TRANSIENT = 2.0
 V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes")
 """Files of version 1 of control groups: a limit, a huge one for none, and what is used of it."""
 
+S = TypeVar("S", bound=Sample)
 T = TypeVar("T")
 
 
@@ -94,10 +95,11 @@ def _bytes_per_token(model: PreTrainedModel, sample: Sample, run: Callable[[list
 def free(device: torch.device) -> int:
     """Bytes that this process may still take on a device, a processor's shared fairly with its fellow processes."""
     if device.type == "cuda":
-        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return torch.cuda.mem_get_info(device)[0] + unused
+        unused: int = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        available: int = torch.cuda.mem_get_info(device)[0]
+        return available + unused
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    left = [psutil.virtual_memory().available // processes]
+    left: list[int] = [psutil.virtual_memory().available // processes]
     if job := _slurm_bytes(os.environ):
         left.append(job // processes - psutil.Process().memory_info().rss)
     left += [bytes_left // processes for bytes_left in _cgroup_bytes(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))]
@@ -141,9 +143,9 @@ def _reclaimable(statistics: Path) -> int:
 
 def each_batch(
     model: PreTrainedModel,
-    samples: Sequence[Sample],
+    samples: Sequence[S],
     plan: Iterable[list[int]],
-    run: Callable[[list[Sample]], T],
+    run: Callable[[list[S]], T],
     keep: Callable[[list[int], T], None],
 ) -> None:
     """Call `run` with the samples of each batch of a plan, and `keep` with their indices and what it gave.
@@ -169,7 +171,7 @@ def each_batch(
         waiting = deque([left[place] for place in batch] for batch in smaller)
 
 
-def attempt(model: PreTrainedModel, batch: list[Sample], run: Callable[[list[Sample]], T]) -> T | None:
+def attempt(model: PreTrainedModel, batch: list[S], run: Callable[[list[S]], T]) -> T | None:
     """What `run` gives for a batch, or None where memory ran out, of which then nothing is held any more.
 
     Raises:
@@ -190,6 +192,17 @@ def attempt(model: PreTrainedModel, batch: list[Sample], run: Callable[[list[Sam
             "maximum length, use a smaller dtype, or a machine with more memory."
         )
     return None
+
+
+def attempt_one(model: PreTrainedModel, sample: S, run: Callable[[S], T]) -> T:
+    """What `run` gives for a sample.
+
+    Raises:
+        InputError: memory ran out.
+    """
+    found = attempt(model, [sample], lambda batch: (run(batch[0]),))
+    assert found is not None  # of a single sample, `attempt` raises
+    return found[0]
 
 
 def ran_out(error: BaseException) -> bool:

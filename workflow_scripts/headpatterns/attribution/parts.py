@@ -10,8 +10,6 @@ from jaxtyping import Float32, Float64, Int
 from headpatterns.errors import InputError
 from headpatterns.io import atomic_path
 
-NAMES = ("indices", "values", "losses")
-
 Part = tuple[
     Int[np.ndarray, " batch"],
     Float32[np.ndarray, "batch layers heads"],
@@ -59,8 +57,9 @@ class Parts:
     def write(self) -> None:
         """Write what is not yet in a file."""
         if new := self.found[self._written :]:
+            indices, values, losses = map(np.concatenate, zip(*new, strict=True))
             with atomic_path(self.folder / f"{new[0][0][0]}.npz") as temporary:
-                np.savez(temporary, **dict(zip(NAMES, map(np.concatenate, zip(*new, strict=True)), strict=True)))
+                np.savez(temporary, indices=indices, values=values, losses=losses)
         self._written, self._last = len(self.found), time.monotonic()
 
     def together(

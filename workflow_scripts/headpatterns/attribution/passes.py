@@ -147,7 +147,7 @@ def beginning(samples: Sequence[Sample], model: PreTrainedModel) -> LabelledSamp
     """
     longest = max(samples, key=lambda sample: len(sample.input_ids))
     layers = model.config.get_text_config().per_layer_config
-    reaches = {getattr(layer, key, None) for layer in layers for key in REACHES} - {None}
+    reaches = {reach for layer in layers for key in REACHES if (reach := getattr(layer, key, None)) is not None}
     tokens = longest.input_ids[: max([CHECKED, *(reach + 1 for reach in reaches)])]
     unread = max(0, len(tokens) - CHECKED)
     return LabelledSample(longest.id, tokens, [IGNORED] * unread + list(tokens[unread:]))
@@ -158,7 +158,8 @@ def own_logits(model: PreTrainedModel, sample: Sample) -> Float32[torch.Tensor, 
     """Logits that predict the response tokens of one sample, by its own attention: float32 [tokens, vocabulary]."""
     input_ids, mask, labels = pad([sample], model.device)
     logits = model(input_ids=input_ids, attention_mask=mask, use_cache=False).logits[0, :-1]
-    return logits[labels[0, 1:] != IGNORED].float()
+    chosen: Float32[torch.Tensor, "tokens vocabulary"] = logits[labels[0, 1:] != IGNORED].float()
+    return chosen
 
 
 @torch.no_grad()

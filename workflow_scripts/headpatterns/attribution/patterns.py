@@ -21,4 +21,5 @@ class Patterns:
     @property
     def mean(self) -> Float32[np.ndarray, "layers heads"]:
         """The activation pattern: float32 [layers, query heads], accumulated in float64."""
-        return self.values.mean(axis=0, dtype=np.float64).astype(np.float32)
+        mean: Float32[np.ndarray, "layers heads"] = self.values.mean(axis=0, dtype=np.float64).astype(np.float32)
+        return mean

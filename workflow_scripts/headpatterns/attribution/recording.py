@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float, Float32
@@ -39,13 +39,13 @@ def recording(model: PreTrainedModel, reduction: str) -> Iterator[dict[int, Floa
         **settings: Any,
     ) -> tuple[torch.Tensor, None]:
         inputs = AttentionInputs.of(module, query, key, value, attention_mask, **settings) if recomputes else None
-        if recomputes and not torch.is_grad_enabled():
+        if inputs is not None and not torch.is_grad_enabled():
             # A pass that compares logits: they then tell whether A, as the reduction will see it, is the layer's.
             return attend_by_blocks(inputs), None
         output, _ = attend(module, query, key, value, attention_mask, **settings)
         if not output.requires_grad:
             return output, None
-        detached, layer = output.detach(), module.layer_idx
+        detached, layer = output.detach(), cast(int, module.layer_idx)
 
         def record(gradient: Float[torch.Tensor, "batch positions heads value_size"]) -> None:
             if layer in recorded:

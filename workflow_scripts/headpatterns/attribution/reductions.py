@@ -48,12 +48,17 @@ def abs_per_position(inputs: AttentionInputs | None, output: HeadOutputs, gradie
     return (output.float() * gradient.float()).sum(dim=3).abs().sum(dim=1)
 
 
-def sum_of_abs(inputs: AttentionInputs, output: HeadOutputs, gradient: HeadOutputs) -> Sums:
+def sum_of_abs(inputs: AttentionInputs | None, output: HeadOutputs, gradient: HeadOutputs) -> Sums:
     """`Σ_ij | A_ij G_ij |`, the other reading of the paper's text. Shapes as in `abs_of_sum`; o is unused.
 
     A is computed again from queries and keys, a block at a time, so that memory grows linearly with T: by one fused
     kernel on a GPU that can run it, in PyTorch elsewhere.
+
+    Raises:
+        TypeError: `inputs` is None.
     """
+    if inputs is None:
+        raise TypeError("sum_of_abs needs what the layer gave its attention function")
     kernel = _fused(Kind.of(inputs)) if gradient.is_cuda else None
     return kernel.sum_of_abs(inputs, gradient) if kernel else sum_of_abs_by_blocks(inputs, gradient)
 
@@ -157,7 +162,7 @@ def _fused(kind: Kind) -> ModuleType | None:
     return fused
 
 
-Reduction = Callable[[AttentionInputs, HeadOutputs, HeadOutputs], Sums]
+Reduction = Callable[[AttentionInputs | None, HeadOutputs, HeadOutputs], Sums]
 
 REDUCTIONS: dict[str, Reduction] = {
     "abs_of_sum": abs_of_sum,

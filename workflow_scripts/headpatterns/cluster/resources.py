@@ -9,60 +9,54 @@ from typing import Any
 
 from headpatterns.cluster import site
 from headpatterns.cluster.requests import Request, Settings
-from headpatterns.experiment import config as experiment
-from headpatterns.experiment.applications import Config
+from headpatterns.experiment.experiment import Experiment
 
 SEVERAL_RUNS = ("finetune", "extract_patterns", "ablate_heads")
 """Rules of which there is one for each batch of runs, named `{rule}_{batch}`."""
 
 ON_A_GPU = ("extract_patterns", "ablate_heads", "evaluate", "pretrain")
-"""Rules that compute on a GPU where device is cuda, whatever `resources` says, besides finetune."""
+"""Rules that compute on a GPU where device is cuda, whatever `resources` says; finetune is one by its recipe."""
 
 
-def configured(config: Config) -> bool:
-    """Whether the config says where jobs are submitted: empty text, as the profile has it, is an answer as well."""
-    return any(config["cluster"][key] is not None for key in ("account", "cpu_partition", "gpu_partition"))
-
-
-def threads(config: Config, rule: str) -> int:
+def threads(experiment: Experiment, rule: str) -> int:
     """Threads of a job on each of its machines."""
-    return experiment.size(config, rule)["threads"]
+    return experiment.config.size(rule)["threads"]
 
 
-def nodes(config: Config, rule: str, group: str | None) -> int:
+def nodes(experiment: Experiment, rule: str, group: str | None) -> int:
     """Machines of a job; only the runs of a task group or an application of section 5 may be spread over several."""
-    return experiment.recipe(config, group or "")["nodes"] if rule == "finetune" else 1
+    return experiment.recipe(group or "").nodes if rule == "finetune" else 1
 
 
-def gpus(config: Config, rule: str, group: str | None = None) -> int:
+def gpus(experiment: Experiment, rule: str, group: str | None = None) -> int:
     """GPUs of a job on each of its machines; a fine-tuning has one for each process."""
-    if rule == "finetune" and config["device"] == "cuda":
-        recipe = experiment.recipe(config, group or "")
-        each: int = recipe["devices"] // recipe["nodes"]
-        return each
-    least = 1 if rule in ON_A_GPU and config["device"] == "cuda" else 0
-    return max(least, experiment.size(config, rule)["gpu"])
+    computes = experiment.config.device == "cuda"
+    if rule == "finetune" and computes:
+        recipe = experiment.recipe(group or "")
+        return recipe.devices // recipe.nodes
+    return max(int(computes and rule in ON_A_GPU), experiment.config.size(rule)["gpu"])
 
 
-def sharing(config: Config) -> int:
+def sharing(experiment: Experiment) -> int:
     """Processes that share an extraction, one a GPU that it computes on; a processor has one, whatever it asks for."""
-    return gpus(config, "extract_patterns") if config["device"] == "cuda" else 1
+    return gpus(experiment, "extract_patterns") if experiment.config.device == "cuda" else 1
 
 
-def resources(config: Config, rule: str, group: str | None = None) -> dict[str, Any]:
+def resources(experiment: Experiment, rule: str, group: str | None = None) -> dict[str, Any]:
     """What Snakemake's resources say of a rule: memory in MB, minutes, GPUs; on a cluster account and partition too.
 
     A retry asks for as many times the memory and minutes as the job has had attempts, up to what its partition has.
     `group` is that of the runs of a fine-tuning.
     """
-    size, chosen = experiment.size(config, rule), config["cluster"]
-    count, machines, on_cluster = gpus(config, rule, group), nodes(config, rule, group), configured(config)
-    partition = (chosen["gpu_partition"] if count else chosen["cpu_partition"]) or ""
+    size, chosen = experiment.config.size(rule), experiment.config.cluster
+    count, machines = gpus(experiment, rule, group), nodes(experiment, rule, group)
+    on_cluster = chosen.configured
+    partition = (chosen.gpu_partition if count else chosen.cpu_partition) or ""
     limits = functools.partial(site.largest, partition) if on_cluster else dict
     asked: dict[str, Any] = {name: _growing(name, size[name], limits) for name in ("mem_mb", "runtime")}
-    asked |= {"slurm_account": chosen["account"], "slurm_partition": partition}
-    as_gres = on_cluster and (machines > 1 or chosen["gpus_as"] == "gres")
-    asked |= _gpu_resources(count, chosen["gpu_type"] or "", as_gres)
+    asked |= {"slurm_account": chosen.account, "slurm_partition": partition}
+    as_gres = on_cluster and (machines > 1 or chosen.gpus_as == "gres")
+    asked |= _gpu_resources(count, chosen.gpu_type or "", as_gres)
     if count or machines > 1:
         asked["nodes"] = machines
     if machines > 1:
@@ -91,7 +85,7 @@ def _growing(name: str, first: int, limits: Callable[[], dict[str, int]]) -> Cal
     return asked
 
 
-def request(job: Any, config: Config, group: str = "") -> Request:
+def request(experiment: Experiment, job: Any, group: str = "") -> Request:
     """The request of a job of Snakemake; `group` is that of the runs of a fine-tuning.
 
     The threads are those of the config, for a dry-run scales the job's own down to one.
@@ -99,23 +93,24 @@ def request(job: Any, config: Config, group: str = "") -> Request:
     name = job.rule.name
     rule = next((rule for rule in SEVERAL_RUNS if name.startswith(f"{rule}_")), name)
     machines = job.resources.get("nodes", 1)
-    return Request.of(rule, job.resources, threads(config, rule), settings(config, rule, group, machines))
+    return Request.of(rule, job.resources, threads(experiment, rule), settings(experiment, rule, group, machines))
 
 
-def settings(config: Config, rule: str, group: str, machines: int) -> Settings:
+def settings(experiment: Experiment, rule: str, group: str, machines: int) -> Settings:
     """What the config gives a job that spreads over so many machines, and the keys that say so."""
-    computes = config["device"] == "cuda"
+    computes = experiment.config.device == "cuda"
     gpus_key = f"resources.{rule}.gpu"
     if rule == "finetune" and computes:
-        gpus_key = _recipe_key(config, group, "devices") + " per node" * (machines > 1)
+        gpus_key = _recipe_key(experiment, group, "devices") + " per node" * (machines > 1)
     return Settings(
-        gpus=gpus(config, rule, group) if computes else 0,
+        gpus=gpus(experiment, rule, group) if computes else 0,
         gpus_key=gpus_key,
-        nodes_key=_recipe_key(config, group, "nodes"),
+        nodes_key=_recipe_key(experiment, group, "nodes"),
     )
 
 
-def _recipe_key(config: Config, group: str, name: str) -> str:
+def _recipe_key(experiment: Experiment, group: str, name: str) -> str:
     """Where a key of the recipe of a group is stated: an application of section 5 may have its own."""
-    own = name in config["studies"].get(group, {}).get("finetuning", {})
+    stated = getattr(getattr(experiment.config.studies, group, None), "finetuning", None)
+    own = stated is not None and name in stated.model_fields_set
     return f"studies.{group}.finetuning.{name}" if own else f"finetuning.{name}"

@@ -63,10 +63,7 @@ def prepare(
     if probe_paths:
         probe, probe_report = read("probe", probe_paths)
     else:
-        if probe_samples is not None:
-            train, probe = splitting.hold_out(train, probe_samples, seed)
-        elif train_samples is not None:
-            probe, train = splitting.hold_out(train, train_samples, seed)
+        train, probe = _held_out(train, probe_samples, train_samples, seed)
         train_report["held_out"] = len(probe)
         probe_report = _counts(Loaded(instructions=probe, rows_read=len(probe)), probe)
     apart = splitting.without_overlap(train, probe)

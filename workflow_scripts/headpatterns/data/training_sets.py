@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from headpatterns import tidy
 from headpatterns.data.splitting import rank
 from headpatterns.errors import InputError
+from headpatterns.io import read_csv, write_csv
 
 COLUMNS = ("dataset", "id")
 
@@ -18,12 +18,12 @@ def read(path: Path) -> list[Sample]:
     Raises:
         InputError: the file is missing, is no CSV, or lacks a column.
     """
-    return [(row["dataset"], row["id"]) for row in tidy.read(path, COLUMNS)]
+    return [(row["dataset"], row["id"]) for row in read_csv(path, COLUMNS)]
 
 
 def write(path: Path, samples: Iterable[Sample]) -> None:
     """Write samples in the order given, atomically."""
-    tidy.write(path, COLUMNS, samples)
+    write_csv(path, COLUMNS, samples)
 
 
 def cut(tokenized: Path, group: Sequence[Path], among: Path | None, seed: int, output: Path) -> None:
@@ -57,4 +57,4 @@ def cut(tokenized: Path, group: Sequence[Path], among: Path | None, seed: int, o
 
 def _ids(folder: Path) -> list[str]:
     """Ids of the samples that tokenization kept."""
-    return [row["id"] for row in tidy.read(folder / "samples.csv", ("id",))]
+    return [row["id"] for row in read_csv(folder / "samples.csv", ("id",))]

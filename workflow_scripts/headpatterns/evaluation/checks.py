@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from headpatterns import tidy
 from headpatterns.errors import InputError
 from headpatterns.evaluation import builtins, sets
-from headpatterns.io import remove, write_json
+from headpatterns.io import remove, write_csv, write_json
 
 NEEDED = ("opencompass", "torch", "transformers")
 FIX = "`make opencompass` sets up the environment that envs/opencompass.txt describes"
@@ -85,7 +84,7 @@ def own_sets(given: Sequence[Sequence[str]], output: Path) -> None:
     for name, items in map(sets.read_given, given):
         choices = sum(bool(item.choices) for item in items)
         rows.append((name, len(items), choices, len(items) - choices))
-    tidy.write(output, OWN_COLUMNS, rows)
+    write_csv(output, OWN_COLUMNS, rows)
 
 
 def builtin_sets(given: Sequence[Sequence[str]], data: Path, work_folder: Path, output: Path) -> None:
@@ -116,4 +115,4 @@ def builtin_sets(given: Sequence[Sequence[str]], data: Path, work_folder: Path, 
         ]
     finally:
         remove(work_folder)
-    tidy.write(output, BUILTIN_COLUMNS, rows)
+    write_csv(output, BUILTIN_COLUMNS, rows)

@@ -14,7 +14,7 @@ from headpatterns.evaluation.sets import Item
 from headpatterns.io import read_json, write_json
 
 
-class InstructionSet(BaseDataset):
+class InstructionSet(BaseDataset):  # type: ignore[misc]  # OpenCompass has no types
     """The items of a set, as `write` left them."""
 
     @staticmethod
@@ -36,10 +36,11 @@ class WholePrompt:
 
     def generate_item(self, entry: dict[str, Any], **_: Any) -> str:
         """The prompt of one item."""
-        return entry["prompt"]
+        prompt: str = entry["prompt"]
+        return prompt
 
 
-class AnswerEvaluator(AccEvaluator):
+class AnswerEvaluator(AccEvaluator):  # type: ignore[misc]  # OpenCompass has no types
     """OpenCompass's accuracy of the answers that are read from the predictions."""
 
     def score(self, predictions: list[str], references: list[str], test_set: Dataset) -> dict[str, float]:
@@ -48,7 +49,8 @@ class AnswerEvaluator(AccEvaluator):
             answers.read(prediction, row["gold"], row["choices"]) or ""
             for prediction, row in zip(predictions, test_set, strict=True)
         ]
-        return super().score(read, references)
+        scores: dict[str, float] = super().score(read, references)
+        return scores
 
 
 def dataset(name: str, items: list[Item], path: Path) -> dict[str, Any]:

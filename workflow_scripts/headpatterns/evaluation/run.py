@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headpatterns import tidy
 from headpatterns.errors import InputError
 from headpatterns.evaluation import builtins, scores, sets, targets
-from headpatterns.io import remove
+from headpatterns.io import remove, write_csv
 
 
 @dataclass(frozen=True)
@@ -89,8 +88,8 @@ def evaluate(request: Request, settings: Settings, output: Path, items_output: P
             key = (request.model, target.run, name)
             score_rows.append((*key, *row))
             item_rows += [(*key, *item) for item in items]
-    tidy.write(output, ("model", "run", "set", *scores.COLUMNS), score_rows)
-    tidy.write(items_output, ("model", "run", "set", *scores.ITEM_COLUMNS), item_rows)
+    write_csv(output, ("model", "run", "set", *scores.COLUMNS), score_rows)
+    write_csv(items_output, ("model", "run", "set", *scores.ITEM_COLUMNS), item_rows)
     remove(settings.work_folder)
 
 

@@ -42,11 +42,11 @@ def of_set(items: Sequence[Item], output: Output) -> tuple[Row, list[Row]]:
     asked = [prediction["origin_prompt"] for prediction in output.predictions]
     if asked != [item.prompt for item in items]:
         raise RuntimeError(f"OpenCompass did not ask for exactly the prompts of the set {output.dataset}")
-    rows = []
+    rows: list[Row] = []
     for item, predicted in zip(items, output.predictions, strict=True):
         read = answers.read(predicted["prediction"], item.gold, item.choices)
-        correct = read is not None and read == answers.canonical(item.gold, item.choices)
-        rows.append((item.id, item.gold, predicted["prediction"], read or "", int(read is not None), int(correct)))
+        right = read is not None and read == answers.canonical(item.gold, item.choices)
+        rows.append((item.id, item.gold, predicted["prediction"], read or "", int(read is not None), int(right)))
     correct, unparsed = sum(row[-1] for row in rows), sum(not row[-2] for row in rows)
     accuracy = _accuracy(output)
     if not isclose(accuracy * len(rows), correct, abs_tol=1e-6):
@@ -64,9 +64,10 @@ def of_builtin(output: Output) -> tuple[Row, list[Row]]:
     are empty. An item's id is its number from 0.
     """
     accuracy, items = _accuracy(output), len(output.predictions)
-    correct = round(accuracy * items)
-    if isclose(accuracy * items, correct, abs_tol=1e-6):
-        interval: Row = wilson(correct, items)
+    rounded = round(accuracy * items)
+    correct: int | str
+    if isclose(accuracy * items, rounded, abs_tol=1e-6):
+        correct, interval = rounded, wilson(rounded, items)
     else:  # the evaluator's accuracy is no share of the items
         correct, interval = "", (float("nan"), float("nan"))
     details = output.results.get("details")

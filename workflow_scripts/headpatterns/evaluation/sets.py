@@ -62,7 +62,8 @@ def _rows(parquet: Path) -> list[dict[str, Any]]:
     table = read_parquet(parquet)
     if missing := [column for column in COLUMNS if column not in table.column_names]:
         raise InputError(f"{parquet} lacks the column '{missing[0]}': an instructions file has {', '.join(COLUMNS)}.")
-    return table.select(COLUMNS).to_pylist()
+    rows: list[dict[str, Any]] = table.select(COLUMNS).to_pylist()
+    return rows
 
 
 def _item(row: dict[str, Any], parquet: Path) -> Item:

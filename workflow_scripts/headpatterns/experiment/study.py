@@ -1,21 +1,20 @@
 """What a study is: its settings, the runs it needs, and the numbers, figures, tables, claims and section it makes.
 
-Each folder below `headpatterns/studies` describes one study as a `Study`, and `headpatterns.studies` finds it there. The
-rules, the report and the documentation of the config are made from these descriptions.
+Each folder below `headpatterns/studies` describes one study as a `Study`, and `headpatterns.studies` finds it there.
+The rules, the report and the documentation of the config are made from these descriptions.
 
 Code that computes or draws is named as text, `module:function`, and imported by `load` when a job asks for it: reading
 a config imports neither numpy nor matplotlib.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
     from headpatterns.experiment.experiment import Experiment
+    from headpatterns.experiment.fields import Section
     from headpatterns.experiment.runs import Run
 
 Paths = Mapping[str, "str | list[str]"]
@@ -69,6 +68,7 @@ class Drawing:
         inputs: files that the function reads, by keyword.
         figures: file names without suffix; each has a caption of its name in the study's folder.
         settings: labels and names from the config, by keyword.
+        in_report: whether the report shows each figure in a section of its own; not where the study's section has it.
     """
 
     name: str
@@ -76,6 +76,7 @@ class Drawing:
     inputs: Callable[["Experiment"], Paths]
     figures: tuple[str, ...]
     settings: Callable[["Experiment"], dict[str, Any]] = no_settings
+    in_report: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,8 @@ class Claims:
     """Statements of the paper that a study holds against its numbers.
 
     Attributes:
-        judge: `module:function`, called with `inputs` and `settings` as keywords; it returns a list of claims.
+        judge: `module:function`, called with `inputs` and `settings` as keywords; it returns a list of claims. No two
+            groups of claims have the same.
         inputs: files below analysis/ that the function reads, by keyword.
         settings: what the paper expects, from the config, by keyword.
     """
@@ -113,25 +115,33 @@ class Study:
     """One study; what has a default may be left out.
 
     Attributes:
-        name: its key below `studies` in the config.
+        name: its key below `studies` in the config, and the name of its folder.
+        place: where it stands among the studies, the smallest first; those of the paper have multiples of 10.
         settings: the pydantic model of that key.
         selected: whether the config asks for the study at all.
         runs: the fine-tunings that it needs, in display order.
-        problems: what is wrong with its settings that their model cannot say, as (key, sentence) pairs.
+        names: what is wrong with the names in its settings, a sentence each that starts with the key's path.
+        problems: what else is wrong with its settings, once all names of the config are known to exist.
         variants: rows of variants.csv: what is evaluated for it.
         evaluation_sets: evaluation sets that it brings along, by name.
+        reads_steps: whether it reads patterns by the run table: its runs have rows there, and keep their checkpoints
+            on the way until their patterns exist.
         analyses, drawings, tables, claims: what it makes.
-        section: `module:function` of its section of the report, called with the results; empty for none.
+        section: `module:function` of its sections of the report beyond its figures, called with the results; empty for
+            none.
         targets: names that users build, each with the drawings and tables behind it.
     """
 
     name: str
-    settings: "type[BaseModel]"
+    place: int
+    settings: "type[Section]"
     selected: Callable[["Experiment"], bool] = always
     runs: Callable[["Experiment"], "list[Run]"] = nothing
-    problems: Callable[["Experiment"], Iterator[tuple[str, str]]] = nothing
+    names: Callable[["Experiment"], Iterable[str]] = nothing
+    problems: Callable[["Experiment"], Iterable[str]] = nothing
     variants: Callable[["Experiment"], list[Any]] = nothing
     evaluation_sets: Callable[["Experiment"], Mapping[str, Any]] = no_settings
+    reads_steps: bool = False
     analyses: tuple[Analysis, ...] = ()
     drawings: tuple[Drawing, ...] = ()
     tables: tuple[Tabulation, ...] = ()
@@ -143,4 +153,5 @@ class Study:
 def load(reference: str) -> Callable[..., Any]:
     """The function that `module:function` names."""
     module, _, name = reference.partition(":")
-    return getattr(import_module(module), name)
+    function: Callable[..., Any] = getattr(import_module(module), name)
+    return function

@@ -1,4 +1,4 @@
-"""What was evaluated and as what (`variants.csv`), and what the evaluations say of it: scores and single items.
+"""What was evaluated and as what (`variants.csv`), and what the evaluations say of it: their scores.
 
 `variants.csv` has one row for each variant, run and evaluation set; the order of its rows is the order in which models
 and domains appear in tables. The base model is evaluated once and stands there once for each seed.
@@ -8,12 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-import numpy as np
-
-from headpatterns import tidy
 from headpatterns.errors import InputError
-from headpatterns.statistics import probe_weights
-from headpatterns.statistics.accuracy import Outcome
+from headpatterns.io import read_csv
 
 # The variants of each study in the order of its table; benchmarks have none.
 VARIANTS = {
@@ -70,7 +66,7 @@ def read_variants(path: Path, study: str | None = None) -> list[Variant]:
     """
     variants: list[Variant] = []
     first_row: dict[tuple[str, ...], int] = {}
-    for number, row in enumerate(tidy.read(path, COLUMNS), start=1):
+    for number, row in enumerate(read_csv(path, COLUMNS), start=1):
         variant = Variant(**{column: row[column] for column in COLUMNS})
         _check(variant, f"{path}, row {number}")
         known = first_row.setdefault(_place(variant), number)
@@ -142,11 +138,11 @@ def read_scores(paths: Sequence[Path]) -> dict[tuple[str, str, str], dict[str, s
     scores: dict[tuple[str, str, str], dict[str, str]] = {}
     places: dict[tuple[str, str, str], str] = {}
     for path in paths:
-        for number, row in enumerate(tidy.read(path, SCORE_COLUMNS), start=1):
+        for number, row in enumerate(read_csv(path, SCORE_COLUMNS), start=1):
             where = f"{path}, row {number}"
             key = (row["model"], row["run"], row["set"])
             if key in places:
-                raise InputError(f"{where} evaluates {name(key)} once more, after {places[key]}: keep one of them.")
+                raise InputError(f"{where} evaluates {name_of(key)} once more, after {places[key]}: keep one of them.")
             _check_counts(row, where)
             scores[key], places[key] = row, where
     return scores
@@ -177,120 +173,11 @@ def scores_of(variant: Variant, scores: dict[tuple[str, str, str], dict[str, str
         if of == [model, run] and (part == evaluation_set or part.startswith(f"{evaluation_set}/"))
     ]
     if not found:
-        raise InputError(f"No evaluation is given of {name(variant.evaluation)}: run the rule that evaluates it.")
+        raise InputError(f"No evaluation is given of {name_of(variant.evaluation)}: run the rule that evaluates it.")
     return found
 
 
-def name(evaluation: tuple[str, str, str]) -> str:
+def name_of(evaluation: tuple[str, str, str]) -> str:
     """What an evaluation is called in errors."""
     model, run, evaluation_set = evaluation
     return f"model {model}, run {run} on the set {evaluation_set}"
-
-
-def read_items(paths: Sequence[Path], wanted: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str, str], np.ndarray]:
-    """Right answers, 1 or 0 as float64 [items], of the wanted evaluations (model, run, set).
-
-    The items of a set stand in the order of their ids, the same for every model and run.
-
-    Raises:
-        InputError: a wanted evaluation is missing, an item stands there twice or is marked with neither 0 nor 1, or two
-            runs have answered different items of one set.
-    """
-    wanted = list(dict.fromkeys(wanted))
-    marks: dict[tuple[str, str, str], dict[str, str]] = {key: {} for key in wanted}
-    for path in paths:
-        for number, row in enumerate(tidy.read(path, ITEM_COLUMNS), start=1):
-            key = (row["model"], row["run"], row["set"])
-            if key not in marks:
-                continue
-            if row["id"] in marks[key]:
-                raise InputError(f"{path}, row {number}: the item {row['id']!r} of {name(key)} stands there twice.")
-            if row["correct"] not in ("0", "1"):
-                raise InputError(f"{path}, row {number}: correct is {row['correct']!r}, not 0 or 1: evaluate again.")
-            marks[key][row["id"]] = row["correct"]
-    first: dict[str, tuple[str, str, str]] = {}
-    for key in wanted:
-        if not marks[key]:
-            raise InputError(f"No items are given of {name(key)}: run the rule that evaluates it.")
-        reference = first.setdefault(key[2], key)
-        if differing := sorted(marks[key].keys() ^ marks[reference].keys()):
-            raise InputError(
-                f"The item {differing[0]!r} was answered in only one of two evaluations ({name(reference)}; "
-                f"{name(key)}): evaluate both on the same items."
-            )
-    return {key: np.array([float(found[item]) for item in sorted(found)]) for key, found in marks.items()}
-
-
-def outcomes(
-    variants: Sequence[Variant], items: Sequence[Path], resamples: int, seed: int
-) -> dict[tuple[str, str, str, str], Outcome]:
-    """The outcome of every cell (model, domain, variant, budget) of one study, in order of first appearance.
-
-    Args:
-        variants: rows of one study.
-        items: the evaluations' `.items.csv`.
-        resamples: number B of draws of each set's items.
-        seed: seed of the draws.
-
-    Raises:
-        InputError: as `read_items`; a domain (or a study without any) with two sets; a model whose variants have
-            different seeds, or whose domains have different variants.
-    """
-    check_complete(variants)
-    correct = read_items(items, (variant.evaluation for variant in variants))
-    sizes = {evaluation_set: len(found) for (_, _, evaluation_set), found in correct.items()}
-    weights = {
-        evaluation_set: probe_weights(size, evaluation_set, resamples, seed) for evaluation_set, size in sizes.items()
-    }
-    return {
-        cell: Outcome(
-            runs=tuple(variant.run for variant in rows),
-            seeds=tuple(variant.seed for variant in rows),
-            correct=np.stack([correct[variant.evaluation] for variant in rows]),
-            weights=weights[rows[0].set],
-        )
-        for cell, rows in by_cell(variants).items()
-    }
-
-
-def by_cell(variants: Iterable[Variant]) -> dict[tuple[str, str, str, str], list[Variant]]:
-    """Variants by (model, domain, variant, budget), in the table's order."""
-    cells: dict[tuple[str, str, str, str], list[Variant]] = {}
-    for variant in variants:
-        cells.setdefault(variant.cell, []).append(variant)
-    return cells
-
-
-def check_complete(variants: Sequence[Variant]) -> None:
-    """Check that what is compared was made alike: one set a domain, the same seeds, the same variants in each domain.
-
-    Raises:
-        InputError: it was not.
-    """
-    sets: dict[str, str] = {}
-    seeds: dict[str, tuple[str, set[str]]] = {}
-    made: dict[tuple[str, str], dict[str, list[tuple[str, str]]]] = {}
-    for variant in variants:
-        if sets.setdefault(variant.domain, variant.set) != variant.set:
-            place = f"The domain {variant.domain!r}" if variant.domain else f"The study {variant.study!r}"
-            raise InputError(
-                f"{place} is evaluated on two sets, {sets[variant.domain]} and {variant.set}: give it one set."
-            )
-    for (model, domain, kind, budget), rows in by_cell(variants).items():
-        label = f"{kind} {budget}".strip()
-        own = {row.seed for row in rows}
-        known_label, known = seeds.setdefault(model, (label, own))
-        if own != known:
-            raise InputError(
-                f"The variants {known_label!r} and {label!r} of the model {model} have different training seeds "
-                f"({', '.join(sorted(known))}; {', '.join(sorted(own))}): give them the same ones."
-            )
-        made.setdefault((model, domain), {})[label] = [(row.seed, row.draw) for row in rows]
-    for (model, domain), own in made.items():
-        first, reference = next((place, found) for (name, place), found in made.items() if name == model)
-        for label in {**reference, **own}:
-            if reference.get(label) != own.get(label):
-                raise InputError(
-                    f"The variant {label!r} of the model {model} does not have the same seeds and draws in the domains "
-                    f"{first!r} and {domain!r}: give every domain the same variants."
-                )

@@ -3,19 +3,17 @@
 import heapq
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from headpatterns.errors import InputError
-from headpatterns.experiment import applications
-from headpatterns.experiment import config as experiment
-from headpatterns.experiment.applications import Config
-from headpatterns.experiment.runs import Run
-from headpatterns.planning import estimates as planning
-from headpatterns.planning import formulas as costs
-from headpatterns.planning import text as tables
-from headpatterns.planning.jobs import Job, Runs, jobs
+from headpatterns.experiment.experiment import Experiment
+from headpatterns.experiment.jobs import Job
+from headpatterns.experiment.runs import BASE, Run
+from headpatterns.experiment.sources import AfterRun
+from headpatterns.planning import courses, estimates, formulas, text
+from headpatterns.planning.courses import Course
 from headpatterns.planning.sizes import TEXT_BYTES, Samples, Sizes
 
 KEPT, TEMPORARY = "kept", "temporary"
@@ -32,54 +30,55 @@ class Part(NamedTuple):
     bytes: float
 
 
-def parts(config: Config, sizes: Sizes, planned: list[Job]) -> list[Part]:
+def parts(sizes: Sizes, planned: Collection[Job]) -> list[Part]:
     """What the given jobs put on the disk, as far as sizes are known; the sum is the peak."""
-    found = [*_staying(config, sizes, planned), *_passing(config, sizes, planned)]
+    found = [*_staying(sizes, planned), *_passing(sizes, planned)]
     return [part for part in found if part.bytes]
 
 
-def _staying(config: Config, sizes: Sizes, planned: list[Job]) -> Iterator[Part]:
+def _staying(sizes: Sizes, planned: Collection[Job]) -> Iterator[Part]:
     """What is there at the end."""
 
-    def part(what: str, formula: str, rule: str, size: Callable[[Config, Sizes, Job], float]) -> Part:
-        return Part(what, KEPT, formula, sum(size(config, sizes, job) for job in planned if job.rule == rule))
+    def part(what: str, formula: str, rule: str, size: Callable[[Sizes, Job], float]) -> Part:
+        return Part(what, KEPT, formula, sum(size(sizes, job) for job in planned if job.rule == rule))
 
-    finetuning = config["finetuning"]
-    number = costs.BYTES[finetuning["checkpoint_dtype"]]
+    finetuning = sizes.config.finetuning
+    number = formulas.BYTES[finetuning.checkpoint_dtype]
     yield part("models of the hub", "their files", "fetch_model", _fetched_model)
     rows = [job for job in planned if job.rule == "fetch_dataset"]
-    yield Part("rows of the hub", KEPT, f"rows × tokens × {TEXT_BYTES}", _fetched_rows(config, sizes, rows))
+    yield Part("rows of the hub", KEPT, f"rows × tokens × {TEXT_BYTES}", _fetched_rows(sizes, rows))
     yield part("pretrained models", "checkpoints × parameters × 4", "pretrain", _pretrained)
     yield part("instructions", f"samples × tokens × {TEXT_BYTES}", "prepare_instructions", _instructions)
     yield part("tokenized shards", f"samples × tokens × {ARROW_BYTES}", "tokenize_instructions", _shards)
     yield part("patterns", "checkpoints × (samples + 1) × layers × heads × 4", "extract_patterns", _patterns)
     formula = "2 × runs × (samples × (layers × heads + groups) + other samples × 3 × layers × heads) × 4"
     yield part("ablations", formula, "ablate_heads", _ablations)
-    if finetuning["keep_final_checkpoints"]:
+    if finetuning.keep_final_checkpoints:
         yield part("last checkpoints", f"runs × parameters × {number}", "finetune", _last)
-    if finetuning["keep_intermediate_checkpoints"]:
+    if finetuning.keep_intermediate_checkpoints:
         yield part("checkpoints on the way", f"steps × parameters × {number}", "finetune", _on_the_way)
 
 
-def _passing(config: Config, sizes: Sizes, planned: list[Job]) -> Iterator[Part]:
+def _passing(sizes: Sizes, planned: Collection[Job]) -> Iterator[Part]:
     """What lies beside it at worst: the runs at work, and weights that others are yet to read.
 
     A run is at work until its last reader is done: fine-tunings and readers share the resource `runs_on_disk`, and a
     reader goes before another fine-tuning. Not so where a reader waits for more than this run.
     """
+    experiment, finetuning = sizes.experiment, sizes.config.finetuning
     trained = [job for job in planned if job.rule == "finetune"]
-    largest = heapq.nlargest(config["plan"]["parallel_jobs"], (_at_work(config, sizes, job) for job in trained))
+    largest = heapq.nlargest(sizes.config.plan.parallel_jobs, (_at_work(sizes, job) for job in trained))
     formula = f"the {len(largest)} largest jobs: checkpoints that do not stay, and states to resume from"
     yield Part("runs at work", TEMPORARY, formula, sum(largest))
-    if config["finetuning"]["keep_final_checkpoints"]:
+    if finetuning.keep_final_checkpoints:
         return
-    formula = f"runs × parameters × {costs.BYTES[config['finetuning']['checkpoint_dtype']]}"
-    runs = {run for job in trained for run in job.about.runs}
+    formula = f"runs × parameters × {formulas.BYTES[finetuning.checkpoint_dtype]}"
+    runs = {run for job in trained for run in courses.runs_of(experiment, job)}
     for what, found in (
-        ("last checkpoints that are models of other runs", _started_from(config)),
-        ("last checkpoints that wait for an evaluation", _evaluated_together(planned)),
+        ("last checkpoints that are models of other runs", _started_from(experiment)),
+        ("last checkpoints that wait for an evaluation", _evaluated_together(experiment, planned)),
     ):
-        yield Part(what, TEMPORARY, formula, sum(_checkpoint(config, sizes, run) for run in runs & found))
+        yield Part(what, TEMPORARY, formula, sum(_checkpoint(sizes, run) for run in runs & found))
 
 
 def peak(found: Iterable[Part]) -> float:
@@ -87,22 +86,29 @@ def peak(found: Iterable[Part]) -> float:
     return sum(part.bytes for part in found)
 
 
-def downloads(config: Config, sizes: Sizes) -> Iterator[tuple[str, float | None]]:
+def downloads(sizes: Sizes, planned: Collection[Job]) -> Iterator[tuple[str, float | None]]:
     """Models and datasets of the hub that are not there yet, with their bytes."""
-    planned = jobs(config)
-    for job in planned:
-        if job.rule == "fetch_model" and not sizes.fetched(job.about).is_dir():
-            model, _ = sizes.model(job.about)
-            yield job.about, model and model.bytes
+    models = {job.wildcards["model"] for job in planned if job.rule == "fetch_model"}
+    for name in sizes.experiment.models:
+        if name in models and not sizes.fetched(name).is_dir():
+            model, _ = sizes.model(name)
+            yield name, model.bytes if model else None
     rows = [job for job in planned if job.rule == "fetch_dataset"]
-    absent = [job for job in rows if not (sizes.results / "raw" / "hub" / f"{job.name}.parquet").is_file()]
-    for dataset, share in planning.fetched(config, absent).items():
+    folder = sizes.results / "raw" / "hub"
+    absent = [job for job in rows if not (folder / f"{job.wildcards['rows']}.parquet").is_file()]
+    for dataset, share in estimates.fetched(sizes.experiment, absent).items():
         size = sizes.raw_bytes(dataset)
         yield dataset, None if size is None else share * size
 
 
-def check(config: Config, results: Path, benchmarks: set[str]) -> list[str]:
-    """Refuse jobs, known by their benchmark files, for whose planned peak the disk has no room.
+def check(experiment: Experiment, results: str | Path, all_jobs: Iterable[Job], to_run: Collection[Job]) -> list[str]:
+    """Refuse jobs for whose planned peak the disk has no room.
+
+    Args:
+        experiment: whose jobs these are.
+        results: the experiment's folder.
+        all_jobs: every job of the target; their order is that in which sizes are looked up.
+        to_run: those of them that will run.
 
     Returns:
         What was not known, and counted as nothing: keys of the config.
@@ -110,41 +116,41 @@ def check(config: Config, results: Path, benchmarks: set[str]) -> list[str]:
     Raises:
         InputError: saying what is needed, what is free, and where.
     """
-    planned = [job for job in jobs(config) if f"{results}/benchmarks/{job.benchmark}" in benchmarks]
+    planned = [job for job in all_jobs if job in to_run]
     if not any(job.rule == "finetune" for job in planned):
         return []
-    sizes = Sizes(config, results)
-    needed = peak(parts(config, sizes, planned))
-    for where, free in room(config, Path(results)):
+    sizes = Sizes(experiment, Path(results))
+    needed = peak(parts(sizes, planned))
+    for where, free in room(experiment, sizes.results):
         if needed > free:
             raise InputError(
-                f"the jobs to run need up to {tables.gigabytes(needed)} of disk, but {where} has "
-                f"{tables.gigabytes(max(0, free))} free: lower plan.parallel_jobs, set finetuning.checkpoint_dtype to "
+                f"the jobs to run need up to {text.gigabytes(needed)} of disk, but {where} has "
+                f"{text.gigabytes(max(0, free))} free: lower plan.parallel_jobs, set finetuning.checkpoint_dtype to "
                 "bfloat16, give more disk, or set plan.check_disk to false (`snakemake plan` shows what takes what)."
             )
     return list(sizes.missing)
 
 
-def room(config: Config, results: Path) -> Iterator[tuple[str, float]]:
+def room(experiment: Experiment, results: Path) -> Iterator[tuple[str, float]]:
     """What limits the disk, in words, with the bytes that it leaves: the file system, and a quota of the config.
 
     The other experiments beside this one count for a quota as well.
     """
     place, free = free_space(results)
     yield f"{place}, the file system of {results},", free
-    if (quota := config["plan"]["disk_gb"]) is not None:
+    if (quota := experiment.config.plan.disk_gb) is not None:
         held = used_space(results.parent)
-        yield f"{results.parent}, with {tables.gigabytes(held)} of plan.disk_gb {quota:g} taken,", quota * 1e9 - held
+        yield f"{results.parent}, with {text.gigabytes(held)} of plan.disk_gb {quota:g} taken,", quota * 1e9 - held
 
 
-def left(config: Config, results: Path) -> str:
+def left(experiment: Experiment, results: Path) -> str:
     """That for a reader."""
-    return "; ".join(f"{where} has {tables.gigabytes(max(0, free))} free" for where, free in room(config, results))
+    return "; ".join(f"{where} has {text.gigabytes(max(0, free))} free" for where, free in room(experiment, results))
 
 
 def free_space(results: Path) -> tuple[Path, int]:
     """The file system that results are written to, by its mount point, and its free bytes."""
-    place = Path(results).resolve()
+    place = results.resolve()
     while not place.exists():
         place = place.parent
     free = shutil.disk_usage(place).free
@@ -165,111 +171,112 @@ def used_space(folder: Path) -> int:
     return total
 
 
-def _fetched_model(config: Config, sizes: Sizes, job: Job) -> float:
-    model, _ = sizes.model(job.about)
+def _fetched_model(sizes: Sizes, job: Job) -> float:
+    model, _ = sizes.model(job.wildcards["model"])
     return model.bytes if model else 0
 
 
-def _last(config: Config, sizes: Sizes, job: Job) -> float:
-    return sum(_checkpoint(config, sizes, run) for run in job.about.runs)
+def _last(sizes: Sizes, job: Job) -> float:
+    return sum(_checkpoint(sizes, run) for run in courses.runs_of(sizes.experiment, job))
 
 
-def _on_the_way(config: Config, sizes: Sizes, job: Job) -> float:
-    return sum(_on_its_way(config, sizes, run, job.about) for run in job.about.runs)
+def _on_the_way(sizes: Sizes, job: Job) -> float:
+    return sum(_on_its_way(sizes, run, course) for run, course in courses.courses(sizes, job))
 
 
-def _checkpoint(config: Config, sizes: Sizes, run: Run) -> float:
+def _checkpoint(sizes: Sizes, run: Run) -> float:
     model, _ = sizes.model(run.model)
-    return planning.checkpoint_bytes(config, model) if model else 0
+    return courses.checkpoint_bytes(sizes.experiment, model) if model else 0
 
 
-def _on_its_way(config: Config, sizes: Sizes, run: Run, about: Runs) -> float:
-    way = planning.course(config, sizes, run, about.steps)
-    return len(way.kept) * _checkpoint(config, sizes, run) if way else 0
+def _on_its_way(sizes: Sizes, run: Run, course: Course | None) -> float:
+    return len(course.kept) * _checkpoint(sizes, run) if course else 0
 
 
-def _at_work(config: Config, sizes: Sizes, job: Job) -> float:
+def _at_work(sizes: Sizes, job: Job) -> float:
     """Bytes of a fine-tuning job that do not stay: all of its runs lie there until the last is done."""
-    kept, total = config["finetuning"], 0.0
-    for run in job.about.runs:
+    kept, total = sizes.config.finetuning, 0.0
+    planned = courses.courses(sizes, job)
+    runs = [run for run, _ in planned]
+    for run, course in planned:
         model, _ = sizes.model(run.model)
-        way = planning.course(config, sizes, run, job.about.steps)
-        if model is None or way is None:
+        if model is None or course is None:
             continue
-        recipe = experiment.recipe(config, run.group)
-        total += costs.states(way.steps, recipe["resume_every"]) * costs.state_bytes(
-            model, recipe["engine"], recipe["precision"]
+        recipe = sizes.experiment.recipe(run.group)
+        total += formulas.states(course.steps, recipe.resume_every) * formulas.state_bytes(
+            model, recipe.engine, recipe.precision
         )
-        total += (not kept["keep_final_checkpoints"]) * _checkpoint(config, sizes, run)
-        total += (not kept["keep_intermediate_checkpoints"]) * _on_its_way(config, sizes, run, job.about)
-        earlier = applications.earlier(run)
-        if earlier and earlier not in job.about.runs and not kept["keep_final_checkpoints"]:
-            total += _checkpoint(config, sizes, earlier)
+        total += (not kept.keep_final_checkpoints) * _checkpoint(sizes, run)
+        total += (not kept.keep_intermediate_checkpoints) * _on_its_way(sizes, run, course)
+        if run.earlier and run.earlier not in runs and not kept.keep_final_checkpoints:
+            total += _checkpoint(sizes, run.earlier)
     return total
 
 
-def _started_from(config: Config) -> set[Run]:
+def _started_from(experiment: Experiment) -> set[Run]:
     """Runs that models of the config are: they are needed for long."""
-    sources = [model["source"] for model in config["models"].values()]
-    return {Run.named(source["model"], source["run"]) for source in sources if "model" in source}
+    sources = [model.source for model in experiment.config.models.values()]
+    named = [(source.model, source.run) for source in sources if isinstance(source, AfterRun)]
+    return {experiment.run_named[name] for name in named if name in experiment.run_named}
 
 
-def _evaluated_together(planned: list[Job]) -> set[Run]:
+def _evaluated_together(experiment: Experiment, planned: Iterable[Job]) -> set[Run]:
     """Runs whose last checkpoints evaluations read together with those of others: the first waits for the last."""
-    found = set()
+    found: set[Run] = set()
     for job in planned:
         if job.rule == "evaluate":
-            read = {run for run, _ in job.about.sheet} - {applications.BASE}
-            found |= {Run.named(job.about.model, run) for run in read} if len(read) > 1 else set()
+            model = job.wildcards["model"]
+            read = {run for run, _ in experiment.evaluation_batches[model, job.wildcards["batch"]]} - {BASE}
+            found |= {experiment.run_named[model, run] for run in read} if len(read) > 1 else set()
     return found
 
 
-def _patterns(config: Config, sizes: Sizes, job: Job) -> float:
+def _patterns(sizes: Sizes, job: Job) -> float:
     total = 0
-    for run in job.about.runs:
+    for run, course in courses.courses(sizes, job):
         model, _ = sizes.model(run.model)
-        way = planning.course(config, sizes, run, job.about.steps)
         for _, samples in sizes.probes(run):
-            if model and way and samples.count is not None:
-                total += (len(way.kept) + 2) * costs.pattern_bytes(model, samples.count)
+            if model and course and samples.count is not None:
+                total += (len(course.kept) + 2) * formulas.pattern_bytes(model, samples.count)
     return total
 
 
-def _ablations(config: Config, sizes: Sizes, job: Job) -> float:
+def _ablations(sizes: Sizes, job: Job) -> float:
     """Changes of the loss without each head and each group, and three patterns of others, before and after."""
-    total = 0
-    for run in job.about.runs:
+    experiment, total = sizes.experiment, 0
+    for run in courses.runs_of(experiment, job):
         model, _ = sizes.model(run.model)
         [(_, samples)] = sizes.probes(run)
         if model and samples.count is not None:
-            ablated, patterned = planning.ablated_samples(config, samples.count)
-            heads = model.layers * model.heads
-            total += 2 * 4 * (ablated * (heads + planning.groups(config)) + patterned * planning.READINGS * heads)
+            ablated, patterned = courses.ablated_samples(experiment, samples.count)
+            heads, kept_groups = model.layers * model.heads, courses.groups(experiment)
+            total += 2 * 4 * (ablated * (heads + kept_groups) + patterned * estimates.READINGS * heads)
     return total
 
 
-def _pretrained(config: Config, sizes: Sizes, job: Job) -> float:
-    for name, model in config["models"].items():
-        if model["source"].get("pretraining") == job.about:
-            run = config["pretraining"][job.about]
-            size, _ = sizes.model(name)
-            return (len(costs.intermediate(run["checkpoint_steps"], run["steps"])) + 1) * size.bytes if size else 0
+def _pretrained(sizes: Sizes, job: Job) -> float:
+    experiment, name = sizes.experiment, job.wildcards["pretraining"]
+    run = sizes.config.pretraining[name]
+    for model in sizes.config.models:
+        if estimates.is_pretrained(experiment, model, name):
+            size, _ = sizes.model(model)
+            return len(run.kept) * size.bytes if size else 0
     return 0
 
 
-def _instructions(config: Config, sizes: Sizes, job: Job) -> float:
-    tokenizer = experiment.tokenizer_of(config, experiment.used_models(config)[0])
-    return TEXT_BYTES * sum(_tokens(sizes.samples(tokenizer, job.name, split))
-                                        for split in ("train", "probe"))  # fmt: skip
+def _instructions(sizes: Sizes, job: Job) -> float:
+    dataset = job.wildcards["dataset"]
+    return TEXT_BYTES * sum(_tokens(sizes.samples(sizes.tokenizer, dataset, split)) for split in ("train", "probe"))
 
 
-def _shards(config: Config, sizes: Sizes, job: Job) -> float:
-    return ARROW_BYTES * _tokens(sizes.samples(*job.about))
+def _shards(sizes: Sizes, job: Job) -> float:
+    return ARROW_BYTES * _tokens(estimates.tokenized(sizes, job))
 
 
 def _tokens(samples: Samples) -> float:
     return (samples.count or 0) * (samples.tokens or 0)
 
 
-def _fetched_rows(config: Config, sizes: Sizes, rows: list[Job]) -> float:
-    return sum(share * (sizes.raw_bytes(dataset) or 0) for dataset, share in planning.fetched(config, rows).items())
+def _fetched_rows(sizes: Sizes, rows: Iterable[Job]) -> float:
+    found = estimates.fetched(sizes.experiment, rows)
+    return sum(share * (sizes.raw_bytes(dataset) or 0) for dataset, share in found.items())

@@ -7,7 +7,7 @@ backward pass twice as many, of which half belong to the weights. Nothing here r
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 TRAINING, CHECKPOINTED, PATTERNS, PREFILL = 3, 4, 2, 1
 """Forward passes that each kind of work is worth: forward and backward; with the forward pass repeated where gradient
@@ -18,42 +18,6 @@ BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 STATES_AT_ONCE = 3
 """States to resume from of one run: two are kept, and the older goes only once a third is written."""
-
-
-class Gpu(NamedTuple):
-    """A type of GPU by its data sheet: dense matrix products, and memory.
-
-    Attributes:
-        bf16: 10¹² operations a second in bfloat16, without sparsity.
-        fp32: the same in float32, without TF32.
-        memory: 10⁹ bytes.
-        bandwidth: of the memory, 10⁹ bytes a second.
-    """
-
-    bf16: float
-    fp32: float
-    memory: float
-    bandwidth: float
-
-    def peak(self, dtype: str) -> float:
-        """Operations a second in a dtype; float16 is as fast as bfloat16."""
-        return (self.fp32 if dtype == "float32" else self.bf16) * 1e12
-
-
-GPUS = {
-    "A10": Gpu(125, 31.2, 24, 600),
-    "A40": Gpu(149.7, 37.4, 48, 696),
-    "A100-40": Gpu(312, 19.5, 40, 1555),
-    "A100-80": Gpu(312, 19.5, 80, 2039),
-    "L4": Gpu(121, 30.3, 24, 300),
-    "L40S": Gpu(362, 91.6, 48, 864),
-    "RTX-A6000": Gpu(154.8, 38.7, 48, 768),
-    "H100": Gpu(989, 67, 80, 3350),
-    "H100-PCIe": Gpu(756, 51, 80, 2000),
-    "H200": Gpu(989, 67, 141, 4800),
-    "B200": Gpu(2250, 75, 180, 8000),
-}
-"""Figures of the manufacturer's data sheets; A100 and H100 without a suffix of the form are the SXM modules."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +65,7 @@ def _gated(architecture: Mapping[str, Any], vocabulary: int, tied: bool) -> int:
     head = stated["head_dim"] or hidden // heads
     attention = 2 * hidden * head * (heads + stated["num_key_value_heads"])
     layer = attention + 3 * hidden * architecture["intermediate_size"] + 2 * hidden
-    return layer * architecture["num_hidden_layers"] + hidden + (1 if tied else 2) * vocabulary * hidden
+    return int(layer * architecture["num_hidden_layers"] + hidden + (1 if tied else 2) * vocabulary * hidden)
 
 
 def _opt(architecture: Mapping[str, Any], vocabulary: int, tied: bool) -> int:
@@ -111,7 +75,7 @@ def _opt(architecture: Mapping[str, Any], vocabulary: int, tied: bool) -> int:
     projected = architecture["word_embed_proj_dim"]
     projections = 2 * hidden * projected if projected != hidden else 0
     embeddings = (1 if tied else 2) * vocabulary * projected + (architecture["max_position_embeddings"] + 2) * hidden
-    return layer * architecture["num_hidden_layers"] + embeddings + projections + 2 * hidden
+    return int(layer * architecture["num_hidden_layers"] + embeddings + projections + 2 * hidden)
 
 
 def forward(size: Model, tokens: float, length: float) -> float:
@@ -122,18 +86,18 @@ def forward(size: Model, tokens: float, length: float) -> float:
     return tokens * (2 * size.parameters + 2 * size.layers * size.width * length)
 
 
-def steps(samples: int, epochs: float, max_steps: int | None, micro_batch: int, accumulation: int) -> int:
+def steps(samples: int | None, epochs: float, max_steps: int | None, micro_batch: int, accumulation: int) -> int | None:
     """Optimizer steps of a run, as the Trainer counts them: the last step of an epoch may be smaller.
 
-    `micro_batch` is what all devices read at a time.
+    `micro_batch` is what all devices read at a time. None where neither `samples` nor `max_steps` is known.
     """
-    if max_steps is not None:
+    if max_steps is not None or samples is None:
         return max_steps
     return math.ceil(epochs * math.ceil(math.ceil(samples / micro_batch) / accumulation))
 
 
 def intermediate(checkpoint_steps: list[int], last: int) -> list[int]:
-    """The steps of a run at which weights are kept besides the last."""
+    """The steps of a run at which weights are kept apart from the last."""
     return [step for step in sorted(checkpoint_steps) if step < last]
 
 
@@ -155,14 +119,14 @@ def pattern_bytes(size: Model, samples: int) -> int:
     return 4 * size.layers * size.heads * (samples + 1)
 
 
-def gpu_training_bytes(size: Model, recipe: Mapping[str, Any]) -> float:
+def gpu_training_bytes(size: Model, engine: str, precision: str, optimizer: str, devices: int) -> float:
     """Memory of a GPU that training takes for weights, gradients and optimizer; activations come on top.
 
     PyTorch holds float32 weights, gradients and two moments. ZeRO-2 holds the weights on every device and splits
     gradients, float32 weights and moments, or leaves the last two to the host.
     """
-    if recipe["engine"] == "pytorch":
+    if engine == "pytorch":
         return 16 * size.parameters
-    number = 2 if recipe["precision"] == "bf16" else 4
-    optimizer = 0 if recipe["optimizer"] == "adamw_offloaded" else 12
-    return size.parameters * (number + (number + optimizer) / recipe["devices"])
+    number = 2 if precision == "bf16" else 4
+    moments = 0 if optimizer == "adamw_offloaded" else 12
+    return size.parameters * (number + (number + moments) / devices)

@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +59,7 @@ def caption(path: Path) -> str:
         parts = publish_parts(path.read_text(encoding="utf-8"), writer="html5", settings_overrides=settings)
     except SystemMessage as error:
         raise InputError(f"The caption {path} is not valid reStructuredText: {error}.") from None
-    return parts["body"]
+    return str(parts["body"])
 
 
 def figure(path: Path, captions: Path, title: str = "") -> Figure:
@@ -122,10 +121,9 @@ def short(value: Any) -> str:
     return text.replace("-", "−") if re.fullmatch(r"-?[\d.]+(e[+-]?\d+)?", text) else text
 
 
-def paper_values(name: str) -> pd.DataFrame:
+def paper_values(path: Path) -> pd.DataFrame:
     """A table of the paper as it reports it, as text."""
-    with resources.files("headpatterns.report").joinpath(f"paper_{name}.csv").open(encoding="utf-8") as file:
-        return pd.read_csv(file, dtype=str)
+    return pd.read_csv(path, dtype=str, encoding="utf-8")
 
 
 def grid_tables(grids: Sequence[Grid], path: Path, captions: Path, titles: Sequence[str]) -> list[Table]:
@@ -136,9 +134,7 @@ def grid_tables(grids: Sequence[Grid], path: Path, captions: Path, titles: Seque
             anchor=path.stem,
             title=", ".join(filter(None, [title_of(path.stem), title])),
             header=grid.header,
-            rows=[
-                [*row[: grid.texts], *(number.replace("-", "−") for number in row[grid.texts :])] for row in grid.rows
-            ],
+            rows=grid.readable_rows,
             numeric=[False] * grid.texts + [True] * len(grid.numbers),
             path=f"{path.parent.name}/{path.stem}",
             caption=text,

@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
-from headpatterns import tidy
 from headpatterns.errors import InputError
 from headpatterns.experiment import run_table
+from headpatterns.io import read_csv
 
 
 def read_table(
@@ -22,7 +23,7 @@ def read_table(
             it must not be empty.
     """
     columns = list(dict.fromkeys([*text, *numbers]))
-    rows = tidy.read(path, columns)
+    rows = read_csv(path, columns)
     if not rows and not may_be_empty:
         raise InputError(f"{path} holds no row: there is nothing to draw.")
     table = pd.DataFrame(rows, columns=None if rows else columns, dtype=str)
@@ -96,3 +97,8 @@ def mean_over_seeds(table: pd.DataFrame, keys: Sequence[str], numbers: Sequence[
     seeds' intervals move together and their mean is not narrowed by the number of seeds.
     """
     return table.groupby(list(keys), sort=False)[list(numbers)].mean().reset_index()
+
+
+def row_at(rows: pd.DataFrame, key: tuple[str, ...]) -> "pd.Series[Any]":
+    """The row of `key` in a table that is indexed by several columns and has each key once."""
+    return cast("pd.Series[Any]", rows.xs(key))

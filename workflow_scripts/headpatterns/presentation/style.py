@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -15,6 +16,7 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
+from matplotlib.typing import RcKeyType
 
 from headpatterns.io import atomic_path
 
@@ -32,7 +34,7 @@ LINE_STYLES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)))
 FAMILY_SYMBOLS = ("●", "▲", "■", "◆", "▼", "★")
 HIGHLIGHT = "#D55E00"
 
-SETTINGS = {
+SETTINGS: dict[RcKeyType, Any] = {
     "font.family": "DejaVu Sans",  # shipped with matplotlib, so that every machine draws the same
     "font.size": MEDIUM,
     "axes.titlesize": MEDIUM,
@@ -62,7 +64,7 @@ METADATA = {
 }
 
 
-def applied() -> AbstractContextManager:
+def applied() -> AbstractContextManager[None]:
     """The settings of all figures, for the time of one drawing and its writing."""
     return matplotlib.rc_context({**matplotlib.rcParamsDefault, "backend": "agg", **SETTINGS})
 
@@ -80,7 +82,7 @@ def axes_at(figure: Figure, left: float, top: float, width: float, height: float
     return figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
 
 
-def text_at(figure: Figure, left: float, top: float, text: str, **options: object) -> None:
+def text_at(figure: Figure, left: float, top: float, text: str, **options: Any) -> None:
     """Text placed in inches from the figure's upper left corner."""
     across, down = figure.get_size_inches()
     figure.text(left / across, 1 - top / down, text, **options)
@@ -98,10 +100,10 @@ def wrapped(text: str, characters: int) -> str:
     return "\n".join(textwrap.wrap(text, characters, break_long_words=False, break_on_hyphens=False))
 
 
-def colour_bar(axes: Axes, colours: str, low: float, high: float, label: str, **options: object) -> Colorbar:
+def colour_bar(axes: Axes, colours: str, low: float, high: float, label: str, **options: Any) -> Colorbar:
     """A labelled horizontal colour bar that fills `axes`."""
     mappable = ScalarMappable(Normalize(low, high), colour_map(colours))
-    bar = axes.get_figure().colorbar(mappable, cax=axes, orientation="horizontal", **options)
+    bar = axes.figure.colorbar(mappable, cax=axes, orientation="horizontal", **options)
     bar.set_label(label, size=MEDIUM)
     bar.outline.set_linewidth(0.4)
     return bar

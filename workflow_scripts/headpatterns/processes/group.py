@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import filelock
 
@@ -88,10 +88,12 @@ def joined(devices: int, device: str, engine: str, said: str = "--devices") -> I
     if alone:
         os.environ.update(ALONE)
     os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))  # or accelerate would choose another
+    backend, own = _backend(device)
+    # A process alone is told what the others read from their environment, which -1 and None stand for.
+    store = torch.distributed.HashStore() if alone else None  # type: ignore[attr-defined]  # not in torch's __all__
+    rank, size = (0, 1) if alone else (-1, -1)
     torch.distributed.init_process_group(
-        timeout=PATIENCE,
-        **_backend(device),
-        **({"store": torch.distributed.HashStore(), "rank": 0, "world_size": 1} if alone else {}),
+        backend, timeout=PATIENCE, world_size=size, rank=rank, store=store, device_id=own
     )
     try:
         yield
@@ -142,12 +144,12 @@ def _acquired(lock: filelock.BaseFileLock, path: Path) -> bool:
     return True
 
 
-def _backend(device: str) -> dict[str, Any]:
+def _backend(device: str) -> tuple[str, "torch.device | None"]:
     """The backend, and for NCCL the GPU of this process."""
     import torch
 
     if torch.device(device).type != "cuda":
-        return {"backend": "gloo"}
+        return "gloo", None
     place, present = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
     if place >= present:
         raise InputError(
@@ -155,7 +157,7 @@ def _backend(device: str) -> dict[str, Any]:
             "(CUDA_VISIBLE_DEVICES), or set devices and nodes to what there is."
         )
     torch.cuda.set_device(place)
-    return {"backend": "nccl", "device_id": torch.device("cuda", place)}
+    return "nccl", torch.device("cuda", place)
 
 
 def _prepare_deepspeed(device: str) -> None:

@@ -1,170 +1,115 @@
-"""Everything the report shows, gathered from its input files and filled into the page's template."""
+"""The page of the report: what every experiment shows, and the sections of its studies, in the page's template."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from headpatterns.errors import InputError
-from headpatterns.io import read_json
-from headpatterns.presentation.elements import (
-    Table,
-    caption,
-    estimate,
-    figure,
-    grid_tables,
-    paper_values,
-    plain_table,
-    shown_table,
-    title_of,
-)
-from headpatterns.presentation.inputs import RunTable, read_run_table, read_table
-from headpatterns.studies import applications_section as applications
-from headpatterns.studies.adaptation import table1 as tables
-from headpatterns.studies.validity import section as validity
+from headpatterns.experiment.study import Study, load
+from headpatterns.io import atomic_path, read_json
+from headpatterns.presentation.elements import Table, caption, estimate, plain_table, shown_table, title_of
+from headpatterns.presentation.inputs import RunTable, read_table
+from headpatterns.presentation.results import Results
+from headpatterns.presentation.sections import Place, Section, figure_section, render
 
+HERE = Path(__file__).parent
 CLAIM_COLUMNS = ("claim", "where", "statement", "model", "value", "low", "high", "verdict")
 VERDICTS = {"holds": "✓ holds", "fails": "✗ fails", "undecided": "? undecided"}
+ABOUT = {"data": "Data", "training": "Fine-tuning", "timings": "Time and memory"}
+"""Headings of the tables about what went into an experiment, by their names below analysis/."""
 
 
-def render(
-    experiment: str,
-    runs: Path,
-    figures: Sequence[Path],
-    table1: Path,
-    captions: Path,
-    claims: Path,
-    provenance: Path,
-    data: Path | None = None,
-    training: Path | None = None,
-    benchmarks: Path | None = None,
-    others: Sequence[Path] = (),
-    table2: Path | None = None,
-    mixture_figure: Path | None = None,
-    mixture: Path | None = None,
-    mixture_reports: Sequence[Path] = (),
-    table3: Path | None = None,
-    scores: Path | None = None,
-    validity_tables: Mapping[str, Path] | None = None,
-    labels: Mapping[str, str] | None = None,
-) -> str:
+def write(experiment: str, results: Path, studies: Iterable[Study], labels: Mapping[str, str], output: Path) -> None:
+    """Render the page and write it, atomically; the arguments are those of `page`."""
+    rendered = page(experiment, results, studies, labels)
+    with atomic_path(output) as temporary:
+        temporary.write_text(rendered, encoding="utf-8")
+
+
+def page(experiment: str, results: Path, studies: Iterable[Study], labels: Mapping[str, str] | None = None) -> str:
     """The whole page as HTML, with nothing that a browser would have to fetch.
 
     Args:
         experiment: name of the experiment.
-        runs: run table; it also says what models are called.
-        figures: SVG or PNG files; each needs a caption of its name in `captions`.
-        table1: CSV as written by `headpatterns.tables`.
-        captions: folder of `<name>.rst`; `workflow.rst` is the introduction.
-        claims: CSV with the columns `CLAIM_COLUMNS`.
-        provenance: JSON, key to value or section to (key to value).
-        data: CSV of any columns, what became of the raw rows.
-        training: CSV of any columns, the fine-tuning runs.
-        benchmarks: CSV of any columns, time and memory by rule.
-        others: further CSV tables, each shown under its file's name with the caption of that name if there is one.
-        table2: CSV as written by `headpatterns.tables`: the section on mixing basic tasks.
-        mixture_figure: SVG or PNG file, shown beside Table 2.
-        mixture: CSV of the coefficients behind it, shown beside Table 2.
-        mixture_reports: JSON about each mixture, whose notes are shown under Table 2.
-        table3: CSV as written by `headpatterns.tables`: the section on selecting data.
-        scores: CSV of all evaluations.
-        validity_tables: the figure and tables of the section on validity, as `validity.section` names them.
+        results: its folder: runs.csv, analysis/, tables/, figures/, mixtures/ and provenance.json.
+        studies: what the experiment has studied, in display order.
         labels: what models and tasks are called that the run table does not hold.
 
     Raises:
         InputError: a file is missing or lacks a column.
     """
-    import jinja2
-
-    run_table = read_run_table(runs, labels)
-    pictures = [figure(path, captions) for path in figures]
-    first, *by_task = spread_tables(table1, captions)
-    more = [plain_table(path, path.stem, title_of(path.stem), captions) for path in others]
-    claim_rows = read_table(claims, CLAIM_COLUMNS, ("value", "low", "high"), may_be_empty=True)
-    sections = []
-    if table2:
-        sections.append(applications.mixing(table2, mixture_figure, mixture, mixture_reports, captions, run_table))
-    if table3:
-        sections.append(applications.selection(table3, captions))
-    applied = [shown for section in sections for shown in section.tables[:1]]
-    anchors = {shown.title.lower(): shown.anchor for shown in (*pictures, first, *applied, *more)}
-    optional = {
-        "data": data and plain_table(data, "data", "Data"),
-        "training": training and plain_table(training, "training", "Fine-tuning"),
-        "benchmarks": benchmarks and plain_table(benchmarks, "timings", "Time and memory"),
-    }
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("headpatterns.report", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment.get_template("report.html.j2").render(
+    found = Results(results, labels or {})
+    of_studies = [one for study in studies for one in study_sections(study, found)]
+    sections = [
+        *(one for one in of_studies if one.place is Place.FIGURES),
+        *(one for one in of_studies if one.place is Place.RESULTS),
+        table_section(plain_table(found.analysis("tokens"), "tokens", title_of("tokens"), HERE)),
+        *(one for one in of_studies if one.place is Place.APPENDIX),
+        run_section(found.runs),
+        *(table_section(plain_table(found.analysis(name), name, title)) for name, title in ABOUT.items()),
+    ]
+    anchors = {title.lower(): anchor for one in sections for title, anchor in one.targets.items()}
+    rows = read_table(found.analysis("claims"), CLAIM_COLUMNS, ("value", "low", "high"), may_be_empty=True)
+    return render(
+        "page.html.j2",
+        __package__,
         experiment=experiment,
-        introduction=caption(captions / "workflow.rst"),
-        provenance=provenance_sections(provenance),
-        claims=claim_groups(claim_rows, run_table, anchors),
-        tally=tally(claim_rows),
-        figures=pictures,
-        table1=first,
-        table1_tasks=by_task,
-        paper=paper_table(),
-        applications=sections,
-        others=more,
-        scores=scores and applications.scores(scores, captions),
-        validity=validity_tables and validity.section(**validity_tables, captions=captions, runs=run_table),
-        studies=studies(run_table),
-        runs=all_runs(run_table),
-        **optional,
+        introduction=caption(HERE / "workflow.rst"),
+        provenance=provenance_sections(results / "provenance.json"),
+        claims=claim_groups(rows, found.runs, anchors),
+        tally=tally(rows),
+        readings=list(dict.fromkeys(one.reading for one in sections if one.reading)),
+        sections=sections,
     )
 
 
-def spread_tables(path: Path, captions: Path) -> list[Table]:
-    """Table 1 as two: the models' means over tasks, and every task; the second only if there are tasks."""
-    statistics = [f"{name}{ending}" for name in tables.STATISTICS for ending in ("", "_low", "_high")]
-    rows = read_table(path, ("model_label", "task", "task_label", "state"), statistics)
-    return grid_tables(tables.table1_grids(rows), path, captions, ["", "task by task"])
+def study_sections(study: Study, results: Results) -> list[Section]:
+    """The sections of a study: one of each figure, with the caption in the study's folder, then those of its own.
+
+    Raises:
+        InputError: a file is missing or faulty.
+    """
+    captions = HERE.parent / "studies" / study.name
+    names = [name for drawing in study.drawings if drawing.in_report for name in drawing.figures]
+    figures = [figure_section(results, name, captions) for name in names]
+    return [*figures, *load(study.section)(results)] if study.section else figures
 
 
-def paper_table() -> Table:
-    """Table 1 as the paper reports it, for other models, data and sizes: to be set beside, never mixed in."""
-    rows = paper_values("table1")
-    cells = []
-    for model in rows["model"].unique():
-        for state in ("before", "after"):
-            found = rows[rows["model"] == model].set_index("statistic")[state]
-            cells.append([model, state, *(found[name] for name in tables.STATISTICS)])
-    return Table(
-        anchor="paper-table1",
-        title="Table 1 of the paper",
-        header=["Model", "State", *tables.STATISTICS.values()],
-        rows=cells,
-        numeric=[False, False] + [True] * len(tables.STATISTICS),
-    )
+def table_section(table: Table) -> Section:
+    """A section of one table."""
+    return Section(table.anchor, table.title, render("table.html.j2", __package__, table=table))
 
 
-def claim_groups(rows: pd.DataFrame, runs: RunTable, anchors: dict[str, str]) -> list[dict[str, Any]]:
+def run_section(runs: RunTable) -> Section:
+    """What was run: numbers of runs by study, and every run."""
+    table = runs_by_study(runs)
+    return Section(table.anchor, table.title, render("runs.html.j2", __package__, studies=table, runs=all_runs(runs)))
+
+
+def claim_groups(rows: pd.DataFrame, runs: RunTable, anchors: Mapping[str, str]) -> list[dict[str, Any]]:
     """Claims in the order of the file, each with one line a model.
 
     Raises:
         InputError: a verdict is none of holds, fails, undecided.
     """
     groups = []
-    for (_, where, statement), found in rows.groupby(["claim", "where", "statement"], sort=False):
+    for key, found in rows.groupby(["claim", "where", "statement"], sort=False):
+        _, where, statement = map(str, key)
         lines = []
-        for row in found.itertuples():
-            if row.verdict not in VERDICTS:
+        for row in found.to_dict("records"):
+            verdict = row["verdict"]
+            if verdict not in VERDICTS:
                 raise InputError(
-                    f"The claim {row.claim!r} has the verdict {row.verdict!r}: it must be one of {', '.join(VERDICTS)}."
+                    f"The claim {row['claim']!r} has the verdict {verdict!r}: it must be one of {', '.join(VERDICTS)}."
                 )
             lines.append(
                 {
-                    "model": runs.model_label(row.model) if row.model else "all models",
-                    "value": estimate(row.value, row.low, row.high),
-                    "verdict": row.verdict,
-                    "shown": VERDICTS[row.verdict],
+                    "model": runs.model_label(row["model"]) if row["model"] else "all models",
+                    "value": estimate(row["value"], row["low"], row["high"]),
+                    "verdict": verdict,
+                    "shown": VERDICTS[verdict],
                 }
             )
         groups.append(
@@ -216,12 +161,12 @@ def written(value: Any) -> str:
     return str(value)
 
 
-def studies(runs: RunTable) -> Table:
+def runs_by_study(runs: RunTable) -> Table:
     """How many runs, models, tasks and seeds each study and group has."""
     rows = [
         [
-            study,
-            group,
+            str(study),
+            str(group),
             ", ".join(found["model_label"].unique()),
             ", ".join(found["task_label"].unique()),
             ", ".join(found["seed"].unique()),

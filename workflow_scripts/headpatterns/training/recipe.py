@@ -34,7 +34,7 @@ class Recipe:
         precision: `fp32`, or `bf16` for mixed precision.
         gradient_checkpointing: recompute activations in the backward pass to save memory.
         checkpoint_dtype: of the stored weights, `float32` or `bfloat16`.
-        checkpoint_steps: steps at which the weights are kept, besides the last.
+        checkpoint_steps: steps at which the weights are kept, in addition to the last.
         resume_every: steps between two states to resume from.
         seed: of the data order and of dropout; pretraining draws the first weights from it too.
     """

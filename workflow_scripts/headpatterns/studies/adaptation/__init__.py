@@ -1,0 +1,69 @@
+"""How fine-tuning changes the patterns of a model: their spread over the heads, and the similarity of tasks."""
+
+from headpatterns.experiment.study import Analysis, Claims, Drawing, Study, Tabulation
+from headpatterns.studies.adaptation import settings
+from headpatterns.studies.descriptions import bootstrap, patterns, run_table, tables
+
+STUDY = Study(
+    name=settings.NAME,
+    place=10,
+    settings=settings.Settings,
+    runs=settings.runs,
+    names=settings.names,
+    reads_steps=True,
+    analyses=(
+        Analysis(
+            name="distribution",
+            compute="headpatterns.studies.adaptation.distribution:compute",
+            inputs=run_table(),
+            outputs={"patterns": "patterns", "distribution": "distribution", "by_model": "distribution_by_model"},
+            settings=bootstrap,
+            needs=patterns(settings.runs),
+        ),
+        Analysis(
+            name="similarity",
+            compute="headpatterns.studies.adaptation.similarity:compute",
+            inputs=run_table(),
+            outputs={"similarity": "similarity", "summary": "similarity_summary"},
+            settings=bootstrap,
+            needs=patterns(settings.runs),
+        ),
+    ),
+    drawings=(
+        Drawing(
+            name="figure1",
+            draw="headpatterns.studies.adaptation.figure1:figures",
+            inputs=run_table(patterns="patterns"),
+            figures=("figure1",),
+        ),
+        Drawing(
+            name="figure2",
+            draw="headpatterns.studies.adaptation.figure2:figures",
+            inputs=run_table(similarity="similarity", summary="similarity_summary"),
+            figures=("figure2", "figure2_clustered"),
+        ),
+    ),
+    tables=(
+        Tabulation(
+            name="table1",
+            tabulate="headpatterns.studies.adaptation.table1:tabulate",
+            inputs=run_table(distribution="distribution", by_model="distribution_by_model"),
+        ),
+    ),
+    claims=(
+        Claims(
+            judge="headpatterns.studies.adaptation.claims:distribution_claims",
+            inputs=tables(by_model="distribution_by_model"),
+        ),
+        Claims(
+            judge="headpatterns.studies.adaptation.claims:similarity_claims",
+            inputs=tables(summary="similarity_summary"),
+        ),
+        Claims(
+            judge="headpatterns.studies.adaptation.claims:pair_claims",
+            inputs=tables(similarity="similarity"),
+        ),
+    ),
+    section="headpatterns.studies.adaptation.section:section",
+    targets={"table1": ("table1",), "figure1": ("figure1",), "figure2": ("figure2",)},
+)

@@ -1,19 +1,32 @@
 """Figure 1: activation patterns before and after fine-tuning and their change, layer × head."""
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from headpatterns.presentation import style
-from headpatterns.presentation.inputs import RunTable, mean_over_seeds
+from headpatterns.presentation.inputs import RunTable, mean_over_seeds, read_run_table, read_table
 
 TEXT = ("model", "task", "seed", "state")
 NUMBERS = ("layer", "head", "value")
 STATES = ("before", "after", "change")
 
 
-def draw(runs: RunTable, patterns: pd.DataFrame, source: str = "patterns.csv") -> Figure:
+def figures(runs: Path, patterns: Path) -> dict[str, Figure]:
+    """`figure1`, from runs.csv and analysis/patterns.csv.
+
+    Raises:
+        InputError: a file cannot be used, or they are not of the same config.
+    """
+    return {"figure1": draw(read_run_table(runs), read_table(patterns, TEXT, NUMBERS), patterns)}
+
+
+def draw(runs: RunTable, patterns: pd.DataFrame, source: Path | str = "patterns.csv") -> Figure:
     """Draw the heat maps: a row a task, three columns a model, seeds averaged.
 
     `patterns` has the columns `TEXT` and `NUMBERS`. Colours show the square root of a value as a share of the largest
@@ -81,7 +94,8 @@ def largest(patterns: list[np.ndarray | None]) -> float:
 
 def signed_root(values: np.ndarray) -> np.ndarray:
     """Square root that keeps the sign."""
-    return np.sign(values) * np.sqrt(np.abs(values))
+    root: np.ndarray = np.sign(values) * np.sqrt(np.abs(values))
+    return root
 
 
 def show(axes: Axes, values: np.ndarray | None, scale: float, signed: bool) -> None:
@@ -103,7 +117,8 @@ def show(axes: Axes, values: np.ndarray | None, scale: float, signed: bool) -> N
     )
     axes.set_xticks(sorted({0, heads - 1}))
     if heads > 8:  # cells are narrow: keep the last head's label clear of the first one of the next panel
-        for label, side in zip(axes.get_xticklabels(), ("left", "right"), strict=False):
+        sides: Sequence[Literal["left", "right"]] = ("left", "right")
+        for label, side in zip(axes.get_xticklabels(), sides, strict=False):
             label.set_horizontalalignment(side)
     axes.set_yticks(sorted({0, layers - 1}))
     axes.tick_params(pad=1, size=1.5)
@@ -125,4 +140,4 @@ def add_colour_bars(figure: Figure, left: float, top: float, width: float) -> No
         style.axes_at(figure, left + bar + gap, top, bar, 0.1), style.SIGNED, -1, 1,
         style.wrapped("change, share of the value (±) above the panel", int(bar * 15)),
     )  # fmt: skip
-    change.set_ticks(signed_root(ticks), labels=[f"{tick:g}".replace("-", "−") for tick in ticks])
+    change.set_ticks(signed_root(ticks).tolist(), labels=[f"{tick:g}".replace("-", "−") for tick in ticks])

@@ -1,12 +1,15 @@
 """Figure 2: correlation between tasks of patterns before and after fine-tuning and of their change rates."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from headpatterns.presentation import style
-from headpatterns.presentation.inputs import RunTable, mean_over_seeds
+from headpatterns.presentation.inputs import RunTable, mean_over_seeds, read_run_table, read_table, row_at
 
 TEXT = ("model", "seed", "matrix", "task_a", "task_b")
 NUMBERS = ("value",)
@@ -16,12 +19,31 @@ MATRICES = {"before": "before SFT", "after": "after SFT", "change_rate": "change
 MOST_WITH_VALUES = 12  # tasks up to which a cell has room for its value
 
 
+def figures(runs: Path, similarity: Path, summary: Path) -> dict[str, Figure]:
+    """`figure2` in run-table order and `figure2_clustered` in cluster order.
+
+    Args:
+        runs: runs.csv.
+        similarity: analysis/similarity.csv.
+        summary: analysis/similarity_summary.csv.
+
+    Raises:
+        InputError: a file cannot be used, or they are not of the same config.
+    """
+    table = read_run_table(runs)
+    cells = read_table(similarity, TEXT, NUMBERS)
+    # A single task has no pair, and so no row in the summary.
+    means = read_table(summary, SUMMARY_TEXT, SUMMARY_NUMBERS, may_be_empty=True)
+    orders = {"figure2": False, "figure2_clustered": True}
+    return {name: draw(table, cells, means, clustered, similarity) for name, clustered in orders.items()}
+
+
 def draw(
     runs: RunTable,
     similarity: pd.DataFrame,
     summary: pd.DataFrame,
     clustered: bool = False,
-    source: str = "similarity.csv",
+    source: Path | str = "similarity.csv",
 ) -> Figure:
     """Draw three correlation matrices a model, seeds averaged, on a fixed scale from −1 to 1.
 
@@ -89,12 +111,13 @@ def correlations(similarity: pd.DataFrame, tasks: list[str]) -> dict[tuple[str, 
     averaged = mean_over_seeds(similarity, ("model", "matrix", "task_a", "task_b"), ("value",))
     empty = pd.DataFrame(np.nan, index=tasks, columns=tasks)
     found = {(model, matrix): empty for model in averaged["model"].unique() for matrix in MATRICES}
-    for key, rows in averaged.groupby(["model", "matrix"], sort=False):
-        found[key] = rows.pivot(index="task_a", columns="task_b", values="value").reindex(index=tasks, columns=tasks)
+    for (model, matrix), rows in averaged.groupby(["model", "matrix"], sort=False):
+        square = rows.pivot(index="task_a", columns="task_b", values="value").reindex(index=tasks, columns=tasks)
+        found[str(model), str(matrix)] = square
     return found
 
 
-def cluster(correlation: pd.DataFrame) -> tuple[list[int], dict]:
+def cluster(correlation: pd.DataFrame) -> tuple[list[int], dict[str, Any]]:
     """Leaf order and tree (scipy's dendrogram) of average linkage by 1 − r; an undefined r counts as 0."""
     from scipy.cluster.hierarchy import dendrogram, linkage
     from scipy.spatial.distance import squareform
@@ -102,7 +125,8 @@ def cluster(correlation: pd.DataFrame) -> tuple[list[int], dict]:
     distance = 1 - np.nan_to_num(correlation.to_numpy(float))
     distance = np.clip((distance + distance.T) / 2, 0, None)
     np.fill_diagonal(distance, 0)
-    tree = dendrogram(linkage(squareform(distance, checks=False), "average", optimal_ordering=True), no_plot=True)
+    links = linkage(squareform(distance, checks=False), "average", optimal_ordering=True)
+    tree: dict[str, Any] = dict(dendrogram(links, no_plot=True))
     return tree["leaves"], tree
 
 
@@ -118,7 +142,7 @@ def mean_line(means: pd.DataFrame, model: str, matrix: str) -> str:
     """What is written above a matrix: its mean off-diagonal correlation, nothing where there is no pair."""
     if (model, matrix) not in means.index:
         return ""
-    row = means.loc[(model, matrix)]
+    row = row_at(means, (model, matrix))
     if not np.isfinite(row["value"]):
         return ""
     return f"mean {style.interval(row['value'], row['low'], row['high'])}"
@@ -157,7 +181,7 @@ def add_family(figure: Figure, name: str, top: float, bottom: float) -> None:
     axes.plot([0.5, 0.5], [0, 1], color=style.FAINT, linewidth=1)
 
 
-def add_tree(axes: Axes, tree: dict, leaves: int) -> None:
+def add_tree(axes: Axes, tree: dict[str, Any], leaves: int) -> None:
     """The clustering tree, its leaves level with the rows of the matrices (scipy puts leaf i at 10 i + 5)."""
     for places, heights in zip(tree["icoord"], tree["dcoord"], strict=True):
         axes.plot(heights, np.array(places) / 10, color="black", linewidth=0.8)

@@ -1,10 +1,14 @@
 """Table 1: spread of the activation levels over the heads, before and after fine-tuning."""
 
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from headpatterns.presentation.grids import Grid
-from headpatterns.presentation.inputs import RunTable, mean_over_seeds
+from headpatterns.presentation.inputs import RunTable, mean_over_seeds, read_run_table, read_table
 
 NUMBERS = ("value", "low", "high")
 TASK_TEXT = ("model", "task", "seed", "state", "statistic")
@@ -14,8 +18,19 @@ STATISTICS = {"gini": "Gini", "cv": "CV", "kurtosis": "Kurtosis"}
 DECIMALS = {"gini": 3, "cv": 3, "kurtosis": 2}
 
 
+def tabulate(runs: Path, distribution: Path, by_model: Path) -> tuple[pd.DataFrame, list[Grid]]:
+    """Table 1 and its grids, from runs.csv, analysis/distribution.csv and analysis/distribution_by_model.csv.
+
+    Raises:
+        InputError: a file cannot be used, or they are not of the same config.
+    """
+    of_tasks = read_table(distribution, TASK_TEXT, NUMBERS)
+    table = table1(read_run_table(runs), of_tasks, read_table(by_model, MODEL_TEXT, NUMBERS), distribution)
+    return table, table1_grids(table)
+
+
 def table1(
-    runs: RunTable, by_task: pd.DataFrame, by_model: pd.DataFrame, source: str = "distribution.csv"
+    runs: RunTable, by_task: pd.DataFrame, by_model: pd.DataFrame, source: Path | str = "distribution.csv"
 ) -> pd.DataFrame:
     """One row for each model, task and state, in display order; the rows of a model's mean have an empty task.
 
@@ -34,7 +49,7 @@ def table1(
             for state in STATES:
                 if not any((model, task, state, statistic) in found.index for statistic in STATISTICS):
                     continue
-                row = {
+                row: dict[str, Any] = {
                     "model": model,
                     "model_label": runs.model_label(model),
                     "task": task,
@@ -43,7 +58,7 @@ def table1(
                 }
                 for statistic in STATISTICS:
                     key = (model, task, state, statistic)
-                    values = found.loc[key, list(NUMBERS)] if key in found.index else [np.nan] * 3
+                    values: Iterable[Any] = found.loc[key, list(NUMBERS)] if key in found.index else [np.nan] * 3
                     row.update(zip((statistic, f"{statistic}_low", f"{statistic}_high"), values, strict=True))
                 rows.append(row)
     return pd.DataFrame(rows)
@@ -67,11 +82,11 @@ def table1_grids(table: pd.DataFrame) -> list[Grid]:
     return [found for found in (means, tasks) if found.rows or found is means]
 
 
-def grid(rows: pd.DataFrame, title: str, groups: list[str], long: bool = False) -> Grid:
+def grid(rows: pd.DataFrame, title: str, groups: Sequence[str], long: bool = False) -> Grid:
     """Rows of Table 1 with a column for each statistic."""
     texts = [
         [row[f"{name.lower()}_label"] for name in groups]
         + [row["state"], *(cell(row, statistic) for statistic in STATISTICS)]
         for _, row in rows.iterrows()
     ]
-    return Grid(title, groups, ["State"], list(STATISTICS.values()), texts, long)
+    return Grid(title, list(groups), ["State"], list(STATISTICS.values()), texts, long)

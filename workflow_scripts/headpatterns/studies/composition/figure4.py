@@ -1,5 +1,7 @@
 """Figure 4: how well the changes of basic tasks, alone, in pairs and all together, explain a complex task's change."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -7,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from headpatterns.presentation import style
-from headpatterns.presentation.inputs import RunTable, mean_over_seeds
+from headpatterns.presentation.inputs import RunTable, mean_over_seeds, read_run_table, read_table
 
 TEXT = ("model", "group", "seed", "complex", "terms")
 NUMBERS = ("size", "r2", "low", "high", "null_mean", "null_high")
@@ -15,7 +17,16 @@ BEST_PAIRS = 5  # pairs drawn with their intervals
 LINE = 0.28  # inches, one line of the strip
 
 
-def draw(runs: RunTable, composition: pd.DataFrame, source: str = "composition.csv") -> Figure:
+def figures(runs: Path, composition: Path) -> dict[str, Figure]:
+    """`figure4`, from runs.csv and analysis/composition.csv.
+
+    Raises:
+        InputError: a file cannot be used, or they are not of the same config.
+    """
+    return {"figure4": draw(read_run_table(runs), read_table(composition, TEXT, NUMBERS), composition)}
+
+
+def draw(runs: RunTable, composition: pd.DataFrame, source: Path | str = "composition.csv") -> Figure:
     """Draw R² matrices, each above a strip with the best pairs' intervals and null.
 
     Rows are groups and columns models; the groups of a single model stand side by side.

@@ -1,6 +1,8 @@
 """Figure 5: how far a pattern is from the base model's pattern, step by step of fine-tuning."""
 
 import re
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from headpatterns.presentation import style
-from headpatterns.presentation.inputs import RunTable, mean_over_seeds
+from headpatterns.presentation.inputs import RunTable, mean_over_seeds, read_run_table, read_table
 
 TEXT = ("model", "task", "seed", "statistic")
 NUMBERS = ("step", "value", "low", "high")
@@ -21,7 +23,16 @@ STATISTICS = {
 }
 
 
-def draw(runs: RunTable, dynamics: pd.DataFrame, source: str = "dynamics.csv") -> Figure:
+def figures(runs: Path, dynamics: Path) -> dict[str, Figure]:
+    """`figure5`, from runs.csv and analysis/dynamics.csv.
+
+    Raises:
+        InputError: a file cannot be used, or they are not of the same config.
+    """
+    return {"figure5": draw(read_run_table(runs), read_table(dynamics, TEXT, NUMBERS), dynamics)}
+
+
+def draw(runs: RunTable, dynamics: pd.DataFrame, source: Path | str = "dynamics.csv") -> Figure:
     """Draw correlation (upper row) and mean squared error (lower row) against the step, a column a model.
 
     `dynamics` has the columns `TEXT` and `NUMBERS`; seeds are averaged. Steps stand on a logarithmic axis with step 0
@@ -80,7 +91,7 @@ def label_few_decades(axis: Axis, low: float, high: float) -> None:
     axis.set_minor_formatter(FuncFormatter(lambda value, _: re.sub(r"e-0?", "e−", f"{value:.0e}")))
 
 
-def task_looks(runs: RunTable, tasks: list[str]) -> dict[str, dict]:
+def task_looks(runs: RunTable, tasks: list[str]) -> dict[str, dict[str, Any]]:
     """Colour and marker by task, line style by family."""
     families = list(dict.fromkeys(runs.family(task) for task in tasks))
     return {
@@ -109,7 +120,7 @@ def value_limits(rows: pd.DataFrame, statistic: str) -> tuple[float, float]:
     return lowest / 1.3, max(numbers.max(), values.max()) * 1.3
 
 
-def draw_line(axes: Axes, rows: pd.DataFrame, look: dict, band: float) -> None:
+def draw_line(axes: Axes, rows: pd.DataFrame, look: dict[str, Any], band: float) -> None:
     """One task's line with its interval as a band of the opacity `band`."""
     axes.fill_between(rows["step"], rows["low"], rows["high"], color=look["color"], alpha=band, linewidth=0)
     axes.plot(
@@ -136,10 +147,11 @@ def set_step_axis(axes: Axes, steps: np.ndarray) -> None:
     axes.xaxis.set_major_locator(FixedLocator(sorted(chosen)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.set_xlim(transform.inverted().transform([ends[0] - 0.04 * room, ends[1] + 0.04 * room]))
+    left, right = transform.inverted().transform([ends[0] - 0.04 * room, ends[1] + 0.04 * room])
+    axes.set_xlim(left, right)
 
 
-def add_legend(figure: Figure, runs: RunTable, looks: dict[str, dict], columns: int) -> None:
+def add_legend(figure: Figure, runs: RunTable, looks: dict[str, dict[str, Any]], columns: int) -> None:
     """One legend for all panels, below them, in display order; the line styles' families in its title."""
     handles = [
         Line2D([], [], label=runs.task_label(task), linewidth=1.2, markersize=4, **look) for task, look in looks.items()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from math import ceil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from headpatterns.errors import InputError
 from headpatterns.presentation import style
-from headpatterns.presentation.inputs import RunTable, mean_over_seeds
+from headpatterns.presentation.inputs import RunTable, mean_over_seeds, read_table
 
 VARIANT_TEXT = ("study", "model", "model_label")
 TEXT = ("model", "seed", "task")
@@ -23,8 +24,23 @@ KEPT, SOMETIMES, LEFT_OUT = style.LINE_COLOURS[0], "#8fc1de", "#bdbdbd"
 LEGEND = {KEPT: "in the mixture", SOMETIMES: "in the mixture of some seeds", LEFT_OUT: "left out"}
 
 
+def figures(variants: Path, coefficients: Path, labels: Mapping[str, str]) -> dict[str, Figure]:
+    """`mixture`, from variants.csv, which names and orders the models, and analysis/mixture.csv.
+
+    Args:
+        variants: variants.csv.
+        coefficients: analysis/mixture.csv.
+        labels: what tasks are called.
+
+    Raises:
+        InputError: a file cannot be used, or as `draw`.
+    """
+    table = RunTable(variants, read_table(variants, VARIANT_TEXT))
+    return {"mixture": draw(table, read_table(coefficients, TEXT, NUMBERS), labels, coefficients)}
+
+
 def draw(
-    variants: RunTable, coefficients: pd.DataFrame, labels: Mapping[str, str], source: str = "mixture.csv"
+    variants: RunTable, coefficients: pd.DataFrame, labels: Mapping[str, str], source: Path | str = "mixture.csv"
 ) -> Figure:
     """Draw one panel of bars for each model, tasks from top to bottom, with the mixture written at its right.
 
@@ -71,7 +87,7 @@ def draw(
     return figure
 
 
-def check(coefficients: pd.DataFrame, source: str) -> None:
+def check(coefficients: pd.DataFrame, source: Path | str) -> None:
     """Check that every model, seed and task has one row and was either kept or not."""
     repeated = coefficients[coefficients.duplicated(list(TEXT))]
     if len(repeated):

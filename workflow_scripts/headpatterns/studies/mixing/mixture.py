@@ -1,99 +1,238 @@
-"""Which basic tasks prepare a model for a complex one, and how many instructions of each (§5.1, Eq. 3 and 4)?
+"""Training sets for a first stage of SFT: basic tasks in proportion to what they explain of a complex one (§5.1).
 
-The change of the pattern that SFT on a little data of the complex task (the target) makes is written as a weighted sum
-of the changes that SFT on candidate basic tasks makes (Eq. 3). The tasks with the largest positive coefficients make up
-the data for a first stage of SFT, each with a share of the N instructions in proportion to its coefficient (Eq. 4).
+No test item of the complex task is in a mixture: samples that are the same item, as `headpatterns.data.deduplication`
+compares them, are left out before the first ones of a training set are taken.
 """
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from headpatterns.data.splitting import rank
-from headpatterns.statistics import regression as composition
-from headpatterns.statistics.distribution import flat, is_constant
+from headpatterns.data import deduplication, training_sets
+from headpatterns.data.deduplication import Item
+from headpatterns.data.training_sets import Sample
+from headpatterns.errors import InputError
+from headpatterns.experiment.run_table import RunRow
+from headpatterns.io import atomic_path, write_csv, write_json
+from headpatterns.statistics import estimate_and_interval
+from headpatterns.studies import patterns
+from headpatterns.studies.mixing import proportions
 
-COEFFICIENT_COLUMNS = ("model", "seed", "task", "beta", "low", "high", "r2", "kept", "share", "instructions")
-"""Columns of coefficients.csv, one row a candidate, and of all of them in one table."""
-
-# A task that moves the fit by less than this share of the target's change does so by the rounding of float64: its
-# coefficient is 0, neither positive nor negative.
-ROUNDING = 1e-10
-# Significant digits that decide between two coefficients: as many as the tables show, and few enough to hide in which
-# order a library added up.
-DIGITS = 10
+MIXTURE_COLUMNS = ("model", "seed", "variant", "task", "share", "instructions")
+# The draws of the bootstrap are named after tasks; no candidate can have this name, because it ends in an =.
+TARGET = "target="
 
 
-def coefficients(target: np.ndarray, candidates: np.ndarray, intercept: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Least-squares coefficients of the target's change on the changes of all candidates (Eq. 3), and R² of the fit.
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What is to be mixed.
 
-    A candidate whose change is the same for all heads has no pattern: it takes no part in the fit and its coefficient
-    is NaN. So is everything where the target's own change is constant. Candidates that depend on one another linearly
-    share their weight, as in `composition.fit_all`.
-
-    Args:
-        target: [1 + B, layers, heads], estimate and bootstrap replicates.
-        candidates: [1 + B, tasks, layers, heads], on their own draws.
-        intercept: whether the fit also has a constant, which is not returned.
-
-    Returns:
-        beta [1 + B, tasks] and R² [1 + B].
+    Attributes:
+        model: name of the model, as the tables show it.
+        seed: training seed; it also draws random shares and the order of samples.
+        target: folder of the patterns of the run on the complex task's own data.
+        candidates: folders of the patterns of the runs on basic tasks, by task, in display order.
+        training_sets: CSV (dataset, id) of each candidate, of which a mixture takes the first rows.
+        training_rows: parquet with id, prompt and choices of the rows of each training set.
+        test: parquet of the complex task's test items.
+        instructions: number N of instructions of a mixture.
+        keep: number of basic tasks in a mixture.
+        random_draws: number of mixtures of the same tasks in random shares.
+        intercept: whether the fit has a constant as well.
+        resamples: bootstrap replicates of the probe set.
+        bootstrap_seed: seed of the bootstrap.
+        output: folder to write.
     """
-    constant = is_constant(flat(candidates))
-    columns = np.where(constant[..., None, None], 0.0, candidates)
-    terms = columns.shape[1] + intercept
-    beta, r2 = composition.solve(composition.reduce(target, columns, intercept), list(range(terms)))
-    beta = beta[:, : columns.shape[1]]
-    moved = np.abs(beta) * np.linalg.norm(flat(columns), axis=-1)
-    length = np.linalg.norm(flat(target), axis=-1, keepdims=True)
-    beta = np.where(moved <= ROUNDING * length, 0.0, beta)
-    return np.where(constant | np.isnan(r2)[:, None], np.nan, beta), r2
+
+    model: str
+    seed: int
+    target: Path
+    candidates: Mapping[str, Path]
+    training_sets: Mapping[str, Path]
+    training_rows: Mapping[str, Path]
+    test: Path
+    instructions: int
+    keep: int
+    random_draws: int
+    intercept: bool
+    resamples: int
+    bootstrap_seed: int
+    output: Path
 
 
-def kept(beta: Sequence[float], count: int) -> list[int]:
-    """Indices, ascending, of the `count` largest coefficients among those above 0; of equal ones the earlier is kept.
+@dataclass(frozen=True)
+class Mixtures:
+    """What the fit says and what is taken: shares and numbers of instructions of the kept tasks, by variant.
 
-    There may be fewer than `count` of them, or none. NaN is never kept.
+    Attributes:
+        beta: [1 + B, candidates], NaN for a candidate without a pattern.
+        r2: [1 + B].
+        chosen: indices of the kept candidates, ascending.
+        share: [candidates], 0 for those that are not kept.
+        tasks: names of the kept candidates.
+        variants: shares [tasks] by variant, `ours` first.
+        counts: instructions of each kept task, by variant.
     """
-    compared = [float(f"{value:.{DIGITS}g}") for value in beta]
-    positive = [task for task, value in enumerate(compared) if value > 0]
-    return sorted(sorted(positive, key=lambda task: (-compared[task], task))[:count])
+
+    beta: np.ndarray
+    r2: np.ndarray
+    chosen: list[int]
+    share: np.ndarray
+    tasks: list[str]
+    variants: dict[str, np.ndarray]
+    counts: dict[str, list[int]]
 
 
-def shares(beta: Sequence[float], chosen: Sequence[int]) -> np.ndarray:
-    """Share [tasks] of each task in the mixture, its coefficient / sum of those of the `chosen`; 0 for all others."""
-    weights = np.zeros(len(beta))
-    weights[list(chosen)] = np.asarray(beta, dtype=np.float64)[list(chosen)]
-    return weights / weights.sum() if len(chosen) else weights
+def mix(order: Order) -> None:
+    """Fit Eq. 3, keep the best tasks, and write the training set of each variant (Eq. 4) into the output folder.
 
-
-def apportion(total: int, weights: Sequence[float]) -> list[int]:
-    """Whole numbers in proportion to `weights` that sum to `total`, by the largest remainder method.
-
-    Every number is its quota, total x weight / sum of weights, rounded up or down. Where remainders are equal the
-    earlier one is rounded up. `weights` are not negative and not all 0; without any there is nothing to apportion.
+    Raises:
+        InputError: a number is out of its range, a candidate lacks its training set or rows, a file cannot be used, the
+            patterns do not fit each other, or a training set has too few samples.
     """
-    weight_of_all = math.fsum(weights)
-    quotas = [total * float(weight) / weight_of_all for weight in weights]
-    whole = [math.floor(quota) for quota in quotas]
-    # Rounded, so that remainders that are equal on paper are equal here.
-    remainders = [round(quota - least, 9) for quota, least in zip(quotas, whole, strict=True)]
-    by_remainder = sorted(range(len(quotas)), key=lambda place: (-remainders[place], place))
-    for place in by_remainder[: total - sum(whole)]:
-        whole[place] += 1
-    return whole
+    check_numbers(order)
+    check_given(order.candidates, order.training_sets, "training set", "--training-set", "CSV")
+    check_given(order.candidates, order.training_rows, "file of training rows", "--training-rows", "PARQUET")
+    samples = {task: training_sets.read(path) for task, path in order.training_sets.items()}
+    test = deduplication.read(order.test)
+    made = mixtures(order)
+    left_out = {task: same_as_test(task, samples[task], order.training_rows[task], test) for task in made.tasks}
+    samples = {task: [sample for sample in samples[task] if sample[1] not in left_out[task]] for task in made.tasks}
+    check_enough(made, samples)
+    sentence = note(order, made.tasks)
+    if sentence:
+        print(sentence)
+    with atomic_path(order.output) as folder:
+        folder.mkdir()
+        write(folder, order, made, samples)
+        report = {
+            "model": order.model,
+            "seed": order.seed,
+            "kept": made.tasks,
+            "left_out_as_test": {task: {"samples": len(ids), "same_as": ids} for task, ids in left_out.items()},
+            "note": sentence,
+        }
+        write_json(folder / "report.json", report)
 
 
-def random_shares(tasks: int, draw: int, seed: int) -> np.ndarray:
-    """Shares [tasks] drawn uniformly from all that sum to 1, the Dirichlet distribution of ones.
+def mixtures(order: Order) -> Mixtures:
+    """What the patterns say, and how many instructions of each kept task every variant takes."""
+    beta, r2 = fit(order)
+    chosen = proportions.kept(beta[0], order.keep)
+    tasks = [list(order.candidates)[index] for index in chosen]
+    share = proportions.shares(beta[0], chosen)
+    variants = {"ours": share[chosen]}
+    for draw in range(order.random_draws):
+        variants[f"random{draw}"] = proportions.random_shares(len(tasks), draw, order.seed)
+    counts = {variant: proportions.apportion(order.instructions, found) for variant, found in variants.items()}
+    return Mixtures(beta, r2, chosen, share, tasks, variants, counts)
 
-    A draw depends on the seed and its number only: not on the model, nor on how many draws there are.
+
+def write(folder: Path, order: Order, made: Mixtures, samples: Mapping[str, Sequence[Sample]]) -> None:
+    """Write coefficients.csv, mixtures.csv and the training set of each variant."""
+    key = (order.model, order.seed)
+    instructions = dict(zip(made.tasks, made.counts["ours"], strict=True))
+    interval = estimate_and_interval(made.beta)
+    coefficients = [
+        (*key, task, *interval[:, i], made.r2[0], int(i in made.chosen), made.share[i], instructions.get(task, 0))
+        for i, task in enumerate(order.candidates)
+    ]
+    write_csv(folder / "coefficients.csv", proportions.COEFFICIENT_COLUMNS, coefficients)
+    parts = [
+        (*key, variant, task, *numbers)
+        for variant in made.variants
+        for task, *numbers in zip(made.tasks, made.variants[variant], made.counts[variant], strict=True)
+    ]
+    write_csv(folder / "mixtures.csv", MIXTURE_COLUMNS, parts)
+    for variant, numbers in made.counts.items():
+        heads = [sample for task, n in zip(made.tasks, numbers, strict=True) for sample in samples[task][:n]]
+        training_sets.write(folder / f"{variant}-basic.csv", proportions.mixed(heads, order.seed))
+
+
+def check_numbers(order: Order) -> None:
+    """Check that every count and seed is in its range.
+
+    Raises:
+        InputError: one is not.
     """
-    generator = np.random.Generator(np.random.PCG64([seed, draw]))
-    return generator.dirichlet(np.ones(tasks)) if tasks else np.zeros(0)
+    least = {"instructions": 1, "keep": 1, "random_draws": 0, "seed": 0, "bootstrap_seed": 0}
+    for name, smallest in least.items():
+        given = getattr(order, name)
+        if given < smallest:
+            raise InputError(f"--{name.replace('_', '-')} is {given}: give a whole number of {smallest} or more.")
 
 
-def mixed(samples: Iterable[tuple[str, str]], seed: int) -> list[tuple[str, str]]:
-    """Samples (dataset, id) of several tasks in one seeded order, so that no task comes before another."""
-    return sorted(samples, key=lambda sample: (rank(seed, "/".join(sample)), sample))
+def check_given(candidates: Collection[str], given: Collection[str], what: str, option: str, form: str) -> None:
+    """Check that every candidate is given an option that says what it has, and the other way round.
+
+    Raises:
+        InputError: a candidate or an option stands alone.
+    """
+    if lacking := [task for task in candidates if task not in given]:
+        raise InputError(f"The candidate {lacking[0]} has no {what}: add {option} {lacking[0]}={form}.")
+    if foreign := [task for task in given if task not in candidates]:
+        raise InputError(f"{option} names {foreign[0]}, which is no candidate: add it as --candidate or leave it.")
+
+
+def same_as_test(task: str, samples: Sequence[Sample], rows: Path, test: list[Item]) -> dict[str, str]:
+    """Ids of the samples that are also items of the test, each with an id that it has there.
+
+    Raises:
+        InputError: a sample is no row of the file `rows`, so that nothing can be said of it.
+    """
+    items = {item.id: item for item in deduplication.read(rows)}
+    if lacking := [id for _, id in samples if id not in items]:
+        raise InputError(
+            f"The training set of {task} has the sample {lacking[0]}, which {rows} lacks: make both from the same rows."
+        )
+    return deduplication.same([items[id] for _, id in samples], test)
+
+
+def fit(order: Order) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients [1 + B, tasks] of the candidates' changes, and R² [1 + B], with bootstrap replicates."""
+    folders = {TARGET: order.target, **order.candidates}
+    runs = [a_run(task, folder, order) for task, folder in folders.items()]
+    patterns.check(runs)
+    target, *basic = (patterns.changes(run, order.resamples, order.bootstrap_seed) for run in runs)
+    return proportions.coefficients(target, np.stack(basic, axis=1), order.intercept)
+
+
+def a_run(task: str, folder: Path, order: Order) -> RunRow:
+    """A pattern folder as the run table would name it."""
+    role = "complex" if task == TARGET else "basic"
+    names = ("mixing", "", order.model, order.model, task, task, "", role)
+    return RunRow(*names, order.seed, folder.parent.name, folder)
+
+
+def check_enough(made: Mixtures, samples: Mapping[str, Sequence[Sample]]) -> None:
+    """Check that every kept task has the samples that each variant takes of it.
+
+    Raises:
+        InputError: one has too few.
+    """
+    for variant, numbers in made.counts.items():
+        for task, wanted in zip(made.tasks, numbers, strict=True):
+            if wanted > len(samples[task]):
+                smallest = min(len(samples[kept]) for kept in made.tasks)
+                raise InputError(
+                    f"The mixture {variant} takes {wanted} instructions of {task}, whose training set has "
+                    f"{len(samples[task])} that are no test item: lower studies.mixing.instructions "
+                    f"({smallest} are enough for any shares)."
+                )
+
+
+def note(order: Order, tasks: Sequence[str]) -> str:
+    """What a reader must know of a mixture of fewer tasks than asked for; empty otherwise."""
+    if len(tasks) == order.keep:
+        return ""
+    where = f"Model {order.model}, seed {order.seed}"
+    if not tasks:
+        return f"{where}: no candidate has a positive coefficient, so that the mixtures are empty."
+    if len(tasks) == 1:
+        return (
+            f"{where}: only {tasks[0]} has a positive coefficient, so that every mixture consists of it alone and "
+            "random shares equal those of the coefficients."
+        )
+    return f"{where}: only {len(tasks)} of the {order.keep} tasks to keep have a positive coefficient."

@@ -1,0 +1,52 @@
+"""Whether training samples that are selected by their patterns help in a domain (Table 3)."""
+
+from typing import TYPE_CHECKING
+
+from headpatterns.experiment.study import Analysis, Claims, Paths, Study, Tabulation
+from headpatterns.studies.descriptions import bootstrap, tables, variants
+from headpatterns.studies.selection import settings
+
+if TYPE_CHECKING:
+    from headpatterns.experiment.experiment import Experiment
+
+
+def evaluations(experiment: "Experiment") -> Paths:
+    """The variants, and every answer that was evaluated."""
+    return {"variants": experiment.paths.variants, "items": experiment.predictions(settings.NAME)}
+
+
+STUDY = Study(
+    name=settings.NAME,
+    place=60,
+    settings=settings.Settings,
+    selected=settings.selected,
+    runs=settings.runs,
+    names=settings.names,
+    problems=settings.problems,
+    variants=settings.variants,
+    evaluation_sets=settings.evaluation_sets,
+    analyses=(
+        Analysis(
+            name="selection",
+            compute="headpatterns.studies.selection.analysis:compute",
+            inputs=evaluations,
+            outputs={"accuracy": "selection", "differences": "selection_differences"},
+            settings=bootstrap,
+        ),
+    ),
+    tables=(
+        Tabulation(
+            name="table3",
+            tabulate="headpatterns.studies.selection.table3:tabulate",
+            inputs=variants(selection="selection"),
+        ),
+    ),
+    claims=(
+        Claims(
+            judge="headpatterns.studies.selection.claims:selection_claims",
+            inputs=tables(differences="selection_differences"),
+        ),
+    ),
+    section="headpatterns.studies.selection.section:section",
+    targets={"table3": ("table3",)},
+)

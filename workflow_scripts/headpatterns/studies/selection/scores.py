@@ -49,7 +49,8 @@ def nearest_scores(patterns: np.ndarray, references: np.ndarray) -> np.ndarray:
     if not directions.size:
         return np.full(len(patterns), np.nan)
     scores = [(standardised(block) @ directions).max(axis=-1) for block in _blocks(patterns)]
-    return np.clip(np.concatenate(scores), -1.0, 1.0)
+    clipped: np.ndarray = np.clip(np.concatenate(scores), -1.0, 1.0)
+    return clipped
 
 
 def ranking(scores: np.ndarray, ids: Sequence[str]) -> list[tuple[str, float]]:

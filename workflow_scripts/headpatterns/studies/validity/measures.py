@@ -38,20 +38,15 @@ chosen into groups, by patterns or by chance.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import combinations
-from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, final
 
 import numpy as np
 from scipy.integrate import trapezoid
 
-from headpatterns.errors import InputError
-from headpatterns.io import read_json
 from headpatterns.statistics import probe_weights, replicate_patterns, spearman, spearman_within_layers
+from headpatterns.studies.validity.ablations import REDUCTIONS, Ablation
 
-PHASES = ("before", "after")
 DIFFERENCE = "after_minus_before"
-REDUCTIONS = ("abs_of_sum", "sum_of_abs", "abs_per_position")
-"""The order in which ablate_heads stores the patterns."""
 ALL_HEADS, WITHIN_LAYERS = "all_heads", "within_layers"
 ABSOLUTE, SIGNED = "absolute", "signed"
 TOP, BOTTOM, RANDOM = "top", "bottom", "random"
@@ -61,34 +56,8 @@ ALL = "*"
 State = tuple[str, str, str, str]
 """Model, task, training seed and phase."""
 
-
-@dataclass(frozen=True)
-class Ablation:
-    """What ablating the heads of one model did on the samples of one task.
-
-    Attributes:
-        ids: [N], the samples whose loss is measured.
-        pattern_ids: [M], the samples of the patterns, none of them in `ids`.
-        changes: [N, L, H], loss of a sample with one head ablated minus its loss without ablation.
-        patterns: [3, M, L, H], in the order of `REDUCTIONS`.
-        groups: [2 + draws, K, N], the same for groups of heads: those with the largest patterns, with the smallest,
-            and random ones, the draws nested in k.
-        top: [K], the number k of heads in a group, ascending.
-        reduction: that of the patterns by which the groups are chosen, on their mean over the M samples.
-    """
-
-    ids: list[str]
-    pattern_ids: list[str]
-    changes: np.ndarray
-    patterns: np.ndarray
-    groups: np.ndarray
-    top: np.ndarray
-    reduction: str
-
-    @property
-    def shares(self) -> np.ndarray:
-        """The share of the model's heads in a group, [K]."""
-        return self.top / self.changes[0].size
+Kind = tuple[str, ...]
+"""What tells a number from the others of its run and phase, such as reduction, change and what it is taken over."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +73,7 @@ class Weights:
     changes: np.ndarray
 
 
+@final
 @dataclass(frozen=True)
 class Curve:
     """The mean change of the loss over the size of the ablated group.
@@ -121,9 +91,11 @@ class Curve:
         """The standard deviation (ddof 1) of the draws, [K]; NaN of less than two."""
         if len(self.draws) < 2:
             return np.full(self.draws.shape[1], np.nan)
-        return self.draws.std(axis=0, ddof=1)
+        spread: np.ndarray = self.draws.std(axis=0, ddof=1)
+        return spread
 
 
+@final
 @dataclass(frozen=True)
 class Contrast:
     """One number of two curves.
@@ -147,106 +119,6 @@ class Contrast:
 Measure = TypeVar("Measure", np.ndarray, Curve, Contrast)
 
 
-def read(folder: Path, phase: str) -> Ablation:
-    """What ablate_heads wrote into `folder` about a phase, `before` or `after`.
-
-    Raises:
-        InputError: a file is missing or damaged, arrays do not fit each other, or a number is not finite.
-    """
-    about = folder / f"{phase}.json"
-    try:
-        content = read_json(about)
-        ids, pattern_ids = list(content["ids"]), list(content["pattern_ids"])
-        top, reduction = np.array(content["top"], dtype=int), str(content["reduction"])
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise InputError(
-            f"{about} does not say what was ablated ({error!r}): remove {folder} and make it again."
-        ) from error
-    changes, patterns, groups = (_load(folder / f"{phase}.{name}.npy") for name in ("changes", "patterns", "groups"))
-    fitting = (
-        changes.ndim == 3
-        and len(changes) == len(ids) > 0
-        and patterns.shape == (len(REDUCTIONS), len(pattern_ids), *changes.shape[1:])
-        and len(pattern_ids) > 0
-        and groups.ndim == 3
-        and len(groups) > 2
-        and groups.shape[1:] == (len(top), len(ids))
-        and len(top) > 0
-        and reduction in REDUCTIONS
-    )
-    if not fitting:
-        raise InputError(
-            f"{folder}: the files of phase {phase!r} do not fit each other ({len(ids)} samples, {len(pattern_ids)} of "
-            f"patterns, {len(top)} sizes of groups by {reduction}, changes {changes.shape}, patterns {patterns.shape}, "
-            f"groups {groups.shape}): remove the folder and make it again."
-        )
-    if shared := sorted(set(map(str, ids)) & set(map(str, pattern_ids))):
-        raise InputError(
-            f"{about} names the sample {shared[0]!r} for both patterns and changes of the loss, which must not share "
-            f"any: remove {folder} and make it again."
-        )
-    order = np.argsort(top)
-    return Ablation(ids, pattern_ids, changes, patterns, groups[:, order], top[order], reduction)
-
-
-def _load(path: Path) -> np.ndarray:
-    try:
-        array = np.load(path)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(
-            f"{path} is no complete NumPy array ({error}): remove its folder and make it again."
-        ) from error
-    if not np.isfinite(array).all():
-        raise InputError(f"{path} holds a number that is not finite: ablate the heads again in a wider number format.")
-    return array.astype(np.float64)
-
-
-def read_both(folder: Path) -> dict[str, Ablation]:
-    """Both phases of a run, which are comparable.
-
-    Raises:
-        InputError: as `read` does, or the phases differ in samples, heads, groups or reduction.
-    """
-    found = {phase: read(folder, phase) for phase in PHASES}
-    before, after = found.values()
-    if (
-        before.ids != after.ids
-        or before.pattern_ids != after.pattern_ids
-        or before.changes.shape != after.changes.shape
-        or before.groups.shape != after.groups.shape
-        or (before.top != after.top).any()
-        or before.reduction != after.reduction
-    ):
-        raise InputError(
-            f"{folder}: before and after were not ablated alike (samples, heads, groups or reduction differ): remove "
-            "the folder and make it again."
-        )
-    return found
-
-
-def check_alike(runs: Mapping[str, Sequence[Ablation]]) -> None:
-    """Check that the runs of each model can be averaged, and the models be compared.
-
-    Args:
-        runs: the ablations of every model.
-
-    Raises:
-        InputError: the runs of a model differ in heads or sizes of groups, or any two in draws or reduction.
-    """
-    kinds = {(len(found.groups), found.reduction) for every in runs.values() for found in every}
-    if len(kinds) > 1:
-        raise InputError(
-            "--ablations: the runs differ in random draws or in the reduction by which groups are chosen: ablate the "
-            "heads of all again with one config."
-        )
-    for model, every in runs.items():
-        if len({(found.changes.shape[1:], tuple(found.top)) for found in every}) > 1:
-            raise InputError(
-                f"--ablations: the runs of {model} differ in heads or sizes of groups: ablate the heads of all again "
-                "with one config."
-            )
-
-
 def weights_of(found: Ablation, task: str, resamples: int, seed: int) -> Weights:
     """The bootstrap of a run's samples, which depends on the task but not on the phase or training seed.
 
@@ -260,8 +132,8 @@ def weights_of(found: Ablation, task: str, resamples: int, seed: int) -> Weights
 
 
 def with_means(
-    measured: Mapping[State, Mapping[tuple, Measure]],
-) -> dict[State, Mapping[tuple, Measure]]:
+    measured: Mapping[State, Mapping[Kind, Measure]],
+) -> dict[State, Mapping[Kind, Measure]]:
     """What was measured of every run, then the means over the seeds of each task and over the tasks of each model.
 
     Means are taken replicate by replicate and draw by draw, so that their intervals and spreads are those of a mean:
@@ -274,9 +146,9 @@ def with_means(
 
 
 def _averaged(
-    measured: Mapping[State, Mapping[tuple, Measure]], group: Callable[..., State]
-) -> dict[State, Mapping[tuple, Measure]]:
-    parts: dict[State, list[Mapping[tuple, Measure]]] = {}
+    measured: Mapping[State, Mapping[Kind, Measure]], group: Callable[..., State]
+) -> dict[State, Mapping[Kind, Measure]]:
+    parts: dict[State, list[Mapping[Kind, Measure]]] = {}
     for state, by_kind in measured.items():
         parts.setdefault(group(*state), []).append(by_kind)
     return {state: {of: _mean([part[of] for part in every]) for of in every[0]} for state, every in parts.items()}
@@ -286,7 +158,8 @@ def _mean(parts: Sequence[Measure]) -> Measure:
     """The mean of arrays, or of curves or contrasts field by field."""
     first = parts[0]
     if isinstance(first, np.ndarray):
-        return np.mean(parts, axis=0)
+        mean: Measure = np.mean(parts, axis=0)
+        return mean
     return type(first)(*(np.mean([getattr(part, field.name) for part in parts], axis=0) for field in fields(first)))
 
 
@@ -298,7 +171,7 @@ def changes_of(losses: np.ndarray) -> dict[str, np.ndarray]:
 OVER = {ALL_HEADS: spearman, WITHIN_LAYERS: spearman_within_layers}
 
 
-def correlations(found: Ablation, weights: Weights) -> dict[tuple[str, str, str], np.ndarray]:
+def correlations(found: Ablation, weights: Weights) -> dict[Kind, np.ndarray]:
     """Spearman's correlation between patterns and changes of the loss, both means over their own samples.
 
     The change of a head is taken in two ways: `absolute`, mean_n |change_n|, which `abs_of_sum` estimates and in which
@@ -322,7 +195,7 @@ def correlations(found: Ablation, weights: Weights) -> dict[tuple[str, str, str]
     }
 
 
-def between_reductions(found: Ablation, weights: Weights) -> dict[tuple[str, str, str], np.ndarray]:
+def between_reductions(found: Ablation, weights: Weights) -> dict[Kind, np.ndarray]:
     """Spearman's correlation between the patterns of every two reductions: [1 + B] by both and by `OVER`.
 
     The losses have no part in it: the samples of the patterns alone are resampled.
@@ -341,13 +214,13 @@ def _mean_patterns(found: Ablation, weights: Weights) -> dict[str, np.ndarray]:
     return {reduction: replicate_patterns(samples, weights.patterns) for reduction, samples in by_reduction}
 
 
-def curves(found: Ablation, weights: Weights) -> dict[tuple[str, str], Curve]:
+def curves(found: Ablation, weights: Weights) -> dict[Kind, Curve]:
     """The mean change of the loss over the size of the group.
 
     Returns:
         By change, as in `correlations`, and ranking: `top`, the heads with the largest patterns, `bottom`, `random`.
     """
-    made = {}
+    made: dict[Kind, Curve] = {}
     nothing = np.empty((0, len(found.top)))
     for change, groups in changes_of(found.groups).items():
         top, bottom, draws = _means_of_groups(groups, weights)
@@ -357,7 +230,7 @@ def curves(found: Ablation, weights: Weights) -> dict[tuple[str, str], Curve]:
     return made
 
 
-def contrasts(found: Ablation, weights: Weights) -> dict[tuple[str, str], Contrast]:
+def contrasts(found: Ablation, weights: Weights) -> dict[Kind, Contrast]:
     """One number of the curves: how much more than random heads the top heads cost, and how much less the bottom ones.
 
     `top_minus_random` is the area between both curves over log k, divided by its width: the mean difference in nats
@@ -378,7 +251,7 @@ def contrasts(found: Ablation, weights: Weights) -> dict[tuple[str, str], Contra
     """
     partial = found.shares < 1
     sizes = found.top[partial]
-    made = {}
+    made: dict[Kind, Contrast] = {}
     for change, groups in changes_of(found.groups[:, partial]).items():
         top, bottom, draws = (_mean_over_doublings(curve, sizes) for curve in _means_of_groups(groups, weights))
         mean = draws.mean(axis=0)
@@ -400,4 +273,5 @@ def _mean_over_doublings(change: np.ndarray, top: np.ndarray) -> np.ndarray:
     if len(top) == 1:
         return change[..., 0]
     place = np.log(top)
-    return trapezoid(change, place, axis=-1) / (place[-1] - place[0])
+    mean: np.ndarray = trapezoid(change, place, axis=-1) / (place[-1] - place[0])
+    return mean

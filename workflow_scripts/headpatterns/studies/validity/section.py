@@ -7,18 +7,13 @@ from pathlib import Path
 import pandas as pd
 
 from headpatterns.presentation.elements import Figure, Table, caption, estimate, figure
-from headpatterns.presentation.inputs import RunTable, read_table
-from headpatterns.studies.validity.measures import (
-    ABSOLUTE,
-    ALL,
-    ALL_HEADS,
-    DIFFERENCE,
-    PHASES,
-    REDUCTIONS,
-    SIGNED,
-    WITHIN_LAYERS,
-)
+from headpatterns.presentation.inputs import RunTable, read_table, row_at
+from headpatterns.presentation.results import Results
+from headpatterns.presentation.sections import Section, render
+from headpatterns.studies.validity.ablations import PHASES, REDUCTIONS
+from headpatterns.studies.validity.measures import ABSOLUTE, ALL, ALL_HEADS, DIFFERENCE, SIGNED, WITHIN_LAYERS
 
+HERE = Path(__file__).parent
 RUN = ("model", "task", "seed", "phase")
 TEXT = (*RUN, "reduction", "change", "over")
 BETWEEN_TEXT = (*RUN, "reduction_a", "reduction_b", "over")
@@ -38,8 +33,6 @@ class Validity:
     All of it but the picture is made from `files`.
     """
 
-    anchor: str
-    title: str
     findings: Sequence[str]
     figure: Figure
     table: Table
@@ -47,22 +40,38 @@ class Validity:
     files: Sequence[str]
 
 
-def section(
-    picture: Path, correlations: Path, between: Path, contrasts: Path, captions: Path, runs: RunTable
-) -> Validity:
-    """Gather the section from the figure and the CSV files of analyse_validity."""
-    rows = read_table(correlations, TEXT, INTERVAL)
-    areas = read_table(contrasts, CONTRAST_TEXT, (*INTERVAL, "exceeds", "draws"))
-    agreement = read_table(between, BETWEEN_TEXT, INTERVAL)
+def section(results: Results) -> list[Section]:
+    """The section, rendered.
+
+    Raises:
+        InputError: a file is missing or faulty.
+    """
+    made = gathered(results)
+    body = render(
+        "section.html.j2",
+        __package__,
+        findings=made.findings,
+        figure=made.figure,
+        table=made.table,
+        between=made.between,
+        files=made.files,
+    )
+    return [Section("validity", "Do the patterns mean anything?", body)]
+
+
+def gathered(results: Results) -> Validity:
+    """What the section shows, from the figure and the CSV files of the analysis."""
+    names = ("validity", "validity_contrasts", "validity_between")
+    rows = read_table(results.analysis("validity"), TEXT, INTERVAL)
+    areas = read_table(results.analysis("validity_contrasts"), CONTRAST_TEXT, (*INTERVAL, "exceeds", "draws"))
+    agreement = read_table(results.analysis("validity_between"), BETWEEN_TEXT, INTERVAL)
     reduction = areas["reduction"].iloc[0]
     return Validity(
-        anchor="validity",
-        title="Do the patterns mean anything?",
         findings=findings(rows, areas, reduction),
-        figure=figure(picture, captions, "Patterns and ablations"),
-        table=means(rows, areas, reduction, runs, captions),
-        between=agreements(agreement, runs),
-        files=[f"{path.parent.name}/{path.name}" for path in (correlations, contrasts, between)],
+        figure=figure(results.figure("figure_validity"), HERE, "Patterns and ablations"),
+        table=means(rows, areas, reduction, results.runs),
+        between=agreements(agreement, results.runs),
+        files=[f"analysis/{name}.csv" for name in names],
     )
 
 
@@ -167,7 +176,7 @@ def unit(phase: str) -> str:
     return "model–task pair" if phase == "before" else "run"
 
 
-def means(rows: pd.DataFrame, areas: pd.DataFrame, reduction: str, runs: RunTable, captions: Path) -> Table:
+def means(rows: pd.DataFrame, areas: pd.DataFrame, reduction: str, runs: RunTable) -> Table:
     """A row for each model and phase: means over tasks and seeds, as analyse_validity takes them."""
     of_rows = of_models(rows, ["model", "phase", "reduction", "change", "over"])
     of_areas = of_models(areas, ["model", "phase", "change", "contrast"])
@@ -181,8 +190,8 @@ def means(rows: pd.DataFrame, areas: pd.DataFrame, reduction: str, runs: RunTabl
         [
             runs.model_label(model),
             phase,
-            *(estimate(*of_rows.loc[(model, phase, *kind)]) for kind in kinds),
-            *(estimate(*of_areas.loc[(model, phase, *contrast)]) for contrast in contrasts),
+            *(estimate(*row_at(of_rows, (model, phase, *kind))) for kind in kinds),
+            *(estimate(*row_at(of_areas, (model, phase, *contrast))) for contrast in contrasts),
         ]
         for model in runs.order("model", rows["model"], "validity.csv")
         for phase in PHASES
@@ -190,7 +199,7 @@ def means(rows: pd.DataFrame, areas: pd.DataFrame, reduction: str, runs: RunTabl
     header = ["Model", "State", *REDUCTIONS, f"{reduction}, within layers", f"{reduction}, signed change",
               "largest − random", "random − smallest", "largest − random, absolute"]  # fmt: skip
     numeric = [False, False] + [True] * (len(header) - 2)
-    text = caption(captions / "validity_table.rst")
+    text = caption(HERE / "validity_table.rst")
     return Table("validity-by-model", "By model", header, cells, numeric, caption=text)
 
 
@@ -199,7 +208,7 @@ def agreements(rows: pd.DataFrame, runs: RunTable) -> Table:
     averaged = of_models(rows[rows["over"] == ALL_HEADS], ["model", "phase", "reduction_a", "reduction_b"])
     pairs = list(dict.fromkeys(zip(rows["reduction_a"], rows["reduction_b"], strict=True)))
     cells = [
-        [runs.model_label(model), phase, *(estimate(*averaged.loc[(model, phase, *pair)]) for pair in pairs)]
+        [runs.model_label(model), phase, *(estimate(*row_at(averaged, (model, phase, *pair))) for pair in pairs)]
         for model in runs.order("model", rows["model"], "validity_between.csv")
         for phase in PHASES
     ]

@@ -1,0 +1,81 @@
+# What is done before the first job and after the last: refusals before anything starts, and the table of jobs.
+
+import atexit
+
+from headpatterns.cluster import gpus, refusals, requests
+from headpatterns.planning import disk
+
+
+def as_job(job):
+    """A job of Snakemake's as a row of the table of jobs."""
+    name, kind = job.rule.name, kind_of(job.rule.name)
+    benchmark = str(job.benchmark or "").removeprefix(f"{RESULTS}/benchmarks/")
+    stem = (benchmark or str(next(iter(job.log), ""))).removeprefix(f"{RESULTS}/logs/").rpartition(".")[0]
+    return jobs.Job(
+        kind,
+        name=stem.removeprefix(kind).removeprefix("/"),
+        benchmark=benchmark,
+        batch=name.removeprefix(f"{kind}_") if kind != name else "",
+        wildcards=dict(job.wildcards_dict),
+    )
+
+
+def requested(selected):
+    """How many of some jobs of Snakemake ask a scheduler for the same."""
+    groups = {f"finetune_{name}": batch.group for name, batch in BATCHES.items()}
+    return Counter(resources.request(EXPERIMENT, job, groups.get(job.rule.name, "")) for job in selected)
+
+
+def check_cluster():
+    """Refuse what this Slurm cannot run, or what needs one that is not there.
+
+    The plan and other targets of local rules alone need no Slurm with its profile either.
+    """
+    asked = requested(job for job in jobs_to_run() if not job.is_local or runs_here())
+    if not submitted_with():
+        shown = len(gpus.visible()) if runs_here() and CONFIG.device == "cuda" else None
+        or_stop(refusals.check_without, asked, shown)
+    elif asked:
+        or_stop(refusals.check, asked, CONFIG.cluster.configured, submitted_with())
+        print(requests.table(asked), file=sys.stderr)
+
+
+def check_disk():
+    """Refuse to train where the disk has no room for the planned peak."""
+    if not CONFIG.plan.check_disk:
+        return
+    needed_now = {as_job(job) for job in jobs_to_run()}
+    all_jobs = [as_job(job) for job in jobs_of_target()]
+    if unknown := or_stop(disk.check, EXPERIMENT, RESULTS, all_jobs, needed_now):
+        print(f"The check of the disk counts as nothing what is not known: {', '.join(unknown)}.", file=sys.stderr)
+
+
+def before_the_first_job():
+    """Everything that is refused before a job starts, and the table of all jobs of this target."""
+    check_cluster()
+    check_disk()
+    # Plans and costs may be asked for while another run is at work, whose table this is then.
+    if any(job.rule.name not in WITHOUT_BENCHMARK for job in jobs_of_target()):
+        jobs.write(Path(RESULTS) / "jobs.csv", map(as_job, jobs_of_target()))
+
+
+def after_a_dry_run():
+    """Snakemake calls no hook then: what its GPU jobs would ask of Slurm, and the table of jobs where it is wanted."""
+    if not is_dry_run():
+        return
+    if wanted := jobs.asked_for():
+        jobs.write(wanted, map(as_job, jobs_of_target()))
+    elif CONFIG.cluster.configured:
+        print(requests.table(requested(jobs_to_run(planned=True))))
+
+
+if is_main():
+    atexit.register(after_a_dry_run)
+
+
+def farewell():
+    """Where the results lie."""
+    made = {name: Path(RESULTS) / place for name, place in
+            {"report": "report.html", "figures": "figures", "tables": "tables"}.items()}  # fmt: skip
+    lines = [f"  {name:8} {path.resolve()}" for name, path in made.items() if path.exists()]
+    return "\n".join([f"\nExperiment {CONFIG.experiment}:", *lines])

@@ -1,0 +1,77 @@
+# What jobs depend on, as answers to their wildcards. No rule here.
+
+
+def of_job(function, batch):
+    """An input or params function of a rule: what `function` says of the runs of a job's model and seed."""
+    return lambda wildcards: function(batch.of(wildcards.model, int(wildcards.seed)))
+
+
+def finetuning_input(runs):
+    """What the fine-tunings of a job depend on, apart from one another."""
+    before = [f"{PATHS.checkpoints(run.earlier)}/final" for run in runs if run.earlier and run.earlier not in runs]
+    sets = map(PATHS.training_set, runs)
+    return list(dict.fromkeys([*PATHS.model_input(runs[0].model), *before, *sets, *PATHS.shards(runs)]))
+
+
+def extraction_input(runs):
+    """What extractions and ablations of a job depend on, apart from the checkpoints."""
+    read = [path for run in runs for _, *paths in arguments.probes(EXPERIMENT, run) for path in paths]
+    read = [path for path in read if path != arguments.EVERY_SAMPLE]
+    return list(dict.fromkeys([*PATHS.model_input(runs[0].model), *read]))
+
+
+def run_outputs(batch, part):
+    """One output of each run of a batch, with the wildcards model and seed."""
+    return [f"{PATHS.checkpoints(run)}/{part}" for run in batch.of("{model}", "{seed}")]
+
+
+def pattern_outputs(batch):
+    """The pattern folders of a batch, with the wildcards model and seed."""
+    runs = batch.of("{model}", "{seed}")
+    return [PATHS.patterns(run, probe_set) for run in runs for probe_set in run.training_set.probe_sets]
+
+
+def candidates(wildcards):
+    return mixing.candidate_runs(EXPERIMENT, wildcards.model, int(wildcards.seed))
+
+
+def target_patterns(wildcards):
+    """Patterns of D_T before and after training on it."""
+    return PATHS.patterns(mixing.target_run(EXPERIMENT, wildcards.model, int(wildcards.seed)), TRAINING)
+
+
+def probe_model_patterns(probe_set):
+    """Patterns under the base model and the probe model of a domain."""
+    return lambda wildcards: PATHS.patterns(
+        selection.probe_model_run(EXPERIMENT, wildcards.model, wildcards.domain, int(wildcards.seed)), probe_set
+    )
+
+
+def sets_of(wildcards):
+    """Evaluation sets of a batch, each once."""
+    return list(dict.fromkeys(name for _, name in EXPERIMENT.evaluation_batches[wildcards.model, wildcards.batch]))
+
+
+def set_files(names):
+    """The files of those of some evaluation sets that consist of the workflow's own instructions."""
+    return [file for name in names for file in arguments.set_files(EXPERIMENT, EXPERIMENT.evaluation_sets[name])]
+
+
+def has_builtin(names):
+    """Whether any of some evaluation sets is a configuration of OpenCompass."""
+    return any(EXPERIMENT.evaluation_sets[name].opencompass for name in names)
+
+
+def evaluated_input(wildcards):
+    """The checkpoints of a batch."""
+    runs = arguments.trained_runs(EXPERIMENT, wildcards.model, wildcards.batch)
+    return PATHS.model_input(wildcards.model) + [EXPERIMENT.evaluated(wildcards.model, run) for run in runs]
+
+
+@functools.cache
+def builtin_state():
+    """Sizes and times of OpenCompass's own data, which are no input of a rule: exchanged, they are evaluated again."""
+    return files.state_of_folders([f"{arguments.opencompass_data(EXPERIMENT)}/data"])
+
+
+EVALUATED_SETS = EXPERIMENT.evaluated_sets

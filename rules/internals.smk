@@ -1,0 +1,125 @@
+# Everything that Snakemake does not document, and what it is used for; no other file uses such things.
+#
+# Snakemake has no defaults for logs, benchmarks, environments, threads and resources. They come in here, where a statement
+# is made into a rule. The jobs of a target, and the way in which they are run, are known to `workflow` alone. The version
+# that all of this belongs to is in tests/workflow/test_rules.py.
+
+import re
+import sys
+from itertools import chain
+from pathlib import Path
+
+from snakemake.cli import get_argument_parser
+from snakemake_interface_executor_plugins.settings import DeploymentMethod
+
+sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
+
+from headpatterns.cluster.resources import SEVERAL_RUNS
+
+
+def targets():
+    """What the user asks for, from the command line: Snakemake itself knows it only once it has read all files."""
+    return set(get_argument_parser().parse_known_args()[0].targets)
+
+
+def is_main():
+    """Whether this is the process that the user started, and not one of its jobs."""
+    return workflow.is_main_process
+
+
+def limit(name, most):
+    """Let all jobs together take at most so much of a resource, wherever they run."""
+    workflow.register_resource(name, most)
+
+
+def conda_is_used():
+    """Whether Snakemake makes the environments of rules with conda."""
+    return DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+
+
+def is_dry_run():
+    """Whether nothing is run."""
+    return workflow.dryrun
+
+
+def jobs_of_target():
+    """Every job behind the target, done or not."""
+    return workflow.dag.jobs
+
+
+def jobs_to_run(planned=False):
+    """The jobs that will run; once `planned`, those that would in a dry-run."""
+    return workflow.dag.needrun_jobs(exclude_finished=False) if planned else workflow.dag.needrun_jobs()
+
+
+def submitted_with():
+    """The command by which Slurm's jobs are asked after; empty where jobs do not go to Slurm."""
+    return workflow.executor_settings.status_command if workflow.executor_plugin.name == "slurm" else ""
+
+
+def runs_here():
+    """Whether jobs run on this machine."""
+    return workflow.local_exec
+
+
+WITHOUT_BENCHMARK = ("write_run_table", "write_variant_table", "write_config", "write_plan_config", "plan", "costs")
+
+
+def kind_of(name):
+    """What the rules of all batches share, `finetune` of finetune_nlp_math, or the name itself."""
+    return next((kind for kind in SEVERAL_RUNS if name.startswith(f"{kind}_")), name)
+
+
+def kinds():
+    """Those of everything that runs; batches of runs may be none of this experiment."""
+    return {*SEVERAL_RUNS, *(kind_of(one.name) for one in workflow.rules if not one.norun)}
+
+
+def stem_of(name, outputs):
+    """Where a log is: the kind, then the wildcards of the output, with the batch after the first."""
+    kind = kind_of(name)
+    wildcards = dict.fromkeys(re.findall(r"\{(\w+)", str(next(iter(outputs)))))
+    parts = [f"seed{{{wildcard}}}" if wildcard == "seed" else f"{{{wildcard}}}" for wildcard in wildcards]
+    if kind != name:
+        parts.insert(1, name.removeprefix(f"{kind}_"))
+    return f"{kind}/{'.'.join(parts)}" if parts else kind
+
+
+def flat(files):
+    """Every path of outputs that may be lists."""
+    return chain.from_iterable([file] if isinstance(file, str) else file for file in files)
+
+
+def with_defaults(made):
+    """What a rule statement has collected, with the rest filled in."""
+    name, kind = made.name, kind_of(made.name)
+    group = BATCHES[name.removeprefix(f"{kind}_")].group if kind != name else None
+    stem = stem_of(name, flat([*made.output.paths, *made.output.kwpaths.values()])) if made.output else name
+    workflow.log(f"{RESULTS}/logs/{stem}.log")(made)
+    if made.shellcmd is None:
+        return
+    if name not in WITHOUT_BENCHMARK:
+        workflow.benchmark(f"{RESULTS}/benchmarks/{stem}.tsv")(made)
+    if made.conda_env is None:
+        workflow.conda("../envs/workflow.yaml")(made)
+    workflow.threads(resources.threads(EXPERIMENT, kind))(made)
+    _, own = made.resources or ((), {})
+    workflow.resources(**{**resources.resources(EXPERIMENT, kind, group), **own})(made)
+
+
+def filling(statement):
+    """`workflow.rule`, whose rules have the defaults; targets, which run nothing, need none."""
+
+    def filled(name=None, *place, **where):
+        def decorate(made):
+            made.name = made.name or name
+            if not made.norun:
+                with_defaults(made)
+            return statement(name, *place, **where)(made)
+
+        return decorate
+
+    return filled
+
+
+workflow.rule = filling(workflow.rule)

@@ -1,0 +1,76 @@
+# The paper's claims held against the numbers, a summary of data and training, and the page that shows everything.
+
+from itertools import product
+
+CHOSEN = [study for study in EXPERIMENT.studies if study.selected(EXPERIMENT)]
+
+
+rule collect_claims:
+    input:
+        [path for study in CHOSEN for claims in study.claims for path in claims.inputs(EXPERIMENT).values()],
+    output:
+        PATHS.analysis("claims"),
+    localrule: True
+    params:
+        claims=as_is(arguments.claims(EXPERIMENT, CHOSEN)),
+    shell:
+        "python workflow_scripts/collect_claims.py --claims {params.claims:q} --output {output} --log {log}"
+
+
+rule summarise_experiment:
+    input:
+        instructions=[f"{RESULTS}/instructions/{name}/report.json" for name in EXPERIMENT.datasets],
+        runs=[f"{PATHS.checkpoints(run)}/run.json" for run in EXPERIMENT.runs],
+        curves=[f"{PATHS.checkpoints(run)}/training.csv" for run in EXPERIMENT.runs],
+        training_sets=list(dict.fromkeys(map(PATHS.training_set, EXPERIMENT.runs))),
+        tokenized=PATHS.shards(EXPERIMENT.runs),
+        claims=PATHS.analysis("claims"),
+        config=f"{RESULTS}/config.yaml",
+    output:
+        data=PATHS.analysis("data"),
+        tokens=PATHS.analysis("tokens"),
+        training=PATHS.analysis("training"),
+        timings=PATHS.analysis("timings"),
+        provenance=f"{RESULTS}/provenance.json",
+    localrule: True
+    params:
+        benchmarks=f"{RESULTS}/benchmarks",
+        jobs=f"{RESULTS}/jobs.csv",
+        settings=as_is(arguments.as_json(arguments.provenance(EXPERIMENT))),
+    shell:
+        "python workflow_scripts/summarise_experiment.py --instructions {input.instructions} --runs {input.runs}"
+        " --tokenized {input.tokenized} --jobs {params.jobs} --benchmarks {params.benchmarks}"
+        " --settings {params.settings:q} --data-output {output.data} --tokens-output {output.tokens}"
+        " --training-output {output.training} --timings-output {output.timings} --provenance-output {output.provenance} --log {log}"
+
+
+rule render_report:
+    input:
+        [path for study in CHOSEN for one in study.tables for path in PATHS.tables(one.name)],
+        [PATHS.figure(name, "svg") for study in CHOSEN for one in study.drawings for name in one.figures],
+        [PATHS.analysis(name) for study in CHOSEN for one in study.analyses for name in one.outputs.values()],
+        [PATHS.mixture(*of, "report.json") for of in product(MIXING.models, CONFIG.seeds)],
+        scores=[PATHS.analysis("scores")] if EXPERIMENT.evaluation_batches else [],
+        runs=PATHS.run_table,
+        claims=PATHS.analysis("claims"),
+        data=rules.summarise_experiment.output,
+        captions=sorted(map(str, Path("workflow_scripts/headpatterns").rglob("*.rst"))),
+    output:
+        f"{RESULTS}/report.html",
+    localrule: True
+    params:
+        experiment=CONFIG.experiment,
+        results=subpath(output[0], parent=True),
+        studies=[study.name for study in CHOSEN],
+        labels=arguments.label_options(EXPERIMENT),
+    shell:
+        "python workflow_scripts/render_report.py --experiment {params.experiment} --results {params.results}"
+        " --studies {params.studies} {params.labels} --output {output} --log {log}"
+
+
+# The name `report` is a word of Snakemake's own, so this target is made under another name.
+rule:
+    name:
+        "report"
+    input:
+        rules.render_report.output,

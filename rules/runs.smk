@@ -1,0 +1,94 @@
+# Runs, and what is measured of them: one job fine-tunes the runs of a batch one after another, another extracts the
+# activation patterns of the base model and of every checkpoint, a third ablates heads.
+
+for name, batch in BATCHES.items():
+
+    rule:
+        name:
+            f"finetune_{name}"
+        input:
+            of_job(finetuning_input, batch),
+        output:
+            final=[unless_kept(directory(path), "final") for path in run_outputs(batch, "final")],
+            intermediate=[
+                unless_kept(directory(path), "intermediate")
+                for path in run_outputs(batch, "intermediate")
+                if batch.steps
+            ],
+            curves=run_outputs(batch, "training.csv"),
+            runs=run_outputs(batch, "run.json"),
+        # The target after its mixture before other runs: the mixture's checkpoint is on the disk.
+        priority: int(any(run.earlier and run.earlier not in batch.of("", 0) for run in batch.of("", 0)))
+        resources:
+            launcher=commands.launcher(EXPERIMENT, batch.group),
+            runs_on_disk=1,
+        params:
+            models=of_job(functools.partial(arguments.starting_models, EXPERIMENT), batch),
+            training_sets=of_job(lambda runs: [PATHS.training_set(run) for run in runs], batch),
+            tokenized=of_job(PATHS.shards, batch),
+            folders=lambda wildcards, output: [str(Path(path).parent) for path in output.runs],
+            recipe=of_job(functools.partial(arguments.finetuning_recipe, EXPERIMENT), batch),
+            device=CONFIG.device,
+        shell:
+            "exec {resources.launcher} workflow_scripts/finetune.py --model {params.models:q} --training-set {params.training_sets}"
+            " --tokenized {params.tokenized} --recipe {params.recipe:q} --device {params.device}"
+            " --threads {threads} --output {params.folders} --log {log}"
+
+
+for name, batch in BATCHES.items():
+    if not pattern_outputs(batch):
+        continue
+
+    rule:
+        name:
+            f"extract_patterns_{name}"
+        input:
+            of_job(extraction_input, batch),
+            final=run_outputs(batch, "final"),
+            intermediate=run_outputs(batch, "intermediate") if batch.steps else [],
+            runs=run_outputs(batch, "run.json"),
+        output:
+            [directory(path) for path in pattern_outputs(batch)],
+        # Before another fine-tuning, as what is read here goes from the disk afterwards.
+        priority: 2
+        resources:
+            runs_on_disk=on_disk("final", "intermediate"),
+        params:
+            model=lambda wildcards: PATHS.model(wildcards.model),
+            runs=of_job(functools.partial(arguments.extraction, EXPERIMENT), batch),
+            max_length=CONFIG.tokenization.max_length,
+            patterns=arguments.pattern_options(EXPERIMENT),
+        shell:
+            f"exec {commands.extractor(EXPERIMENT)}"
+            " --model {params.model:q} {params.runs} {params.patterns}"
+            " --max-length {params.max_length} --skip-truncated --threads {threads} --log {log}"
+
+
+for name, batch in BATCHES.items():
+    part = batches.part(batch, validity.runs(EXPERIMENT))
+    if not part.training_sets:
+        continue
+
+    rule:
+        name:
+            f"ablate_heads_{name}"
+        input:
+            of_job(extraction_input, part),
+            final=run_outputs(part, "final"),
+            runs=run_outputs(part, "run.json"),
+        output:
+            [directory(PATHS.ablations(run)) for run in part.of("{model}", "{seed}")],
+        # Before another fine-tuning, as what is read here may go from the disk afterwards.
+        priority: 2
+        resources:
+            runs_on_disk=on_disk("final"),
+        params:
+            model=lambda wildcards: PATHS.model(wildcards.model),
+            runs=of_job(functools.partial(arguments.ablation, EXPERIMENT), part),
+            max_length=CONFIG.tokenization.max_length,
+            patterns=arguments.pattern_options(EXPERIMENT),
+            validity=arguments.options(validity.ablation(EXPERIMENT)),
+        shell:
+            f"exec {commands.on_gpus(EXPERIMENT, 'ablate_heads')}python workflow_scripts/ablate_heads.py"
+            " --model {params.model:q} {params.runs} {params.patterns} {params.validity}"
+            " --max-length {params.max_length} --threads {threads} --log {log}"

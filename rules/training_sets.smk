@@ -1,0 +1,67 @@
+# Section 5: mixtures of basic tasks that prepare for a target (Eq. 3, 4), and samples selected from a pool (Eq. 5).
+
+
+rule mix_basic_tasks:
+    input:
+        target=target_patterns,
+        candidates=lambda wildcards: [PATHS.patterns(run) for run in candidates(wildcards)],
+        training_sets=lambda wildcards: [PATHS.training_set(run) for run in candidates(wildcards)],
+        training_rows=lambda wildcards: [PATHS.instructions(run.task, "train") for run in candidates(wildcards)],
+        test=PATHS.instructions(MIXING.target, "probe"),
+    output:
+        coefficients=PATHS.mixture("{model}", "{seed}", "coefficients.csv"),
+        mixtures=PATHS.mixture("{model}", "{seed}", "mixtures.csv"),
+        report=PATHS.mixture("{model}", "{seed}", "report.json"),
+        training_sets=[PATHS.mixture("{model}", "{seed}", f"{one.task}.csv") for one in mixing.mixtures(EXPERIMENT)],
+    params:
+        folder=subpath(output.coefficients, parent=True),
+        candidates=lambda wildcards: arguments.candidates(EXPERIMENT, candidates(wildcards)),
+        mixing=arguments.options(mixing.arguments(EXPERIMENT)),
+    shell:
+        "python workflow_scripts/mix_basic_tasks.py --model {wildcards.model} --seed {wildcards.seed} --target {input.target}"
+        " {params.candidates} --test {input.test} {params.mixing} --output {params.folder} --log {log}"
+
+
+rule split_domain:
+    input:
+        train=PATHS.instructions(SELECTION.dataset, "train"),
+        probe=PATHS.instructions(SELECTION.dataset, "probe"),
+    output:
+        pseudo_private=PATHS.domain("{domain}", "pseudo_private"),
+        pool=PATHS.domain("{domain}", "pool"),
+        target=PATHS.domain("{domain}", "target"),
+        report=f"{RESULTS}/domains/{{domain}}/report.json",
+    priority: 10
+    localrule: True
+    params:
+        folder=subpath(output.pool, parent=True),
+        dataset=SELECTION.dataset,
+        tags=lambda wildcards: arguments.options({"tags": CONFIG.domains[wildcards.domain].tags}),
+        largest_budget=max(SELECTION.budgets),
+    shell:
+        "python workflow_scripts/split_domain.py --dataset {params.dataset} --domain {wildcards.domain} {params.tags}"
+        " --train {input.train} --probe {input.probe} --largest-budget {params.largest_budget} --output {params.folder} --log {log}"
+
+
+rule select_samples:
+    input:
+        pool=PATHS.domain("{domain}", "pool"),
+        train=PATHS.instructions(SELECTION.dataset, "train"),
+        probe=PATHS.instructions(SELECTION.dataset, "probe"),
+        pool_patterns=probe_model_patterns(SELECTION.dataset),
+        pseudo_private=probe_model_patterns(TRAINING),
+    output:
+        scores=PATHS.selection("{model}", "{domain}", "{seed}", "scores.csv"),
+        report=PATHS.selection("{model}", "{domain}", "{seed}", "report.json"),
+        training_sets=[
+            PATHS.selection("{model}", "{domain}", "{seed}", f"{one.choice}.csv")
+            for one in selection.choices(EXPERIMENT, "")
+        ],
+    params:
+        folder=subpath(output.scores, parent=True),
+        dataset=SELECTION.dataset,
+        selection=arguments.options({"budgets": SELECTION.budgets, "random_draws": SELECTION.random_draws}),
+    shell:
+        "python workflow_scripts/select_samples.py --dataset {params.dataset} --domain {wildcards.domain} --seed {wildcards.seed}"
+        " --pool {input.pool} --pool-patterns {input.pool_patterns} --pseudo-private-patterns {input.pseudo_private}"
+        " --instructions {input.probe} --pseudo-private {input.train} {params.selection} --output {params.folder} --log {log}"

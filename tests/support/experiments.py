@@ -1,0 +1,46 @@
+"""Experiments of the project's config: under overlays, or of a config that a test has changed."""
+
+from typing import Any
+
+from project import config_in
+
+from headpatterns.experiment import checks
+from headpatterns.experiment.experiment import Experiment
+from headpatterns.studies import load_studies
+
+Overlay = str | dict[str, Any]
+"""The path of an overlay below the project, or its content."""
+
+RULES = ("finetune", "extract_patterns", "ablate_heads", "pretrain")
+
+
+def merged(config: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
+    """`overlay` laid over `config` as Snakemake does it: mappings merge, lists replace."""
+    mapping = {key: value for key, value in overlay.items() if isinstance(value, dict)}
+    return {**config, **overlay, **{key: merged(config.get(key) or {}, value) for key, value in mapping.items()}}
+
+
+def config_of(*overlays: Overlay) -> dict[str, Any]:
+    """config.yaml under overlays, a plain dictionary to change."""
+    config: dict[str, Any] = {}
+    for overlay in ("config.yaml", *overlays):
+        config = merged(config, overlay if isinstance(overlay, dict) else config_in(overlay))
+    return config
+
+
+def meaning(config: dict[str, Any]) -> Experiment:
+    """The experiment that a config means."""
+    return Experiment(config, load_studies())
+
+
+def experiment_of(*overlays: Overlay) -> Experiment:
+    """The experiment that config.yaml means under overlays."""
+    return meaning(config_of(*overlays))
+
+
+def checked(config: dict[str, Any]) -> Experiment:
+    """The experiment that a config means, where nothing about it is refused."""
+    experiment = meaning(config)
+    checks.check(experiment)
+    checks.check_rules(experiment, RULES)
+    return experiment

@@ -1,0 +1,161 @@
+"""The studies: found by their folders, light to import, whole; and the command lines that run their parts by name."""
+
+import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import scripts
+
+from headpatterns import studies
+from headpatterns.errors import InputError
+from headpatterns.experiment.study import load
+from headpatterns.studies import commands, load_studies
+
+HEAVY = ("numpy", "scipy", "pandas", "matplotlib", "torch", "pyarrow", "jinja2", "docutils")
+PARTS = [part for study in load_studies() for part in (*study.analyses, *study.drawings, *study.tables)]
+
+
+def test_the_studies_stand_in_their_order():
+    names = [study.name for study in load_studies() if study.place % 10 == 0]  # new ones stand between them
+    assert names == ["adaptation", "composition", "dynamics", "validity", "mixing", "selection", "benchmarks"]
+
+
+def test_finding_the_studies_and_reading_tables_of_text_imports_nothing_heavy():
+    code = (
+        "import sys; from headpatterns.studies import load_studies; load_studies(); "
+        "from headpatterns.experiment import run_table, variants; from headpatterns.studies import commands; "
+        f"print([name for name in {HEAVY} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=scripts.FOLDER, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_reference_leads_to_a_function_with_an_explanation():
+    references = [part.compute for study in load_studies() for part in study.analyses]
+    references += [part.draw for study in load_studies() for part in study.drawings]
+    references += [part.tabulate for study in load_studies() for part in study.tables]
+    references += [part.judge for study in load_studies() for part in study.claims]
+    references += [study.section for study in load_studies() if study.section]
+    assert len(references) == len(set(references)) > 20
+    for reference in references:
+        function = load(reference)
+        assert function.__doc__, reference
+        found = inspect.signature(function)
+        assert all(one.annotation is not inspect.Parameter.empty for one in found.parameters.values()), reference
+        assert found.return_annotation is not inspect.Signature.empty, reference
+
+
+def test_names_of_parts_and_targets_are_taken_once():
+    of_kind = [(type(part).__name__, part.name) for part in PARTS]
+    assert len(of_kind) == len(set(of_kind))
+    for study in load_studies():
+        own = {part.name for part in (*study.drawings, *study.tables)}
+        assert all(set(parts) <= own for parts in study.targets.values()), study.name
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder of studies that holds `chess`, and makes the package find that one too."""
+    place = tmp_path / "chess"
+    place.mkdir()
+    monkeypatch.setattr(studies, "__path__", [*studies.__path__, str(tmp_path)])
+    load_studies.cache_clear()
+    yield place
+    load_studies.cache_clear()
+    sys.modules.pop("headpatterns.studies.chess", None)
+
+
+STUDY = """
+from pydantic import BaseModel
+from headpatterns.experiment.study import Study
+STUDY = Study(name="{name}", place=35, settings=BaseModel)
+"""
+
+
+def test_a_new_folder_joins_at_its_place(folder):
+    (folder / "__init__.py").write_text(STUDY.format(name="chess"))
+    assert [study.name for study in load_studies()][2:5] == ["dynamics", "chess", "validity"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"chess describes no study: define STUDY, a Study, in its __init__\.py\."),
+        ("STUDY = 3", "chess describes no study"),
+        (STUDY.format(name="draughts"), "describes a study called 'draughts': give both the same name"),
+    ],
+)
+def test_a_folder_that_describes_no_study_is_named(folder, text, message):
+    (folder / "__init__.py").write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_studies()
+
+
+@pytest.mark.parametrize(
+    ("script", "options", "sentence"),
+    [
+        ("analyse", {"positional": ["similar"]}, "No study has the analysis 'similar': use one of distribution, sim"),
+        ("draw", {"positional": ["figure3"]}, "No study has the drawing 'figure3': use one of figure1, figure2, "),
+        ("write_table", {"positional": ["table4"]}, "No study has the table 'table4': use one of table1, table2, t"),
+        ("analyse", {"inputs": "{"}, "--inputs is no JSON ("),
+        ("analyse", {"inputs": "[]"}, '--inputs is [], which is no JSON object: give such as {"key": "value"}.'),
+        ("analyse", {"settings": "7"}, "--settings is 7, which is no JSON object"),
+        ("analyse", {"outputs": {"similarity": "s.csv"}}, "--outputs of the analysis similarity: the key 'summary' is"),
+        ("analyse", {"outputs": {"similarity": 3}}, "--outputs: 'similarity' is 3: give a text."),
+        ("analyse", {"inputs": {"run": "r.csv"}}, "of the analysis similarity: the key 'run' is unknown: use runs, re"),
+        ("analyse", {"inputs": {}}, "of the analysis similarity: the key 'runs' is missing: give runs, resamples, s"),
+        ("analyse", {"inputs": {"runs": ["r.csv"]}}, "'runs' of the analysis similarity is ['r.csv']: give a path."),
+        ("analyse", {"inputs": {"runs": "r.csv", "seed": "0"}}, "both have the key 'seed': give it once."),
+        ("analyse", {"positional": ["selection"], "inputs": {"variants": "v", "items": "i"},
+                     "outputs": {"accuracy": "a", "differences": "d"}},
+         "'items' of the analysis selection is 'i': give a list of paths."),
+    ],
+)  # fmt: skip
+def test_a_wrong_name_key_or_json_gives_one_sentence(script, options, sentence, capfd, monkeypatch, tmp_path):
+    if script == "analyse":
+        usual = {"positional": ["similarity"], "inputs": {"runs": "r.csv"}, "settings": {"resamples": 9, "seed": 0},
+                 "outputs": {"similarity": "s.csv", "summary": "u.csv"}}  # fmt: skip
+    else:
+        usual = {"inputs": {}, "output": tmp_path / "made"}
+    given = {
+        key: json.dumps(value) if isinstance(value, dict) else value for key, value in {**usual, **options}.items()
+    }
+    assert sentence in scripts.refused(capfd, monkeypatch, script, **given)
+    assert not list(tmp_path.iterdir())
+
+
+JUDGE = "headpatterns.studies.dynamics.claims:dynamics_claims"
+
+
+@pytest.mark.parametrize(
+    ("claims", "sentence"),
+    [
+        ("{}", "--claims is {}, which is no JSON array"),
+        ([3], "--claims holds 3: give objects with a judge, inputs and settings."),
+        ([{"judge": JUDGE}], "--claims: the key 'inputs' is missing"),
+        ([{"judge": "x:y", "inputs": {}}], "no study's claims are judged by 'x:y': use some of headpatterns.studies.a"),
+        ([{"judge": JUDGE, "inputs": {}}] * 2, f"--claims names the judge {JUDGE} twice"),
+        ([{"judge": JUDGE, "inputs": []}], f"The inputs of the claims {JUDGE} are []: give an object"),
+        ([{"judge": JUDGE, "inputs": {"dynamics": "none.csv"}}], "none.csv cannot be read"),
+    ],
+)
+def test_wrong_claims_give_one_sentence(claims, sentence, capfd, monkeypatch, tmp_path):
+    given = claims if isinstance(claims, str) else json.dumps(claims)
+    output = tmp_path / "claims.csv"
+    assert sentence in scripts.refused(capfd, monkeypatch, "collect_claims", claims=given, output=output)
+    assert not output.exists()
+
+
+def test_no_script_has_the_name_of_a_package():
+    """A script's folder is the first place where Python looks for modules: tabulate.py would hide the library."""
+    found = [place for place in map(Path, sys.path) if place != scripts.FOLDER and (place / "numpy").is_dir()]
+    assert found
+    for path in scripts.FOLDER.glob("*.py"):
+        assert not any((place / path.name).is_file() or (place / path.stem).is_dir() for place in found), path.name
+
+
+def test_selected_studies_keep_the_display_order():
+    assert [study.name for study in commands.selected(["mixing", "adaptation"])] == ["adaptation", "mixing"]

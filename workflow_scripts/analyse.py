@@ -1,0 +1,25 @@
+"""Compute the tables of an analysis: what a study makes of patterns, ablations or evaluations, as tidy CSV files."""
+
+import argparse
+
+from headpatterns import cli as command_line
+from headpatterns.studies import commands
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Compute the tables and write them."""
+    commands.analyse(arguments.name, arguments.inputs, arguments.outputs, arguments.settings)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = command_line.parser(__doc__)
+    p.add_argument("name", help="of the analysis, such as similarity")
+    p.add_argument("--inputs", required=True, metavar="JSON", help="object: a path or a list of paths by keyword")
+    p.add_argument("--outputs", required=True, metavar="JSON", help="object: the CSV file of each table by its key")
+    p.add_argument("--settings", default="{}", metavar="JSON", help="object: values by keyword")
+    return p
+
+
+if __name__ == "__main__":
+    command_line.run(main, parser())

@@ -1,0 +1,240 @@
+"""What the command lines of the workflow are given, as text for a shell.
+
+Nothing here decides: each function writes out what the experiment says of a job.
+"""
+
+import json
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from headpatterns.data import templates
+from headpatterns.experiment import written
+from headpatterns.experiment.files import expand
+from headpatterns.experiment.needed import ItemSet
+from headpatterns.experiment.runs import BASE, TRAINING, Run
+from headpatterns.experiment.sources import OnHub, RowsOnHub
+from headpatterns.experiment.study import Study
+
+if TYPE_CHECKING:
+    from headpatterns.experiment.experiment import Experiment
+
+EVERY_SAMPLE = "all"
+"""In the place of a training set: patterns are taken on every sample of the rows."""
+
+
+def options(values: Mapping[str, Any]) -> str:
+    """Options from a mapping: lists take several words, true is a flag; false, null and empty lists are left out."""
+    words: list[str] = []
+    for name, value in values.items():
+        if value is None or value is False or value == []:
+            continue
+        words.append(f"--{name.replace('_', '-')}")
+        if value is not True:
+            words += [shlex.quote(str(word)) for word in (value if isinstance(value, list) else [value])]
+    return " ".join(words)
+
+
+def repeated(option: str, values: Mapping[str, Any]) -> str:
+    """An option given once for each `NAME=VALUE` of a mapping."""
+    return " ".join(options({option: f"{name}={value}"}) for name, value in values.items())
+
+
+def as_json(values: Mapping[str, Any]) -> str:
+    """A mapping as one word of JSON; a shell needs quotes around it."""
+    return json.dumps(dict(values), ensure_ascii=False)
+
+
+def rows(experiment: "Experiment", dataset: str) -> str:
+    """Where the raw rows of a dataset are, and how many of them are kept."""
+    train, probe = (experiment.paths.rows(dataset, split) for split in ("train", "probe"))
+    sampled = experiment.config.sampled(dataset)
+    return options({"train_files": train, "probe_files": probe, "train_samples": sampled.train,
+                    "probe_samples": sampled.probe, "seed": sampled.seed})  # fmt: skip
+
+
+def hub(source: OnHub | RowsOnHub) -> str:
+    """What is fetched from the hub."""
+    keys = {key: getattr(source, key, None) for key in ("hub", "name", "split", "revision")}
+    return options(keys)
+
+
+def hub_sources(experiment: "Experiment") -> list[dict[str, str]]:
+    """What the experiment fetches from the hub, and where to: models, and splits of datasets."""
+    config, paths = experiment.config, experiment.paths
+    found = []
+    for model in experiment.models:
+        source = config.models[model].source
+        if isinstance(source, OnHub):
+            found.append({"kind": "model", **source.model_dump(exclude_unset=True), "output": paths.model(model)})
+    for dataset in experiment.datasets:
+        for split in ("train", "probe"):
+            for place, part in enumerate(config.datasets[dataset].sources(split)):
+                if isinstance(part, RowsOnHub):
+                    output = paths.rows_of(dataset, split, place)
+                    found.append({"kind": "dataset", **part.model_dump(exclude_unset=True), "output": output})
+    return list({source["output"]: source for source in found}.values())
+
+
+def starting_models(experiment: "Experiment", runs: Iterable[Run]) -> list[str]:
+    """The model that each run of a job starts from, or the one that all of them do."""
+    folders = [experiment.paths.starting_model(run) for run in runs]
+    return folders if len(set(folders)) > 1 else folders[:1]
+
+
+def finetuning_recipe(experiment: "Experiment", runs: list[Run]) -> str:
+    """The recipe of a job's runs; only those that some study reads on the way keep checkpoints there."""
+    with_steps = not experiment.runs_with_steps.isdisjoint(runs)
+    return as_json(experiment.recipe(runs[0].group).of_run(with_steps) | {"seed": runs[0].seed})
+
+
+def pretraining_recipe(experiment: "Experiment", name: str) -> str:
+    """The recipe of a pretraining run."""
+    run = experiment.config.pretraining[name]
+    return as_json(experiment.config.pretraining_recipe.of_run(run.steps, run.checkpoint_steps))
+
+
+def pattern_options(experiment: "Experiment") -> str:
+    """How patterns are taken."""
+    return options({**experiment.config.patterns.model_dump(), "device": experiment.config.device})
+
+
+def probes(experiment: "Experiment", run: Run) -> list[tuple[str, str, str]]:
+    """What the patterns of a run are taken on: the probe set, its rows, and the training set that picks among them."""
+    paths = experiment.paths
+    return [
+        (
+            probe_set,
+            paths.probed_rows(run, probe_set),
+            paths.training_set(run) if probe_set == TRAINING else EVERY_SAMPLE,
+        )
+        for probe_set in run.training_set.probe_sets
+    ]
+
+
+def extraction(experiment: "Experiment", runs: Iterable[Run]) -> str:
+    """Run, rows, selection of rows and output folder, as many of each."""
+    listed = [(run, *probe) for run in runs for probe in probes(experiment, run)]
+    return options(
+        {
+            "run": [experiment.paths.checkpoints(run) for run, *_ in listed],
+            "data": [rows for _, _, rows, _ in listed],
+            "among": [among for *_, among in listed],
+            "output_folder": [experiment.paths.patterns(run, probe_set) for run, probe_set, _, _ in listed],
+        }
+    )
+
+
+def ablation(experiment: "Experiment", runs: list[Run]) -> str:
+    """Run, rows and output folder, as many of each."""
+    paths = experiment.paths
+    return options(
+        {
+            "run": [paths.checkpoints(run) for run in runs],
+            "data": [paths.instructions(run.task, "probe") for run in runs],
+            "output_folder": [paths.ablations(run) for run in runs],
+        }
+    )
+
+
+def candidates(experiment: "Experiment", runs: Iterable[Run]) -> str:
+    """Pattern folders, training sets and the rows of these, of the candidate runs of a mixture by task."""
+    paths, listed = experiment.paths, {run.task: run for run in runs}
+    return " ".join(
+        [
+            repeated("candidate", {task: paths.patterns(run) for task, run in listed.items()}),
+            repeated("training_set", {task: paths.training_set(run) for task, run in listed.items()}),
+            repeated("training_rows", {task: paths.instructions(task, "train") for task in listed}),
+        ]
+    )
+
+
+def set_files(experiment: "Experiment", items: ItemSet) -> list[str]:
+    """The rows of an evaluation set, and the CSV that picks a domain's among them."""
+    if not items.dataset:
+        return []
+    rows = experiment.paths.instructions(items.dataset, "probe")
+    return [rows, experiment.paths.domain(items.domain, "target")] if items.domain else [rows]
+
+
+def own_sets(experiment: "Experiment", names: Iterable[str]) -> str:
+    """Those of some evaluation sets that consist of the workflow's own instructions, with their files."""
+    found = [(name, set_files(experiment, experiment.evaluation_sets[name])) for name in names]
+    return " ".join(options({"set": [name, *files]}) for name, files in found if files)
+
+
+def builtin_sets(experiment: "Experiment", names: Iterable[str]) -> str:
+    """Those of some evaluation sets that are configurations of OpenCompass, with these."""
+    found = {name: experiment.evaluation_sets[name].opencompass for name in names}
+    return " ".join(options({"builtin": [name, builtin]}) for name, builtin in found.items() if builtin)
+
+
+def evaluation(experiment: "Experiment", model: str, batch: str) -> str:
+    """Checkpoints with their sets, and what each set is."""
+    pairs = experiment.evaluation_batches[model, batch]
+    folders = {run: experiment.evaluated(model, run) for run, _ in pairs}
+    sets = list(dict.fromkeys(name for _, name in pairs))
+    checkpoints = [options({"evaluate": [run, folders[run], name]}) for run, name in pairs]
+    return " ".join([*checkpoints, own_sets(experiment, sets), builtin_sets(experiment, sets)])
+
+
+def opencompass_data(experiment: "Experiment") -> str | None:
+    """The folder above OpenCompass's own `data/`, if the config names one."""
+    data = experiment.config.evaluation.opencompass_data
+    return data and expand(data, "evaluation.opencompass_data")
+
+
+def decoding(experiment: "Experiment") -> str:
+    """How answers are written."""
+    evaluation = experiment.config.evaluation
+    return options(
+        {
+            "batch_size": evaluation.batch_size,
+            "max_new_tokens": evaluation.max_new_tokens,
+            "dtype": evaluation.dtype,
+            "opencompass_data": opencompass_data(experiment),
+            "device": experiment.config.device,
+        }
+    )
+
+
+def provenance(experiment: "Experiment") -> dict[str, Any]:
+    """What the report says of how its results were made, beyond versions and commit."""
+    config, given = experiment.config, experiment.given
+    return {
+        "experiment": config.experiment,
+        "config": written.digest(given),
+        "seeds": config.seeds,
+        "models": {model: str(given["models"][model]["source"]) for model in experiment.models},
+        "datasets": {
+            dataset: str({split: given["datasets"][dataset].get(split, []) for split in ("train", "probe")})
+            for dataset in experiment.datasets
+        },
+        **{f"study: {name}": study for name, study in given["studies"].items()},
+        "domains": {name: domain.tags for name, domain in config.domains.items()},
+        "device": config.device,
+        "prompt_template": templates.resolve(config.prompt_template),
+        **{key: given[key] for key in ("sampling", "tokenization", "finetuning", "patterns", "analysis", "evaluation")},
+    }
+
+
+def claims(experiment: "Experiment", studies: Iterable[Study]) -> str:
+    """What each study's claims are judged from, by the function that judges them."""
+    return json.dumps(
+        [
+            {"judge": one.judge, "inputs": dict(one.inputs(experiment)), "settings": one.settings(experiment)}
+            for study in studies
+            for one in study.claims
+        ]
+    )
+
+
+def trained_runs(experiment: "Experiment", model: str, batch: str) -> list[str]:
+    """The names of the runs of an evaluation batch, each once: all that it reads but the base model."""
+    pairs = experiment.evaluation_batches[model, batch]
+    return list(dict.fromkeys(run for run, _ in pairs if run != BASE))
+
+
+def label_options(experiment: "Experiment") -> str:
+    """What models and tasks are called that the run table does not hold."""
+    return repeated("label", experiment.labels)

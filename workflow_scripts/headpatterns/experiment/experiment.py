@@ -1,0 +1,174 @@
+"""An experiment: a config with its studies, and everything that follows from both."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Protocol
+
+from pydantic import ValidationError
+
+from headpatterns.errors import InputError
+from headpatterns.experiment import batches, needed
+from headpatterns.experiment.fields import Section
+from headpatterns.experiment.paths import Paths
+from headpatterns.experiment.recipes import Finetuning, OwnRecipe
+from headpatterns.experiment.runs import BASE, Run
+from headpatterns.experiment.schema import Config, config_model
+from headpatterns.experiment.sentences import sentences
+
+
+class Part(Protocol):
+    """What an experiment takes of a study, which `headpatterns.experiment.study.Study` describes whole."""
+
+    @property
+    def name(self) -> str:
+        """Its key below `studies`."""
+
+    @property
+    def settings(self) -> type[Section]:
+        """The model of that key."""
+
+    @property
+    def selected(self) -> Callable[["Experiment"], bool]:
+        """Whether the config asks for it."""
+
+    @property
+    def runs(self) -> Callable[["Experiment"], list[Run]]:
+        """The fine-tunings that it needs."""
+
+    @property
+    def reads_steps(self) -> bool:
+        """Whether its runs keep their checkpoints on the way."""
+
+    @property
+    def variants(self) -> Callable[["Experiment"], list[dict[str, Any]]]:
+        """What is evaluated for it."""
+
+    @property
+    def evaluation_sets(self) -> Callable[["Experiment"], Mapping[str, needed.ItemSet]]:
+        """The evaluation sets that it brings along."""
+
+    @property
+    def names(self) -> Callable[["Experiment"], Iterable[str]]:
+        """Names in its settings that nothing defines."""
+
+    @property
+    def problems(self) -> Callable[["Experiment"], Iterable[str]]:
+        """What else is wrong with its settings."""
+
+
+class Experiment:
+    """What a config means. Reading it refuses what the schema does; `checks.check` refuses what cannot be run.
+
+    Attributes:
+        config: the typed config.
+        given: the config as it was read, a plain dictionary.
+        studies: every study that the package has, in display order.
+        paths: where everything of this experiment lies.
+    """
+
+    def __init__(self, given: Mapping[str, Any], studies: Sequence[Part], at_hand: bool = True) -> None:
+        """The experiment of a config as Snakemake reads it; `at_hand` says whether files of your own must exist.
+
+        Raises:
+            InputError: keys are unknown or missing, or values of a wrong kind; every problem is listed.
+        """
+        model = config_model({study.name: study.settings for study in studies})
+        try:
+            self.config: Config = model.model_validate(dict(given))
+        except ValidationError as error:
+            raise refusal(sentences(error, model)) from None
+        self.given = dict(given)
+        self.studies = tuple(studies)
+        self.paths = Paths(self.config, at_hand)
+
+    def settings(self, study: str) -> Any:
+        """The settings of a study."""
+        return getattr(self.config.studies, study)
+
+    def selected(self, study: str) -> bool:
+        """Whether the config asks for a study."""
+        return next(one for one in self.studies if one.name == study).selected(self)
+
+    def recipe(self, group: str) -> Finetuning:
+        """How the runs of a group are fine-tuned: as all are, but for what a study of section 5 states otherwise."""
+        own = getattr(getattr(self.config.studies, group, None), "finetuning", OwnRecipe.model_validate({}))
+        return own.on(self.config.finetuning)
+
+    @cached_property
+    def runs(self) -> list[Run]:
+        """Every run that a study needs, and those that the models of these start from."""
+        wanted = [run for study in self.studies for run in study.runs(self)]
+        return needed.runs(self.config, wanted, self.variants)
+
+    @cached_property
+    def runs_with_steps(self) -> frozenset[Run]:
+        """Runs whose checkpoints on the way some study reads."""
+        return frozenset(run for study in self.studies if study.reads_steps for run in study.runs(self))
+
+    @cached_property
+    def run_named(self) -> dict[tuple[str, str], Run]:
+        """Runs by model and name."""
+        return {(run.model, run.name): run for run in self.runs}
+
+    def evaluated(self, model: str, run: str) -> str:
+        """The folder of a checkpoint that is evaluated: a run by its name, or `base`."""
+        return self.paths.evaluated(model, None if run == BASE else self.run_named[model, run])
+
+    def predictions(self, study: str) -> list[str]:
+        """Predictions of every item, of the evaluation batches of a study and of those that it shares."""
+        own = {(row["model"], row["run"], row["set"]) for row in self.variants if row["study"] == study}
+        return [self.paths.items(model, batch) for (model, batch), pairs in self.evaluation_batches.items()
+                if any((model, *pair) in own for pair in pairs)]  # fmt: skip
+
+    @cached_property
+    def variants(self) -> list[dict[str, Any]]:
+        """Rows of variants.csv: what is evaluated, in display order."""
+        return [row for study in self.studies for row in study.variants(self)]
+
+    @cached_property
+    def models(self) -> list[str]:
+        """Models that some study selects or starts from."""
+        return list(dict.fromkeys([*(run.model for run in self.runs), *(row["model"] for row in self.variants)]))
+
+    @cached_property
+    def datasets(self) -> list[str]:
+        """Datasets whose samples some study trains on, probes or evaluates."""
+        return needed.datasets(self.config, self.runs, map(self.evaluation_sets.__getitem__, self.evaluated_sets))
+
+    @cached_property
+    def batches(self) -> dict[str, batches.Batch]:
+        """Runs that share a job, by the name of the batch."""
+        return batches.of_runs(self.runs, self.runs_with_steps, self.config.finetuning.runs_per_job)
+
+    @cached_property
+    def evaluation_batches(self) -> dict[tuple[str, str], list[tuple[str, str]]]:
+        """Checkpoints (a run's name, or base) with their evaluation sets, by model and the name of the batch."""
+        return batches.of_evaluations(self.variants, self.config.evaluation.checkpoints_per_job)
+
+    @cached_property
+    def evaluation_sets(self) -> dict[str, needed.ItemSet]:
+        """Evaluation sets by name: those of the config, and those that the studies bring along."""
+        found = needed.written_sets(self.config)
+        for study in self.studies:
+            found |= study.evaluation_sets(self)
+        return found
+
+    @cached_property
+    def evaluated_sets(self) -> list[str]:
+        """Evaluation sets that some checkpoint is evaluated on, each once."""
+        return list(dict.fromkeys(row["set"] for row in self.variants))
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """What models and tasks are called that the run table does not hold."""
+        known = {name for run in self.runs_with_steps for name in (run.model, run.task)}
+        labelled: list[tuple[str, Any]] = [
+            *((name, self.config.models[name]) for name in self.models),
+            *((name, self.config.datasets[name]) for name in self.datasets),
+        ]
+        return {name: one.label for name, one in labelled if name not in known}
+
+
+def refusal(problems: Iterable[str]) -> InputError:
+    """The error that lists what is wrong with a config, a line a problem."""
+    return InputError("\n".join(f"config key {problem}" for problem in problems))

@@ -1,0 +1,41 @@
+"""The kinds of values that a config is made of; every section of it is a `Section`."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
+
+
+class Section(BaseModel):
+    """A mapping of the config: unknown keys are refused, values are taken as they are written, and none changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def _unique(values: list[Any]) -> list[Any]:
+    """The values, if none is there twice."""
+    if repeated := next((value for place, value in enumerate(values) if value in values[:place]), None):
+        raise PydanticCustomError("repeated", "names {value} twice: name it once.", {"value": repeated})
+    return values
+
+
+UNSTATED: Any = None
+"""The default of a key that may be left out, but not be null."""
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+"""The name of a thing that the config defines: it becomes part of paths."""
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+Natural = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+Amount = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(gt=0, le=1)]
+Names = Annotated[list[str], AfterValidator(_unique)]
+Selection = Annotated[list[str], Field(min_length=1), AfterValidator(_unique)]
+Steps = Annotated[list[Positive], AfterValidator(_unique)]
+Counts = Annotated[list[Positive], Field(min_length=1), AfterValidator(_unique)]
+Seeds = Annotated[list[Natural], Field(min_length=1), AfterValidator(_unique)]
+Scheduler = Literal["cosine", "linear", "constant", "constant_with_warmup"]
+Dtype = Literal["float32", "bfloat16", "float16"]
+RunName = Annotated[str, StringConstraints(pattern=r"^[^.]+\.[^.]+\.seed[0-9]+$")]
+"""GROUP.TASK.seedN, as a run is printed."""

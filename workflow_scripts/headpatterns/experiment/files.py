@@ -1,0 +1,39 @@
+"""Paths that a user wrote: environment variables, globs, and the state of what lies there."""
+
+import glob
+import hashlib
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from headpatterns.data.sources import labels_file
+from headpatterns.errors import InputError
+
+
+def expand(path: str, key: str) -> str:
+    """A path with its environment variables and `~` filled in; an unset variable is an InputError naming `key`."""
+    expanded = os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111 - globs are no paths
+    if unset := re.search(r"\$\{?(\w+)\}?", expanded):
+        raise InputError(
+            f"config key {key} uses the environment variable {unset[1]}, which is not set: export it or write the path."
+        )
+    return expanded
+
+
+def matches(pattern: str) -> list[str]:
+    """Files and folders that a glob leads to, `**` included; a plain path leads to itself."""
+    return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - absolute patterns
+
+
+def with_labels(paths: Iterable[str]) -> list[str]:
+    """Paths of raw rows, each followed by the file of labels that is read beside it where there is one."""
+    found = [(path, str(labels_file(Path(path)))) for path in paths]
+    return [path for rows, labels in found for path in ((rows, labels) if Path(labels).is_file() else (rows,))]
+
+
+def state_of_folders(paths: Iterable[str]) -> str:
+    """Digest of names, sizes and times of all files below those of `paths` that are folders; empty without any."""
+    files = sorted(file for path in map(Path, paths) if path.is_dir() for file in path.rglob("*") if file.is_file())
+    entries = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return hashlib.sha256(repr(entries).encode()).hexdigest()[:16] if entries else ""

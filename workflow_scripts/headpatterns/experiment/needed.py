@@ -1,0 +1,93 @@
+"""What an experiment needs: runs, models, datasets and evaluation sets, each once and in display order."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from headpatterns.experiment import runs as runs_of
+from headpatterns.experiment.runs import Run, TaskSet
+from headpatterns.experiment.schema import Config
+from headpatterns.experiment.sources import AfterRun, Pretrained, RowsOnHub
+
+Rows = Sequence[Mapping[str, Any]]
+"""Rows of variants.csv."""
+
+
+@dataclass(frozen=True)
+class ItemSet:
+    """Items that checkpoints are evaluated on.
+
+    Attributes:
+        dataset: a dataset, of which the probe rows are evaluated; empty for a configuration of OpenCompass.
+        domain: the domain that the items are limited to; empty for all rows.
+        opencompass: a built-in generative configuration of OpenCompass; empty for a dataset.
+    """
+
+    dataset: str = ""
+    domain: str = ""
+    opencompass: str = ""
+
+
+def base_model(config: Config, model: str) -> str:
+    """The model that a chain of earlier runs began with; a model that is no run is its own."""
+    source = config.models[model].source
+    return base_model(config, source.model) if isinstance(source, AfterRun) else model
+
+
+def tokenizer_of(config: Config, model: str) -> str:
+    """Name of a model's tokenizer: the embedded models share one, and a run has that of the model it began with."""
+    base = base_model(config, model)
+    return "embedded" if isinstance(config.models[base].source, Pretrained) else base
+
+
+def group_runs(config: Config, models: list[str], groups: list[str]) -> list[Run]:
+    """The runs of some models on every task of some task groups, with every seed, in display order."""
+    return [
+        Run(model, TaskSet(group, task), seed)
+        for group in groups
+        for model in models
+        for task in config.task_groups[group].tasks
+        for seed in config.seeds
+    ]
+
+
+def runs(config: Config, wanted: Iterable[Run], variants: Rows) -> list[Run]:
+    """Every wanted run once, and the earlier runs that the models of these and of the evaluations start from."""
+    found = dict.fromkeys(wanted)
+    models = [*(run.model for run in found), *(row["model"] for row in variants)]
+    for model in models:  # grows while it is walked through
+        source = config.models[model].source
+        if isinstance(source, AfterRun):
+            group, task, seed = runs_of.written(source.run)
+            before = Run(source.model, TaskSet(group, task), seed)
+            if before not in found:
+                found[before] = None
+                models.append(before.model)
+    return list(found)
+
+
+def compared_tasks(config: Config, run: Run) -> list[str]:
+    """The tasks to whose smallest a run is cut: those of its task group."""
+    group = config.task_groups.get(run.group)
+    return list(group.tasks) if group else []
+
+
+def datasets(config: Config, runs: Sequence[Run], evaluated: Iterable[ItemSet]) -> list[str]:
+    """Datasets whose samples some run trains on or is compared with, or that are evaluated."""
+    trained = [task for run in runs if run.group in config.task_groups
+               for task in [*config.task_groups[run.group].tasks, run.task]]  # fmt: skip
+    read = [dataset for run in runs for dataset, _ in run.training_set.datasets]
+    return list(dict.fromkeys(name for name in [*trained, *read, *(items.dataset for items in evaluated)] if name))
+
+
+def written_sets(config: Config) -> dict[str, ItemSet]:
+    """The evaluation sets that the config itself names."""
+    return {name: ItemSet(dataset=described.dataset or "", opencompass=described.opencompass or "")
+            for name, described in config.evaluation.sets.items()}  # fmt: skip
+
+
+def hub_rows(config: Config) -> dict[str, RowsOnHub]:
+    """Splits of hub datasets by a name of their own, so that datasets which share one fetch it once."""
+    sources = [source for dataset in config.datasets.values() for split in ("train", "probe")
+               for source in dataset.sources(split)]  # fmt: skip
+    return {source.file: source for source in sources if isinstance(source, RowsOnHub)}

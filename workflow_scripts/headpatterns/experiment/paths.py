@@ -1,0 +1,221 @@
+"""Where everything of an experiment lies: below results/{experiment}/, but for models and rows of your own.
+
+A run's paths hold its model and seed, which may be wildcards of a rule as well: `{model}`, `{seed}`.
+"""
+
+from pathlib import Path
+
+from headpatterns.errors import InputError
+from headpatterns.experiment import needed
+from headpatterns.experiment.files import expand, matches, with_labels
+from headpatterns.experiment.runs import TRAINING, MixtureSet, PseudoPrivateSet, Run, SelectedSet
+from headpatterns.experiment.schema import Config
+from headpatterns.experiment.sources import AfterRun, EmbeddedRows, OnDisk, OnHub, RowsOnDisk, RowsOnHub
+from headpatterns.models import loading
+
+FIGURE_FORMATS = ("pdf", "svg", "png")
+TABLE_FORMATS = ("csv", "md", "tex")
+
+
+class Paths:
+    """Every path of one experiment, as text.
+
+    Attributes:
+        root: the folder of the experiment.
+        run_table: runs.csv, which patterns belong to which study.
+        variants: variants.csv, what is evaluated as what.
+    """
+
+    def __init__(self, config: Config, at_hand: bool = True) -> None:
+        """The paths of the experiment of a config; unless files are `at_hand`, variables of paths may be unset."""
+        self.config, self.at_hand = config, at_hand
+        self.root = f"results/{config.experiment}"
+        self.run_table = f"{self.root}/runs.csv"
+        self.variants = f"{self.root}/variants.csv"
+
+    def own(self, path: str, key: str) -> str:
+        """A path of your own, its variables filled in; as it is written where one is not set and need not be yet."""
+        try:
+            return expand(path, key)
+        except InputError:
+            if self.at_hand:
+                raise
+            return path
+
+    # Raw rows, instructions, tokens, training sets.
+
+    def rows_of(self, dataset: str, split: str, place: int) -> str:
+        """The file, folder or glob of one source of a split."""
+        source = self.config.datasets[dataset].sources(split)[place]
+        match source:
+            case RowsOnHub():
+                return f"{self.root}/raw/hub/{source.file}.parquet"
+            case EmbeddedRows():
+                return f"{self.root}/raw/{source.embedded}/{source.file}"
+        return self.own(source.path, f"datasets.{dataset}.{split}[{place}].path")
+
+    def rows(self, dataset: str, split: str) -> list[str]:
+        """The files, folders or globs of a split; none where the probe set is held out of the training rows."""
+        return [
+            self.rows_of(dataset, split, place) for place in range(len(self.config.datasets[dataset].sources(split)))
+        ]
+
+    def rows_input(self, dataset: str, split: str) -> list[str]:
+        """What a job that reads the raw rows of a split depends on."""
+        found: list[str] = []
+        for source, path in zip(self.config.datasets[dataset].sources(split), self.rows(dataset, split), strict=True):
+            match source:
+                case EmbeddedRows():
+                    found.append(f"{self.root}/raw/{source.embedded}")
+                case RowsOnDisk():
+                    found += with_labels(matches(path))
+                case _:
+                    found.append(path)
+        return list(dict.fromkeys(found))
+
+    def rows_on_disk(self, dataset: str) -> list[str]:
+        """Files, folders and globs of your own that hold rows of a dataset."""
+        own = self.config.datasets[dataset]
+        return [path for split in ("train", "probe")
+                for source, path in zip(own.sources(split), self.rows(dataset, split), strict=True)
+                if isinstance(source, RowsOnDisk)]  # fmt: skip
+
+    def instructions(self, dataset: str, split: str) -> str:
+        """Instructions of a split, a parquet file."""
+        return f"{self.root}/instructions/{dataset}/{split}.parquet"
+
+    def tokenized(self, tokenizer: str, dataset: str, split: str = "train") -> str:
+        """Tokenized rows of a split, a folder of Arrow shards."""
+        return f"{self.root}/tokenized/{tokenizer}/{dataset}/{split}"
+
+    def domain(self, domain: str, part: str) -> str:
+        """The list of samples of a part of a domain: pseudo_private, pool or target."""
+        return f"{self.root}/domains/{domain}/{part}.csv"
+
+    def mixture(self, model: str, seed: int | str, file: str) -> str:
+        """A file about the mixtures of a model and seed."""
+        return f"{self.root}/mixtures/{model}/seed{seed}/{file}"
+
+    def selection(self, model: str, domain: str, seed: int | str, file: str) -> str:
+        """A file about the samples selected for a domain with a model and seed."""
+        return f"{self.root}/selections/{model}/{domain}.seed{seed}/{file}"
+
+    def training_set(self, run: Run) -> str:
+        """The samples of a run: cut from a dataset, mixed of basic tasks, or selected from a pool."""
+        match run.training_set:
+            case MixtureSet(task=task):
+                return self.mixture(run.model, run.seed, f"{task}.csv")
+            case SelectedSet(domain=domain, choice=choice):
+                return self.selection(run.model, domain, run.seed, f"{choice}.csv")
+        name = (run.cut or run).name
+        return f"{self.root}/training_sets/{needed.tokenizer_of(self.config, run.model)}/{name}.csv"
+
+    def cut_among(self, run: Run) -> list[str]:
+        """Where a training set is cut from a part of a dataset alone: the samples of a domain."""
+        chosen = run.training_set
+        return [self.domain(chosen.domain, "pseudo_private")] if isinstance(chosen, PseudoPrivateSet) else []
+
+    def shards(self, runs: list[Run]) -> list[str]:
+        """Tokenized rows that the samples of some runs may come from, each folder once."""
+        return list(dict.fromkeys(
+            self.tokenized(needed.tokenizer_of(self.config, run.model), *source)
+            for run in runs for source in run.training_set.datasets
+        ))  # fmt: skip
+
+    def compared_shards(self, tokenizer: str, run: Run) -> list[str]:
+        """Tokenized training rows of every task that a run is compared with."""
+        return [self.tokenized(tokenizer, task) for task in needed.compared_tasks(self.config, run)]
+
+    # Models and checkpoints.
+
+    def model(self, model: str) -> str:
+        """The folder that a base model is loaded from."""
+        source = self.config.models[model].source
+        match source:
+            case OnDisk():
+                return self.own(source.path, f"models.{model}.source.path")
+            case OnHub():
+                return f"{self.root}/models/{model}"
+            case AfterRun():
+                return f"{self.root}/checkpoints/{source.model}/{source.run}/final"
+        folder = self.pretraining(source.pretraining)
+        last = self.config.pretraining[source.pretraining].steps
+        return f"{folder}/final" if source.step == last else f"{folder}/intermediate/step-{source.step}"
+
+    def pretraining(self, name: str) -> str:
+        """The folder of a pretraining run, or of the embedded tokenizer."""
+        return f"{self.root}/pretraining/{name}"
+
+    def model_input(self, model: str) -> list[str]:
+        """What a job that loads a base model depends on: a made folder, or the files of your own."""
+        source = self.config.models[model].source
+        match source:
+            case OnDisk():
+                folder = Path(self.model(model))
+                return [str(path) for path in loading.files(folder)] if self.at_hand or folder.is_dir() else []
+            case OnHub() | AfterRun():
+                return [self.model(model)]
+        return [self.pretraining(source.pretraining)]
+
+    def tokenizer(self, tokenizer: str) -> str:
+        """The folder that a tokenizer is loaded from."""
+        return self.pretraining("tokenizer") if tokenizer == "embedded" else self.model(tokenizer)
+
+    def tokenizer_input(self, tokenizer: str) -> list[str]:
+        """The embedded tokenizer exists before the models do; elsewhere it is a part of the model."""
+        return [self.tokenizer(tokenizer)] if tokenizer == "embedded" else self.model_input(tokenizer)
+
+    def checkpoints(self, run: Run) -> str:
+        """The folder of a run."""
+        return f"{self.root}/checkpoints/{run.model}/{run.name}"
+
+    def starting_model(self, run: Run) -> str:
+        """The folder of the model that a run starts from."""
+        return f"{self.checkpoints(run.earlier)}/final" if run.earlier else self.model(run.model)
+
+    def evaluated(self, model: str, run: Run | None) -> str:
+        """The folder of a checkpoint that is evaluated; without a run that of the base model."""
+        return f"{self.checkpoints(run)}/final" if run else self.model(model)
+
+    # What is measured, and what is made of it.
+
+    def patterns(self, run: Run, probe_set: str = "") -> str:
+        """Patterns of a run, on the probe set of its own task unless another is named."""
+        return f"{self.root}/patterns/{run.model}/{run.name}/{probe_set or run.task}"
+
+    def probed_rows(self, run: Run, probe_set: str) -> str:
+        """The rows that patterns are taken on."""
+        own = probe_set == TRAINING
+        return self.instructions(run.training_set.datasets[0][0] if own else probe_set, "train" if own else "probe")
+
+    def ablations(self, run: Run) -> str:
+        """Losses of a run's samples without heads of the model, before the run and after it."""
+        return f"{self.root}/ablations/{run.model}/{run.name}"
+
+    def evaluation(self, model: str, batch: str) -> str:
+        """Scores of the checkpoints of an evaluation batch."""
+        return f"{self.root}/evaluations/{model}/{batch}.csv"
+
+    def items(self, model: str, batch: str) -> str:
+        """Every prediction of an evaluation batch."""
+        return f"{self.root}/evaluations/{model}/{batch}.items.csv"
+
+    def analysis(self, name: str) -> str:
+        """A table of numbers."""
+        return f"{self.root}/analysis/{name}.csv"
+
+    def figure(self, name: str, suffix: str = "{suffix}") -> str:
+        """A figure in one format."""
+        return f"{self.root}/figures/{name}.{suffix}"
+
+    def figures(self, name: str) -> list[str]:
+        """A figure in every format."""
+        return [self.figure(name, suffix) for suffix in FIGURE_FORMATS]
+
+    def table(self, name: str, suffix: str = "csv") -> str:
+        """A table for readers in one format."""
+        return f"{self.root}/tables/{name}.{suffix}"
+
+    def tables(self, name: str) -> list[str]:
+        """A table for readers in every format."""
+        return [self.table(name, suffix) for suffix in TABLE_FORMATS]

@@ -1,0 +1,90 @@
+"""The recipes of a config: how models are fine-tuned and pretrained."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from headpatterns.experiment.fields import UNSTATED, Amount, Natural, Positive, Scheduler, Section, Steps
+
+NOT_OF_A_RUN = ("nodes", "runs_per_job", "keep_intermediate_checkpoints", "keep_final_checkpoints")
+"""Keys of `finetuning` that decide how jobs are made and what stays on the disk; a run itself does not see them."""
+
+Warmup = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Finetuning(Section):
+    """One recipe for every run; the studies of section 5 may state what they do otherwise."""
+
+    learning_rate: Amount = Field(description="largest learning rate of the schedule")
+    lr_scheduler: Scheduler = Field(description="course of the learning rate after the warm-up")
+    warmup_ratio: Warmup = Field(description="share of the steps in which the learning rate rises from 0")
+    weight_decay: float = Field(ge=0, description="of AdamW")
+    max_grad_norm: Amount = Field(description="norm to which gradients are clipped")
+    epochs: Amount = Field(description="passes over the training set, where max_steps is null")
+    max_steps: Positive | None = Field(description="optimizer steps; null leaves them to `epochs`")
+    per_device_batch_size: Positive = Field(description="samples of a micro-batch on one device")
+    gradient_accumulation_steps: Positive = Field(description="micro-batches of a step on each device")
+    global_batch_size: Positive = Field(description="samples of a step: the product of the two above and `devices`")
+    precision: Literal["fp32", "bf16"] = Field(description="of the computation; bf16 is mixed precision")
+    gradient_checkpointing: bool = Field(description="compute activations again in the backward pass: less memory")
+    engine: Literal["pytorch", "deepspeed"] = Field(description="deepspeed is ZeRO-2 over the devices")
+    devices: Positive = Field(description="processes of a run, each with a GPU of its own where device is cuda")
+    nodes: Positive = Field(description="machines over which the devices are spread in equal parts")
+    optimizer: Literal["adamw", "adamw_fused", "adamw_offloaded"] = Field(
+        description="adamw_offloaded keeps its states in the host's memory and needs engine deepspeed"
+    )
+    padding_free: bool = Field(description="the samples of a micro-batch in one row, without padding")
+    checkpoint_dtype: Literal["float32", "bfloat16"] = Field(description="number format of stored weights")
+    checkpoint_steps: Steps = Field(description="steps after which weights are kept in addition to the last")
+    resume_every: Positive = Field(description="steps between two states to resume from")
+    runs_per_job: Positive = Field(description="runs that one job trains one after another")
+    keep_intermediate_checkpoints: bool = Field(description="keep them once their patterns exist")
+    keep_final_checkpoints: bool = Field(description="keep fine-tuned models once patterns and scores exist")
+
+    def of_run(self, with_checkpoints: bool) -> dict[str, Any]:
+        """The keys that a run itself sees; without checkpoints on the way it keeps the last alone."""
+        recipe = self.model_dump(exclude=set(NOT_OF_A_RUN))
+        return recipe if with_checkpoints else {**recipe, "checkpoint_steps": []}
+
+
+class OwnRecipe(Section):
+    """What a study does otherwise than `finetuning` says; a key that is not given is taken from there."""
+
+    learning_rate: Amount = Field(UNSTATED, description="as in `finetuning`")
+    warmup_ratio: Warmup = Field(UNSTATED, description="as in `finetuning`")
+    epochs: Amount = Field(UNSTATED, description="as in `finetuning`")
+    max_steps: Positive | None = Field(None, description="as in `finetuning`; null leaves the steps to `epochs`")
+    per_device_batch_size: Positive = Field(UNSTATED, description="as in `finetuning`")
+    gradient_accumulation_steps: Positive = Field(UNSTATED, description="as in `finetuning`")
+    global_batch_size: Positive = Field(UNSTATED, description="as in `finetuning`")
+    devices: Positive = Field(UNSTATED, description="as in `finetuning`")
+    nodes: Positive = Field(UNSTATED, description="as in `finetuning`")
+
+    def on(self, common: Finetuning) -> Finetuning:
+        """The common recipe with what is stated here in its place; a stated null counts as stated."""
+        return common.model_copy(update={key: getattr(self, key) for key in self.model_fields_set})
+
+
+class PretrainingRecipe(Section):
+    """How the embedded base models are pretrained: on one device, without accumulation."""
+
+    block_size: int = Field(ge=2, description="tokens of a packed training sample")
+    batch_size: Positive = Field(description="blocks of a step")
+    learning_rate: Amount = Field(description="largest learning rate of the schedule")
+    lr_scheduler: Scheduler = Field(description="course of the learning rate after the warm-up")
+    warmup_ratio: Warmup = Field(description="share of the steps in which the learning rate rises from 0")
+    weight_decay: float = Field(ge=0, description="of AdamW")
+    max_grad_norm: Amount = Field(description="norm to which gradients are clipped")
+    resume_every: Positive = Field(description="steps between two states to resume from")
+    seed: Natural = Field(description="of weights and of the order of blocks")
+
+    def of_run(self, steps: int, checkpoint_steps: list[int]) -> dict[str, Any]:
+        """The recipe of one pretraining run: what a step reads is the batch."""
+        recipe = self.model_dump(exclude={"block_size", "batch_size"})
+        return {
+            **recipe,
+            "per_device_batch_size": self.batch_size,
+            "global_batch_size": self.batch_size,
+            "max_steps": steps,
+            "checkpoint_steps": checkpoint_steps,
+        }

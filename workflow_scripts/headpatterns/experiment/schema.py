@@ -1,0 +1,251 @@
+"""Every key of a config, with its type, its meaning and its unit.
+
+The JSON schema for editors (config/schema.json) and the table of keys (docs/config.md) are made from these models. The
+keys below `studies` belong to the studies, each of which brings a model of its own.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field, create_model
+
+from headpatterns.experiment.fields import (
+    UNSTATED,
+    Dtype,
+    Name,
+    Natural,
+    Positive,
+    Section,
+    Seeds,
+    Selection,
+    Steps,
+    Text,
+)
+from headpatterns.experiment.places import Cluster, Plan, Size
+from headpatterns.experiment.recipes import Finetuning, PretrainingRecipe
+from headpatterns.experiment.sources import ModelSource, RowSource
+
+
+class RowCounts(Section):
+    """Rows of a generator where they differ from the common numbers."""
+
+    train: Positive = Field(UNSTATED, description="rows of a training file")
+    test: Positive = Field(UNSTATED, description="rows of a test file")
+
+
+class Embedded(Section):
+    """The raw files of the embedded experiment; no model or dataset of your own uses them."""
+
+    seed: Natural = Field(description="of all raw files and of the corpus")
+    train: Positive = Field(description="rows of a training file; a selection by tags counts as a file")
+    test: Positive = Field(description="rows of a test file")
+    sizes: dict[str, RowCounts] = Field(description="rows of generators that need others, by generator")
+    tokens: int = Field(ge=2, description="tokens of a sample on average, for the plan alone")
+    documents: Positive = Field(description="documents of the pretraining corpus")
+    vocabulary: int = Field(ge=300, description="tokens of the byte-level BPE tokenizer trained on the corpus")
+
+    def rows(self, generator: str) -> dict[str, int]:
+        """Rows that a generator writes, by train and test."""
+        own = self.sizes.get(generator)
+        return {"train": self.train, "test": self.test, **(own.model_dump(exclude_unset=True) if own else {})}
+
+
+class Architecture(Section):
+    """Fields of a transformers config; the library knows them, and the vocabulary is filled in."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    model_type: str = Field(description="architecture of transformers: llama, gemma, opt, ...")
+
+
+class Pretraining(Section):
+    """A pretraining run of an embedded base model."""
+
+    architecture: Architecture = Field(description="model_type and fields of its transformers config")
+    steps: Positive = Field(description="optimizer steps")
+    checkpoint_steps: Steps = Field(description="steps at which weights are kept in addition to the last")
+
+    @property
+    def kept(self) -> list[int]:
+        """Steps at which the run keeps its weights, ascending."""
+        return sorted({step for step in self.checkpoint_steps if step < self.steps} | {self.steps})
+
+
+class ModelSize(Section):
+    """The size of a model, for the plan, as long as its files are not here."""
+
+    parameters: Positive = Field(description="of the whole model")
+    layers: Positive = Field(description="decoder layers")
+    heads: Positive = Field(description="query heads of a layer")
+    width: Positive = Field(description="query heads × head size")
+    bytes: Positive = Field(UNSTATED, description="of its files; without it two a parameter")
+    source: Text = Field(UNSTATED, description="where these figures come from")
+
+
+class Model(Section):
+    """A base model."""
+
+    label: Text = Field(description="its name in figures and tables")
+    source: ModelSource = Field(description="where it comes from: pretraining and step, path, hub, or model and run")
+    size: ModelSize = Field(UNSTATED, description="for the plan, as long as its files are not here")
+
+
+class DatasetSampling(Section):
+    """Rows kept of one dataset; a key that is not given is that of the common `sampling`."""
+
+    train: Positive | None = Field(None, description="training rows; null takes all")
+    probe: Positive | None = Field(None, description="samples of the probe set; null takes all")
+
+
+class DatasetSize(Section):
+    """The size of a dataset, for the plan, as long as it is not prepared."""
+
+    train: Positive = Field(description="rows, or with `probe: []` those of train and probe together")
+    probe: Positive = Field(UNSTATED, description="rows of the probe files")
+    tokens: int = Field(ge=2, description="tokens of a sample on average")
+    source: Text = Field(UNSTATED, description="where these figures come from")
+
+
+class Dataset(Section):
+    """A dataset: its format, and where its rows are."""
+
+    label: Text = Field(description="its name in figures and tables")
+    family: str = Field("", description="group of tasks in Figure 2")
+    adapter: str = Field(description="its format, the name of an adapter")
+    options: dict[str, Any] = Field({}, description="options of the adapter")
+    train: list[RowSource] = Field(min_length=1, description="sources of training rows")
+    probe: list[RowSource] = Field([], description="sources of the probe set; none holds it out of the training rows")
+    sampling: DatasetSampling = Field(
+        DatasetSampling.model_validate({}), description="rows kept, where they differ from `sampling`"
+    )
+    size: DatasetSize = Field(UNSTATED, description="for the plan, as long as the dataset is not prepared")
+
+    def sources(self, split: str) -> list[Any]:
+        """Sources of the rows of a split."""
+        return self.train if split == "train" else self.probe
+
+
+class Sampling(Section):
+    """Rows kept of every dataset."""
+
+    train: Positive | None = Field(description="training rows kept; null takes all")
+    probe: int = Field(ge=2, description="samples of a probe set")
+    seed: Natural = Field(description="of the draw")
+
+
+class SampledRows(Section):
+    """Rows kept of one dataset, the common numbers filled in."""
+
+    train: int | None
+    probe: int | None
+    seed: int
+
+
+class Tokenization(Section):
+    """How samples become tokens."""
+
+    max_length: int = Field(ge=2, description="tokens at which a sample is cut")
+
+
+class Patterns(Section):
+    """Activation patterns (Eq. 2)."""
+
+    reduction: Literal["abs_of_sum", "sum_of_abs", "abs_per_position"] = Field(description="reading of Eq. 2")
+    dtype: Dtype = Field(description="number format of the model during extraction")
+    token_budget: Positive | Literal["auto"] = Field(description="tokens of a batch; auto takes what fits into memory")
+
+
+class TaskGroup(Section):
+    """Tasks that are compared with each other, in the order of every table and figure."""
+
+    tasks: Selection = Field(description="datasets; their training sets are cut to the size of the smallest")
+    complex: str = Field(UNSTATED, description="the task that the others compose (Eq. 3)")
+    expected_pair: list[str] = Field(
+        UNSTATED, min_length=2, max_length=2, description="the two tasks that the paper finds to compose it best"
+    )
+
+
+class DomainSize(Section):
+    """Rows of a domain, for the plan."""
+
+    train: Positive = Field(description="pseudo-private rows")
+    probe: Positive = Field(description="target rows")
+
+
+class Domain(Section):
+    """A domain of a dataset, by its rows' tags."""
+
+    label: Text = Field(description="its name in tables")
+    tags: Selection = Field(description="tags of its rows; of MMLU the subjects")
+    size: DomainSize = Field(UNSTATED, description="rows, for the plan")
+
+
+class Analysis(Section):
+    """Bootstrap, permutations and the regression of Eq. 3."""
+
+    resamples: int = Field(ge=10, description="bootstrap resamples for the 95 % intervals")
+    permutations: int = Field(ge=10, description="permutations of heads, for the null of Figure 4")
+    intercept: bool = Field(description="an intercept in the regression of Eq. 3")
+    seed: Natural = Field(description="of resamples and permutations")
+
+
+class EvaluationSet(Section):
+    """Items that checkpoints are evaluated on: one of the two keys."""
+
+    dataset: str = Field(UNSTATED, description="a dataset, of which the probe rows are evaluated")
+    opencompass: Text = Field(UNSTATED, description="a built-in generative configuration of OpenCompass")
+
+
+class Evaluation(Section):
+    """Evaluation with OpenCompass: greedy decoding, the prompts of training."""
+
+    python: Text = Field(description="interpreter of OpenCompass's environment")
+    opencompass_data: Text | None = Field(description="folder above OpenCompass's own data/; null for none")
+    batch_size: Positive = Field(description="prompts of a batch")
+    max_new_tokens: Positive = Field(description="tokens of an answer at most")
+    dtype: Dtype = Field(description="number format of the model during evaluation")
+    checkpoints_per_job: Positive = Field(description="pairs of checkpoint and evaluation set of one job")
+    sets: dict[Name, EvaluationSet] = Field(description="evaluation sets for `studies.benchmarks`")
+
+
+class Config(Section):
+    """A whole config, all overlays merged. `studies` holds a section for each study."""
+
+    experiment: Name = Field(description="folder below results/")
+    seeds: Seeds = Field(description="training seeds; every run is trained once a seed")
+    embedded: Embedded
+    pretraining: dict[Name, Pretraining] = Field(description="pretraining runs, by name")
+    pretraining_recipe: PretrainingRecipe
+    models: dict[Name, Model] = Field(description="models, by name")
+    datasets: dict[Name, Dataset] = Field(description="datasets, by name")
+    prompt_template: str = Field(description="question, alpaca, or a text with {instruction}")
+    sampling: Sampling
+    tokenization: Tokenization
+    finetuning: Finetuning
+    patterns: Patterns
+    task_groups: dict[Name, TaskGroup] = Field(description="task groups, by name")
+    domains: dict[Name, Domain] = Field(description="domains, by name")
+    studies: Any
+    analysis: Analysis
+    evaluation: Evaluation
+    device: Literal["cpu", "cuda"] = Field(description="where models compute")
+    resources: dict[str, Size] = Field(description="what jobs ask for, by rule; `default` is for all")
+    plan: Plan
+    cluster: Cluster
+
+    def sampled(self, dataset: str) -> SampledRows:
+        """Rows kept of a dataset: its own numbers where it states them."""
+        own = self.datasets[dataset].sampling.model_dump(exclude_unset=True)
+        return SampledRows(**{**self.sampling.model_dump(), **own})
+
+    def size(self, rule: str) -> dict[str, int]:
+        """Threads, mem_mb, runtime and gpu of a rule."""
+        own = self.resources.get(rule)
+        return {**self.resources["default"].model_dump(), **(own.model_dump(exclude_unset=True) if own else {})}
+
+
+def config_model(settings: Mapping[str, type[Section]]) -> type[Config]:
+    """The model of a whole config whose studies have these settings, by the name of the study."""
+    fields: dict[str, Any] = {name: (model, ...) for name, model in settings.items()}
+    studies = create_model("Studies", __base__=Section, __doc__="Which models and tasks each study takes.", **fields)
+    return create_model("Config", __base__=Config, __doc__=Config.__doc__, studies=(studies, ...))

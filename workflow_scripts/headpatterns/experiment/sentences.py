@@ -1,0 +1,218 @@
+"""What is said of a config that its schema refuses: one sentence a problem, with the key's path and the fix."""
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, Tag, ValidationError
+
+from headpatterns.experiment.sources import MODEL_KINDS, ROW_KINDS, ModelSource, RowSource
+
+TYPES = {
+    "int_type": "integer",
+    "int_from_float": "integer",
+    "float_type": "number",
+    "string_type": "string",
+    "list_type": "array",
+    "bool_type": "boolean",
+    "dict_type": "object",
+    "model_type": "object",
+    "model_attributes_type": "object",
+}
+"""What values of YAML and JSON are called, by the error that pydantic reports."""
+
+Loc = tuple[str | int, ...]
+Error = Mapping[str, Any]
+
+
+def sentences(error: ValidationError, model: type[BaseModel]) -> list[str]:
+    """A sentence for each problem, in the order of the keys; those of one key that can be of two kinds are one."""
+    found: dict[str, None] = {}
+    for one in error.errors(include_url=False):
+        path, annotation, kind = _resolved(model, one["loc"])
+        _, parent, _ = _resolved(model, one["loc"][:-1])
+        found.setdefault(_sentence({**one, "valid": _keys(parent)}, path, annotation, kind), None)
+    return list(found)
+
+
+def nearest(name: Any, valid: Iterable[str]) -> str:
+    """The end of a sentence about an unknown name: the most similar valid one, or all of them."""
+    valid = list(valid)
+    near = difflib.get_close_matches(str(name), valid, n=1)
+    return f"; did you mean '{near[0]}'?" if near else f"; valid are: {', '.join(valid) or 'none'}."
+
+
+def written(path: Iterable[str | int]) -> str:
+    """A key's path as one would write it: `models.llama.source`, `seeds[0]`."""
+    return re.sub(r"\.\[", "[", ".".join(f"[{part}]" if isinstance(part, int) else str(part) for part in path))
+
+
+def merged(kinds: list[str]) -> str:
+    """Why a source may have several kinds where the user wrote one."""
+    return f"; it has {' and '.join(kinds)} (an overlay merges with an entry of the same name: choose another name)" * (
+        len(kinds) > 1
+    )
+
+
+def _resolved(model: type[BaseModel], loc: Loc) -> tuple[Loc, Any, str]:
+    """The path that a user would write, the annotation of its value, and the kind of source that it lies in."""
+    path: list[str | int] = []
+    annotation: Any = model
+    kind = ""
+    for part in loc:
+        tagged = dict(_tagged(annotation))
+        if part in tagged:
+            annotation, kind = tagged[str(part)], str(part)
+            continue
+        if part == "[key]" or _is_variant(annotation):
+            break
+        annotation = _child(annotation, part)
+        path.append(part)
+    return tuple(path), annotation, kind
+
+
+def _plain(annotation: Any) -> Any:
+    """An annotation without what is said of it beyond its type, and without None."""
+    while hasattr(annotation, "__metadata__"):
+        annotation = annotation.__origin__
+    others = [one for one in get_args(annotation) if one is not NoneType]
+    return _plain(others[0]) if NoneType in get_args(annotation) and len(others) == 1 else annotation
+
+
+def _tagged(annotation: Any) -> Iterator[tuple[str, Any]]:
+    """The kinds of a source, with their models."""
+    for one in get_args(_plain(annotation)):
+        for mark in getattr(one, "__metadata__", ()):
+            if isinstance(mark, Tag):
+                yield mark.tag, _plain(one)
+
+
+def _is_variant(annotation: Any) -> bool:
+    """Whether a value may be of two kinds, such as a number or a word, and the rest of a place names the kind."""
+    plain = _plain(annotation)
+    return not isinstance(plain, type) and len(get_args(plain)) > 1 and get_origin(plain) not in (dict, list, Literal)
+
+
+def _child(annotation: Any, part: str | int) -> Any:
+    """The annotation of what lies below a key or at a place of a list."""
+    plain = _plain(annotation)
+    if isinstance(plain, type) and issubclass(plain, BaseModel):
+        field = plain.model_fields.get(str(part))
+        return field.annotation if field else Any
+    return get_args(plain)[-1] if get_origin(plain) in (dict, list) else Any
+
+
+def _keys(annotation: Any) -> list[str]:
+    """The keys of a section."""
+    plain = _plain(annotation)
+    return list(plain.model_fields) if isinstance(plain, type) and issubclass(plain, BaseModel) else []
+
+
+def _sentence(error: Error, path: Loc, annotation: Any, kind: str) -> str:
+    """The sentence about one problem."""
+    place, value = written(path), error["input"]
+    if "[key]" in error["loc"]:
+        *where, name = path
+        return f"{written(where)} has the name '{name}': use lower-case letters, digits, - and _."
+    if error["type"] in SAYINGS:
+        return SAYINGS[error["type"]](error, path, annotation, kind)
+    if error["type"] in TYPES or _is_variant(annotation):
+        wanted = " or ".join(_named(annotation)) or TYPES[error["type"]]
+        return f"{place} is {value!r}: it must be of type {wanted}{as_number(value)}."
+    if error["type"] == "string_pattern_mismatch" and path[-1] == "run":
+        return f"{place} is '{value}': write the name of a run, GROUP.TASK.seedN."
+    return f"{place}: {_constraint(error, annotation)}"
+
+
+def _named(annotation: Any) -> Iterator[str]:
+    """What the types of a value are called; the words that it may be stand for themselves."""
+    names = {int: "integer", float: "number", str: "string", bool: "boolean", NoneType: "null"}
+    while hasattr(annotation, "__metadata__"):
+        annotation = annotation.__origin__
+    if get_origin(annotation) is Literal:
+        yield from map(str, get_args(annotation))
+    elif annotation in names:
+        yield names[annotation]
+    elif get_origin(annotation) is list:
+        yield "array"
+    elif get_origin(annotation) is dict or (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        yield "object"
+    else:
+        for one in get_args(annotation):
+            yield from _named(one)
+
+
+def as_number(value: Any) -> str:
+    """The fix for a number that YAML reads as text: it wants a point before the exponent."""
+    try:
+        mantissa, exponent = f"{float(value):e}".split("e")
+    except (TypeError, ValueError):
+        return ""
+    return f"; write {float(mantissa)}e{int(exponent):+d}" if isinstance(value, str) else ""
+
+
+def _constraint(error: Error, annotation: Any) -> str:
+    """What a value of the right type breaks."""
+    value, limits = error["input"], error.get("ctx", {})
+    match error["type"]:
+        case "greater_than_equal":
+            return f"{value} is less than the minimum of {limits['ge']}."
+        case "greater_than":
+            return f"{value} is less than or equal to the minimum of {limits['gt']}."
+        case "less_than_equal":
+            return f"{value} is greater than the maximum of {limits['le']}."
+        case "less_than":
+            return f"{value} is greater than or equal to the maximum of {limits['lt']}."
+        case "too_short" | "string_too_short":
+            return f"{value!r} is too short." if value else f"{value!r} should be non-empty."
+        case "too_long":
+            return f"{value!r} is too long."
+        case "literal_error":
+            return f"{value!r} is not one of {list(get_args(_plain(annotation)))}."
+        case "string_pattern_mismatch":
+            return f"{value!r} does not match '{limits['pattern']}'."
+    return f"{error['msg'].rstrip('.')}."
+
+
+def _unknown(error: Error, path: Loc, annotation: Any, kind: str) -> str:
+    """About a key that does not exist; among those of a source it may belong to another kind."""
+    key = str(path[-1])
+    union = ModelSource if kind in MODEL_KINDS and path[0] == "models" else RowSource
+    of_kinds = [name for _, model in _tagged(union) for name in model.model_fields] if kind else []
+    if key in of_kinds:
+        return f"{written(path)} does not belong to a source of the kind {kind}: remove it."
+    return f"{written(path)} is unknown{nearest(key, of_kinds or error['valid'])}"
+
+
+def _missing(error: Error, path: Loc, annotation: Any, kind: str) -> str:
+    """About a key that must be there."""
+    *where, key = path
+    if kind:
+        return f"{written(where)} lacks '{key}', which a source of the kind {kind} needs: add it."
+    return f"{written(where) or '(top level)'} lacks '{key}': add it."
+
+
+def _kinds(valid: tuple[str, ...]) -> Callable[[Error, Loc, Any, str], str]:
+    def said(error: Error, path: Loc, annotation: Any, kind: str) -> str:
+        given = error["input"] if isinstance(error["input"], dict) else {}
+        kinds = [one for one in valid if one in given]
+        listed = f"{', '.join(valid[:-1])} and {valid[-1]}"
+        return f"{written(path)} must have exactly one of {listed}{merged(kinds)}."
+
+    return said
+
+
+def _repeated(error: Error, path: Loc, annotation: Any, kind: str) -> str:
+    return f"{written(path)} {error['msg']}"
+
+
+SAYINGS: dict[str, Callable[[Error, Loc, Any, str], str]] = {
+    "extra_forbidden": _unknown,
+    "missing": _missing,
+    "kinds_of_models": _kinds(MODEL_KINDS),
+    "kinds_of_rows": _kinds(ROW_KINDS),
+    "repeated": _repeated,
+}
+"""What is said of the problems that are not about a value alone, by pydantic's name of the problem."""

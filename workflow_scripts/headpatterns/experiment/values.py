@@ -1,0 +1,175 @@
+"""What is said of values of a config that do not fit together: recipes, sizes, lengths, sources, and the cluster."""
+
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headpatterns.errors import InputError
+from headpatterns.experiment import needed
+from headpatterns.experiment.files import expand
+from headpatterns.experiment.recipes import Finetuning
+from headpatterns.experiment.schema import Config
+from headpatterns.experiment.sources import AfterRun, EmbeddedRows, OnDisk, Pretrained
+from headpatterns.io import read_json
+
+if TYPE_CHECKING:
+    from headpatterns.experiment.experiment import Experiment
+
+
+def problems(experiment: "Experiment") -> Iterator[str]:
+    """Everything that does not fit together."""
+    config = experiment.config
+    longest, answer = config.tokenization.max_length, config.evaluation.max_new_tokens
+    if answer >= longest:
+        yield (
+            f"evaluation.max_new_tokens is {answer}, which leaves no room for a prompt in tokenization.max_length "
+            f"{longest}: lower it."
+        )
+    common = list(_recipe(config.finetuning))
+    yield from (f"finetuning.{said}" for said in common)
+    if late := [step for step in config.finetuning.checkpoint_steps if step > (config.finetuning.max_steps or step)]:
+        yield f"finetuning.checkpoint_steps has {late[0]}, beyond max_steps {config.finetuning.max_steps}: remove it."
+    for study in type(config.studies).model_fields:
+        own = _recipe(experiment.recipe(study)) if hasattr(experiment.settings(study), "finetuning") else ()
+        yield from (f"studies.{study}.finetuning.{said}" for said in own if said not in common)
+    yield from _sizes_of_models(config)
+    yield from _sizes_of_datasets(config)
+    yield from _lengths(experiment)
+    yield from _cluster(config)
+
+
+def _recipe(recipe: Finetuning) -> Iterator[str]:
+    """What does not fit together in a recipe, behind the key of the recipe."""
+    parts = {name: getattr(recipe, name) for name in
+             ("devices", "per_device_batch_size", "gradient_accumulation_steps")}  # fmt: skip
+    product = math.prod(parts.values())
+    if recipe.global_batch_size != product:
+        yield (
+            f"global_batch_size is {recipe.global_batch_size}, but "
+            f"{' × '.join(f'{name} {value}' for name, value in parts.items())} = {product}: make the two agree."
+        )
+    if recipe.devices % recipe.nodes:
+        yield f"devices is {recipe.devices}, which {recipe.nodes} nodes cannot share equally: fix one."
+    if recipe.optimizer == "adamw_offloaded" and recipe.engine != "deepspeed":
+        yield "optimizer is adamw_offloaded, which needs engine: deepspeed; set that, or another optimizer."
+
+
+def _sizes_of_models(config: Config) -> Iterator[str]:
+    """Sizes for the plan that cannot be: they would pass for knowledge."""
+    for name, model in config.models.items():
+        size = model.size
+        if size is None:
+            continue
+        if isinstance(model.source, OnDisk | AfterRun):
+            yield f"models.{name}.size does not belong to a model whose files are read: remove it."
+        if size.width % size.heads:
+            yield (
+                f"models.{name}.size.width is {size.width}, no multiple of its {size.heads} heads: it is query "
+                "heads × head size."
+            )
+        if size.parameters < 4 * size.layers * size.width:  # narrower than any feed-forward block is
+            yield (
+                f"models.{name}.size.parameters is {size.parameters}, too few for {size.layers} layers of width "
+                f"{size.width}: fix one."
+            )
+        if not size.parameters / 2 <= (size.bytes or size.parameters) <= 8 * size.parameters:
+            yield f"models.{name}.size.bytes is {size.bytes} for {size.parameters} parameters: fix one."
+
+
+def _sizes_of_datasets(config: Config) -> Iterator[str]:
+    """Rows for the plan that cannot be."""
+    for name, dataset in config.datasets.items():
+        size = dataset.size
+        if size is None:
+            continue
+        if dataset.probe and size.probe is None:
+            yield f"datasets.{name}.size lacks 'probe', the rows of its probe files: add it."
+        sampled = config.sampled(name)
+        held = sampled.train if sampled.probe is None else sampled.probe
+        if not dataset.probe and held and held >= size.train:
+            yield f"datasets.{name}.size.train is {size.train}, of which sampling takes {held}: nothing is left."
+
+
+def mixed_rows(experiment: "Experiment") -> Iterator[str]:
+    """Datasets of your own that kept a source of the embedded experiment's, of those that some study selects."""
+    for name in experiment.datasets:
+        dataset = experiment.config.datasets[name]
+        kinds = {isinstance(source, EmbeddedRows) for source in [*dataset.train, *dataset.probe]}
+        if len(kinds) > 1:
+            yield (
+                f"datasets.{name} mixes the embedded experiment's rows with others (an overlay that says only train "
+                "keeps the embedded probe): give both, or probe: [] to hold the probe set out of train."
+            )
+
+
+def architecture(config: Config, model: str) -> dict[str, Any]:
+    """Fields of a model's transformers config as far as that is at hand, and none elsewhere.
+
+    Raises:
+        InputError: a model of your own whose config is no JSON.
+    """
+    source = config.models[model].source
+    if isinstance(source, Pretrained):
+        return config.pretraining[source.pretraining].architecture.model_dump()
+    if not isinstance(source, OnDisk):
+        return {}
+    path = f"models.{model}.source.path"
+    try:
+        file = Path(expand(source.path, path)) / "config.json"
+    except InputError:  # which is said of the path itself
+        return {}
+    try:
+        return read_json(file) if file.is_file() else {}
+    except ValueError:
+        raise InputError(f"config key {path} holds {file}, which is not valid JSON: give a whole model.") from None
+
+
+def heads(config: Config, model: str) -> int | None:
+    """Heads of all layers of a model, or of that which its chain of runs began with; None where they are not known."""
+    base = needed.base_model(config, model)
+    size = config.models[base].size
+    if size:
+        return size.layers * size.heads
+    found = architecture(config, base)
+    layers, own = found.get("num_hidden_layers"), found.get("num_attention_heads")
+    return layers * own if isinstance(layers, int) and isinstance(own, int) else None
+
+
+def _lengths(experiment: "Experiment") -> Iterator[str]:
+    """Sequences beyond the positions of a model that some study selects, as far as its config is at hand."""
+    config, said = experiment.config, set()
+    for model in experiment.models:
+        lengths = {"tokenization.max_length": config.tokenization.max_length}
+        if isinstance(config.models[model].source, Pretrained):
+            lengths["pretraining_recipe.block_size"] = config.pretraining_recipe.block_size
+        positions = architecture(config, model).get("max_position_embeddings")
+        for key, length in lengths.items():
+            if positions and length > positions and (key, positions) not in said:
+                said.add((key, positions))
+                yield f"{key} is {length}, but models.{model} has {positions} positions: set it to {positions} or less."
+
+
+def _cluster(config: Config) -> Iterator[str]:
+    for key, value in config.cluster.model_dump().items():
+        if value == "None":  # how Snakemake hands on the null of a profile
+            yield f'cluster.{key} is null in a profile: write "" where there is nothing to ask for.'
+    if not re.fullmatch(r"[A-Za-z0-9_.]*", gpu_type := config.cluster.gpu_type or ""):
+        # That is all that Snakemake's plugin for Slurm takes.
+        yield f"cluster.gpu_type is '{gpu_type}', which may have letters, digits, _ and . alone: leave it empty."
+    # Jobs of a cluster may compute on the CPU and have to ask for a GPU all the same, where its partition wants that.
+    idle = config.device == "cpu" and config.cluster.configured
+    own = config.resources.get("finetune")
+    if not idle and own and "gpu" in own.model_fields_set:
+        yield "resources.finetune.gpu is not read, since finetuning.devices says how many GPUs a run takes: remove it."
+    if not idle and config.device == "cpu" and any(size.gpu for size in config.resources.values()):
+        yield "resources asks for GPUs, but device is cpu: set device to cuda or gpu to 0."
+    asked = config.size("ablate_heads")["gpu"]
+    if asked > 1:
+        stated = config.resources.get("ablate_heads")
+        where = "ablate_heads" if stated and "gpu" in stated.model_fields_set else "default"
+        yield (
+            f"resources.{where}.gpu is {asked}, but a job of ablate_heads computes on one GPU: set "
+            "resources.ablate_heads.gpu to 1."
+        )

@@ -1,0 +1,44 @@
+"""A config as a file: written with all overlays merged, read back, and its fingerprint."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from headpatterns.errors import InputError
+from headpatterns.io import atomic_path
+
+Given = Mapping[str, Any]
+"""A config as Snakemake reads it, a plain dictionary."""
+
+
+def write_config(path: Path, config: Given) -> None:
+    """Write a config, all overlays merged, as one YAML file that runs the same experiment."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A config that `write_config` wrote.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(f"the config {path} cannot be read ({error}): write it again (`snakemake {path}`).") from error
+    return content
+
+
+def decisive(config: Given) -> dict[str, Any]:
+    """A config but for where jobs are submitted and what plans assume, which no result depends on."""
+    return {key: value for key, value in config.items() if key not in ("cluster", "plan")}
+
+
+def digest(config: Given) -> str:
+    """Fingerprint of what decides an experiment, 16 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(decisive(config), sort_keys=True).encode()).hexdigest()[:16]

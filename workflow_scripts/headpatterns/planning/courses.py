@@ -1,0 +1,82 @@
+"""The runs that a job works on, how each of them will go, and how many samples and heads an ablation takes."""
+
+from typing import NamedTuple
+
+from headpatterns.data import splitting
+from headpatterns.experiment import batches
+from headpatterns.experiment.experiment import Experiment
+from headpatterns.experiment.jobs import Job
+from headpatterns.experiment.runs import Run
+from headpatterns.planning import formulas
+from headpatterns.planning.sizes import Sizes
+from headpatterns.studies.validity import settings as validity
+
+
+class Course(NamedTuple):
+    """How a run will go: its steps, the tokens that it reads, and the steps at which it keeps its weights."""
+
+    steps: int
+    tokens: float
+    kept: list[int]
+
+
+def runs_of(experiment: Experiment, job: Job) -> list[Run]:
+    """The runs that a job fine-tunes, extracts the patterns of, or ablates."""
+    batch = experiment.batches[job.batch]
+    if job.rule == "ablate_heads":
+        batch = batches.part(batch, validity.runs(experiment))
+    return batch.of(job.wildcards["model"], int(job.wildcards["seed"]))
+
+
+def courses(sizes: Sizes, job: Job) -> list[tuple[Run, Course | None]]:
+    """The runs of a job with their courses. All of them keep their weights on the way where a study reads any's."""
+    runs = runs_of(sizes.experiment, job)
+    keeps_steps = not sizes.experiment.runs_with_steps.isdisjoint(runs)
+    return [(run, course(sizes, run, keeps_steps)) for run in runs]
+
+
+def course(sizes: Sizes, run: Run, keeps_steps: bool) -> Course | None:
+    """The course of a run; `keeps_steps` says whether it keeps its weights on the way. None where it is not known."""
+    recipe = sizes.experiment.recipe(run.group)
+    samples = sizes.training_set(run)
+    micro_batch = recipe.devices * recipe.per_device_batch_size
+    steps = formulas.steps(
+        samples.count, recipe.epochs, recipe.max_steps, micro_batch, recipe.gradient_accumulation_steps
+    )
+    if steps is None or samples.tokens is None:
+        return None
+    read: float = steps * recipe.global_batch_size
+    if recipe.max_steps is None and samples.count is not None:
+        read = recipe.epochs * samples.count
+    kept = formulas.intermediate(recipe.checkpoint_steps, steps) if keeps_steps else []
+    return Course(steps, read * samples.tokens, kept)
+
+
+def checkpoint_bytes(experiment: Experiment, model: formulas.Model) -> int:
+    """The weights of a fine-tuned model."""
+    return model.parameters * formulas.BYTES[experiment.config.finetuning.checkpoint_dtype]
+
+
+def ablated_samples(experiment: Experiment, count: int) -> tuple[int, int]:
+    """Samples of a probe set of `count` whose heads are ablated, and others whose patterns are taken."""
+    return splitting.two_sets(count, experiment.settings(validity.NAME).samples)
+
+
+def ablated_settings(experiment: Experiment, model: formulas.Model) -> int:
+    """Settings that a sample is read under: no head, each head, and each group of several heads ablated.
+
+    A group of one head is a head alone, and all heads are one group, whichever way they rank.
+    """
+    settings, heads = experiment.settings(validity.NAME), model.layers * model.heads
+    several: set[int] = set(settings.top) - {1}
+    return 1 + heads + _of_a_size(experiment) * len(several - {heads}) + (heads in several)
+
+
+def groups(experiment: Experiment) -> int:
+    """Groups that changes of the loss are kept of: the largest patterns, the smallest and random heads of each size."""
+    return _of_a_size(experiment) * len(experiment.settings(validity.NAME).top)
+
+
+def _of_a_size(experiment: Experiment) -> int:
+    """Groups of one size: the largest patterns, the smallest, and as many random ones as there are draws."""
+    return 2 + int(experiment.settings(validity.NAME).draws)

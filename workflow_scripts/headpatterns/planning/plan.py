@@ -1,0 +1,207 @@
+"""The plan of an experiment: jobs, hours, disk and downloads before it starts, with the formulas behind them."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from headpatterns.experiment import needed, written
+from headpatterns.experiment.experiment import Experiment
+from headpatterns.experiment.gpus import GPUS
+from headpatterns.experiment.jobs import Job
+from headpatterns.experiment.runs import SELECTION
+from headpatterns.experiment.schema import Config
+from headpatterns.io import atomic_path, write_csv
+from headpatterns.planning import disk, formulas, summaries, text
+from headpatterns.planning.estimates import DOWNLOADS, WORK, Estimate
+from headpatterns.planning.explanation import explained
+from headpatterns.planning.sizes import Sizes
+from headpatterns.studies import load_studies
+
+COLUMNS = ("rule", "jobs", "gpus_a_job", "hours", "longest_job_hours", "gpu_hours", "cpu_hours", "unknown_jobs")
+
+
+def write(config: Path, jobs: Path, results: Path, output: Path) -> None:
+    """Estimate, write OUTPUT.csv and OUTPUT.md, and print what is not formulas.
+
+    Args:
+        config: the experiment's config, all overlays merged.
+        jobs: the table of its jobs that Snakemake has made.
+        results: the experiment's folder; it may be missing yet.
+        output: path of the two files without suffix.
+
+    Raises:
+        InputError: config or jobs cannot be read.
+    """
+    experiment = Experiment(written.read_config(config), load_studies())
+    sizes = Sizes(experiment, results)
+    found = summaries.estimates(sizes, summaries.read_jobs(experiment, jobs))
+    planned = [one.job for one in found]
+    rows = [summaries.row(rule, of_rule) for rule, of_rule in summaries.by_rule(found).items()]
+    write_csv(output.with_suffix(".csv"), COLUMNS, [[row[name] for name in COLUMNS] for row in rows])
+    summary = [
+        f"# Plan of the experiment {experiment.config.experiment}",
+        described(experiment.config),
+        *jobs_section(rows, summaries.row("sum", found)),
+        *disk_section(sizes, planned),
+        *download_section(sizes, planned),
+        *notes(sizes, found),
+    ]
+    basis = [*sizes_section(sizes), *explained(experiment.config.plan)]
+    with atomic_path(output.with_suffix(".md")) as temporary:
+        temporary.write_text("\n\n".join([*summary, *basis]) + "\n", encoding="utf-8")
+    print("\n\n".join(summary))
+    print(f"\nThe sizes and formulas behind these figures: {output.with_suffix('.md')}")
+
+
+def described(config: Config) -> str:
+    """On which device the hours are estimated."""
+    plan = config.plan
+    if config.device == "cpu":
+        return f"Estimated for processors that do {plan.cpu_gflops:g} billion operations a second and thread."
+    gpu = GPUS[plan.gpu]
+    return (
+        f"Estimated for GPUs of the type {plan.gpu}: {gpu.bf16:g} TFLOP/s in bfloat16, {gpu.fp32:g} in float32, "
+        f"{gpu.memory:g} GB, {gpu.bandwidth:g} GB/s."
+    )
+
+
+def jobs_section(rows: Sequence[dict[str, Any]], total: dict[str, Any]) -> Iterator[str]:
+    """A table by rule; rules that only start and end are one row."""
+    yield "## Jobs"
+    long = [row for row in rows if row["jobs"] > 1 or row["unknown_jobs"] or row["rule"] in WORK]
+    short = [row for row in rows if row not in long]
+    others = {
+        "rule": f"{len(short)} other rules",
+        "gpus_a_job": "0",
+        **{name: sum(row[name] for row in short) for name in ("jobs", "hours", "gpu_hours", "cpu_hours")},
+        "unknown_jobs": 0,
+        "longest_job_hours": max((row["longest_job_hours"] for row in short), default=0.0),
+    }
+    shown = [*long, *([others] if short else []), {**total, "gpus_a_job": ""}]
+    headers = ["rule", "jobs", "GPUs a job", "time of all", "longest", "GPU-hours", "CPU-hours"]
+    yield text.table(headers, [
+        [row["rule"], row["jobs"], row["gpus_a_job"],
+         *map(text.duration, (row["hours"], row["longest_job_hours"])),
+         *map(text.hours, (row["gpu_hours"], row["cpu_hours"]))] if row["unknown_jobs"] < row["jobs"] else
+        [row["rule"], row["jobs"], row["gpus_a_job"], *"????"] for row in shown
+    ])  # fmt: skip
+
+
+def disk_section(sizes: Sizes, planned: Sequence[Job]) -> Iterator[str]:
+    """What lies on the disk at its fullest."""
+    parts = disk.parts(sizes, planned)
+    peak, used = disk.peak(parts), disk.used_space(sizes.results)
+    yield f"## Disk, with the checkpoints of {sizes.config.plan.parallel_jobs} fine-tuning jobs at once"
+    rows = [[*part[:3], text.gigabytes(part.bytes)] for part in parts]
+    yield text.table(
+        ["what", "stays", "estimated as", "size"], [*rows, ["peak", "", "sum", text.gigabytes(peak)]], texts=3
+    )
+    yield (
+        f"{sizes.results} holds {text.gigabytes(used)} now; {disk.left(sizes.experiment, sizes.results)}. Figures, "
+        "logs and tables come on top: some tens of megabytes."
+    )
+
+
+def download_section(sizes: Sizes, planned: Sequence[Job]) -> Iterator[str]:
+    """What is yet to be fetched."""
+    found = dict(disk.downloads(sizes, planned))
+    if not found:
+        return
+    total = sum(size or 0 for size in found.values())
+    seconds = total / (sizes.config.plan.download_mb_per_second * 1e6)
+    listed = ", ".join(f"{name} {'?' if size is None else text.gigabytes(size)}" for name, size in found.items())
+    yield "## Downloads"
+    yield f"{text.gigabytes(total)}, {text.duration(seconds / 3600)}: {listed}."
+
+
+def notes(sizes: Sizes, found: Sequence[Estimate]) -> Iterator[str]:
+    """What is not known, and what of the plan will not work."""
+    lines = [f"Not known, and counted as nothing: {key}; {fix}." for key, fix in sizes.missing.items()]
+    for rule, of_rule in summaries.by_rule(found).items():
+        unknown = sum(one.seconds is None for one in of_rule)
+        if unknown:
+            lines.append(f"The hours of {unknown} of {len(of_rule)} jobs of {rule} are not known.")
+        longest = max((one.seconds or 0 for one in of_rule), default=0) / 60
+        asked = sizes.config.size(rule)["runtime"]
+        if longest > asked and rule not in DOWNLOADS:
+            lines.append(
+                f"A job of {rule} takes up to {longest:.0f} minutes, and resources.{rule}.runtime asks for {asked}: "
+                "raise it."
+            )
+    if sizes.config.device == "cuda":
+        lines += memory(sizes, found)
+    if lines:
+        yield "## To see to"
+        yield "\n".join(f"- {line}" for line in lines)
+
+
+def memory(sizes: Sizes, found: Sequence[Estimate]) -> list[str]:
+    """Work whose weights alone, in training with gradients and optimizer, are more than a GPU holds."""
+    name = sizes.config.plan.gpu
+    needed_bytes = {(what, fix): size for one in found for what, size, fix in _held(sizes, one.job)}
+    return [
+        f"{what} takes {size / 1e9:.0f} GB of each GPU before activations; {name} has {GPUS[name].memory:g}: {fix}."
+        for (what, fix), size in needed_bytes.items()
+        if size > GPUS[name].memory * 1e9
+    ]
+
+
+def _held(sizes: Sizes, job: Job) -> Iterator[tuple[str, float, str]]:
+    """What a job does with its model, the bytes that a GPU holds for it, and how to need fewer."""
+    config = sizes.config
+    dtypes = {
+        "extract_patterns": ("patterns", "Taking the patterns of", config.patterns.dtype),
+        "ablate_heads": ("patterns", "Ablating the heads of", config.patterns.dtype),
+        "evaluate": ("evaluation", "Evaluating", config.evaluation.dtype),
+    }
+    if job.rule not in {"finetune", *dtypes}:
+        return
+    name = job.wildcards["model"]
+    model, _ = sizes.model(name)
+    if model is None:
+        return
+    if job.rule == "finetune":
+        recipe = sizes.experiment.recipe(sizes.experiment.batches[job.batch].group)
+        held = formulas.gpu_training_bytes(model, recipe.engine, recipe.precision, recipe.optimizer, recipe.devices)
+        fix = "use more devices, or optimizer adamw_offloaded"
+        yield f"Training {name} on {recipe.devices} GPUs", held, fix
+        return
+    section, does, dtype = dtypes[job.rule]
+    fix = f"set {section}.dtype to bfloat16" if dtype == "float32" else "it takes a larger one"
+    yield f"{does} {name} in {dtype}", model.parameters * formulas.BYTES[dtype], fix
+
+
+def sizes_section(sizes: Sizes) -> Iterator[str]:
+    """The models and datasets, and how their sizes are known."""
+    experiment = sizes.experiment
+    yield "## Sizes"
+    models = []
+    for name in experiment.models:
+        model, source = sizes.model(name)
+        figures = (f"{model.parameters:,}", model.layers, model.heads, model.width, f"{model.bytes:,}") if model else ()
+        models.append([name, source, *(figures or ["?"] * 5)])
+    yield text.table(["model", "source", "parameters", "layers", "heads", "width", "bytes"], models, texts=2)
+    yield text.table(
+        ["dataset", "tokenizer", "source", "train", "probe", "tokens a sample"], _dataset_rows(sizes), texts=3
+    )
+    selection = experiment.settings(SELECTION)
+    if domains := selection.models and selection.domains:
+        parts = {domain: sizes.domain(domain) for domain in domains}
+        yield text.table(
+            ["domain", *next(iter(parts.values()))], [[name, *part.values()] for name, part in parts.items()]
+        )
+
+
+def _dataset_rows(sizes: Sizes) -> list[list[str]]:
+    """A row for each dataset, or for each group of tokenizers that see it alike."""
+    experiment = sizes.experiment
+    tokenizers = list(dict.fromkeys(needed.tokenizer_of(experiment.config, model) for model in experiment.models))
+    seen: dict[tuple[str, ...], list[str]] = {}
+    for dataset in experiment.datasets:
+        for tokenizer in tokenizers:
+            train, probe = (sizes.samples(tokenizer, dataset, split) for split in ("train", "probe"))
+            numbers = ["?" if value is None else f"{value:,.0f}" for value in (train.count, probe.count, train.tokens)]
+            seen.setdefault((dataset, train.source, *numbers), []).append(tokenizer)
+    return [
+        [dataset, "every" if by == tokenizers else ", ".join(by), *others] for (dataset, *others), by in seen.items()
+    ]

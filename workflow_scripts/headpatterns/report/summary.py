@@ -1,0 +1,98 @@
+"""What went into an experiment, as tables for the report: data, runs, tokens, time spent, and provenance."""
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headpatterns import provenance
+from headpatterns.experiment import jobs, timings
+from headpatterns.io import atomic_path, read_json, write_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What is summarised.
+
+    Attributes:
+        instructions: report.json of each dataset.
+        runs: run.json of each run, each with its training.csv beside it.
+        tokenized: folders of shards, {tokenizer}/{dataset}/{split}.
+        jobs: table of the experiment's jobs, which alone are counted.
+        benchmarks: folder of Snakemake's benchmark files.
+        settings: what the provenance says apart from commit, versions and platform.
+    """
+
+    instructions: Sequence[Path]
+    runs: Sequence[Path]
+    tokenized: Sequence[Path]
+    jobs: Path
+    benchmarks: Path
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """Where the tables (CSV) and the provenance (JSON) go."""
+
+    data: Path
+    tokens: Path
+    training: Path
+    timings: Path
+    provenance: Path
+
+
+def summarise(inputs: Inputs, outputs: Outputs) -> None:
+    """Write all tables and the provenance, each atomically.
+
+    Raises:
+        InputError: the table of jobs cannot be used.
+    """
+    write_rows(outputs.data, [row for path in inputs.instructions for row in data_rows(path)])
+    write_rows(outputs.training, map(training_row, inputs.runs))
+    write_rows(outputs.tokens, map(token_row, inputs.tokenized))
+    done = timings.measured(inputs.benchmarks, jobs.read(inputs.jobs))
+    write_rows(outputs.timings, timings.rows(done), timings.COLUMNS)
+    write_json(outputs.provenance, {**inputs.settings, **provenance.environment()})
+
+
+def data_rows(report: Path) -> Iterator[dict[str, Any]]:
+    """A row for each split of a dataset: rows read and what became of them."""
+    content = read_json(report)
+    for split, counts in content["splits"].items():
+        plain = {name: sum(value.values()) if isinstance(value, dict) else value for name, value in counts.items()}
+        yield {"dataset": content["dataset"], "split": split, **plain}
+
+
+def training_row(run: Path) -> dict[str, Any]:
+    """A run in one line: samples, steps, tokens, loss at both ends of training, time."""
+    with (run.parent / "training.csv").open(newline="", encoding="utf-8") as file:
+        curve = list(csv.DictReader(file))
+    about = {"model": run.parent.parent.name, "run": run.parent.name, "samples": read_json(run)["samples"]}
+    if not curve:  # a run on an empty mixture, which is the model that it started from
+        return {**about, "steps": 0, "tokens": 0, "first_loss": "", "last_loss": "", "seconds": 0.0}
+    return {
+        **about,
+        "steps": int(curve[-1]["step"]),
+        "tokens": int(curve[-1]["tokens"]),
+        "first_loss": round(float(curve[0]["loss"]), 4),
+        "last_loss": round(float(curve[-1]["loss"]), 4),
+        "seconds": float(curve[-1]["seconds"]),
+    }
+
+
+def token_row(shards: Path) -> dict[str, Any]:
+    """What tokenization kept, cut and dropped of a split of one dataset."""
+    tokenizer, dataset, split = shards.parts[-3:]
+    return {"tokenizer": tokenizer, "dataset": dataset, "split": split, **read_json(shards / "report.json")}
+
+
+def write_rows(path: Path, rows: Iterable[dict[str, Any]], columns: Iterable[str] = ()) -> None:
+    """Write rows; the columns are those of all rows, in the order of their first appearance."""
+    rows = list(rows)
+    columns = list(dict.fromkeys([*columns, *(column for row in rows for column in row)]))
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, restval=0)
+        writer.writeheader()
+        writer.writerows(rows)

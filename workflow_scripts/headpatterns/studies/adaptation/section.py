@@ -1,0 +1,46 @@
+"""The report's section on adaptation beside its figures: Table 1, with the paper's."""
+
+from pathlib import Path
+
+from headpatterns.presentation.elements import Table, grid_tables, paper_values
+from headpatterns.presentation.inputs import read_table
+from headpatterns.presentation.results import Results
+from headpatterns.presentation.sections import Section, render
+from headpatterns.studies.adaptation.table1 import STATISTICS, table1_grids
+
+HERE = Path(__file__).parent
+
+
+def section(results: Results) -> list[Section]:
+    """The section of Table 1.
+
+    Raises:
+        InputError: a file is missing or faulty.
+    """
+    table, *by_task = spread_tables(results.table("table1"))
+    body = render("table1.html.j2", __package__, table=table, by_task=by_task, paper=paper_table())
+    return [Section(table.anchor, table.title, body, targets={table.title: table.anchor})]
+
+
+def spread_tables(path: Path) -> list[Table]:
+    """Table 1 as two: the models' means over tasks, and every task; the second only if there are tasks."""
+    statistics = [f"{name}{ending}" for name in STATISTICS for ending in ("", "_low", "_high")]
+    rows = read_table(path, ("model_label", "task", "task_label", "state"), statistics)
+    return grid_tables(table1_grids(rows), path, HERE, ["", "task by task"])
+
+
+def paper_table() -> Table:
+    """Table 1 as the paper reports it, for other models, data and sizes: to be set beside, never mixed in."""
+    rows = paper_values(HERE / "paper_table1.csv")
+    cells = []
+    for model in rows["model"].unique():
+        for state in ("before", "after"):
+            found = rows[rows["model"] == model].set_index("statistic")[state]
+            cells.append([model, state, *(found[name] for name in STATISTICS)])
+    return Table(
+        anchor="paper-table1",
+        title="Table 1 of the paper",
+        header=["Model", "State", *STATISTICS.values()],
+        rows=cells,
+        numeric=[False, False] + [True] * len(STATISTICS),
+    )

@@ -1,0 +1,36 @@
+"""The settings of the adaptation study, and its runs."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from headpatterns.experiment.fields import Section, Selection
+from headpatterns.experiment.needed import group_runs
+from headpatterns.experiment.references import unknown, unknown_in
+
+if TYPE_CHECKING:
+    from headpatterns.experiment.experiment import Experiment
+    from headpatterns.experiment.runs import Run
+
+NAME = "adaptation"
+
+
+class Settings(Section):
+    """Patterns before and after fine-tuning: Table 1, Figures 1 and 2."""
+
+    models: Selection = Field(description="models, in display order")
+    group: str = Field(description="task group that they are fine-tuned on")
+
+
+def runs(experiment: "Experiment") -> "list[Run]":
+    """Every model on every task of the group, with every seed."""
+    settings: Settings = experiment.settings(NAME)
+    return group_runs(experiment.config, settings.models, [settings.group])
+
+
+def names(experiment: "Experiment") -> Iterator[str]:
+    """Names that the config does not define."""
+    settings: Settings = experiment.settings(NAME)
+    yield from unknown_in(f"studies.{NAME}.models", "model", settings.models, experiment.config.models)
+    yield from unknown(f"studies.{NAME}.group", "task group", settings.group, experiment.config.task_groups)

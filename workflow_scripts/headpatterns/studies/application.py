@@ -1,0 +1,42 @@
+"""What the report's sections on the applications of section 5 have in common."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from headpatterns.presentation.elements import Figure, Table
+from headpatterns.presentation.sections import Section, render
+
+READING = """\
+Accuracies are an exception: the intervals of Tables 2 and 3 and of their claims come from resampling the items of the \
+evaluation sets, in the same way for all that is compared.
+What follows “±” is the standard deviation over seeds and random draws. The intervals of single scores are Wilson's."""
+"""HTML: how to read accuracies, said once for all sections that show some."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Application:
+    """A section: its tables, the first beside the paper's and above the notes, perhaps a picture, and perhaps one more
+    table, folded."""
+
+    anchor: str
+    title: str
+    tables: Sequence[Table]
+    paper: Table
+    figure: Figure | None = None
+    folded: Table | None = None
+    notes: Sequence[str] = ()
+
+
+def rendered(made: Application) -> Section:
+    """The section of an application; claims about its first table lead there."""
+    first = made.tables[0]
+    body = render(
+        "application.html.j2",
+        __package__,
+        tables=made.tables,
+        paper=made.paper,
+        figure=made.figure,
+        folded=made.folded,
+        notes=made.notes,
+    )
+    return Section(made.anchor, made.title, body, targets={first.title: first.anchor}, reading=READING)

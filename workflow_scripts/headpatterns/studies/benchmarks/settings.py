@@ -1,0 +1,95 @@
+"""The settings of the benchmarks: further checkpoints on evaluation sets."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from headpatterns.experiment import runs as kinds
+from headpatterns.experiment.fields import Names, Section
+from headpatterns.experiment.references import names_of_run, unknown, unknown_in
+from headpatterns.experiment.runs import Run
+from headpatterns.experiment.tables import variant_row
+
+if TYPE_CHECKING:
+    from headpatterns.experiment.experiment import Experiment
+
+NAME = "benchmarks"
+
+
+class Checkpoint(Section):
+    """A model before any run, or after one."""
+
+    model: str = Field(description="name of a model")
+    run: Annotated[str, StringConstraints(pattern=r"^(base|[^.]+\.[^.]+\.seed[0-9]+)$")] = Field(
+        description="base, or the name of a run of that model, GROUP.TASK.seedN"
+    )
+
+
+def _once(checkpoints: list[Checkpoint]) -> list[Checkpoint]:
+    for place, one in enumerate(checkpoints):
+        if one in checkpoints[:place]:
+            raise PydanticCustomError("repeated", "names {run} of {model} twice: name it once.", one.model_dump())
+    return checkpoints
+
+
+class Settings(Section):
+    """Further scores: checkpoints on evaluation sets."""
+
+    checkpoints: Annotated[list[Checkpoint], AfterValidator(_once)] = Field(description="models before or after a run")
+    sets: Names = Field(description="evaluation sets, of `evaluation.sets` or of section 5")
+
+
+def _others(experiment: "Experiment") -> dict[tuple[str, str], Run]:
+    """Runs of the other studies, by model and name."""
+    return {(run.model, run.name): run
+            for study in experiment.studies if study.name != NAME for run in study.runs(experiment)}  # fmt: skip
+
+
+def run_of(experiment: "Experiment", checkpoint: Checkpoint) -> Run | None:
+    """The run of a checkpoint: one of another study's, or of a task group; None for the model before any."""
+    if checkpoint.run == kinds.BASE:
+        return None
+    if known := _others(experiment).get((checkpoint.model, checkpoint.run)):
+        return known
+    return kinds.of_task(checkpoint.model, *kinds.written(checkpoint.run))
+
+
+def runs(experiment: "Experiment") -> list[Run]:
+    """The runs of all checkpoints."""
+    found = [run_of(experiment, checkpoint) for checkpoint in experiment.settings(NAME).checkpoints]
+    return [run for run in found if run]
+
+
+def variants(experiment: "Experiment") -> list[dict[str, Any]]:
+    """Every checkpoint on every set."""
+    settings: Settings = experiment.settings(NAME)
+    rows = []
+    for checkpoint in settings.checkpoints:
+        run = run_of(experiment, checkpoint)
+        seed = run.seed if run else experiment.config.seeds[0]
+        rows += [variant_row(experiment, NAME, checkpoint.model, seed, "", run or kinds.BASE, name)
+                 for name in settings.sets]  # fmt: skip
+    return rows
+
+
+def names(experiment: "Experiment") -> Iterator[str]:
+    """Names that the config does not define, and sets or checkpoints alone."""
+    settings: Settings = experiment.settings(NAME)
+    config, path = experiment.config, f"studies.{NAME}"
+    yield from unknown_in(f"{path}.sets", "evaluation set", settings.sets, experiment.evaluation_sets)
+    if bool(settings.sets) != bool(settings.checkpoints):
+        yield f"{path} has sets or checkpoints alone, which evaluates nothing: name both."
+    if any(list(study.names(experiment)) for study in experiment.studies if study.name != NAME):
+        return  # their runs are not known
+    for place, checkpoint in enumerate(settings.checkpoints):
+        where = f"{path}.checkpoints[{place}]"
+        yield from unknown(f"{where}.model", "model", checkpoint.model, config.models)
+        if checkpoint.run == kinds.BASE:
+            continue
+        if checkpoint.run.split(".")[0] in (kinds.MIXING, kinds.SELECTION):
+            known = [kinds.BASE, *sorted(name for model, name in _others(experiment) if model == checkpoint.model)]
+            yield from unknown(f"{where}.run", "run of this model", checkpoint.run, known)
+        else:
+            yield from names_of_run(config, f"{where}.run", checkpoint.run)

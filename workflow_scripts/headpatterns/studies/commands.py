@@ -1,0 +1,261 @@
+"""What the rules of the studies run: analyses, drawings, tables and claims by name, with their inputs as JSON.
+
+The functions behind the names are those that the studies' descriptions give; each is imported when it is asked for.
+"""
+
+import inspect
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from headpatterns.errors import InputError
+from headpatterns.experiment.study import Study, load
+from headpatterns.io import write_csv
+from headpatterns.studies import load_studies
+
+
+class Named(Protocol):
+    """A part of a study that has a name of its own."""
+
+    @property
+    def name(self) -> str:
+        """What a command line calls it."""
+
+
+Part = TypeVar("Part", bound=Named)
+Json = TypeVar("Json", dict[str, Any], list[Any])
+NAMES = {dict: "object", list: "array"}
+
+
+def analyse(name: str, inputs: str, outputs: str, settings: str) -> None:
+    """Compute the tables of an analysis and write each as CSV, atomically.
+
+    Args:
+        name: of an analysis, such as `similarity`.
+        inputs: JSON object, a path or a list of paths by keyword.
+        outputs: JSON object, the path of a CSV file by the key of each table.
+        settings: JSON object, values by keyword.
+
+    Raises:
+        InputError: an unknown name or key, something that is no such JSON, or what the analysis refuses.
+    """
+    part = find(name, "analysis", (part for study in load_studies() for part in study.analyses))
+    paths = {key: Path(path) for key, path in texts(outputs, "--outputs").items()}
+    check_keys(f"--outputs of the analysis {name}", paths, part.outputs)
+    tables = called(part.compute, f"the analysis {name}", *given(inputs, settings))
+    for key in part.outputs:
+        write_csv(paths[key], tables[key].columns, tables[key].rows)
+
+
+def draw(name: str, inputs: str, settings: str, output: Path) -> None:
+    """Draw figures and write each into the folder `output` as PDF, SVG and PNG, atomically.
+
+    Args:
+        name: of a drawing, such as `figure2`.
+        inputs: JSON object, a path or a list of paths by keyword.
+        settings: JSON object, values by keyword.
+        output: folder of the figures.
+
+    Raises:
+        InputError: an unknown name or key, something that is no such JSON, or what the drawing refuses.
+    """
+    from headpatterns.presentation import style
+
+    part = find(name, "drawing", (part for study in load_studies() for part in study.drawings))
+    with style.applied():
+        figures = called(part.draw, f"the drawing {name}", *given(inputs, settings))
+        for figure in part.figures:
+            style.save(figures[figure], output / figure)
+
+
+def tabulate(name: str, inputs: str, output: Path) -> None:
+    """Make a table for readers and write `output`.csv, .md and .tex, each atomically.
+
+    Args:
+        name: of a table, such as `table1`.
+        inputs: JSON object, a path or a list of paths by keyword.
+        output: path of the files without suffix.
+
+    Raises:
+        InputError: an unknown name or key, something that is no such JSON, or what the table refuses.
+    """
+    from headpatterns.presentation import grids
+
+    part = find(name, "table", (part for study in load_studies() for part in study.tables))
+    table, shown = called(part.tabulate, f"the table {name}", *given(inputs))
+    grids.write(table, shown, output)
+
+
+def collect_claims(claims: str, output: Path) -> None:
+    """Judge the claims that are given, in the order of the studies, and write them as one CSV, atomically.
+
+    Args:
+        claims: JSON array of objects: `judge`, the function of a study's claims, its `inputs` and, where there are any,
+            its `settings`.
+        output: CSV of statements with value, interval and verdict.
+
+    Raises:
+        InputError: an unknown judge or key, something that is no such JSON, or what the judgement refuses.
+    """
+    from headpatterns.studies.claims import COLUMNS
+
+    given = by_judge(claims)
+    known = [part.judge for study in load_studies() for part in study.claims]
+    if unknown := [judge for judge in given if judge not in known]:
+        raise InputError(f"--claims: no study's claims are judged by {unknown[0]!r}: use some of {', '.join(known)}.")
+    rows = [
+        row
+        for judge in known
+        if judge in given
+        for row in called(judge, f"the claims {judge}", given[judge]["inputs"], given[judge].get("settings", {}))
+    ]
+    write_csv(output, COLUMNS, rows)
+
+
+def by_judge(claims: str) -> dict[str, dict[str, Any]]:
+    """The objects of the JSON array `claims` by their `judge`.
+
+    Raises:
+        InputError: it is no such array, or names a judge twice.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for one in parsed(claims, "--claims", list):
+        if not isinstance(one, dict):
+            raise InputError(f"--claims holds {json.dumps(one)}: give objects with a judge, inputs and settings.")
+        check_keys("--claims", one, ("judge", "inputs"), ("settings",))
+        if one["judge"] in found:
+            raise InputError(f"--claims names the judge {one['judge']} twice: name it once.")
+        found[one["judge"]] = one
+    return found
+
+
+def render_report(
+    experiment: str, results: Path, studies: Iterable[str], labels: Mapping[str, str], output: Path
+) -> None:
+    """Render the report with the sections of the named studies, and write it, atomically.
+
+    Args:
+        experiment: name of the experiment.
+        results: its folder.
+        studies: names of the studies whose sections are shown.
+        labels: what models and tasks are called that the run table does not hold.
+        output: the page.
+
+    Raises:
+        InputError: an unknown study, or a missing or faulty file.
+    """
+    from headpatterns.report import page
+
+    page.write(experiment, results, selected(studies), labels, output)
+
+
+def find(name: str, kind: str, parts: Iterable[Part]) -> Part:
+    """The part of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    known = {part.name: part for part in parts}
+    if name not in known:
+        raise InputError(f"No study has the {kind} {name!r}: use one of {', '.join(known)}.")
+    return known[name]
+
+
+def selected(names: Iterable[str]) -> tuple[Study, ...]:
+    """The studies of these names, in display order.
+
+    Raises:
+        InputError: a name that no study has.
+    """
+    studies = {study.name: study for study in load_studies()}
+    wanted = list(names)
+    if unknown := [name for name in wanted if name not in studies]:
+        raise InputError(f"There is no study {unknown[0]!r}: use some of {', '.join(studies)}.")
+    return tuple(study for name, study in studies.items() if name in wanted)
+
+
+def given(inputs: str, settings: str = "{}") -> tuple[dict[str, Any], dict[str, Any]]:
+    """Inputs and settings, each a JSON object.
+
+    Raises:
+        InputError: one is none.
+    """
+    return parsed(inputs, "--inputs", dict), parsed(settings, "--settings", dict)
+
+
+def called(reference: str, what: str, inputs: Any, settings: Any) -> Any:
+    """What the function `module:function` returns for inputs and settings by its keywords.
+
+    Raises:
+        InputError: one of both is no mapping, a keyword is unknown, missing or given twice, or a path is no path.
+    """
+    for kind, words in (("inputs", inputs), ("settings", settings)):
+        if not isinstance(words, dict):
+            raise InputError(f"The {kind} of {what} are {json.dumps(words)}: give an object, values by keyword.")
+    if twice := sorted(inputs.keys() & settings.keys()):
+        raise InputError(f"The inputs and the settings of {what} both have the key {twice[0]!r}: give it once.")
+    function = load(reference)
+    parameters = inspect.signature(function).parameters
+    optional = [key for key, found in parameters.items() if found.default is not inspect.Parameter.empty]
+    required = [key for key in parameters if key not in optional]
+    check_keys(f"inputs and settings of {what}", [*inputs, *settings], required, optional)
+    paths = {key: as_paths(value, parameters[key].annotation, f"{key!r} of {what}") for key, value in inputs.items()}
+    return function(**paths, **settings)
+
+
+def as_paths(value: Any, annotation: Any, what: str) -> Path | list[Path]:
+    """A path, or the paths of a list, as the keyword's annotation asks for.
+
+    Raises:
+        InputError: it is neither, or the other of the two.
+    """
+    several = annotation is not Path
+    if several and isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return [Path(one) for one in value]
+    if not several and isinstance(value, str):
+        return Path(value)
+    raise InputError(f"The input {what} is {value!r}: give {'a list of paths' if several else 'a path'}.")
+
+
+def check_keys(what: str, given: Iterable[str], required: Iterable[str], optional: Iterable[str] = ()) -> None:
+    """Check that the keys are those that are asked for.
+
+    Raises:
+        InputError: one is missing or unknown.
+    """
+    given, required = list(given), list(required)
+    known = [*required, *optional]
+    if unknown := [key for key in given if key not in known]:
+        raise InputError(f"{what}: the key {unknown[0]!r} is unknown: use {', '.join(known) or 'none'}.")
+    if lacking := [key for key in required if key not in given]:
+        raise InputError(f"{what}: the key {lacking[0]!r} is missing: give {', '.join(required)}.")
+
+
+def texts(text: str, option: str) -> dict[str, str]:
+    """A JSON object of texts.
+
+    Raises:
+        InputError: it is none.
+    """
+    found = parsed(text, option, dict)
+    for key, value in found.items():
+        if not isinstance(value, str):
+            raise InputError(f"{option}: {key!r} is {json.dumps(value)}: give a text.")
+    return found
+
+
+def parsed(text: str, option: str, kind: type[Json]) -> Json:
+    """A JSON object (`dict`) or array (`list`).
+
+    Raises:
+        InputError: it is none.
+    """
+    form = '{"key": "value"}' if kind is dict else "[{...}, {...}]"
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{option} is no JSON ({error}): give such as {form}.") from error
+    if not isinstance(found, kind):
+        raise InputError(f"{option} is {text}, which is no JSON {NAMES[kind]}: give such as {form}.")
+    return found

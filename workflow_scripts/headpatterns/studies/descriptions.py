@@ -1,0 +1,39 @@
+"""What the descriptions of several studies have in common; nothing heavy is imported here."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from headpatterns.experiment.study import Paths
+
+if TYPE_CHECKING:
+    from headpatterns.experiment.experiment import Experiment
+    from headpatterns.experiment.runs import Run
+
+
+def bootstrap(experiment: "Experiment") -> dict[str, Any]:
+    """The settings of the bootstrap: number of replicates and seed."""
+    return {"resamples": experiment.config.analysis.resamples, "seed": experiment.config.analysis.seed}
+
+
+def run_table(**analyses: str) -> Callable[["Experiment"], Paths]:
+    """Inputs: the run table as `runs`, and tables of numbers, their names by keyword."""
+    return lambda experiment: {"runs": experiment.paths.run_table, **_tables(experiment, analyses)}
+
+
+def variants(**analyses: str) -> Callable[["Experiment"], Paths]:
+    """Inputs: the table of variants as `variants`, and tables of numbers, their names by keyword."""
+    return lambda experiment: {"variants": experiment.paths.variants, **_tables(experiment, analyses)}
+
+
+def tables(**analyses: str) -> Callable[["Experiment"], Paths]:
+    """Inputs: tables of numbers, their names by keyword."""
+    return lambda experiment: _tables(experiment, analyses)
+
+
+def patterns(runs: Callable[["Experiment"], "list[Run]"]) -> Callable[["Experiment"], list[str]]:
+    """The folders of the patterns of runs on the probe sets of their own tasks."""
+    return lambda experiment: [experiment.paths.patterns(run) for run in runs(experiment)]
+
+
+def _tables(experiment: "Experiment", analyses: dict[str, str]) -> dict[str, str]:
+    return {key: experiment.paths.analysis(name) for key, name in analyses.items()}

@@ -1,0 +1,40 @@
+"""The settings of the dynamics study, and its runs."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from headpatterns.experiment.fields import Section, Selection
+from headpatterns.experiment.needed import group_runs
+from headpatterns.experiment.references import unknown, unknown_in
+
+if TYPE_CHECKING:
+    from headpatterns.experiment.experiment import Experiment
+    from headpatterns.experiment.runs import Run
+
+NAME = "dynamics"
+
+
+class Settings(Section):
+    """Patterns at every saved step, beside those of the base model (Eq. 6): Figure 5."""
+
+    models: Selection = Field(description="models, in display order")
+    group: str = Field(description="task group that they are fine-tuned on")
+    changes_most: str | None = Field(None, description="the model whose patterns the paper sees change most")
+
+
+def runs(experiment: "Experiment") -> "list[Run]":
+    """Every model on every task of the group, with every seed."""
+    settings: Settings = experiment.settings(NAME)
+    return group_runs(experiment.config, settings.models, [settings.group])
+
+
+def names(experiment: "Experiment") -> Iterator[str]:
+    """Names that the config does not define, and a model that is none of the study's."""
+    settings: Settings = experiment.settings(NAME)
+    yield from unknown_in(f"studies.{NAME}.models", "model", settings.models, experiment.config.models)
+    yield from unknown(f"studies.{NAME}.group", "task group", settings.group, experiment.config.task_groups)
+    if settings.changes_most is not None:
+        path = f"studies.{NAME}.changes_most"
+        yield from unknown(path, "model of the study", settings.changes_most, settings.models)

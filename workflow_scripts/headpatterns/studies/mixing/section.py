@@ -1,0 +1,98 @@
+"""The report's section on mixing basic tasks: Table 2, the mixtures, and the coefficients behind them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from headpatterns.errors import InputError
+from headpatterns.io import read_json
+from headpatterns.presentation.elements import Table, caption, estimate, figure, grid_tables, paper_values
+from headpatterns.presentation.inputs import RunTable, read_table
+from headpatterns.presentation.results import Results
+from headpatterns.presentation.sections import Section
+from headpatterns.studies.accuracies import NUMBERS
+from headpatterns.studies.application import Application, rendered
+from headpatterns.studies.mixing import table2
+
+HERE = Path(__file__).parent
+COEFFICIENT_TEXT = ("model", "seed", "task", "kept", "instructions")
+COEFFICIENT_NUMBERS = ("beta", "low", "high", "r2", "share")
+
+
+def section(results: Results) -> list[Section]:
+    """Table 2, what must be known of its mixtures, their picture and the coefficients that they were made from.
+
+    Raises:
+        InputError: a file is missing or faulty.
+    """
+    path = results.table("table2")
+    rows = read_table(path, table2.TEXT, NUMBERS)
+    mixtures = read_table(results.analysis("mixture"), COEFFICIENT_TEXT, COEFFICIENT_NUMBERS, may_be_empty=True)
+    made = Application(
+        anchor="mixing-basic-tasks",
+        title="Mixing basic tasks",
+        tables=grid_tables(table2.table2_grids(rows), path, HERE, [""]),
+        paper=paper_table(),
+        figure=figure(results.figure("mixture"), HERE),
+        folded=coefficients(mixtures, results.runs),
+        notes=notes(results, mixtures),
+    )
+    return [rendered(made)]
+
+
+def paper_table() -> Table:
+    """Table 2 as the paper reports it."""
+    values = paper_values(HERE / "paper_table2.csv")
+    return Table(
+        anchor="paper-table2",
+        title="Table 2 of the paper",
+        header=["Model", *table2.VARIANTS.values()],
+        rows=values[["model", *table2.VARIANTS]].to_numpy().tolist(),
+        numeric=[False] + [True] * len(table2.VARIANTS),
+    )
+
+
+def notes(results: Results, mixtures: pd.DataFrame) -> Sequence[str]:
+    """The notes on the mixtures of every model and seed that the coefficients are of."""
+    pairs = dict.fromkeys(zip(mixtures["model"], mixtures["seed"], strict=True))
+    return [note for pair in pairs if (note := note_of(results.mixture(*pair, "report.json")))]
+
+
+def note_of(mixture_report: Path) -> str:
+    """The note of a mixture of fewer tasks than asked for; empty otherwise.
+
+    Raises:
+        InputError: the file is missing or is no report of a mixture.
+    """
+    try:
+        return str(read_json(mixture_report)["note"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise InputError(
+            f"{mixture_report} is no readable report with a note: run the rule mix_basic_tasks again."
+        ) from error
+
+
+def coefficients(rows: pd.DataFrame, runs: RunTable) -> Table:
+    """One row for each model, seed and basic task."""
+    cells = [
+        [
+            runs.model_label(row["model"]),
+            row["seed"],
+            runs.task_label(row["task"]),
+            estimate(row["beta"], row["low"], row["high"]),
+            f"{row['r2']:.3f}",
+            f"{100 * row['share']:.1f} %" if row["kept"] == "1" else "",
+            row["instructions"] if row["kept"] == "1" else "",
+        ]
+        for row in rows.to_dict("records")
+    ]
+    return Table(
+        anchor="coefficients",
+        title="Coefficients",
+        header=["Model", "Seed", "Basic task", "β [95 % interval]", "R²", "Share of the mixture", "Instructions"],
+        rows=cells,
+        numeric=[False, False, False, True, True, True, True],
+        path="analysis/mixture.csv",
+        caption=caption(HERE / "mixture_table.rst"),
+    )

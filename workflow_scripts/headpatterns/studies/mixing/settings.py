@@ -1,0 +1,134 @@
+"""The settings of the mixing study, its runs, and what is evaluated for it."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from headpatterns.experiment import runs as kinds
+from headpatterns.experiment.fields import Names, Positive, Section
+from headpatterns.experiment.needed import ItemSet
+from headpatterns.experiment.recipes import OwnRecipe
+from headpatterns.experiment.references import below_one_step, unknown, unknown_in
+from headpatterns.experiment.runs import AfterMixture, MixtureSet, Run, TargetSet
+from headpatterns.experiment.tables import variant_row
+
+if TYPE_CHECKING:
+    from headpatterns.experiment.experiment import Experiment
+
+NAME = kinds.MIXING
+
+
+class Settings(Section):
+    """A mixture of basic tasks that prepares for a target (Eq. 3, 4): Table 2."""
+
+    models: Names = Field(description="models, in display order; none leaves the study out")
+    target: str = Field(description="dataset whose training rows are D_T and whose probe rows are the test")
+    group: str = Field(description="task group whose basic tasks are candidates")
+    also: Names = Field(description="datasets that are candidates too")
+    keep: Positive = Field(description="largest positive coefficients that are kept")
+    instructions: Positive = Field(description="samples of a mixture (N of Eq. 4)")
+    random_draws: Positive = Field(description="mixtures of the same tasks in random proportions")
+    finetuning: OwnRecipe = Field(description="what its runs do otherwise than `finetuning` says")
+
+
+def selected(experiment: "Experiment") -> bool:
+    """Whether the config asks for the study."""
+    return bool(experiment.settings(NAME).models)
+
+
+def candidates(experiment: "Experiment") -> list[str]:
+    """Basic tasks that the target's change is composed of: those of the group, and those named in `also`."""
+    settings: Settings = experiment.settings(NAME)
+    group = experiment.config.task_groups[settings.group]
+    return [task for task in [*group.tasks, *settings.also] if task != group.complex]
+
+
+def candidate_runs(experiment: "Experiment", model: str, seed: int) -> list[Run]:
+    """The candidates' runs: of the group, and cut to its size, so that they are those of its other studies."""
+    return [kinds.of_task(model, experiment.settings(NAME).group, task, seed) for task in candidates(experiment)]
+
+
+def mixtures(experiment: "Experiment") -> list[MixtureSet]:
+    """The mixtures: ours, then the random ones."""
+    settings: Settings = experiment.settings(NAME)
+    tasks = tuple(candidates(experiment))
+    return [MixtureSet(draw, tasks, settings.instructions) for draw in (None, *range(settings.random_draws))]
+
+
+def target_run(experiment: "Experiment", model: str, seed: int) -> Run:
+    """The run on D_T alone."""
+    return Run(model, TargetSet(experiment.settings(NAME).target), seed)
+
+
+def prepared_run(experiment: "Experiment", model: str, mixture: MixtureSet, seed: int) -> Run:
+    """The run on D_T of a model that was trained on a mixture before."""
+    return Run(model, AfterMixture(mixture, TargetSet(experiment.settings(NAME).target)), seed)
+
+
+def runs(experiment: "Experiment") -> list[Run]:
+    """Every run of the study, those that others depend on first."""
+    found = []
+    for seed in experiment.config.seeds:
+        for model in experiment.settings(NAME).models:
+            found += [*candidate_runs(experiment, model, seed), target_run(experiment, model, seed)]
+            for mixture in mixtures(experiment):
+                found += [Run(model, mixture, seed), prepared_run(experiment, model, mixture, seed)]
+    return found
+
+
+def variants(experiment: "Experiment") -> list[dict[str, Any]]:
+    """The base model, D_T alone, and D_T after each mixture, on the target's test items."""
+    settings: Settings = experiment.settings(NAME)
+    rows = []
+    for model in settings.models:
+        for seed in experiment.config.seeds:
+            chosen: list[tuple[str, int | None, Run | str]] = [
+                ("base", None, kinds.BASE),
+                ("sft", None, target_run(experiment, model, seed)),
+                *(("ours" if mixture.draw is None else "random", mixture.draw,
+                   prepared_run(experiment, model, mixture, seed)) for mixture in mixtures(experiment)),
+            ]  # fmt: skip
+            rows += [variant_row(experiment, NAME, model, seed, variant, run, settings.target, draw=draw)
+                     for variant, draw, run in chosen]  # fmt: skip
+    return rows
+
+
+def evaluation_sets(experiment: "Experiment") -> dict[str, ItemSet]:
+    """The target's test items."""
+    target = experiment.settings(NAME).target
+    return {target: ItemSet(dataset=target)} if selected(experiment) else {}
+
+
+def names(experiment: "Experiment") -> Iterator[str]:
+    """Names that the config does not define, or that are given twice."""
+    settings: Settings = experiment.settings(NAME)
+    config, path = experiment.config, f"studies.{NAME}"
+    yield from unknown_in(f"{path}.models", "model", settings.models, config.models)
+    yield from unknown(f"{path}.group", "task group", settings.group, config.task_groups)
+    yield from unknown_in(f"{path}.also", "dataset", settings.also, config.datasets)
+    yield from unknown(f"{path}.target", "dataset", settings.target, config.datasets)
+    if settings.group not in config.task_groups:
+        return
+    for task in settings.also:
+        if task in config.task_groups[settings.group].tasks:
+            yield f"{path}.also names '{task}', a task of the group '{settings.group}' already: remove it."
+    if settings.target in candidates(experiment):
+        yield f"{path}.target is '{settings.target}', which is a candidate as well: name another target."
+    if selected(experiment) and settings.target in config.evaluation.sets:
+        yield f"evaluation.sets.{settings.target} has the name of a set of section 5: choose another."
+
+
+def problems(experiment: "Experiment") -> Iterator[str]:
+    """A mixture that is smaller than a step."""
+    settings: Settings = experiment.settings(NAME)
+    yield from below_one_step(f"studies.{NAME}.instructions", settings.instructions, experiment.recipe(NAME))
+
+
+def arguments(experiment: "Experiment") -> dict[str, Any]:
+    """How mixtures are made; the bootstrap has a seed of its own, which is not that of the training."""
+    settings: Settings = experiment.settings(NAME)
+    analysis = experiment.config.analysis
+    return {"instructions": settings.instructions, "keep": settings.keep, "random_draws": settings.random_draws,
+            "resamples": analysis.resamples, "bootstrap_seed": analysis.seed,
+            "intercept": analysis.intercept}  # fmt: skip

@@ -1,0 +1,121 @@
+"""What the runs of each variant got right: the items of the evaluations, read and checked for a fair comparison."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from headpatterns.errors import InputError
+from headpatterns.experiment.variants import ITEM_COLUMNS, Variant, name_of
+from headpatterns.io import read_csv
+from headpatterns.statistics import probe_weights
+from headpatterns.statistics.accuracy import Outcome
+
+
+def read_items(paths: Sequence[Path], wanted: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str, str], np.ndarray]:
+    """Right answers, 1 or 0 as float64 [items], of the wanted evaluations (model, run, set).
+
+    The items of a set stand in the order of their ids, the same for every model and run.
+
+    Raises:
+        InputError: a wanted evaluation is missing, an item stands there twice or is marked with neither 0 nor 1, or two
+            runs have answered different items of one set.
+    """
+    wanted = list(dict.fromkeys(wanted))
+    marks: dict[tuple[str, str, str], dict[str, str]] = {key: {} for key in wanted}
+    for path in paths:
+        for number, row in enumerate(read_csv(path, ITEM_COLUMNS), start=1):
+            key = (row["model"], row["run"], row["set"])
+            if key not in marks:
+                continue
+            if row["id"] in marks[key]:
+                raise InputError(f"{path}, row {number}: the item {row['id']!r} of {name_of(key)} stands there twice.")
+            if row["correct"] not in ("0", "1"):
+                raise InputError(f"{path}, row {number}: correct is {row['correct']!r}, not 0 or 1: evaluate again.")
+            marks[key][row["id"]] = row["correct"]
+    first: dict[str, tuple[str, str, str]] = {}
+    for key in wanted:
+        if not marks[key]:
+            raise InputError(f"No items are given of {name_of(key)}: run the rule that evaluates it.")
+        reference = first.setdefault(key[2], key)
+        if differing := sorted(marks[key].keys() ^ marks[reference].keys()):
+            raise InputError(
+                f"The item {differing[0]!r} was answered in only one of two evaluations ({name_of(reference)}; "
+                f"{name_of(key)}): evaluate both on the same items."
+            )
+    return {key: np.array([float(found[item]) for item in sorted(found)]) for key, found in marks.items()}
+
+
+def outcomes(
+    variants: Sequence[Variant], items: Sequence[Path], resamples: int, seed: int
+) -> dict[tuple[str, str, str, str], Outcome]:
+    """The outcome of every cell (model, domain, variant, budget) of one study, in order of first appearance.
+
+    Args:
+        variants: rows of one study.
+        items: the evaluations' `.items.csv`.
+        resamples: number B of draws of each set's items.
+        seed: seed of the draws.
+
+    Raises:
+        InputError: as `read_items`; a domain (or a study without any) with two sets; a model whose variants have
+            different seeds, or whose domains have different variants.
+    """
+    check_complete(variants)
+    correct = read_items(items, (variant.evaluation for variant in variants))
+    sizes = {evaluation_set: len(found) for (_, _, evaluation_set), found in correct.items()}
+    weights = {
+        evaluation_set: probe_weights(size, evaluation_set, resamples, seed) for evaluation_set, size in sizes.items()
+    }
+    return {
+        cell: Outcome(
+            runs=tuple(variant.run for variant in rows),
+            seeds=tuple(variant.seed for variant in rows),
+            correct=np.stack([correct[variant.evaluation] for variant in rows]),
+            weights=weights[rows[0].set],
+        )
+        for cell, rows in by_cell(variants).items()
+    }
+
+
+def by_cell(variants: Iterable[Variant]) -> dict[tuple[str, str, str, str], list[Variant]]:
+    """Variants by (model, domain, variant, budget), in the table's order."""
+    cells: dict[tuple[str, str, str, str], list[Variant]] = {}
+    for variant in variants:
+        cells.setdefault(variant.cell, []).append(variant)
+    return cells
+
+
+def check_complete(variants: Sequence[Variant]) -> None:
+    """Check that what is compared was made alike: one set a domain, the same seeds, the same variants in each domain.
+
+    Raises:
+        InputError: it was not.
+    """
+    sets: dict[str, str] = {}
+    seeds: dict[str, tuple[str, set[str]]] = {}
+    made: dict[tuple[str, str], dict[str, list[tuple[str, str]]]] = {}
+    for variant in variants:
+        if sets.setdefault(variant.domain, variant.set) != variant.set:
+            place = f"The domain {variant.domain!r}" if variant.domain else f"The study {variant.study!r}"
+            raise InputError(
+                f"{place} is evaluated on two sets, {sets[variant.domain]} and {variant.set}: give it one set."
+            )
+    for (model, domain, kind, budget), rows in by_cell(variants).items():
+        label = f"{kind} {budget}".strip()
+        own = {row.seed for row in rows}
+        known_label, known = seeds.setdefault(model, (label, own))
+        if own != known:
+            raise InputError(
+                f"The variants {known_label!r} and {label!r} of the model {model} have different training seeds "
+                f"({', '.join(sorted(known))}; {', '.join(sorted(own))}): give them the same ones."
+            )
+        made.setdefault((model, domain), {})[label] = [(row.seed, row.draw) for row in rows]
+    for (model, domain), labelled in made.items():
+        first, reference = next((place, found) for (name, place), found in made.items() if name == model)
+        for label in {**reference, **labelled}:
+            if reference.get(label) != labelled.get(label):
+                raise InputError(
+                    f"The variant {label!r} of the model {model} does not have the same seeds and draws in the domains "
+                    f"{first!r} and {domain!r}: give every domain the same variants."
+                )

@@ -1,0 +1,76 @@
+"""Does training on samples chosen by their activation patterns help in a domain (Table 3, Eq. 5)?"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from headpatterns.experiment.variants import ALL_DOMAINS, VARIANTS, model_labels, read_variants
+from headpatterns.statistics import estimate_and_interval
+from headpatterns.statistics.accuracy import Outcome, accuracy, difference, spread
+from headpatterns.studies.outcomes import outcomes
+from headpatterns.studies.table import Table
+
+COLUMNS = ("model", "domain", "variant", "budget", "items", "value", "low", "high", "spread")
+DIFFERENCE_COLUMNS = ("model", "domain", "budget", "better", "worse", "value", "low", "high")
+OTHERS = ("random", "base", "bm25", "base-pattern", "nearest")
+
+
+def compute(variants: Path, items: Sequence[Path], resamples: int, seed: int) -> dict[str, Table]:
+    """Accuracies and differences for every model, first as the mean over its domains, then by domain.
+
+    Args:
+        variants: variants.csv; the selection study is used.
+        items: CSV files of evaluate, single items.
+        resamples: bootstrap replicates of the evaluation sets.
+        seed: seed of the bootstrap.
+
+    Returns:
+        `accuracy` of every variant; `differences` between variants.
+
+    Raises:
+        InputError: a file cannot be used, or what is to be compared was not made alike.
+    """
+    rows_of_study = read_variants(variants, "selection")
+    found = outcomes(rows_of_study, items, resamples, seed)
+    rows: list[tuple[Any, ...]] = []
+    differences: list[tuple[Any, ...]] = []
+    for model in model_labels(rows_of_study):
+        domains = list(dict.fromkeys(domain for name, domain, _, _ in found if name == model))
+        for domain in (ALL_DOMAINS, *domains):
+            chosen = domains if domain == ALL_DOMAINS else [domain]
+            own = {
+                (variant, budget): [found[model, place, variant, budget] for place in chosen]
+                for name, first, variant, budget in found
+                if (name, first) == (model, chosen[0])
+            }
+            rows += [(model, domain, *row) for row in accuracies(own)]
+            differences += [(model, domain, *row) for row in comparisons(own)]
+    return {"accuracy": Table(COLUMNS, rows), "differences": Table(DIFFERENCE_COLUMNS, differences)}
+
+
+def budgets(own: Mapping[tuple[str, str], list[Outcome]]) -> list[str]:
+    """The numbers of selected samples, ascending."""
+    return sorted({budget for _, budget in own if budget}, key=int)
+
+
+def accuracies(own: Mapping[tuple[str, str], list[Outcome]]) -> list[tuple[Any, ...]]:
+    """Rows of the base model (empty budget), then of each budget, of the outcomes by (variant, budget)."""
+    rows: list[tuple[Any, ...]] = []
+    for budget in ("", *budgets(own)):
+        for variant in VARIANTS["selection"]:
+            if found := own.get((variant, budget)):
+                items = sum(outcome.items for outcome in found)
+                interval = estimate_and_interval(accuracy(found))
+                rows.append((variant, budget, items, *interval, spread(found)))
+    return rows
+
+
+def comparisons(own: Mapping[tuple[str, str], list[Outcome]]) -> list[tuple[Any, ...]]:
+    """Rows of what the pattern's choice gains over each other choice of as many samples, and over the base model."""
+    rows: list[tuple[Any, ...]] = []
+    for budget in budgets(own):
+        for other in OTHERS:
+            chosen, rival = own.get(("pattern", budget)), own.get((other, "" if other == "base" else budget))
+            if chosen and rival:
+                rows.append((budget, "pattern", other, *estimate_and_interval(difference(chosen, rival))))
+    return rows

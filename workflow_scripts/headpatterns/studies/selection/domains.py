@@ -1,0 +1,120 @@
+"""Split a dataset by domain: pseudo-private samples, the domain's target, and a pool of everything else (§5.2).
+
+Pseudo-private are the training rows with a tag of the domain, target the probe rows with one. The pool is the probe
+rows without, less those that are also a target or pseudo-private item, as `headpatterns.data.deduplication` compares
+them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from headpatterns.data import training_sets
+from headpatterns.data.deduplication import Item, read, same
+from headpatterns.data.records import nearest
+from headpatterns.errors import InputError
+from headpatterns.io import atomic_path, write_json
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A domain of a dataset, with the files of both splits.
+
+    Attributes:
+        dataset: name of the dataset in the CSV files.
+        name: name of the domain in report and messages.
+        tags: tags of the domain.
+        train: parquet of the training rows, with id, prompt, tags and choices.
+        probe: parquet of the probe rows, likewise.
+    """
+
+    dataset: str
+    name: str
+    tags: Sequence[str]
+    train: Path
+    probe: Path
+
+
+def split(domain: Domain, largest_budget: int, output: Path) -> None:
+    """Write the three parts as CSV and a report into the folder `output`.
+
+    Args:
+        domain: what is split.
+        largest_budget: samples that will be selected from the pool.
+        output: folder to write.
+
+    Raises:
+        InputError: a tag that no row has, a part without a row, a sample in two parts, or a pool below the budget.
+    """
+    train, probe = (read(path, tagged=True) for path in (domain.train, domain.probe))
+    check_tags(domain, [*train, *probe])
+    tags = frozenset(domain.tags)
+    private = [item for item in train if item.tags & tags]
+    target = [item for item in probe if item.tags & tags]
+    outside = [item for item in probe if not item.tags & tags]
+    in_target, in_private = same(outside, target), same(outside, private)
+    pool = [item for item in outside if item.id not in in_target and item.id not in in_private]
+    parts = {"pseudo_private": private, "pool": pool, "target": target}
+    check_parts(parts, domain)
+    if largest_budget > len(pool):
+        raise InputError(
+            f"The budget {largest_budget} is larger than the pool of the domain {domain.name}, "
+            f"which has {len(pool)} samples: lower it in studies.selection.budgets."
+        )
+    report = {
+        "dataset": domain.dataset,
+        "domain": domain.name,
+        "tags": domain.tags,
+        "samples": {name: len(items) for name, items in parts.items()},
+        "outside_domain": len(outside),
+        "left_out_as_target": {"samples": len(in_target), "same_as": in_target},
+        "left_out_as_pseudo_private": {"samples": len(in_private), "same_as": in_private},
+    }
+    with atomic_path(output) as temporary:
+        temporary.mkdir()
+        for name, items in parts.items():
+            training_sets.write(temporary / f"{name}.csv", [(domain.dataset, item.id) for item in items])
+        write_json(temporary / "report.json", report)
+    sizes = ", ".join(f"{name} {len(items)}" for name, items in parts.items())
+    print(f"{domain.name}: {sizes}; left out of the pool {len(outside) - len(pool)}")
+
+
+def check_tags(domain: Domain, items: Iterable[Item]) -> None:
+    """Check that every tag of the domain occurs.
+
+    Raises:
+        InputError: no row has a tag; the message names the most similar one.
+    """
+    present = frozenset(tag for item in items for tag in item.tags)
+    for tag in domain.tags:
+        if tag not in present:
+            raise InputError(
+                f"No row of {domain.train} and {domain.probe} has the tag {tag!r} of the domain "
+                f"{domain.name}: {nearest(tag, present)}"
+            )
+
+
+def check_parts(parts: Mapping[str, Sequence[Item]], domain: Domain) -> None:
+    """Check that every part has samples and that they share none.
+
+    Raises:
+        InputError: naming an empty part, or a sample in two of them.
+    """
+    fixes = {
+        "pseudo_private": (domain.train, "give the domain more tags or the dataset more training rows"),
+        "pool": (domain.probe, "give the domain fewer tags or the dataset more probe rows of other tags"),
+        "target": (domain.probe, "give the domain more tags or the dataset more probe rows"),
+    }
+    part_of: dict[str, str] = {}
+    for name, items in parts.items():
+        if not items:
+            path, fix = fixes[name]
+            raise InputError(f"{path} leaves the part {name} of the domain {domain.name} without a row: {fix}.")
+        for item in items:
+            other = part_of.setdefault(item.id, name)
+            if other != name:
+                raise InputError(
+                    f"The id {item.id} is in {domain.train} and in {domain.probe}: give every row its own."
+                )
+    for id, other in {**same(parts["pool"], parts["target"]), **same(parts["pool"], parts["pseudo_private"])}.items():
+        raise InputError(f"The pool sample {id} is also {other}, outside the pool: take one of them out.")

@@ -1,0 +1,100 @@
+"""What samples are selected from: the pool, and per-sample patterns of it and of the pseudo-private samples."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from headpatterns.attribution import files as patterns
+from headpatterns.data import training_sets
+from headpatterns.errors import InputError, first_line
+from headpatterns.io import read_json
+from headpatterns.statistics import is_constant
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """Per-sample patterns [samples, layers, heads] under the models `base` (step 0) and `probe` (the largest step)."""
+
+    folder: Path
+    step: int
+    ids: list[str]
+    under: dict[str, np.ndarray]
+
+
+def read_pool(path: Path, dataset: str) -> list[str]:
+    """The ids of the pool, in its order.
+
+    Raises:
+        InputError: no table, a row of another dataset, or an id given twice.
+    """
+    ids: dict[str, int] = {}
+    for number, (of, id) in enumerate(training_sets.read(path), start=1):
+        if of != dataset:
+            raise InputError(f"{path}, row {number} is of the dataset {of!r}, not {dataset!r}: split the domain again.")
+        if ids.setdefault(id, number) != number:
+            raise InputError(f"{path}: rows {ids[id]} and {number} have the same id {id}: remove one.")
+    return list(ids)
+
+
+def read_patterns(folder: Path) -> Patterns:
+    """The patterns of the base model and of the probe model on the same samples.
+
+    Raises:
+        InputError: one of the two is missing, incomplete or not finite, or they are of different samples.
+    """
+    steps = patterns.before_to_after(folder)
+    (ids, base), (probe_ids, probe) = read_step(folder, 0), read_step(folder, steps[-1])
+    if ids != probe_ids or base.shape != probe.shape:
+        raise InputError(
+            f"{folder}: steps 0 and {steps[-1]} differ in their samples, layers or heads: remove it and run again."
+        )
+    return Patterns(folder, steps[-1], ids, {"base": base, "probe": probe})
+
+
+def read_step(folder: Path, step: int) -> tuple[list[str], np.ndarray]:
+    """Sample ids and patterns [samples, layers, heads], only mapped, of one step."""
+    path = folder / f"step-{step}.samples.npy"
+    try:
+        array = np.load(path, mmap_mode="r")
+        ids = read_json(folder / f"step-{step}.json")["ids"]
+    except (OSError, ValueError, EOFError, KeyError, TypeError) as error:
+        raise InputError(
+            f"step {step} of {folder} cannot be read ({first_line(error)}): remove the folder and run again."
+        ) from error
+    if array.ndim != 3 or 0 in array.shape or len(array) != len(ids):
+        raise InputError(
+            f"{path} has shape {array.shape}, not {len(ids)} samples x layers x heads: remove the folder and run again."
+        )
+    finite = np.isfinite(array).all(axis=(1, 2))
+    if not finite.all():
+        raise InputError(
+            f"{path} is not finite at the sample {ids[int(np.argmin(finite))]}: extract the patterns again in a wider "
+            "number format."
+        )
+    return ids, array
+
+
+def check_comparable(extracted: Patterns, private: Patterns) -> None:
+    """Check that pool and pseudo-private patterns can be correlated.
+
+    Raises:
+        InputError: other layers and heads, another number of steps, or a constant mean pattern.
+    """
+    shapes = [one.under["base"].shape[1:] for one in (extracted, private)]
+    if shapes[0] != shapes[1]:
+        raise InputError(
+            f"{extracted.folder} has patterns of {shapes[0][0]} layers x {shapes[0][1]} heads but {private.folder} of "
+            f"{shapes[1][0]} x {shapes[1][1]}: extract both from one run."
+        )
+    if extracted.step != private.step:
+        raise InputError(
+            f"{extracted.folder} ends at step {extracted.step} but {private.folder} at step {private.step}: extract "
+            "both from one run."
+        )
+    for model, array in private.under.items():
+        if is_constant(array.mean(axis=0, dtype=float).ravel()):
+            raise InputError(
+                f"The mean pattern of {private.folder} under the {model} model is the same for all "
+                f"{array[0].size} heads, so that nothing correlates with it: select with another model."
+            )

@@ -1,0 +1,181 @@
+"""Select training samples from a pool by how much they resemble pseudo-private ones (Table 3, Eq. 5).
+
+Methods: `pattern` (correlation of a sample's activation pattern with the mean pseudo-private one, both under the probe
+model, which was fine-tuned on the pseudo-private samples), `base-pattern` (the same under the base model), `nearest`
+(correlation with the most similar pseudo-private sample, under the probe model), `bm25` (words of the prompts) and
+`random{k}` (seeded draws, the same for every model). All choose among the samples of the pool that have a pattern.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headpatterns.data import samples, training_sets
+from headpatterns.data.splitting import rank
+from headpatterns.errors import InputError
+from headpatterns.io import atomic_path, write_csv, write_json
+from headpatterns.studies.selection import scores as scoring
+from headpatterns.studies.selection.pool import Patterns, check_comparable, read_patterns, read_pool
+
+MODEL_OF = {"pattern": "probe", "base-pattern": "base", "nearest": "probe"}
+"""The methods that go by patterns and the model under which these are taken."""
+
+NAMED = 5
+"""Samples that a printed sentence names; report.json names all."""
+
+Ranking = list[tuple[str, float]]
+"""Ids with their scores, the best first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What is to be selected.
+
+    Attributes:
+        dataset: name of the dataset.
+        domain: name of the domain.
+        seed: seed of the random draws.
+        pool: CSV of the pool (dataset, id).
+        pool_patterns: folder of the patterns on the dataset's probe rows.
+        pseudo_private_patterns: folder of the patterns on the pseudo-private samples.
+        instructions: parquet with the pool's prompts.
+        pseudo_private: parquet with the pseudo-private prompts.
+        budgets: numbers of samples to select.
+        random_draws: number of random selections of each size.
+        output: folder to write.
+    """
+
+    dataset: str
+    domain: str
+    seed: int
+    pool: Path
+    pool_patterns: Path
+    pseudo_private_patterns: Path
+    instructions: Path
+    pseudo_private: Path
+    budgets: list[int]
+    random_draws: int
+    output: Path
+
+
+def select(order: Order) -> None:
+    """Rank the pool by every method, cut the rankings at the budgets and write all of it into the output folder.
+
+    Raises:
+        InputError: a file cannot be used, patterns cannot be compared, or a budget or number of draws is out of range.
+    """
+    pool = read_pool(order.pool, order.dataset)
+    extracted, private = read_patterns(order.pool_patterns), read_patterns(order.pseudo_private_patterns)
+    check_comparable(extracted, private)
+    with_pattern = set(extracted.ids)
+    ids = [id for id in pool if id in with_pattern]
+    check_budgets(order, ids)
+    scores = score(order, ids, extracted, private)
+    ranked = {method: scoring.ranking(found, ids) for method, found in scores.items()}
+    constant = {
+        MODEL_OF[method]: about_constant(ids, scores[method], order.budgets) for method in ("pattern", "base-pattern")
+    }
+    report = {
+        "dataset": order.dataset,
+        "domain": order.domain,
+        "seed": order.seed,
+        "pool": len(pool),
+        "ranked": len(ids),
+        "without_pattern": [id for id in pool if id not in with_pattern],
+        "pseudo_private": len(private.ids),
+        "probe_step": extracted.step,
+        "budgets": order.budgets,
+        "random_draws": order.random_draws,
+        "constant_patterns": constant,
+    }
+    write(order, ranked, {f"random{k}": draw(order, ids, k) for k in range(order.random_draws)}, report)
+    print(f"{order.domain}: {len(ids)} of the pool's {len(pool)} samples have a pattern and were ranked.")
+    for model, about in constant.items():
+        if about["ids"]:
+            print(sentence(model, about))
+
+
+def score(order: Order, ids: Sequence[str], extracted: Patterns, private: Patterns) -> dict[str, np.ndarray]:
+    """Scores [samples] of the pool's samples `ids` by method; NaN where a pattern is constant."""
+    place = {id: number for number, id in enumerate(extracted.ids)}
+    rows = [place[id] for id in ids]
+    under = {model: array[rows] for model, array in extracted.under.items()}
+    documents = prompts(order.instructions, ids, order.pool)
+    queries = prompts(order.pseudo_private, private.ids, private.folder)
+    return {
+        "pattern": scoring.correlation_scores(under["probe"], private.under["probe"].mean(axis=0, dtype=float)),
+        "base-pattern": scoring.correlation_scores(under["base"], private.under["base"].mean(axis=0, dtype=float)),
+        "nearest": scoring.nearest_scores(under["probe"], private.under["probe"]),
+        "bm25": scoring.bm25_scores(queries, documents),
+    }
+
+
+def check_budgets(order: Order, ids: Sequence[str]) -> None:
+    """Check that the pool has enough samples.
+
+    Raises:
+        InputError: a budget below 1 or above the number of samples that can be ranked, or a negative number of draws.
+    """
+    if order.random_draws < 0:
+        raise InputError(f"--random-draws is {order.random_draws}: give 0 or more (studies.selection.random_draws).")
+    for n in order.budgets:
+        if n < 1:
+            raise InputError(f"The budget {n} selects nothing: give 1 or more in studies.selection.budgets.")
+        if n > len(ids):
+            raise InputError(
+                f"The budget {n} is larger than the pool {order.pool}, of which {len(ids)} samples have a pattern "
+                f"in {order.pool_patterns}: lower it in studies.selection.budgets."
+            )
+
+
+def prompts(path: Path, ids: Sequence[str], source: Path) -> list[str]:
+    """The prompts of samples; `source` is what names these.
+
+    Raises:
+        InputError: the file cannot be used, or does not hold a sample.
+    """
+    known = {row["id"]: row["prompt"] for row in samples.read(path)}
+    for id in ids:
+        if id not in known:
+            raise InputError(f"{source} names the sample {id}, which {path} does not hold: make both from the same.")
+    return [known[id] for id in ids]
+
+
+def draw(order: Order, ids: Sequence[str], k: int) -> list[tuple[str, str]]:
+    """All ids in the order of draw k, which depends on seed, domain and k alone; their score is empty."""
+    return [(id, "") for id in sorted(ids, key=lambda id: rank(order.seed, f"{order.domain} random{k} {id}"))]
+
+
+def about_constant(ids: Sequence[str], scores: np.ndarray, budgets: Sequence[int]) -> dict[str, Any]:
+    """Ids of the constant patterns, whose scores are undefined, and how many of them each budget has to take."""
+    undefined = [id for id, score in zip(ids, scores, strict=True) if np.isnan(score)]
+    defined = len(ids) - len(undefined)
+    return {"ids": undefined, "taken": {str(n): n - defined for n in budgets if n > defined}}
+
+
+def sentence(model: str, about: dict[str, Any]) -> str:
+    """What `about_constant` found under one model; of many ids the first."""
+    methods = " and ".join(method for method, its_model in MODEL_OF.items() if its_model == model)
+    named = ", ".join(about["ids"][:NAMED]) + (", …" if len(about["ids"]) > NAMED else "")
+    taken = "".join(f"; the budget {n} has to take {count} of them" for n, count in about["taken"].items())
+    return (
+        f"{len(about['ids'])} pool samples have a constant pattern under the {model} model and rank last by {methods} "
+        f"({named}){taken}."
+    )
+
+
+def write(order: Order, ranked: Mapping[str, Ranking], drawn: Mapping[str, list[tuple[str, str]]], report: Any) -> None:
+    """Write scores.csv, {method}-{n}.csv and report.json; the folder appears whole or not at all."""
+    with atomic_path(order.output) as temporary:
+        temporary.mkdir()
+        rows = [(id, method, score, n) for method in ranked for n, (id, score) in enumerate(ranked[method], start=1)]
+        write_csv(temporary / "scores.csv", ("id", "method", "score", "rank"), rows)
+        orders: dict[str, Sequence[tuple[str, Any]]] = {**ranked, **drawn}
+        for method, ids in orders.items():
+            for n in order.budgets:
+                chosen = [(order.dataset, id, score) for id, score in ids[:n]]
+                write_csv(temporary / f"{method}-{n}.csv", (*training_sets.COLUMNS, "score"), chosen)
+        write_json(temporary / "report.json", report)

@@ -1,0 +1,141 @@
+"""The settings of the selection study, its runs, and what is evaluated for it."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from headpatterns.experiment import runs as kinds
+from headpatterns.experiment.fields import Counts, Names, Positive, Section, Selection
+from headpatterns.experiment.needed import ItemSet
+from headpatterns.experiment.recipes import OwnRecipe
+from headpatterns.experiment.references import below_one_step, unknown, unknown_in
+from headpatterns.experiment.runs import PseudoPrivateSet, Run, SelectedSet
+from headpatterns.experiment.tables import variant_row
+from headpatterns.experiment.variants import ALL_DOMAINS
+
+if TYPE_CHECKING:
+    from headpatterns.experiment.experiment import Experiment
+
+NAME = kinds.SELECTION
+Method = Literal["pattern", "base-pattern", "nearest", "bm25"]
+
+
+def _with_pattern(methods: list[Method]) -> list[Method]:
+    if "pattern" not in methods:
+        raise PydanticCustomError("repeated", "lacks 'pattern', which the others are compared with: add it.")
+    if repeated := next((one for place, one in enumerate(methods) if one in methods[:place]), None):
+        raise PydanticCustomError("repeated", "names {value} twice: name it once.", {"value": repeated})
+    return methods
+
+
+class Settings(Section):
+    """Samples of a pool whose patterns resemble a domain's (Eq. 5): Table 3."""
+
+    models: Names = Field(description="models, in display order; none leaves the study out")
+    dataset: str = Field(description="dataset whose rows are tagged with domains")
+    domains: Selection = Field(description="domains, in display order")
+    budgets: Counts = Field(description="samples that are selected")
+    methods: Annotated[list[Method], AfterValidator(_with_pattern)] = Field(
+        description="how they are selected; `pattern` is Eq. 5"
+    )
+    random_draws: Positive = Field(description="random choices of each budget")
+    finetuning: OwnRecipe = Field(description="what its runs do otherwise than `finetuning` says")
+
+
+def selected(experiment: "Experiment") -> bool:
+    """Whether the config asks for the study."""
+    return bool(experiment.settings(NAME).models)
+
+
+def choices(experiment: "Experiment", domain: str) -> list[SelectedSet]:
+    """The training sets of a domain: each method and random draw with each budget."""
+    settings: Settings = experiment.settings(NAME)
+    drawn: list[tuple[str, int | None]] = [(method, None) for method in settings.methods]
+    drawn += [("random", draw) for draw in range(settings.random_draws)]
+    return [SelectedSet(domain, settings.dataset, method, draw, budget)
+            for budget in settings.budgets for method, draw in drawn]  # fmt: skip
+
+
+def probe_model_run(experiment: "Experiment", model: str, domain: str, seed: int) -> Run:
+    """The run that makes a domain's probe model."""
+    return Run(model, PseudoPrivateSet(domain, experiment.settings(NAME).dataset), seed)
+
+
+def runs(experiment: "Experiment") -> list[Run]:
+    """Every run of the study, those that others depend on first."""
+    settings: Settings = experiment.settings(NAME)
+    found = []
+    for seed in experiment.config.seeds:
+        for model in settings.models:
+            found += [probe_model_run(experiment, model, domain, seed) for domain in settings.domains]
+            found += [Run(model, choice, seed) for domain in settings.domains for choice in choices(experiment, domain)]
+    return found
+
+
+def item_set(experiment: "Experiment", domain: str) -> str:
+    """Name of the evaluation set of a domain's target items."""
+    return f"{experiment.settings(NAME).dataset}-{domain}"
+
+
+def variants(experiment: "Experiment") -> list[dict[str, Any]]:
+    """The base model, and the model trained on each choice, on the domain's target items."""
+    settings: Settings = experiment.settings(NAME)
+    rows = []
+    for model in settings.models:
+        for seed in experiment.config.seeds:
+            for domain in settings.domains:
+                items = item_set(experiment, domain)
+                rows.append(variant_row(experiment, NAME, model, seed, "base", kinds.BASE, items, domain=domain))
+                rows += [
+                    variant_row(experiment, NAME, model, seed, choice.method, Run(model, choice, seed), items,
+                                draw=choice.draw, budget=choice.budget, domain=domain)
+                    for choice in choices(experiment, domain)
+                ]  # fmt: skip
+    return rows
+
+
+def evaluation_sets(experiment: "Experiment") -> dict[str, ItemSet]:
+    """The target items of every domain."""
+    settings: Settings = experiment.settings(NAME)
+    if not selected(experiment):
+        return {}
+    return {item_set(experiment, domain): ItemSet(dataset=settings.dataset, domain=domain)
+            for domain in settings.domains}  # fmt: skip
+
+
+def names(experiment: "Experiment") -> Iterator[str]:
+    """Names that the config does not define, or that something else has."""
+    settings: Settings = experiment.settings(NAME)
+    config, path = experiment.config, f"studies.{NAME}"
+    yield from unknown_in(f"{path}.models", "model", settings.models, config.models)
+    yield from unknown(f"{path}.dataset", "dataset", settings.dataset, config.datasets)
+    yield from unknown_in(f"{path}.domains", "domain", settings.domains, config.domains)
+    if ALL_DOMAINS in settings.domains:
+        yield f"domains.{ALL_DOMAINS} has the name of the mean over domains: choose another."
+    if settings.dataset == kinds.TRAINING:
+        yield f"{path}.dataset is '{kinds.TRAINING}', which names a run's own samples: rename it."
+    for name in evaluation_sets(experiment):
+        if name in config.evaluation.sets:
+            yield f"evaluation.sets.{name} has the name of a set of section 5: choose another."
+    yield from _alike(experiment)
+
+
+def _alike(experiment: "Experiment") -> Iterator[str]:
+    """Domains of which two runs would have one name."""
+    owner: dict[str, str] = {}
+    for domain in experiment.settings(NAME).domains:
+        own: list[PseudoPrivateSet | SelectedSet] = [PseudoPrivateSet(domain, ""), *choices(experiment, domain)]
+        for training_set in own:
+            other = owner.setdefault(training_set.task, domain)
+            if other != domain:
+                both = f"'{other}' and '{domain}', whose runs cannot be told apart"
+                yield f"studies.{NAME}.domains has {both}: rename one."
+                return
+
+
+def problems(experiment: "Experiment") -> Iterator[str]:
+    """A budget that is smaller than a step."""
+    smallest = min(experiment.settings(NAME).budgets)
+    yield from below_one_step(f"studies.{NAME}.budgets", smallest, experiment.recipe(NAME))

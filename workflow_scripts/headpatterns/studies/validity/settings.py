@@ -1,0 +1,75 @@
+"""The settings of the validity study, and the runs whose heads it ablates."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from headpatterns.data import splitting
+from headpatterns.experiment.fields import Counts, Names, Positive, Section, Selection
+from headpatterns.experiment.references import unknown_in
+from headpatterns.experiment.values import heads
+from headpatterns.studies.adaptation import settings as adaptation
+
+if TYPE_CHECKING:
+    from headpatterns.experiment.experiment import Experiment
+    from headpatterns.experiment.runs import Run
+
+NAME = "validity"
+
+
+class Settings(Section):
+    """Do patterns say which heads matter? Patterns beside the change of the loss when heads are ablated."""
+
+    models: Names | None = Field(description="models of studies.adaptation; null takes all, none leaves the study out")
+    tasks: Selection | None = Field(description="tasks of its group; null takes all")
+    samples: int = Field(ge=2, description="probe samples on which heads are ablated, and as many others for patterns")
+    draws: Positive = Field(description="random groups of heads of each size")
+    top: Counts = Field(description="sizes of groups of heads that are ablated together")
+
+
+def runs(experiment: "Experiment") -> "list[Run]":
+    """Runs of the adaptation study whose heads are ablated, before and after."""
+    settings: Settings = experiment.settings(NAME)
+    return [
+        run
+        for run in adaptation.runs(experiment)
+        if (settings.models is None or run.model in settings.models)
+        and (settings.tasks is None or run.task in settings.tasks)
+    ]
+
+
+def names(experiment: "Experiment") -> Iterator[str]:
+    """Models and tasks that the adaptation study does not offer."""
+    settings: Settings = experiment.settings(NAME)
+    offered = experiment.settings(adaptation.NAME)
+    group = experiment.config.task_groups.get(offered.group)
+    if group is None:  # which the adaptation study says
+        return
+    for key, given, valid in (("model", settings.models, offered.models), ("task", settings.tasks, group.tasks)):
+        yield from unknown_in(f"studies.{NAME}.{key}s", f"{key} of studies.adaptation", given or [], valid)
+
+
+def problems(experiment: "Experiment") -> Iterator[str]:
+    """Probe sets too small to be halved, and more heads than a model has, as far as that is known."""
+    settings: Settings = experiment.settings(NAME)
+    config, selected = experiment.config, runs(experiment)
+    fewest = splitting.FEWEST_OF_TWO
+    for task in {run.task: None for run in selected}:
+        probe = config.sampled(task).probe
+        if probe is not None and probe < fewest:
+            own = "probe" in config.datasets[task].sampling.model_fields_set
+            where = f"datasets.{task}.sampling" if own else "sampling"
+            yield f"{where}.probe is {probe}, but studies.{NAME} takes two sets of two: raise it to {fewest} or more."
+    largest = max(settings.top)
+    for model in {run.model: None for run in selected}:
+        own_heads = heads(config, model)
+        if own_heads is not None and largest > own_heads:
+            yield f"studies.{NAME}.top has {largest}, but models.{model} has {own_heads} heads in all: lower it."
+
+
+def ablation(experiment: "Experiment") -> dict[str, Any]:
+    """What of the probe sets is taken, and which heads are ablated together."""
+    settings: Settings = experiment.settings(NAME)
+    return {"samples": settings.samples, "draws": settings.draws, "top": settings.top,
+            "seed": experiment.config.sampling.seed}  # fmt: skip
