@@ -1,0 +1,113 @@
+"""The fused kernel of `sum_of_abs` against the block-wise path and eager attention, and how fast the two are.
+
+    python tests/gpu/kernels.py --device cuda --result FILE
+
+Without a GPU, Triton interprets where TRITON_INTERPRET=1 is in the environment; it knows no bfloat16.
+"""
+
+import argparse
+import importlib.util
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import kernel_cases
+import torch
+from outcomes import MEASURED, SKIPPED, Row, held, write_rows
+
+from headpatterns.attribution.layer_inputs import AttentionInputs
+from headpatterns.attribution.reductions import sum_of_abs_by_blocks
+
+PART = "kernels"
+TOLERANCE = 1e-5
+"""Of the sum of a head, relative to it, in every dtype: all paths compute in float32 from the same inputs."""
+
+LAYER = {"positions": 2048, "heads": 32, "key_heads": 8, "size": 64, "scaling": 0.125}
+"""The layer that is timed, with two samples."""
+
+TURNS = 10
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write the rows of the table."""
+    if importlib.util.find_spec("triton") is None:
+        write_rows(arguments.result, [Row(PART, "the fused kernel", SKIPPED, note="Triton is not installed")])
+        return
+    device = arguments.device
+    half = torch.bfloat16 if device == "cuda" else torch.float16
+    cases = kernel_cases.HALVED if arguments.small else tuple(kernel_cases.CASES)
+    rows = compared(device, torch.float32, cases) + compared(device, half, kernel_cases.HALVED)
+    expected = {name: [[True, True], [True, False]] for name in kernel_cases.BROKEN}
+    wrong = [name for name, found in kernel_cases.finite(device).items() if found != expected[name]]
+    rows.append(held(PART, "what is not finite stays so, in its head alone", len(wrong), 0, "cases", ", ".join(wrong)))
+    for dtype in (torch.float32, half):
+        rows += timed(
+            device, dtype, {**LAYER, "positions": 64, "heads": 2, "key_heads": 1} if arguments.small else LAYER
+        )
+    write_rows(arguments.result, rows)
+
+
+def compared(device: str, dtype: torch.dtype, cases: tuple[str, ...]) -> list[Row]:
+    """The largest relative difference of any head of the cases, with the case that has it."""
+    from headpatterns.attribution import fused
+
+    worst: dict[str, tuple[float, str]] = {}
+    for name in cases:
+        inputs, gradient = kernel_cases.make(**kernel_cases.CASES[name], dtype=dtype, device=device)
+        kernel, blocks, exact = (path(inputs, gradient) for path in (fused.sum_of_abs, sum_of_abs_by_blocks, eager))
+        pairs = {"fused and block-wise": (kernel, blocks), "fused and eager": (kernel, exact),
+                 "block-wise and eager": (blocks, exact)}  # fmt: skip
+        for pair, (found, right) in pairs.items():
+            difference = (found.double() - right.double()).abs() / right.double().clamp(min=1e-6)
+            value = float("nan") if difference.isnan().any() else difference.max().item()
+            # The first that is not a number stays.
+            if pair not in worst or not value <= worst[pair][0]:
+                worst[pair] = (value, name)
+    return [
+        held(PART, f"{pair}, {str(dtype).removeprefix('torch.')}, {len(cases)} cases", value, TOLERANCE, note=name)
+        for pair, (value, name) in worst.items()
+    ]
+
+
+def eager(inputs: AttentionInputs, gradient: torch.Tensor) -> torch.Tensor:
+    """Σ_ij |A_ij G_ij| with both matrices held, in float64: [batch, heads]."""
+    values = inputs.value.double().repeat_interleave(inputs.groups, 1)
+    gradients = gradient.transpose(1, 2).double() @ values.transpose(2, 3)
+    return (kernel_cases.attention_matrix(inputs) * gradients).abs().sum((2, 3))
+
+
+def timed(device: str, dtype: torch.dtype, layer: dict[str, float]) -> list[Row]:
+    """Median milliseconds of the fused kernel and of the block-wise path on one layer."""
+    from headpatterns.attribution import fused
+
+    inputs, gradient = kernel_cases.make(**layer, dtype=dtype, device=device)
+    where = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in layer.items() if name != "scaling")
+    name = str(dtype).removeprefix("torch.")
+    return [
+        Row(PART, f"{path}, {name}", MEASURED, milliseconds(function, inputs, gradient), unit="ms", note=where)
+        for path, function in {"fused": fused.sum_of_abs, "block-wise": sum_of_abs_by_blocks}.items()
+    ]
+
+
+def milliseconds(function: Callable[..., torch.Tensor], inputs: AttentionInputs, gradient: torch.Tensor) -> float:
+    """The median of a few calls after the first, each to the end of what it has left to a GPU."""
+    turns = []
+    for _ in range(1 + (TURNS if gradient.is_cuda else 1)):
+        started = time.perf_counter()
+        function(inputs, gradient).sum().item()
+        turns.append(1000 * (time.perf_counter() - started))
+    return statistics.median(turns[1:])
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
+    made.add_argument("--small", action="store_true", help="a few cases, a small layer")
+    made.add_argument("--result", type=Path, required=True, help="where the rows are written")
+    return made
+
+
+if __name__ == "__main__":
+    main(parser().parse_args())

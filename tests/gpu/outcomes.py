@@ -1,0 +1,142 @@
+"""The table of tests/gpu/check.py: what passed, failed, was skipped or was measured, as JSON and Markdown."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from headpatterns.io import read_csv, read_json, write_json, write_text
+
+PASSED, FAILED, SKIPPED, MEASURED = "passed", "failed", "skipped", "measured"
+COLUMNS = ("part", "what", "outcome", "value", "limit", "unit", "note")
+
+TABLE = "check.json"
+
+OURS = ("abs_of_sum", "abs_per_position", "sum_of_abs")
+"""Procedures of benchmarks/attribution.py that must be measured and right; what the others do is only written down."""
+
+ATTRIBUTION_UNITS = {
+    "samples_per_second": "samples/s", "times_unrecorded": "times", "times_faster_than_published": "times",
+    "peak_gib": "GiB", "bf16_share": "of the peak",
+}  # fmt: skip
+FINETUNING_UNITS = {"tokens_per_second": "tokens/s", "ratio": "times", "peak_gib": "GiB", "bf16_share": "of the peak"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table.
+
+    Attributes:
+        part: of the check.
+        what: was checked or measured.
+        outcome: PASSED, FAILED, SKIPPED or MEASURED.
+        value: the number found, None where there is none.
+        limit: what the value may be at most.
+        unit: of both; relative numbers have none.
+        note: why, or where.
+    """
+
+    part: str
+    what: str
+    outcome: str
+    value: float | None = None
+    limit: float | None = None
+    unit: str = ""
+    note: str = ""
+
+
+def held(part: str, what: str, value: float, limit: float, unit: str = "", note: str = "") -> Row:
+    """A number against its limit: what is not a number fails, and JSON has no word for it."""
+    finite = math.isfinite(value)
+    passed = finite and value <= limit
+    note = ", ".join(filter(None, [note, "" if finite else str(value)]))
+    return Row(part, what, PASSED if passed else FAILED, value if finite else None, limit, unit, note)
+
+
+def attribution_rows(part: str, path: Path, tolerance: float) -> list[Row]:
+    """The table of benchmarks/attribution.py: our procedures must be measured, with errors of at most `tolerance`."""
+    rows = []
+    for found in read_csv(path, ("procedure", "status", "error", *ATTRIBUTION_UNITS)):
+        name = found["procedure"]
+        rows += _speeds(part, name, found, ATTRIBUTION_UNITS, name in (*OURS, "unrecorded"))
+        if name in OURS and found["status"] == MEASURED:
+            error = float(found["error"] or "nan")
+            rows.append(held(part, f"{name}: error against eager attention", error, tolerance))
+    return rows
+
+
+def finetuning_rows(part: str, path: Path) -> list[Row]:
+    """The table of benchmarks/finetuning.py: every trainer must be measured."""
+    rows = []
+    for found in read_csv(path, ("trainer", "padding_free", "status", *FINETUNING_UNITS)):
+        name = f"{found['trainer']}{', padding-free' if found['padding_free'].lower() == 'true' else ''}"
+        rows += _speeds(part, name, found, FINETUNING_UNITS, needed=True)
+    return rows
+
+
+def _speeds(part: str, name: str, found: Mapping[str, str], units: Mapping[str, str], needed: bool) -> list[Row]:
+    """A row for each number of a benchmark's row, or one that says why there is none."""
+    if found["status"] != MEASURED:
+        return [Row(part, name, FAILED if needed else SKIPPED, note=found["status"])]
+    return [
+        Row(part, f"{name}: {column.replace('_', ' ')}", MEASURED, float(found[column]), unit=unit)
+        for column, unit in units.items()
+        if found[column]
+    ]
+
+
+def script_rows(part: str, path: Path) -> list[Row]:
+    """What kernels.py or samples.py has written by `write_rows`."""
+    return [Row(**{**found, "part": part}) for found in read_json(path)]
+
+
+def write_rows(path: Path, rows: Sequence[Row]) -> None:
+    """Write rows for `script_rows`."""
+    write_json(path, [asdict(row) for row in rows])
+
+
+def failed(rows: Sequence[Row]) -> bool:
+    """Whether anything failed; nothing at all is a failure too."""
+    return not rows or any(row.outcome == FAILED for row in rows)
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The table in Markdown, what failed first, numbers with three digits."""
+    order = (FAILED, PASSED, SKIPPED, MEASURED)
+    lines = [_line(COLUMNS), _line(["---"] * len(COLUMNS))]
+    lines += [
+        _line([_cell(getattr(row, column)) for column in COLUMNS])
+        for row in sorted(rows, key=lambda row: order.index(row.outcome))
+    ]
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    text = f"{value:.3g}" if isinstance(value, float) else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def write(folder: Path, about: Mapping[str, Any], rows: Sequence[Row]) -> str:
+    """Write check.json and check.md; the text of the latter.
+
+    Args:
+        folder: is made where there is none.
+        about: the machine and how it was checked, in words.
+        rows: in the order in which they were found.
+    """
+    counts = {outcome: sum(row.outcome == outcome for row in rows) for outcome in (PASSED, FAILED, SKIPPED, MEASURED)}
+    write_json(folder / TABLE, {**about, "counts": counts, "rows": [asdict(row) for row in rows]})
+    head = [
+        *(f"{key}: {value}" for key, value in about.items()),
+        ", ".join(f"{n} {word}" for word, n in counts.items()),
+    ]
+    text = "\n".join(f"- {line}" for line in head) + f"\n\n{markdown(rows)}\n"
+    write_text(folder / "check.md", text)
+    return text

@@ -1,0 +1,115 @@
+"""Two samples alone and together, padded and in another order: the same patterns and losses, as near as rounding lets.
+
+    python tests/gpu/samples.py --device cuda --result FILE
+
+The model is one of benchmarks/common.py with random weights. Differences of patterns are those of the worst head,
+relative to the largest pattern of its layer and sample, and those of losses relative to the loss.
+"""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import common
+import numpy as np
+import torch
+from outcomes import Row, held, write_rows
+from transformers import AutoConfig
+
+from headpatterns.attribution import REDUCTIONS, activation_patterns, passes
+from headpatterns.attribution.patterns import Patterns
+
+PART = "samples"
+TOLERANCES = {"float32": (1e-4, 1e-5), "bfloat16": (0.1, 1e-3)}
+"""Of patterns and of losses. Batches of other shapes go through other kernels, which round otherwise."""
+
+LENGTHS, PROMPTS, PADDED = (200, 192), (80, 60), 256
+"""Tokens of the samples, and of their prompts: near enough for a batch with padding. And of the longest padding."""
+
+BUDGET = 4096
+"""Tokens of a batch, which has room for both samples."""
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write the rows of the table."""
+    torch.set_num_threads(1)
+    assert len(list(passes.batches(LENGTHS, BUDGET))) == 1, "the samples are not taken together"
+    rows = []
+    for dtype in TOLERANCES:
+        settings = common.ARCHITECTURES["small" if arguments.small else "medium"]
+        model = common.random_model(AutoConfig.for_model(**settings), dtype, arguments.device)
+        rows += compared(model, dtype, drawn(settings["vocab_size"]))
+    write_rows(arguments.result, rows)
+
+
+def drawn(vocabulary: int) -> list[dict[str, list[int]]]:
+    """Two samples of random tokens."""
+    generator = np.random.default_rng(0)
+    samples = []
+    for length, prompt in zip(LENGTHS, PROMPTS, strict=True):
+        tokens = generator.integers(3, vocabulary, length).tolist()
+        samples.append({"input_ids": tokens, "labels": [-100] * prompt + tokens[prompt:]})
+    return samples
+
+
+def batch(samples: list[dict[str, list[int]]], left: bool) -> dict[str, list[list[int]]]:
+    """Samples as a collator pads them."""
+
+    def row(values: list[int], fill: int) -> list[int]:
+        padding = [fill] * (PADDED - len(values))
+        return padding + values if left else values + padding
+
+    return {
+        "input_ids": [row(sample["input_ids"], 0) for sample in samples],
+        "labels": [row(sample["labels"], -100) for sample in samples],
+        "attention_mask": [row([1] * len(sample["input_ids"]), 0) for sample in samples],
+    }
+
+
+def compared(model: Any, dtype: str, samples: list[dict[str, list[int]]]) -> list[Row]:
+    """A row for patterns and one for losses of each arrangement: the largest difference in any reduction."""
+    patterns, losses = TOLERANCES[dtype]
+    found: dict[str, list[tuple[float, float]]] = {}
+    for reduction in REDUCTIONS:
+
+        def take(given: Any, reduction: str = reduction) -> Patterns:
+            return activation_patterns(model, given, reduction=reduction, token_budget=BUDGET)
+
+        alone = [take([sample]) for sample in samples]
+        values, expected = (np.concatenate([getattr(one, name) for one in alone]) for name in ("values", "losses"))
+        for name, taken in arranged(take, samples).items():
+            pattern = np.abs(taken[0] - values).max(axis=2) / np.abs(values).max(axis=2)
+            loss = np.abs(taken[1] - expected) / np.abs(expected)
+            found.setdefault(name, []).append((pattern.max(), loss.max()))
+    rows = []
+    for name, differences in found.items():
+        largest = np.array(differences).max(axis=0)
+        rows.append(held(PART, f"{name}, {dtype}: patterns as alone", float(largest[0]), patterns))
+        rows.append(held(PART, f"{name}, {dtype}: losses as alone", float(largest[1]), losses))
+    return rows
+
+
+def arranged(take: Callable[[Any], Patterns], samples: list[dict[str, list[int]]]) -> dict[str, tuple[np.ndarray, ...]]:
+    """Values and losses in the order of the samples, by how these are given."""
+    together, swapped = take(samples), take(samples[::-1])
+    right, left = take(batch(samples, left=False)), take(batch(samples, left=True))
+    return {
+        "together": (together.values, together.losses),
+        "in another order": (swapped.values[::-1], swapped.losses[::-1]),
+        "padded right": (right.values, right.losses),
+        "padded left": (left.values, left.losses),
+    }
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
+    made.add_argument("--small", action="store_true", help="a smaller model")
+    made.add_argument("--result", type=Path, required=True, help="where the rows are written")
+    return made
+
+
+if __name__ == "__main__":
+    main(parser().parse_args())
