@@ -85,10 +85,6 @@ class Experiment:
         """The settings of a study."""
         return getattr(self.config.studies, study)
 
-    def selected(self, study: str) -> bool:
-        """Whether the config asks for a study."""
-        return next(one for one in self.studies if one.name == study).selected(self)
-
     def recipe(self, group: str) -> Finetuning:
         """How the runs of a group are fine-tuned: as all are, but for what a study of section 5 states otherwise."""
         own = getattr(getattr(self.config.studies, group, None), "finetuning", OwnRecipe.model_validate({}))
