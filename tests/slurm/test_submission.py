@@ -117,6 +117,9 @@ def test_an_interrupted_snakemake_leaves_no_job_behind(finished, overlay):
     running = ("finetune", "RUNNING")
     wait_until(lambda: process.poll() is not None or len(finished.jobs(*running)) == 2, "both run")
     assert len(finished.jobs(*running)) == 2, finished.said
+    # Snakemake's plugin knows of no job for the moment in which it asks Slurm, as it does once both are submitted.
+    logs = [finished.folder / f"results/slurm/logs/finetune/llama.nlp_{task}.seed0.log" for task in ("gsm8k", "sgsm")]
+    wait_until(lambda: all(log.exists() and max(steps(log.read_text()), default=0) > 100 for log in logs), "both train")
     process.send_signal(signal.SIGINT)
     assert process.wait() != 0
     wait_until(lambda: not output("squeue", "-h"), "no job is left")
