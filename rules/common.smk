@@ -36,12 +36,15 @@ def files_are_needed():
 
     Jobs rely on what the main process has checked.
     """
-    plan_alone = bool(targets()) and targets() <= {"plan", "costs"}
-    return is_main() and not plan_alone and not jobs.asked_for()
+    if not is_main() or jobs.asked_for():
+        return False
+    asked = targets()
+    return not asked or not asked <= {"plan", "costs"}
 
 
-EXPERIMENT = or_stop(Experiment, config, or_stop(load_studies), files_are_needed())
-or_stop(checks.check, EXPERIMENT, files_are_needed())
+AT_HAND = files_are_needed()
+EXPERIMENT = or_stop(Experiment, config, or_stop(load_studies), AT_HAND)
+or_stop(checks.check, EXPERIMENT, AT_HAND)
 
 PATHS, RESULTS = EXPERIMENT.paths, EXPERIMENT.paths.root
 CONFIG, BATCHES = EXPERIMENT.config, EXPERIMENT.batches
