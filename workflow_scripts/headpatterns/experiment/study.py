@@ -111,6 +111,28 @@ class Claims:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Effects:
+    """The numbers behind the claims of a study: the rule `measure_{name}`, which writes `{name}_effects.csv`.
+
+    Attributes:
+        name: what follows `measure_`.
+        measure: `module:function`, called with `inputs` and `settings` as keywords and, where `read` is not empty, with
+            `reading`, a `Reading`; it returns a list of `Measured`.
+        inputs: files that the function reads, by keyword.
+        settings: numbers and names from the config, by keyword.
+        needs: further paths that must exist first.
+        read: the fields of `Reading` that change the result; empty for what reads no pattern.
+    """
+
+    name: str
+    measure: str
+    inputs: Callable[["Experiment"], Paths]
+    settings: Callable[["Experiment"], dict[str, Any]] = no_settings
+    needs: Callable[["Experiment"], list[str]] = nothing
+    read: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Study:
     """One study; what has a default may be left out.
 
@@ -126,7 +148,7 @@ class Study:
         evaluation_sets: evaluation sets that it brings along, by name.
         reads_steps: whether it reads patterns by the run table: its runs have rows there, and keep their checkpoints
             on the way until their patterns exist.
-        analyses, drawings, tables, claims: what it makes.
+        analyses, drawings, tables, claims, effects: what it makes.
         section: `module:function` of its sections of the report beyond its figures, called with the results; empty for
             none.
         targets: names that users build, each with the drawings and tables behind it.
@@ -146,6 +168,7 @@ class Study:
     drawings: tuple[Drawing, ...] = ()
     tables: tuple[Tabulation, ...] = ()
     claims: tuple[Claims, ...] = ()
+    effects: tuple[Effects, ...] = ()
     section: str = ""
     targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 

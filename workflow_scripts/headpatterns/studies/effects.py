@@ -1,0 +1,40 @@
+"""What a study measures for its claims: effects by name, and their table `{study}_effects.csv`."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from headpatterns.statistics.effects import Effect
+
+COLUMNS = (
+    *("effect", "model", "about", "estimate", "plain", "low", "high", "standard_error", "df"),
+    *("p_above", "p_below", "varies"),
+)
+
+
+class Measured(NamedTuple):
+    """An effect of one model.
+
+    Attributes:
+        name: what the registry of claims calls it.
+        model: name of the model; empty for a comparison of models.
+        about: what else it is about, such as a task group or a budget; empty where there is one alone.
+        effect: the number and its error term.
+    """
+
+    name: str
+    model: str
+    about: str
+    effect: Effect
+
+
+def rows(measured: Iterable[Measured]) -> list[tuple[Any, ...]]:
+    """Rows of `COLUMNS`; `varies` lists the sources with their shares of the variance, such as `seeds 0.61`."""
+    found = []
+    for name, model, about, effect in measured:
+        total = sum(part.variance for part in effect.components)
+        varies = "; ".join(
+            f"{part.source} {part.variance / total:.2f}" if total > 0 else part.source for part in effect.components
+        )
+        numbers = (effect.estimate, effect.plain, *effect.interval(), effect.standard_error, effect.df)
+        found.append((name, model, about, *numbers, effect.p_above, effect.p_below, varies))
+    return found
