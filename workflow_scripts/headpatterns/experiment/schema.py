@@ -186,6 +186,15 @@ class Analysis(Section):
     resamples: int = Field(ge=10, description="bootstrap resamples for the 95 % intervals")
     permutations: int = Field(ge=10, description="permutations of heads, for the null of Figure 4")
     intercept: bool = Field(description="an intercept in the regression of Eq. 3")
+    normalisation: Literal["none", "loss", "sum"] = Field(
+        description="levels as they are, over the sample's loss, or over their sum in the sample"
+    )
+    weighting: Literal["samples", "batches_of_four"] = Field(
+        description="the mean over samples, or that of the paper's script, which weighs tokens in batches of four"
+    )
+    change: Literal["difference", "rate", "log_ratio"] = Field(
+        description="what Eq. 3 regresses: after − before, that over before, or log(after / before)"
+    )
     seed: Natural = Field(description="of resamples and permutations")
 
 

@@ -15,6 +15,18 @@ def bootstrap(experiment: "Experiment") -> dict[str, Any]:
     return {"resamples": experiment.config.analysis.resamples, "seed": experiment.config.analysis.seed}
 
 
+def reading(experiment: "Experiment") -> dict[str, Any]:
+    """How the config says that patterns are read: the fields of a `Reading`."""
+    analysis = experiment.config.analysis
+    return {
+        "reduction": experiment.config.patterns.reduction,
+        "normalisation": analysis.normalisation,
+        "weighting": analysis.weighting,
+        "change": analysis.change,
+        "intercept": analysis.intercept,
+    }
+
+
 def run_table(**analyses: str) -> Callable[["Experiment"], Paths]:
     """Inputs: the run table as `runs`, and tables of numbers, their names by keyword."""
     return lambda experiment: {"runs": experiment.paths.run_table, **_tables(experiment, analyses)}
