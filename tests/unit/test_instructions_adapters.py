@@ -200,6 +200,10 @@ def test_codesearchnet():
     assert instruction.id == "someone/thing/blob/0a/thing/maths.py#L3-L9"
     assert instruction.group == "someone/thing"
     assert convert("codesearchnet", {**CODESEARCHNET, "language": "go"}) == Skipped("its language is go")
+    back = convert("codesearchnet", CODESEARCHNET, {"direction": "to_docstring"})
+    assert back.prompt.endswith("Thing.twice.\n\n" + instruction.response)
+    assert back.response == CODESEARCHNET["docstring"]
+    assert (back.id, back.group) == (instruction.id, instruction.group)
     with pytest.raises(RowError, match="empty docstring"):
         convert("codesearchnet", {**CODESEARCHNET, "docstring": "  "})
 
@@ -420,6 +424,27 @@ def test_refgpt_reads_marks_generator_marks_and_lists():
         convert("refgpt", {**REFGPT, "dialogue": "no marks"})
 
 
+def test_all_turns_of_a_dialogue():
+    whole = convert("refgpt", REFGPT, {"turns": "all"})
+    assert (whole.prompt, whole.response) == ("User: 长江有多长？\n\nAssistant: 约6300公里。\n\nUser: 谢谢", "不客气")
+    spoken = INFINITY["conversations"]
+    system = {"from": "system", "value": "Be brief."}
+    unanswered = {"from": "human", "value": "And so?"}
+
+    def converted(*turns):
+        made = convert("infinity_instruct", {**INFINITY, "conversations": list(turns)}, {"turns": "all"})
+        return made.prompt, made.response
+
+    first = "User: Is every square a rectangle?\n\nAssistant: Yes.\n\nUser: And the reverse?"
+    assert converted(*spoken) == converted(*spoken, unanswered) == (first, "No.")
+    assert converted(system, *spoken) == (f"Be brief.\n\n{first}", "No.")
+    assert converted(*spoken[:2]) == converted(*spoken[:3]) == ("Is every square a rectangle?", "Yes.")
+    with pytest.raises(RowError, match="do not alternate"):
+        converted(*spoken[:2], spoken[1], spoken[2])
+    with pytest.raises(RowError, match="empty turn"):
+        converted(*spoken[:2], {"from": "human", "value": " "}, spoken[3])
+
+
 def test_mmlu_raw_and_hub(tmp_path):
     cells = ["What is 2 + 2?", "1", "2", "4", "None", "C"]
     columns = ADAPTERS["mmlu"].csv_columns
@@ -481,6 +506,7 @@ def test_generic_styles():
             "The adapter gsm8k has no option keep_marks: did you mean keep_calculator_marks?",
         ),
         ("gsm8k", {"zz": 1}, "The adapter gsm8k has no option zz: valid are keep_calculator_marks."),
+        ("codesearchnet", {"direction": "to_docstrin"}, "cannot be to_docstrin: did you mean to_docstring?"),
         ("mmlu", {"subject": ["virology"]}, "has no option subject: did you mean subjects?"),
         ("math", {"subjects": []}, "The adapter math has no option subjects: there are none."),
         ("gsm8k", {"keep_calculator_marks": "yes"}, "must be true or false, not 'yes'"),

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from headpatterns.data.adapters.adapter import Adapter
+from headpatterns.data.adapters.adapter import Adapter, Option
 from headpatterns.data.records import Instruction, Row, RowError, Skipped, text
 
 FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -15,6 +15,7 @@ FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 def convert(row: Row, options: Mapping[str, Any]) -> Instruction | Skipped:
     """The instruction asks for the function that a docstring describes; the response is the code without it.
 
+    Option: `direction`, `to_code` (default) or `to_docstring`: the bare code is given, the docstring is the response.
     Rows of one repository form a group. The id is the function's address below github.com, where the row has one.
     """
     language = str(row.fields.get("language", "python")).lower()
@@ -23,9 +24,13 @@ def convert(row: Row, options: Mapping[str, Any]) -> Instruction | Skipped:
     docstring = text(row, "docstring", "func_documentation_string")
     name = text(row, "func_name")
     code = text(row, "code", "func_code_string")
+    bare = without_docstring(code, docstring)
+    prompt, response = f"Write the Python function {name} that this docstring describes.\n\n{docstring}", bare
+    if options["direction"] == "to_docstring":
+        prompt, response = f"Write the docstring of the Python function {name}.\n\n{bare}", docstring
     return Instruction(
-        prompt=f"Write the Python function {name} that this docstring describes.\n\n{docstring}",
-        response=without_docstring(code, docstring),
+        prompt=prompt,
+        response=response,
         id=str(row.fields.get("url") or row.fields.get("func_code_url") or "").removeprefix("https://github.com/"),
         group=text(row, "repo", "repository_name"),
     )
@@ -102,4 +107,4 @@ def _without_literal(code: str, docstring: str) -> str:
     return shorter
 
 
-ADAPTER = Adapter(convert)
+ADAPTER = Adapter(convert, options={"direction": Option("to_code", str, ("to_code", "to_docstring"))})

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from headpatterns.data.adapters import turns
 from headpatterns.data.adapters.adapter import Adapter, Option
-from headpatterns.data.adapters.turns import first_exchange
 from headpatterns.data.records import Instruction, Row, Skipped, value
 
 
@@ -14,7 +14,7 @@ def convert(row: Row, options: Mapping[str, Any]) -> Instruction | Skipped:
     Options: `language` (as in `langdetect`, default en; "" for all); `tag_field`, the list of labels that is meant,
     cate_ability_en (categories, default) or ability_en (single abilities); `tags`, the tags asked for (default: any
     row will do), and `match`: `exactly` these (default), `all` of these and perhaps others, or `any` of these. Case
-    and white space do not count in the comparison.
+    and white space do not count in the comparison. `turns`: `first` (default), or `all`, the last answer after all.
     """
     if options["language"]:
         language = str(value(row, "langdetect"))
@@ -24,7 +24,7 @@ def convert(row: Row, options: Mapping[str, Any]) -> Instruction | Skipped:
     tags = (labels.get(options["tag_field"]) or []) if isinstance(labels, dict) else []
     if options["tags"] and not _fits(levelled(tags), levelled(options["tags"]), options["match"]):
         return Skipped("its tags are " + (" + ".join(sorted(levelled(tags))) or "none"))
-    prompt, response = first_exchange(value(row, "conversations"))
+    prompt, response = turns.instruction(value(row, "conversations"), options["turns"])
     name = row.fields.get("id")
     return Instruction(prompt, response, id="" if name is None else f"infinity-{name}", tags=tuple(map(str, tags)))
 
@@ -43,6 +43,7 @@ def _fits(tags: frozenset[str], asked: frozenset[str], match: str) -> bool:
 ADAPTER = Adapter(
     convert,
     options={
+        **turns.TURNS,
         "language": Option("en", str),
         "tags": Option(None, list),
         "tag_field": Option("cate_ability_en", str, ("cate_ability_en", "ability_en")),

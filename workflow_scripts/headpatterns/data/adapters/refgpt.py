@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from headpatterns.data.adapters import turns
 from headpatterns.data.adapters.adapter import Adapter
-from headpatterns.data.adapters.turns import first_exchange
 from headpatterns.data.records import Instruction, Row, value
 
 # <user> … <assistant> … as released, <Human 1>:… <Assistant 1>:… as its generator writes it.
@@ -15,11 +15,16 @@ FRAME = re.compile(r"</?(?:start|end)_chat>", re.I)
 
 
 def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
-    """The first exchange of the dialogue; the reference it was written from is not shown."""
+    """The first exchange of the dialogue; the reference it was written from is not shown.
+
+    Option: `turns`, `first` (default) or `all`, the last answer after all turns before it.
+    """
     dialogue = value(row, "dialogue")
     if isinstance(dialogue, list) and all(isinstance(turn, str) for turn in dialogue):
         dialogue = "\n".join(dialogue)
-    prompt, response = first_exchange(marked_turns(dialogue) if isinstance(dialogue, str) else dialogue)
+    prompt, response = turns.instruction(
+        marked_turns(dialogue) if isinstance(dialogue, str) else dialogue, options["turns"]
+    )
     return Instruction(prompt, response)
 
 
@@ -30,4 +35,4 @@ def marked_turns(dialogue: str) -> list[dict[str, str]]:
     return [{"role": role, "content": LENGTH_REQUEST.sub("", content).strip()} for role, content in spoken]
 
 
-ADAPTER = Adapter(convert)
+ADAPTER = Adapter(convert, options=turns.TURNS)
