@@ -20,6 +20,7 @@ def main(arguments: argparse.Namespace) -> None:
         template=arguments.template,
         probe_samples=arguments.probe_samples,
         train_samples=arguments.train_samples,
+        expected={"train": arguments.expected_train, "probe": arguments.expected_probe},
         seed=arguments.seed,
     )
     print(write(prepared, arguments.output))
@@ -36,6 +37,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--template", default="question", help=f"{', '.join(TEMPLATES)}, or a text with {{instruction}}")
     p.add_argument("--probe-samples", type=int, help="size of the probe set; all rows by default")
     p.add_argument("--train-samples", type=int, help="largest size of the training set; all rows by default")
+    p.add_argument("--expected-train", type=int, help="training instructions that there must be; any number by default")
+    p.add_argument("--expected-probe", type=int, help="probe instructions that there must be; any number by default")
     p.add_argument("--seed", type=int, required=True, help="seed of every sample")
     p.add_argument("--output", type=Path, required=True, help="folder to write")
     return p

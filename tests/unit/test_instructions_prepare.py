@@ -68,6 +68,19 @@ def test_files_of_both_splits(tmp_path):
     assert made.train[0].answer == str(number)  # row n of train.jsonl asks for n - 1 + 1
 
 
+def test_files_that_do_not_give_what_is_expected_are_refused(tmp_path):
+    rows = jsonl(tmp_path / "all.jsonl", [*sums(0, 30), *sums(0, 2), {"question": "?", "answer": "5"}])
+    whole = {"probe_samples": None, "train_samples": 12}
+    assert prepared([rows], **whole, expected={"train": 12, "probe": 18}).train == prepared([rows], **whole).train
+    assert prepared([rows], **whole, expected={"train": 12, "probe": None}).probe
+    with pytest.raises(InputError) as refused:
+        prepared([rows], **whole, expected={"train": 12, "probe": 19})
+    assert str(refused.value) == (
+        "toys gives 12 train and 18 probe instructions where datasets.toys.expected states 12 and 19 (of 33 training "
+        "rows read, 1 rejected and 2 repeated): give the files that it means, or set it to null."
+    )
+
+
 def test_the_training_set_is_independent_of_the_number_of_probe_samples(tmp_path):
     train, probe = jsonl(tmp_path / "train.jsonl", sums(0, 30)), jsonl(tmp_path / "test.jsonl", sums(20, 20))
     assert prepared([train], [probe], probe_samples=2).train == prepared([train], [probe], probe_samples=20).train

@@ -35,6 +35,7 @@ def prepare(
     template: str = "question",
     probe_samples: int | None,
     train_samples: int | None = None,
+    expected: Mapping[str, int | None] | None = None,
     seed: int,
 ) -> Prepared:
     """Read, convert, clean and split a dataset.
@@ -42,10 +43,12 @@ def prepare(
     The probe set is a seeded sample of `probe_samples` instructions (None for all) from `probe_files` or, without
     them, from whole groups held out of the training rows, where None leaves `train_samples` to train on. Repeated
     instructions of a split and training rows with the prompt of a probe candidate are removed; `train_samples` caps
-    what is left with a seeded sample. In the report of each split, `rows_read` is the sum of all other counts.
+    what is left with a seeded sample. In the report of each split, `rows_read` is the sum of all other counts. A split
+    that `expected` names must have as many instructions as it says there.
 
     Raises:
-        InputError: a file, row, option or template cannot be used, or there are too few instructions.
+        InputError: a file, row, option or template cannot be used, there are too few instructions, or not as many as
+            expected.
     """
     _check_sizes(dataset, probe_samples, train_samples, bool(probe_files))
     resolved = resolve_options(adapter, options or {})
@@ -78,6 +81,7 @@ def prepare(
     for counts, before, after in ((train_report, apart, splits["train"]), (probe_report, probe, splits["probe"])):
         counts["surplus"] = len(before) - len(after)
         counts["kept"] = len(after)
+    _check_expected(dataset, expected or {}, {"train": train_report, "probe": probe_report})
     splitting.check_disjoint(dataset, **splits)
     report = {
         "dataset": dataset,
@@ -143,6 +147,20 @@ def _check_enough(
             f"Nothing of {dataset} is left to train on after its probe set of {len(probe)} instructions is set apart "
             f"({overlapping} training rows repeat it): ask for fewer probe samples or give more files."
         )
+
+
+def _check_expected(dataset: str, expected: Mapping[str, int | None], reports: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse files that do not give the numbers of instructions that the config states: they are of another release."""
+    stated = {split: count for split, count in expected.items() if count is not None}
+    if all(reports[split]["kept"] == count for split, count in stated.items()):
+        return
+    train, found = reports["train"], " and ".join(f"{reports[split]['kept']} {split}" for split in stated)
+    wanted = " and ".join(map(str, stated.values()))
+    raise InputError(
+        f"{dataset} gives {found} instructions where datasets.{dataset}.expected states {wanted} (of "
+        f"{train['rows_read']} training rows read, {sum(train['rejected'].values())} rejected and "
+        f"{train['duplicates']} repeated): give the files that it means, or set it to null."
+    )
 
 
 def write(prepared: Prepared, folder: Path) -> str:

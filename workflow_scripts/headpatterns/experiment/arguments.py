@@ -49,8 +49,11 @@ def rows(experiment: "Experiment", dataset: str) -> str:
     """Where the raw rows of a dataset are, and how many of them are kept."""
     train, probe = (experiment.paths.rows(dataset, split) for split in ("train", "probe"))
     sampled = experiment.config.sampled(dataset)
+    stated = experiment.config.datasets[dataset].expected
+    expected = stated.model_dump(exclude_unset=True) if stated else {}
     return options({"train_files": train, "probe_files": probe, "train_samples": sampled.train,
-                    "probe_samples": sampled.probe, "seed": sampled.seed})  # fmt: skip
+                    "probe_samples": sampled.probe, "expected_train": expected.get("train"),
+                    "expected_probe": expected.get("probe"), "seed": sampled.seed})  # fmt: skip
 
 
 def hub(source: OnHub | RowsOnHub) -> str:

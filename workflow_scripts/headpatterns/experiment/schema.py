@@ -106,6 +106,13 @@ class DatasetSize(Section):
     source: Text = Field(UNSTATED, description="where these figures come from")
 
 
+class ExpectedRows(Section):
+    """What preparation must give, so that files of another release are noticed."""
+
+    train: Positive = Field(UNSTATED, description="training instructions that preparation must give")
+    probe: Positive = Field(UNSTATED, description="probe instructions that preparation must give")
+
+
 class Dataset(Section):
     """A dataset: its format, and where its rows are."""
 
@@ -117,6 +124,9 @@ class Dataset(Section):
     probe: list[RowSource] = Field([], description="sources of the probe set; none holds it out of the training rows")
     sampling: DatasetSampling = Field(
         DatasetSampling.model_validate({}), description="rows kept, where they differ from `sampling`"
+    )
+    expected: ExpectedRows | None = Field(
+        None, description="instructions that its files must give; null for any number"
     )
     size: DatasetSize = Field(UNSTATED, description="for the plan, as long as the dataset is not prepared")
 

@@ -79,14 +79,18 @@ def _sizes_of_models(config: Config) -> Iterator[str]:
 
 
 def _sizes_of_datasets(config: Config) -> Iterator[str]:
-    """Rows for the plan that cannot be."""
+    """Rows of the plan, and numbers of instructions, that cannot be."""
     for name, dataset in config.datasets.items():
-        size = dataset.size
+        size, sampled = dataset.size, config.sampled(name)
+        expected = dataset.expected.model_dump(exclude_unset=True) if dataset.expected else {}
+        for split, count in expected.items():
+            most = getattr(sampled, split)
+            if most is not None and count > most:
+                yield f"datasets.{name}.expected.{split} is {count}, but sampling keeps {most}: fix one."
         if size is None:
             continue
         if dataset.probe and size.probe is None:
             yield f"datasets.{name}.size lacks 'probe', the rows of its probe files: add it."
-        sampled = config.sampled(name)
         held = sampled.train if sampled.probe is None else sampled.probe
         if not dataset.probe and held and held >= size.train:
             yield f"datasets.{name}.size.train is {size.train}, of which sampling takes {held}: nothing is left."
