@@ -14,20 +14,12 @@ TINY = "tests/config/tiny.yaml"
 @pytest.fixture(scope="module")
 def project(clone) -> Path:
     folder = clone("plan")
-    for name in (
-        "codesearchnet/python/final/jsonl/train",
-        "codesearchnet/python/final/jsonl/test",
-        "infinity_instruct",
-    ):
-        (folder / "data" / name).mkdir(parents=True)
+    (folder / "data/infinity_instruct").mkdir(parents=True)
     for name in ("primary/cloze_cn", "middle/single_choice_cn"):
         path = folder / f"data/mathbench_v1/{name}.jsonl"
         path.parent.mkdir(parents=True)
         path.touch()
-    for name in ("sgsm/rows.json", "refgpt/rows.json"):
-        (folder / "data" / name).parent.mkdir()
-        (folder / "data" / name).touch()
-    (folder / "seeds.yaml").write_text("seeds: [0, 1, 2]\nstudies: {validity: {models: [gemma-7b]}}\n")
+    (folder / "seeds.yaml").write_text("seeds: [0]\nstudies: {validity: {models: [gemma-7b]}}\n")
     (folder / "other.yaml").write_text(
         "models: {after: {label: two stages, source: {model: gemma, run: nlp.gsm8k.seed3}}}\n"
         "studies:\n"
