@@ -273,6 +273,15 @@ def test_what_will_not_work_is_said(tmp_path):
     assert "resources.fetch_model.runtime" not in text  # a download runs beside Snakemake, which ends no job
 
 
+def test_checkpoint_steps_that_never_come_are_said(paper, tmp_path):
+    """With the 2093 rows that the hub has of SGSM now, runs end after 3 epochs of ⌈1581 / 128⌉ steps."""
+    planned = of_all_runs("finetune", paper)
+    _, text = plan(paper, planned, tmp_path)
+    assert "checkpoint_steps" not in text.partition("## To see to")[2]
+    _, text = plan(experiment_of(PAPER, ONE_SEED, {"datasets": {"sgsm": {"size": {"train": 2093}}}}), planned, tmp_path)
+    assert "finetuning.checkpoint_steps has 48, 64, but runs of the group nlp end after 39 steps: remove" in text
+
+
 def test_seeds_multiply_the_work_of_runs(paper, tmp_path):
     def planned(experiment):
         work = [job for rule in ("finetune", "extract_patterns") for job in of_all_runs(rule, experiment)]

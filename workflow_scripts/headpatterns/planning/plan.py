@@ -11,7 +11,7 @@ from headpatterns.experiment.jobs import Job
 from headpatterns.experiment.runs import SELECTION
 from headpatterns.experiment.schema import Config
 from headpatterns.io import atomic_path, write_csv
-from headpatterns.planning import disk, formulas, summaries, text
+from headpatterns.planning import courses, disk, formulas, summaries, text
 from headpatterns.planning.estimates import DOWNLOADS, WORK, Estimate
 from headpatterns.planning.explanation import explained
 from headpatterns.planning.sizes import Sizes
@@ -128,11 +128,28 @@ def notes(sizes: Sizes, found: Sequence[Estimate]) -> Iterator[str]:
                 f"A job of {rule} takes up to {longest:.0f} minutes, and resources.{rule}.runtime asks for {asked}: "
                 "raise it."
             )
+    lines += steps_that_never_come(sizes)
     if sizes.config.device == "cuda":
         lines += memory(sizes, found)
     if lines:
         yield "## To see to"
         yield "\n".join(f"- {line}" for line in lines)
+
+
+def steps_that_never_come(sizes: Sizes) -> Iterator[str]:
+    """Checkpoint steps beyond the end of a run whose patterns are read on the way, by task group."""
+    ends: dict[str, int] = {}
+    for run in sizes.experiment.runs_with_steps:
+        course = courses.course(sizes, run, True)
+        if course:
+            ends[run.group] = min(course.steps, ends.get(run.group, course.steps))
+    for group, end in sorted(ends.items()):
+        late = [step for step in sorted(sizes.config.finetuning.checkpoint_steps) if step > end]
+        if late:
+            yield (
+                f"finetuning.checkpoint_steps has {', '.join(map(str, late))}, but runs of the group {group} end after "
+                f"{end} steps: remove what never comes, or train longer."
+            )
 
 
 def memory(sizes: Sizes, found: Sequence[Estimate]) -> list[str]:
