@@ -19,7 +19,7 @@ seed nor the training set.
 """
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int
 
 from headpatterns.errors import InputError
 
@@ -39,6 +39,29 @@ def probe_weights(samples: int, task: str, resamples: int, seed: int) -> Float64
     generator = np.random.Generator(np.random.PCG64([seed, *task.encode()]))
     counts = generator.multinomial(samples, np.full(samples, 1 / samples), size=resamples)
     return np.concatenate([np.ones((1, samples)), counts]) / samples
+
+
+def batch_shares(response_tokens: Int[np.ndarray, " samples"], size: int = 4) -> Float64[np.ndarray, " samples"]:
+    """What each sample weighs in the mean that the paper's released script takes, [samples]; they sum to 1.
+
+    Its batches are `size` consecutive samples, the last one those that are left. In a batch the loss is the mean over
+    response tokens, so that a sample weighs as many as it has; and batches count alike.
+
+    Args:
+        response_tokens: of each sample, in the order of the probe set; at least 1.
+        size: samples of a batch.
+    """
+    starts = np.arange(0, len(response_tokens), size)
+    in_batch = np.repeat(np.add.reduceat(response_tokens, starts), np.diff([*starts, len(response_tokens)]))
+    return np.asarray(response_tokens / in_batch / len(starts), dtype=np.float64)
+
+
+def reweighted(
+    weights: Float[np.ndarray, "replicates samples"], shares: Float[np.ndarray, " samples"]
+) -> Float64[np.ndarray, "replicates samples"]:
+    """Weights of replicates in which a sample weighs `shares` each time that it is drawn; rows sum to 1."""
+    found = weights * shares
+    return np.asarray(found / found.sum(axis=1, keepdims=True))
 
 
 def replicate_patterns(

@@ -1,4 +1,4 @@
-"""Comparing activation patterns: change, change rate, Pearson correlation and mean squared error (Eq. 6).
+"""Comparing activation patterns: change, change rate, log-ratio, Pearson correlation and mean squared error (Eq. 6).
 
 Functions take patterns [..., layers, heads] and compare their flattened layers x heads values in float64. The
 correlation with a constant pattern does not exist: it is NaN, without a warning, and stands as `nan` in the tables.
@@ -29,6 +29,23 @@ def change_rate(
     rates = np.full(before.shape, np.nan)
     np.divide(after - before, before, out=rates, where=before != 0)
     return rates
+
+
+def log_ratio(
+    before: Float[np.ndarray, "*batch layers heads"], after: Float[np.ndarray, "*batch layers heads"]
+) -> Float64[np.ndarray, "*batch layers heads"]:
+    """Logarithm of how many times a level has become what it was, `log(after / before)`, head by head [..., L, H].
+
+    Rise and fall by one factor are as large, where a change rate is at least −1 and has no upper end. NaN where either
+    is zero.
+    """
+    before, after = (np.asarray(levels, dtype=np.float64) for levels in (before, after))
+    ratios = np.full(np.broadcast_shapes(before.shape, after.shape), np.nan)
+    alive = (before > 0) & (after > 0)
+    # A difference of logarithms, as the ratio of tiny levels may not be a number.
+    np.log(after, out=ratios, where=alive)
+    np.subtract(ratios, np.log(before, out=np.zeros(ratios.shape), where=alive), out=ratios, where=alive)
+    return ratios
 
 
 def without_dead_heads(
