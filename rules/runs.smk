@@ -58,9 +58,10 @@ for name, batch in BATCHES.items():
             runs=of_job(functools.partial(arguments.extraction, EXPERIMENT), batch),
             max_length=CONFIG.tokenization.max_length,
             patterns=arguments.pattern_options(EXPERIMENT),
+            also=arguments.options({"also": CONFIG.patterns.also}),
         shell:
             f"exec {commands.extractor(EXPERIMENT)}"
-            " --model {params.model:q} {params.runs} {params.patterns}"
+            " --model {params.model:q} {params.runs} {params.patterns} {params.also}"
             " --max-length {params.max_length} --skip-truncated --threads {threads} --log {log}"
 
 

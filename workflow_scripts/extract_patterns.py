@@ -1,9 +1,11 @@
 """Activation patterns of a model, or of every checkpoint of runs, on the samples of a file.
 
 For one model, `--output OUT.npy` writes OUT.npy [layers, heads], OUT.samples.npy [samples, layers, heads] in the
-file's order, and OUT.json. With `--run` and `--output-folder`, the model is step 0 and each checkpoint of the run
-follows as step-{step}; several runs of one model take as many files and folders. Finished samples are kept on disk: an
-interrupted extraction goes on with those that are missing. With `--devices N`, N processes under launch.py share them.
+file's order, and OUT.json. The sums of `abs_of_sum` keep their sign in OUT.samples.npy, and OUT.npy is the mean of
+absolute values. Each reduction of `--also` comes from the same passes, in OUT.REDUCTION.samples.npy. With `--run` and
+`--output-folder`, the model is step 0 and each checkpoint of the run follows as step-{step}; several runs of one model
+take as many files and folders. Finished samples are kept on disk: an interrupted extraction goes on with those that are
+missing. With `--devices N`, N processes under launch.py share them.
 """
 
 import argparse
@@ -11,6 +13,7 @@ from pathlib import Path
 
 from headpatterns import cli as command_line
 from headpatterns.attribution import extract
+from headpatterns.attribution.patterns import REDUCTIONS
 from headpatterns.attribution.probes import EVERY_SAMPLE, Probe
 from headpatterns.errors import InputError
 
@@ -23,6 +26,7 @@ def main(arguments: argparse.Namespace) -> None:
     settings = extract.Settings(
         model=arguments.model,
         reduction=arguments.reduction,
+        also=arguments.also,
         max_length=arguments.max_length,
         skip_truncated=arguments.skip_truncated,
         token_budget=arguments.token_budget,
@@ -49,6 +53,9 @@ def check(arguments: argparse.Namespace) -> None:
         raise InputError("give either --output, or --run together with --output-folder.")
     command_line.check_counts(arguments, "max_length", "threads", "devices")
     command_line.check_token_budget(arguments)
+    reductions = [arguments.reduction, *arguments.also]
+    if repeated := [one for place, one in enumerate(reductions) if one in reductions[:place]]:
+        raise InputError(f"--reduction and --also name {repeated[0]} twice: name each reduction once.")
     if arguments.output and arguments.output.suffix != ".npy":
         raise InputError(f"--output {arguments.output} must end in .npy.")
     units = arguments.run or [arguments.output]
@@ -72,9 +79,8 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         help=f"for each run, a training set (CSV) whose samples alone are taken, or {EVERY_SAMPLE}",
     )
-    made.add_argument(
-        "--reduction", default="abs_of_sum", choices=["abs_of_sum", "sum_of_abs", "abs_per_position"], help="Eq. 2"
-    )
+    made.add_argument("--reduction", default="abs_of_sum", choices=REDUCTIONS, help="Eq. 2")
+    made.add_argument("--also", nargs="+", default=[], choices=REDUCTIONS, help="further ones, from the same passes")
     made.add_argument("--max-length", type=int, default=1024, help="tokens at which a sample is cut")
     command_line.add_token_budget(made)
     made.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or mps")

@@ -8,6 +8,7 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+import pattern_files
 import pytest
 
 from headpatterns.errors import InputError
@@ -80,10 +81,9 @@ def write_runs(folder, models=("big", "small"), tasks=("gsm8k", "code", "arc"), 
             goal["sgsm"] = 0.7 * goal["gsm8k"] + 0.3 * goal["code"]
             for task in (*tasks, "sgsm"):
                 patterns = folder / "patterns" / model / f"nlp.{task}.seed{seed}" / task
-                patterns.mkdir(parents=True)
                 for step in STEPS:
                     pattern = base + (1 - np.exp(-step / 2)) * goal[task]
-                    np.save(patterns / f"step-{step}.samples.npy", (pattern * noise[task]).astype(np.float32))
+                    pattern_files.save(patterns, step, pattern * noise[task])
                 family = FAMILIES[task] if families else ""
                 row = (model, model.title(), task, task.upper(), family, "complex" if task == "sgsm" else "basic")
                 place = (seed, f"nlp.{task}.seed{seed}", patterns)
@@ -325,7 +325,7 @@ def test_steps_of_different_shape_are_refused_with_the_folder(tmp_path):
 
 def reshape_run(folder, shape):
     for step in STEPS:
-        np.save(folder / f"step-{step}.samples.npy", np.ones(shape, np.float32))
+        pattern_files.save(folder, step, np.ones(shape))
 
 
 def test_tasks_of_a_model_must_have_the_same_heads(tmp_path):
@@ -346,7 +346,9 @@ def test_a_broken_pattern_is_refused_with_its_place(tmp_path):
     samples = np.load(path)
     samples[3, 2, 1] = np.nan
     np.save(path, samples)
-    assert "step-20.samples.npy is not finite at sample 3, layer 2, head 1" in refusal("similarity", table, tmp_path)
+    assert "step-20.samples.npy is not finite at the sample s3, layer 2, head 1" in refusal(
+        "similarity", table, tmp_path
+    )
     path.write_bytes(path.read_bytes()[:500])
     assert "step-20.samples.npy is no complete NumPy array" in refusal("similarity", table, tmp_path)
 

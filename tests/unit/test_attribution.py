@@ -32,7 +32,7 @@ def make_samples(seed: int = 0) -> list[TokenizedSample]:
 
 
 def textbook(model, samples, reduction):
-    """Patterns [N, L, H] from the attention matrices themselves; and the losses."""
+    """Patterns [N, L, H] from the attention matrices themselves, `signed` ones too; and the losses."""
     before = model.config._attn_implementation
     model.set_attn_implementation("eager")
     values, losses = [], []
@@ -43,7 +43,9 @@ def textbook(model, samples, reduction):
             attention.retain_grad()
         result.loss.backward()
         products = [attention[0] * attention.grad[0] for attention in result.attentions]
-        if reduction == "abs_of_sum":
+        if reduction == "signed":
+            values.append([product.sum((1, 2)).tolist() for product in products])
+        elif reduction == "abs_of_sum":
             values.append([product.sum((1, 2)).abs().tolist() for product in products])
         elif reduction == "sum_of_abs":
             values.append([product.abs().sum((1, 2)).tolist() for product in products])
@@ -109,7 +111,7 @@ def test_every_layer_attends_by_blocks_where_sdpa_cannot(name, monkeypatch):
 
         monkeypatch.setattr(blockwise._Attention, step, staticmethod(counted))
     model, samples = build(name), make_samples()
-    with passes.frozen(model), recording(model, "abs_of_sum") as recorded:
+    with passes.frozen(model), recording(model, ["abs_of_sum"]) as recorded:
         passes.backward(model, samples)
     assert sorted(recorded) == [0, 1, 2]
     assert seen == dict.fromkeys(seen, 3 if name in REFUSED else 0)
@@ -185,7 +187,11 @@ def test_nothing_is_left_after_an_error_in_a_backward_pass(name, reduction):
         output[0].register_hook(fail)
 
     attached = model.model.layers[1].self_attn.register_forward_hook(hook)
-    with pytest.raises(RuntimeError, match="in the middle"), passes.frozen(model), recording(model, reduction) as found:
+    with (
+        pytest.raises(RuntimeError, match="in the middle"),
+        passes.frozen(model),
+        recording(model, [reduction]) as found,
+    ):
         passes.backward(model, make_samples())
     assert list(found) == [2]
     attached.remove()
@@ -198,13 +204,13 @@ def test_nothing_is_left_after_an_error_in_a_backward_pass(name, reduction):
 def test_one_attention_is_replaced_at_a_time():
     """A second model, or the same one again, is refused before anything of the first is touched."""
     first, second, samples = build("llama-grouped-query"), build("opt"), make_samples()
-    expected = activation_patterns(first, samples).values
-    with passes.frozen(first), recording(first, "abs_of_sum") as recorded:
+    expected = activation_patterns(first, samples).signed
+    with passes.frozen(first), recording(first, ["abs_of_sum"]) as recorded:
         for model in (first, second):
             with pytest.raises(InputError, match=r"replaced already in this process .*: let that end first"):
                 activation_patterns(model, samples)
         passes.backward(first, samples[:1])
-        np.testing.assert_allclose(torch.cat([recorded[layer] for layer in range(3)]), expected[0], rtol=1e-5)
+        np.testing.assert_allclose(torch.cat([recorded[layer][:, 0] for layer in range(3)]), expected[0], rtol=1e-5)
     assert_untouched(first, "sdpa")
     assert_untouched(second, "sdpa")
     assert activation_patterns(second, samples).values.shape == (5, 3, 6)

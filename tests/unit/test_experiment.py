@@ -274,6 +274,14 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
         ({"finetuning.optimizer": "adamw_offloaded"}, "finetuning.optimizer", ("adamw_offloaded", "needs engine")),
         ({"resources.extract_patterns": {"gpu": 1}}, "resources", ("GPUs", "device is cpu")),
         ({"resources.finetune.gpu": 1}, "resources.finetune.gpu", "finetuning.devices says how many"),
+        # Reductions.
+        (
+            {"patterns.reduction": "sum_of_abs"},
+            "patterns.also",
+            ("names 'sum_of_abs'", "which is patterns.reduction already", "remove it"),
+        ),
+        ({"patterns.also": ["sum_of_abs", "sum_of_abs"]}, "patterns.also", "names sum_of_abs twice: name it once"),
+        ({"patterns.also": ["mean"]}, "patterns.also[0]", ("mean", "sum_of_abs")),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
 )

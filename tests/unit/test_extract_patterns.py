@@ -86,8 +86,9 @@ def test_as_a_user_runs_it(model_folder, data, rows, tmp_path):
     mean, values = np.load(output), np.load(output.with_suffix(".samples.npy"))
     assert (mean.shape, mean.dtype) == ((3, 6), np.float32)
     assert (values.shape, values.dtype) == ((len(rows), 3, 6), np.float32)
-    np.testing.assert_allclose(mean, values.mean(axis=0), rtol=1e-6)
-    assert_close(values, expected(model_folder, rows))
+    np.testing.assert_allclose(mean, np.abs(values).mean(axis=0), rtol=1e-6)
+    assert (values < 0).any()
+    assert_close(np.abs(values), expected(model_folder, rows))
 
 
 def test_what_the_json_says(model_folder, data, rows, tmp_path):
@@ -101,11 +102,13 @@ def test_what_the_json_says(model_folder, data, rows, tmp_path):
     assert about["samples"] == len(rows) and about["skipped"] == []
     assert about["truncated"] == len(truncated)
     assert about["tokens"] == sum(len(one.input_ids) for one in tokenized)
-    assert about["response_tokens"] == sum(one.response_tokens for one in tokenized)
+    assert about["response_tokens"] == [one.response_tokens for one in tokenized]
+    assert about["response_tokens_in_all"] == sum(about["response_tokens"])
     assert (about["layers"], about["heads"]) == (3, 6)
     assert about["model"] == str(model_folder) and about["data"] == str(data)
     assert about["data_sha256"] == samples.digest(data)
-    assert (about["reduction"], about["dtype"], about["device"]) == ("abs_of_sum", "float32", "cpu")
+    assert (about["reduction"], about["also"], about["signed"]) == ("abs_of_sum", [], ["abs_of_sum"])
+    assert (about["dtype"], about["device"]) == ("float32", "cpu")
     assert about["versions"]["torch"].startswith(torch.__version__.split("+")[0])
     assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?|unknown", about["commit"])
     assert about["seconds"] > 0
@@ -200,8 +203,8 @@ def test_a_run_gives_the_model_before_it_and_every_checkpoint(model_folder, data
     for suffix in (".npy", ".samples.npy"):
         assert (folder / f"step-0{suffix}").read_bytes() == (tmp_path / f"base{suffix}").read_bytes()
     checkpoint = tmp_path / "run" / "intermediate" / "step-3"
-    assert_close(np.load(folder / "step-3.samples.npy"), expected(checkpoint, rows))
-    assert_close(np.load(folder / "step-5.samples.npy"), expected(tmp_path / "run" / "final", rows))
+    assert_close(np.abs(np.load(folder / "step-3.samples.npy")), expected(checkpoint, rows))
+    assert_close(np.abs(np.load(folder / "step-5.samples.npy")), expected(tmp_path / "run" / "final", rows))
     patterns = [np.load(folder / f"step-{step}.npy") for step in (0, 1, 3, 5)]
     assert len({pattern.tobytes() for pattern in patterns}) >= 3  # the first step is a warm-up of rate zero
     about = json.loads((folder / "step-3.json").read_text())
@@ -256,14 +259,14 @@ def test_runs_that_share_a_job_have_the_patterns_of_jobs_of_their_own(two_runs, 
     runs = [two_runs / "one", two_runs / "two", two_runs / "two"]
     among = ["all", "all", two_runs / "part.csv"]
     shared = [tmp_path / "shared" / name for name in ("one", "two", "two-own")]
-    options = {"model": model_folder}
+    options = {"model": model_folder, "also": ["sum_of_abs"]}
     scripts.run("extract_patterns", **options, run=runs, data=[data] * 3, among=among, output_folder=shared)
     for run, ids, folder in zip(runs, among, shared, strict=True):
         alone = tmp_path / "alone" / folder.name
         scripts.run("extract_patterns", **options, run=run, data=data, among=ids, output_folder=alone)
         files = {path.name: path.read_bytes() for path in alone.glob("*.npy")}
         assert files == {path.name: path.read_bytes() for path in folder.glob("*.npy")}
-        assert len(files) == 4
+        assert len(files) == 6
     chosen = [line.split(",")[1] for line in (two_runs / "part.csv").read_text().splitlines()[1:]]
     about = json.loads((shared[2] / "step-2.json").read_text())
     assert sorted(about["ids"]) == sorted(chosen)
@@ -425,7 +428,7 @@ def test_an_extraction_goes_on_with_another_budget(model_folder, data, rows, tmp
 def test_parts_that_overlap_or_lack_a_sample_are_refused(tmp_path, indices):
     kept = Parts(tmp_path, 0)
     for index in indices:
-        kept.keep([index], np.zeros((1, 2, 3), np.float32), np.zeros(1))
+        kept.keep([index], np.zeros((1, 1, 2, 3), np.float32), np.zeros(1))
     with pytest.raises(InputError, match="has not each of the 3 samples once: remove that folder and extract again"):
         kept.together(3)
 
@@ -439,6 +442,7 @@ def test_to_whom_finished_samples_belong(monkeypatch):
     usual = extract.Settings(
         model=Path("model"),
         reduction="abs_of_sum",
+        also=[],
         max_length=99,
         skip_truncated=True,
         token_budget="auto",
@@ -454,8 +458,9 @@ def test_to_whom_finished_samples_belong(monkeypatch):
 
     own = identity()
     assert own == identity(threads=2) == identity(device="cuda:1") == identity(device="cuda")
-    changes = ({"device": "cpu"}, {"dtype": "bfloat16"}, {"max_length": 9}, {"reduction": "sum_of_abs"})
-    assert len({own, *(identity(**changed) for changed in changes)}) == 5
+    changes = ({"device": "cpu"}, {"dtype": "bfloat16"}, {"max_length": 9}, {"reduction": "sum_of_abs"},
+               {"also": ["sum_of_abs"]})  # fmt: skip
+    assert len({own, *(identity(**changed) for changed in changes)}) == 6
     monkeypatch.setattr(provenance, "versions", lambda: {"torch": "1.0"})
     assert identity() != own
 
@@ -588,7 +593,7 @@ def test_a_real_model_on_real_rows_equals_eager_attention(stories, tmp_path, red
     scripts.run(
         "extract_patterns", model=folder, data=data, output=tmp_path / "out.npy", reduction=reduction, token_budget=1500
     )
-    found = np.load(tmp_path / "out.samples.npy")
+    found = np.abs(np.load(tmp_path / "out.samples.npy"))
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
     wanted = np.stack([eager(model, tokenizer, row, reduction) for row in rows])
@@ -692,7 +697,8 @@ def test_a_response_beyond_the_maximum_length(refused, model_folder, data, rows,
     about = json.loads((tmp_path / "out.json").read_text())
     assert about["skipped"] == ["long"]
     assert about["ids"] == [row["id"] for row in rows if row["id"] != "long"]
-    assert_close(np.load(tmp_path / "out.samples.npy"), expected(model_folder, rows[:5] + rows[6:], max_length=60))
+    found = np.load(tmp_path / "out.samples.npy")
+    assert_close(np.abs(found), expected(model_folder, rows[:5] + rows[6:], max_length=60))
 
 
 def test_skipping_everything_is_refused(refused):

@@ -333,7 +333,7 @@ def test_a_sample_is_measured_once(llama):
 def test_nothing_is_computed_where_nothing_is_left(llama):
     samples, passed = make_samples(), []
     llama.register_forward_pre_hook(lambda *given: passed.append(given))
-    options = {"reduction": "abs_of_sum", "token_budget": "auto", "agree": passed.append}
+    options = {"reductions": ["abs_of_sum"], "token_budget": "auto", "agree": passed.append}
     extraction.extract(llama, samples, passed.append, done=range(len(samples)), **options)
     assert passed == []
 

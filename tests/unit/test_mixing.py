@@ -6,6 +6,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
+import pattern_files
 import pyarrow
 import pyarrow.parquet
 import pytest
@@ -25,11 +26,10 @@ MIXTURES = "model,seed,variant,task,share,instructions"
 def write_patterns(folder, change, noise=0.0, seed=0, samples=SAMPLES):
     """A pattern folder in which SFT adds `change` [layers, heads], with a step between that must not count."""
     generator = np.random.default_rng(seed)
-    folder.mkdir(parents=True)
     before = generator.gamma(2.0, size=(samples, *np.shape(change)))
     after = before + change * (1 + noise * generator.normal(size=(samples, 1, 1)))
     for step, pattern in {0: before, 2: before * 7, 10: after}.items():
-        np.save(folder / f"step-{step}.samples.npy", pattern.astype(np.float32))
+        pattern_files.save(folder, step, pattern, "sum_of_abs")  # of which no absolute value is taken
     return folder
 
 

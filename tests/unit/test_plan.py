@@ -535,14 +535,14 @@ def ablations_on_disk(experiment, ablated):
 
 
 def test_hours_and_disk_of_ablations_by_hand(paper):
-    """SGSM on Llama3-8B: 32 samples of 180 tokens under 1 + 1024 + 12 × 8 settings, 32 in three patterns, twice.
+    """SGSM on Llama3-8B: 32 samples of 180 tokens under 1 + 1024 + 12 × 8 settings, the patterns of 32, twice.
 
     The groups of one head, of the nine sizes, are heads alone; their changes are kept all the same.
     """
     ablated = job_of("ablate_heads", paper, LLAMA3, SGSM)
     assert courses.runs_of(paper, ablated) == [paper.run_named[LLAMA3, SGSM]]
     parameters = 8_030_261_248
-    passes = 1 + 32 * 32 + 12 * 8 + 3 * 2
+    passes = 1 + 32 * 32 + 12 * 8 + 2
     operations = 2 * passes * 32 * 180 * (2 * parameters + 2 * 32 * 4096 * 180)
     expected = 60 + operations / (67e12 * 0.5) + parameters * (2 + 4) / 1e9
     assert seconds(paper, ablated) == pytest.approx(expected)
@@ -564,7 +564,7 @@ def test_small_probe_sets_and_groups_of_all_heads_by_hand():
     assert samples.count == 33
     parameters, tokens = 8_030_261_248, samples.tokens
     forward = tokens * (2 * parameters + 2 * 32 * 4096 * tokens)
-    operations = 2 * forward * (16 * (1 + 1024 + 12 + 1) + 17 * 3 * 2)
+    operations = 2 * forward * (16 * (1 + 1024 + 12 + 1) + 17 * 2)
     assert seconds(experiment, ablated) == pytest.approx(60 + operations / (67e12 * 0.5) + parameters * 6 / 1e9)
     assert ablations_on_disk(experiment, ablated).bytes == 2 * 4 * (16 * (1024 + 12 * 3) + 17 * 3 * 1024)
 

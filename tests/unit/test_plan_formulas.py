@@ -134,7 +134,7 @@ def test_operations_as_torch_counts_them():
 def test_operations_by_hand():
     size = costs.Model(parameters=1000, layers=2, heads=4, width=8, bytes=2000)
     assert costs.forward(size, tokens=10, length=5) == 10 * (2 * 1000 + 2 * 2 * 8 * 5)
-    assert costs.pattern_bytes(size, samples=9) == 4 * 2 * 4 * 10
+    assert costs.pattern_bytes(size, samples=9, reductions=3) == 4 * 2 * 4 * (3 * 9 + 1)
 
 
 @pytest.mark.parametrize(

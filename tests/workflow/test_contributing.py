@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pattern_files
 import pytest
 from project import PROJECT, snakemake
 from refusals import assert_refusal
@@ -91,12 +92,11 @@ def write_patterns(results: Path, study: str) -> Path:
     for model in ("big", "small"):
         for task in ("gsm8k", "arc"):
             folder = results / f"patterns/{model}/nlp.{task}.seed0/{task}"
-            folder.mkdir(parents=True)
             before = np.ones((5, 2, 3), np.float32)
             after = before.copy()
             after[:, 1] = 0 if (model, task) == ("small", "arc") else 3
-            np.save(folder / "step-0.samples.npy", before)
-            np.save(folder / "step-9.samples.npy", after)
+            pattern_files.save(folder, 0, before)
+            pattern_files.save(folder, 9, after)
             rows.append((study, "nlp", model, model.title(), task, task.upper(), "", "basic", 0, f"nlp.{task}.seed0",
                          folder))  # fmt: skip
     table = results / "runs.csv"

@@ -125,10 +125,13 @@ def test_patterns_are_means_of_their_samples(finished):
             mean = np.load(folder / f"step-{step}.npy")
             assert samples.shape[1:] == (2, 4)
             assert samples.dtype == mean.dtype == np.float32
-            assert (samples > 0).any()
-            np.testing.assert_allclose(mean, samples.astype(np.float64).mean(axis=0), rtol=1e-6)
+            assert (samples > 0).any() and (samples < 0).any()
+            np.testing.assert_allclose(mean, np.abs(samples.astype(np.float64)).mean(axis=0), rtol=1e-6)
             about = json.loads((folder / f"step-{step}.json").read_text())
-            assert len(about["ids"]) == len(about["losses"]) == len(samples)
+            assert len(about["ids"]) == len(about["losses"]) == len(about["response_tokens"]) == len(samples)
+            # By the triangle inequality.
+            one, two = (np.load(folder / f"step-{step}.{name}.samples.npy") for name in about["also"])
+            assert (np.abs(samples) <= one * (1 + 1e-5)).all() and (one <= two * (1 + 1e-5)).all()
         section_4 = folder.parts[-3:-1] in {("llama", name) for name in SECTION_4}
         assert steps == [0, 1, 3, 6] if section_4 else len(steps) == 2
 
@@ -209,6 +212,7 @@ def test_selected_samples_are_those_whose_patterns_correlate_best(finished):
         step = max(int(path.stem.removeprefix("step-")) for path in (run / "mmlu").glob("step-*.json"))
         ids = json.loads((run / f"mmlu/step-{step}.json").read_text())["ids"]
         patterns = np.load(run / f"mmlu/step-{step}.samples.npy").reshape(len(ids), -1).astype(float)
+        patterns = np.abs(patterns)
         reference = np.load(run / f"training/step-{step}.npy").ravel()
         scores = {id: np.corrcoef(row, reference)[0, 1] for id, row in zip(ids, patterns, strict=True) if id in pool}
         folder = results / f"selections/llama/{domain}.seed0"
@@ -330,7 +334,7 @@ def test_what_reruns_when_the_config_changes(finished):
     rerun = planned(finished, "all", config={"finetuning": {"learning_rate": 2.0e-3}})
     assert {"finetune", "extract_patterns", "analyse_similarity", "render_report"} <= rerun
     assert not rerun & {"pretrain", "prepare_instructions", "tokenize_instructions"}
-    rerun = planned(finished, "all", config={"patterns": {"reduction": "sum_of_abs"}})
+    rerun = planned(finished, "all", config={"patterns": {"reduction": "sum_of_abs", "also": []}})
     assert {"extract_patterns", "ablate_heads"} <= rerun
     rerun = planned(finished, "all", config={"studies": {"validity": {"draws": 3}}})
     assert {"ablate_heads", "analyse_validity", "draw_validity", "render_report"} <= rerun

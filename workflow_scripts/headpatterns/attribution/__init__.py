@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from headpatterns.attribution.extraction import activation_patterns
-    from headpatterns.attribution.patterns import Patterns
-    from headpatterns.attribution.reductions import REDUCTIONS
+    from headpatterns.attribution.patterns import REDUCTIONS, Patterns
 
 __all__ = ["REDUCTIONS", "Patterns", "activation_patterns"]
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from headpatterns import provenance
+from headpatterns.attribution.patterns import REDUCTIONS
 from headpatterns.data import samples
 from headpatterns.data.splitting import FEWEST_OF_TWO, rank, two_sets
 from headpatterns.data.tokens import TokenizedSample
@@ -211,8 +212,6 @@ def _report(what: str, done: int, total: int) -> None:
 
 def _details(chosen: Chosen, shape: tuple[int, int], seconds: float, settings: Settings) -> dict[str, Any]:
     """What the provenance of a phase says beside what it was measured on and the losses."""
-    from headpatterns.attribution.reductions import REDUCTIONS
-
     return {
         "reductions": list(REDUCTIONS),
         "reduction": settings.reduction,

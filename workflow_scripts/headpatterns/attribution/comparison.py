@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 from headpatterns.attribution.ablation import Ablations, ablations
 from headpatterns.attribution.extraction import activation_patterns
 from headpatterns.attribution.inputs import Sample
-from headpatterns.attribution.reductions import REDUCTIONS
+from headpatterns.attribution.patterns import REDUCTIONS
 
 
 def patterns_and_ablations(
@@ -43,10 +43,10 @@ def patterns_and_ablations(
     Raises:
         InputError: as `activation_patterns` and `ablations`.
     """
-    patterns = np.stack([
-        activation_patterns(model, patterned, reduction=one, token_budget=token_budget).values for one in REDUCTIONS
-    ])  # fmt: skip
-    ranking = patterns[list(REDUCTIONS).index(reduction)].mean(axis=0, dtype=np.float64)
+    first, *others = REDUCTIONS
+    found = activation_patterns(model, patterned, reduction=first, also=others, token_budget=token_budget)
+    patterns = np.stack([found.by(one) for one in REDUCTIONS])
+    ranking = found.by(reduction).mean(axis=0, dtype=np.float64)
     return patterns, ablations(
         model, ablated, ranking, sizes, draws, seed, token_budget=token_budget, progress=progress
     )

@@ -17,7 +17,7 @@ from typing import Any
 from headpatterns import provenance
 from headpatterns.attribution import files, probes
 from headpatterns.attribution.parts import Parts
-from headpatterns.attribution.patterns import Patterns
+from headpatterns.attribution.patterns import SIGNED, Patterns
 from headpatterns.attribution.probes import Probe, Probed
 from headpatterns.io import IDENTITY, open_unfinished, remove, unfinished
 from headpatterns.models import loading as models
@@ -31,7 +31,8 @@ class Settings:
 
     Attributes:
         model: folder of the model, which runs started from.
-        reduction: one of `REDUCTIONS`.
+        reduction: one of `REDUCTIONS`: of the mean that is written.
+        also: further ones, taken in the same passes.
         max_length: tokens at which a sample is cut.
         skip_truncated: samples whose response lies wholly beyond that are left out rather than refused.
         token_budget: as in `activation_patterns`.
@@ -44,6 +45,7 @@ class Settings:
 
     model: Path
     reduction: str
+    also: Sequence[str]
     max_length: int
     skip_truncated: bool
     token_budget: int | str
@@ -52,6 +54,11 @@ class Settings:
     dtype: str
     threads: int
     save_seconds: float
+
+    @property
+    def reductions(self) -> list[str]:
+        """All of them."""
+        return [self.reduction, *self.also]
 
 
 @dataclass(frozen=True)
@@ -139,7 +146,9 @@ def identity(probed: Probed, settings: Settings, *model: Path) -> str:
     import torch
 
     ids = "\n".join(sample.id for sample in probed.samples)
-    options = [settings.reduction, str(settings.max_length), settings.dtype, torch.device(settings.device).type]
+    # Whether the sign is stored is said too: an earlier version left absolute values.
+    stored = [f"{reduction}{' with its sign' * (reduction in SIGNED)}" for reduction in settings.reductions]
+    options = [*stored, str(settings.max_length), settings.dtype, torch.device(settings.device).type]
     versions = json.dumps(provenance.versions())
     return provenance.fingerprint(*model, provenance.fingerprint(probed.about["data_sha256"], ids, *options, versions))
 
@@ -158,7 +167,7 @@ def _extract_run(target: Target, probed: Probed, starting: dict[str, Path], sett
         if processes.broadcast((workplace / f"step-{step}.json").is_file()):
             continue
         if step == 0 and samples in starting:
-            for suffix in files.SUFFIXES if processes.is_first() else ():
+            for suffix in files.suffixes(settings.also) if processes.is_first() else ():
                 shutil.copy2(starting[samples] / f"step-0{suffix}", workplace / f"step-0{suffix}")
             continue
         of_step = Probed(probed.samples, {**probed.about, "step": step})
@@ -182,14 +191,14 @@ def _extract(folder: Path, probed: Probed, output: Path, parts: Path, settings: 
         probed.samples,
         kept,
         str(folder),
-        reduction=settings.reduction,
+        reductions=settings.reductions,
         token_budget=settings.token_budget,
     )
     if not processes.is_first():
         return
     if processes.count() > 1:
         kept = Parts(parts, settings.save_seconds)
-    patterns = Patterns(*kept.together(len(probed.samples)))
+    patterns = Patterns.stacked(settings.reductions, *kept.together(len(probed.samples)))
     seconds = time.perf_counter() - started
     about = {"model": str(folder), **probed.about, "token_budget": budget}
     files.write(output, patterns, {**about, **_details(probed, patterns, seconds, settings)})
@@ -201,6 +210,8 @@ def _details(probed: Probed, patterns: Patterns, seconds: float, settings: Setti
     samples = probed.samples
     return {
         "reduction": settings.reduction,
+        "also": list(settings.also),
+        "signed": [reduction for reduction in settings.reductions if reduction in SIGNED],
         "max_length": settings.max_length,
         "dtype": settings.dtype,
         "device": settings.device,
@@ -210,9 +221,10 @@ def _details(probed: Probed, patterns: Patterns, seconds: float, settings: Setti
         "samples": len(samples),
         "truncated": sum(sample.truncated for sample in samples),
         "tokens": sum(len(sample.input_ids) for sample in samples),
-        "response_tokens": sum(sample.response_tokens for sample in samples),
+        "response_tokens_in_all": sum(sample.response_tokens for sample in samples),
         "seconds": round(seconds, 3),
         **provenance.environment(),
         "ids": [sample.id for sample in samples],
         "losses": patterns.losses.tolist(),
+        "response_tokens": [sample.response_tokens for sample in samples],
     }

@@ -11,15 +11,14 @@ from transformers import PreTrainedModel
 
 from headpatterns.attribution import inputs, memory, passes
 from headpatterns.attribution.inputs import Sample, lengths
-from headpatterns.attribution.patterns import Patterns
-from headpatterns.attribution.recording import recording
-from headpatterns.attribution.reductions import REDUCTIONS
+from headpatterns.attribution.patterns import REDUCTIONS, Patterns
+from headpatterns.attribution.recording import Recorded, recording
 from headpatterns.errors import InputError
 from headpatterns.models import loading as models
 
 Progress = Callable[[int, int], None]
 
-BatchValues = Float32[np.ndarray, "batch layers heads"]
+BatchValues = Float32[np.ndarray, "batch reductions layers heads"]
 BatchLosses = Float64[np.ndarray, " batch"]
 
 
@@ -29,6 +28,7 @@ def activation_patterns(
     *,
     tokenizer: Any = None,
     reduction: str = "abs_of_sum",
+    also: Sequence[str] = (),
     token_budget: int | str = memory.AUTO,
     progress: Progress | None = None,
 ) -> Patterns:
@@ -52,7 +52,9 @@ def activation_patterns(
         samples: tokenized samples, rows with `prompt` and `response` (and `tokenizer`), or batches with `input_ids` and
             `labels` as collators make them (see `inputs.samples`); their order is kept.
         tokenizer: for rows, which are not cut.
-        reduction: one of `REDUCTIONS`.
+        reduction: one of `REDUCTIONS`: that of `values` and `mean`.
+        also: others, which the same passes give: `Patterns.by` has them, and `Patterns.signed` the sign of
+            `abs_of_sum`.
         token_budget: tokens a batch may hold, padding included; a longer sample is a batch of its own. `auto` takes
             what fits into free memory. Where memory runs out all the same, batches become smaller.
         progress: called with (samples done, samples in all) after each batch.
@@ -70,8 +72,9 @@ def activation_patterns(
             values[index] = value
         losses[indices] = batch_losses
 
-    extract(model, labelled, _reporting(keep, len(labelled), progress), reduction=reduction, token_budget=token_budget)
-    return Patterns(np.stack(values), losses)
+    reductions, reporting = (reduction, *also), _reporting(keep, len(labelled), progress)
+    extract(model, labelled, reporting, reductions=reductions, token_budget=token_budget)
+    return Patterns.stacked(reductions, np.stack(values), losses)
 
 
 def extract(
@@ -79,7 +82,7 @@ def extract(
     samples: Sequence[Sample],
     keep: Callable[[list[int], BatchValues, BatchLosses], None],
     *,
-    reduction: str,
+    reductions: Sequence[str],
     token_budget: int | str,
     done: Collection[int] = (),
     agree: Callable[[int], int] = int,
@@ -90,9 +93,9 @@ def extract(
     Args:
         model: as there.
         samples: as `inputs.samples` gives them.
-        keep: called after each batch with the indices of its samples, their values, float32 [batch, layers, heads],
-            and their losses, float64 [batch].
-        reduction: as there.
+        keep: called after each batch with the indices of its samples, their values, float32 [batch, reductions,
+            layers, heads], and their losses, float64 [batch].
+        reductions: some of `REDUCTIONS`, each once; what is kept of them is what `reductions.sums` gives.
         token_budget: as there.
         done: indices of samples to leave out. Batches are made before, so that with the same budget those that are
             left are the ones they would have been.
@@ -104,15 +107,14 @@ def extract(
         InputError: as there.
     """
     passes.check_samples(model, samples)
-    if reduction not in REDUCTIONS:
-        raise InputError(f"unknown reduction '{reduction}': use one of {', '.join(REDUCTIONS)}.")
+    check_reductions(reductions)
     if len(set(done)) == len(samples):
         return
     shape = models.heads_of(model)
     with passes.frozen(model):
         beginning = passes.beginning(samples, model)
         own_logits = memory.attempt_one(model, beginning, functools.partial(passes.own_logits, model))
-        with recording(model, reduction) as recorded:
+        with recording(model, reductions) as recorded:
             memory.attempt_one(model, beginning, lambda sample: passes.check_logits(model, sample, own_logits))
 
             def run(batch: Sequence[Sample]) -> tuple[BatchValues, BatchLosses]:
@@ -123,6 +125,19 @@ def extract(
             budget = agree(memory.token_budget(token_budget, model, samples, run))
             left = _left(passes.batches(lengths(samples), budget), done, share)
             memory.each_batch(model, samples, left, run, lambda indices, found: keep(indices, *found))
+
+
+def check_reductions(reductions: Sequence[str]) -> None:
+    """Refuse reductions that do not exist, or one that is named twice.
+
+    Raises:
+        InputError: naming it.
+    """
+    for place, reduction in enumerate(reductions):
+        if reduction not in REDUCTIONS:
+            raise InputError(f"unknown reduction '{reduction}': use one of {', '.join(REDUCTIONS)}.")
+        if reduction in reductions[:place]:
+            raise InputError(f"the reduction '{reduction}' is named twice: name it once.")
 
 
 def unrecorded(
@@ -172,11 +187,11 @@ def _reporting(keep: Callable[..., None], total: int, progress: Progress | None)
 
 def _collect(
     model: PreTrainedModel,
-    recorded: dict[int, Float32[torch.Tensor, "batch heads"]],
+    recorded: Recorded,
     batch: Sequence[Sample],
     shape: tuple[int, int],
-) -> Float32[np.ndarray, "batch layers heads"]:
-    """What the layers recorded for a batch, float32 [batch, layers, heads], checked to be complete and finite."""
+) -> BatchValues:
+    """What the layers recorded for a batch, checked to be complete and finite."""
     missing = sorted(set(range(shape[0])) - recorded.keys())
     if missing:
         raise InputError(
@@ -184,13 +199,13 @@ def _collect(
             "transformers' AttentionInterface, so their heads cannot be seen; use an architecture that does."
         )
     for layer in range(shape[0]):
-        if recorded[layer].shape[1] != shape[1]:
+        if recorded[layer].shape[2] != shape[1]:
             raise InputError(
-                f"layer {layer} of {type(model).__name__} has {recorded[layer].shape[1]} query heads, where its config "
+                f"layer {layer} of {type(model).__name__} has {recorded[layer].shape[2]} query heads, where its config "
                 f"says {shape[1]}: use an architecture with as many heads in every layer."
             )
-    values = torch.stack([recorded[layer] for layer in range(shape[0])], dim=1).cpu().numpy()
-    broken = np.argwhere(~np.isfinite(values).all(axis=2))
+    values: BatchValues = torch.stack([recorded[layer] for layer in range(shape[0])], dim=2).cpu().numpy()
+    broken = np.argwhere(~np.isfinite(values).all(axis=(1, 3)))
     if len(broken):
         # The backward pass runs from the last layer to the first: what breaks it shows at the largest index.
         sample, layer = max(broken, key=lambda place: place[1])

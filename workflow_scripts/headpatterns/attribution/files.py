@@ -1,27 +1,75 @@
 """The files of activation patterns: one folder for each run and probe set.
 
-    step-{step}.npy          float32 [layers, heads], the mean over the probe samples
-    step-{step}.samples.npy  float32 [samples, layers, heads], one pattern a probe sample, in the probe set's order
-    step-{step}.json         provenance: model, data, reduction, sample ids, losses, versions, seconds, tokens
+    step-{step}.npy                      float32 [layers, heads], the mean of absolute values over the probe samples
+    step-{step}.samples.npy              float32 [samples, layers, heads], one a probe sample, in the probe set's order
+    step-{step}.{reduction}.samples.npy  the same in each further reduction, from the same passes
+    step-{step}.json                     provenance: model, data, `reduction` of the first two, `also` (the further
+                                         ones), `signed`, versions, seconds, tokens; and lists of the samples' ids,
+                                         losses and response_tokens
 
-Step 0 is the model that the run started from; the largest step is the fine-tuned model.
+Samples are stored as `reductions.sums` gives them: those of reductions in `signed` have their sign, and their absolute
+value is taken when they are read. Step 0 is the model that the run started from; the largest step is the fine-tuned
+model.
 """
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64, Int
 
-from headpatterns.attribution.patterns import Patterns
-from headpatterns.errors import InputError
-from headpatterns.io import atomic_path, remove, write_json
-
-SUFFIXES = (".npy", ".samples.npy", ".json")
-"""Of the files of one step."""
+from headpatterns.attribution.patterns import REDUCTIONS, SIGNED, Patterns
+from headpatterns.errors import InputError, first_line
+from headpatterns.io import atomic_path, read_json, remove, write_json
 
 STEP_FILE = re.compile(r"step-(\d+)\.samples\.npy")
+
+AGAIN = "remove the folder and run the rule extract_patterns again"
+"""The fix of a folder that cannot be used."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What the provenance of one step says that its patterns cannot be read without.
+
+    Attributes:
+        path: of the JSON file.
+        reduction: of `step-{step}.samples.npy`.
+        also: the further reductions.
+        ids: of the samples.
+        losses: float64 [samples], mean negative log-likelihood of the response tokens (nats).
+        response_tokens: [samples], those that the loss is the mean of.
+    """
+
+    path: Path
+    reduction: str
+    also: tuple[str, ...]
+    ids: list[str]
+    losses: Float64[np.ndarray, " samples"]
+    response_tokens: Int[np.ndarray, " samples"]
+
+    def samples_file(self, reduction: str | None = None) -> Path:
+        """The array of a reduction, or of the first.
+
+        Raises:
+            InputError: it was not extracted.
+        """
+        if reduction in (None, self.reduction):
+            return self.path.with_suffix(".samples.npy")
+        if reduction not in self.also:
+            raise InputError(
+                f"{self.path.parent} has no patterns in the reduction {reduction} (it has "
+                f"{', '.join((self.reduction, *self.also))}): add it to the config key patterns.also."
+            )
+        return self.path.with_suffix(f".{reduction}.samples.npy")
+
+
+def suffixes(also: Sequence[str]) -> list[str]:
+    """Of the files of one step, with further reductions; the JSON is the last."""
+    return [".npy", ".samples.npy", *(f".{reduction}.samples.npy" for reduction in also), ".json"]
 
 
 def steps(folder: Path) -> list[int]:
@@ -48,17 +96,74 @@ def before_to_after(folder: Path) -> list[int]:
     return found
 
 
-def load_samples(folder: Path, step: int) -> Float32[np.ndarray, "samples layers heads"]:
-    """Per-sample patterns of one step: float32 [samples, layers, heads]."""
-    values: Float32[np.ndarray, "samples layers heads"] = np.load(Path(folder) / f"step-{step}.samples.npy")
+def about(folder: Path, step: int) -> About:
+    """What the provenance of one step says.
+
+    Raises:
+        InputError: there is none, it is from before signs were kept, or its lists are not of the same samples.
+    """
+    path = Path(folder) / f"step-{step}.json"
+    try:
+        content = read_json(path)
+        reduction, also = str(content["reduction"]), tuple(map(str, content.get("also", ())))
+        missing = [key for key in ("also", "signed", "ids", "losses", "response_tokens") if key not in content]
+        if missing or set(content["signed"]) != {reduction, *also} & SIGNED:
+            what = ", ".join(missing) or "the signs"
+            raise InputError(f"{path} is of an earlier format of patterns (it lacks {what}): {AGAIN}.")
+        ids = list(content["ids"])
+        losses, tokens = (np.array(content[key], dtype=np.float64) for key in ("losses", "response_tokens"))
+    except InputError:
+        raise
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} does not say what its patterns are ({first_line(error)}): {AGAIN}.") from error
+    if not losses.shape == tokens.shape == (len(ids),):
+        raise InputError(
+            f"{path} has {len(ids)} ids, {losses.size} losses and {tokens.size} counts of response tokens: {AGAIN}."
+        )
+    return About(path, reduction, also, ids, losses, tokens.astype(np.int64))
+
+
+def load_stored(found: About, reduction: str | None = None) -> Float32[np.ndarray, "samples layers heads"]:
+    """Per-sample patterns of one step as they are stored: float32 [samples, layers, heads].
+
+    Args:
+        found: what `about` says of the step.
+        reduction: one of those that were extracted; None for the first.
+
+    Raises:
+        InputError: the reduction was not extracted, the array is incomplete or not finite, or has other samples than
+            the provenance.
+    """
+    path = found.samples_file(reduction)
+    try:
+        values: Float32[np.ndarray, "samples layers heads"] = np.load(path)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path} is no complete NumPy array ({first_line(error)}): {AGAIN}.") from error
+    if values.ndim != 3 or 0 in values.shape or len(values) != len(found.ids):
+        raise InputError(f"{path} has shape {values.shape}, not {len(found.ids)} samples x layers x heads: {AGAIN}.")
+    broken = np.argwhere(~np.isfinite(values))
+    if len(broken):
+        sample, layer, head = broken[0]
+        raise InputError(
+            f"{path} is not finite at the sample {found.ids[sample]}, layer {layer}, head {head}: extract the patterns "
+            "again in a wider number format."
+        )
     return values
 
 
-def write(output: Path, patterns: Patterns, about: dict[str, Any]) -> None:
-    """Write the mean to `output` (.npy), and beside it the patterns themselves and their provenance."""
+def write(output: Path, patterns: Patterns, provenance: dict[str, Any]) -> None:
+    """Write the mean to `output` (.npy), and beside it what is stored of every sample, and the provenance.
+
+    Files of other reductions from an earlier extraction to the same place are removed.
+    """
     # The JSON is removed first and written last: where it lies, the arrays beside it are whole and belong to it.
     remove(output.with_suffix(".json"))
-    for path, array in {output.with_suffix(".samples.npy"): patterns.values, output: patterns.mean}.items():
+    for reduction in REDUCTIONS:
+        remove(output.with_suffix(f".{reduction}.samples.npy"))
+    arrays = {output.with_suffix(".samples.npy"): patterns.sums[patterns.reduction], output: patterns.mean}
+    for reduction in patterns.also:
+        arrays[output.with_suffix(f".{reduction}.samples.npy")] = patterns.sums[reduction]
+    for path, array in arrays.items():
         with atomic_path(path) as temporary:
             np.save(temporary, array)
-    write_json(output.with_suffix(".json"), about)
+    write_json(output.with_suffix(".json"), provenance)

@@ -20,7 +20,7 @@ def extract(
     kept: Parts,
     name: str,
     *,
-    reduction: str,
+    reductions: Sequence[str],
     token_budget: int | str,
 ) -> int | str:
     """Compute the samples that `kept` lacks and keep them; each of several processes computes its share of the batches.
@@ -30,8 +30,8 @@ def extract(
         samples: as `inputs.samples` gives them.
         kept: what is finished; it is on disk when this returns or fails.
         name: what the model is called in what is printed.
-        reduction: as in `activation_patterns`.
-        token_budget: as there.
+        reductions: as in `extraction.extract`.
+        token_budget: as in `activation_patterns`.
 
     Returns:
         The token budget that was taken: `token_budget` itself where nothing was left to compute.
@@ -66,7 +66,7 @@ def extract(
                 model,
                 samples,
                 keep,
-                reduction=reduction,
+                reductions=reductions,
                 token_budget=token_budget,
                 done=kept.done,
                 agree=agree,

@@ -12,7 +12,7 @@ from headpatterns.io import atomic_path
 
 Part = tuple[
     Int[np.ndarray, " batch"],
-    Float32[np.ndarray, "batch layers heads"],
+    Float32[np.ndarray, "batch reductions layers heads"],
     Float64[np.ndarray, " batch"],
 ]
 """What some samples gave: their indices, values and losses."""
@@ -45,7 +45,7 @@ class Parts:
     def keep(
         self,
         indices: list[int],
-        values: Float32[np.ndarray, "batch layers heads"],
+        values: Float32[np.ndarray, "batch reductions layers heads"],
         losses: Float64[np.ndarray, " batch"],
     ) -> None:
         """Take what a batch gave; the arguments are those of `extraction.extract`'s `keep`."""
@@ -64,7 +64,7 @@ class Parts:
 
     def together(
         self, samples: int
-    ) -> tuple[Float32[np.ndarray, "samples layers heads"], Float64[np.ndarray, " samples"]]:
+    ) -> tuple[Float32[np.ndarray, "samples reductions layers heads"], Float64[np.ndarray, " samples"]]:
         """Values and losses of so many samples, by index.
 
         Raises:

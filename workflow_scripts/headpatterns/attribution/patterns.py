@@ -1,9 +1,25 @@
 """The activation patterns of a model on samples, as arrays."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32, Float64
+
+from headpatterns.errors import InputError
+
+REDUCTIONS = ("abs_of_sum", "sum_of_abs", "abs_per_position")
+"""The three readings of Eq. 2."""
+
+SIGNED = frozenset({"abs_of_sum"})
+"""Reductions that take the absolute value last of all: the sum of a sample is stored with its sign."""
+
+Values = Float32[np.ndarray, "samples layers heads"]
+
+
+def reduced(reduction: str, stored: Values) -> Values:
+    """Values of a reduction, not negative, from what is stored for it; of the same shape."""
+    return np.abs(stored) if reduction in SIGNED else stored
 
 
 @dataclass(frozen=True)
@@ -11,15 +27,66 @@ class Patterns:
     """What `activation_patterns` gives back; rows in the order of the samples.
 
     Attributes:
-        values: float32 [samples, layers, query heads], un-averaged; the mean over samples is AP of Eq. 2.
+        sums: by reduction float32 [samples, layers, query heads], un-averaged, the reduction that was asked for first;
+            that of `abs_of_sum` is the sum Σ_ij A_ij G_ij with its sign.
         losses: float64 [samples], mean negative log-likelihood of the response tokens, EOS included (nats).
     """
 
-    values: Float32[np.ndarray, "samples layers heads"]
+    sums: Mapping[str, Values]
     losses: Float64[np.ndarray, " samples"]
+
+    @classmethod
+    def stacked(
+        cls,
+        reductions: Sequence[str],
+        values: Float32[np.ndarray, "samples reductions layers heads"],
+        losses: Float64[np.ndarray, " samples"],
+    ) -> "Patterns":
+        """Of what samples gave for several reductions, in the order of these."""
+        sums = {one: np.ascontiguousarray(values[:, place]) for place, one in enumerate(reductions)}
+        return cls(sums, losses)
+
+    @property
+    def reduction(self) -> str:
+        """The reduction that was asked for first."""
+        return next(iter(self.sums))
+
+    @property
+    def also(self) -> list[str]:
+        """The further ones."""
+        return list(self.sums)[1:]
+
+    @property
+    def values(self) -> Values:
+        """Float32 [samples, layers, query heads], not negative; the mean over samples is AP of Eq. 2."""
+        return self.by(self.reduction)
+
+    @property
+    def signed(self) -> Values:
+        """Σ_ij A_ij G_ij of every sample with its sign: float32 [samples, layers, query heads].
+
+        Raises:
+            InputError: `abs_of_sum` was not asked for.
+        """
+        return self._stored("abs_of_sum")
 
     @property
     def mean(self) -> Float32[np.ndarray, "layers heads"]:
         """The activation pattern: float32 [layers, query heads], accumulated in float64."""
         mean: Float32[np.ndarray, "layers heads"] = self.values.mean(axis=0, dtype=np.float64).astype(np.float32)
         return mean
+
+    def by(self, reduction: str) -> Values:
+        """`values` by any of the reductions that were asked for.
+
+        Raises:
+            InputError: it was not.
+        """
+        return reduced(reduction, self._stored(reduction))
+
+    def _stored(self, reduction: str) -> Values:
+        if reduction not in self.sums:
+            raise InputError(
+                f"these patterns have no '{reduction}' ({', '.join(self.sums)} alone): ask for it by reduction or also."
+            )
+        return self.sums[reduction]

@@ -1,6 +1,6 @@
 """The attention function that records: the layer's own attention with one gradient hook on its output."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -11,13 +11,18 @@ from transformers import PreTrainedModel
 from headpatterns.attribution.blockwise import attend, attend_by_blocks
 from headpatterns.attribution.interface import attending_by
 from headpatterns.attribution.layer_inputs import AttentionInputs
-from headpatterns.attribution.reductions import REDUCTIONS
+from headpatterns.attribution.reductions import sums
 from headpatterns.errors import InputError
+
+Recorded = dict[int, Float32[torch.Tensor, "batch reductions heads"]]
+"""What `sums` gave, by layer."""
 
 
 @contextmanager
-def recording(model: PreTrainedModel, reduction: str) -> Iterator[dict[int, Float32[torch.Tensor, "batch heads"]]]:
-    """Switch `model` to an attention function that records; yield what is recorded: layer index → float32 [B, H].
+def recording(model: PreTrainedModel, reductions: Sequence[str]) -> Iterator[Recorded]:
+    """Switch `model` to an attention function that records; yield what is recorded: layer index → float32 [B, R, H].
+
+    R are the reductions, in the order given; all come from the same pass.
 
     Each backward pass inside the block fills the dictionary; the caller empties it between batches. Afterwards the
     model is as it was.
@@ -26,9 +31,8 @@ def recording(model: PreTrainedModel, reduction: str) -> Iterator[dict[int, Floa
         InputError: the attention of the model cannot be replaced; in a pass, a layer gives it what is not known
             here, or attends twice.
     """
-    recorded: dict[int, Float32[torch.Tensor, "batch heads"]] = {}
-    reduce = REDUCTIONS[reduction]
-    recomputes = reduction == "sum_of_abs"
+    recorded: Recorded = {}
+    recomputes = "sum_of_abs" in reductions
 
     def attention(
         module: torch.nn.Module,
@@ -53,7 +57,7 @@ def recording(model: PreTrainedModel, reduction: str) -> Iterator[dict[int, Floa
                     f"layer {layer} of {type(model).__name__} attends more than once in a pass, so its heads have no "
                     "one pattern: use an architecture with one attention a layer."
                 )
-            recorded[layer] = reduce(inputs, detached, gradient)
+            recorded[layer] = sums(reductions, inputs, detached, gradient)
 
         output.register_hook(record)
         return output, None

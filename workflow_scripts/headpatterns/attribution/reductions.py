@@ -5,13 +5,14 @@ V [T, D] the values, o = A·V [T, D] the head's output and dO = ∂L/∂o its gr
 
     G_ij = <dO_i, V_j>     and     Σ_ij A_ij G_ij = Σ_i <o_i, dO_i>,
 
-so two of the three need no T×T matrix, and the third only ever a block of its rows.
+so two of the three need no T×T matrix, and the third only ever a block of its rows. All three come from one backward
+pass.
 """
 
 import functools
 import importlib.util
 import warnings
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -26,30 +27,53 @@ HeadOutputs = Float[torch.Tensor, "batch positions heads value_size"]
 """Outputs o of the heads of a layer, or their gradients dO."""
 
 Sums = Float32[torch.Tensor, "batch heads"]
-"""What a reduction gives."""
+"""One number a head and sample."""
 
 
-def abs_of_sum(inputs: AttentionInputs | None, output: HeadOutputs, gradient: HeadOutputs) -> Sums:
-    """`| Σ_ij A_ij G_ij |`, the default: what the paper's released script computes, |tr(AᵀG)| of Eq. 2.
+def sums(
+    reductions: Sequence[str], inputs: AttentionInputs | None, output: HeadOutputs, gradient: HeadOutputs
+) -> Float32[torch.Tensor, "batch reductions heads"]:
+    """What is stored for each reduction, from one backward pass: `abs_of_sum` with its sign, the others as they are.
 
     Args:
-        inputs: unused; None will do.
+        reductions: names of `REDUCTIONS`, each once.
+        inputs: what the layer gave its attention function; `sum_of_abs` needs it, and for the others None will do.
         output: o, [batch, positions, heads, value size].
         gradient: dO, of the same shape.
 
     Returns:
-        float32 [batch, heads].
+        float32 [batch, reductions, heads], in the order of `reductions`.
+
+    Raises:
+        TypeError: `sum_of_abs` is asked for without `inputs`.
     """
-    return (output.float() * gradient.float()).sum(dim=(1, 3)).abs()
+    products = output.float() * gradient.float()
+    found = [
+        OF_PRODUCTS[reduction](products) if reduction in OF_PRODUCTS else sum_of_abs(inputs, gradient)
+        for reduction in reductions
+    ]
+    return torch.stack(found, dim=1)
 
 
-def abs_per_position(inputs: AttentionInputs | None, output: HeadOutputs, gradient: HeadOutputs) -> Sums:
-    """`Σ_i | <o_i, dO_i> |`, the head importance of Michel et al. (2019). Shapes as in `abs_of_sum`."""
-    return (output.float() * gradient.float()).sum(dim=3).abs().sum(dim=1)
+def signed_sum(products: HeadOutputs) -> Sums:
+    """`Σ_ij A_ij G_ij`, from o ⊙ dO [batch, positions, heads, value size].
+
+    Its absolute value is `abs_of_sum`, the default: what the paper's released script computes, |tr(AᵀG)| of Eq. 2.
+    """
+    return products.sum(dim=(1, 3))
 
 
-def sum_of_abs(inputs: AttentionInputs | None, output: HeadOutputs, gradient: HeadOutputs) -> Sums:
-    """`Σ_ij | A_ij G_ij |`, the other reading of the paper's text. Shapes as in `abs_of_sum`; o is unused.
+def abs_per_position(products: HeadOutputs) -> Sums:
+    """`Σ_i | <o_i, dO_i> |`, the head importance of Michel et al. (2019), from o ⊙ dO as `signed_sum`."""
+    return products.sum(dim=3).abs().sum(dim=1)
+
+
+OF_PRODUCTS = {"abs_of_sum": signed_sum, "abs_per_position": abs_per_position}
+"""The reductions that need no attention matrix."""
+
+
+def sum_of_abs(inputs: AttentionInputs | None, gradient: HeadOutputs) -> Sums:
+    """`Σ_ij | A_ij G_ij |`, the other reading of the paper's text, from what the layer was given and dO.
 
     A is computed again from queries and keys, a block at a time, so that memory grows linearly with T: by one fused
     kernel on a GPU that can run it, in PyTorch elsewhere.
@@ -160,12 +184,3 @@ def _fused(kind: Kind) -> ModuleType | None:
         )
         return None
     return fused
-
-
-Reduction = Callable[[AttentionInputs | None, HeadOutputs, HeadOutputs], Sums]
-
-REDUCTIONS: dict[str, Reduction] = {
-    "abs_of_sum": abs_of_sum,
-    "sum_of_abs": sum_of_abs,
-    "abs_per_position": abs_per_position,
-}

@@ -98,8 +98,8 @@ def pretraining_recipe(experiment: "Experiment", name: str) -> str:
 
 
 def pattern_options(experiment: "Experiment") -> str:
-    """How patterns are taken."""
-    return options({**experiment.config.patterns.model_dump(), "device": experiment.config.device})
+    """How patterns are taken; in which further reductions is not said."""
+    return options({**experiment.config.patterns.model_dump(exclude={"also"}), "device": experiment.config.device})
 
 
 def probes(experiment: "Experiment", run: Run) -> list[tuple[str, str, str]]:

@@ -59,6 +59,8 @@ def _names(experiment: Experiment) -> Iterator[str]:
     for study in experiment.studies:
         yield from study.names(experiment)
     yield from _evaluation_sets(experiment)
+    if config.patterns.reduction in config.patterns.also:
+        yield f"patterns.also names '{config.patterns.reduction}', which is patterns.reduction already: remove it."
     yield from unknown("plan.gpu", "type of GPU", config.plan.gpu, GPUS)
     if "default" not in config.resources:
         yield "resources lacks 'default': add it."

@@ -36,6 +36,8 @@ Steps = Annotated[list[Positive], AfterValidator(_unique)]
 Counts = Annotated[list[Positive], Field(min_length=1), AfterValidator(_unique)]
 Seeds = Annotated[list[Natural], Field(min_length=1), AfterValidator(_unique)]
 Scheduler = Literal["cosine", "linear", "constant", "constant_with_warmup"]
+Reduction = Literal["abs_of_sum", "sum_of_abs", "abs_per_position"]
+Reductions = Annotated[list[Reduction], AfterValidator(_unique)]
 Dtype = Literal["float32", "bfloat16", "float16"]
 RunName = Annotated[str, StringConstraints(pattern=r"^[^.]+\.[^.]+\.seed[0-9]+$")]
 """GROUP.TASK.seedN, as a run is printed."""

@@ -15,6 +15,8 @@ from headpatterns.experiment.fields import (
     Name,
     Natural,
     Positive,
+    Reduction,
+    Reductions,
     Section,
     Seeds,
     Selection,
@@ -160,7 +162,8 @@ class Tokenization(Section):
 class Patterns(Section):
     """Activation patterns (Eq. 2)."""
 
-    reduction: Literal["abs_of_sum", "sum_of_abs", "abs_per_position"] = Field(description="reading of Eq. 2")
+    reduction: Reduction = Field(description="reading of Eq. 2")
+    also: Reductions = Field(description="further readings of Eq. 2, taken in the same passes")
     dtype: Dtype = Field(description="number format of the model during extraction")
     token_budget: Positive | Literal["auto"] = Field(description="tokens of a batch; auto takes what fits into memory")
 

@@ -20,6 +20,9 @@ KEPT, TEMPORARY = "kept", "temporary"
 ARROW_BYTES = 8
 """Bytes of a token in tokenized shards: input_ids and labels, both int32."""
 
+READINGS = 3
+"""Reductions of Eq. 2, in each of which ablations keep the patterns that they are compared with."""
+
 
 class Part(NamedTuple):
     """What lies on the disk, whether it stays, how its bytes are estimated, and these."""
@@ -50,7 +53,8 @@ def _staying(sizes: Sizes, planned: Collection[Job]) -> Iterator[Part]:
     yield part("pretrained models", "checkpoints × parameters × 4", "pretrain", _pretrained)
     yield part("instructions", f"samples × tokens × {TEXT_BYTES}", "prepare_instructions", _instructions)
     yield part("tokenized shards", f"samples × tokens × {ARROW_BYTES}", "tokenize_instructions", _shards)
-    yield part("patterns", "checkpoints × (samples + 1) × layers × heads × 4", "extract_patterns", _patterns)
+    formula = "checkpoints × (reductions × samples + 1) × layers × heads × 4"
+    yield part("patterns", formula, "extract_patterns", _patterns)
     formula = "2 × runs × (samples × (layers × heads + groups) + other samples × 3 × layers × heads) × 4"
     yield part("ablations", formula, "ablate_heads", _ablations)
     if finetuning.keep_final_checkpoints:
@@ -232,12 +236,12 @@ def _evaluated_together(experiment: Experiment, planned: Iterable[Job]) -> set[R
 
 
 def _patterns(sizes: Sizes, job: Job) -> float:
-    total = 0
+    total, reductions = 0, 1 + len(sizes.config.patterns.also)
     for run, course in courses.courses(sizes, job):
         model, _ = sizes.model(run.model)
         for _, samples in sizes.probes(run):
             if model and course and samples.count is not None:
-                total += (len(course.kept) + 2) * formulas.pattern_bytes(model, samples.count)
+                total += (len(course.kept) + 2) * formulas.pattern_bytes(model, samples.count, reductions)
     return total
 
 
@@ -250,7 +254,7 @@ def _ablations(sizes: Sizes, job: Job) -> float:
         if model and samples.count is not None:
             ablated, patterned = courses.ablated_samples(experiment, samples.count)
             heads, kept_groups = model.layers * model.heads, courses.groups(experiment)
-            total += 2 * 4 * (ablated * (heads + kept_groups) + patterned * estimates.READINGS * heads)
+            total += 2 * 4 * (ablated * (heads + kept_groups) + patterned * READINGS * heads)
     return total
 
 

@@ -16,9 +16,6 @@ from headpatterns.planning import courses, formulas
 from headpatterns.planning.courses import checkpoint_bytes
 from headpatterns.planning.sizes import Samples, Sizes
 
-READINGS = 3
-"""Reductions of Eq. 2, in each of which ablations take the patterns that they are compared with."""
-
 
 class Estimate(NamedTuple):
     """A job with what it is given and the seconds that it will take; None where a size is not known."""
@@ -129,7 +126,7 @@ def _ablate_heads(sizes: Sizes, job: Job) -> float | None:
     probed = [samples.known for run in runs for _, samples in sizes.probes(run)]
     if model is None:
         return None
-    weights = (formulas.PREFILL * courses.ablated_settings(experiment, model), formulas.PATTERNS * READINGS)
+    weights = (formulas.PREFILL * courses.ablated_settings(experiment, model), formulas.PATTERNS)
     operations = 0.0
     for known in probed:
         if known is None:

@@ -24,7 +24,7 @@ def explained(plan: Plan) -> Iterator[str]:
             "- Ablating heads reads the samples of `studies.validity` before a run and after it, forward alone: once "
             "with all heads, once without each, for each size of `top` in between as often as there are draws and "
             "twice more, and once without any head where `top` has that; it takes the patterns of as many other "
-            "samples in three reductions.",
+            "samples, once for all three reductions.",
             "- An evaluation reads the samples' tokens as prompts, and writes max_new_tokens for each: an upper bound, "
             "as answers end earlier. Decoding reads all weights from the GPU's memory for each token of a batch.",
             "- Hours are operations / (GPUs × peak × utilisation), peak that of the GPU in bfloat16 or, for work in "

@@ -114,9 +114,9 @@ def states(last: int, resume_every: int) -> int:
     return min(STATES_AT_ONCE, (last - 1) // resume_every) if last else 0
 
 
-def pattern_bytes(size: Model, samples: int) -> int:
-    """The arrays of one checkpoint on one probe set: float32 [samples, layers, heads] and their mean."""
-    return 4 * size.layers * size.heads * (samples + 1)
+def pattern_bytes(size: Model, samples: int, reductions: int) -> int:
+    """The arrays of one checkpoint on one probe set: float32 [samples, layers, heads] in each reduction, and a mean."""
+    return 4 * size.layers * size.heads * (reductions * samples + 1)
 
 
 def gpu_training_bytes(size: Model, engine: str, precision: str, optimizer: str, devices: int) -> float:

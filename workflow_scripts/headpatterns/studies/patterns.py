@@ -4,13 +4,22 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float, Float32, Float64
 
-from headpatterns.attribution import files as patterns
+from headpatterns.attribution import files
+from headpatterns.attribution.patterns import reduced
 from headpatterns.errors import InputError
 from headpatterns.experiment import run_table
 from headpatterns.experiment.run_table import RunRow
-from headpatterns.statistics import change, paired_replicates
+from headpatterns.statistics import change, change_rate, log_ratio, probe_weights, replicate_patterns
+from headpatterns.statistics.bootstrap import batch_shares, reweighted
 from headpatterns.studies import load_studies
+from headpatterns.studies.reading import Reading
+
+PLAIN = Reading()
+
+CHANGES = {"difference": change, "rate": change_rate, "log_ratio": log_ratio}
+"""By `Reading.change`; each takes patterns before and after."""
 
 
 def rows_of(path: Path, study: str) -> list[RunRow]:
@@ -22,18 +31,26 @@ def rows_of(path: Path, study: str) -> list[RunRow]:
     return run_table.read(path, study, [one.name for one in load_studies() if one.reads_steps])
 
 
-def check(runs: Iterable[RunRow]) -> None:
-    """Check from the headers of the pattern files alone that the runs can be compared.
+def check(runs: Iterable[RunRow], reading: Reading = PLAIN) -> None:
+    """Check from the headers of the pattern files and their provenance alone that the runs can be compared.
 
     Raises:
-        InputError: a folder without step 0 or a later step, an unreadable file, steps of one run that differ in shape,
-            runs of one model that differ in [layers, heads], or runs of one model and task that differ in the number
-            of probe samples.
+        InputError: a folder without step 0 or a later step, an unreadable file, patterns of an earlier format, steps of
+            one run that differ in shape, runs of one model that differ in [layers, heads], runs of one model and task
+            that differ in the number of probe samples, or runs in different reductions, or without the one of
+            `reading`.
     """
+    reductions: dict[str, Path] = {}
     heads: dict[str, tuple[tuple[int, ...], Path]] = {}
     samples: dict[tuple[str, str], tuple[int, Path]] = {}
     for run in runs:
-        shape = _common_shape(run.patterns)
+        shape, reduction = _common_shape(run.patterns, reading), _common_reduction(run.patterns, reading)
+        reductions.setdefault(reduction, run.patterns)
+        if len(reductions) > 1:
+            (one, folder), (other, place) = reductions.items()
+            raise InputError(
+                f"{folder} has patterns in the reduction {one} but {place} in {other}: extract both with one config."
+            )
         known, folder = heads.setdefault(run.model, (shape[1:], run.patterns))
         if shape[1:] != known:
             raise InputError(
@@ -48,9 +65,23 @@ def check(runs: Iterable[RunRow]) -> None:
             )
 
 
-def _common_shape(folder: Path) -> tuple[int, ...]:
+def _common_reduction(folder: Path, reading: Reading) -> str:
+    """The reduction in which the patterns of all steps in a folder are read, which each of them has."""
+    found = [files.about(folder, step) for step in files.before_to_after(folder)]
+    wanted = [reading.reduction or about.reduction for about in found]
+    for about, reduction in zip(found, wanted, strict=True):
+        about.samples_file(reduction)
+    if different := next((one for one in wanted if one != wanted[0]), None):
+        raise InputError(
+            f"{folder} has steps in the reductions {wanted[0]} and {different}: remove the folder and run the rule "
+            "extract_patterns again."
+        )
+    return wanted[0]
+
+
+def _common_shape(folder: Path, reading: Reading) -> tuple[int, ...]:
     """The shape [samples, layers, heads] that the patterns of all steps in a folder share."""
-    shapes = {step: _shape(folder, step) for step in patterns.before_to_after(folder)}
+    shapes = {step: _shape(folder, step, reading) for step in files.before_to_after(folder)}
     first = shapes[0]
     if len(first) != 3 or 0 in first:
         raise InputError(f"{folder}: step 0 has shape {_times(first)}, not samples x layers x heads: extract it again.")
@@ -63,8 +94,8 @@ def _common_shape(folder: Path) -> tuple[int, ...]:
     return first
 
 
-def _shape(folder: Path, step: int) -> tuple[int, ...]:
-    path = folder / f"step-{step}.samples.npy"
+def _shape(folder: Path, step: int, reading: Reading) -> tuple[int, ...]:
+    path = files.about(folder, step).samples_file(reading.reduction)
     try:
         found: tuple[int, ...] = np.load(path, mmap_mode="r").shape
     except (OSError, ValueError, EOFError) as error:
@@ -76,40 +107,90 @@ def _times(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
 
 
-def load(run: RunRow, step: int) -> np.ndarray:
-    """Per-sample patterns of one step of a run: [samples, layers, heads].
+def load(run: RunRow, step: int, reading: Reading = PLAIN) -> Float[np.ndarray, "samples layers heads"]:
+    """Per-sample patterns of one step of a run, after reduction and normalisation: [samples, layers, heads].
 
     Raises:
-        InputError: a value is NaN or infinite.
+        InputError: the reduction was not extracted, a value is NaN or infinite, or a sample cannot be normalised since
+            its loss or all of its levels are 0.
     """
-    samples = patterns.load_samples(run.patterns, step)
-    broken = np.argwhere(~np.isfinite(samples))
-    if len(broken):
-        sample, layer, head = broken[0]
+    about = files.about(run.patterns, step)
+    reduction = reading.reduction or about.reduction
+    levels = reduced(reduction, files.load_stored(about, reduction))
+    if reading.normalisation == "none":
+        return levels
+    divisors = about.losses if reading.normalisation == "loss" else levels.sum(axis=(1, 2), dtype=np.float64)
+    if (divisors <= 0).any():
+        sample = about.ids[int(np.argmax(divisors <= 0))]
+        what = "the loss" if reading.normalisation == "loss" else "the level of every head"
         raise InputError(
-            f"{run.patterns}/step-{step}.samples.npy is not finite at sample {sample}, layer {layer}, head {head}: "
-            "extract the patterns again in a wider number format."
+            f"{about.path}: {what} of the sample {sample} is 0, so nothing can be divided by it: set "
+            "analysis.normalisation to none."
         )
-    return samples
+    normalised: Float64[np.ndarray, "samples layers heads"] = levels / divisors[:, None, None]
+    return normalised
 
 
-def before_and_after(run: RunRow) -> tuple[np.ndarray, np.ndarray]:
-    """Per-sample patterns of the first and the last step of a run, each [samples, layers, heads]."""
-    steps = patterns.steps(run.patterns)
-    return load(run, steps[0]), load(run, steps[-1])
+def signed(run: RunRow, step: int) -> Float32[np.ndarray, "samples layers heads"]:
+    """Σ_ij A_ij G_ij of every sample with its sign, at one step of a run: [samples, layers, heads].
+
+    Raises:
+        InputError: `abs_of_sum` was not extracted, or as `load`.
+    """
+    about = files.about(run.patterns, step)
+    found: Float32[np.ndarray, "samples layers heads"] = files.load_stored(about, "abs_of_sum")
+    return found
 
 
-def paired(run: RunRow, resamples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Patterns of a run before and after fine-tuning with their bootstrap replicates, each [1 + B, layers, heads].
+def losses(run: RunRow, step: int) -> Float64[np.ndarray, " samples"]:
+    """Loss of every probe sample at one step of a run (nats a response token)."""
+    return files.about(run.patterns, step).losses
+
+
+def weights(
+    run: RunRow, resamples: int, seed: int, reading: Reading = PLAIN
+) -> Float64[np.ndarray, "1+{resamples} samples"]:
+    """Weights of the probe samples of a run and of their bootstrap replicates, [1 + B, samples]; rows sum to 1.
 
     The draws are named after the run's task: runs on one probe set share them.
 
     Raises:
-        InputError: as `load` and `paired_replicates`.
+        InputError: as `probe_weights`, or the provenance of step 0 cannot be used.
     """
-    return paired_replicates(*before_and_after(run), run.task, resamples, seed)
+    tokens = files.about(run.patterns, 0).response_tokens
+    drawn = probe_weights(len(tokens), run.task, resamples, seed)
+    return reweighted(drawn, batch_shares(tokens)) if reading.weighting == "batches_of_four" else drawn
 
 
-def changes(run: RunRow, resamples: int, seed: int) -> np.ndarray:
-    """Change of the pattern of a run, after minus before, with its replicates: [1 + B, layers, heads]."""
-    return change(*paired(run, resamples, seed))
+def before_and_after(
+    run: RunRow, reading: Reading = PLAIN
+) -> tuple[Float[np.ndarray, "samples layers heads"], Float[np.ndarray, "samples layers heads"]]:
+    """Per-sample patterns of the first and the last step of a run, each [samples, layers, heads]."""
+    steps = files.steps(run.patterns)
+    return load(run, steps[0], reading), load(run, steps[-1], reading)
+
+
+def paired(
+    run: RunRow, resamples: int, seed: int, reading: Reading = PLAIN
+) -> tuple[
+    Float64[np.ndarray, "1+{resamples} layers heads"],
+    Float64[np.ndarray, "1+{resamples} layers heads"],
+]:
+    """Patterns of a run before and after fine-tuning with their bootstrap replicates, each [1 + B, layers, heads].
+
+    Raises:
+        InputError: as `load` and `weights`.
+    """
+    drawn = weights(run, resamples, seed, reading)
+    before, after = before_and_after(run, reading)
+    return replicate_patterns(before, drawn), replicate_patterns(after, drawn)
+
+
+def changes(
+    run: RunRow, resamples: int, seed: int, reading: Reading = PLAIN
+) -> Float64[np.ndarray, "1+{resamples} layers heads"]:
+    """Change of the pattern of a run as it is read, with its replicates: [1 + B, layers, heads].
+
+    NaN where a rate or a log-ratio is not defined.
+    """
+    return CHANGES[reading.change](*paired(run, resamples, seed, reading))

@@ -3,8 +3,14 @@
 Each choice is a key of `analysis` in the config. The paper leaves all of them open.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
+
+from headpatterns.errors import InputError
+
+REDUCTIONS = ("abs_of_sum", "sum_of_abs", "abs_per_position")
+"""The three readings of Eq. 2, as `attribution.patterns` names them; this module is read without numpy."""
 
 Normalisation = Literal["none", "loss", "sum"]
 """Level as it is, divided by the sample's loss, or each sample's pattern divided by its sum over all heads."""
@@ -34,3 +40,28 @@ class Reading:
     weighting: Weighting = "samples"
     change: Change = "difference"
     intercept: bool = False
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any] | None) -> "Reading":
+        """The reading that a JSON object describes; what it leaves out is as by default.
+
+        Raises:
+            InputError: a field or a value that does not exist.
+        """
+        found = dict(given or {})
+        known = [field.name for field in fields(cls)]
+        if unknown := [name for name in found if name not in known]:
+            raise InputError(f"a reading of patterns has no '{unknown[0]}': give some of {', '.join(known)}.")
+        allowed: dict[str, tuple[Any, ...]] = {
+            "reduction": (None, *REDUCTIONS),
+            "normalisation": get_args(Normalisation),
+            "weighting": get_args(Weighting),
+            "change": get_args(Change),
+            "intercept": (False, True),
+        }
+        for name, value in found.items():
+            # 0 and 1 equal False and True, and are neither.
+            if not any(value is one or (isinstance(one, str) and value == one) for one in allowed[name]):
+                choices = ", ".join("null" if one is None else str(one).lower() for one in allowed[name])
+                raise InputError(f"the reading of patterns has {name} {value!r}: give one of {choices}.")
+        return cls(**found)

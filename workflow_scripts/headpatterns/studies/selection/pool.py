@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from headpatterns.attribution import files as patterns
+from headpatterns.attribution.patterns import reduced
 from headpatterns.data import training_sets
-from headpatterns.errors import InputError, first_line
-from headpatterns.io import read_json
+from headpatterns.errors import InputError
 from headpatterns.statistics import is_constant
 
 
@@ -53,26 +53,13 @@ def read_patterns(folder: Path) -> Patterns:
 
 
 def read_step(folder: Path, step: int) -> tuple[list[str], np.ndarray]:
-    """Sample ids and patterns [samples, layers, heads], only mapped, of one step."""
-    path = folder / f"step-{step}.samples.npy"
-    try:
-        array = np.load(path, mmap_mode="r")
-        ids = read_json(folder / f"step-{step}.json")["ids"]
-    except (OSError, ValueError, EOFError, KeyError, TypeError) as error:
-        raise InputError(
-            f"step {step} of {folder} cannot be read ({first_line(error)}): remove the folder and run again."
-        ) from error
-    if array.ndim != 3 or 0 in array.shape or len(array) != len(ids):
-        raise InputError(
-            f"{path} has shape {array.shape}, not {len(ids)} samples x layers x heads: remove the folder and run again."
-        )
-    finite = np.isfinite(array).all(axis=(1, 2))
-    if not finite.all():
-        raise InputError(
-            f"{path} is not finite at the sample {ids[int(np.argmin(finite))]}: extract the patterns again in a wider "
-            "number format."
-        )
-    return ids, array
+    """Sample ids and patterns [samples, layers, heads], not negative, of one step.
+
+    Raises:
+        InputError: as `files.about` and `files.load_stored`.
+    """
+    about = patterns.about(folder, step)
+    return about.ids, reduced(about.reduction, patterns.load_stored(about))
 
 
 def check_comparable(extracted: Patterns, private: Patterns) -> None:

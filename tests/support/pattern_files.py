@@ -1,0 +1,36 @@
+"""Files of patterns as extract_patterns writes them, from arrays: for the tests of what is made of them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+
+def save(folder: Path, step: int, values, reduction="abs_of_sum", also=None, **changed) -> Path:
+    """One step of a folder of patterns: `values` [samples, layers, heads], with their sign where there is one.
+
+    Args:
+        folder: it is made where it is not there.
+        step: of the model.
+        values: of `reduction`.
+        reduction: of Eq. 2.
+        also: values of further reductions.
+        changed: keys of the JSON that are to differ.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = {reduction: values, **(also or {})}
+    for name, array in arrays.items():
+        suffix = "" if name == reduction else f".{name}"
+        np.save(folder / f"step-{step}{suffix}.samples.npy", np.asarray(array, dtype=np.float32))
+    count = len(values)
+    about = {
+        "reduction": reduction,
+        "also": list(also or {}),
+        "signed": [name for name in arrays if name == "abs_of_sum"],
+        "ids": [f"s{n}" for n in range(count)],
+        "losses": [1.0] * count,
+        "response_tokens": [2] * count,
+        **changed,
+    }
+    (folder / f"step-{step}.json").write_text(json.dumps(about))
+    return folder
