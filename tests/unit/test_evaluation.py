@@ -84,7 +84,7 @@ def greedy(folder, prompts, new_tokens, positions):
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     answered = []
     for prompt in prompts:
-        ids = tokenizer(prompt)["input_ids"]
+        ids = tokenizer(prompt.rstrip())["input_ids"]
         if ids[-1] == tokenizer.eos_token_id and len(ids) > 1:
             ids = ids[:-1]
         if len(ids) > positions - new_tokens:
@@ -107,7 +107,7 @@ def checkpoints(tmp_path_factory, tokenizer):
         tokenizer.save_pretrained(folder / name)
     llama = folder / "llama-grouped-query"
     model = models.load_model(llama)
-    ids = torch.tensor([tokenizer(choice_rows()[0]["prompt"])["input_ids"]])
+    ids = torch.tensor([tokenizer(choice_rows()[0]["prompt"].rstrip())["input_ids"]])
     fond = model.generate(ids, max_new_tokens=5, do_sample=False)[0, -1].item()
     model.generation_config.eos_token_id = [tokenizer.eos_token_id, fond]
     model.generation_config.save_pretrained(llama)
@@ -173,11 +173,10 @@ def test_predictions_are_those_of_greedy_decoding(done, checkpoints, run):
 
 
 def test_an_answer_ends_at_the_models_own_end_of_sequence(done, checkpoints):
-    tokenizer = models.load_tokenizer(checkpoints["llama"])
     (first,) = [
         row for row in read(done / "items.csv") if (row["run"], row["set"], row["id"]) == ("llama", "tools", "tool-0")
     ]
-    assert len(tokenizer(first["prediction"], add_special_tokens=False)["input_ids"]) <= 5
+    assert [first["prediction"]] == greedy(checkpoints["llama"], [choice_rows()[0]["prompt"]], 5, POSITIONS)
 
 
 def test_scores_are_those_of_the_items(done):

@@ -101,6 +101,7 @@ def test_what_the_json_says(model_folder, data, rows, tmp_path):
     assert about["ids"] == [row["id"] for row in rows]
     assert about["samples"] == len(rows) and about["skipped"] == []
     assert about["truncated"] == len(truncated)
+    assert about["straddling"] == 0
     assert about["tokens"] == sum(len(one.input_ids) for one in tokenized)
     assert about["response_tokens"] == [one.response_tokens for one in tokenized]
     assert about["response_tokens_in_all"] == sum(about["response_tokens"])
@@ -559,7 +560,9 @@ def test_processes_that_are_not_there_are_refused(refused):
 def eager(model, tokenizer, row, reduction):
     """One sample's pattern [L, H] from the attention matrices and their gradients themselves."""
     prompt = tokenizer(row["prompt"])["input_ids"]
-    response = [*tokenizer(row["response"], add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+    text = tokenizer(row["prompt"] + row["response"])["input_ids"]
+    assert text[: len(prompt)] == prompt
+    response = [*text[len(prompt) :], tokenizer.eos_token_id]
     result = model(input_ids=torch.tensor([prompt + response]), output_attentions=True)
     for attention in result.attentions:
         attention.retain_grad()

@@ -15,7 +15,7 @@ from headpatterns.data.tokens import IGNORED, TokenizedSample, tokenize, write_s
 from headpatterns.errors import InputError
 from headpatterns.models import loading as models
 
-PROMPT, RESPONSE = "Question: 3 cats?\nAnswer: ", "Four, I think."
+PROMPT, RESPONSE = "Question: 3 cats?\nAnswer:", " Four, I think."
 
 
 def plain(tokenizer, text):
@@ -118,6 +118,7 @@ def test_script_counts_what_it_cuts_and_drops(tokenizer, tokenizer_folder, rows,
         "kept": len(kept),
         "dropped": len(whole) - len(kept),
         "truncated": sum(len(sample.input_ids) > limit for sample in kept),
+        "straddling": 0,
         "tokens": sum(min(limit, len(sample.input_ids)) for sample in kept),
         "response_tokens": sum(min(limit, len(sample.input_ids)) - sample.response_start for sample in kept),
         "max_length": limit,
@@ -130,6 +131,24 @@ def test_script_counts_what_it_cuts_and_drops(tokenizer, tokenizer_folder, rows,
     assert datasets.load_from_disk(tmp_path / "one")["id"][:] == [sample.id for sample in kept]
     assert scripts.contents(tmp_path / "one") == scripts.contents(tmp_path / "two")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "train.parquet", "two"]
+
+
+def test_script_counts_the_tokens_that_straddle_the_seam(tokenizer_folder, tmp_path):
+    """` is` is one token of the tokenizer; the last of these rows is dropped."""
+    texts = [("It", " is so"), ("It i", "s so"), ("It i", "s to"), ("It is so to the Then i", "s so")]
+    rows = [{"id": f"r{n}", "prompt": prompt, "response": response} for n, (prompt, response) in enumerate(texts)]
+    instructions = write_instructions(tmp_path / "train.parquet", rows)
+    scripts.run(
+        "tokenize_instructions",
+        model=tokenizer_folder,
+        instructions=instructions,
+        max_length=7,
+        output=tmp_path / "out",
+    )
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert (report["kept"], report["dropped"], report["straddling"]) == (3, 1, 2)
+    labels = datasets.load_from_disk(tmp_path / "out")["labels"][:]
+    assert labels[0] == labels[1]
 
 
 def test_the_name_of_shards_follows_their_content(tokenizer_folder, rows, tmp_path):

@@ -220,6 +220,7 @@ def _details(probed: Probed, patterns: Patterns, seconds: float, settings: Setti
         "heads": patterns.values.shape[2],
         "samples": len(samples),
         "truncated": sum(sample.truncated for sample in samples),
+        "straddling": sum(sample.straddling for sample in samples),
         "tokens": sum(len(sample.input_ids) for sample in samples),
         "response_tokens_in_all": sum(sample.response_tokens for sample in samples),
         "seconds": round(seconds, 3),

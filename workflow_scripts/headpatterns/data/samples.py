@@ -39,7 +39,7 @@ def tokenized(
 
     A row whose response lies wholly beyond `max_length` is an InputError, or is left out with `skip`.
     """
-    samples = list(tokenize_all(tokenizer, rows, max_length))
+    samples = tokenize_all(tokenizer, rows, max_length)
     without = [sample.id for sample in samples if not sample.response_tokens]
     if without and (not skip or len(without) == len(samples)):
         raise InputError(

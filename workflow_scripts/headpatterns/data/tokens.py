@@ -1,11 +1,12 @@
 """Instructions to token ids, the one way in which training, attribution and anybody's own file are tokenized."""
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from headpatterns.data import seam
 from headpatterns.errors import InputError
 from headpatterns.io import atomic_path, write_json
 from headpatterns.models import loading as models
@@ -24,12 +25,14 @@ class TokenizedSample:
         input_ids: prompt, response and EOS, at most `max_length` tokens.
         response_start: position of the first response token; positions before it belong to the prompt.
         truncated: whether tokens were cut off at `max_length`.
+        straddling: whether the first response token holds the end of the prompt as well.
     """
 
     id: str
     input_ids: list[int]
     response_start: int
     truncated: bool
+    straddling: bool = False
 
     @property
     def labels(self) -> list[int]:
@@ -46,24 +49,35 @@ class TokenizedSample:
 
 
 def tokenize(tokenizer: Any, id: str, prompt: str, response: str, max_length: int) -> TokenizedSample:
-    """Tokenize one instruction.
+    """Tokenize one instruction as `tokenize_all` does."""
+    return tokenize_all(tokenizer, [{"id": id, "prompt": prompt, "response": response}], max_length)[0]
 
-    The prompt is tokenized with the tokenizer's special tokens less a trailing EOS, the response without special
-    tokens; EOS is appended and the whole is cut to `max_length` tokens.
+
+def tokenize_all(tokenizer: Any, rows: Sequence[dict[str, str]], max_length: int) -> list[TokenizedSample]:
+    """Tokenize rows with the keys `id`, `prompt` and `response`, in order.
+
+    Prompt and response are tokenized as one text, just as they join. The special tokens that the tokenizer puts before
+    a text stand before it, and EOS behind it, once each, whether or not the text brings its own. The whole is cut to
+    `max_length` tokens.
+
+    Raises:
+        InputError: the tokenizer does not tell where a response begins.
     """
-    prompt_ids = tokenizer(prompt, add_special_tokens=True)["input_ids"]
-    # An OPT or Llama tokenizer may use one token as BOS and EOS: a lone leading one is the BOS and stays.
-    if len(prompt_ids) > 1 and prompt_ids[-1] == tokenizer.eos_token_id:
-        prompt_ids = prompt_ids[:-1]
-    response_ids = tokenizer(response, add_special_tokens=False)["input_ids"]
-    input_ids = [*prompt_ids, *response_ids, tokenizer.eos_token_id]
-    return TokenizedSample(id, input_ids[:max_length], len(prompt_ids), len(input_ids) > max_length)
-
-
-def tokenize_all(tokenizer: Any, rows: Iterable[dict[str, str]], max_length: int) -> Iterator[TokenizedSample]:
-    """Tokenize rows with the keys `id`, `prompt` and `response`, in order."""
-    for row in rows:
-        yield tokenize(tokenizer, row["id"], row["prompt"], row["response"], max_length)
+    if not rows:
+        return []
+    parts = [seam.parted(row["prompt"], row["response"]) for row in rows]
+    prompts = seam.encoded(tokenizer, [prompt for prompt, _ in parts])
+    texts = seam.encoded(tokenizer, [prompt + response for prompt, response in parts])
+    samples = []
+    for row, part, prompt_ids, ids in zip(rows, parts, prompts, texts, strict=True):
+        start, straddling = seam.response_start(tokenizer, row["id"], *part, prompt_ids, ids)
+        # An OPT or Llama tokenizer may use one token as BOS and EOS: that of the prompt stays.
+        closed = len(ids) > start and ids[-1] == tokenizer.eos_token_id
+        input_ids = ids if closed else [*ids, tokenizer.eos_token_id]
+        samples.append(
+            TokenizedSample(row["id"], input_ids[:max_length], start, len(input_ids) > max_length, straddling)
+        )
+    return samples
 
 
 def write_shards(samples: Sequence[TokenizedSample], name: str, folder: Path, shard_size: str = "500MB") -> None:
@@ -88,7 +102,8 @@ def tokenize_instructions(model: Path, instructions: Path, max_length: int, outp
     """Tokenize the instructions of one dataset for one model; samples and tokens counted, as in report.json.
 
     Those whose response lies wholly beyond the maximum length are dropped and counted. `output` receives Arrow shards
-    with the prompt masked by −100, samples.csv with the lengths, and report.json.
+    with the prompt masked by −100, samples.csv with the lengths, and report.json. Its count `straddling` is of the
+    samples in which one token holds the end of the prompt and the beginning of the response.
 
     Args:
         model: folder with the tokenizer.
@@ -103,7 +118,7 @@ def tokenize_instructions(model: Path, instructions: Path, max_length: int, outp
 
     tokenizer = models.load_tokenizer(model)
     rows = pyarrow.parquet.read_table(instructions, columns=["id", "prompt", "response"]).to_pylist()
-    samples = list(tokenize_all(tokenizer, rows, max_length))
+    samples = tokenize_all(tokenizer, rows, max_length)
     kept = [sample for sample in samples if sample.response_tokens]
     if not kept:
         raise InputError(
@@ -115,6 +130,7 @@ def tokenize_instructions(model: Path, instructions: Path, max_length: int, outp
         "kept": len(kept),
         "dropped": len(samples) - len(kept),
         "truncated": sum(sample.truncated for sample in kept),
+        "straddling": sum(sample.straddling for sample in kept),
         "tokens": sum(len(sample.input_ids) for sample in kept),
         "response_tokens": sum(sample.response_tokens for sample in kept),
         "max_length": max_length,

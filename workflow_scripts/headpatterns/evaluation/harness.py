@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headpatterns.data.tokens import tokenize
+from headpatterns.data import seam
 from headpatterns.evaluation.scores import Output
 from headpatterns.io import read_json
 from headpatterns.models import loading as models
@@ -53,7 +53,8 @@ def isolate(work_folder: Path, data: Path | None, threads: int) -> None:
 class PromptEncoder:
     """Tokenizes a batch of prompts as training did, for generation: cut and padded on the left.
 
-    It takes the place of `batch_encode_plus`, which OpenCompass calls and transformers 5 no longer has.
+    It takes the place of `batch_encode_plus`, which OpenCompass calls and transformers 5 no longer has. Blanks at the
+    end of a prompt are left to the answer, whose first token has them (see headpatterns.data.seam).
 
     Attributes:
         tokenizer: the checkpoint's own.
@@ -78,8 +79,7 @@ class PromptEncoder:
         }
 
     def _encode(self, prompt: str) -> list[int]:
-        whole = tokenize(self.tokenizer, "", prompt, "", max_length=sys.maxsize)
-        ids = whole.input_ids[: whole.response_start]
+        ids = seam.prompt_ids(self.tokenizer, prompt)
         if self.longest is None or len(ids) <= self.longest:
             return ids
         self.cut += 1

@@ -68,7 +68,7 @@ def _rows(parquet: Path) -> list[dict[str, Any]]:
 
 def _item(row: dict[str, Any], parquet: Path) -> Item:
     item = Item(str(row["id"]), row["prompt"] or "", row["answer"] or "", tuple(row["choices"] or ()))
-    if not item.prompt:
+    if not item.prompt.strip():
         raise InputError(f"{parquet}: the item '{item.id}' has no prompt: fix that row.")
     if answers.canonical(item.gold, item.choices) is None:
         what = f"the gold answer '{item.gold}', none of its options" if item.gold and item.choices else "no gold answer"
