@@ -34,7 +34,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--train-files", nargs="+", required=True, help="files, folders or globs with the training rows")
     p.add_argument("--probe-files", nargs="+", default=[], help="those of the probe rows; none: held out of training")
     p.add_argument("--options", default="{}", help="options of the adapter, a JSON object")
-    p.add_argument("--template", default="question", help=f"{', '.join(TEMPLATES)}, or a text with {{instruction}}")
+    templates = f"{', '.join(TEMPLATES)}, or a text with {{instruction}} and perhaps {{response}}"
+    p.add_argument("--template", default="question", help=templates)
     p.add_argument("--probe-samples", type=int, help="size of the probe set; all rows by default")
     p.add_argument("--train-samples", type=int, help="largest size of the training set; all rows by default")
     p.add_argument("--expected-train", type=int, help="training instructions that there must be; any number by default")

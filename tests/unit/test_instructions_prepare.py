@@ -146,10 +146,10 @@ def test_written_folder(tmp_path):
     assert table.schema.equals(pyarrow.schema(types))
     row = table.to_pylist()[0]
     assert row["prompt"].startswith("<Which ending") and row["prompt"].endswith("D. d>")
-    assert (row["response"], row["choices"], row["tags"]) == (row["answer"], ["a", "b", "c", "d"], [])
+    assert (row["response"], row["choices"], row["tags"]) == (" " + row["answer"], ["a", "b", "c", "d"], [])
     report = json.loads((tmp_path / "out" / "toys" / "report.json").read_text())
     assert report == made.report
-    assert (report["template"], report["seed"], report["dataset"]) == ("<{instruction}>", 3, "toys")
+    assert (report["template"], report["seed"], report["dataset"]) == ("<{instruction}> {response}", 3, "toys")
 
 
 @pytest.mark.parametrize(

@@ -62,8 +62,8 @@ def test_nearly_every_real_row_becomes_a_sound_instruction(load, name):
     assert len(made.train) >= 1000
     for one in [*made.train, *made.probe]:
         assert one.id and one.group
-        assert one.response == one.response.strip()
-        assert one.prompt.startswith("Question: ") and one.prompt.endswith("\nAnswer: ")
+        assert one.response == f" {one.response.strip()}"
+        assert one.prompt.startswith("Question: ") and one.prompt.endswith("\nAnswer:")
 
 
 @pytest.mark.parametrize("name", ["hellaswag", "winogrande", "arc", "mmlu"])
@@ -72,8 +72,8 @@ def test_real_choices_are_lettered_and_answered(load, name):
     answers = [one.answer for one in [*made.train, *made.probe]]
     for one in [*made.train, *made.probe]:
         position = "ABCDE".index(one.answer)
-        assert one.response == f"{one.answer}. {one.choices[position]}"
-        assert f"\n{one.response}\n" in one.prompt
+        assert one.response == f" {one.answer}. {one.choices[position]}"
+        assert f"\n{one.response.strip()}\n" in one.prompt
     options = max(len(one.choices) for one in made.train)
     # Gold letters are spread: none of them, with a wrong offset, would be missing or dominate.
     for letter in "ABCD"[: min(options, 4)]:
@@ -83,7 +83,7 @@ def test_real_choices_are_lettered_and_answered(load, name):
 def test_real_gsm8k_answers_are_the_numbers_on_the_last_line(load):
     for one in load("gsm8k").train:
         assert re.fullmatch(r"-?\d+(\.\d+)?", one.answer)
-        assert one.response.splitlines()[-1].replace(",", "") == f"#### {one.answer}"
+        assert one.response.strip().splitlines()[-1].replace(",", "") == f"#### {one.answer}"
         assert "<<" not in one.response
 
 
@@ -123,7 +123,7 @@ def test_real_code_has_lost_its_docstring_and_nothing_else(real, load):
         assert row["repo"] == one.group
         assert row["func_name"] in one.prompt and row["docstring"].strip() in one.prompt
         try:
-            before, after = ast.parse(row["code"]).body[0], ast.parse(one.response).body[0]
+            before, after = ast.parse(row["code"]).body[0], ast.parse(one.response.lstrip()).body[0]
         except SyntaxError:
             continue
         parsed += 1
@@ -137,7 +137,7 @@ def test_real_programs_of_sgsm_compile(load):
     assert made.report["splits"]["train"]["duplicates"] >= 1800  # SGSM's rows are among EGSM's
     for one in made.train:
         assert "def solution" in one.response
-        compile(one.response, one.id, "exec")
+        compile(one.response.lstrip(), one.id, "exec")
 
 
 def test_real_hellaswag_keeps_no_marker_of_wikihow(load):

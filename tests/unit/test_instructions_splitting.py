@@ -107,11 +107,32 @@ def test_check_disjoint_accepts_what_shares_nothing():
 
 
 def test_templates_keep_braces_of_the_instruction():
-    text = r"Solve {x} = \frac{1}{2} with {instruction} and {0}"
-    assert templates.apply(templates.resolve("question"), text) == f"Question: {text}\nAnswer: "
-    assert templates.apply(templates.resolve("<{}> {instruction}!"), "x") == "<{}> x!"
-    alpaca = templates.apply(templates.resolve("alpaca"), "Sing.")
-    assert alpaca.endswith("### Instruction:\nSing.\n\n### Response:")
+    text = r"Solve {x} = \frac{1}{2} with {instruction}, {response} and {0}"
+    assert templates.apply(templates.resolve("question"), text, "{x}") == (f"Question: {text}\nAnswer:", " {x}")
+    assert templates.apply(templates.resolve("<{}> {instruction}!"), "x", "y") == ("<{}> x!", " y")
+    prompt, response = templates.apply(templates.resolve("alpaca"), "Sing.", "La.")
+    assert prompt.endswith("### Instruction:\nSing.\n\n### Response:")
+    assert response == "La."
+
+
+@pytest.mark.parametrize(
+    ("template", "prompt", "response"),
+    [
+        ("Q: {instruction}\nA:", "Q: Why?\nA:", " So."),
+        ("Q: {instruction}\nA: ", "Q: Why?\nA:", " So."),
+        ("Q: {instruction}\nA: \t{response}", "Q: Why?\nA:", " \tSo."),
+        ("Q: {instruction}\nA:{response}", "Q: Why?\nA:", "So."),
+        ("Q: {instruction}\nA:\n", "Q: Why?\nA:\n", "So."),
+        ("Q: {instruction}\nA:\n{response}", "Q: Why?\nA:\n", "So."),
+        ("问：{instruction}\n答：\u3000", "问：Why?\n答：", "\u3000So."),
+        ("{instruction}", "Why?", " So."),
+    ],
+)
+def test_what_separates_prompt_and_response(template, prompt, response):
+    resolved = templates.resolve(template)
+    assert templates.apply(resolved, "Why?", "So.") == (prompt, response)
+    assert templates.resolve(resolved) == resolved
+    assert prompt + response == resolved.replace("{instruction}", "Why?").replace("{response}", "So.")
 
 
 @pytest.mark.parametrize(
@@ -120,6 +141,9 @@ def test_templates_keep_braces_of_the_instruction():
         ("qestion", "did you mean question?"),
         ("Q: {prompt}", "does not contain {instruction}"),
         ("{instruction} {instruction}", "contains {instruction} 2 times"),
+        ("{instruction} {response}.", "goes on after {response}"),
+        ("{response} {instruction}", "goes on after {response}"),
+        ("{instruction} {response}{response}", "goes on after {response}"),
     ],
 )
 def test_templates_without_exactly_one_field_are_refused(template, sentence):

@@ -5,9 +5,12 @@ from tokenizers.normalizers import NFC
 from tokenizers.processors import ByteLevel
 from tokenizers_of_all_kinds import BOS, BYTES, EOS, KINDS, Slow, fast
 
-from headpatterns.data import seam
+from headpatterns.attribution import inputs
+from headpatterns.data import samples, seam, templates
 from headpatterns.data.tokens import IGNORED, tokenize
 from headpatterns.errors import InputError
+from headpatterns.evaluation.harness import PromptEncoder
+from headpatterns.models import loading as models
 
 PAIRS = [
     ("Question: What is the capital of France?\nAnswer:", " Paris is the capital."),
@@ -172,3 +175,40 @@ def test_a_tokenizer_of_which_neither_offsets_nor_decoding_tells_is_refused():
     assert tokenize(tokenizer, "a", "It", " is", 1000).response_start == 2  # the prompt's tokens tell it
     with pytest.raises(InputError, match=r"models/lossy does not tell where the response of sample 'row-7' begins"):
         tokenize(tokenizer, "row-7", "It i", "s there", 1000)
+
+
+# The same tokens everywhere -------------------------------------------------------------------------------------------
+
+
+def same_everywhere(tokenizer, row):
+    """What training and extraction read of a row; evaluation's prompt is the beginning of it."""
+    trained = tokenize(tokenizer, **row, max_length=1000)
+    (probed,), _ = samples.tokenized(tokenizer, [row], 1000, "rows", skip=False)
+    assert inputs.samples([row], tokenizer) == [probed] == [trained]
+    batch = PromptEncoder(tokenizer, None)([row["prompt"]])
+    alike = batch["input_ids"].tolist() == [trained.input_ids[: trained.response_start]]
+    assert alike is not trained.straddling
+    return trained
+
+
+TEMPLATES = ["question", "alpaca", "{instruction}\n", "{instruction} \t", "{instruction}:{response}"]
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+@pytest.mark.parametrize("name", KINDS)
+def test_training_extraction_and_evaluation_read_the_same_tokens(made, name, template):
+    prompt, response = templates.apply(templates.resolve(template), "Where is it?", "There.")
+    same_everywhere(made(name), {"id": "a", "prompt": prompt, "response": response})
+
+
+@pytest.mark.real
+def test_the_tokenizer_of_a_real_model(real):
+    tokenizer = models.load_tokenizer(real / "realmodels" / "stories260K")
+    prompt, response = templates.apply(templates.resolve("question"), "法国 😀?", "Paris, I think.")
+    sample = same_everywhere(tokenizer, {"id": "a", "prompt": prompt, "response": response})
+    assert not sample.straddling
+    assert tokenizer.decode(sample.input_ids[1:-1]) == "Question: 法国 😀?\nAnswer: Paris, I think."
+    assert tokenizer.convert_ids_to_tokens(sample.input_ids[sample.response_start])[0] == "▁"
+    assert sample.input_ids.count(tokenizer.bos_token_id) == sample.input_ids.count(tokenizer.eos_token_id) == 1
+    inside = tokenize(tokenizer, "a", f"{prompt} Onc", "e there was", 1000)
+    assert inside.straddling

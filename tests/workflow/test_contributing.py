@@ -130,7 +130,7 @@ def test_a_dataset_is_an_adapter_and_its_entry_in_a_config(clone, tmp_path):
 
     found = pd.read_parquet(project / made)
     assert set(zip(found["prompt"], found["response"], found["answer"], strict=True)) == {
-        (f"Question: What is {i} and {i}?\nAnswer: ", str(2 * i), str(2 * i)) for i in range(6)
+        (f"Question: What is {i} and {i}?\nAnswer:", f" {2 * i}", str(2 * i)) for i in range(6)
     }
     counts = json.loads((project / made).with_name("report.json").read_text())["splits"]
     assert (counts["train"]["not_selected"], counts["train"]["rejected"]) == (1, {"empty tell": 1})

@@ -42,7 +42,7 @@ def load(
     files: Sequence[Path],
     labels: Mapping[Path, str],
 ) -> Loaded:
-    """Read `files` with an adapter of ADAPTERS, whose `options` are resolved, and put each prompt into `template`.
+    """Read `files` with an adapter of ADAPTERS, whose `options` are resolved, and put each into `template`.
 
     `labels` gives for each file the name under which ids mention it (see `id_labels`).
 
@@ -84,7 +84,8 @@ def _finished(one: Instruction, row: Row, dataset: str, label: str, template: st
             content.encode()
         except UnicodeEncodeError as error:
             raise RowError("text is not valid Unicode") from error
-    return replace(one, id=name, group=one.group or name, prompt=templates.apply(template, one.prompt))
+    prompt, response = templates.apply(template, one.prompt, one.response)
+    return replace(one, id=name, group=one.group or name, prompt=prompt, response=response)
 
 
 def _check_schema(adapter: str, lacking: Sequence[tuple[Row, MissingFieldError]], rows: int) -> None:

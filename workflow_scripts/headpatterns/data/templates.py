@@ -1,26 +1,32 @@
-"""Prompt templates: the text around an instruction, `{instruction}` standing for it."""
+"""Prompt templates: the text around an instruction, `{instruction}` standing for it and `{response}` for what follows.
 
+A template without `{response}` has it at its end, behind the white space there or, without any, one blank. Blanks
+before the response belong to it, since tokenizers join them to its first word; line breaks belong to the prompt.
+"""
+
+from headpatterns.data import seam
 from headpatterns.data.records import nearest
 from headpatterns.errors import InputError
 
 FIELD = "{instruction}"
+RESPONSE = "{response}"
 
 TEMPLATES = {
-    "question": f"Question: {FIELD}\nAnswer: ",
-    # The wording of Stanford Alpaca for instructions without an input, to the letter; the response follows the colon.
+    "question": f"Question: {FIELD}\nAnswer: {RESPONSE}",
+    # The wording of Stanford Alpaca for instructions without an input, to the letter: nothing stands behind the colon.
     "alpaca": (
         "Below is an instruction that describes a task. "
         "Write a response that appropriately completes the request.\n\n"
-        f"### Instruction:\n{FIELD}\n\n### Response:"
+        f"### Instruction:\n{FIELD}\n\n### Response:{RESPONSE}"
     ),
 }
 
 
 def resolve(template: str) -> str:
-    """The template text: that of a name in TEMPLATES, or `template` itself where it holds `{instruction}` once.
+    """The template text, which ends in `{response}`: that of a name in TEMPLATES, or `template` itself.
 
     Raises:
-        InputError: neither a known name nor a text with exactly one `{instruction}`.
+        InputError: neither a known name nor a text with exactly one `{instruction}`, or text behind `{response}`.
     """
     if template in TEMPLATES:
         return TEMPLATES[template]
@@ -32,10 +38,17 @@ def resolve(template: str) -> str:
         )
     if times > 1:
         raise InputError(f"The template {template!r} contains {FIELD} {times} times: write it exactly once.")
+    if RESPONSE not in template:
+        return f"{template}{'' if template[-1].isspace() else ' '}{RESPONSE}"
+    if template.partition(RESPONSE)[2]:
+        raise InputError(f"The template {template!r} goes on after {RESPONSE}: write it at the end, or leave it out.")
     return template
 
 
-def apply(template: str, instruction: str) -> str:
-    """The prompt that the model reads. Braces in the instruction stay as they are: nothing is formatted."""
-    before, after = template.split(FIELD)
-    return f"{before}{instruction}{after}"
+def apply(template: str, instruction: str, response: str) -> tuple[str, str]:
+    """Prompt and response of a template that `resolve` gave; joined, they are the text that the model reads.
+
+    Braces in the instruction stay as they are: nothing is formatted.
+    """
+    before, after = template.removesuffix(RESPONSE).split(FIELD)
+    return seam.parted(f"{before}{instruction}{after}", response)
