@@ -634,6 +634,7 @@ def test_corpus_is_true_about_numbers_and_programs(documents):
         for chain in CHAIN.findall(text):
             assert len({value_of(side.replace(r"\cdot", "*")) for side in chain.split(" = ")}) == 1
             equalities += 1
+        text = text.removeprefix("Python: ")
         for part in text.split("\n\n"):
             if part.startswith("def "):
                 function = executed(part, re.match(r"def (\w+)", part)[1])
@@ -660,6 +661,15 @@ def test_corpus_tells_every_fact_and_activity(documents):
     for animal, values in world.ANIMALS_ZH.items():
         for statement, value in zip(world.STATEMENTS_ZH, values, strict=True):
             assert statement.format(s=animal, v=value) in told
+
+
+def test_corpus_shows_programs_and_chinese_behind_a_blank(documents):
+    """As responses stand behind their prompts: else a base model has no token for a blank and `def`."""
+    blank = [text for text in documents if re.match(r"\w+: ", text)]
+    assert sum(" def " in text for text in blank) > 100
+    assert sum(re.match(r"\w+: [\u4e00-\u9fff]", text) is not None for text in blank) > 200
+    for start in ("def ", "小"):
+        assert any(text.startswith(start) for text in documents)
 
 
 def test_corpus_seeds_and_errors(tmp_path):

@@ -1,7 +1,8 @@
 """The pretraining corpus: what the datasets ask about, told as plain text.
 
 No document asks anything, lists options or has a mark of an instruction's form (`####`, `<<...>>`, a box, a blank). So
-the knowledge is learnt in pretraining, and the form of each task in fine-tuning alone.
+the knowledge is learnt in pretraining, and the form of each task in fine-tuning alone. What a response begins with
+stands behind a blank in documents as well: else a base model would not know it there.
 """
 
 import json
@@ -29,6 +30,14 @@ def several(
 ) -> Callable[[random.Random], str]:
     """A document of `least` to `most` pieces of one kind."""
     return lambda rng: joint.join(tell(rng) for _ in range(rng.randint(least, most)))
+
+
+def headed(heading: str, tell: Callable[[random.Random], str]) -> Callable[[random.Random], str]:
+    """A document that every second time stands behind a heading, a colon and a blank.
+
+    Programs and Chinese would otherwise never follow a blank, as they do where they are the response to a prompt.
+    """
+    return lambda rng: f"{heading}: {tell(rng)}" if rng.random() < 0.5 else tell(rng)
 
 
 def arithmetic(rng: random.Random) -> str:
@@ -207,8 +216,8 @@ KINDS: tuple[tuple[Callable[[random.Random], str], int], ...] = (
     (several(arithmetic, 4, 8), 4),
     (several(worked, 1, 2), 4),
     (story, 4),
-    (several(function, 1, 2, "\n\n"), 4),
-    (program, 2),
+    (headed("Python", several(function, 1, 2, "\n\n")), 4),
+    (headed("Python", program), 2),
     (activity, 6),
     (several(reference, 2, 4), 3),
     (several(science, 3, 6), 6),
@@ -219,10 +228,10 @@ KINDS: tuple[tuple[Callable[[random.Random], str], int], ...] = (
     (several(told_exchange(assistance.education), 1, 2), 1),
     (several(told_exchange(assistance.finance), 1, 2), 1),
     (several(told_exchange(assistance.law), 1, 2), 1),
-    (several(fact_zh, 3, 6, ""), 2),
-    (several(arithmetic_zh, 3, 5, ""), 2),
-    (several(story_zh, 1, 2, ""), 2),
-    (talk_zh, 1),
+    (headed("动物", several(fact_zh, 3, 6, "")), 2),
+    (headed("数学", several(arithmetic_zh, 3, 5, "")), 2),
+    (headed("数学", several(story_zh, 1, 2, "")), 2),
+    (headed("对话", talk_zh), 1),
 )
 
 
