@@ -84,11 +84,11 @@ def write(
         for seed in range(2):
             write_csv(
                 folder / "mixtures" / model / f"seed{seed}" / "coefficients.csv",
-                ("model", "seed", "task", "beta", "low", "high", "r2", "kept", "share", "instructions"),
+                ("model", "seed", "task", "beta", "low", "high", "r2", "kept", "share", "instructions", "plain"),
                 [
-                    (model, seed, "math", 0.6, 0.5, 0.7, 0.9, 1, 0.75, 75),
-                    (model, seed, "refgpt", 0.2, 0.1, 0.3, 0.9, 1, 0.25, 25),
-                    (model, seed, "arc", -0.1234, -0.2, 0.1, 0.9, 0, 0, 0),
+                    (model, seed, "math", 0.6, 0.5, 0.7, 0.9, 1, 0.75, 75, 0.61),
+                    (model, seed, "refgpt", 0.2, 0.1, 0.3, 0.9, 1, 0.25, 25, 0.21),
+                    (model, seed, "arc", -0.1234, -0.2, 0.1, 0.9, 0, 0, 0, -0.12),
                 ],
             )
     return folder

@@ -23,7 +23,7 @@ from headpatterns.studies.selection.claims import selection_claims
 OUTPUTS = {
     "mixing.csv": "model,variant,items,value,low,high,spread",
     "mixing_differences.csv": "model,better,worse,value,low,high",
-    "mixture.csv": "model,seed,task,beta,low,high,r2,kept,share,instructions",
+    "mixture.csv": "model,seed,task,beta,low,high,r2,kept,share,instructions,plain",
     "selection.csv": "model,domain,variant,budget,items,value,low,high,spread",
     "selection_differences.csv": "model,domain,budget,better,worse,value,low,high",
 }

@@ -19,7 +19,7 @@ from headpatterns.studies.mixing import proportions as mixing
 
 LAYERS, HEADS, SAMPLES = 4, 6, 30
 SIZES = {"a": 90, "b": 80, "c": 70}
-COEFFICIENTS = "model,seed,task,beta,low,high,r2,kept,share,instructions"
+COEFFICIENTS = "model,seed,task,beta,low,high,r2,kept,share,instructions,plain"
 MIXTURES = "model,seed,variant,task,share,instructions"
 
 
@@ -318,7 +318,7 @@ def test_target_and_candidates_are_resampled_independently(tmp_path):
     options = make(tmp_path, {"a": 1.0}, noise=0.5)
     folder = options["candidate"][0].split("=")[1]
     row = table(mix(options | {"target": folder, "resamples": 200}) / "coefficients.csv")[0]
-    assert float(row["beta"]) == pytest.approx(1, abs=1e-6)
+    assert float(row["plain"]) == pytest.approx(1, abs=1e-6)
     assert float(row["low"]) < 0.95 and float(row["high"]) > 1.05
 
 
@@ -379,7 +379,7 @@ def test_identical_candidates_share_their_weight(tmp_path):
     options = make(tmp_path, {"a": 2.0})
     options["candidate"][2] = options["candidate"][0].replace("a=", "c=", 1)
     rows = table(mix(options) / "coefficients.csv")
-    np.testing.assert_allclose(column(rows, "beta"), [1, 0, 1], atol=1e-5)
+    np.testing.assert_allclose(column(rows, "plain"), [1, 0, 1], atol=1e-5)
     assert column(rows, "instructions", int) == [20, 0, 20]
 
 

@@ -20,6 +20,7 @@ from headpatterns.statistics import (
     pearson,
     probe_weights,
     replicate_patterns,
+    value_and_range,
     without_dead_heads,
 )
 
@@ -63,7 +64,7 @@ def test_statistics_ignore_the_scale_of_tiny_float32_patterns(generator):
 
 
 def test_undefined_statistics_are_nan_without_a_warning():
-    flat = np.full((2, 3, 3), 0.1)
+    flat = np.full((3, 3, 3), 0.1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert np.isnan(kurtosis(flat)).all()
@@ -71,7 +72,7 @@ def test_undefined_statistics_are_nan_without_a_warning():
         assert np.isnan(gini(np.zeros((2, 2)))) and np.isnan(cv(np.zeros((2, 2))))
         assert np.isnan(gini(np.array([[1.0, -1.0]]))) and np.isnan(cv(np.array([[1.0, -1.0]])))
         assert np.isnan(estimate_and_interval(kurtosis(flat))).all()
-    assert gini(flat) == pytest.approx([0, 0], abs=1e-12) and cv(flat) == pytest.approx([0, 0], abs=1e-12)
+    assert gini(flat) == pytest.approx([0, 0, 0], abs=1e-12) and cv(flat) == pytest.approx([0, 0, 0], abs=1e-12)
 
 
 def test_one_constant_pattern_leaves_the_other_correlations(generator):
@@ -139,6 +140,8 @@ def test_weights_resample_with_replacement_after_the_estimate():
     np.testing.assert_allclose(counts, counts.round(), atol=1e-9)
     # A count is binomial(40, 1/40): mean 1, variance 0.975.
     assert counts.var() == pytest.approx(0.975, rel=0.05)
+    # The draws are balanced: every sample 500 times.
+    np.testing.assert_array_equal(counts.round().sum(axis=0), 500)
 
 
 def test_draws_depend_on_seed_and_task_alone():
@@ -148,7 +151,9 @@ def test_draws_depend_on_seed_and_task_alone():
     assert not np.array_equal(draw, probe_weights(20, "arc", 10, 0))
 
 
-@pytest.mark.parametrize(("resamples", "seed", "option"), [(0, 0, "--resamples"), (10, -1, "--seed")])
+@pytest.mark.parametrize(
+    ("resamples", "seed", "option"), [(0, 0, "--resamples"), (1, 0, "--resamples"), (10, -1, "--seed")]
+)
 def test_impossible_bootstrap_options_are_named(resamples, seed, option):
     with pytest.raises(InputError, match=option):
         probe_weights(5, "math", resamples, seed)
@@ -174,19 +179,51 @@ def test_interval_agrees_with_scipy_bootstrap(generator):
 
     expected = scipy.stats.bootstrap(
         (np.arange(60),), gini_of_mean, n_resamples=6000, method="percentile", batch=500, rng=generator
-    ).confidence_interval
+    )
     ours = gini(replicate_patterns(samples, probe_weights(60, "gsm8k", 6000, 0)))
     value, low, high = estimate_and_interval(ours)
-    assert value == pytest.approx(float(gini(samples.mean(axis=0))))
-    width = expected.high - expected.low
-    assert low == pytest.approx(expected.low, abs=0.06 * width)
-    assert high == pytest.approx(expected.high, abs=0.06 * width)
+    plain = float(gini(samples.mean(axis=0)))
+    error = expected.standard_error
+    assert value == pytest.approx(2 * plain - expected.bootstrap_distribution.mean(), abs=0.06 * error)
+    assert value < plain - 0.3 * error  # noise spreads out the heads
+    assert high - low == pytest.approx(2 * 1.959964 * 1.08 * error, rel=0.04)
+    assert (low + high) / 2 == pytest.approx(value)
 
 
-def test_interval_ends_are_the_percentiles_of_the_replicates():
-    replicates = np.concatenate([[-5.0], np.arange(1001.0)])
-    np.testing.assert_allclose(estimate_and_interval(replicates), [-5, 25, 975])
-    np.testing.assert_allclose(estimate_and_interval(replicates, confidence=0.8), [-5, 100, 900])
+def test_interval_by_hand():
+    # Replicates 0.2 above the plain value on average, with a standard deviation of 0.1.
+    replicates = np.array([0.5, 0.6, 0.7, 0.8])
+    reach = 1.959964 * 1.08 * 0.1
+    np.testing.assert_allclose(estimate_and_interval(replicates), [0.3, 0.3 - reach, 0.3 + reach], rtol=1e-6)
+    reach = 1.281552 * 1.08 * 0.1
+    np.testing.assert_allclose(estimate_and_interval(replicates, 0.8), [0.3, 0.3 - reach, 0.3 + reach], rtol=1e-6)
+    np.testing.assert_allclose(estimate_and_interval(replicates, limits=(0.25, 0.4)), [0.3, 0.25, 0.4])
+    np.testing.assert_allclose(estimate_and_interval(replicates, limits=(0.45, 1.0))[:2], [0.45, 0.45])
+
+
+def test_estimates_without_bias_stay_exactly_as_they_are(generator):
+    samples = generator.gamma(0.5, size=(50, 3, 4))
+    patterns = replicate_patterns(samples, probe_weights(50, "math", 40, 0))
+    np.testing.assert_array_equal(estimate_and_interval(patterns)[0], patterns[0])
+    means = patterns.mean(axis=(1, 2))
+    assert estimate_and_interval(means - means[::-1].mean())[0] == means[0] - means[::-1].mean()
+    correlations = correlation_matrix(patterns.reshape(41, 3, 2, 2))
+    value, low, high = estimate_and_interval(correlations, limits=(-1.0, 1.0))
+    for numbers in (value, low, high):
+        np.testing.assert_array_equal(np.diagonal(numbers), 1)
+        assert (np.abs(numbers) <= 1).all()
+    assert (low <= value).all() and (value <= high).all()
+
+
+def test_ranks_are_not_debiased_and_lie_in_their_range():
+    ranks = np.array([1.0, 3, 2, 2, 4])
+    np.testing.assert_allclose(value_and_range(ranks, 0.5), [1, 1, 3.25])
+    np.testing.assert_allclose(value_and_range(np.array([5.0, 3, 2, 2, 4]), 0.5), [5, 2, 5])
+
+
+def test_an_interval_of_a_single_replicate_is_refused():
+    with pytest.raises(InputError, match="given 1 bootstrap replicates: it needs at least 2"):
+        estimate_and_interval(np.array([1.0, 2.0]))
 
 
 def test_an_undefined_replicate_makes_the_interval_undefined():

@@ -1,11 +1,18 @@
 from headpatterns.statistics.bootstrap import (
+    CORRELATION,
+    DIFFERENCE_OF_CORRELATIONS,
+    NOT_NEGATIVE,
+    R2,
+    SHARE,
+    UNLIMITED,
+    Limits,
     estimate_and_interval,
-    estimate_and_shifted_interval,
     paired_replicates,
     probe_weights,
     replicate_patterns,
+    value_and_range,
 )
-from headpatterns.statistics.distribution import STATISTICS, cv, gini, is_constant, kurtosis
+from headpatterns.statistics.distribution import LIMITS, STATISTICS, cv, gini, is_constant, kurtosis
 from headpatterns.statistics.ranks import spearman, spearman_within_layers
 from headpatterns.statistics.similarity import (
     change,
@@ -19,13 +26,20 @@ from headpatterns.statistics.similarity import (
 )
 
 __all__ = [
+    "CORRELATION",
+    "DIFFERENCE_OF_CORRELATIONS",
+    "LIMITS",
+    "NOT_NEGATIVE",
+    "R2",
+    "SHARE",
     "STATISTICS",
+    "UNLIMITED",
+    "Limits",
     "change",
     "change_rate",
     "correlation_matrix",
     "cv",
     "estimate_and_interval",
-    "estimate_and_shifted_interval",
     "gini",
     "is_constant",
     "kurtosis",
@@ -38,5 +52,6 @@ __all__ = [
     "spearman",
     "spearman_within_layers",
     "standardised",
+    "value_and_range",
     "without_dead_heads",
 ]

@@ -1,9 +1,9 @@
 """Bootstrap over probe samples: how far would a number move with another draw of the probe set?
 
-A replicate draws N of the N probe samples with replacement; its pattern is a weighted mean of the per-sample patterns
-with multinomial weights, so all replicates of one checkpoint are a single matrix product. Everywhere in the analysis an
-array of replicates carries the pattern of the probe set itself at index 0 and the B replicates after it, [1 + B, ...]:
-statistics are applied to the whole array, and `estimate_and_interval` takes the two apart at the very end.
+A replicate draws N of the N probe samples with replacement; its pattern is a weighted mean of the per-sample patterns,
+so all replicates of one checkpoint are a single matrix product. Everywhere in the analysis an array of replicates
+carries the pattern of the probe set itself at index 0 and the B replicates after it, [1 + B, ...]: statistics are
+applied to the whole array, and `estimate_and_interval` takes the two apart at the very end.
 
 What is drawn together:
 - the checkpoints of a run, before and after included, and the training seeds of a task see the same probe samples, so
@@ -11,33 +11,70 @@ What is drawn together:
 - different tasks have different probe samples and get independent draws. A draw depends on the seed and the task's
   name, not on which other tasks are analysed.
 
-The interval is the percentile interval. It needs no standard error and stays inside a statistic's range, but it
-inherits the statistic's bias: resampling adds sampling noise once more, which pushes correlations and R² towards 0 and
-spreads out the heads (Gini, CV) in every replicate. With few or very uneven probe samples an estimate can therefore lie
-near an end of its interval or outside it. The interval covers the choice of probe samples only, neither the training
-seed nor the training set.
+The draws are balanced (Davison, Hinkley and Schechtman 1986): over all replicates every sample is drawn equally often.
+What is linear in the samples, such as a mean or an accuracy, then has the same mean over replicates as on the probe set
+itself, exactly.
+
+Estimates are debiased. Sampling noise spreads out the heads (Gini, CV) and pushes correlations and R² towards 0; a
+replicate has that noise once more. So the mean of the replicates lies about as far beyond the plain value as the plain
+value lies beyond that of endless samples, and `2 plain - mean of replicates` takes the first-order bias off. What is
+linear has none and stays as it is.
+
+The interval is `debiased estimate ± z STRETCH (standard deviation of the replicates)`, cut off at the limits of the
+statistic. Percentile intervals, BC and BCa intervals inherit the bias: in simulation they cover 0 to 90 % where it is
+as large as a standard error. `STRETCH` makes up for what few samples hide: the factor N - 1 for N, Student's quantile,
+and the spread of the debiased estimate, which exceeds that of the plain one. In simulation (24 heads, 3 seeds, gamma
+samples of skewness 2 to 3, a noise of 2 to 25 % of the variance over heads) 95 % intervals of the value of endless
+samples cover:
+- 64 samples: 93 to 97 % for means, Gini, CV, kurtosis and their differences, correlations and coefficients; 96 to 98 %
+  for R²; 92.5 % for correlations of changes where samples are exponential;
+- 24 samples: 92 to 95 % for all of these but the following. Exponential samples: kurtosis 90 %, correlations of changes
+  89 %, coefficients 91 %, R² 86 %, which keeps half of a bias of two standard errors. Differences of rank correlations
+  that are not there: 91 %.
+With many samples an interval of 95 % covers 96.6 %.
+
+The interval covers the choice of probe samples only, neither the training seed nor the training set: see `effects`.
 """
 
 import numpy as np
+import scipy
 from jaxtyping import Float, Float64, Int
 
 from headpatterns.errors import InputError
+
+STRETCH = 1.08
+"""Factor of the replicates' standard deviation in every interval: 95 % for the mean of 24 samples."""
+
+Limits = tuple[float, float]
+UNLIMITED: Limits = (-np.inf, np.inf)
+NOT_NEGATIVE: Limits = (0.0, np.inf)
+CORRELATION: Limits = (-1.0, 1.0)
+DIFFERENCE_OF_CORRELATIONS: Limits = (-2.0, 2.0)
+R2: Limits = (-np.inf, 1.0)
+SHARE: Limits = (0.0, 1.0)
+
+# A mean over replicates that differs from the plain value by less than these is the same, summed in another order.
+ROUNDING_OF_SPREAD, ROUNDING_OF_VALUE = 1e-9, 1e-12
 
 
 def probe_weights(samples: int, task: str, resamples: int, seed: int) -> Float64[np.ndarray, "1+{resamples} {samples}"]:
     """Weights [1 + resamples, samples] of the probe samples of one task; every row sums to 1.
 
-    Row 0 weighs all samples alike, the others are multinomial counts / samples, drawn with PCG64.
+    Row 0 weighs all samples alike. The others are counts / samples: `resamples` copies of every sample are shuffled
+    (PCG64) and dealt out, `samples` to a row. So counts of a row are all but multinomial, and every column has the mean
+    1 / samples.
 
     Raises:
-        InputError: less than one resample, or a negative seed.
+        InputError: less than two resamples, or a negative seed.
     """
-    if resamples < 1:
-        raise InputError(f"--resamples is {resamples}: an interval needs at least 1 bootstrap replicate, better 1000.")
+    if resamples < 2:
+        raise InputError(f"--resamples is {resamples}: an interval needs at least 2 bootstrap replicates, better 1000.")
     if seed < 0:
         raise InputError(f"--seed is {seed}: give 0 or a positive whole number.")
     generator = np.random.Generator(np.random.PCG64([seed, *task.encode()]))
-    counts = generator.multinomial(samples, np.full(samples, 1 / samples), size=resamples)
+    dealt = generator.permutation(np.tile(np.arange(samples), resamples)).reshape(resamples, samples)
+    places = dealt + samples * np.arange(resamples)[:, None]
+    counts = np.bincount(places.ravel(), minlength=resamples * samples).reshape(resamples, samples)
     return np.concatenate([np.ones((1, samples)), counts]) / samples
 
 
@@ -100,33 +137,63 @@ def paired_replicates(
     return replicate_patterns(before, weights), replicate_patterns(after, weights)
 
 
+def debiased(
+    replicates: Float[np.ndarray, " replicates *rest"], limits: Limits = UNLIMITED
+) -> tuple[Float64[np.ndarray, "*rest"], Float64[np.ndarray, "*rest"]]:
+    """Estimate without the bias that resampling shows, and its standard error: [1 + B, ...] to [...] twice.
+
+    The estimate is `2 plain - mean of replicates`, within the limits; the plain value where there is no bias but
+    rounding, or where a replicate is NaN. The standard error is the standard deviation of the replicates times
+    `STRETCH`; NaN where a replicate is NaN: leaving out the undefined ones would make it look smaller than it is.
+
+    Args:
+        replicates: [1 + B, ...], at least two after the plain value.
+        limits: least and largest value that the statistic can have.
+
+    Raises:
+        InputError: less than two replicates.
+    """
+    if len(replicates) < 3:
+        raise InputError(
+            f"an interval was given {len(replicates) - 1} bootstrap replicates: it needs at least 2, better 1000."
+        )
+    plain = np.asarray(replicates[0], dtype=np.float64)
+    bias = np.asarray(np.mean(replicates[1:], axis=0) - plain)
+    spread = np.asarray(np.std(replicates[1:], axis=0, ddof=1))
+    none = np.abs(bias) <= ROUNDING_OF_SPREAD * spread + ROUNDING_OF_VALUE * np.abs(plain)
+    estimate = np.where(none | np.isnan(bias), plain, np.clip(plain - bias, *limits))
+    return np.asarray(estimate), np.asarray(STRETCH * spread)
+
+
 def estimate_and_interval(
+    replicates: Float[np.ndarray, " replicates *rest"], confidence: float = 0.95, limits: Limits = UNLIMITED
+) -> Float64[np.ndarray, " 3 *rest"]:
+    """Debiased estimate, lower and upper end of its interval: [1 + B, ...] to [3, ...].
+
+    The estimate is never outside. The plain value of the probe set is `replicates[0]`. The interval is NaN where any
+    replicate is.
+
+    Args:
+        replicates: [1 + B, ...], the plain value first.
+        confidence: share of probe sets whose interval holds the value of endless samples.
+        limits: least and largest value that the statistic can have; estimate and ends stay within.
+
+    Raises:
+        InputError: less than two replicates.
+    """
+    estimate, error = debiased(replicates, limits)
+    reach = float(scipy.special.ndtri(0.5 + confidence / 2)) * error
+    return np.stack([estimate, np.clip(estimate - reach, *limits), np.clip(estimate + reach, *limits)])
+
+
+def value_and_range(
     replicates: Float[np.ndarray, " replicates *rest"], confidence: float = 0.95
 ) -> Float64[np.ndarray, " 3 *rest"]:
-    """Estimate, lower and upper end of the percentile interval: [1 + B, ...] to [3, ...].
+    """Plain value and percentile range of what moves in steps, such as a rank: [1 + B, ...] to [3, ...].
 
-    An interval is NaN where any replicate is: leaving out the undefined ones would make it look narrower than it is.
+    A rank of 1 can only get worse in a replicate: that is no bias to take off. The range says how far the value moves
+    from draw to draw, is widened to hold the value itself, and promises no coverage. NaN where any replicate is.
     """
     tail = (1 - confidence) / 2
-    ends = np.quantile(replicates[1:], [tail, 1 - tail], axis=0)
-    return np.concatenate([replicates[:1], ends])
-
-
-def estimate_and_shifted_interval(
-    replicates: Float[np.ndarray, " replicates"], bound: float = 1.0
-) -> Float64[np.ndarray, " 3"]:
-    """Estimate, lower and upper end of the 95 % percentile interval, shifted by its bias: [1 + B] to [3].
-
-    The ends of `estimate_and_interval` are moved by the bootstrap's estimate of the bias, the replicates' mean minus
-    the estimate; ends beyond ± `bound`, which the statistic cannot reach, are put there. The shift is in the units of
-    the statistic: BC and BCa intervals (Efron 1987), which take other quantiles instead, are something else. So is the
-    basic (reverse percentile) interval, which mirrors the quantiles at the estimate and so moves them about twice as
-    far.
-
-    It is the interval of a correlation of as many samples, which their noise makes smaller than that of endless ones.
-    The basic interval moves towards the latter without reaching it; in it, differences in which nothing changes would
-    lie beside 0 two to four times as often as they should.
-    """
-    estimate, low, high = estimate_and_interval(replicates)
-    bias = replicates[1:].mean() - estimate
-    return np.array([estimate, *np.clip([low - bias, high - bias], -bound, bound)])
+    low, high = np.quantile(replicates[1:], [tail, 1 - tail], axis=0)
+    return np.stack([replicates[0], np.minimum(low, replicates[0]), np.maximum(high, replicates[0])])

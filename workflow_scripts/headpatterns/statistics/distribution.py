@@ -67,3 +67,6 @@ def _defined(quotient: Float64[np.ndarray, "*batch"]) -> Float64[np.ndarray, "*b
 
 
 STATISTICS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"gini": gini, "cv": cv, "kurtosis": kurtosis}
+
+LIMITS: dict[str, tuple[float, float]] = {"gini": (0.0, 1.0), "cv": (0.0, np.inf), "kurtosis": (1.0, np.inf)}
+"""Least and largest value of each statistic, of patterns that are not negative."""

@@ -10,12 +10,19 @@ import numpy as np
 
 from headpatterns.experiment import run_table
 from headpatterns.experiment.run_table import RunRow
-from headpatterns.statistics import change_rate, correlation_matrix, estimate_and_interval, without_dead_heads
+from headpatterns.statistics import (
+    CORRELATION,
+    DIFFERENCE_OF_CORRELATIONS,
+    change_rate,
+    correlation_matrix,
+    estimate_and_interval,
+    without_dead_heads,
+)
 from headpatterns.studies import patterns
 from headpatterns.studies.table import Table
 
-COLUMNS = ("model", "seed", "matrix", "task_a", "task_b", "value", "low", "high")
-SUMMARY_COLUMNS = ("model", "matrix", "pairs", "value", "low", "high")
+COLUMNS = ("model", "seed", "matrix", "task_a", "task_b", "value", "low", "high", "plain")
+SUMMARY_COLUMNS = ("model", "matrix", "pairs", "value", "low", "high", "plain")
 
 
 def compute(runs: Path, resamples: int, seed: int) -> dict[str, Table]:
@@ -38,9 +45,9 @@ def compute(runs: Path, resamples: int, seed: int) -> dict[str, Table]:
     off_diagonal: dict[tuple[str, str, str], list[np.ndarray]] = defaultdict(list)
     for (model, training_seed), tasks in run_table.grouped(rows_of_study, "model", "seed").items():
         for matrix, correlations in correlation_matrices(tasks, resamples, seed).items():
-            value, low, high = estimate_and_interval(correlations)
+            value, low, high = estimate_and_interval(correlations, limits=CORRELATION)
             for a, b in np.ndindex(value.shape):
-                interval = (value[a, b], low[a, b], high[a, b])
+                interval = (value[a, b], low[a, b], high[a, b], correlations[0, a, b])
                 rows.append((model, training_seed, matrix, tasks[a].task, tasks[b].task, *interval))
             for a, b in combinations(range(len(tasks)), 2):
                 for pairs in kinds(tasks[a], tasks[b]):
@@ -85,5 +92,13 @@ def summary(means: Mapping[tuple[str, str, str], np.ndarray], models: Sequence[s
             if (matrix, "within_family") in found and (matrix, "between_family") in found:
                 difference = found[matrix, "within_family"] - found[matrix, "between_family"]
                 found[matrix, "within_minus_between"] = difference
-            rows += [(model, *key, *estimate_and_interval(mean)) for key, mean in found.items() if key[0] == matrix]
+            rows += [(model, *key, *numbers(mean, key)) for key, mean in found.items() if key[0] == matrix]
     return rows
+
+
+def numbers(replicates: np.ndarray, of: tuple[str, str]) -> tuple[float, ...]:
+    """Value, low, high and plain value of a mean correlation [1 + B], or of a difference between two."""
+    matrix, pairs = of
+    difference = matrix == "after_minus_before" or pairs == "within_minus_between"
+    limits = DIFFERENCE_OF_CORRELATIONS if difference else CORRELATION
+    return (*estimate_and_interval(replicates, limits=limits), replicates[0])

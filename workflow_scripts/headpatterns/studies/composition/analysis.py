@@ -10,16 +10,16 @@ import numpy as np
 from headpatterns.errors import InputError
 from headpatterns.experiment import run_table
 from headpatterns.experiment.run_table import RunRow
-from headpatterns.statistics import estimate_and_interval, regression
+from headpatterns.statistics import R2, estimate_and_interval, regression, value_and_range
 from headpatterns.studies import patterns
 from headpatterns.studies.table import Table
 
 COLUMNS = (
     *("model", "group", "seed", "complex", "terms", "size", "r2", "low", "high"),
-    *("null_mean", "null_high", "p_value"),
+    *("null_mean", "null_high", "p_value", "plain"),
 )
-COEFFICIENT_COLUMNS = ("model", "group", "seed", "complex", "terms", "task", "beta", "low", "high")
-BY_MODEL_COLUMNS = ("model", "group", "complex", "terms", "size", "statistic", "value", "low", "high")
+COEFFICIENT_COLUMNS = ("model", "group", "seed", "complex", "terms", "task", "beta", "low", "high", "plain")
+BY_MODEL_COLUMNS = ("model", "group", "complex", "terms", "size", "statistic", "value", "low", "high", "plain")
 
 TermSets = dict[tuple[str, int], list[np.ndarray]]
 """R² [1 + B] of each seed, by the terms of a set and how many these are."""
@@ -56,7 +56,8 @@ def compute(runs: Path, resamples: int, seed: int, permutations: int, intercept:
             for fit in regression.fit_all(target, basic, intercept, permutations, seed):
                 terms = "+".join(names[index] for index in fit.terms)
                 key = (model, group, training_seed, run.task, terms)
-                rows.append((*key, len(fit.terms), *estimate_and_interval(fit.r2), *null_of(fit)))
+                interval = estimate_and_interval(fit.r2, limits=R2)
+                rows.append((*key, len(fit.terms), *interval, *null_of(fit), fit.r2[0]))
                 coefficients += coefficient_rows(key, fit, names, intercept)
                 by_model[model, group, run.task][terms, len(fit.terms)].append(fit.r2)
     means = [row for key, sets in by_model.items() for row in mean_rows(key, sets)]
@@ -78,7 +79,7 @@ def coefficient_rows(
     """A row for each coefficient of a fit; `names` are those of all basic tasks."""
     labels = [*(names[index] for index in fit.terms), *(["intercept"] if intercept else [])]
     intervals = estimate_and_interval(fit.beta)
-    yield from ((*key, label, *intervals[:, k]) for k, label in enumerate(labels))
+    yield from ((*key, label, *intervals[:, k], fit.beta[0, k]) for k, label in enumerate(labels))
 
 
 def split(runs: Sequence[RunRow], table: Path) -> tuple[list[RunRow], list[RunRow]]:
@@ -103,5 +104,5 @@ def mean_rows(key: tuple[str, str, str], sets: Mapping[tuple[str, int], list[np.
     for (terms, size), own in r2.items():
         better = np.sum([other > own for (_, same), other in r2.items() if same == size], axis=0)
         rank = np.where(np.isnan(own), np.nan, 1.0 + better)
-        yield (*key, terms, size, "r2", *estimate_and_interval(own))
-        yield (*key, terms, size, "rank", *estimate_and_interval(rank))
+        yield (*key, terms, size, "r2", *estimate_and_interval(own, limits=R2), own[0])
+        yield (*key, terms, size, "rank", *value_and_range(rank), rank[0])

@@ -4,11 +4,20 @@ from pathlib import Path
 from typing import Any
 
 from headpatterns.attribution.files import steps
-from headpatterns.statistics import estimate_and_interval, mse, pearson, probe_weights, replicate_patterns
+from headpatterns.statistics import (
+    CORRELATION,
+    NOT_NEGATIVE,
+    estimate_and_interval,
+    mse,
+    pearson,
+    probe_weights,
+    replicate_patterns,
+)
 from headpatterns.studies import patterns
 from headpatterns.studies.table import Table
 
-COLUMNS = ("model", "task", "seed", "step", "statistic", "value", "low", "high")
+COLUMNS = ("model", "task", "seed", "step", "statistic", "value", "low", "high", "plain")
+STATISTICS = {"correlation": (pearson, CORRELATION), "mse": (mse, NOT_NEGATIVE)}
 
 
 def compute(runs: Path, resamples: int, seed: int) -> dict[str, Table]:
@@ -34,7 +43,8 @@ def compute(runs: Path, resamples: int, seed: int) -> dict[str, Table]:
         base = replicate_patterns(samples, weights)
         for step in steps(run.patterns):
             reached = replicate_patterns(patterns.load(run, step), weights)
-            for name, statistic in {"correlation": pearson, "mse": mse}.items():
-                interval = estimate_and_interval(statistic(base, reached))
-                rows.append((run.model, run.task, run.seed, step, name, *interval))
+            for name, (statistic, limits) in STATISTICS.items():
+                values = statistic(base, reached)
+                interval = estimate_and_interval(values, limits=limits)
+                rows.append((run.model, run.task, run.seed, step, name, *interval, values[0]))
     return {"dynamics": Table(COLUMNS, rows)}

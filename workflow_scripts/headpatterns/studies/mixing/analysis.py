@@ -7,7 +7,7 @@ from typing import Any
 from headpatterns.errors import InputError
 from headpatterns.experiment.variants import VARIANTS, model_labels, read_variants
 from headpatterns.io import read_csv
-from headpatterns.statistics import estimate_and_interval
+from headpatterns.statistics import SHARE, estimate_and_interval
 from headpatterns.statistics.accuracy import accuracy, difference, spread
 from headpatterns.studies.mixing.proportions import COEFFICIENT_COLUMNS
 from headpatterns.studies.outcomes import outcomes
@@ -43,7 +43,7 @@ def compute(
     for model in model_labels(rows_of_study):
         own = {variant: [outcome] for (name, _, variant, _), outcome in found.items() if name == model}
         for variant in filter(own.get, VARIANTS["mixing"]):
-            interval = estimate_and_interval(accuracy(own[variant]))
+            interval = estimate_and_interval(accuracy(own[variant]), limits=SHARE)
             rows.append((model, variant, own[variant][0].items, *interval, spread(own[variant])))
         for better, worse in COMPARISONS:
             if better in own and worse in own:

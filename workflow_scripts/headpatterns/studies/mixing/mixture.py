@@ -136,7 +136,16 @@ def write(folder: Path, order: Order, made: Mixtures, samples: Mapping[str, Sequ
     instructions = dict(zip(made.tasks, made.counts["ours"], strict=True))
     interval = estimate_and_interval(made.beta)
     coefficients = [
-        (*key, task, *interval[:, i], made.r2[0], int(i in made.chosen), made.share[i], instructions.get(task, 0))
+        (
+            *key,
+            task,
+            *interval[:, i],
+            made.r2[0],
+            int(i in made.chosen),
+            made.share[i],
+            instructions.get(task, 0),
+            made.beta[0, i],
+        )
         for i, task in enumerate(order.candidates)
     ]
     write_csv(folder / "coefficients.csv", proportions.COEFFICIENT_COLUMNS, coefficients)

@@ -14,7 +14,7 @@ from headpatterns.data.splitting import rank
 from headpatterns.statistics import regression as composition
 from headpatterns.statistics.distribution import flat, is_constant
 
-COEFFICIENT_COLUMNS = ("model", "seed", "task", "beta", "low", "high", "r2", "kept", "share", "instructions")
+COEFFICIENT_COLUMNS = ("model", "seed", "task", "beta", "low", "high", "r2", "kept", "share", "instructions", "plain")
 """Columns of coefficients.csv, one row a candidate, and of all of them in one table."""
 
 # A task that moves the fit by less than this share of the target's change does so by the rounding of float64: its

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from headpatterns.experiment.variants import ALL_DOMAINS, VARIANTS, model_labels, read_variants
-from headpatterns.statistics import estimate_and_interval
+from headpatterns.statistics import SHARE, estimate_and_interval
 from headpatterns.statistics.accuracy import Outcome, accuracy, difference, spread
 from headpatterns.studies.outcomes import outcomes
 from headpatterns.studies.table import Table
@@ -60,7 +60,7 @@ def accuracies(own: Mapping[tuple[str, str], list[Outcome]]) -> list[tuple[Any, 
         for variant in VARIANTS["selection"]:
             if found := own.get((variant, budget)):
                 items = sum(outcome.items for outcome in found)
-                interval = estimate_and_interval(accuracy(found))
+                interval = estimate_and_interval(accuracy(found), limits=SHARE)
                 rows.append((variant, budget, items, *interval, spread(found)))
     return rows
 

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from headpatterns.errors import InputError
-from headpatterns.statistics import estimate_and_interval, estimate_and_shifted_interval
+from headpatterns.statistics import CORRELATION, DIFFERENCE_OF_CORRELATIONS, estimate_and_interval
 from headpatterns.studies.table import Table
 from headpatterns.studies.validity import measures as validity
 from headpatterns.studies.validity.ablations import PHASES, Ablation, check_alike, read_both
 
 KEYS = ("model", "task", "seed", "phase")
-COLUMNS = (*KEYS, "reduction", "change", "over", "value", "low", "high")
-BETWEEN_COLUMNS = (*KEYS, "reduction_a", "reduction_b", "over", "value", "low", "high")
+COLUMNS = (*KEYS, "reduction", "change", "over", "value", "low", "high", "plain")
+BETWEEN_COLUMNS = (*KEYS, "reduction_a", "reduction_b", "over", "value", "low", "high", "plain")
 GROUP_COLUMNS = (*KEYS, "reduction", "change", "ranking", "k", "share", "value", "low", "high", "spread")
 CONTRAST_COLUMNS = (*KEYS, "reduction", "change", "contrast", "value", "low", "high", "exceeds", "draws")
 
@@ -45,10 +45,10 @@ def compute(ablations: Sequence[Path], runs: Sequence[Sequence[Any]], resamples:
         seed: seed of the bootstrap.
 
     Returns:
-        `correlations`: correlations of patterns and changes of the loss, and their differences after minus before, with
-        percentile intervals shifted by their bias; `between`: correlations of the reductions, with the same intervals;
-        `groups`: change of the loss by size of the group, with percentile intervals; `contrasts`: the areas between
-        those curves, groups of all heads left out, where `exceeds` is the share of the `draws` random draws beaten.
+        `correlations`: correlations of patterns and changes of the loss, and their differences after minus before,
+        debiased, with their `plain` values; `between`: correlations of the reductions, likewise; `groups`: change of
+        the loss by size of the group; `contrasts`: the areas between those curves, groups of all heads left out, where
+        `exceeds` is the share of the `draws` random draws beaten.
 
     Raises:
         InputError: a run is named twice or its seed is no number, or files are damaged or do not fit each other.
@@ -105,14 +105,14 @@ def correlation_rows(runs: Runs) -> Iterator[tuple[Any, ...]]:
         for phase, found in zip((*PHASES, validity.DIFFERENCE), (before, after, difference), strict=True):
             measured[model, task, seed, phase] = found
     for state, by_kind in validity.with_means(measured).items():
-        bound = 2.0 if state[-1] == validity.DIFFERENCE else 1.0
-        yield from ((*state, *of, *estimate_and_shifted_interval(r, bound)) for of, r in by_kind.items())
+        limits = DIFFERENCE_OF_CORRELATIONS if state[-1] == validity.DIFFERENCE else CORRELATION
+        yield from ((*state, *of, *estimate_and_interval(r, limits=limits), r[0]) for of, r in by_kind.items())
 
 
 def between_rows(runs: Runs) -> Iterator[tuple[Any, ...]]:
     """Correlations between the patterns of every two reductions."""
     for state, by_kind in validity.with_means(each_phase(runs, validity.between_reductions)).items():
-        yield from ((*state, *of, *estimate_and_shifted_interval(r)) for of, r in by_kind.items())
+        yield from ((*state, *of, *estimate_and_interval(r, limits=CORRELATION), r[0]) for of, r in by_kind.items())
 
 
 def group_rows(runs: Runs) -> Iterator[tuple[Any, ...]]:
