@@ -23,7 +23,7 @@ def write(folder: Path, models: dict = MODELS, tasks: dict = TASKS, seeds: int =
     """Write runs.csv, claims.csv, data.csv and every analysis table for `models` × `tasks` × `seeds` into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
-    rows = {name: [] for name in ("patterns", "distribution", "similarity", "composition", "dynamics")}
+    rows = {name: [] for name in ("patterns", "distribution", "similarity", "composition", "dynamics", "level")}
     for model, (_, layers, heads) in models.items():
         base = random.lognormal(-9, 1.2, (layers, heads))
         blocks = {family: random.lognormal(0, 0.8, (layers, heads)) for _, family in tasks.values()}
@@ -54,12 +54,11 @@ def write(folder: Path, models: dict = MODELS, tasks: dict = TASKS, seeds: int =
                         ]
                 if state != "change":
                     flat = np.array([patterns[task].ravel() for task in tasks])
-                    r = np.atleast_2d(np.corrcoef(flat))
-                    rows["similarity"] += [
-                        (model, seed, state, a, b, r[i, j], r[i, j] - 0.1, min(r[i, j] + 0.1, 1))
-                        for i, a in enumerate(tasks)
-                        for j, b in enumerate(tasks)
-                    ]
+                    rows["similarity"] += matrix(model, seed, state, list(tasks), flat)
+                if state == "change_rate":
+                    ranks = flat.argsort(axis=1).argsort(axis=1)
+                    rows["similarity"] += matrix(model, seed, "change_rate_spearman", list(tasks), ranks)
+                    rows["similarity"] += matrix(model, seed, "log_ratio", list(tasks), np.log1p(flat))
             rows["composition"] += composition(model, seed, states["change"], list(tasks)[-1])
             for task in tasks:
                 for step in STEPS:
@@ -71,15 +70,26 @@ def write(folder: Path, models: dict = MODELS, tasks: dict = TASKS, seeds: int =
                         (model, task, seed, step, "correlation", r, r - 0.1 * part, min(r + 0.05, 1))
                     )
                     rows["dynamics"].append((model, task, seed, step, "mse", mse, mse * 0.7, mse * 1.4))
+                    loss, level = 4 - 3 * part, float(mixed.mean())
+                    rows["level"].append((model, task, seed, step, loss, level, level / loss))
     columns = {
         "patterns": "model,task,seed,state,layer,head,value,low,high",
         "distribution": "model,task,seed,state,statistic,value,low,high",
         "similarity": "model,seed,matrix,task_a,task_b,value,low,high",
         "composition": "model,group,seed,complex,terms,size,r2,low,high,null_mean,null_high,p_value",
         "dynamics": "model,task,seed,step,statistic,value,low,high",
+        "level": "model,task,seed,step,loss,level,level_over_loss",
     }
     tables = {name: pd.DataFrame(found, columns=columns[name].split(",")) for name, found in rows.items()}
     tables["distribution"] = with_change(tables["distribution"])
+    tables["level_summary"] = pd.DataFrame(
+        [
+            (model, name, value, value - 0.1, value + 0.1)
+            for model in models
+            for name, value in (("r", 0.8), ("slope", 1.2))
+        ],
+        columns=["model", "statistic", "value", "low", "high"],
+    )
     keys = ["model", "state", "statistic"]
     numbers = ["value", "low", "high"]
     tables["distribution_by_model"] = tables["distribution"].groupby(keys, sort=False)[numbers].mean().reset_index()
@@ -95,13 +105,26 @@ def write(folder: Path, models: dict = MODELS, tasks: dict = TASKS, seeds: int =
     return folder
 
 
+def matrix(model: str, seed: int, name: str, tasks: list[str], flat: np.ndarray) -> list[tuple]:
+    """Every cell of a correlation matrix of `flat` [tasks, heads]."""
+    r = np.atleast_2d(np.corrcoef(flat))
+    return [
+        (model, seed, name, a, b, r[i, j], r[i, j] - 0.1, min(r[i, j] + 0.1, 1))
+        for i, a in enumerate(tasks)
+        for j, b in enumerate(tasks)
+    ]
+
+
 def spread(pattern: np.ndarray) -> dict[str, float]:
-    """Gini coefficient, coefficient of variation and kurtosis of one pattern."""
+    """Statistics of one pattern; the coherence is made up."""
     x = pattern.ravel()
     return {
         "gini": float(np.abs(x[:, None] - x).sum() / (2 * x.size**2 * x.mean())),
         "cv": float(x.std() / x.mean()),
         "kurtosis": float(((x - x.mean()) ** 4).mean() / x.var() ** 2),
+        "level": float(x.mean()),
+        "coherence": float(x.min() / x.max()),
+        "coherence_floor": 0.125,
     }
 
 
@@ -109,6 +132,9 @@ def with_change(table: pd.DataFrame) -> pd.DataFrame:
     """Add the state `change`."""
     wide = table.pivot(index=["model", "task", "seed", "statistic"], columns="state", values="value")
     change = (wide["after"] - wide["before"]).rename("value").reset_index()
+    change = change[change["statistic"] != "coherence_floor"]
+    shares = [change.assign(statistic=name, value=change["value"] / 2) for name in ("rising", "against_base")]
+    change = pd.concat([change, *(share[change["statistic"] == "gini"] for share in shares)])
     change = change.assign(state="change", low=change["value"] - 0.01, high=change["value"] + 0.01)
     return pd.concat([table, change[table.columns]])
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pattern_files
 import pytest
+import scipy
 
 from headpatterns.errors import InputError
 from headpatterns.experiment import run_table
@@ -39,6 +40,7 @@ OUTPUTS = {
         "by_model": "composition_by_model.csv",
     },
     "dynamics": {"dynamics": "dynamics.csv"},
+    "level": {"level": "level.csv", "summary": "level_summary.csv"},
 }
 # Judges of claims by study, with the tables that each reads.
 CLAIMS = {
@@ -61,6 +63,7 @@ SCHEMA = {
     "composition_coefficients.csv": "model,group,seed,complex,terms,task,beta,low,high,plain",
     "composition_by_model.csv": "model,group,complex,terms,size,statistic,value,low,high,plain",
     "dynamics.csv": "model,task,seed,step,statistic,value,low,high,plain",
+    "level_summary.csv": "model,statistic,value,low,high,plain",
     "claims.csv": "claim,where,statement,model,value,low,high,verdict",
 }
 
@@ -83,7 +86,8 @@ def write_runs(folder, models=("big", "small"), tasks=("gsm8k", "code", "arc"), 
                 patterns = folder / "patterns" / model / f"nlp.{task}.seed{seed}" / task
                 for step in STEPS:
                     pattern = base + (1 - np.exp(-step / 2)) * goal[task]
-                    pattern_files.save(patterns, step, pattern * noise[task])
+                    losses = ((1 + noise[task][:, 0, 0]) / (1 + step)).tolist()
+                    pattern_files.save(patterns, step, pattern * noise[task], losses=losses)
                 family = FAMILIES[task] if families else ""
                 row = (model, model.title(), task, task.upper(), family, "complex" if task == "sgsm" else "basic")
                 place = (seed, f"nlp.{task}.seed{seed}", patterns)
@@ -192,6 +196,66 @@ def test_distribution_and_its_means(whole):
         assert one(means, model="big", statistic=name, state="change") == pytest.approx(np.mean(values), rel=1e-7)
 
 
+def test_distribution_tells_how_levels_change(whole):
+    rows, means = read(whole / "distribution.csv"), read(whole / "distribution_by_model.csv")
+    rising = []
+    for task in ("gsm8k", "code", "arc"):
+        for seed in (0, 1):
+            before, after = (mean_pattern(whole, "big", task, seed, step) for step in (0, 20))
+            key = {"model": "big", "task": task, "seed": seed}
+            assert one(rows, **key, statistic="level", state="after") == pytest.approx(after.mean(), rel=1e-7)
+            assert one(rows, **key, statistic="level", state="change") == pytest.approx((after - before).mean())
+            r = np.corrcoef((after - before).ravel(), -before.ravel())[0, 1]
+            assert one(rows, **key, statistic="against_base", state="change") == pytest.approx(r, rel=1e-7)
+            # All samples have one sign: they agree, and far above what the signs of 40 tosses of a coin would give.
+            assert one(rows, **key, statistic="coherence", state="after") == pytest.approx(1)
+            assert one(rows, **key, statistic="coherence_floor", state="before") == pytest.approx(40**-0.5)
+            rising.append((after > before).mean())
+            assert one(rows, **key, statistic="rising", state="change") == pytest.approx(rising[-1])
+    assert one(means, model="big", statistic="rising", state="change") == pytest.approx(np.mean(rising))
+    assert {row["state"] for row in rows if row["statistic"] in ("rising", "against_base")} == {"change"}
+
+
+def test_a_model_may_be_its_tasks_mean_pattern(whole, tmp_path):
+    analyse("distribution", whole / "runs.csv", tmp_path, model_value="statistic_of_mean")
+    means = read(tmp_path / "distribution_by_model.csv")
+    tasks = ("gsm8k", "code", "arc")
+    by_seed = [gini(np.mean([mean_pattern(whole, "big", task, seed, 20) for task in tasks], axis=0)) for seed in (0, 1)]
+    found = one(means, model="big", statistic="gini", state="after")
+    assert found == pytest.approx(np.mean(by_seed), rel=1e-7)
+    usual = read(whole / "distribution_by_model.csv")
+    assert abs(found - one(usual, model="big", statistic="gini", state="after")) > 1e-3
+    assert (tmp_path / "distribution.csv").read_bytes() == (whole / "distribution.csv").read_bytes()
+    for name in ("coherence", "level"):
+        either = [one(rows, model="big", statistic=name, state="after") for rows in (means, usual)]
+        assert either[0] == pytest.approx(either[1])
+
+
+def test_a_reading_reaches_the_patterns(whole, tmp_path):
+    """Divided by its sum, every sample's pattern has the level 1 / heads, before and after."""
+    reading = {"reduction": "abs_of_sum", "normalisation": "sum"}
+    for study in ("distribution", "similarity", "dynamics", "level"):
+        analyse(study, whole / "runs.csv", tmp_path, reading=reading)
+    rows = read(tmp_path / "distribution.csv")
+    found = [float(row["value"]) for row in rows if row["statistic"] == "level" and row["state"] != "change"]
+    np.testing.assert_allclose(found, 1 / (LAYERS * HEADS), rtol=1e-6)
+    for name in ("similarity.csv", "dynamics.csv"):
+        assert (tmp_path / name).read_bytes() != (whole / name).read_bytes()
+    # What dividing takes out is what the level shows: it is not divided.
+    assert (tmp_path / "level.csv").read_bytes() == (whole / "level.csv").read_bytes()
+
+
+def test_coherence_needs_values_with_a_sign(tmp_path):
+    table = write_runs(tmp_path, models=("only",), seeds=(0,))
+    for folder in (tmp_path / "patterns" / "only").glob("*/*"):
+        for step in STEPS:
+            samples = np.load(folder / f"step-{step}.samples.npy")
+            pattern_files.save(folder, step, samples, reduction="sum_of_abs")
+    analyse("distribution", table, tmp_path)
+    statistics = {row["statistic"] for row in read(tmp_path / "distribution.csv")}
+    assert statistics == {"gini", "cv", "kurtosis", "skewness", "level", "rising", "against_base"}
+
+
 def test_the_mean_over_runs_has_a_narrower_interval_than_a_run(whole):
     rows, means = read(whole / "distribution.csv"), read(whole / "distribution_by_model.csv")
     widths = [float(r["high"]) - float(r["low"]) for r in rows if (r["statistic"], r["state"]) == ("gini", "before")]
@@ -208,7 +272,7 @@ def test_seeds_share_the_draw_of_their_probe_set(whole):
 
 def test_similarity_is_a_full_square_and_its_mean(whole):
     rows, summary = read(whole / "similarity.csv"), read(whole / "similarity_summary.csv")
-    assert len(rows) == 2 * 2 * 3 * 3 * 3
+    assert len(rows) == 2 * 2 * 7 * 3 * 3
     diagonal = [row for row in rows if row["task_a"] == row["task_b"]]
     assert {(row["value"], row["low"], row["high"]) for row in diagonal} == {("1", "1", "1")}
     after = []
@@ -228,6 +292,67 @@ def test_similarity_is_a_full_square_and_its_mean(whole):
     before = one(summary, model="big", matrix="before", pairs="all")
     falls = one(summary, model="big", matrix="after_minus_before", pairs="all")
     assert falls == pytest.approx(np.mean(after) - before, rel=1e-6)
+
+
+def test_changes_are_compared_in_four_ways(whole):
+    rows = read(whole / "similarity.csv")
+    key = {"model": "small", "seed": 1, "task_a": "gsm8k", "task_b": "arc"}
+    before, after = (
+        np.array([mean_pattern(whole, "small", task, 1, step).ravel() for task in ("gsm8k", "arc")]) for step in (0, 20)
+    )
+    rates = (after - before) / before
+    expected = {
+        "change_rate": np.corrcoef(rates)[0, 1],
+        "log_ratio": np.corrcoef(np.log(after) - np.log(before))[0, 1],
+        "before_spearman": scipy.stats.spearmanr(*before).statistic,
+        "after_spearman": scipy.stats.spearmanr(*after).statistic,
+        "change_rate_spearman": scipy.stats.spearmanr(*rates).statistic,
+    }
+    for matrix, value in expected.items():
+        assert one(rows, **key, matrix=matrix) == pytest.approx(value, rel=1e-7)
+    summary = read(whole / "similarity_summary.csv")
+    for pairs in ("all", "within_minus_between"):
+        after_ranks, before_ranks = (
+            one(summary, model="big", matrix=f"{state}_spearman", pairs=pairs) for state in ("after", "before")
+        )
+        found = one(summary, model="big", matrix="after_minus_before_spearman", pairs=pairs)
+        assert found == pytest.approx(after_ranks - before_ranks, abs=1e-9)
+
+
+def test_level_and_loss_of_every_step(whole):
+    rows = read(whole / "level.csv")
+    assert len(rows) == 2 * 3 * 2 * len(STEPS)
+    columns = [f"{name}{ending}" for name in ("loss", "level", "level_over_loss") for ending in ("", "_low", "_high")]
+    assert list(rows[0]) == ["model", "task", "seed", "step", *columns]
+    (row,) = (r for r in rows if (r["model"], r["task"], r["seed"], r["step"]) == ("big", "arc", "1", "5"))
+    level = mean_pattern(whole, "big", "arc", 1, 5).mean()
+    step = whole / "patterns/big/nlp.arc.seed1/arc/step-5.json"
+    loss = np.mean(json.loads(step.read_text())["losses"])
+    expected = {"loss": loss, "level": level, "level_over_loss": level / loss}
+    for name, value in expected.items():
+        # The two means have no bias; that of their ratio is small, and taken off.
+        assert float(row[name]) == pytest.approx(value, rel=5e-3 if "over" in name else 1e-7)
+        assert float(row[f"{name}_low"]) < value < float(row[f"{name}_high"])
+
+
+def test_level_and_loss_are_compared_within_runs(whole):
+    """The slope is that of a regression with a constant of its own for every run."""
+    rows, summary = read(whole / "level.csv"), read(whole / "level_summary.csv")
+    runs = {}
+    for row in rows:
+        if row["model"] == "small":
+            point = (np.log(float(row["loss"])), np.log(float(row["level"])))
+            runs.setdefault((row["task"], row["seed"]), []).append(point)
+    x, y = np.array([point for points in runs.values() for point in points]).T
+    constants = np.kron(np.eye(len(runs)), np.ones((len(STEPS), 1)))
+    beta, *_ = np.linalg.lstsq(np.column_stack([x, constants]), y, rcond=None)
+    assert one(summary, model="small", statistic="slope") == pytest.approx(beta[0], rel=1e-6)
+    left = [values - constants @ np.linalg.lstsq(constants, values, rcond=None)[0] for values in (x, y)]
+    assert one(summary, model="small", statistic="r") == pytest.approx(np.corrcoef(*left)[0, 1], rel=1e-6)
+    changes = np.array([np.subtract(points[-1], points[0]) for points in runs.values()])
+    assert one(summary, model="small", statistic="level_change") == pytest.approx(changes[:, 1].mean(), rel=1e-6)
+    left_over = (changes[:, 1] - changes[:, 0]).mean()
+    assert one(summary, model="small", statistic="level_over_loss_change") == pytest.approx(left_over, rel=1e-6)
 
 
 def test_composition_finds_the_planted_pair(whole):
@@ -292,7 +417,7 @@ def test_one_model_one_task_one_seed(tmp_path):
     table = write_runs(tmp_path, models=("only",), tasks=("gsm8k",), seeds=(0,))
     for study in OUTPUTS:
         analyse(study, table, tmp_path, **({"intercept": True} if study == "composition" else {}))
-    assert [r["value"] for r in read(tmp_path / "similarity.csv")] == ["1"] * 3
+    assert [r["value"] for r in read(tmp_path / "similarity.csv")] == ["1"] * 7
     assert read(tmp_path / "similarity_summary.csv") == []
     assert [r["terms"] for r in read(tmp_path / "composition.csv")] == ["gsm8k"]
     assert [r["task"] for r in read(tmp_path / "composition_coefficients.csv")] == ["gsm8k", "intercept"]
@@ -307,7 +432,10 @@ def test_without_families_there_are_no_family_rows(tmp_path):
     analyse("similarity", table, tmp_path)
     summary = read(tmp_path / "similarity_summary.csv")
     assert {row["pairs"] for row in summary} == {"all"}
-    assert [row["matrix"] for row in summary] == ["before", "after", "change_rate", "after_minus_before"]
+    assert [row["matrix"] for row in summary] == [
+        *("before", "after", "change_rate", "log_ratio", "before_spearman", "after_spearman", "change_rate_spearman"),
+        *("after_minus_before", "after_minus_before_spearman"),
+    ]
 
 
 def refusal(study, table, folder):

@@ -18,7 +18,7 @@ from headpatterns.errors import InputError
 from headpatterns.presentation import grids, inputs, style
 from headpatterns.studies.adaptation import figure1, figure2, table1
 from headpatterns.studies.composition import figure4
-from headpatterns.studies.dynamics import figure5
+from headpatterns.studies.dynamics import figure5, figure_level
 
 SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
 SMALL_MODELS = {"llama": ("Llama_mini & co", 4, 6)}
@@ -28,6 +28,16 @@ OPTIONS = {
     "figure2": {"similarity": "similarity", "summary": "similarity_summary"},
     "figure4": {"composition": "composition"},
     "figure5": {"dynamics": "dynamics"},
+    "figure_level": {"level": "level", "summary": "level_summary"},
+}
+
+# Statistics of Table 1 by the states that have them, where these are not all.
+ONLY_IN = {
+    "change": [name for name in table1.STATISTICS if name != "coherence_floor"],
+    **{
+        state: [name for name in table1.STATISTICS if name not in ("rising", "against_base")]
+        for state in ("before", "after")
+    },
 }
 
 
@@ -51,7 +61,7 @@ def drawn(name, folder):
     """Every figure that the script of `name` makes, as figure objects."""
     runs = inputs.read_run_table(folder / "runs.csv")
     modules = {"figure1": figure1, "figure2": figure2, "figure4": figure4, "figure5": figure5}
-    module = modules[name]
+    module = {**modules, "figure_level": figure_level}[name]
     found = [
         inputs.read_table(folder / f"{table}.csv", module.SUMMARY_TEXT, module.SUMMARY_NUMBERS)
         if option == "summary"
@@ -60,7 +70,8 @@ def drawn(name, folder):
     ]
     with style.applied():
         if name == "figure2":
-            return [module.draw(runs, *found), module.draw(runs, *found, clustered=True)]
+            rates = module.draw(runs, *found, matrices=figure2.RATES)
+            return [module.draw(runs, *found), module.draw(runs, *found, clustered=True), rates]
         return [module.draw(runs, *found)]
 
 
@@ -70,7 +81,7 @@ def test_a_figure_is_written_in_three_formats_with_the_same_bytes_by_two_process
     for attempt in ("one", "two"):
         environment = {**os.environ, "PYTHONHASHSEED": "1" if attempt == "one" else "2", "TZ": f"UTC{len(attempt)}"}
         subprocess.run(draw_command(name, small, tmp_path / attempt), check=True, env=environment)
-    stems = [name, f"{name}_clustered"] if name == "figure2" else [name]
+    stems = [name, f"{name}_clustered", f"{name}_rates"] if name == "figure2" else [name]
     signatures = {".pdf": b"%PDF", ".svg": b"<?xml", ".png": b"\x89PNG"}
     made = {path.name for path in (tmp_path / "one").iterdir()}
     assert made == {stem + suffix for stem in stems for suffix in signatures}
@@ -127,10 +138,12 @@ def test_figure1_shares_the_scale_of_before_and_after_and_averages_seeds(small):
 
 @pytest.mark.slow
 def test_figure2_orders_tasks_by_cluster_and_names_families(folder):
-    plain, clustered = drawn("figure2", folder)
+    plain, clustered, rates = drawn("figure2", folder)
     labels = [label for label, _ in analysis_tables.TASKS.values()]
     first = [text.get_text() for text in plain.axes[0].get_yticklabels()]
-    assert first == labels
+    assert first == labels == [text.get_text() for text in rates.axes[0].get_yticklabels()]
+    titles = [axes.get_title().splitlines()[0] for axes in rates.axes[:3]]
+    assert titles == ["change rate", "log(after / before)", "change rate, ranks"]
     matrices = figure2.correlations(pd.read_csv(folder / "similarity.csv"), list(analysis_tables.TASKS))
     order, _ = figure2.cluster(matrices["llama", "change_rate"])
     families = [family for _, family in analysis_tables.TASKS.values()]
@@ -183,6 +196,33 @@ def test_figure5_shows_step_zero_and_keeps_it_off_the_logarithm(folder):
     assert len(looks) == tasks
     assert len({line.get_linestyle() for line in lines}) == 2
     assert len(figure.legends) == 1
+
+
+def test_the_level_is_drawn_against_the_loss_and_without_it(folder):
+    (figure,) = drawn("figure_level", folder)
+    above, below = figure.axes[0], figure.axes[1]
+    assert above.get_title() == "Llama_mini & co\nr 0.80 [0.70, 0.90]\nslope 1.20 [1.10, 1.30]"
+    assert (above.get_xscale(), above.get_yscale(), below.get_yscale()) == ("log", "log", "log")
+    rows = pd.read_csv(folder / "level.csv", dtype={"seed": str})
+    runs = [run for _, run in rows[rows["model"] == "llama"].groupby(["task", "seed"], sort=False)]
+    for axes, x, y in ((above, "loss", "level"), (below, "step", "level_over_loss")):
+        lines = [line for line in axes.lines if line.get_linestyle() != "None"]
+        assert len(lines) == len(runs) == 2 * len(analysis_tables.TASKS)
+        shown = {(tuple(line.get_xdata()), tuple(line.get_ydata())) for line in lines}
+        assert shown == {(tuple(run[x]), tuple(run[y])) for run in runs}
+        assert len({line.get_color() for line in lines}) == len(analysis_tables.TASKS)
+    hollow = [line for line in above.lines if line.get_markerfacecolor() == "white"]
+    assert {line.get_xdata()[0] for line in hollow} == {4.0}, "the loss of step 0"
+
+
+def test_a_loss_of_zero_has_no_place_on_the_logarithm(small):
+    rows = pd.read_csv(small / "level.csv", dtype={"seed": str})
+    rows.loc[rows["step"] == 100, ["loss", "level_over_loss"]] = [0.0, np.inf]
+    summary = pd.read_csv(small / "level_summary.csv")
+    with style.applied():
+        figure = figure_level.draw(inputs.read_run_table(small / "runs.csv"), rows, summary)
+        figure.savefig(io.BytesIO(), format="png")
+    assert all(0 not in line.get_xdata() for line in figure.axes[0].lines)
 
 
 def test_an_error_of_zero_everywhere_needs_no_logarithm(small):
@@ -267,7 +307,7 @@ def test_table1_holds_the_numbers_of_its_inputs(folder, tmp_path):
     assert set(made) == {"table1.csv", "table1.md", "table1.tex"}
     assert made == {path.name: path.read_bytes() for path in (tmp_path / "two").iterdir()}
 
-    table = pd.read_csv(tmp_path / "one" / "table1.csv", keep_default_na=False)
+    table = pd.read_csv(tmp_path / "one" / "table1.csv").fillna({"task": ""})
     assert len(table) == len(analysis_tables.MODELS) * (len(analysis_tables.TASKS) + 1) * 3
     by_model = pd.read_csv(inputs_given["by_model"]).set_index(["model", "state", "statistic"])
     by_task = pd.read_csv(inputs_given["distribution"]).groupby(["model", "task", "state", "statistic"])
@@ -276,6 +316,9 @@ def test_table1_holds_the_numbers_of_its_inputs(folder, tmp_path):
     for row in table.to_dict("records"):
         for statistic in table1.STATISTICS:
             key = (row["model"], row["task"], row["state"], statistic)
+            if statistic not in ONLY_IN.get(row["state"], table1.STATISTICS):
+                assert np.isnan(row[statistic]) and table1.cell(pd.Series(row), statistic) == ""
+                continue
             expected = means.loc[key] if row["task"] else by_model.loc[(key[0], key[2], statistic)]
             for ending, bound in (("", "value"), ("_low", "low"), ("_high", "high")):
                 assert row[statistic + ending] == pytest.approx(expected[bound], rel=1e-12)
@@ -283,7 +326,28 @@ def test_table1_holds_the_numbers_of_its_inputs(folder, tmp_path):
             assert shown.replace("-", "−") in text
             assert f"${shown}$".replace(" ", "\\ ") in latex
     assert r"Llama\_mini \& co" in latex and "Llama_mini & co" not in latex
-    assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 2
+    assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 4
+    floor = next(
+        line for line in text.splitlines() if line.startswith("| Llama_mini & co | before | ") and "0.125" in line
+    )
+    assert "| 0.125 |" in floor, "the floor is exact: no interval"
+
+
+def test_table1_has_no_column_for_what_nothing_has(small):
+    """Values without a sign have no coherence."""
+    rows = [
+        pd.read_csv(small / f"{name}.csv", dtype={"seed": str}) for name in ("distribution", "distribution_by_model")
+    ]
+    rows = [table[~table["statistic"].str.startswith("coherence")] for table in rows]
+    spread, levels, *by_task = table1.table1_grids(table1.table1(inputs.read_run_table(small / "runs.csv"), *rows))
+    assert spread.numbers == ["Gini", "CV", "Kurtosis"]
+    assert levels.numbers == ["Level", "Share rising", "r(change, −before)"]
+    assert [grid.header[2:] for grid in by_task] == [spread.header[1:], levels.header[1:]]
+
+
+def test_levels_are_written_in_three_digits_whatever_their_size():
+    row = pd.Series({"state": "change", "level": -3.1234e-5, "level_low": -4e-5, "level_high": 0.012345})
+    assert table1.cell(row, "level") == "-3.12e-05 [-4e-05, +0.0123]"
 
 
 def test_latex_commands_in_labels_are_escaped():

@@ -149,7 +149,7 @@ def test_every_claim_is_shown_as_it_stands(report, folder):
 
 
 def test_tables_provenance_and_the_papers_values_are_shown(report, folder):
-    rows = pd.read_csv(folder / "tables" / "table1.csv", keep_default_na=False)
+    rows = pd.read_csv(folder / "tables" / "table1.csv")
     for _, row in rows.iterrows():
         for statistic in table1.STATISTICS:
             assert table1.cell(row, statistic).replace("-", "−") in report.text

@@ -205,6 +205,9 @@ class Analysis(Section):
     weighting: Literal["samples", "batches_of_four"] = Field(
         description="the mean over samples, or that of the paper's script, which weighs tokens in batches of four"
     )
+    model_value: Literal["mean_of_statistics", "statistic_of_mean"] = Field(
+        description="a model in Table 1: the mean over tasks of each pattern's statistic, or that of their mean pattern"
+    )
     change: Literal["difference", "rate", "log_ratio"] = Field(
         description="what Eq. 3 regresses: after − before, that over before, or log(after / before)"
     )

@@ -1,8 +1,24 @@
 """How fine-tuning changes the patterns of a model: their spread over the heads, and the similarity of tasks."""
 
-from headpatterns.experiment.study import Analysis, Claims, Drawing, Study, Tabulation
+from typing import TYPE_CHECKING, Any
+
+from headpatterns.experiment.study import Analysis, Claims, Drawing, Effects, Study, Tabulation
 from headpatterns.studies.adaptation import settings
-from headpatterns.studies.descriptions import bootstrap, patterns, run_table, tables
+from headpatterns.studies.descriptions import bootstrap, patterns, reading, run_table, tables
+
+if TYPE_CHECKING:
+    from headpatterns.experiment.experiment import Experiment
+
+
+def resampled(experiment: "Experiment") -> dict[str, Any]:
+    """The settings of the bootstrap, and how patterns are read."""
+    return {**bootstrap(experiment), "reading": reading(experiment)}
+
+
+def of_models(experiment: "Experiment") -> dict[str, Any]:
+    """The settings of the bootstrap, and what the value of a model is."""
+    return {**bootstrap(experiment), "model_value": experiment.config.analysis.model_value}
+
 
 STUDY = Study(
     name=settings.NAME,
@@ -17,7 +33,7 @@ STUDY = Study(
             compute="headpatterns.studies.adaptation.distribution:compute",
             inputs=run_table(),
             outputs={"patterns": "patterns", "distribution": "distribution", "by_model": "distribution_by_model"},
-            settings=bootstrap,
+            settings=lambda experiment: {**resampled(experiment), **of_models(experiment)},
             needs=patterns(settings.runs),
         ),
         Analysis(
@@ -25,7 +41,7 @@ STUDY = Study(
             compute="headpatterns.studies.adaptation.similarity:compute",
             inputs=run_table(),
             outputs={"similarity": "similarity", "summary": "similarity_summary"},
-            settings=bootstrap,
+            settings=resampled,
             needs=patterns(settings.runs),
         ),
     ),
@@ -40,7 +56,7 @@ STUDY = Study(
             name="figure2",
             draw="headpatterns.studies.adaptation.figure2:figures",
             inputs=run_table(similarity="similarity", summary="similarity_summary"),
-            figures=("figure2", "figure2_clustered"),
+            figures=("figure2", "figure2_clustered", "figure2_rates"),
         ),
     ),
     tables=(
@@ -62,6 +78,16 @@ STUDY = Study(
         Claims(
             judge="headpatterns.studies.adaptation.claims:pair_claims",
             inputs=tables(similarity="similarity"),
+        ),
+    ),
+    effects=(
+        Effects(
+            name="adaptation",
+            measure="headpatterns.studies.adaptation.effects:measure",
+            inputs=run_table(),
+            settings=of_models,
+            needs=patterns(settings.runs),
+            read=("reduction", "normalisation", "weighting"),
         ),
     ),
     section="headpatterns.studies.adaptation.section:section",

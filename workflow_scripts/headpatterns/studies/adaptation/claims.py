@@ -24,7 +24,7 @@ def distribution_claims(by_model: Path) -> list[Claim]:
             above=False,
         )
         for row in rows
-        if row["state"] == "change"
+        if row["state"] == "change" and row["statistic"] in STATISTIC_NAMES
     ]
 
 

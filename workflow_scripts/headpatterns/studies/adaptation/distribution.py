@@ -1,80 +1,125 @@
-"""How unevenly tasks use the attention heads before and after fine-tuning (Table 1, Figure 1)."""
+"""How unevenly tasks use the attention heads before and after fine-tuning, and how much (Table 1, Figure 1)."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from headpatterns.experiment import run_table
 from headpatterns.experiment.run_table import RunRow
 from headpatterns.statistics import (
-    LIMITS,
     NOT_NEGATIVE,
-    STATISTICS,
     UNLIMITED,
     change,
     change_rate,
     estimate_and_interval,
+    replicate_patterns,
 )
 from headpatterns.studies import patterns
+from headpatterns.studies.adaptation import measures
+from headpatterns.studies.adaptation.measures import ModelValue, Values
+from headpatterns.studies.reading import Reading
 from headpatterns.studies.table import Table
 
 HEAD_COLUMNS = ("model", "task", "seed", "state", "layer", "head", "value", "low", "high")
 COLUMNS = ("model", "task", "seed", "state", "statistic", "value", "low", "high", "plain")
 BY_MODEL_COLUMNS = ("model", "state", "statistic", "value", "low", "high", "plain")
 LEVEL_LIMITS = {"before": NOT_NEGATIVE, "after": NOT_NEGATIVE, "change": UNLIMITED, "change_rate": (-1.0, np.inf)}
+FLOOR = "coherence_floor"
 
 
-def compute(runs: Path, resamples: int, seed: int) -> dict[str, Table]:
-    """The patterns, their statistics per run, and the statistics per model (mean over tasks and seeds).
+def compute(
+    runs: Path,
+    resamples: int,
+    seed: int,
+    reading: Mapping[str, Any] | None = None,
+    model_value: ModelValue = "mean_of_statistics",
+) -> dict[str, Table]:
+    """The patterns, their statistics per run, and the statistics per model.
 
     Args:
         runs: run table (CSV); the adaptation study is used.
         resamples: bootstrap replicates of the probe set.
         seed: seed of the bootstrap.
+        reading: fields of a `Reading`.
+        model_value: whether a model's value is the mean over tasks and seeds of each pattern's statistic, or, averaged
+            over seeds, that of the mean pattern of its tasks. Coherence, which is no statistic of a pattern, is
+            averaged either way.
 
     Returns:
-        `patterns`: every head of every pattern; `distribution`: Gini, CV and kurtosis of every run; `by_model`.
+        `patterns`: every head of every pattern; `distribution`: the statistics of every run; `by_model`.
 
     Raises:
         InputError: the run table or a pattern folder cannot be used.
     """
+    read = Reading.of(reading)
     rows_of_study = patterns.rows_of(runs, "adaptation")
-    patterns.check(rows_of_study)
+    patterns.check(rows_of_study, read)
     heads: list[tuple[Any, ...]] = []
     rows: list[tuple[Any, ...]] = []
-    by_model: dict[tuple[str, str, str], list[np.ndarray]] = defaultdict(list)
-    for run in rows_of_study:
-        before, after = patterns.paired(run, resamples, seed)
-        states = {"before": before, "after": after, "change": change(before, after)}
-        heads += head_rows(run, {**states, "change_rate": change_rate(before, after)})
-        for name, statistic in STATISTICS.items():
-            at = {"before": statistic(before), "after": statistic(after)}
-            at["change"] = at["after"] - at["before"]
-            for state, replicates in at.items():
-                rows.append((run.model, run.task, run.seed, state, name, *numbers(replicates, state, name)))
-                by_model[run.model, state, name].append(replicates)
-    means = [(*key, *numbers(np.mean(values, axis=0), *key[1:])) for key, values in by_model.items()]
+    by_model: list[tuple[Any, ...]] = []
+    for (model,), of_model in run_table.grouped(rows_of_study, "model").items():
+        found: list[Values] = []
+        floors: list[float] = []
+        for run in of_model:
+            weights = patterns.weights(run, resamples, seed, read)
+            before, after = (replicate_patterns(one, weights) for one in patterns.before_and_after(run, read))
+            heads += head_rows(run, before, after)
+            values = measures.of_patterns(before, after)
+            if measures.has_sign(run):
+                values |= measures.of_signs(run, weights)
+                floors.append(measures.floor_of(weights))
+            rows += value_rows((model, run.task, run.seed), values, floors[-1:])
+            found.append(values)
+        means = measures.mean_values(found)
+        if model_value == "statistic_of_mean":
+            means |= of_mean_patterns(of_model, resamples, seed, read)
+        by_model += value_rows((model,), means, [float(np.mean(floors))] if floors else [])
     return {
         "patterns": Table(HEAD_COLUMNS, heads),
         "distribution": Table(COLUMNS, rows),
-        "by_model": Table(BY_MODEL_COLUMNS, means),
+        "by_model": Table(BY_MODEL_COLUMNS, by_model),
     }
 
 
-def numbers(replicates: np.ndarray, state: str, statistic: str) -> tuple[float, ...]:
-    """Value, low, high and plain value of a statistic [1 + B] in a state."""
-    limits = UNLIMITED if state == "change" else LIMITS[statistic]
-    return (*estimate_and_interval(replicates, limits=limits), replicates[0])
+def of_mean_patterns(runs: Sequence[RunRow], resamples: int, seed: int, reading: Reading) -> Values:
+    """The statistics of the mean pattern of a model's tasks, averaged over seeds."""
+    return measures.mean_values(
+        measures.of_mean_patterns(*measures.stacked(of_seed, resamples, seed, reading))
+        for of_seed in run_table.grouped(runs, "seed").values()
+    )
 
 
-def head_rows(run: RunRow, states: Mapping[str, np.ndarray]) -> Iterator[tuple[Any, ...]]:
-    """A row for each state, layer and head of a run; `states` are replicates [1 + B, layers, heads].
+def value_rows(key: tuple[Any, ...], values: Values, floors: Sequence[float]) -> Iterator[tuple[Any, ...]]:
+    """A row for each statistic and state; the floor of coherence, which is exact, is its own interval."""
+    for (statistic, state), replicates in values.items():
+        yield (*key, state, statistic, *numbers(replicates, statistic, state))
+    for floor in floors:
+        for state in ("before", "after"):
+            yield (*key, state, FLOOR, floor, floor, floor, floor)
+
+
+def numbers(replicates: np.ndarray, statistic: str, state: str) -> tuple[float, ...]:
+    """Value, low, high and plain value of a statistic [1 + B] in a state.
+
+    The bias of coherence stays on: it is what pure noise has as well, whose coherence stands beside it.
+    """
+    plain = replicates[0]
+    if statistic == "coherence":
+        replicates = np.concatenate([replicates[:1], replicates[1:] - replicates[1:].mean() + plain])
+    differs = state == "change" and statistic not in measures.OF_CHANGES
+    limits = UNLIMITED if differs else measures.LIMITS[statistic]
+    return (*estimate_and_interval(replicates, limits=limits), plain)
+
+
+def head_rows(run: RunRow, before: np.ndarray, after: np.ndarray) -> Iterator[tuple[Any, ...]]:
+    """A row for each state, layer and head of a run; of replicates [1 + B, layers, heads].
 
     Change rates alone are debiased: the plain one is the value of `change` over that of `before`.
     """
-    for state, replicates in states.items():
+    states = {"before": before, "after": after, "change": change(before, after)}
+    for state, replicates in {**states, "change_rate": change_rate(before, after)}.items():
         value, low, high = estimate_and_interval(replicates, limits=LEVEL_LIMITS[state])
         for place in np.ndindex(value.shape):
             yield (run.model, run.task, run.seed, state, *place, value[place], low[place], high[place])

@@ -1,5 +1,6 @@
 """Figure 2: correlation between tasks of patterns before and after fine-tuning and of their change rates."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ NUMBERS = ("value",)
 SUMMARY_TEXT = ("model", "matrix", "pairs")
 SUMMARY_NUMBERS = ("value", "low", "high")
 MATRICES = {"before": "before SFT", "after": "after SFT", "change_rate": "change rate"}
+RATES = {"change_rate": "change rate", "log_ratio": "log(after / before)", "change_rate_spearman": "change rate, ranks"}
 MOST_WITH_VALUES = 12  # tasks up to which a cell has room for its value
 
 
 def figures(runs: Path, similarity: Path, summary: Path) -> dict[str, Figure]:
-    """`figure2` in run-table order and `figure2_clustered` in cluster order.
+    """`figure2` in run-table order, `figure2_clustered` in cluster order, and `figure2_rates` of changes alone.
 
     Args:
         runs: runs.csv.
@@ -34,8 +36,11 @@ def figures(runs: Path, similarity: Path, summary: Path) -> dict[str, Figure]:
     cells = read_table(similarity, TEXT, NUMBERS)
     # A single task has no pair, and so no row in the summary.
     means = read_table(summary, SUMMARY_TEXT, SUMMARY_NUMBERS, may_be_empty=True)
-    orders = {"figure2": False, "figure2_clustered": True}
-    return {name: draw(table, cells, means, clustered, similarity) for name, clustered in orders.items()}
+    return {
+        "figure2": draw(table, cells, means, source=similarity),
+        "figure2_clustered": draw(table, cells, means, clustered=True, source=similarity),
+        "figure2_rates": draw(table, cells, means, source=similarity, matrices=RATES),
+    }
 
 
 def draw(
@@ -44,12 +49,14 @@ def draw(
     summary: pd.DataFrame,
     clustered: bool = False,
     source: Path | str = "similarity.csv",
+    matrices: Mapping[str, str] = MATRICES,
 ) -> Figure:
     """Draw three correlation matrices a model, seeds averaged, on a fixed scale from −1 to 1.
 
     `similarity` has the columns `TEXT` and `NUMBERS`; `summary` has `SUMMARY_TEXT` and `SUMMARY_NUMBERS` and gives the
     mean correlation of all pairs above each matrix. Tasks stand in the run table's order, families divided by a line;
     with `clustered` in the order of average-linkage clustering by 1 − r of the model's change rates, with its tree.
+    `matrices` are their titles by name.
     """
     runs = runs.of_study("adaptation")
     models = runs.order("model", similarity["model"], source)
@@ -58,7 +65,7 @@ def draw(
     marked = clustered and len(families) > 1
     symbols = dict(zip(families, style.FAMILY_SYMBOLS * len(families), strict=False)) if marked else {}
     labels = {task: f"{runs.task_label(task)} {symbols.get(runs.family(task), '')}".strip() for task in tasks}
-    matrices = correlations(similarity, tasks)
+    found = correlations(similarity, tasks)
     means = summary[summary["pairs"] == "all"].set_index(["model", "matrix"])
 
     show_values = len(tasks) <= MOST_WITH_VALUES
@@ -78,11 +85,11 @@ def draw(
     for m, model in enumerate(models):
         top = m * row_height + 0.58
         style.text_at(figure, 0, top - 0.46, runs.model_label(model), size=style.LARGE, weight="bold", va="center")
-        order, branches = cluster(matrices[model, "change_rate"]) if tree else (list(range(len(tasks))), None)
+        order, branches = cluster(found[model, "change_rate"]) if tree else (list(range(len(tasks))), None)
         shown = [tasks[i] for i in order]
-        for c, (matrix, title) in enumerate(MATRICES.items()):
+        for c, (matrix, title) in enumerate(matrices.items()):
             axes = style.axes_at(figure, left + c * (side + 0.12), top, side, side)
-            draw_matrix(axes, matrices[model, matrix].loc[shown, shown], show_values)
+            draw_matrix(axes, found[model, matrix].loc[shown, shown], show_values)
             axes.set_title(f"{title}\n{mean_line(means, model, matrix)}".strip(), linespacing=1.3)
             axes.set_yticks(np.arange(len(shown)) + 0.5, [labels[task] for task in shown] if c == 0 else [])
             named_below = clustered or m == len(models) - 1
@@ -99,7 +106,7 @@ def draw(
     bottom = row_height * len(models) + last_row + 0.1
     middle = left + (3 * side + 2 * 0.12) / 2
     bar = style.axes_at(figure, middle - 1.25, bottom, 2.5, 0.1)
-    style.colour_bar(bar, style.SIGNED, -1, 1, "Pearson correlation between tasks", ticks=[-1, -0.5, 0, 0.5, 1])
+    style.colour_bar(bar, style.SIGNED, -1, 1, "correlation between tasks", ticks=[-1, -0.5, 0, 0.5, 1])
     if symbols:
         note = "     ".join(f"{symbol} {family}" for family, symbol in symbols.items())
         style.text_at(figure, middle, bottom + 0.58, note, size=style.SMALL, ha="center", va="center")
@@ -110,7 +117,7 @@ def correlations(similarity: pd.DataFrame, tasks: list[str]) -> dict[tuple[str, 
     """(model, matrix) -> [tasks, tasks], mean over seeds; a pair that is not in the table is NaN."""
     averaged = mean_over_seeds(similarity, ("model", "matrix", "task_a", "task_b"), ("value",))
     empty = pd.DataFrame(np.nan, index=tasks, columns=tasks)
-    found = {(model, matrix): empty for model in averaged["model"].unique() for matrix in MATRICES}
+    found = {(model, matrix): empty for model in averaged["model"].unique() for matrix in {**MATRICES, **RATES}}
     for (model, matrix), rows in averaged.groupby(["model", "matrix"], sort=False):
         square = rows.pivot(index="task_a", columns="task_b", values="value").reindex(index=tasks, columns=tasks)
         found[str(model), str(matrix)] = square

@@ -1,4 +1,4 @@
-"""Correlation between the tasks' patterns before and after fine-tuning, and between their change rates (Figure 2)."""
+"""Correlation between the tasks' patterns before and after fine-tuning, and between their changes (Figure 2)."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -16,22 +16,32 @@ from headpatterns.statistics import (
     change_rate,
     correlation_matrix,
     estimate_and_interval,
+    log_ratio,
     without_dead_heads,
 )
+from headpatterns.statistics.levels import rank_correlation_matrix
 from headpatterns.studies import patterns
+from headpatterns.studies.adaptation import measures
+from headpatterns.studies.reading import Reading
 from headpatterns.studies.table import Table
 
 COLUMNS = ("model", "seed", "matrix", "task_a", "task_b", "value", "low", "high", "plain")
 SUMMARY_COLUMNS = ("model", "matrix", "pairs", "value", "low", "high", "plain")
+PAPER = ("before", "after", "change_rate")
+SPEARMAN = "_spearman"
+"""What follows the name of a matrix of rank correlations; the others are Pearson's."""
+
+MATRICES = (*PAPER, "log_ratio", *(name + SPEARMAN for name in PAPER))
 
 
-def compute(runs: Path, resamples: int, seed: int) -> dict[str, Table]:
+def compute(runs: Path, resamples: int, seed: int, reading: Mapping[str, Any] | None = None) -> dict[str, Table]:
     """The correlation matrices of every model and seed, and their means over pairs of tasks and seeds.
 
     Args:
         runs: run table (CSV); the adaptation study is used.
         resamples: bootstrap replicates of the probe set.
         seed: seed of the bootstrap.
+        reading: fields of a `Reading`.
 
     Returns:
         `similarity`: every cell of every matrix; `summary`: means over pairs of tasks and seeds.
@@ -39,38 +49,55 @@ def compute(runs: Path, resamples: int, seed: int) -> dict[str, Table]:
     Raises:
         InputError: the run table or a pattern folder cannot be used.
     """
+    read = Reading.of(reading)
     rows_of_study = patterns.rows_of(runs, "adaptation")
-    patterns.check(rows_of_study)
+    patterns.check(rows_of_study, read)
     rows: list[tuple[Any, ...]] = []
     off_diagonal: dict[tuple[str, str, str], list[np.ndarray]] = defaultdict(list)
     for (model, training_seed), tasks in run_table.grouped(rows_of_study, "model", "seed").items():
-        for matrix, correlations in correlation_matrices(tasks, resamples, seed).items():
-            value, low, high = estimate_and_interval(correlations, limits=CORRELATION)
+        before, after = measures.stacked(tasks, resamples, seed, read)
+        say_dead_heads(before, model)
+        for matrix in MATRICES:
+            replicates = correlations(matrix, before, after)
+            value, low, high = estimate_and_interval(replicates, limits=CORRELATION)
             for a, b in np.ndindex(value.shape):
-                interval = (value[a, b], low[a, b], high[a, b], correlations[0, a, b])
+                interval = (value[a, b], low[a, b], high[a, b], replicates[0, a, b])
                 rows.append((model, training_seed, matrix, tasks[a].task, tasks[b].task, *interval))
             for a, b in combinations(range(len(tasks)), 2):
                 for pairs in kinds(tasks[a], tasks[b]):
-                    off_diagonal[model, matrix, pairs].append(correlations[:, a, b])
+                    off_diagonal[model, matrix, pairs].append(replicates[:, a, b])
     means = {key: np.mean(values, axis=0) for key, values in off_diagonal.items()}
     models = list(dict.fromkeys(run.model for run in rows_of_study))
     return {"similarity": Table(COLUMNS, rows), "summary": Table(SUMMARY_COLUMNS, summary(means, models))}
 
 
-def correlation_matrices(runs: Sequence[RunRow], resamples: int, seed: int) -> dict[str, np.ndarray]:
-    """Correlations between the tasks of one model and training seed: before, after and change_rate, [1 + B, T, T]."""
-    states: dict[str, list[np.ndarray]] = {"before": [], "after": [], "change_rate": []}
-    for run in runs:
-        before, after = patterns.paired(run, resamples, seed)
-        states["before"].append(before)
-        states["after"].append(after)
-        states["change_rate"].append(change_rate(before, after))
-    stacked = {name: np.stack(tasks, axis=1) for name, tasks in states.items()}
-    heads = stacked["change_rate"][0, 0].size
-    stacked["change_rate"] = without_dead_heads(stacked["change_rate"])
-    if dead := heads - stacked["change_rate"].shape[-1]:
-        print(f"{runs[0].model}: {dead} heads have a pattern of zero before fine-tuning and no change rate; left out")
-    return {name: correlation_matrix(tasks) for name, tasks in stacked.items()}
+def correlations(name: str, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """The correlation matrix of a name, [1 + B, tasks, tasks].
+
+    `before`, `after` and `change_rate` are the paper's. `log_ratio` is what a rate becomes where rises and falls count
+    alike. Rank correlations of the paper's three say what a few large heads do not decide.
+
+    Args:
+        name: one of `MATRICES`.
+        before: patterns before fine-tuning, [1 + B, tasks, layers, heads].
+        after: patterns after it.
+    """
+    if name.endswith(SPEARMAN):
+        return rank_correlation_matrix(compared(name.removesuffix(SPEARMAN), before, after))
+    return correlation_matrix(compared(name, before, after))
+
+
+def compared(name: str, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """What a matrix correlates, [1 + B, tasks, ...]; heads that have no change for some task are left out of it."""
+    if name in ("before", "after"):
+        return before if name == "before" else after
+    return without_dead_heads((log_ratio if name == "log_ratio" else change_rate)(before, after))
+
+
+def say_dead_heads(before: np.ndarray, model: str) -> None:
+    """Print how many heads have no change rate, if any: those whose pattern before is zero for some task."""
+    if dead := int((before[0] == 0).any(axis=0).sum()):
+        print(f"{model}: {dead} heads have a pattern of zero before fine-tuning and no change rate; left out")
 
 
 def kinds(a: RunRow, b: RunRow) -> list[str]:
@@ -85,10 +112,12 @@ def summary(means: Mapping[tuple[str, str, str], np.ndarray], models: Sequence[s
     rows: list[tuple[Any, ...]] = []
     for model in models:
         found = {key[1:]: mean for key, mean in means.items() if key[0] == model}
-        for pairs in ("all", "within_family", "between_family"):
-            if ("after", pairs) in found:
-                found["after_minus_before", pairs] = found["after", pairs] - found["before", pairs]
-        for matrix in ("before", "after", "change_rate", "after_minus_before"):
+        for ending in ("", SPEARMAN):
+            for pairs in ("all", "within_family", "between_family"):
+                if ("after" + ending, pairs) in found:
+                    fall = found["after" + ending, pairs] - found["before" + ending, pairs]
+                    found["after_minus_before" + ending, pairs] = fall
+        for matrix in dict.fromkeys(name for name, _ in found):
             if (matrix, "within_family") in found and (matrix, "between_family") in found:
                 difference = found[matrix, "within_family"] - found[matrix, "between_family"]
                 found[matrix, "within_minus_between"] = difference
@@ -99,6 +128,6 @@ def summary(means: Mapping[tuple[str, str, str], np.ndarray], models: Sequence[s
 def numbers(replicates: np.ndarray, of: tuple[str, str]) -> tuple[float, ...]:
     """Value, low, high and plain value of a mean correlation [1 + B], or of a difference between two."""
     matrix, pairs = of
-    difference = matrix == "after_minus_before" or pairs == "within_minus_between"
+    difference = matrix.startswith("after_minus_before") or pairs == "within_minus_between"
     limits = DIFFERENCE_OF_CORRELATIONS if difference else CORRELATION
     return (*estimate_and_interval(replicates, limits=limits), replicates[0])

@@ -1,6 +1,6 @@
-"""Table 1: spread of the activation levels over the heads, before and after fine-tuning."""
+"""Table 1: spread and level of the activation patterns over the heads, before and after fine-tuning."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,20 @@ NUMBERS = ("value", "low", "high")
 TASK_TEXT = ("model", "task", "seed", "state", "statistic")
 MODEL_TEXT = ("model", "state", "statistic")
 STATES = ("before", "after", "change")
-STATISTICS = {"gini": "Gini", "cv": "CV", "kurtosis": "Kurtosis"}
-DECIMALS = {"gini": 3, "cv": 3, "kurtosis": 2}
+SPREAD = {"gini": "Gini", "cv": "CV", "kurtosis": "Kurtosis"}
+LEVEL = {
+    "level": "Level",
+    "rising": "Share rising",
+    "coherence": "Coherence",
+    "coherence_floor": "Noise floor",
+    "against_base": "r(change, −before)",
+}
+STATISTICS = {**SPREAD, **LEVEL}
+FORMATS = {"kurtosis": ".2f", "level": ".3g"}
+"""How a statistic is written; others have three decimals. Levels of models differ by orders of magnitude."""
+
+EXACT = ("coherence_floor",)
+"""What has no interval."""
 
 
 def tabulate(runs: Path, distribution: Path, by_model: Path) -> tuple[pd.DataFrame, list[Grid]]:
@@ -36,7 +48,7 @@ def table1(
 
     `by_task` has the columns `TASK_TEXT` and `NUMBERS` (seeds are averaged here), `by_model` has `MODEL_TEXT` and
     `NUMBERS`. The result has the columns model, model_label, task, task_label, state, then for each statistic its
-    name, `<name>_low` and `<name>_high`; values are those of the input, not rounded.
+    name, `<name>_low` and `<name>_high`; values are those of the input, not rounded, and NaN where it has none.
     """
     runs = runs.of_study("adaptation")
     models = runs.order("model", [*by_model["model"], *by_task["model"]], source)
@@ -65,28 +77,38 @@ def table1(
 
 
 def cell(row: pd.Series, statistic: str) -> str:
-    """`value [low, high]` in the statistic's decimals, a sign before every change; empty where there is no value."""
+    """`value [low, high]` as the statistic is written; empty where there is no value.
+
+    A change has a sign, but not what is a share or a correlation in itself.
+    """
     value, low, high = (row[statistic + ending] for ending in ("", "_low", "_high"))
     if not np.isfinite(value):
         return ""
-    sign = "+" if row["state"] == "change" else ""
-    texts = [f"{number:{sign}.{DECIMALS[statistic]}f}" for number in (value, low, high)]
-    return f"{texts[0]} [{texts[1]}, {texts[2]}]" if np.isfinite(low) and np.isfinite(high) else texts[0]
+    sign = "+" if row["state"] == "change" and statistic not in ("rising", "against_base") else ""
+    texts = [f"{number:{sign}{FORMATS.get(statistic, '.3f')}}" for number in (value, low, high)]
+    shown = np.isfinite(low) and np.isfinite(high) and statistic not in EXACT
+    return f"{texts[0]} [{texts[1]}, {texts[2]}]" if shown else texts[0]
 
 
 def table1_grids(table: pd.DataFrame) -> list[Grid]:
-    """Two tables of the rows of `table1`: the models' means, and every task (left out where there is none)."""
-    title = "Spread of the activation levels over the heads: mean over tasks [95 % interval]"
-    means = grid(table[table["task"] == ""], title, ["Model"])
-    tasks = grid(table[table["task"] != ""], "The same by task [95 % interval]", ["Model", "Task"], long=True)
-    return [found for found in (means, tasks) if found.rows or found is means]
+    """Spread and level of the rows of `table1`: the models' means, then every task (left out where there is none)."""
+    means, tasks = table[table["task"] == ""], table[table["task"] != ""]
+    parts = {"Spread of the activation levels over the heads": SPREAD, "Activation levels and coherence": LEVEL}
+    found = []
+    for rows, what, groups in ((means, "mean over tasks", ["Model"]), (tasks, "by task", ["Model", "Task"])):
+        for title, statistics in parts.items():
+            made = grid(rows, f"{title}: {what} [95 % interval]", groups, statistics)
+            if made.rows or rows is means:
+                found.append(made)
+    return found
 
 
-def grid(rows: pd.DataFrame, title: str, groups: Sequence[str], long: bool = False) -> Grid:
-    """Rows of Table 1 with a column for each statistic."""
+def grid(rows: pd.DataFrame, title: str, groups: Sequence[str], statistics: Mapping[str, str]) -> Grid:
+    """Rows of Table 1 with a column for each statistic that has a value; those by task may fill several pages."""
+    shown = {name: header for name, header in statistics.items() if rows[name].notna().any()}
     texts = [
         [row[f"{name.lower()}_label"] for name in groups]
-        + [row["state"], *(cell(row, statistic) for statistic in STATISTICS)]
+        + [row["state"], *(cell(row, statistic) for statistic in shown)]
         for _, row in rows.iterrows()
     ]
-    return Grid(title, list(groups), ["State"], list(STATISTICS.values()), texts, long)
+    return Grid(title, list(groups), ["State"], list(shown.values()), texts, long="Task" in groups)

@@ -1,8 +1,24 @@
-"""How fast the patterns change in the course of fine-tuning (Figure 5)."""
+"""How fast the patterns change in the course of fine-tuning (Figure 5), and how their level goes with the loss."""
 
-from headpatterns.experiment.study import Analysis, Claims, Drawing, Study
-from headpatterns.studies.descriptions import bootstrap, patterns, run_table, tables
+from typing import TYPE_CHECKING, Any
+
+from headpatterns.experiment.study import Analysis, Claims, Drawing, Effects, Study
+from headpatterns.studies.descriptions import bootstrap, patterns, reading, run_table, tables
 from headpatterns.studies.dynamics import settings
+
+if TYPE_CHECKING:
+    from headpatterns.experiment.experiment import Experiment
+
+
+def resampled(experiment: "Experiment") -> dict[str, Any]:
+    """The settings of the bootstrap, and how patterns are read."""
+    return {**bootstrap(experiment), "reading": reading(experiment)}
+
+
+def expected(experiment: "Experiment") -> dict[str, Any]:
+    """The settings of the bootstrap, and the model that the paper sees change most."""
+    return {**bootstrap(experiment), "changes_most": experiment.settings(settings.NAME).changes_most}
+
 
 STUDY = Study(
     name=settings.NAME,
@@ -17,7 +33,15 @@ STUDY = Study(
             compute="headpatterns.studies.dynamics.analysis:compute",
             inputs=run_table(),
             outputs={"dynamics": "dynamics"},
-            settings=bootstrap,
+            settings=resampled,
+            needs=patterns(settings.runs),
+        ),
+        Analysis(
+            name="level",
+            compute="headpatterns.studies.dynamics.level:compute",
+            inputs=run_table(),
+            outputs={"level": "level", "summary": "level_summary"},
+            settings=resampled,
             needs=patterns(settings.runs),
         ),
     ),
@@ -28,6 +52,12 @@ STUDY = Study(
             inputs=run_table(dynamics="dynamics"),
             figures=("figure5",),
         ),
+        Drawing(
+            name="figure_level",
+            draw="headpatterns.studies.dynamics.figure_level:figures",
+            inputs=run_table(level="level", summary="level_summary"),
+            figures=("figure_level",),
+        ),
     ),
     claims=(
         Claims(
@@ -36,5 +66,15 @@ STUDY = Study(
             settings=lambda experiment: {"changes_most": experiment.settings(settings.NAME).changes_most},
         ),
     ),
-    targets={"figure5": ("figure5",)},
+    effects=(
+        Effects(
+            name="dynamics",
+            measure="headpatterns.studies.dynamics.effects:measure",
+            inputs=run_table(),
+            settings=expected,
+            needs=patterns(settings.runs),
+            read=("reduction", "normalisation", "weighting"),
+        ),
+    ),
+    targets={"figure5": ("figure5",), "figure_level": ("figure_level",)},
 )

@@ -1,0 +1,105 @@
+"""What is measured of patterns before and after fine-tuning: their spread over the heads, their level, what they share.
+
+Values are replicates [1 + B], the estimate first, by state and statistic.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import numpy as np
+
+from headpatterns.attribution import files
+from headpatterns.attribution.patterns import SIGNED
+from headpatterns.experiment.run_table import RunRow
+from headpatterns.statistics import CORRELATION, NOT_NEGATIVE, SHARE, STATISTICS, UNLIMITED
+from headpatterns.statistics import LIMITS as SPREAD_LIMITS
+from headpatterns.statistics.levels import against_base, coherence, level, noise_floor, share_rising, skewness
+from headpatterns.studies import patterns
+from headpatterns.studies.reading import Reading
+
+SPREAD = {**STATISTICS, "skewness": skewness}
+ModelValue = Literal["mean_of_statistics", "statistic_of_mean"]
+"""The value of a model: the mean over tasks of each pattern's statistic, or that of the tasks' mean pattern."""
+
+OF_CHANGES = ("rising", "against_base")
+"""What only the change from before to after has."""
+
+LIMITS = {
+    **SPREAD_LIMITS,
+    "skewness": UNLIMITED,
+    "level": NOT_NEGATIVE,
+    "coherence": SHARE,
+    "rising": SHARE,
+    "against_base": CORRELATION,
+}
+"""Least and largest value of each statistic; the changes of those that are not of changes have none."""
+
+Values = dict[tuple[str, str], np.ndarray]
+"""Replicates [1 + B] by statistic and state."""
+
+
+def of_patterns(before: np.ndarray, after: np.ndarray) -> Values:
+    """Spread, level and what changes of patterns [1 + B, layers, heads] before and after fine-tuning."""
+    values: Values = {}
+    for name, statistic in {**SPREAD, "level": level}.items():
+        values |= with_change(name, statistic(before), statistic(after))
+    values["rising", "change"] = share_rising(before, after)
+    values["against_base", "change"] = against_base(before, after)
+    return values
+
+
+def with_change(name: str, before: np.ndarray, after: np.ndarray) -> Values:
+    """A statistic before and after fine-tuning, and its change."""
+    return {(name, "before"): before, (name, "after"): after, (name, "change"): after - before}
+
+
+def has_sign(run: RunRow) -> bool:
+    """Whether values with a sign were extracted, in whatever reduction the patterns are read."""
+    about = files.about(run.patterns, 0)
+    return bool(SIGNED & {about.reduction, *about.also})
+
+
+def of_signs(run: RunRow, weights: np.ndarray) -> Values:
+    """Coherence of a run before and after fine-tuning.
+
+    Args:
+        run: one that has values with a sign.
+        weights: [1 + B, samples] of its probe samples.
+    """
+    steps = files.steps(run.patterns)
+    found = [coherence(patterns.signed(run, step), weights) for step in (steps[0], steps[-1])]
+    return with_change("coherence", *found)
+
+
+def floor_of(weights: np.ndarray) -> float:
+    """The coherence of pure noise, with the weights [1 + B, samples] of a run."""
+    return noise_floor(weights[0])
+
+
+def of_mean_patterns(before: np.ndarray, after: np.ndarray) -> Values:
+    """As `of_patterns`, of the mean over tasks of patterns [1 + B, tasks, layers, heads]."""
+    return of_patterns(before.mean(axis=1), after.mean(axis=1))
+
+
+def mean_values(found: Iterable[Values]) -> Values:
+    """The mean of each value over runs or seeds."""
+    gathered: dict[tuple[str, str], list[np.ndarray]] = {}
+    for values in found:
+        for key, replicates in values.items():
+            gathered.setdefault(key, []).append(replicates)
+    return {key: np.mean(replicates, axis=0) for key, replicates in gathered.items()}
+
+
+def stacked(runs: Sequence[RunRow], resamples: int, seed: int, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
+    """Patterns of the runs of one seed before and after fine-tuning, each [1 + B, tasks, layers, heads].
+
+    They are the largest arrays of the study: of 7 tasks with 1024 heads and 1000 replicates 57 MB each.
+    """
+    before = after = np.empty(0)
+    for place, run in enumerate(runs):
+        pair = patterns.paired(run, resamples, seed, reading)
+        if place == 0:
+            shape = (len(pair[0]), len(runs), *pair[0].shape[1:])
+            before, after = np.empty(shape), np.empty(shape)
+        before[:, place], after[:, place] = pair
+    return before, after

@@ -1,0 +1,115 @@
+"""How the level of a pattern goes with the loss in the course of fine-tuning, and what is left without it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headpatterns.attribution.files import steps
+from headpatterns.experiment import run_table
+from headpatterns.experiment.run_table import RunRow
+from headpatterns.statistics import CORRELATION, NOT_NEGATIVE, UNLIMITED, estimate_and_interval
+from headpatterns.statistics.levels import within_runs
+from headpatterns.studies import patterns
+from headpatterns.studies.reading import Reading
+from headpatterns.studies.table import Table
+
+MEASURES = ("loss", "level", "level_over_loss")
+COLUMNS = (
+    *("model", "task", "seed", "step"),
+    *(f"{name}{ending}" for name in MEASURES for ending in ("", "_low", "_high")),
+)
+SUMMARY_COLUMNS = ("model", "statistic", "value", "low", "high", "plain")
+LIMITS = {"r": CORRELATION}
+
+
+@dataclass(frozen=True)
+class Course:
+    """The course of a run.
+
+    Attributes:
+        steps: [steps], the saved ones.
+        loss: [1 + B, steps], mean loss of the probe samples, nats a response token.
+        level: [1 + B, steps], mean over the heads of the pattern.
+    """
+
+    steps: list[int]
+    loss: np.ndarray
+    level: np.ndarray
+
+
+def compute(runs: Path, resamples: int, seed: int, reading: Mapping[str, Any] | None = None) -> dict[str, Table]:
+    """Loss, level and their ratio at every step of every run, and how they go together within runs.
+
+    The level is that of patterns as they are, whatever the reading divides them by: this is the analysis that says
+    what dividing by the loss takes out.
+
+    Args:
+        runs: run table (CSV); the dynamics study is used.
+        resamples: bootstrap replicates of the probe set.
+        seed: seed of the bootstrap.
+        reading: fields of a `Reading`.
+
+    Returns:
+        `level`: every step of every run; `summary`: by model, correlation `r` and `slope` of log level on log loss
+        within runs, and the mean over runs of the change of log level (`level_change`) and of log level over loss
+        (`level_over_loss_change`), first step to last.
+
+    Raises:
+        InputError: the run table or a pattern folder cannot be used.
+    """
+    read = replace(Reading.of(reading), normalisation="none")
+    rows_of_study = patterns.rows_of(runs, "dynamics")
+    patterns.check(rows_of_study, read)
+    rows: list[tuple[Any, ...]] = []
+    summary: list[tuple[Any, ...]] = []
+    for (model,), of_model in run_table.grouped(rows_of_study, "model").items():
+        courses = [course(run, resamples, seed, read) for run in of_model]
+        for run, found in zip(of_model, courses, strict=True):
+            rows += step_rows((model, run.task, run.seed), found)
+        for name, values in summarised(courses).items():
+            interval = estimate_and_interval(values, limits=LIMITS.get(name, UNLIMITED))
+            summary.append((model, name, *interval, values[0]))
+    return {"level": Table(COLUMNS, rows), "summary": Table(SUMMARY_COLUMNS, summary)}
+
+
+def course(run: RunRow, resamples: int, seed: int, reading: Reading) -> Course:
+    """The course of one run."""
+    weights = patterns.weights(run, resamples, seed, reading)
+    saved = steps(run.patterns)
+    # The mean over heads is linear: it may be taken of every sample first.
+    levels = [patterns.load(run, step, reading).mean(axis=(1, 2), dtype=np.float64) for step in saved]
+    losses = [patterns.losses(run, step) for step in saved]
+    return Course(saved, weights @ np.stack(losses, axis=1), weights @ np.stack(levels, axis=1))
+
+
+def step_rows(key: tuple[Any, ...], found: Course) -> list[tuple[Any, ...]]:
+    """A row for each step."""
+    left = np.full(found.loss.shape, np.nan)
+    np.divide(found.level, found.loss, out=left, where=found.loss > 0)
+    shown = [estimate_and_interval(values, limits=NOT_NEGATIVE) for values in (found.loss, found.level, left)]
+    return [
+        (*key, step, *(values[end, place] for values in shown for end in range(3)))
+        for place, step in enumerate(found.steps)
+    ]
+
+
+def summarised(courses: Sequence[Course]) -> dict[str, np.ndarray]:
+    """The statistics of the runs of one model, [1 + B] each."""
+    longest = max(len(found.steps) for found in courses)
+    logs = [np.stack([padded_log(getattr(found, name), longest) for found in courses], axis=1)
+            for name in ("loss", "level")]  # fmt: skip
+    r, slope = within_runs(*logs)
+    ends = [np.array([[log[:, place, 0], log[:, place, len(found.steps) - 1]] for place, found in enumerate(courses)])
+            for log in logs]  # fmt: skip
+    loss, level = ((last[:, 1] - last[:, 0]).mean(axis=0) for last in ends)
+    return {"r": r, "slope": slope, "level_change": level, "level_over_loss_change": level - loss}
+
+
+def padded_log(values: np.ndarray, longest: int) -> np.ndarray:
+    """Logarithms of [1 + B, steps], NaN where there is none and for steps that the run does not have."""
+    found = np.full((len(values), longest), np.nan)
+    np.log(values, out=found[:, : values.shape[1]], where=values > 0)
+    return found
