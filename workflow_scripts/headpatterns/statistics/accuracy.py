@@ -48,6 +48,14 @@ class Outcome:
         return np.asarray(np.mean(by_seed, axis=0))
 
 
+def by_seed(outcome: Outcome) -> list[Float[np.ndarray, "runs replicates"]]:
+    """Accuracies [runs, 1 + B] of each seed in the order of seeds; several runs of a seed are its random draws."""
+    seeds = np.array(outcome.seeds)
+    return [
+        np.round(outcome.correct[seeds == seed] @ outcome.weights.T, DECIMALS) for seed in dict.fromkeys(outcome.seeds)
+    ]
+
+
 def accuracy(outcomes: Sequence[Outcome]) -> Float[np.ndarray, " replicates"]:
     """Accuracy [1 + B] of a variant, the mean over the sets of `outcomes`, which count alike whatever their size."""
     return _mean([outcome.weights @ outcome.of_items() for outcome in outcomes])
