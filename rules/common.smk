@@ -16,6 +16,7 @@ from headpatterns.experiment import arguments, batches, checks, files, jobs, nee
 from headpatterns.experiment.experiment import Experiment
 from headpatterns.experiment.runs import TRAINING
 from headpatterns.studies import load_studies
+from headpatterns.studies.descriptions import reading
 from headpatterns.studies.mixing import settings as mixing
 from headpatterns.studies.selection import settings as selection
 from headpatterns.studies.validity import settings as validity

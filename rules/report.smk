@@ -2,19 +2,46 @@
 
 from itertools import product
 
+from headpatterns.claims import registry
+
+# What is wrong with a registry of claims is said before anything starts.
+or_stop(registry.registry, EXPERIMENT.studies)
+
 CHOSEN = [study for study in EXPERIMENT.studies if study.selected(EXPERIMENT)]
+EFFECTS = {one.name: PATHS.effects(one.name) for study in CHOSEN for one in study.effects}
+
+
+rule assess_competence:
+    input:
+        set_files(EVALUATED_SETS),
+        scores=[PATHS.analysis("scores")] if EXPERIMENT.evaluation_batches else [],
+        effects=list(EFFECTS.values()),
+    output:
+        PATHS.analysis("competence"),
+    localrule: True
+    params:
+        scores=lambda wildcards, input: arguments.options({"scores": input.get("scores")}),
+        sets=arguments.own_sets(EXPERIMENT, EVALUATED_SETS),
+        effects=arguments.by_name("effects", EFFECTS),
+    shell:
+        "python workflow_scripts/assess_competence.py {params.scores} {params.sets} {params.effects} --output {output} --log {log}"
 
 
 rule collect_claims:
     input:
-        [path for study in CHOSEN for claims in study.claims for path in claims.inputs(EXPERIMENT).values()],
+        registry=registry.files(),
+        effects=list(EFFECTS.values()),
+        competence=rules.assess_competence.output,
     output:
-        PATHS.analysis("claims"),
+        claims=PATHS.analysis("claims"),
+        left_out=PATHS.analysis("claims_left_out"),
     localrule: True
     params:
-        claims=as_is(arguments.claims(EXPERIMENT, CHOSEN)),
+        effects=arguments.by_name("effects", EFFECTS),
+        stands_for=arguments.by_name("stands_for", arguments.stands_for(EXPERIMENT)),
     shell:
-        "python workflow_scripts/collect_claims.py --claims {params.claims:q} --output {output} --log {log}"
+        "python workflow_scripts/collect_claims.py {params.effects} --competence {input.competence} {params.stands_for}"
+        " --output {output.claims} --left-out-output {output.left_out} --log {log}"
 
 
 rule summarise_experiment:
@@ -24,7 +51,7 @@ rule summarise_experiment:
         curves=[f"{PATHS.checkpoints(run)}/training.csv" for run in EXPERIMENT.runs],
         training_sets=list(dict.fromkeys(map(PATHS.training_set, EXPERIMENT.runs))),
         tokenized=PATHS.shards(EXPERIMENT.runs),
-        claims=PATHS.analysis("claims"),
+        claims=rules.collect_claims.output,
         config=f"{RESULTS}/config.yaml",
     output:
         data=PATHS.analysis("data"),
@@ -52,7 +79,7 @@ rule render_report:
         [PATHS.mixture(*of, "report.json") for of in product(MIXING.models, CONFIG.seeds)],
         scores=[PATHS.analysis("scores")] if EXPERIMENT.evaluation_batches else [],
         runs=PATHS.run_table,
-        claims=PATHS.analysis("claims"),
+        claims=rules.collect_claims.output,
         data=rules.summarise_experiment.output,
         captions=sorted(map(str, Path("workflow_scripts/headpatterns").rglob("*.rst"))),
     output:

@@ -43,6 +43,25 @@ for study in EXPERIMENT.studies:
                 "python workflow_scripts/analyse.py {params.name} --inputs {params.inputs:q} --outputs {params.outputs:q}"
                 " --settings {params.settings:q} --log {log}"
 
+    for effects in study.effects:
+
+        rule:
+            name:
+                f"measure_{effects.name}"
+            input:
+                effects.needs(EXPERIMENT),
+                *effects.inputs(EXPERIMENT).values(),
+            output:
+                PATHS.effects(effects.name),
+            params:
+                name=effects.name,
+                inputs=as_is(arguments.as_json(effects.inputs(EXPERIMENT))),
+                settings=as_is(arguments.as_json(effects.settings(EXPERIMENT))),
+                reading=as_is(arguments.as_json(reading(EXPERIMENT) if effects.read else {})),
+            shell:
+                "python workflow_scripts/measure.py {params.name} --inputs {params.inputs:q} --settings {params.settings:q}"
+                " --reading {params.reading:q} --output {output} --log {log}"
+
     for drawing in study.drawings:
         MADE[drawing.name] = [path for figure in drawing.figures for path in PATHS.figures(figure)]
 

@@ -10,6 +10,7 @@ rule mix_basic_tasks:
         test=PATHS.instructions(MIXING.target, "probe"),
     output:
         coefficients=PATHS.mixture("{model}", "{seed}", "coefficients.csv"),
+        picks=PATHS.mixture("{model}", "{seed}", "picks.csv"),
         mixtures=PATHS.mixture("{model}", "{seed}", "mixtures.csv"),
         report=PATHS.mixture("{model}", "{seed}", "report.json"),
         training_sets=[PATHS.mixture("{model}", "{seed}", f"{one.task}.csv") for one in mixing.mixtures(EXPERIMENT)],
@@ -17,9 +18,10 @@ rule mix_basic_tasks:
         folder=subpath(output.coefficients, parent=True),
         candidates=lambda wildcards: arguments.candidates(EXPERIMENT, candidates(wildcards)),
         mixing=arguments.options(mixing.arguments(EXPERIMENT)),
+        reading=as_is(arguments.as_json(reading(EXPERIMENT))),
     shell:
         "python workflow_scripts/mix_basic_tasks.py --model {wildcards.model} --seed {wildcards.seed} --target {input.target}"
-        " {params.candidates} --test {input.test} {params.mixing} --output {params.folder} --log {log}"
+        " {params.candidates} --test {input.test} {params.mixing} --reading {params.reading:q} --output {params.folder} --log {log}"
 
 
 rule split_domain:
@@ -61,7 +63,8 @@ rule select_samples:
         folder=subpath(output.scores, parent=True),
         dataset=SELECTION.dataset,
         selection=arguments.options({"budgets": SELECTION.budgets, "random_draws": SELECTION.random_draws}),
+        reading=as_is(arguments.as_json(reading(EXPERIMENT))),
     shell:
         "python workflow_scripts/select_samples.py --dataset {params.dataset} --domain {wildcards.domain} --seed {wildcards.seed}"
         " --pool {input.pool} --pool-patterns {input.pool_patterns} --pseudo-private-patterns {input.pseudo_private}"
-        " --instructions {input.probe} --pseudo-private {input.train} {params.selection} --output {params.folder} --log {log}"
+        " --instructions {input.probe} --pseudo-private {input.train} {params.selection} --reading {params.reading:q} --output {params.folder} --log {log}"

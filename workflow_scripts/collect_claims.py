@@ -1,4 +1,4 @@
-"""Hold the paper's statements of sections 4 and 5 against the analysis: which hold, which fail or stay undecided."""
+"""Hold the paper's statements against the measured effects: which hold, which do not, which cannot be told."""
 
 import argparse
 from pathlib import Path
@@ -8,20 +8,30 @@ from headpatterns.studies import commands
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write one row for each statement and model, for the studies whose claims are given."""
-    commands.collect_claims(arguments.claims, arguments.output)
+    """Write one row for each statement and number that it is about, and the statements that are left out."""
+    commands.collect_claims(
+        command_line.by_name(arguments.effects, "--effects", "NAME=PATH"),
+        arguments.competence,
+        command_line.by_name(arguments.stands_for, "--stands-for", "MODEL=PAPER_MODEL"),
+        arguments.output,
+        arguments.left_out_output,
+    )
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = command_line.parser(__doc__)
+    p.add_argument("--effects", nargs="*", default=[], metavar="NAME=PATH", help="tables of effects by their names")
+    p.add_argument("--competence", type=Path, required=True, help="CSV of what models and variants can do")
     p.add_argument(
-        "--claims",
-        required=True,
-        metavar="JSON",
-        help='array of objects: "judge" (the function of a study\'s claims), "inputs" (a path by keyword), "settings"',
+        "--stands-for",
+        nargs="*",
+        default=[],
+        metavar="MODEL=PAPER_MODEL",
+        help="the model of the paper whose values are shown beside those of one here",
     )
-    p.add_argument("--output", type=Path, required=True, help="CSV of statements with value, interval and verdict")
+    p.add_argument("--output", type=Path, required=True, help="CSV of statements with numbers, intervals and verdicts")
+    p.add_argument("--left-out-output", type=Path, required=True, help="CSV of the statements that are left out")
     return p
 
 

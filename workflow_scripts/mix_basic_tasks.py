@@ -4,7 +4,9 @@ import argparse
 from pathlib import Path
 
 from headpatterns import cli as command_line
+from headpatterns.studies import commands
 from headpatterns.studies.mixing import mixture
+from headpatterns.studies.reading import Reading
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -21,7 +23,7 @@ def main(arguments: argparse.Namespace) -> None:
             instructions=arguments.instructions,
             keep=arguments.keep,
             random_draws=arguments.random_draws,
-            intercept=arguments.intercept,
+            reading=Reading.of(commands.parsed(arguments.reading, "--reading")),
             resamples=arguments.resamples,
             bootstrap_seed=arguments.bootstrap_seed,
             output=arguments.output,
@@ -45,7 +47,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--instructions", type=int, required=True, help="instructions N of a mixture")
     p.add_argument("--keep", type=int, default=2, help="number of basic tasks in a mixture")
     p.add_argument("--random-draws", type=int, default=3, help="mixtures of the same tasks in random shares")
-    p.add_argument("--intercept", action="store_true", help="fit a constant as well; the paper's Eq. 3 has none")
+    p.add_argument(
+        "--reading", default="{}", help="JSON object, how patterns are read, as the config's `analysis` says"
+    )
     p.add_argument("--resamples", type=int, default=1000, help="bootstrap replicates of the probe set")
     p.add_argument("--bootstrap-seed", type=int, default=0, help="seed of the bootstrap")
     p.add_argument("--output", type=Path, required=True, help="folder of coefficients, mixtures and training sets")

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 
 from headpatterns import cli as command_line
+from headpatterns.studies import commands
+from headpatterns.studies.reading import Reading
 from headpatterns.studies.selection import select
 
 
@@ -21,6 +23,7 @@ def main(arguments: argparse.Namespace) -> None:
             pseudo_private=arguments.pseudo_private,
             budgets=arguments.budgets,
             random_draws=arguments.random_draws,
+            reading=Reading.of(commands.parsed(arguments.reading, "--reading")),
             output=arguments.output,
         )
     )
@@ -39,6 +42,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--pseudo-private", type=Path, required=True, help="parquet with the pseudo-private prompts")
     made.add_argument("--budgets", type=int, nargs="+", required=True, help="numbers of samples to select")
     made.add_argument("--random-draws", type=int, required=True, help="number of random selections of each size")
+    made.add_argument(
+        "--reading", default="{}", help="JSON object, how patterns are read, as the config's `analysis` says"
+    )
     made.add_argument("--output", type=Path, required=True, help="folder to write")
     return made
 

@@ -59,7 +59,8 @@ def write(folder: Path, models: dict = MODELS, tasks: dict = TASKS, seeds: int =
                     ranks = flat.argsort(axis=1).argsort(axis=1)
                     rows["similarity"] += matrix(model, seed, "change_rate_spearman", list(tasks), ranks)
                     rows["similarity"] += matrix(model, seed, "log_ratio", list(tasks), np.log1p(flat))
-            rows["composition"] += composition(model, seed, states["change"], list(tasks)[-1])
+            for of, state in {"change": "change", "base": "before", "partialled": "after"}.items():
+                rows["composition"] += composition(model, seed, of, states[state], list(tasks)[-1])
             for task in tasks:
                 for step in STEPS:
                     part = 1 - np.exp(-step / 20)
@@ -76,7 +77,7 @@ def write(folder: Path, models: dict = MODELS, tasks: dict = TASKS, seeds: int =
         "patterns": "model,task,seed,state,layer,head,value,low,high",
         "distribution": "model,task,seed,state,statistic,value,low,high",
         "similarity": "model,seed,matrix,task_a,task_b,value,low,high",
-        "composition": "model,group,seed,complex,terms,size,r2,low,high,null_mean,null_high,p_value",
+        "composition": "model,group,seed,complex,of,terms,size,r2,low,high,rank,null_mean,null_high,p_value,plain",
         "dynamics": "model,task,seed,step,statistic,value,low,high",
         "level": "model,task,seed,step,loss,level,level_over_loss",
     }
@@ -94,8 +95,9 @@ def write(folder: Path, models: dict = MODELS, tasks: dict = TASKS, seeds: int =
     numbers = ["value", "low", "high"]
     tables["distribution_by_model"] = tables["distribution"].groupby(keys, sort=False)[numbers].mean().reset_index()
     tables["similarity_summary"] = summary(tables["similarity"])
+    tables["composition_controls"] = controls(models, list(tasks))
     tables["runs"] = run_table(models, tasks, seeds)
-    tables["claims"] = claims(models)
+    tables["claims"], tables["claims_left_out"] = claims(models), left_out()
     tables["data"] = pd.DataFrame(
         [(model, task, "train", 120, 3, 2, 100, 1, 0) for model in models for task in tasks],
         columns=["model", "dataset", "split", "rows_read", "rejected", "overlapping", "kept", "truncated", "dropped"],
@@ -139,8 +141,8 @@ def with_change(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([table, change[table.columns]])
 
 
-def composition(model: str, seed: int, changes: dict[str, np.ndarray], target: str) -> list[tuple]:
-    """R² of every single task, every pair and the full set for the change of `target`."""
+def composition(model: str, seed: int, of: str, changes: dict[str, np.ndarray], target: str) -> list[tuple]:
+    """R² of every single task, every pair and the full set for the change of `target`; whatever `of` says these are."""
     basic = [task for task in changes if task != target] or [target]
     y = changes[target].ravel()
     rows = []
@@ -148,10 +150,23 @@ def composition(model: str, seed: int, changes: dict[str, np.ndarray], target: s
         for terms in combinations(basic, size):
             x = np.array([changes[task].ravel() for task in terms]).T
             r2 = 1 - ((y - x @ np.linalg.lstsq(x, y, rcond=None)[0]) ** 2).sum() / ((y - y.mean()) ** 2).sum()
-            rows.append(
-                (model, "nlp", seed, target, "+".join(terms), size, r2, r2 - 0.1, min(r2 + 0.1, 1), 0.01, 0.12, 0.01)
-            )
+            interval = (r2, r2 - 0.1, min(r2 + 0.1, 1))
+            rows.append((model, "nlp", seed, target, of, "+".join(terms), size, *interval, 1, 0.01, 0.12, 0.01, r2))
     return rows
+
+
+def controls(models: dict, tasks: list[str]) -> pd.DataFrame:
+    """Rank agreement of pairs; without three pairs there is none."""
+    columns = ["model", "group", "complex", "control", "pairs", "spearman", "low", "high"]
+    basic = tasks[:-1]
+    pairs = ["+".join(pair) for pair in combinations(basic, 2)]
+    rows = [
+        (model, "nlp", tasks[-1], control, len(pairs), 0.9, 0.8, 0.95, pairs[0], pairs[-1])
+        for model in models
+        for control in ("base", "partialled")
+        if len(pairs) > 2
+    ]
+    return pd.DataFrame(rows, columns=[*columns, "best_on_changes", "best_on_control"])
 
 
 def summary(similarity: pd.DataFrame) -> pd.DataFrame:
@@ -188,20 +203,33 @@ def run_table(models: dict, tasks: dict, seeds: int) -> pd.DataFrame:
 
 
 def claims(models: dict) -> pd.DataFrame:
-    """Two claims, one of them with every verdict, and one row that belongs to no single model."""
-    verdicts = ("holds", "fails", "undecided")
+    """One claim with a number a model, one with every other verdict, and one about a comparison of models."""
+    common = {"family": "", "unit": "nats & more", "plain": 0, "p": 0.01, "p_adjusted": 0.02, "held": "seeds; tasks"}
+    common |= {"computed": "After minus before, <b> over tasks.", "about": "", "varies": "samples 1.00", "reason": ""}
+    even = {"claim": "gini_falls", "section": "4.1", "where": "Table 1", "statement": "Gini falls & patterns even out"}
     rows = [
-        (
-            "concentration",
-            "Table 1",
-            "Gini falls & patterns even out",
-            model,
-            -0.1234 * (i + 1),
-            -0.2,
-            -0.05,
-            verdicts[i % 3],
-        )
+        {**common, **even, "model": model, "paper": -0.17, "estimate": -0.1234 * (i + 1), "low": -0.2, "high": -0.05,
+         "smallest": 0.085, "verdict": "holds", "reason": "without seed variance"}
         for i, model in enumerate(models)
-    ]
-    rows.append(("similarity", "Figure 2", "Correlations between tasks fall", "", -0.4321, "", "", "holds"))
-    return pd.DataFrame(rows, columns=["claim", "where", "statement", "model", "value", "low", "high", "verdict"])
+    ]  # fmt: skip
+    other = {"claim": "steep", "section": "4.3", "where": "Figure 5", "statement": "The first steps are steep."}
+    verdicts = ("reversed", "negligible", "undecided", "not testable")
+    rows += [
+        {**common, **other, "model": next(iter(models)), "about": str(100 * (i + 1)), "paper": 0.0133,
+         "estimate": 0.01 * i, "low": -0.02, "high": 0.04, "smallest": 0.0066, "power": 0.123, "paper_power": 0.0915,
+         "verdict": verdict, "reason": "99% of the answers of base cannot be read" if verdict == "not testable" else ""}
+        for i, verdict in enumerate(verdicts)
+    ]  # fmt: skip
+    between = {"claim": "similarity", "section": "4.1", "where": "Figure 2", "statement": "Correlations fall."}
+    rows.append({**common, **between, "model": "", "estimate": -0.4321, "verdict": "holds", "varies": ""})
+    columns = (
+        "claim,family,section,where,statement,computed,model,about,unit,paper,estimate,plain,low,high,smallest,p,"
+        "p_adjusted,power,paper_power,varies,held,verdict,reason"
+    )
+    return pd.DataFrame(rows, columns=columns.split(","))
+
+
+def left_out() -> pd.DataFrame:
+    """One claim that is not about these models."""
+    row = ("changes_most", "Figure 5", "OPT changes most.", "no model of the experiment stands for OPT-6.7B")
+    return pd.DataFrame([row], columns=["claim", "where", "statement", "reason"])

@@ -11,6 +11,7 @@ from headpatterns.evaluation.intervals import wilson
 from headpatterns.experiment import variants as evaluations
 from headpatterns.experiment.variants import Variant
 from headpatterns.io import write_csv
+from headpatterns.studies.mixing.proportions import COEFFICIENT_COLUMNS, PICK_COLUMNS
 
 MODELS = {"llama": "Llama_mini & co", "gemma": "Gemma-mini"}
 DOMAINS = {"maths": "Mathematics", "law": "Law"}
@@ -84,11 +85,20 @@ def write(
         for seed in range(2):
             write_csv(
                 folder / "mixtures" / model / f"seed{seed}" / "coefficients.csv",
-                ("model", "seed", "task", "beta", "low", "high", "r2", "kept", "share", "instructions", "plain"),
+                COEFFICIENT_COLUMNS,
                 [
-                    (model, seed, "math", 0.6, 0.5, 0.7, 0.9, 1, 0.75, 75, 0.61),
-                    (model, seed, "refgpt", 0.2, 0.1, 0.3, 0.9, 1, 0.25, 25, 0.21),
-                    (model, seed, "arc", -0.1234, -0.2, 0.1, 0.9, 0, 0, 0, -0.12),
+                    (model, seed, "math", 0.6, 0.5, 0.7, 0.9, 1, 0.75, 75, 0.61, 0.5, 1, 0.1, 0),
+                    (model, seed, "refgpt", 0.2, 0.1, 0.3, 0.9, 1, 0.25, 25, 0.21, 0.1, 0, 0.3, 1),
+                    (model, seed, "arc", -0.1234, -0.2, 0.1, 0.9, 0, 0, 0, -0.12, 0.3, 1, 0.2, 1),
+                ],
+            )
+            write_csv(
+                folder / "mixtures" / model / f"seed{seed}" / "picks.csv",
+                PICK_COLUMNS,
+                [
+                    (model, seed, of, tasks, share, int(tasks == kept), 1 / 3)
+                    for of, kept in {"change": "math+refgpt", "base": "math+arc", "partialled": "refgpt+arc"}.items()
+                    for tasks, share in {"math+refgpt": 0.8, "math+arc": 0.2, "refgpt+arc": 0}.items()
                 ],
             )
     return folder
@@ -112,8 +122,14 @@ def items(folder: Path) -> list[Path]:
 
 
 OUTPUTS = {
-    "mixing": {"accuracy": "mixing", "differences": "mixing_differences", "mixture": "mixture"},
-    "selection": {"accuracy": "selection", "differences": "selection_differences"},
+    "mixing": {
+        "accuracy": "mixing",
+        "differences": "mixing_differences",
+        "ranks": "mixing_ranks",
+        "mixture": "mixture",
+        "picks": "mixture_picks",
+    },
+    "selection": {"accuracy": "selection", "differences": "selection_differences", "ranks": "selection_ranks"},
 }
 
 
@@ -123,7 +139,8 @@ def analyse(
     """Run the analysis of a study on what lies in `folder`; its tables go to `output`, or there too."""
     given = {"variants": folder / "variants.csv", "items": items(folder)}
     if study == "mixing":
-        given["coefficients"] = sorted(folder.glob("mixtures/*/*/coefficients.csv"))
+        for name in ("coefficients", "picks"):
+            given[name] = sorted(folder.glob(f"mixtures/*/*/{name}.csv"))
     outputs = {key: str((output or folder) / f"{name}.csv") for key, name in OUTPUTS[study].items()}
     scripts.run(
         "analyse",
@@ -132,18 +149,6 @@ def analyse(
         outputs=json.dumps(outputs),
         settings=json.dumps({"resamples": resamples, "seed": seed}),
     )
-
-
-def collect_claims(folder: Path, output: Path, studies: list[str]) -> None:
-    """Judge the claims of studies from the differences in `folder`."""
-    given = [
-        {
-            "judge": f"headpatterns.studies.{study}.claims:{study}_claims",
-            "inputs": {"differences": str(folder / f"{study}_differences.csv")},
-        }
-        for study in studies
-    ]
-    scripts.run("collect_claims", claims=json.dumps(given), output=output)
 
 
 def write_table(folder: Path, number: int, output: Path, analysis: Path | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The analysis scripts as commands, on small pattern folders: tables, edge cases, refusals, and the claims."""
+"""The analysis scripts as commands, on small pattern folders: tables, edge cases and refusals."""
 
 import csv
 import json
@@ -16,10 +16,7 @@ from headpatterns.errors import InputError
 from headpatterns.experiment import run_table
 from headpatterns.io import write_csv
 from headpatterns.statistics import cv, gini, kurtosis, mse, pearson
-from headpatterns.studies import claims, patterns
-from headpatterns.studies.adaptation.claims import distribution_claims, pair_claims, similarity_claims
-from headpatterns.studies.composition.claims import composition_claims
-from headpatterns.studies.dynamics.claims import dynamics_claims
+from headpatterns.studies import patterns
 
 pytestmark = pytest.mark.slow  # each script is started as a program
 
@@ -38,20 +35,10 @@ OUTPUTS = {
         "composition": "composition.csv",
         "coefficients": "composition_coefficients.csv",
         "by_model": "composition_by_model.csv",
+        "controls": "composition_controls.csv",
     },
     "dynamics": {"dynamics": "dynamics.csv"},
     "level": {"level": "level.csv", "summary": "level_summary.csv"},
-}
-# Judges of claims by study, with the tables that each reads.
-CLAIMS = {
-    "adaptation.claims:distribution_claims": {"by_model": "distribution_by_model.csv"},
-    "adaptation.claims:similarity_claims": {"summary": "similarity_summary.csv"},
-    "adaptation.claims:pair_claims": {"similarity": "similarity.csv"},
-    "composition.claims:composition_claims": {
-        "composition": "composition.csv",
-        "by_model": "composition_by_model.csv",
-    },
-    "dynamics.claims:dynamics_claims": {"dynamics": "dynamics.csv"},
 }
 SCHEMA = {
     "patterns.csv": "model,task,seed,state,layer,head,value,low,high",
@@ -59,12 +46,12 @@ SCHEMA = {
     "distribution_by_model.csv": "model,state,statistic,value,low,high,plain",
     "similarity.csv": "model,seed,matrix,task_a,task_b,value,low,high,plain",
     "similarity_summary.csv": "model,matrix,pairs,value,low,high,plain",
-    "composition.csv": "model,group,seed,complex,terms,size,r2,low,high,null_mean,null_high,p_value,plain",
-    "composition_coefficients.csv": "model,group,seed,complex,terms,task,beta,low,high,plain",
-    "composition_by_model.csv": "model,group,complex,terms,size,statistic,value,low,high,plain",
+    "composition.csv": "model,group,seed,complex,of,terms,size,r2,low,high,rank,null_mean,null_high,p_value,plain",
+    "composition_coefficients.csv": "model,group,seed,complex,of,terms,task,beta,low,high,plain",
+    "composition_by_model.csv": "model,group,complex,of,terms,size,statistic,value,low,high,plain",
+    "composition_controls.csv": ("model,group,complex,control,pairs,spearman,low,high,best_on_changes,best_on_control"),
     "dynamics.csv": "model,task,seed,step,statistic,value,low,high,plain",
     "level_summary.csv": "model,statistic,value,low,high,plain",
-    "claims.csv": "claim,where,statement,model,value,low,high,verdict",
 }
 
 
@@ -106,7 +93,7 @@ def call(script, *arguments):
 
 def command(study, table, folder, **settings):
     outputs = {key: str(folder / name) for key, name in OUTPUTS[study].items()}
-    more = {"permutations": 1000, "intercept": False} if study == "composition" else {}
+    more = {"permutations": 1000, "reading": {}} if study == "composition" else {}
     given = {"inputs": {"runs": str(table)}, "outputs": outputs, "settings": {**more, **settings}}
     return ["analyse", study, *(word for name, value in given.items() for word in (f"--{name}", json.dumps(value)))]
 
@@ -114,22 +101,6 @@ def command(study, table, folder, **settings):
 def analyse(study, table, folder, **more):
     done = call(*command(study, table, folder, resamples=60, seed=3, **more))
     assert (done.returncode, done.stderr) == (0, "")
-
-
-def collect(folder, expected_pairs=None, changes_most=None):
-    settings = {
-        "composition.claims:composition_claims": {"expected_pairs": expected_pairs or {}},
-        "dynamics.claims:dynamics_claims": {"changes_most": changes_most},
-    }
-    given = [
-        {
-            "judge": f"headpatterns.studies.{judge}",
-            "inputs": {key: str(folder / name) for key, name in tables.items()},
-            "settings": settings.get(judge, {}),
-        }
-        for judge, tables in CLAIMS.items()
-    ]
-    return call("collect_claims", "--claims", json.dumps(given), "--output", folder / "claims.csv")
 
 
 def read(path):
@@ -150,8 +121,6 @@ def whole(tmp_path_factory):
     table = write_runs(folder)
     for study in OUTPUTS:
         analyse(study, table, folder)
-    done = collect(folder, {"nlp": ["code", "gsm8k"]}, "big")
-    assert (done.returncode, done.stderr) == (0, "")
     return folder
 
 
@@ -165,11 +134,9 @@ def test_tables_have_the_columns_of_the_contract_and_sane_intervals(whole, name,
     rows = read(whole / name)
     assert ",".join(rows[0]) == columns
     for row in rows:
-        estimate = row.get("value") or row.get("r2") or row["beta"]
+        estimate = next(row[name] for name in ("value", "r2", "beta", "spearman") if name in row)
         assert float(row["low"]) <= float(estimate) <= float(row["high"])
-    assert [row["model"] for row in rows if row["model"] == "big"]
-    if name != "claims.csv":
-        assert list(dict.fromkeys(row["model"] for row in rows)) == ["big", "small"]
+    assert list(dict.fromkeys(row["model"] for row in rows)) == ["big", "small"]
 
 
 def test_patterns_hold_every_head_of_every_state(whole):
@@ -357,10 +324,11 @@ def test_level_and_loss_are_compared_within_runs(whole):
 
 def test_composition_finds_the_planted_pair(whole):
     rows, coefficients = read(whole / "composition.csv"), read(whole / "composition_coefficients.csv")
-    assert len(rows) == 2 * 2 * (3 + 3 + 1)
+    assert len(rows) == 3 * 2 * 2 * (3 + 3 + 1)
+    rows = [row for row in rows if row["of"] == "change"]
     pairs = {row["terms"]: float(row["r2"]) for row in rows if row["size"] == "2" and row["seed"] == "0"}
     assert max(pairs, key=pairs.get) == "gsm8k+code"
-    key = {"model": "big", "seed": 1, "complex": "sgsm", "terms": "gsm8k+code"}
+    key = {"model": "big", "seed": 1, "complex": "sgsm", "of": "change", "terms": "gsm8k+code"}
     assert one(coefficients, **key, task="gsm8k") == pytest.approx(0.7, abs=0.1)
     assert one(coefficients, **key, task="code") == pytest.approx(0.3, abs=0.1)
     change = {t: mean_pattern(whole, "big", t, 1, 20) - mean_pattern(whole, "big", t, 1, 0) for t in FAMILIES}
@@ -371,10 +339,11 @@ def test_composition_finds_the_planted_pair(whole):
 
 def test_composition_by_model_averages_seeds_and_ranks(whole):
     rows, means = read(whole / "composition.csv"), read(whole / "composition_by_model.csv")
+    key = {"model": "small", "of": "change"}
     for terms in ("gsm8k+code", "gsm8k+arc"):
-        seeds = [one(rows, model="small", seed=seed, terms=terms) for seed in (0, 1)]
-        assert one(means, model="small", terms=terms, statistic="r2") == pytest.approx(np.mean(seeds), rel=1e-8)
-    ranks = [one(means, model="small", terms=t, statistic="rank") for t in ("gsm8k+code", "gsm8k+arc", "code+arc")]
+        seeds = [one(rows, **key, seed=seed, terms=terms) for seed in (0, 1)]
+        assert one(means, **key, terms=terms, statistic="r2") == pytest.approx(np.mean(seeds), rel=1e-8)
+    ranks = [one(means, **key, terms=t, statistic="rank") for t in ("gsm8k+code", "gsm8k+arc", "code+arc")]
     assert ranks[0] == 1 and sorted(ranks) == [1, 2, 3]
 
 
@@ -389,23 +358,6 @@ def test_dynamics_start_at_the_base_model(whole):
         assert value == pytest.approx(statistic(base, reached), rel=1e-8)
 
 
-def test_claims_give_a_verdict_for_each_model(whole):
-    rows = read(whole / "claims.csv")
-    assert {(row["claim"], row["model"]) for row in rows} == {
-        *((f"{name}_falls", model) for name in ("gini", "cv", "kurtosis", "correlation") for model in ("big", "small")),
-        *((name, model) for name in ("two_clusters", "correlation_falls_for_most") for model in ("big", "small")),
-        *((f"expected_pair_{name}", model) for name in ("explains", "is_best") for model in ("big", "small")),
-        *(("steep_first_steps", model) for model in ("big", "small")),
-        ("changes_most", "big"),
-    }
-    verdicts = {(row["claim"], row["model"]): row["verdict"] for row in rows}
-    assert verdicts["expected_pair_is_best", "big"] == "holds"
-    assert verdicts["expected_pair_explains", "big"] == "holds"
-    assert verdicts["steep_first_steps", "big"] == "holds"
-    changes = {(row["model"], row["statistic"], row["state"]): row for row in read(whole / "distribution_by_model.csv")}
-    assert one(rows, claim="gini_falls", model="big") == float(changes["big", "gini", "change"]["value"])
-
-
 def test_same_input_gives_the_same_bytes(whole, tmp_path):
     for study, outputs in OUTPUTS.items():
         analyse(study, whole / "runs.csv", tmp_path)
@@ -416,15 +368,12 @@ def test_same_input_gives_the_same_bytes(whole, tmp_path):
 def test_one_model_one_task_one_seed(tmp_path):
     table = write_runs(tmp_path, models=("only",), tasks=("gsm8k",), seeds=(0,))
     for study in OUTPUTS:
-        analyse(study, table, tmp_path, **({"intercept": True} if study == "composition" else {}))
+        analyse(study, table, tmp_path, **({"reading": {"intercept": True}} if study == "composition" else {}))
     assert [r["value"] for r in read(tmp_path / "similarity.csv")] == ["1"] * 7
     assert read(tmp_path / "similarity_summary.csv") == []
-    assert [r["terms"] for r in read(tmp_path / "composition.csv")] == ["gsm8k"]
-    assert [r["task"] for r in read(tmp_path / "composition_coefficients.csv")] == ["gsm8k", "intercept"]
-    done = collect(tmp_path)
-    assert done.returncode == 0, done.stderr
-    found = [row["claim"] for row in read(tmp_path / "claims.csv")]
-    assert found == ["gini_falls", "cv_falls", "kurtosis_falls", "steep_first_steps"]
+    assert [r["terms"] for r in read(tmp_path / "composition.csv")] == ["gsm8k"] * 3
+    assert [r["task"] for r in read(tmp_path / "composition_coefficients.csv")] == ["gsm8k", "intercept"] * 3
+    assert read(tmp_path / "composition_controls.csv") == []
 
 
 def test_without_families_there_are_no_family_rows(tmp_path):
@@ -529,110 +478,6 @@ def test_composition_needs_both_roles(tmp_path):
     table = write_runs(tmp_path, models=("only",), seeds=(0,))
     table.write_text(table.read_text().replace(",complex,", ",basic,"))
     assert "has no complex task" in refusal("composition", table, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "above", "below"),
-    [
-        (0.1, 0.2, "holds", "fails"),
-        (-0.2, -0.1, "fails", "holds"),
-        (-0.1, 0.1, "undecided", "undecided"),
-        (float("nan"), float("nan"), "undecided", "undecided"),
-    ],
-)
-def test_a_verdict_needs_the_whole_interval_on_one_side(low, high, above, below):
-    assert claims.verdict(low, high, 0, above=True) == above
-    assert claims.verdict(low, high, 0, above=False) == below
-
-
-@pytest.mark.parametrize(
-    ("group", "pair"),
-    [
-        *(("nlp", pair) for pair in ([], ["a"], ["a", "a"], ["a", "b", "c"], ["gsm8k", "chess"])),
-        ("law", ["gsm8k", "code"]),
-    ],
-)
-def test_an_expected_pair_that_is_not_there_is_refused(whole, group, pair):
-    with pytest.raises(InputError, match=rf"expected pair .*fix task_groups\.{group}\.expected_pair"):
-        composition_claims(whole / "composition.csv", whole / "composition_by_model.csv", {group: pair})
-
-
-def test_distribution_claims_hold_when_the_whole_interval_is_below_zero(tmp_path):
-    table = tmp_path / "distribution_by_model.csv"
-    rows = [
-        ("m", "before", "gini", 0.5, 0.4, 0.6),
-        ("m", "change", "gini", -0.1, -0.2, -0.05),
-        ("m", "change", "cv", -0.1, -0.2, 0.05),
-        ("m", "change", "kurtosis", 4, 3, 5),
-    ]
-    write_csv(table, SCHEMA[table.name].removesuffix(",plain").split(","), rows)
-    found = [(row[0], row[-1]) for row in distribution_claims(table)]
-    assert found == [("gini_falls", "holds"), ("cv_falls", "undecided"), ("kurtosis_falls", "fails")]
-
-
-def test_similarity_claims_look_at_the_differences_only(tmp_path):
-    table = tmp_path / "similarity_summary.csv"
-    rows = [
-        ("m", "after_minus_before", "all", -0.3, -0.4, -0.2),
-        ("m", "after_minus_before", "within_family", 0.3, 0.2, 0.4),
-        ("m", "change_rate", "within_minus_between", 0.3, 0.2, 0.4),
-        ("m", "change_rate", "all", -0.3, -0.4, -0.2),
-    ]
-    write_csv(table, SCHEMA[table.name].removesuffix(",plain").split(","), rows)
-    found = [(row[0], row[4], row[-1]) for row in similarity_claims(table)]
-    assert found == [("correlation_falls", -0.3, "holds"), ("two_clusters", 0.3, "holds")]
-
-
-def test_share_of_falling_pairs_counts_clear_falls_low_and_clear_rises_out(tmp_path):
-    table = tmp_path / "similarity.csv"
-    # Three clear falls, a fall and a rise that the intervals leave open, one clear rise.
-    after = {"ab": 0.1, "ac": 0.2, "ad": 0.3, "bc": 0.7, "bd": 0.85, "cd": 0.99}
-    rows = []
-    for (a, b), value in after.items():
-        for matrix, r in (("before", 0.8), ("after", value)):
-            rows += [("m", 0, matrix, *pair, r, r - 0.08, r + 0.08) for pair in ((a, b), (b, a))]
-    write_csv(table, SCHEMA[table.name].removesuffix(",plain").split(","), rows)
-    (row,) = pair_claims(table)
-    assert "(share of 6)" in row[2] and row[4:7] == pytest.approx((4 / 6, 3 / 6, 5 / 6)) and row[-1] == "undecided"
-
-
-def write_dynamics(path, curves):
-    """Correlations by model and step, with an interval of 0.01 either side."""
-    rows = [
-        (model, "arc", 0, step, "correlation", value, value - 0.01, value + 0.01)
-        for model, curve in curves.items()
-        for step, value in curve.items()
-    ]
-    write_csv(path, SCHEMA["dynamics.csv"].removesuffix(",plain").split(","), rows)
-    return path
-
-
-def test_steepness_is_the_share_of_change_in_the_first_quarter(tmp_path):
-    steep, late = {0: 1.0, 20: 0.4, 30: 0.3, 100: 0.2}, {0: 1.0, 20: 0.95, 60: 0.9, 100: 0.2}
-    table = write_dynamics(tmp_path / "dynamics.csv", {"steep": steep, "late": late})
-    rows = dynamics_claims(table, "late")
-    # Step 25 lies half way between 0.4 and 0.3.
-    assert rows[0][3:5] == ("steep", pytest.approx(0.65 / 0.8)) and rows[0][-1] == "holds"
-    # The ends of the interval are those of the saved steps on either side, 20 and 30.
-    assert rows[0][5:7] == (pytest.approx(0.59 / 0.81), pytest.approx(0.71 / 0.79))
-    assert rows[1][3] == "late" and rows[1][-1] == "fails"
-    assert rows[2][0] == "changes_most" and rows[2][4] == pytest.approx(0) and rows[2][-1] == "undecided"
-    with pytest.raises(InputError, match=r"studies\.dynamics\.changes_most is opt: no such model"):
-        dynamics_claims(table, "opt")
-
-
-def test_too_few_saved_steps_leave_steepness_undecided(tmp_path):
-    """Between step 1, where the learning rate is still 0, and step 50 the first quarter may hold any change."""
-    table = write_dynamics(tmp_path / "dynamics.csv", {"sparse": {0: 1.0, 1: 1.0, 50: 0.3, 100: 0.2}})
-    assert dynamics_claims(table, None)[0][-1] == "undecided"
-
-
-def test_a_pattern_that_never_changed_leaves_steepness_undecided(tmp_path):
-    rows = [("m", "arc", 0, step, "correlation", 1.0, 1.0, 1.0) for step in (0, 10)]
-    table = tmp_path / "dynamics.csv"
-    write_csv(table, SCHEMA["dynamics.csv"].removesuffix(",plain").split(","), rows)
-    (row,) = dynamics_claims(table, None)
-    assert np.isnan(row[4:7]).all() and row[-1] == "undecided"
 
 
 def test_numbers_are_written_alike(tmp_path):

@@ -19,7 +19,9 @@ from headpatterns.studies.mixing import proportions as mixing
 
 LAYERS, HEADS, SAMPLES = 4, 6, 30
 SIZES = {"a": 90, "b": 80, "c": 70}
-COEFFICIENTS = "model,seed,task,beta,low,high,r2,kept,share,instructions,plain"
+COEFFICIENTS = (
+    "model,seed,task,beta,low,high,r2,kept,share,instructions,plain,beta_base,kept_base,beta_partialled,kept_partialled"
+)
 MIXTURES = "model,seed,variant,task,share,instructions"
 
 
@@ -270,7 +272,7 @@ def test_the_mixed_order_is_seeded_and_not_blockwise():
 
 def test_three_parts_of_one_task_and_one_of_another_are_found_and_mixed(tmp_path):
     folder = mix(make(tmp_path, {"a": 3.0, "c": 1.0}))
-    names = {"coefficients.csv", "mixtures.csv", "report.json", "ours-basic.csv"}
+    names = {"coefficients.csv", "picks.csv", "mixtures.csv", "report.json", "ours-basic.csv"}
     assert {path.name for path in folder.iterdir()} == names | {f"random{k}-basic.csv" for k in range(3)}
     rows = table(folder / "coefficients.csv")
     assert ",".join(rows[0]) == COEFFICIENTS
@@ -327,7 +329,7 @@ def test_the_intercept_takes_what_all_heads_share(tmp_path):
     for step in patterns.steps(options["target"])[1:]:
         path = options["target"] / f"step-{step}.samples.npy"
         np.save(path, np.load(path) + 5)
-    with_intercept = table(mix(options | {"intercept": True}) / "coefficients.csv")
+    with_intercept = table(mix(options | {"reading": '{"intercept": true}'}) / "coefficients.csv")
     np.testing.assert_allclose(column(with_intercept, "beta"), [2, 1, 0], atol=1e-5)
     without = table(mix(options) / "coefficients.csv")
     assert np.abs(np.array(column(without, "beta")) - [2, 1, 0]).max() > 0.1
@@ -404,7 +406,7 @@ def test_the_same_bytes_by_two_processes_and_other_shares_with_another_seed(tmp_
 def test_more_draws_change_none_of_the_earlier(tmp_path):
     options = make(tmp_path, {"a": 3.0, "c": 1.0}, random_draws=0)
     few = scripts.contents(mix(options))
-    assert set(few) == {"coefficients.csv", "mixtures.csv", "ours-basic.csv", "report.json"}
+    assert set(few) == {"coefficients.csv", "picks.csv", "mixtures.csv", "ours-basic.csv", "report.json"}
     more = scripts.contents(mix(options | {"random_draws": 2}))
     most = scripts.contents(mix(options | {"random_draws": 4}))
     assert few["ours-basic.csv"] == more["ours-basic.csv"]

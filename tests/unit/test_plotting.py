@@ -159,6 +159,7 @@ def test_figure4_frames_the_best_pair_and_shows_negative_values(folder):
     composition.loc[composition["terms"] == "gsm8k+sgsm", "r2"] = 0.999
     with style.applied():
         figure = figure4.draw(inputs.read_run_table(folder / "runs.csv"), composition)
+    assert len(figure.axes) == 3 * 3 * 2 + 1, "three models, each with three matrices and their strips, and the colours"
     matrix = figure.axes[0]
     texts = {text.get_text() for text in matrix.texts}
     assert "−.37" in texts

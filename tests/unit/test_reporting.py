@@ -18,7 +18,7 @@ import scripts
 
 from headpatterns.errors import InputError
 from headpatterns.presentation import elements, grids, inputs
-from headpatterns.report import page
+from headpatterns.report import claims, page
 from headpatterns.studies import accuracies, commands, load_studies
 from headpatterns.studies.adaptation import table1
 from headpatterns.studies.mixing import table2
@@ -140,12 +140,36 @@ def test_every_figure_is_embedded_with_its_caption_and_alternative_text(report, 
 def test_every_claim_is_shown_as_it_stands(report, folder):
     text = " ".join(report.text.split())
     for row in pd.read_csv(table_of(folder, "claims")).itertuples():
-        assert row.statement in text
-        assert page.VERDICTS[row.verdict] in text
-        assert elements.estimate(row.value, row.low, row.high) in text
-    assert "Of 4 checks, 2 hold, 1 fails and 1 is undecided." in text
-    classes = [attributes["class"] for attributes in report.found("td") if attributes.get("class") in page.VERDICTS]
-    assert sorted(classes) == ["fails", "holds", "holds", "undecided"]
+        assert row.statement in text and row.computed in text and f"Unit: {row.unit}." in text
+        assert claims.VERDICTS[row.verdict] in text
+        assert elements.estimate(row.estimate, row.low, row.high) in text
+    expected = "Of 8 checks, 4 hold, 1 is reversed, 1 is negligible, 1 is undecided and 1 is not testable."
+    assert expected in text
+    classes = [attributes.get("class") for attributes in report.found("span")]
+    shown = {verdict.replace(" ", "-") for verdict in claims.VERDICTS}
+    assert sorted(one for one in classes if one in shown) == [
+        *["holds"] * 4, "negligible", "not-testable", "reversed", "undecided"
+    ]  # fmt: skip
+
+
+def test_claims_stand_by_section_with_the_papers_value_and_what_the_verdict_rests_on(report):
+    text = " ".join(report.text.split())
+    first, second = text.index("Section 4.1 of the paper"), text.index("Section 4.3 of the paper")
+    left_out = text.index("Left out These statements")
+    gini = text[first:second]
+    assert "Llama_mini & co−0.17−0.123 [−0.2, −0.05]0.085 samples 1.00; held: seeds; tasks ✓ holds" in gini
+    assert "p = 0.020; without seed variance" in gini
+    assert "all models–−0.432– nothing; held: seeds; tasks ✓ holds" in gini
+    budgets = text[second:left_out]
+    undecided, untestable = budgets.split("? undecided")[1].split("– not testable")
+    assert undecided.startswith("p = 0.020; power 0.12; power of the paper's comparison 0.09 Llama_mini & co, 400")
+    assert untestable.startswith(
+        "p = 0.020; power of the paper's comparison 0.09; 99% of the answers of base cannot be"
+    )
+    assert "power 0.12" not in budgets.split("? undecided")[0]  # of reversed and negligible there is no need of it
+    assert (
+        "changes_most (Figure 5): OPT changes most. Left out: no model of the experiment stands for OPT-6.7B." in text
+    )
 
 
 def test_tables_provenance_and_the_papers_values_are_shown(report, folder):
@@ -170,7 +194,10 @@ def section5(folder, tmp_path_factory):
         evaluation_tables.write_table(made, number, made / "tables" / f"table{number}", made / "analysis")
     batches = sorted(made.glob("evaluations/*/batch.csv"))
     scripts.run("collect_scores", variants=made / "variants.csv", scores=batches, output=table_of(made, "scores"))
-    evaluation_tables.collect_claims(made / "analysis", table_of(made, "claims"), ["mixing", "selection"])
+    judged = pd.read_csv(table_of(made, "claims"))
+    about = [judged, judged.assign(where="Table 2", section="5.1"), judged.assign(where="Table 3", section="5.2")]
+    numbered = [rows.assign(claim=rows["claim"] + str(place)) for place, rows in enumerate(about)]
+    pd.concat(numbered).to_csv(table_of(made, "claims"), index=False)
     (made / "figures" / "mixture.svg").write_bytes(PICTURE % b"mixture")
     for path in made.glob("mixtures/*/*/coefficients.csv"):
         path.with_name("report.json").write_text(json.dumps({"note": ""}))
@@ -185,7 +212,7 @@ def test_section_5_has_its_sections_after_table_1(section5):
     assert made.open == []
     order = [attributes["id"] for attributes in made.found("section")]
     after = order[order.index("table1") + 1 :]
-    assert after[:4] == ["mixing-basic-tasks", "selecting-data", "tokens", "scores"]
+    assert after[:5] == ["composition-controls", "mixing-basic-tasks", "selecting-data", "tokens", "scores"]
     ids = [attributes["id"] for _, attributes in made.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     targets = [a["href"][1:] for a in made.found("a") if a["href"].startswith("#")]
@@ -257,21 +284,16 @@ def test_unparsed_answers_are_in_plain_sight(section5, tmp_path):
 def test_claims_about_tables_2_and_3_lead_to_them(section5):
     text = rendered(section5, EVERY)
     assert '<a href="#table2">Table 2</a>' in text and '<a href="#table3">Table 3</a>' in text
-    rows = pd.read_csv(table_of(section5, "claims"))
-    assert len(rows) == 14
-    for row in rows.itertuples():
-        assert html.escape(row.statement) in text
-        assert elements.estimate(row.value, row.low, row.high) in text
 
 
 @pytest.mark.parametrize(
     ("left_out", "anchors"),
     [
-        ("mixing", {"table2", "mixture", "coefficients"}),
-        ("selection", {"table3"}),
+        ("mixing", {"table2", "mixture", "coefficients", "mixture-picks", "mixing-ranks"}),
+        ("selection", {"table3", "selection-ranks"}),
         ("benchmarks", {"scores"}),
         ("adaptation", {"table1", "figure1", "figure2", "figure2_clustered"}),
-        ("composition", {"figure4"}),
+        ("composition", {"figure4", "composition-controls"}),
         ("dynamics", {"figure5"}),
     ],
 )
@@ -282,6 +304,7 @@ def test_every_study_may_be_left_out(section5, left_out, anchors):
     figures = {"figure1", "figure2", "figure2_clustered", "figure4", "figure5"}
     assert figures <= set(FIGURES)
     every = {"table1", "table2", "table3", "scores", "mixture", "coefficients", *figures}
+    every |= {"composition-controls", "mixture-picks", "mixing-ranks", "selection-ranks"}
     assert every - ids == anchors
     assert {a["href"][1:] for a in made.found("a") if a["href"].startswith("#")} <= ids
 
@@ -337,22 +360,24 @@ def test_a_faulty_caption_claim_or_column_is_named(folder, tmp_path):
     with pytest.raises(InputError, match=r"figure1\.rst is not valid"):
         elements.caption(tmp_path / "figure1.rst")
     changed = copied(folder, tmp_path)
-    claims = pd.read_csv(table_of(folder, "claims"))
-    claims.assign(verdict="perhaps").to_csv(table_of(changed, "claims"), index=False)
+    rows = pd.read_csv(table_of(folder, "claims"))
+    rows.assign(verdict="perhaps").to_csv(table_of(changed, "claims"), index=False)
     with pytest.raises(InputError, match="'perhaps'"):
         rendered(changed)
-    claims.drop(columns="statement").to_csv(table_of(changed, "claims"), index=False)
+    rows.drop(columns="statement").to_csv(table_of(changed, "claims"), index=False)
     with pytest.raises(InputError, match=r"claims\.csv lacks the column 'statement'"):
         rendered(changed)
 
 
 def test_a_claim_about_a_part_of_a_figure_leads_to_it_and_no_claim_is_said(folder, tmp_path):
     changed = copied(folder, tmp_path)
-    claims = pd.read_csv(table_of(folder, "claims")).assign(where="Figure 4, nlp")
-    claims.to_csv(table_of(changed, "claims"), index=False)
+    rows = pd.read_csv(table_of(folder, "claims")).assign(where="Figure 4, nlp")
+    rows.to_csv(table_of(changed, "claims"), index=False)
     assert '<a href="#figure4">Figure 4, nlp</a>' in rendered(changed)
-    claims.head(0).to_csv(table_of(changed, "claims"), index=False)
-    assert "No statement of the paper was checked" in rendered(changed)
+    for name in ("claims", "claims_left_out"):
+        pd.read_csv(table_of(folder, name)).head(0).to_csv(table_of(changed, name), index=False)
+    empty = rendered(changed)
+    assert "No statement of the paper was checked" in empty and "left-out" not in empty
 
 
 def test_the_section_on_validity_is_there_where_the_study_is(folder, tmp_path, report):
@@ -377,7 +402,10 @@ def test_the_section_on_validity_is_there_where_the_study_is(folder, tmp_path, r
     assert "Do the patterns mean anything?" not in report.text
 
 
-SECTION_5_CAPTIONS = ("table2", "table3", "mixture", "mixture_table", "scores")
+SECTION_5_CAPTIONS = (
+    *("table2", "table3", "mixture", "mixture_table", "scores"),
+    *("picks_table", "mixing_ranks", "selection_ranks"),
+)
 
 
 @pytest.mark.parametrize("name", CAPTIONS)

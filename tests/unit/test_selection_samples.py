@@ -112,6 +112,25 @@ def test_scores_belong_to_their_samples(case):
         assert scores["nearest", f"p{n}"] == pytest.approx(wanted, abs=1e-9)
 
 
+@pytest.mark.parametrize("normalisation", ["sum", "loss"])
+def test_normalisation_weighs_the_pseudo_private_patterns_in_their_mean(case, normalisation):
+    losses = {"t5": 0.1, "t1": 4.0, "t0": 1.0, "t3": 2.0}
+    for folder in (case["pool_patterns"], case["pseudo_private_patterns"]):
+        for path in folder.glob("*.json"):
+            about = json.loads(path.read_text())
+            path.write_text(json.dumps(about | {"losses": [losses.get(id, 3.0) for id in about["ids"]]}))
+    scripts.run("select_samples", **{**case, "reading": json.dumps({"normalisation": normalisation})})
+    rows = table(case["output"] / "scores.csv")
+    for method, step in (("pattern", 7), ("base-pattern", 0)):
+        pool, private = loaded(case["pool_patterns"], step), loaded(case["pseudo_private_patterns"], step)
+        divisor = {id: losses[id] if normalisation == "loss" else one.sum() for id, one in private.items()}
+        mean = sum(one / divisor[id] for id, one in private.items())
+        for row in rows:
+            if row["method"] == method:
+                wanted = pearsonr(pool[row["id"]].ravel(), mean.ravel())[0]
+                assert float(row["score"]) == pytest.approx(wanted, abs=1e-6)
+
+
 def test_words_of_the_pseudo_private_prompts_alone_find_their_like(case):
     """Prompts on a river, one of five kinds; those of training rows without patterns, on a poem, say nothing."""
     scripts.run("select_samples", **case)

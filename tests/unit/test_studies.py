@@ -15,12 +15,13 @@ from headpatterns.experiment.study import load
 from headpatterns.studies import commands, load_studies
 
 HEAVY = ("numpy", "scipy", "pandas", "matplotlib", "torch", "pyarrow", "jinja2", "docutils")
-PARTS = [part for study in load_studies() for part in (*study.analyses, *study.drawings, *study.tables)]
+PARTS = [part for study in load_studies() for part in (*study.analyses, *study.drawings, *study.tables, *study.effects)]
 
 
 def test_the_studies_stand_in_their_order():
     names = [study.name for study in load_studies() if study.place % 10 == 0]  # new ones stand between them
-    assert names == ["adaptation", "composition", "dynamics", "validity", "mixing", "selection", "benchmarks"]
+    assert names == ["adaptation", "composition", "dynamics", "validity", "mixing", "selection", "benchmarks",
+                     "sensitivity"]  # fmt: skip
 
 
 def test_finding_the_studies_and_reading_tables_of_text_imports_nothing_heavy():
@@ -37,7 +38,7 @@ def test_every_reference_leads_to_a_function_with_an_explanation():
     references = [part.compute for study in load_studies() for part in study.analyses]
     references += [part.draw for study in load_studies() for part in study.drawings]
     references += [part.tabulate for study in load_studies() for part in study.tables]
-    references += [part.judge for study in load_studies() for part in study.claims]
+    references += [part.measure for study in load_studies() for part in study.effects]
     references += [study.section for study in load_studies() if study.section]
     assert len(references) == len(set(references)) > 20
     for reference in references:
@@ -110,7 +111,7 @@ def test_a_folder_that_describes_no_study_is_named(folder, text, message):
         ("analyse", {"inputs": {"runs": ["r.csv"]}}, "'runs' of the analysis similarity is ['r.csv']: give a path."),
         ("analyse", {"inputs": {"runs": "r.csv", "seed": "0"}}, "both have the key 'seed': give it once."),
         ("analyse", {"positional": ["selection"], "inputs": {"variants": "v", "items": "i"},
-                     "outputs": {"accuracy": "a", "differences": "d"}},
+                     "outputs": {"accuracy": "a", "differences": "d", "ranks": "r"}},
          "'items' of the analysis selection is 'i': give a list of paths."),
     ],
 )  # fmt: skip
@@ -127,26 +128,51 @@ def test_a_wrong_name_key_or_json_gives_one_sentence(script, options, sentence, 
     assert not list(tmp_path.iterdir())
 
 
-JUDGE = "headpatterns.studies.dynamics.claims:dynamics_claims"
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"positional": ["chess"]}, "No study has the effects 'chess': use one of adaptation, "),
+        ({"reading": "[]"}, "--reading is [], which is no JSON object"),
+        ({"reading": {"change": "ratio"}}, "the reading of patterns has change 'ratio': give one of difference, rate,"),
+        ({"reading": {"changes": "rate"}}, "a reading of patterns has no 'changes': give some of reduction, normalis"),
+        ({"inputs": {"run": "r.csv"}}, "of the effects composition: the key 'run' is unknown: use runs, resamples, s"),
+        ({"settings": {"resamples": 9}}, "of the effects composition: the key 'seed' is missing: give runs, resampl"),
+    ],
+)
+def test_wrong_effects_give_one_sentence(options, sentence, capfd, monkeypatch, tmp_path):
+    usual = {"positional": ["composition"], "inputs": {"runs": "r.csv"}, "reading": {},
+             "settings": {"resamples": 9, "seed": 0, "expected_pairs": {}}, "output": tmp_path / "e.csv"}  # fmt: skip
+    given = {
+        key: json.dumps(value) if isinstance(value, dict) else value for key, value in {**usual, **options}.items()
+    }
+    assert sentence in scripts.refused(capfd, monkeypatch, "measure", **given)
+    assert not list(tmp_path.iterdir())
+
+
+def test_effects_that_a_description_does_not_name_are_no_result(monkeypatch, tmp_path):
+    from headpatterns.statistics.effects import Effect
+    from headpatterns.studies.effects import Measured
+
+    [part] = [part for study in load_studies() for part in study.effects if part.name == "selection"]
+    monkeypatch.setattr(commands, "called", lambda *given, **more: [Measured("other", "", "", Effect(0, 0))])
+    with pytest.raises(RuntimeError, match="does not name 'other' in `measures`"):
+        commands.measured(part, {}, {}, {})
 
 
 @pytest.mark.parametrize(
-    ("claims", "sentence"),
+    ("options", "sentence"),
     [
-        ("{}", "--claims is {}, which is no JSON array"),
-        ([3], "--claims holds 3: give objects with a judge, inputs and settings."),
-        ([{"judge": JUDGE}], "--claims: the key 'inputs' is missing"),
-        ([{"judge": "x:y", "inputs": {}}], "no study's claims are judged by 'x:y': use some of headpatterns.studies.a"),
-        ([{"judge": JUDGE, "inputs": {}}] * 2, f"--claims names the judge {JUDGE} twice"),
-        ([{"judge": JUDGE, "inputs": []}], f"The inputs of the claims {JUDGE} are []: give an object"),
-        ([{"judge": JUDGE, "inputs": {"dynamics": "none.csv"}}], "none.csv cannot be read"),
+        ({"effects": "chess=c.csv"}, "--effects: the key 'chess' is unknown: use adaptation, "),
+        ({"effects": "adaptation"}, "--effects adaptation is not of the form NAME=PATH"),
+        ({"effects": "adaptation=none.csv"}, "none.csv cannot be read"),
+        ({"stands_for": ["a=Llama-7B", "a=Llama2-7B"]}, "--stands-for names a twice"),
     ],
 )
-def test_wrong_claims_give_one_sentence(claims, sentence, capfd, monkeypatch, tmp_path):
-    given = claims if isinstance(claims, str) else json.dumps(claims)
-    output = tmp_path / "claims.csv"
-    assert sentence in scripts.refused(capfd, monkeypatch, "collect_claims", claims=given, output=output)
-    assert not output.exists()
+def test_wrong_claims_give_one_sentence(options, sentence, capfd, monkeypatch, tmp_path):
+    outputs = {"output": tmp_path / "claims.csv", "left_out_output": tmp_path / "left_out.csv"}
+    given = {"effects": None, "competence": "able.csv", **outputs, **options}
+    assert sentence in scripts.refused(capfd, monkeypatch, "collect_claims", **given)
+    assert not list(tmp_path.iterdir())
 
 
 def test_no_script_has_the_name_of_a_package():

@@ -56,7 +56,7 @@ def test_all_tables_and_figures_are_there(results):
     statistics = read_csv(results / "analysis/distribution.csv")
     assert {row["task"] for row in statistics} == set(TASKS)
     pairs = [row for row in read_csv(results / "analysis/composition.csv") if row["size"] == "2"]
-    assert len(pairs) == 15
+    assert len(pairs) == 3 * 15
     assert (results / "report.html").is_file()
 
 

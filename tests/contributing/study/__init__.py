@@ -1,7 +1,7 @@
 """How high activation levels are before and after fine-tuning, task by task."""
 
-from headpatterns.experiment.study import Analysis, Claims, Drawing, Study
-from headpatterns.studies.descriptions import bootstrap, patterns, run_table, tables
+from headpatterns.experiment.study import Analysis, Drawing, Effects, Study
+from headpatterns.studies.descriptions import bootstrap, patterns, run_table
 from headpatterns.studies.levels import settings
 
 STUDY = Study(
@@ -30,10 +30,15 @@ STUDY = Study(
             figures=("levels",),
         ),
     ),
-    claims=(
-        Claims(
-            judge="headpatterns.studies.levels.claims:level_claims",
-            inputs=tables(levels="levels"),
+    effects=(
+        Effects(
+            name="levels",
+            measure="headpatterns.studies.levels.effects:measure",
+            inputs=run_table(),
+            settings=bootstrap,
+            needs=patterns(settings.runs),
+            read=("reduction", "normalisation", "weighting"),
+            measures=("mean_level_change",),
         ),
     ),
     targets={"figure_levels": ("levels",)},

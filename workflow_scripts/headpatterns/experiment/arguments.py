@@ -14,7 +14,6 @@ from headpatterns.experiment.files import expand
 from headpatterns.experiment.needed import ItemSet
 from headpatterns.experiment.runs import BASE, TRAINING, Run
 from headpatterns.experiment.sources import OnHub, RowsOnHub
-from headpatterns.experiment.study import Study
 
 if TYPE_CHECKING:
     from headpatterns.experiment.experiment import Experiment
@@ -221,15 +220,15 @@ def provenance(experiment: "Experiment") -> dict[str, Any]:
     }
 
 
-def claims(experiment: "Experiment", studies: Iterable[Study]) -> str:
-    """What each study's claims are judged from, by the function that judges them."""
-    return json.dumps(
-        [
-            {"judge": one.judge, "inputs": dict(one.inputs(experiment)), "settings": one.settings(experiment)}
-            for study in studies
-            for one in study.claims
-        ]
-    )
+def stands_for(experiment: "Experiment") -> dict[str, str]:
+    """The paper's model by the name of one of the experiment's, where the config says so."""
+    found = {model: experiment.config.models[model].stands_for for model in experiment.models}
+    return {model: stood_for for model, stood_for in found.items() if stood_for}
+
+
+def by_name(option: str, values: Mapping[str, Any]) -> str:
+    """An option with all its words `NAME=VALUE`; nothing for an empty mapping."""
+    return options({option: [f"{name}={value}" for name, value in values.items()]})
 
 
 def trained_runs(experiment: "Experiment", model: str, batch: str) -> list[str]:

@@ -48,6 +48,10 @@ class Part(Protocol):
         """The evaluation sets that it brings along."""
 
     @property
+    def effects(self) -> tuple[Any, ...]:
+        """What it measures for its claims."""
+
+    @property
     def names(self) -> Callable[["Experiment"], Iterable[str]]:
         """Names in its settings that nothing defines."""
 

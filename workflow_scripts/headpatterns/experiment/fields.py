@@ -39,5 +39,7 @@ Scheduler = Literal["cosine", "linear", "constant", "constant_with_warmup"]
 Reduction = Literal["abs_of_sum", "sum_of_abs", "abs_per_position"]
 Reductions = Annotated[list[Reduction], AfterValidator(_unique)]
 Dtype = Literal["float32", "bfloat16", "float16"]
+PaperModel = Literal["Llama3-8B", "Gemma-7B", "OPT-6.7B", "Llama-7B", "Llama2-7B"]
+"""A model of the paper."""
 RunName = Annotated[str, StringConstraints(pattern=r"^[^.]+\.[^.]+\.seed[0-9]+$")]
 """GROUP.TASK.seedN, as a run is printed."""

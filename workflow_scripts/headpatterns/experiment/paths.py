@@ -204,6 +204,10 @@ class Paths:
         """A table of numbers."""
         return f"{self.root}/analysis/{name}.csv"
 
+    def effects(self, name: str) -> str:
+        """A table of the effects that claims are about."""
+        return self.analysis(f"{name}_effects")
+
     def figure(self, name: str, suffix: str = "{suffix}") -> str:
         """A figure in one format."""
         return f"{self.root}/figures/{name}.{suffix}"

@@ -1,4 +1,4 @@
-"""What a study is: its settings, the runs it needs, and the numbers, figures, tables, claims and section it makes.
+"""What a study is: its settings, the runs it needs, and the numbers, effects, figures, tables and section it makes.
 
 Each folder below `headpatterns/studies` describes one study as a `Study`, and `headpatterns.studies` finds it there.
 The rules, the report and the documentation of the config are made from these descriptions.
@@ -95,22 +95,6 @@ class Tabulation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claims:
-    """Statements of the paper that a study holds against its numbers.
-
-    Attributes:
-        judge: `module:function`, called with `inputs` and `settings` as keywords; it returns a list of claims. No two
-            groups of claims have the same.
-        inputs: files below analysis/ that the function reads, by keyword.
-        settings: what the paper expects, from the config, by keyword.
-    """
-
-    judge: str
-    inputs: Callable[["Experiment"], Paths]
-    settings: Callable[["Experiment"], dict[str, Any]] = no_settings
-
-
-@dataclass(frozen=True, kw_only=True)
 class Effects:
     """The numbers behind the claims of a study: the rule `measure_{name}`, which writes `{name}_effects.csv`.
 
@@ -122,6 +106,7 @@ class Effects:
         settings: numbers and names from the config, by keyword.
         needs: further paths that must exist first.
         read: the fields of `Reading` that change the result; empty for what reads no pattern.
+        measures: names of the effects that the function may return, which claims can be about.
     """
 
     name: str
@@ -130,6 +115,7 @@ class Effects:
     settings: Callable[["Experiment"], dict[str, Any]] = no_settings
     needs: Callable[["Experiment"], list[str]] = nothing
     read: tuple[str, ...] = ()
+    measures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +134,7 @@ class Study:
         evaluation_sets: evaluation sets that it brings along, by name.
         reads_steps: whether it reads patterns by the run table: its runs have rows there, and keep their checkpoints
             on the way until their patterns exist.
-        analyses, drawings, tables, claims, effects: what it makes.
+        analyses, drawings, tables, effects: what it makes. What is claimed of the effects is in its `claims.yaml`.
         section: `module:function` of its sections of the report beyond its figures, called with the results; empty for
             none.
         targets: names that users build, each with the drawings and tables behind it.
@@ -167,7 +153,6 @@ class Study:
     analyses: tuple[Analysis, ...] = ()
     drawings: tuple[Drawing, ...] = ()
     tables: tuple[Tabulation, ...] = ()
-    claims: tuple[Claims, ...] = ()
     effects: tuple[Effects, ...] = ()
     section: str = ""
     targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -4,19 +4,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from headpatterns.errors import InputError
 from headpatterns.experiment.study import Study, load
 from headpatterns.io import atomic_path, read_json
-from headpatterns.presentation.elements import Table, caption, estimate, plain_table, shown_table, title_of
-from headpatterns.presentation.inputs import RunTable, read_table
+from headpatterns.presentation.elements import Table, caption, plain_table, shown_table, title_of
+from headpatterns.presentation.inputs import RunTable
 from headpatterns.presentation.results import Results
 from headpatterns.presentation.sections import Place, Section, figure_section, render
+from headpatterns.report import claims
 
 HERE = Path(__file__).parent
-CLAIM_COLUMNS = ("claim", "where", "statement", "model", "value", "low", "high", "verdict")
-VERDICTS = {"holds": "✓ holds", "fails": "✗ fails", "undecided": "? undecided"}
 ABOUT = {"data": "Data", "training": "Fine-tuning", "timings": "Time and memory"}
 """Headings of the tables about what went into an experiment, by their names below analysis/."""
 
@@ -51,15 +48,14 @@ def page(experiment: str, results: Path, studies: Iterable[Study], labels: Mappi
         *(table_section(plain_table(found.analysis(name), name, title)) for name, title in ABOUT.items()),
     ]
     anchors = {title.lower(): anchor for one in sections for title, anchor in one.targets.items()}
-    rows = read_table(found.analysis("claims"), CLAIM_COLUMNS, ("value", "low", "high"), may_be_empty=True)
+    judged = claims.shown(found.analysis("claims"), found.analysis("claims_left_out"), found.runs, anchors)
     return render(
         "page.html.j2",
         __package__,
         experiment=experiment,
         introduction=caption(HERE / "workflow.rst"),
         provenance=provenance_sections(results / "provenance.json"),
-        claims=claim_groups(rows, found.runs, anchors),
-        tally=tally(rows),
+        claims=judged,
         readings=list(dict.fromkeys(one.reading for one in sections if one.reading)),
         sections=sections,
     )
@@ -86,46 +82,6 @@ def run_section(runs: RunTable) -> Section:
     """What was run: numbers of runs by study, and every run."""
     table = runs_by_study(runs)
     return Section(table.anchor, table.title, render("runs.html.j2", __package__, studies=table, runs=all_runs(runs)))
-
-
-def claim_groups(rows: pd.DataFrame, runs: RunTable, anchors: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Claims in the order of the file, each with one line a model.
-
-    Raises:
-        InputError: a verdict is none of holds, fails, undecided.
-    """
-    groups = []
-    for key, found in rows.groupby(["claim", "where", "statement"], sort=False):
-        _, where, statement = map(str, key)
-        lines = []
-        for row in found.to_dict("records"):
-            verdict = row["verdict"]
-            if verdict not in VERDICTS:
-                raise InputError(
-                    f"The claim {row['claim']!r} has the verdict {verdict!r}: it must be one of {', '.join(VERDICTS)}."
-                )
-            lines.append(
-                {
-                    "model": runs.model_label(row["model"]) if row["model"] else "all models",
-                    "value": estimate(row["value"], row["low"], row["high"]),
-                    "verdict": verdict,
-                    "shown": VERDICTS[verdict],
-                }
-            )
-        groups.append(
-            {
-                "where": where,
-                "anchor": anchors.get(where.lower(), anchors.get(where.lower().split(",")[0])),
-                "statement": statement,
-                "lines": lines,
-            }
-        )
-    return groups
-
-
-def tally(rows: pd.DataFrame) -> dict[str, int]:
-    """How many lines of the claims there are, in all and by verdict."""
-    return {"all": len(rows), **{verdict: int((rows["verdict"] == verdict).sum()) for verdict in VERDICTS}}
 
 
 def provenance_sections(path: Path) -> list[tuple[str, list[tuple[str, str]]]]:

@@ -4,20 +4,27 @@ Two intervals, for two questions. `headpatterns.evaluation.intervals.wilson` is 
 two counts alone. What is compared with each other, or averaged over runs, is resampled instead: a replicate draws the
 items of an evaluation set with replacement, one draw for every model, variant and run, so that a difference is paired
 over items and free of what they have in common. Neither interval covers the training seed; the spread over runs stands
-beside it.
+beside it, and `gain` has an error term that holds the seeds or, of a single one, the random draws.
 
 As in `bootstrap`, an array of replicates [1 + B] carries the estimate at index 0.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from headpatterns.statistics.draws import rank_p
+from headpatterns.statistics.effects import DRAWS, ITEMS, Component, Effect, effect
+
 # The same sum of shares taken in another order differs by less than this, and a real difference by much more: without
 # rounding, two variants that are equally good could be told apart.
 DECIMALS = 12
+
+RANK_COLUMNS = ("seed", "draws", "value", "draws_mean", "rank", "p_value")
+"""Of the tables that rank a variant among random draws."""
 
 
 @dataclass(frozen=True)
@@ -78,5 +85,109 @@ def spread(outcomes: Sequence[Outcome]) -> float:
     return float(np.std(list(by_run.values()), ddof=1)) if len(by_run) > 1 else float("nan")
 
 
-def _mean(replicates: Sequence[Float[np.ndarray, " replicates"]]) -> Float[np.ndarray, " replicates"]:
+@dataclass(frozen=True)
+class Ranked:
+    """A variant among the random draws of a training seed.
+
+    Attributes:
+        seed: the training seed.
+        draws: how many random draws there are.
+        value: the variant's accuracy, the mean over sets.
+        mean: that of the draws.
+        better: how many draws do better.
+        equal: how many do as well.
+    """
+
+    seed: str
+    draws: int
+    value: float
+    mean: float
+    better: int
+    equal: int
+
+    @property
+    def rank(self) -> float:
+        """1 + the number of draws that do better; draws that do as well share the places."""
+        return 1 + self.better + self.equal / 2
+
+    @property
+    def p_value(self) -> float:
+        """(1 + number of draws that do at least as well) / (1 + draws).
+
+        How likely the variant does as well as it does if it is one more draw.
+        """
+        return (1 + self.better + self.equal) / (1 + self.draws)
+
+    @property
+    def row(self) -> tuple[Any, ...]:
+        """Values of `RANK_COLUMNS`."""
+        return self.seed, self.draws, self.value, self.mean, self.rank, self.p_value
+
+
+def ranked(chosen: Sequence[Outcome], drawn: Sequence[Outcome]) -> list[Ranked]:
+    """Where a variant stands among random draws, for each training seed.
+
+    Args:
+        chosen: the variant's outcomes, one a set.
+        drawn: those of the random draws on the same sets, with the same seeds, the same draws in each set.
+    """
+    found = []
+    draws_of = of_seeds(drawn)
+    for seed, own in of_seeds(chosen).items():
+        value, draws = float(own[0]), draws_of[seed]
+        better, equal = int(np.count_nonzero(draws > value)), int(np.count_nonzero(draws == value))
+        found.append(Ranked(seed, len(draws), value, float(draws.mean()), better, equal))
+    return found
+
+
+def of_seeds(outcomes: Sequence[Outcome]) -> dict[str, Float[np.ndarray, " draws"]]:
+    """Accuracies [draws] of each training seed, the mean over sets; one draw where the variant is not drawn."""
+    accuracies = [by_seed(outcome) for outcome in outcomes]
+    seeds = dict.fromkeys(outcomes[0].seeds)
+    return {seed: _mean([of_set[place][:, 0] for of_set in accuracies]) for place, seed in enumerate(seeds)}
+
+
+def gain_over_draws(chosen: Sequence[Outcome], drawn: Sequence[Outcome]) -> Effect:
+    """`gain` over random draws, with the exact p-values of its ranks among those of each seed (`draws.rank_p`)."""
+    own, draws = of_seeds(chosen), of_seeds(drawn)
+    ranks = rank_p([float(one[0]) for one in own.values()], [draws[seed] for seed in own])
+    return replace(gain(chosen, drawn), p_above=ranks.p_above, p_below=ranks.p_below)
+
+
+def gain(better: Sequence[Outcome], worse: Sequence[Outcome]) -> Effect:
+    """What one variant has over another in accuracy, the mean over sets and seeds, with its error term.
+
+    Both saw the same items, which are resampled for both at once. Seeds vary where there are two or more: each gives
+    one difference, between means over its draws, so that their spread holds what other draws would change. Of a single
+    seed the random draws say how much one run differs from the next: see `of_draws`. Sets are held: the claim is about
+    them.
+
+    Args:
+        better: outcomes of the one variant, one a set.
+        worse: those of the other on the same sets in the same order, with the same seeds.
+    """
+    own, others = of_seeds(better), of_seeds(worse)
+    gains = [float(own[seed].mean() - others[seed].mean()) for seed in own]
+    found = effect(difference(better, worse), gains, source=ITEMS)
+    if len(gains) > 1:
+        return found
+    return replace(found, components=(*found.components, *of_draws(better, worse), *of_draws(worse, better)))
+
+
+def of_draws(drawn: Sequence[Outcome], other: Sequence[Outcome]) -> list[Component]:
+    """The share of random draws in the variance of a difference of a single seed; none where there are no two draws.
+
+    The variance of their mean. Where the other side is one run, that of one run is added: the run is taken to be as
+    lucky as one more draw would be, because nothing else tells how much its accuracy owes to chance. This is the
+    interval that holds the next draw, and under it a variant that is no better than the draws is seldom called better.
+    Without it, it is as soon as it is one of the better draws.
+    """
+    (draws,) = of_seeds(drawn).values()
+    if len(draws) < 2:
+        return []
+    single = len(other[0].runs) == 1
+    return [Component(DRAWS, float(np.var(draws, ddof=1)) * (1 / len(draws) + single), len(draws) - 1)]
+
+
+def _mean(replicates: Sequence[Float[np.ndarray, "*values"]]) -> Float[np.ndarray, "*values"]:
     return np.round(np.asarray(np.mean(replicates, axis=0)), DECIMALS)

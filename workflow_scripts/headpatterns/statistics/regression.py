@@ -69,7 +69,8 @@ def fit_all(
     """Fit every term set of `term_sets`.
 
     R² is `1 - SS_res / SS_tot` with SS_tot about the mean whether or not an intercept is fitted, so without one it can
-    be negative; it is NaN for a constant complex change. Linearly dependent tasks (two identical ones, say) are no
+    be negative; it is NaN for a constant complex change, and in a replicate in which a change is not finite. Linearly
+    dependent tasks (two identical ones, say) are no
     error: R² stands, and of the equally good beta the one of the smallest length for unit columns is taken, as the
     pseudo-inverse gives it, so that identical tasks share their weight.
 
@@ -125,6 +126,9 @@ def reduce(
 ) -> Reduced:
     """Reduce the problem to the span of its columns; leading axes of the two arguments broadcast.
 
+    Where an entry is not finite (the rate of a head that a replicate finds dead), the whole target is NaN, so that
+    coefficients and R² of this replicate are NaN as well.
+
     Args:
         complex_change: [..., layers, heads].
         basic_changes: [..., tasks, layers, heads].
@@ -132,6 +136,9 @@ def reduce(
     """
     target = flat(complex_change)
     columns = flat(basic_changes)
+    finite = np.isfinite(columns).all(axis=(-2, -1)) & np.isfinite(target).all(axis=-1)
+    target = np.where(finite[..., None], target, np.nan)
+    columns = np.where(np.isfinite(columns), columns, 0.0)
     if intercept:
         columns = np.concatenate([columns, np.ones_like(columns[..., :1, :])], axis=-2)
     basis, coordinates = np.linalg.qr(columns.swapaxes(-1, -2))
@@ -155,3 +162,21 @@ def solve(
     inside = problem.target - (chosen @ beta[..., None])[..., 0]
     residual = np.square(inside).sum(axis=-1) + problem.outside
     return beta, 1 - residual / problem.total
+
+
+def r2_of_pairs(
+    complex_change: Float[np.ndarray, "replicates layers heads"],
+    basic_changes: Float[np.ndarray, "replicates tasks layers heads"],
+    intercept: bool,
+) -> Float64[np.ndarray, "replicates pairs"]:
+    """R² of every pair of basic tasks, [1 + B, pairs], the pairs in the order of `itertools.combinations`.
+
+    Args:
+        complex_change: [1 + B, layers, heads], estimate and bootstrap replicates.
+        basic_changes: [1 + B, tasks, layers, heads], at least two tasks.
+        intercept: whether every pair also gets a constant column.
+    """
+    problem = reduce(complex_change, basic_changes, intercept)
+    tasks = basic_changes.shape[1]
+    constant = [tasks] if intercept else []
+    return np.stack([solve(problem, [*pair, *constant])[1] for pair in combinations(range(tasks), 2)], axis=1)

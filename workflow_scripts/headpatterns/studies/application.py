@@ -15,15 +15,15 @@ What follows “±” is the standard deviation over seeds and random draws. The
 
 @dataclass(frozen=True, kw_only=True)
 class Application:
-    """A section: its tables, the first beside the paper's and above the notes, perhaps a picture, and perhaps one more
-    table, folded."""
+    """A section: its tables, the first beside the paper's and above the notes, perhaps a picture, and further tables,
+    folded."""
 
     anchor: str
     title: str
     tables: Sequence[Table]
     paper: Table
     figure: Figure | None = None
-    folded: Table | None = None
+    folded: Sequence[Table] = ()
     notes: Sequence[str] = ()
 
 

@@ -1,4 +1,4 @@
-"""What the rules of the studies run: analyses, drawings, tables and claims by name, with their inputs as JSON.
+"""What the rules of the studies run: analyses, effects, drawings and tables by name, with their inputs as JSON.
 
 The functions behind the names are those that the studies' descriptions give; each is imported when it is asked for.
 """
@@ -7,12 +7,16 @@ import inspect
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from headpatterns.errors import InputError
-from headpatterns.experiment.study import Study, load
+from headpatterns.experiment.study import Effects, Study, load
 from headpatterns.io import write_csv
 from headpatterns.studies import load_studies
+from headpatterns.studies.reading import Reading
+
+if TYPE_CHECKING:
+    from headpatterns.studies.effects import Measured
 
 
 class Named(Protocol):
@@ -24,8 +28,6 @@ class Named(Protocol):
 
 
 Part = TypeVar("Part", bound=Named)
-Json = TypeVar("Json", dict[str, Any], list[Any])
-NAMES = {dict: "object", list: "array"}
 
 
 def analyse(name: str, inputs: str, outputs: str, settings: str) -> None:
@@ -87,47 +89,64 @@ def tabulate(name: str, inputs: str, output: Path) -> None:
     grids.write(table, shown, output)
 
 
-def collect_claims(claims: str, output: Path) -> None:
-    """Judge the claims that are given, in the order of the studies, and write them as one CSV, atomically.
+def measure(name: str, inputs: str, settings: str, reading: str, output: Path) -> None:
+    """Measure the effects that claims are about and write them as one CSV, atomically.
 
     Args:
-        claims: JSON array of objects: `judge`, the function of a study's claims, its `inputs` and, where there are any,
-            its `settings`.
-        output: CSV of statements with value, interval and verdict.
+        name: of a study's effects, such as `adaptation`.
+        inputs: JSON object, a path or a list of paths by keyword.
+        settings: JSON object, values by keyword.
+        reading: JSON object, fields of a `Reading`; for effects that read patterns.
+        output: CSV of the effects.
 
     Raises:
-        InputError: an unknown judge or key, something that is no such JSON, or what the judgement refuses.
+        InputError: an unknown name or key, something that is no such JSON, or what the measurement refuses.
     """
-    from headpatterns.studies.claims import COLUMNS
+    from headpatterns.studies import effects
 
-    given = by_judge(claims)
-    known = [part.judge for study in load_studies() for part in study.claims]
-    if unknown := [judge for judge in given if judge not in known]:
-        raise InputError(f"--claims: no study's claims are judged by {unknown[0]!r}: use some of {', '.join(known)}.")
-    rows = [
-        row
-        for judge in known
-        if judge in given
-        for row in called(judge, f"the claims {judge}", given[judge]["inputs"], given[judge].get("settings", {}))
-    ]
-    write_csv(output, COLUMNS, rows)
+    part = find(name, "effects", (part for study in load_studies() for part in study.effects))
+    found = measured(part, *given(inputs, settings), parsed(reading, "--reading"))
+    write_csv(output, effects.COLUMNS, effects.rows(found))
 
 
-def by_judge(claims: str) -> dict[str, dict[str, Any]]:
-    """The objects of the JSON array `claims` by their `judge`.
+def measured(part: Effects, inputs: Any, settings: Any, reading: Mapping[str, Any]) -> list["Measured"]:
+    """The effects of a study under one way to read patterns.
 
     Raises:
-        InputError: it is no such array, or names a judge twice.
+        InputError: as `Reading.of` and `called`.
+        RuntimeError: the function returns an effect that its description does not name.
     """
-    found: dict[str, dict[str, Any]] = {}
-    for one in parsed(claims, "--claims", list):
-        if not isinstance(one, dict):
-            raise InputError(f"--claims holds {json.dumps(one)}: give objects with a judge, inputs and settings.")
-        check_keys("--claims", one, ("judge", "inputs"), ("settings",))
-        if one["judge"] in found:
-            raise InputError(f"--claims names the judge {one['judge']} twice: name it once.")
-        found[one["judge"]] = one
+    ways = {"reading": Reading.of(reading)} if part.read else {}
+    found: list[Measured] = called(part.measure, f"the effects {part.name}", inputs, settings, **ways)
+    if unknown := [one.name for one in found if one.name not in part.measures]:
+        raise RuntimeError(f"the description of the effects {part.name} does not name {unknown[0]!r} in `measures`")
     return found
+
+
+def collect_claims(
+    effects: Mapping[str, str], competence: Path, stands_for: Mapping[str, str], output: Path, left_out: Path
+) -> None:
+    """Judge every claim of the studies whose effects are given, and write claims.csv and what is left out.
+
+    Args:
+        effects: tables of effects by their names.
+        competence: competence.csv.
+        stands_for: the paper's model by the name of one here.
+        output: CSV of the verdicts.
+        left_out: CSV of the claims that are not about this experiment.
+
+    Raises:
+        InputError: an unknown name, a registry of claims that cannot be used, or a missing or faulty file.
+    """
+    from headpatterns.claims import collecting
+    from headpatterns.claims.registry import registry
+
+    studies = load_studies()
+    check_keys("--effects", effects, (), [part.name for study in studies for part in study.effects])
+    of_study = {study.name: [Path(effects[part.name]) for part in study.effects if part.name in effects]
+                for study in studies}  # fmt: skip
+    present = {study: paths for study, paths in of_study.items() if paths}
+    collecting.collect(registry(studies), present, competence, stands_for, output, left_out)
 
 
 def render_report(
@@ -181,11 +200,11 @@ def given(inputs: str, settings: str = "{}") -> tuple[dict[str, Any], dict[str, 
     Raises:
         InputError: one is none.
     """
-    return parsed(inputs, "--inputs", dict), parsed(settings, "--settings", dict)
+    return parsed(inputs, "--inputs"), parsed(settings, "--settings")
 
 
-def called(reference: str, what: str, inputs: Any, settings: Any) -> Any:
-    """What the function `module:function` returns for inputs and settings by its keywords.
+def called(reference: str, what: str, inputs: Any, settings: Any, **more: Any) -> Any:
+    """What the function `module:function` returns for inputs and settings by its keywords, and more that is ready.
 
     Raises:
         InputError: one of both is no mapping, a keyword is unknown, missing or given twice, or a path is no path.
@@ -198,10 +217,10 @@ def called(reference: str, what: str, inputs: Any, settings: Any) -> Any:
     function = load(reference)
     parameters = inspect.signature(function).parameters
     optional = [key for key, found in parameters.items() if found.default is not inspect.Parameter.empty]
-    required = [key for key in parameters if key not in optional]
+    required = [key for key in parameters if key not in optional and key not in more]
     check_keys(f"inputs and settings of {what}", [*inputs, *settings], required, optional)
     paths = {key: as_paths(value, parameters[key].annotation, f"{key!r} of {what}") for key, value in inputs.items()}
-    return function(**paths, **settings)
+    return function(**paths, **settings, **more)
 
 
 def as_paths(value: Any, annotation: Any, what: str) -> Path | list[Path]:
@@ -238,24 +257,24 @@ def texts(text: str, option: str) -> dict[str, str]:
     Raises:
         InputError: it is none.
     """
-    found = parsed(text, option, dict)
+    found = parsed(text, option)
     for key, value in found.items():
         if not isinstance(value, str):
             raise InputError(f"{option}: {key!r} is {json.dumps(value)}: give a text.")
     return found
 
 
-def parsed(text: str, option: str, kind: type[Json]) -> Json:
-    """A JSON object (`dict`) or array (`list`).
+def parsed(text: str, option: str) -> dict[str, Any]:
+    """A JSON object.
 
     Raises:
         InputError: it is none.
     """
-    form = '{"key": "value"}' if kind is dict else "[{...}, {...}]"
+    form = '{"key": "value"}'
     try:
         found = json.loads(text)
     except json.JSONDecodeError as error:
         raise InputError(f"{option} is no JSON ({error}): give such as {form}.") from error
-    if not isinstance(found, kind):
-        raise InputError(f"{option} is {text}, which is no JSON {NAMES[kind]}: give such as {form}.")
+    if not isinstance(found, dict):
+        raise InputError(f"{option} is {text}, which is no JSON object: give such as {form}.")
     return found

@@ -37,11 +37,6 @@ def variants(**analyses: str) -> Callable[["Experiment"], Paths]:
     return lambda experiment: {"variants": experiment.paths.variants, **_tables(experiment, analyses)}
 
 
-def tables(**analyses: str) -> Callable[["Experiment"], Paths]:
-    """Inputs: tables of numbers, their names by keyword."""
-    return lambda experiment: _tables(experiment, analyses)
-
-
 def patterns(runs: Callable[["Experiment"], "list[Run]"]) -> Callable[["Experiment"], list[str]]:
     """The folders of the patterns of runs on the probe sets of their own tasks."""
     return lambda experiment: [experiment.paths.patterns(run) for run in runs(experiment)]

@@ -7,7 +7,7 @@ from headpatterns.statistics.effects import Effect
 
 COLUMNS = (
     *("effect", "model", "about", "estimate", "plain", "low", "high", "standard_error", "df"),
-    *("p_above", "p_below", "varies"),
+    *("p_above", "p_below", "varies", "components"),
 )
 
 
@@ -28,7 +28,11 @@ class Measured(NamedTuple):
 
 
 def rows(measured: Iterable[Measured]) -> list[tuple[Any, ...]]:
-    """Rows of `COLUMNS`; `varies` lists the sources with their shares of the variance, such as `seeds 0.61`."""
+    """Rows of `COLUMNS`.
+
+    `varies` lists the sources with their shares of the variance, such as `seeds 0.61`, and `components` with the
+    variance itself and its degrees of freedom.
+    """
     found = []
     for name, model, about, effect in measured:
         total = sum(part.variance for part in effect.components)
@@ -36,5 +40,6 @@ def rows(measured: Iterable[Measured]) -> list[tuple[Any, ...]]:
             f"{part.source} {part.variance / total:.2f}" if total > 0 else part.source for part in effect.components
         )
         numbers = (effect.estimate, effect.plain, *effect.interval(), effect.standard_error, effect.df)
-        found.append((name, model, about, *numbers, effect.p_above, effect.p_below, varies))
+        whole = "; ".join(f"{part.source} {part.variance:.10g} {part.df:.10g}" for part in effect.components)
+        found.append((name, model, about, *numbers, effect.p_above, effect.p_below, varies, whole))
     return found

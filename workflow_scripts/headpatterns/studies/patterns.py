@@ -14,9 +14,11 @@ from headpatterns.experiment.run_table import RunRow
 from headpatterns.statistics import change, change_rate, log_ratio, probe_weights, replicate_patterns
 from headpatterns.statistics.bootstrap import batch_shares, reweighted
 from headpatterns.studies import load_studies
+from headpatterns.studies.memory import remembered, remembered_of_one_reading
 from headpatterns.studies.reading import Reading
 
 PLAIN = Reading()
+_about = remembered(files.about)
 
 CHANGES = {"difference": change, "rate": change_rate, "log_ratio": log_ratio}
 """By `Reading.change`; each takes patterns before and after."""
@@ -40,11 +42,12 @@ def check(runs: Iterable[RunRow], reading: Reading = PLAIN) -> None:
             that differ in the number of probe samples, or runs in different reductions, or without the one of
             `reading`.
     """
+    stored = Reading(reduction=reading.reduction)
     reductions: dict[str, Path] = {}
     heads: dict[str, tuple[tuple[int, ...], Path]] = {}
     samples: dict[tuple[str, str], tuple[int, Path]] = {}
     for run in runs:
-        shape, reduction = _common_shape(run.patterns, reading), _common_reduction(run.patterns, reading)
+        shape, reduction = _common_shape(run.patterns, stored), _common_reduction(run.patterns, stored)
         reductions.setdefault(reduction, run.patterns)
         if len(reductions) > 1:
             (one, folder), (other, place) = reductions.items()
@@ -65,9 +68,10 @@ def check(runs: Iterable[RunRow], reading: Reading = PLAIN) -> None:
             )
 
 
+@remembered
 def _common_reduction(folder: Path, reading: Reading) -> str:
     """The reduction in which the patterns of all steps in a folder are read, which each of them has."""
-    found = [files.about(folder, step) for step in files.before_to_after(folder)]
+    found = [_about(folder, step) for step in files.before_to_after(folder)]
     wanted = [reading.reduction or about.reduction for about in found]
     for about, reduction in zip(found, wanted, strict=True):
         about.samples_file(reduction)
@@ -79,6 +83,7 @@ def _common_reduction(folder: Path, reading: Reading) -> str:
     return wanted[0]
 
 
+@remembered
 def _common_shape(folder: Path, reading: Reading) -> tuple[int, ...]:
     """The shape [samples, layers, heads] that the patterns of all steps in a folder share."""
     shapes = {step: _shape(folder, step, reading) for step in files.before_to_after(folder)}
@@ -95,7 +100,7 @@ def _common_shape(folder: Path, reading: Reading) -> tuple[int, ...]:
 
 
 def _shape(folder: Path, step: int, reading: Reading) -> tuple[int, ...]:
-    path = files.about(folder, step).samples_file(reading.reduction)
+    path = _about(folder, step).samples_file(reading.reduction)
     try:
         found: tuple[int, ...] = np.load(path, mmap_mode="r").shape
     except (OSError, ValueError, EOFError) as error:
@@ -114,7 +119,7 @@ def load(run: RunRow, step: int, reading: Reading = PLAIN) -> Float[np.ndarray, 
         InputError: the reduction was not extracted, a value is NaN or infinite, or a sample cannot be normalised since
             its loss or all of its levels are 0.
     """
-    about = files.about(run.patterns, step)
+    about = _about(run.patterns, step)
     reduction = reading.reduction or about.reduction
     levels = reduced(reduction, files.load_stored(about, reduction))
     if reading.normalisation == "none":
@@ -137,16 +142,17 @@ def signed(run: RunRow, step: int) -> Float32[np.ndarray, "samples layers heads"
     Raises:
         InputError: `abs_of_sum` was not extracted, or as `load`.
     """
-    about = files.about(run.patterns, step)
+    about = _about(run.patterns, step)
     found: Float32[np.ndarray, "samples layers heads"] = files.load_stored(about, "abs_of_sum")
     return found
 
 
 def losses(run: RunRow, step: int) -> Float64[np.ndarray, " samples"]:
     """Loss of every probe sample at one step of a run (nats a response token)."""
-    return files.about(run.patterns, step).losses
+    return _about(run.patterns, step).losses
 
 
+@remembered_of_one_reading
 def weights(
     run: RunRow, resamples: int, seed: int, reading: Reading = PLAIN
 ) -> Float64[np.ndarray, "1+{resamples} samples"]:
@@ -157,7 +163,7 @@ def weights(
     Raises:
         InputError: as `probe_weights`, or the provenance of step 0 cannot be used.
     """
-    tokens = files.about(run.patterns, 0).response_tokens
+    tokens = _about(run.patterns, 0).response_tokens
     drawn = probe_weights(len(tokens), run.task, resamples, seed)
     return reweighted(drawn, batch_shares(tokens)) if reading.weighting == "batches_of_four" else drawn
 
@@ -170,6 +176,7 @@ def before_and_after(
     return load(run, steps[0], reading), load(run, steps[-1], reading)
 
 
+@remembered_of_one_reading
 def paired(
     run: RunRow, resamples: int, seed: int, reading: Reading = PLAIN
 ) -> tuple[

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from headpatterns.experiment.study import Analysis, Claims, Drawing, Effects, Study, Tabulation
+from headpatterns.experiment.study import Analysis, Drawing, Effects, Study, Tabulation
 from headpatterns.studies.adaptation import settings
-from headpatterns.studies.descriptions import bootstrap, patterns, reading, run_table, tables
+from headpatterns.studies.descriptions import bootstrap, patterns, reading, run_table
 
 if TYPE_CHECKING:
     from headpatterns.experiment.experiment import Experiment
@@ -66,20 +66,6 @@ STUDY = Study(
             inputs=run_table(distribution="distribution", by_model="distribution_by_model"),
         ),
     ),
-    claims=(
-        Claims(
-            judge="headpatterns.studies.adaptation.claims:distribution_claims",
-            inputs=tables(by_model="distribution_by_model"),
-        ),
-        Claims(
-            judge="headpatterns.studies.adaptation.claims:similarity_claims",
-            inputs=tables(summary="similarity_summary"),
-        ),
-        Claims(
-            judge="headpatterns.studies.adaptation.claims:pair_claims",
-            inputs=tables(similarity="similarity"),
-        ),
-    ),
     effects=(
         Effects(
             name="adaptation",
@@ -88,6 +74,24 @@ STUDY = Study(
             settings=of_models,
             needs=patterns(settings.runs),
             read=("reduction", "normalisation", "weighting"),
+            measures=(
+                "level_change",
+                "heads_rising",
+                "active_heads_change",
+                "gini_before",
+                "cv_before",
+                "kurtosis_before",
+                "kurtosis_after",
+                "gini_change",
+                "cv_change",
+                "kurtosis_change",
+                "loss_fall",
+                "correlation_change",
+                "pairs_falling",
+                "clusters_before",
+                "clusters_after",
+                "clusters_rates",
+            ),
         ),
     ),
     section="headpatterns.studies.adaptation.section:section",

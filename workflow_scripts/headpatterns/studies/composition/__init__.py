@@ -2,18 +2,23 @@
 
 from typing import TYPE_CHECKING, Any
 
-from headpatterns.experiment.study import Analysis, Claims, Drawing, Study
+from headpatterns.experiment.study import Analysis, Drawing, Effects, Study
 from headpatterns.studies.composition import settings
-from headpatterns.studies.descriptions import bootstrap, patterns, run_table, tables
+from headpatterns.studies.descriptions import bootstrap, patterns, reading, run_table
 
 if TYPE_CHECKING:
     from headpatterns.experiment.experiment import Experiment
 
 
 def regression(experiment: "Experiment") -> dict[str, Any]:
-    """The settings of the bootstrap, the null and the fit."""
+    """The settings of the bootstrap and the null, and how patterns are read."""
     analysis = experiment.config.analysis
-    return {**bootstrap(experiment), "permutations": analysis.permutations, "intercept": analysis.intercept}
+    return {**bootstrap(experiment), "permutations": analysis.permutations, "reading": reading(experiment)}
+
+
+def pairs(experiment: "Experiment") -> dict[str, Any]:
+    """The settings of the bootstrap, and the pair of each task group that the paper names."""
+    return {**bootstrap(experiment), "expected_pairs": settings.expected_pairs(experiment)}
 
 
 STUDY = Study(
@@ -32,6 +37,7 @@ STUDY = Study(
                 "composition": "composition",
                 "coefficients": "composition_coefficients",
                 "by_model": "composition_by_model",
+                "controls": "composition_controls",
             },
             settings=regression,
             needs=patterns(settings.runs),
@@ -45,12 +51,17 @@ STUDY = Study(
             figures=("figure4",),
         ),
     ),
-    claims=(
-        Claims(
-            judge="headpatterns.studies.composition.claims:composition_claims",
-            inputs=tables(composition="composition", by_model="composition_by_model"),
-            settings=lambda experiment: {"expected_pairs": settings.expected_pairs(experiment)},
+    effects=(
+        Effects(
+            name="composition",
+            measure="headpatterns.studies.composition.effects:measure",
+            inputs=run_table(),
+            settings=pairs,
+            needs=patterns(settings.runs),
+            read=("reduction", "normalisation", "weighting", "change", "intercept"),
+            measures=settings.EFFECTS,
         ),
     ),
+    section="headpatterns.studies.composition.section:section",
     targets={"figure4": ("figure4",)},
 )

@@ -1,4 +1,4 @@
-"""Figure 4: how well the changes of basic tasks, alone, in pairs and all together, explain a complex task's change."""
+"""Figure 4: how well basic tasks, alone, in pairs and all together, explain a complex task, beside two controls."""
 
 from pathlib import Path
 
@@ -10,11 +10,18 @@ from matplotlib.patches import Rectangle
 
 from headpatterns.presentation import style
 from headpatterns.presentation.inputs import RunTable, mean_over_seeds, read_run_table, read_table
+from headpatterns.statistics import spearman
 
-TEXT = ("model", "group", "seed", "complex", "terms")
-NUMBERS = ("size", "r2", "low", "high", "null_mean", "null_high")
-BEST_PAIRS = 5  # pairs drawn with their intervals
+TEXT = ("model", "group", "seed", "complex", "of", "terms")
+NUMBERS = ("size", "r2", "low", "high", "null_mean", "null_high", "plain")
+PANELS = {
+    "change": "Changes",
+    "base": "Base patterns alone",
+    "partialled": "Changes without base pattern",
+}
+BEST_PAIRS = 3  # pairs drawn with their intervals
 LINE = 0.28  # inches, one line of the strip
+ABOVE = 0.95  # inches, the lines above a matrix
 
 
 def figures(runs: Path, composition: Path) -> dict[str, Figure]:
@@ -27,62 +34,63 @@ def figures(runs: Path, composition: Path) -> dict[str, Figure]:
 
 
 def draw(runs: RunTable, composition: pd.DataFrame, source: Path | str = "composition.csv") -> Figure:
-    """Draw R² matrices, each above a strip with the best pairs' intervals and null.
+    """Draw a block for each group and model: R² matrices on changes and on both controls, each above a strip.
 
-    Rows are groups and columns models; the groups of a single model stand side by side.
+    The strips hold the same term sets in all three panels, those that are best on changes, with intervals and null.
 
     `composition` has the columns `TEXT` and `NUMBERS`; seeds are averaged. A cell of the lower triangle is a pair, one
     of the diagonal a single task. R² may be negative (a fit without intercept): colours end at 0, values do not.
     """
     runs = runs.of_study("composition")
     models = runs.order("model", composition["model"], source)
-    averaged = mean_over_seeds(composition, ("model", "group", "complex", "terms"), NUMBERS)
-    groups = group_order(runs, averaged)
+    averaged = mean_over_seeds(composition, ("model", "group", "complex", "of", "terms"), NUMBERS)
     tasks = {
         key: runs.order("task", "+".join(rows["terms"]).split("+"), source)
         for key, rows in averaged.groupby(["group", "complex"], sort=False)
     }
-    names = [style.wrapped(runs.task_label(task), 18) for group in groups for task in tasks[group]]
+    cells = {(*key,): rows for key, rows in averaged.groupby(["group", "complex", "model", "of"], sort=False)}
+    blocks = [(*group, model) for group in group_order(runs, averaged) for model in models
+              if (*group, model, "change") in cells]  # fmt: skip
+    names = [style.wrapped(runs.task_label(task), 18) for found in tasks.values() for task in found]
     left = style.text_width([*names, "all 20 tasks"]) + 0.2
-    side = float(np.clip(0.4 * max(len(found) for found in tasks.values()), 1.9, 4.2))
-    block = left + side + 0.25
+    side = float(np.clip(0.31 * max(len(found) for found in tasks.values()), 1.9, 4.2))
     below = 0.72 * style.text_width(names) + 0.15
-    cells = {(*key,): rows for key, rows in averaged.groupby(["group", "complex", "model"], sort=False)}
-    heights = {}
-    for group in groups:
-        lines = max(len(strip_rows(cells[key], len(tasks[group]))) for key in cells if key[:2] == group)
-        heights[group] = 0.95 + side + below + lines * LINE + 0.62
-    side_by_side = len(models) == 1
-    columns, height = (len(groups), max(heights.values())) if side_by_side else (len(models), sum(heights.values()))
-    figure = style.new_figure(block * columns, height + 0.45)
-
-    for g, group in enumerate(groups):
-        top = 0.0 if side_by_side else sum(heights[above] for above in groups[:g])
-        title = f"Group {group[0]}: change of {runs.task_label(group[1])}"
-        style.text_at(figure, g * block if side_by_side else 0, top + 0.1, title, size=style.LARGE, va="center")
-        for m, model in enumerate(models):
-            rows = cells.get((*group, model))
-            x = (g if side_by_side else m) * block + left
-            matrix = style.axes_at(figure, x, top + 0.8, side, side)
-            strip_top = top + 0.8 + side + below + 0.1
-            strip = style.axes_at(figure, x, strip_top, side, heights[group] - (strip_top - top) - 0.52)
-            style.text_at(
-                figure, x + side / 2, top + 0.36, runs.model_label(model),
-                size=style.LARGE, weight="bold", ha="center", va="center",
-            )  # fmt: skip
-            if rows is None:
-                matrix.set_axis_off()
-                strip.set_axis_off()
-                matrix.set_title("no run")
-                continue
-            labels = {task: style.wrapped(runs.task_label(task), 18) for task in tasks[group]}
+    lines = {block: max(1, len(strip_rows(cells[*block, "change"], len(tasks[block[:2]])))) for block in blocks}
+    heights = [ABOVE + side + below + count * LINE + 0.72 for count in lines.values()]
+    height = sum(heights)
+    figure = style.new_figure(left + len(PANELS) * (side + 0.12), height + 0.45)
+    for place, block in enumerate(blocks):
+        top = sum(heights[:place])
+        title = f"{runs.model_label(block[2])}, group {block[0]}: {runs.task_label(block[1])}"
+        style.text_at(figure, 0, top + 0.1, title, size=style.LARGE, weight="bold", va="center")
+        labels = {task: style.wrapped(runs.task_label(task), 18) for task in tasks[block[:2]]}
+        panels = {of: cells[*block, of] for of in PANELS}
+        shown = strip_rows(panels["change"], len(labels))["terms"].tolist()
+        for column, (of, rows) in enumerate(panels.items()):
+            x = left + column * (side + 0.12)
+            matrix = style.axes_at(figure, x, top + ABOVE, side, side)
+            strip = style.axes_at(figure, x, top + ABOVE + side + below + 0.1, side, lines[block] * LINE)
             draw_matrix(matrix, rows, labels)
-            matrix.set_title(title_lines(rows, len(labels)), linespacing=1.3)
-            draw_strip(strip, rows, labels)
-    middle = left + (block * columns - left) / 2
-    bar = style.axes_at(figure, middle - 1.25, height + 0.02, 2.5, 0.1)
+            as_paper = "the paper's fit" if of == "change" else f"ρ with changes: {agreement(panels['change'], rows)}"
+            matrix.set_title(f"{PANELS[of]}\n{as_paper}\n{title_lines(rows, len(labels))}", linespacing=1.3)
+            draw_strip(strip, rows.set_index("terms").reindex(shown).reset_index(), labels)
+            if column == 1:
+                strip.set_xlabel("R² with 95 % interval (grey: null, mean to 95 %)", size=style.SMALL, labelpad=2)
+            if column:
+                for axes in (matrix, strip):
+                    axes.set_yticklabels([])
+    bar = style.axes_at(figure, left + (len(PANELS) * (side + 0.12) - 2.5) / 2, height + 0.02, 2.5, 0.1)
     style.colour_bar(bar, style.MAGNITUDE, 0, 1, "R² (0 and below have the same colour)", extend="min")
     return figure
+
+
+def agreement(changes: pd.DataFrame, control: pd.DataFrame) -> str:
+    """Spearman's correlation over pairs between R² on changes and on a control, as composition_controls.csv has it."""
+    r2 = [rows[rows["size"] == 2].set_index("terms")["plain"] for rows in (changes, control)]
+    if len(r2[0]) < 3:
+        return "n/a"
+    # `spearman` takes patterns, so pairs stand where it expects heads.
+    return style.fixed(float(spearman(*(values.reindex(r2[0].index).to_numpy()[None] for values in r2))))
 
 
 def group_order(runs: RunTable, rows: pd.DataFrame) -> list[tuple[str, str]]:
@@ -147,9 +155,8 @@ def draw_matrix(axes: Axes, rows: pd.DataFrame, labels: dict[str, str]) -> None:
         )
 
 
-def draw_strip(axes: Axes, rows: pd.DataFrame, labels: dict[str, str]) -> None:
-    """R² with its interval for the full set, the best pairs and the best single task; grey is the null."""
-    shown = strip_rows(rows, len(labels))
+def draw_strip(axes: Axes, shown: pd.DataFrame, labels: dict[str, str]) -> None:
+    """R² with its interval for each of some term sets, from top to bottom; grey is the null."""
     places = np.arange(len(shown))
     axes.barh(
         places, shown["null_high"] - shown["null_mean"], left=shown["null_mean"], height=0.8, color="#bdbdbd", zorder=1
@@ -165,7 +172,7 @@ def draw_strip(axes: Axes, rows: pd.DataFrame, labels: dict[str, str]) -> None:
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", size=0)
     axes.spines[["right", "top"]].set_visible(False)
-    axes.set_xlabel("R² with 95 % interval (grey: null, mean to 95 %)", size=style.SMALL, labelpad=2)
+    axes.locator_params(axis="x", nbins=4)
 
 
 def strip_rows(rows: pd.DataFrame, tasks: int) -> pd.DataFrame:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from headpatterns.experiment.runs import Run
 
 NAME = "composition"
+EFFECTS = ("pair_r2", "pair_beats_base_patterns", "pair_margin", "pair_margin_partialled", "pair_beats_null")
+"""What is measured for the claims."""
 
 
 class Settings(Section):

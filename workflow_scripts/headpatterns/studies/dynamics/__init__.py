@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from headpatterns.experiment.study import Analysis, Claims, Drawing, Effects, Study
-from headpatterns.studies.descriptions import bootstrap, patterns, reading, run_table, tables
+from headpatterns.experiment.study import Analysis, Drawing, Effects, Study
+from headpatterns.studies.descriptions import bootstrap, patterns, reading, run_table
 from headpatterns.studies.dynamics import settings
 
 if TYPE_CHECKING:
@@ -59,13 +59,6 @@ STUDY = Study(
             figures=("figure_level",),
         ),
     ),
-    claims=(
-        Claims(
-            judge="headpatterns.studies.dynamics.claims:dynamics_claims",
-            inputs=tables(dynamics="dynamics"),
-            settings=lambda experiment: {"changes_most": experiment.settings(settings.NAME).changes_most},
-        ),
-    ),
     effects=(
         Effects(
             name="dynamics",
@@ -74,6 +67,7 @@ STUDY = Study(
             settings=expected,
             needs=patterns(settings.runs),
             read=("reduction", "normalisation", "weighting"),
+            measures=("early_share", "changes_most", "change_goes_with_gain", "stronger_converges_faster"),
         ),
     ),
     targets={"figure5": ("figure5",), "figure_level": ("figure_level",)},

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from headpatterns.experiment.study import Analysis, Claims, Drawing, Paths, Study, Tabulation
-from headpatterns.studies.descriptions import bootstrap, tables, variants
+from headpatterns.experiment.study import Analysis, Drawing, Effects, Paths, Study, Tabulation, no_settings
+from headpatterns.studies.descriptions import bootstrap, variants
 from headpatterns.studies.mixing import settings
 
 if TYPE_CHECKING:
@@ -11,16 +11,34 @@ if TYPE_CHECKING:
 
 
 def evaluations(experiment: "Experiment") -> Paths:
-    """The variants, every answer that was evaluated, and the coefficients behind the mixtures."""
+    """The variants, every answer that was evaluated, and the coefficients and picks behind the mixtures."""
+    made = [(model, seed) for model in experiment.settings(settings.NAME).models for seed in experiment.config.seeds]
     return {
-        "variants": experiment.paths.variants,
-        "items": experiment.predictions(settings.NAME),
-        "coefficients": [
-            experiment.paths.mixture(model, seed, "coefficients.csv")
-            for model in experiment.settings(settings.NAME).models
-            for seed in experiment.config.seeds
-        ],
+        **answers(experiment),
+        "coefficients": [experiment.paths.mixture(model, seed, "coefficients.csv") for model, seed in made],
+        "picks": [experiment.paths.mixture(model, seed, "picks.csv") for model, seed in made],
     }
+
+
+def answers(experiment: "Experiment") -> Paths:
+    """The variants, and every answer that was evaluated."""
+    return {"variants": experiment.paths.variants, "items": experiment.predictions(settings.NAME)}
+
+
+def fits(experiment: "Experiment") -> dict[str, Any]:
+    """What the mixtures are fitted to, how many tasks are kept, and which two the paper keeps."""
+    return {
+        **bootstrap(experiment),
+        "fits": settings.fits(experiment),
+        "keep": experiment.settings(settings.NAME).keep,
+        "expected_pair": settings.expected_pair(experiment),
+    }
+
+
+def pattern_folders(experiment: "Experiment") -> list[str]:
+    """The folders that `fits` names."""
+    found = [folder for one in settings.fits(experiment) for folder in (one["target"], *one["candidates"].values())]
+    return list(dict.fromkeys(found))
 
 
 def labels(experiment: "Experiment") -> dict[str, Any]:
@@ -44,7 +62,13 @@ STUDY = Study(
             name="mixing",
             compute="headpatterns.studies.mixing.analysis:compute",
             inputs=evaluations,
-            outputs={"accuracy": "mixing", "differences": "mixing_differences", "mixture": "mixture"},
+            outputs={
+                "accuracy": "mixing",
+                "differences": "mixing_differences",
+                "ranks": "mixing_ranks",
+                "mixture": "mixture",
+                "picks": "mixture_picks",
+            },
             settings=bootstrap,
         ),
     ),
@@ -65,10 +89,22 @@ STUDY = Study(
             inputs=variants(mixing="mixing"),
         ),
     ),
-    claims=(
-        Claims(
-            judge="headpatterns.studies.mixing.claims:mixing_claims",
-            inputs=tables(differences="mixing_differences"),
+    effects=(
+        Effects(
+            name="mixing",
+            measure="headpatterns.studies.mixing.effects:measure",
+            inputs=answers,
+            settings=bootstrap,
+            measures=("ours_minus_sft", "ours_minus_random", "sft_minus_base", "random_minus_sft"),
+        ),
+        Effects(
+            name="mixture",
+            measure="headpatterns.studies.mixing.effects:measure_choice",
+            inputs=no_settings,
+            settings=fits,
+            needs=pattern_folders,
+            read=("reduction", "normalisation", "weighting", "change", "intercept"),
+            measures=("kept_pair",),
         ),
     ),
     section="headpatterns.studies.mixing.section:section",

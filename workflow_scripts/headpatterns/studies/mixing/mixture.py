@@ -7,6 +7,7 @@ compares them, are left out before the first ones of a training set are taken.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,11 +15,13 @@ from headpatterns.data import deduplication, training_sets
 from headpatterns.data.deduplication import Item
 from headpatterns.data.training_sets import Sample
 from headpatterns.errors import InputError
-from headpatterns.experiment.run_table import RunRow
 from headpatterns.io import atomic_path, write_csv, write_json
 from headpatterns.statistics import estimate_and_interval
+from headpatterns.statistics.controls import OF, equations
 from headpatterns.studies import patterns
 from headpatterns.studies.mixing import proportions
+from headpatterns.studies.observed import as_run, observed
+from headpatterns.studies.reading import Reading
 
 MIXTURE_COLUMNS = ("model", "seed", "variant", "task", "share", "instructions")
 # The draws of the bootstrap are named after tasks; no candidate can have this name, because it ends in an =.
@@ -40,7 +43,7 @@ class Order:
         instructions: number N of instructions of a mixture.
         keep: number of basic tasks in a mixture.
         random_draws: number of mixtures of the same tasks in random shares.
-        intercept: whether the fit has a constant as well.
+        reading: how patterns are read.
         resamples: bootstrap replicates of the probe set.
         bootstrap_seed: seed of the bootstrap.
         output: folder to write.
@@ -56,7 +59,7 @@ class Order:
     instructions: int
     keep: int
     random_draws: int
-    intercept: bool
+    reading: Reading
     resamples: int
     bootstrap_seed: int
     output: Path
@@ -67,8 +70,8 @@ class Mixtures:
     """What the fit says and what is taken: shares and numbers of instructions of the kept tasks, by variant.
 
     Attributes:
-        beta: [1 + B, candidates], NaN for a candidate without a pattern.
-        r2: [1 + B].
+        fits: of the changes and of each control, beta [1 + B, candidates], NaN for a candidate without a pattern, and
+            R² [1 + B]. What is mixed comes from the changes.
         chosen: indices of the kept candidates, ascending.
         share: [candidates], 0 for those that are not kept.
         tasks: names of the kept candidates.
@@ -76,8 +79,7 @@ class Mixtures:
         counts: instructions of each kept task, by variant.
     """
 
-    beta: np.ndarray
-    r2: np.ndarray
+    fits: Mapping[str, tuple[np.ndarray, np.ndarray]]
     chosen: list[int]
     share: np.ndarray
     tasks: list[str]
@@ -119,7 +121,8 @@ def mix(order: Order) -> None:
 
 def mixtures(order: Order) -> Mixtures:
     """What the patterns say, and how many instructions of each kept task every variant takes."""
-    beta, r2 = fit(order)
+    fits = fit(order.target, order.candidates, order.resamples, order.bootstrap_seed, order.reading)
+    beta, _ = fits["change"]
     chosen = proportions.kept(beta[0], order.keep)
     tasks = [list(order.candidates)[index] for index in chosen]
     share = proportions.shares(beta[0], chosen)
@@ -127,28 +130,14 @@ def mixtures(order: Order) -> Mixtures:
     for draw in range(order.random_draws):
         variants[f"random{draw}"] = proportions.random_shares(len(tasks), draw, order.seed)
     counts = {variant: proportions.apportion(order.instructions, found) for variant, found in variants.items()}
-    return Mixtures(beta, r2, chosen, share, tasks, variants, counts)
+    return Mixtures(fits, chosen, share, tasks, variants, counts)
 
 
 def write(folder: Path, order: Order, made: Mixtures, samples: Mapping[str, Sequence[Sample]]) -> None:
-    """Write coefficients.csv, mixtures.csv and the training set of each variant."""
+    """Write coefficients.csv, picks.csv, mixtures.csv and the training set of each variant."""
     key = (order.model, order.seed)
-    instructions = dict(zip(made.tasks, made.counts["ours"], strict=True))
-    interval = estimate_and_interval(made.beta)
-    coefficients = [
-        (
-            *key,
-            task,
-            *interval[:, i],
-            made.r2[0],
-            int(i in made.chosen),
-            made.share[i],
-            instructions.get(task, 0),
-            made.beta[0, i],
-        )
-        for i, task in enumerate(order.candidates)
-    ]
-    write_csv(folder / "coefficients.csv", proportions.COEFFICIENT_COLUMNS, coefficients)
+    write_csv(folder / "coefficients.csv", proportions.COEFFICIENT_COLUMNS, coefficient_rows(order, made))
+    write_csv(folder / "picks.csv", proportions.PICK_COLUMNS, pick_rows(order, made))
     parts = [
         (*key, variant, task, *numbers)
         for variant in made.variants
@@ -158,6 +147,33 @@ def write(folder: Path, order: Order, made: Mixtures, samples: Mapping[str, Sequ
     for variant, numbers in made.counts.items():
         heads = [sample for task, n in zip(made.tasks, numbers, strict=True) for sample in samples[task][:n]]
         training_sets.write(folder / f"{variant}-basic.csv", proportions.mixed(heads, order.seed))
+
+
+def coefficient_rows(order: Order, made: Mixtures) -> list[tuple[Any, ...]]:
+    """A row for each candidate."""
+    beta, r2 = made.fits["change"]
+    interval = estimate_and_interval(beta)
+    instructions = dict(zip(made.tasks, made.counts["ours"], strict=True))
+    controls = [(found[0], proportions.kept(found[0], order.keep)) for found, _ in (made.fits[of] for of in OF[1:])]
+    return [
+        (order.model, order.seed, task, *interval[:, i], r2[0], int(i in made.chosen), made.share[i],
+         instructions.get(task, 0), beta[0, i], *(cell for own, kept in controls for cell in (own[i], int(i in kept))))
+        for i, task in enumerate(order.candidates)
+    ]  # fmt: skip
+
+
+def pick_rows(order: Order, made: Mixtures) -> list[tuple[Any, ...]]:
+    """A row for each choice of tasks, of the changes and then of each control; `kept` marks the estimate's choice."""
+    tasks = list(order.candidates)
+    chance = proportions.chance(len(tasks), order.keep)
+    rows = []
+    for of, (beta, _) in made.fits.items():
+        own = tuple(proportions.kept(beta[0], order.keep))
+        shares = proportions.picks(beta, order.keep)
+        for chosen in dict.fromkeys([*shares, own]):
+            named = "+".join(tasks[index] for index in chosen)
+            rows.append((order.model, order.seed, of, named, shares.get(chosen, 0.0), int(chosen == own), chance))
+    return rows
 
 
 def check_numbers(order: Order) -> None:
@@ -199,20 +215,26 @@ def same_as_test(task: str, samples: Sequence[Sample], rows: Path, test: list[It
     return deduplication.same([items[id] for _, id in samples], test)
 
 
-def fit(order: Order) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients [1 + B, tasks] of the candidates' changes, and R² [1 + B], with bootstrap replicates."""
-    folders = {TARGET: order.target, **order.candidates}
-    runs = [a_run(task, folder, order) for task, folder in folders.items()]
-    patterns.check(runs)
-    target, *basic = (patterns.changes(run, order.resamples, order.bootstrap_seed) for run in runs)
-    return proportions.coefficients(target, np.stack(basic, axis=1), order.intercept)
+def fit(
+    target: Path, candidates: Mapping[str, Path], resamples: int, seed: int, reading: Reading
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Coefficients [1 + B, tasks] of the candidates, and R² [1 + B], on changes and on each control.
 
+    Args:
+        target: folder of the patterns of the run on the complex task's own data.
+        candidates: folders of those of the runs on basic tasks, by task.
+        resamples: bootstrap replicates of the probe sets.
+        seed: seed of the bootstrap.
+        reading: how patterns are read.
 
-def a_run(task: str, folder: Path, order: Order) -> RunRow:
-    """A pattern folder as the run table would name it."""
-    role = "complex" if task == TARGET else "basic"
-    names = ("mixing", "", order.model, order.model, task, task, "", role)
-    return RunRow(*names, order.seed, folder.parent.name, folder)
+    Raises:
+        InputError: a folder cannot be used, or the patterns do not fit each other.
+    """
+    runs = [as_run(target, TARGET, "complex"), *(as_run(folder, task) for task, folder in candidates.items())]
+    patterns.check(runs, reading)
+    own, *basic = (observed(run, resamples, seed, reading) for run in runs)
+    sides = equations(own, basic, reading.intercept)
+    return {of: proportions.coefficients(*equation, reading.intercept) for of, equation in sides.items()}
 
 
 def check_enough(made: Mixtures, samples: Mapping[str, Sequence[Sample]]) -> None:

@@ -6,7 +6,9 @@ the data for a first stage of SFT, each with a share of the N instructions in pr
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import combinations
 
 import numpy as np
 
@@ -14,8 +16,15 @@ from headpatterns.data.splitting import rank
 from headpatterns.statistics import regression as composition
 from headpatterns.statistics.distribution import flat, is_constant
 
-COEFFICIENT_COLUMNS = ("model", "seed", "task", "beta", "low", "high", "r2", "kept", "share", "instructions", "plain")
-"""Columns of coefficients.csv, one row a candidate, and of all of them in one table."""
+COEFFICIENT_COLUMNS = (
+    *("model", "seed", "task", "beta", "low", "high", "r2", "kept", "share", "instructions", "plain"),
+    *("beta_base", "kept_base", "beta_partialled", "kept_partialled"),
+)
+"""Columns of coefficients.csv, one row a candidate, and of all of them in one table. The last four say what the
+controls of `headpatterns.statistics.controls` would give and keep; no mixture is made of it."""
+
+PICK_COLUMNS = ("model", "seed", "of", "tasks", "share", "kept", "chance")
+"""Columns of picks.csv, one row a choice of tasks that the bootstrap could make or has made."""
 
 # A task that moves the fit by less than this share of the target's change does so by the rounding of float64: its
 # coefficient is 0, neither positive nor negative.
@@ -59,6 +68,25 @@ def kept(beta: Sequence[float], count: int) -> list[int]:
     compared = [float(f"{value:.{DIGITS}g}") for value in beta]
     positive = [task for task, value in enumerate(compared) if value > 0]
     return sorted(sorted(positive, key=lambda task: (-compared[task], task))[:count])
+
+
+def picks(beta: np.ndarray, count: int) -> dict[tuple[int, ...], float]:
+    """How often each choice of tasks is kept: its share of the B bootstrap replicates, by the indices of its tasks.
+
+    Every choice of `count` tasks is there, and of fewer (where fewer coefficients are above 0) those that occur.
+
+    Args:
+        beta: [1 + B, tasks], the estimate first, which is not counted.
+        count: number of tasks to keep.
+    """
+    found = Counter(tuple(kept(replicate, count)) for replicate in beta[1:])
+    listed = dict.fromkeys(combinations(range(beta.shape[1]), min(count, beta.shape[1])))
+    return {chosen: found[chosen] / (len(beta) - 1) for chosen in [*listed, *sorted(found.keys() - listed.keys())]}
+
+
+def chance(tasks: int, count: int) -> float:
+    """How often a choice of `count` of `tasks` is right that knows nothing: 1 / their number."""
+    return 1 / math.comb(tasks, min(count, tasks))
 
 
 def shares(beta: Sequence[float], chosen: Sequence[int]) -> np.ndarray:

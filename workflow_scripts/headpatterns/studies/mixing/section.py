@@ -11,17 +11,21 @@ from headpatterns.presentation.elements import Table, caption, estimate, figure,
 from headpatterns.presentation.inputs import RunTable, read_table
 from headpatterns.presentation.results import Results
 from headpatterns.presentation.sections import Section
-from headpatterns.studies.accuracies import NUMBERS
+from headpatterns.studies.accuracies import NUMBERS, ranks
 from headpatterns.studies.application import Application, rendered
 from headpatterns.studies.mixing import table2
 
 HERE = Path(__file__).parent
 COEFFICIENT_TEXT = ("model", "seed", "task", "kept", "instructions")
 COEFFICIENT_NUMBERS = ("beta", "low", "high", "r2", "share")
+PICK_TEXT = ("model", "seed", "of", "tasks", "kept")
+PICK_NUMBERS = ("share", "chance")
+FITS = {"change": "changes", "base": "base patterns alone", "partialled": "changes without base pattern"}
 
 
 def section(results: Results) -> list[Section]:
-    """Table 2, what must be known of its mixtures, their picture and the coefficients that they were made from.
+    """Table 2, what must be known of its mixtures, their picture, the coefficients that they were made from, how often
+    the bootstrap makes each choice, and where ours stands among random mixtures.
 
     Raises:
         InputError: a file is missing or faulty.
@@ -35,7 +39,11 @@ def section(results: Results) -> list[Section]:
         tables=grid_tables(table2.table2_grids(rows), path, HERE, [""]),
         paper=paper_table(),
         figure=figure(results.figure("mixture"), HERE),
-        folded=coefficients(mixtures, results.runs),
+        folded=[
+            coefficients(mixtures, results.runs),
+            picks(read_table(results.analysis("mixture_picks"), PICK_TEXT, PICK_NUMBERS), results.runs),
+            ranks(results.analysis("mixing_ranks"), ["model"], HERE, results.runs),
+        ],
         notes=notes(results, mixtures),
     )
     return [rendered(made)]
@@ -95,4 +103,30 @@ def coefficients(rows: pd.DataFrame, runs: RunTable) -> Table:
         numeric=[False, False, False, True, True, True, True],
         path="analysis/mixture.csv",
         caption=caption(HERE / "mixture_table.rst"),
+    )
+
+
+def picks(rows: pd.DataFrame, runs: RunTable) -> Table:
+    """One row for each choice of tasks that was made, by the estimate or in a replicate of the bootstrap."""
+    made = rows[(rows["share"] > 0) | (rows["kept"] == "1")]
+    cells = [
+        [
+            runs.model_label(row["model"]),
+            row["seed"],
+            FITS[row["of"]],
+            " + ".join(map(runs.task_label, row["tasks"].split("+"))) if row["tasks"] else "none",
+            f"{100 * row['share']:.1f} %",
+            f"{100 * row['chance']:.1f} %",
+            "yes" if row["kept"] == "1" else "",
+        ]
+        for row in made.to_dict("records")
+    ]
+    return Table(
+        anchor="mixture-picks",
+        title="How often each choice is made",
+        header=["Model", "Seed", "Fit to", "Tasks", "Share of replicates", "By chance", "Choice of the estimate"],
+        rows=cells,
+        numeric=[False] * 4 + [True] * 2 + [False],
+        path="analysis/mixture_picks.csv",
+        caption=caption(HERE / "picks_table.rst"),
     )

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from headpatterns.experiment import runs as kinds
-from headpatterns.experiment.fields import Names, Positive, Section
+from headpatterns.experiment.fields import UNSTATED, Names, Positive, Section
 from headpatterns.experiment.needed import ItemSet
 from headpatterns.experiment.recipes import OwnRecipe
 from headpatterns.experiment.references import below_one_step, unknown, unknown_in
-from headpatterns.experiment.runs import AfterMixture, MixtureSet, Run, TargetSet
+from headpatterns.experiment.runs import TRAINING, AfterMixture, MixtureSet, Run, TargetSet
 from headpatterns.experiment.tables import variant_row
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ class Settings(Section):
     group: str = Field(description="task group whose basic tasks are candidates")
     also: Names = Field(description="datasets that are candidates too")
     keep: Positive = Field(description="largest positive coefficients that are kept")
+    expected_pair: list[str] = Field(
+        UNSTATED, min_length=2, max_length=2, description="the two tasks that the paper keeps"
+    )
     instructions: Positive = Field(description="samples of a mixture (N of Eq. 4)")
     random_draws: Positive = Field(description="mixtures of the same tasks in random proportions")
     finetuning: OwnRecipe = Field(description="what its runs do otherwise than `finetuning` says")
@@ -108,6 +111,7 @@ def names(experiment: "Experiment") -> Iterator[str]:
     yield from unknown(f"{path}.group", "task group", settings.group, config.task_groups)
     yield from unknown_in(f"{path}.also", "dataset", settings.also, config.datasets)
     yield from unknown(f"{path}.target", "dataset", settings.target, config.datasets)
+    yield from unknown_in(f"{path}.expected_pair", "dataset", settings.expected_pair or [], config.datasets)
     if settings.group not in config.task_groups:
         return
     for task in settings.also:
@@ -130,5 +134,26 @@ def arguments(experiment: "Experiment") -> dict[str, Any]:
     settings: Settings = experiment.settings(NAME)
     analysis = experiment.config.analysis
     return {"instructions": settings.instructions, "keep": settings.keep, "random_draws": settings.random_draws,
-            "resamples": analysis.resamples, "bootstrap_seed": analysis.seed,
-            "intercept": analysis.intercept}  # fmt: skip
+            "resamples": analysis.resamples, "bootstrap_seed": analysis.seed}  # fmt: skip
+
+
+def fits(experiment: "Experiment") -> list[dict[str, Any]]:
+    """What each mixture is fitted to: model, seed, pattern folder of the target, and the candidates' by task."""
+    paths = experiment.paths
+    return [
+        {
+            "model": model,
+            "seed": seed,
+            "target": paths.patterns(target_run(experiment, model, seed), TRAINING),
+            "candidates": {run.task: paths.patterns(run) for run in candidate_runs(experiment, model, seed)},
+        }
+        for model in experiment.settings(NAME).models
+        for seed in experiment.config.seeds
+    ]
+
+
+def expected_pair(experiment: "Experiment") -> list[str]:
+    """The pair of tasks that the paper keeps, where both are candidates and two are kept; else nothing."""
+    settings: Settings = experiment.settings(NAME)
+    pair = settings.expected_pair or []
+    return pair if settings.keep == 2 and set(pair) <= set(candidates(experiment)) else []

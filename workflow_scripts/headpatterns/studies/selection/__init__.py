@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from headpatterns.experiment.study import Analysis, Claims, Paths, Study, Tabulation
-from headpatterns.studies.descriptions import bootstrap, tables, variants
+from headpatterns.experiment.study import Analysis, Effects, Paths, Study, Tabulation
+from headpatterns.studies.descriptions import bootstrap, variants
 from headpatterns.studies.selection import settings
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ STUDY = Study(
             name="selection",
             compute="headpatterns.studies.selection.analysis:compute",
             inputs=evaluations,
-            outputs={"accuracy": "selection", "differences": "selection_differences"},
+            outputs={"accuracy": "selection", "differences": "selection_differences", "ranks": "selection_ranks"},
             settings=bootstrap,
         ),
     ),
@@ -41,10 +41,13 @@ STUDY = Study(
             inputs=variants(selection="selection"),
         ),
     ),
-    claims=(
-        Claims(
-            judge="headpatterns.studies.selection.claims:selection_claims",
-            inputs=tables(differences="selection_differences"),
+    effects=(
+        Effects(
+            name="selection",
+            measure="headpatterns.studies.selection.effects:measure",
+            inputs=evaluations,
+            settings=bootstrap,
+            measures=("pattern_minus_random", "pattern_minus_base", "grows_with_budget"),
         ),
     ),
     section="headpatterns.studies.selection.section:section",

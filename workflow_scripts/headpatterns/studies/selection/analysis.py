@@ -6,7 +6,7 @@ from typing import Any
 
 from headpatterns.experiment.variants import ALL_DOMAINS, VARIANTS, model_labels, read_variants
 from headpatterns.statistics import SHARE, estimate_and_interval
-from headpatterns.statistics.accuracy import Outcome, accuracy, difference, spread
+from headpatterns.statistics.accuracy import RANK_COLUMNS, Outcome, accuracy, difference, ranked, spread
 from headpatterns.studies.outcomes import outcomes
 from headpatterns.studies.table import Table
 
@@ -25,7 +25,8 @@ def compute(variants: Path, items: Sequence[Path], resamples: int, seed: int) ->
         seed: seed of the bootstrap.
 
     Returns:
-        `accuracy` of every variant; `differences` between variants.
+        `accuracy` of every variant; `differences` between variants; `ranks` of the pattern's choice among the random
+        ones, seed by seed.
 
     Raises:
         InputError: a file cannot be used, or what is to be compared was not made alike.
@@ -34,18 +35,31 @@ def compute(variants: Path, items: Sequence[Path], resamples: int, seed: int) ->
     found = outcomes(rows_of_study, items, resamples, seed)
     rows: list[tuple[Any, ...]] = []
     differences: list[tuple[Any, ...]] = []
+    ranks: list[tuple[Any, ...]] = []
     for model in model_labels(rows_of_study):
         domains = list(dict.fromkeys(domain for name, domain, _, _ in found if name == model))
         for domain in (ALL_DOMAINS, *domains):
             chosen = domains if domain == ALL_DOMAINS else [domain]
-            own = {
-                (variant, budget): [found[model, place, variant, budget] for place in chosen]
-                for name, first, variant, budget in found
-                if (name, first) == (model, chosen[0])
-            }
+            own = over_domains(found, model, chosen)
             rows += [(model, domain, *row) for row in accuracies(own)]
             differences += [(model, domain, *row) for row in comparisons(own)]
-    return {"accuracy": Table(COLUMNS, rows), "differences": Table(DIFFERENCE_COLUMNS, differences)}
+            ranks += [(model, domain, *row) for row in places(own)]
+    return {
+        "accuracy": Table(COLUMNS, rows),
+        "differences": Table(DIFFERENCE_COLUMNS, differences),
+        "ranks": Table(("model", "domain", "budget", *RANK_COLUMNS), ranks),
+    }
+
+
+def over_domains(
+    found: Mapping[tuple[str, str, str, str], Outcome], model: str, domains: Sequence[str]
+) -> dict[tuple[str, str], list[Outcome]]:
+    """The outcomes of a model in some domains, one a domain, by (variant, budget)."""
+    return {
+        (variant, budget): [found[model, place, variant, budget] for place in domains]
+        for name, first, variant, budget in found
+        if (name, first) == (model, domains[0])
+    }
 
 
 def budgets(own: Mapping[tuple[str, str], list[Outcome]]) -> list[str]:
@@ -73,4 +87,14 @@ def comparisons(own: Mapping[tuple[str, str], list[Outcome]]) -> list[tuple[Any,
             chosen, rival = own.get(("pattern", budget)), own.get((other, "" if other == "base" else budget))
             if chosen and rival:
                 rows.append((budget, "pattern", other, *estimate_and_interval(difference(chosen, rival))))
+    return rows
+
+
+def places(own: Mapping[tuple[str, str], list[Outcome]]) -> list[tuple[Any, ...]]:
+    """Rows of where the pattern's choice stands among as large random ones, for each budget and seed."""
+    rows: list[tuple[Any, ...]] = []
+    for budget in budgets(own):
+        chosen, drawn = own.get(("pattern", budget)), own.get(("random", budget))
+        if chosen and drawn:
+            rows += [(budget, *one.row) for one in ranked(chosen, drawn)]
     return rows

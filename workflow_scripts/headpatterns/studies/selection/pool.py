@@ -6,20 +6,35 @@ from pathlib import Path
 import numpy as np
 
 from headpatterns.attribution import files as patterns
-from headpatterns.attribution.patterns import reduced
 from headpatterns.data import training_sets
 from headpatterns.errors import InputError
 from headpatterns.statistics import is_constant
+from headpatterns.studies import patterns as of_runs
+from headpatterns.studies.observed import as_run
+from headpatterns.studies.reading import Reading
 
 
 @dataclass(frozen=True)
 class Patterns:
-    """Per-sample patterns [samples, layers, heads] under the models `base` (step 0) and `probe` (the largest step)."""
+    """Per-sample patterns under the base model and the probe model.
+
+    Attributes:
+        folder: where they lie.
+        step: the largest step, that of the probe model.
+        ids: of the samples.
+        under: [samples, layers, heads] of the models `base` (step 0) and `probe`.
+        weights: [samples], what each counts in a mean; they sum to 1.
+    """
 
     folder: Path
     step: int
     ids: list[str]
     under: dict[str, np.ndarray]
+    weights: np.ndarray
+
+    def mean(self, model: str) -> np.ndarray:
+        """The mean pattern under a model, float64 [layers, heads]."""
+        return np.tensordot(self.weights, self.under[model].astype(np.float64), axes=1)
 
 
 def read_pool(path: Path, dataset: str) -> list[str]:
@@ -37,29 +52,29 @@ def read_pool(path: Path, dataset: str) -> list[str]:
     return list(ids)
 
 
-def read_patterns(folder: Path) -> Patterns:
+def read_patterns(folder: Path, reading: Reading) -> Patterns:
     """The patterns of the base model and of the probe model on the same samples.
 
     Raises:
         InputError: one of the two is missing, incomplete or not finite, or they are of different samples.
     """
     steps = patterns.before_to_after(folder)
-    (ids, base), (probe_ids, probe) = read_step(folder, 0), read_step(folder, steps[-1])
+    (ids, base), (probe_ids, probe) = (read_step(folder, step, reading) for step in (0, steps[-1]))
     if ids != probe_ids or base.shape != probe.shape:
         raise InputError(
             f"{folder}: steps 0 and {steps[-1]} differ in their samples, layers or heads: remove it and run again."
         )
-    return Patterns(folder, steps[-1], ids, {"base": base, "probe": probe})
+    weights = of_runs.weights(as_run(folder, folder.name), 2, 0, reading)[0]
+    return Patterns(folder, steps[-1], ids, {"base": base, "probe": probe}, weights)
 
 
-def read_step(folder: Path, step: int) -> tuple[list[str], np.ndarray]:
-    """Sample ids and patterns [samples, layers, heads], not negative, of one step.
+def read_step(folder: Path, step: int, reading: Reading) -> tuple[list[str], np.ndarray]:
+    """Sample ids and patterns [samples, layers, heads] of one step, as they are read.
 
     Raises:
-        InputError: as `files.about` and `files.load_stored`.
+        InputError: as `of_runs.load`.
     """
-    about = patterns.about(folder, step)
-    return about.ids, reduced(about.reduction, patterns.load_stored(about))
+    return patterns.about(folder, step).ids, of_runs.load(as_run(folder, folder.name), step, reading)
 
 
 def check_comparable(extracted: Patterns, private: Patterns) -> None:
@@ -79,9 +94,10 @@ def check_comparable(extracted: Patterns, private: Patterns) -> None:
             f"{extracted.folder} ends at step {extracted.step} but {private.folder} at step {private.step}: extract "
             "both from one run."
         )
-    for model, array in private.under.items():
-        if is_constant(array.mean(axis=0, dtype=float).ravel()):
+    for model in private.under:
+        mean = private.mean(model)
+        if is_constant(mean.ravel()):
             raise InputError(
                 f"The mean pattern of {private.folder} under the {model} model is the same for all "
-                f"{array[0].size} heads, so that nothing correlates with it: select with another model."
+                f"{mean.size} heads, so that nothing correlates with it: select with another model."
             )

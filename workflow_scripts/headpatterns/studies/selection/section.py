@@ -6,7 +6,7 @@ from headpatterns.presentation.elements import Table, grid_tables, paper_values
 from headpatterns.presentation.inputs import read_table
 from headpatterns.presentation.results import Results
 from headpatterns.presentation.sections import Section
-from headpatterns.studies.accuracies import NUMBERS
+from headpatterns.studies.accuracies import NUMBERS, ranks
 from headpatterns.studies.application import Application, rendered
 from headpatterns.studies.selection import table3
 
@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 
 
 def section(results: Results) -> list[Section]:
-    """Table 3: the mean over domains, and every domain.
+    """Table 3: the mean over domains, and every domain; and where the patterns' choice stands among random ones.
 
     Raises:
         InputError: a file is missing or faulty.
@@ -26,6 +26,7 @@ def section(results: Results) -> list[Section]:
         title="Selecting data",
         tables=grid_tables(table3.table3_grids(rows), path, HERE, ["", "by domain"]),
         paper=paper_table(),
+        folded=[ranks(results.analysis("selection_ranks"), ["model", "domain", "budget"], HERE, results.runs)],
     )
     return [rendered(made)]
 

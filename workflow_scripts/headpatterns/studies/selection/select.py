@@ -17,6 +17,7 @@ from headpatterns.data import samples, training_sets
 from headpatterns.data.splitting import rank
 from headpatterns.errors import InputError
 from headpatterns.io import atomic_path, write_csv, write_json
+from headpatterns.studies.reading import Reading
 from headpatterns.studies.selection import scores as scoring
 from headpatterns.studies.selection.pool import Patterns, check_comparable, read_patterns, read_pool
 
@@ -45,6 +46,8 @@ class Order:
         pseudo_private: parquet with the pseudo-private prompts.
         budgets: numbers of samples to select.
         random_draws: number of random selections of each size.
+        reading: how patterns are read. What divides a sample's pattern by one number leaves its correlations alone, but
+            not the mean of the pseudo-private ones. What Eq. 3 is about has no bearing here.
         output: folder to write.
     """
 
@@ -58,6 +61,7 @@ class Order:
     pseudo_private: Path
     budgets: list[int]
     random_draws: int
+    reading: Reading
     output: Path
 
 
@@ -68,7 +72,8 @@ def select(order: Order) -> None:
         InputError: a file cannot be used, patterns cannot be compared, or a budget or number of draws is out of range.
     """
     pool = read_pool(order.pool, order.dataset)
-    extracted, private = read_patterns(order.pool_patterns), read_patterns(order.pseudo_private_patterns)
+    folders = (order.pool_patterns, order.pseudo_private_patterns)
+    extracted, private = (read_patterns(folder, order.reading) for folder in folders)
     check_comparable(extracted, private)
     with_pattern = set(extracted.ids)
     ids = [id for id in pool if id in with_pattern]
@@ -106,8 +111,8 @@ def score(order: Order, ids: Sequence[str], extracted: Patterns, private: Patter
     documents = prompts(order.instructions, ids, order.pool)
     queries = prompts(order.pseudo_private, private.ids, private.folder)
     return {
-        "pattern": scoring.correlation_scores(under["probe"], private.under["probe"].mean(axis=0, dtype=float)),
-        "base-pattern": scoring.correlation_scores(under["base"], private.under["base"].mean(axis=0, dtype=float)),
+        "pattern": scoring.correlation_scores(under["probe"], private.mean("probe")),
+        "base-pattern": scoring.correlation_scores(under["base"], private.mean("base")),
         "nearest": scoring.nearest_scores(under["probe"], private.under["probe"]),
         "bm25": scoring.bm25_scores(queries, documents),
     }

@@ -1,0 +1,34 @@
+"""Say what models and variants can do of their tasks, which decides what claims about them can be tested."""
+
+import argparse
+from pathlib import Path
+
+from headpatterns import cli as command_line
+from headpatterns.claims import collecting
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write one row for each variant and evaluation set, and one for each task that a model was fine-tuned on."""
+    effects = command_line.paths_by_name(arguments.effects, "--effects", "STUDY=PATH")
+    collecting.assess(arguments.scores, arguments.set, effects, arguments.output)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = command_line.parser(__doc__)
+    p.add_argument("--scores", type=Path, help="CSV of the scores of every evaluation; none without evaluations")
+    p.add_argument(
+        "--set",
+        nargs="+",
+        action="append",
+        default=[],
+        metavar="WORD",
+        help="an evaluation set: NAME PARQUET or NAME PARQUET IDS_CSV; once for each",
+    )
+    p.add_argument("--effects", nargs="*", default=[], metavar="STUDY=PATH", help="tables of effects by study")
+    p.add_argument("--output", type=Path, required=True, help="CSV of accuracies, chance levels and falls of the loss")
+    return p
+
+
+if __name__ == "__main__":
+    command_line.run(main, parser())

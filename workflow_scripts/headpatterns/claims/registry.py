@@ -1,0 +1,168 @@
+"""The registry of claims: the `claims.yaml` of each study, which says what the paper states and how it is tested.
+
+The registry is data. Reading it imports nothing heavy, and anything wrong in it is refused before a job starts.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from headpatterns.errors import InputError
+from headpatterns.experiment.fields import UNSTATED, Amount, Name, Names, PaperModel, Positive, Section, Text
+from headpatterns.experiment.sentences import nearest, sentences
+from headpatterns.experiment.study import Study
+
+FILE = "claims.yaml"
+STUDIES = Path(__file__).parent.parent / "studies"
+
+Gate = Literal["learnt", "readable", "above_chance"]
+Reads = Literal["patterns", "answers"]
+
+
+class PaperValue(Section):
+    """What the paper reports: the effect, of a model or about something, and the two numbers that it lies between."""
+
+    model: PaperModel = Field(UNSTATED, description="the paper's model; without it the value is that of all models")
+    about: str = Field("", description="what else it is about, as the effect says; without it everything")
+    value: float = Field(description="the effect")
+    better: float = Field(UNSTATED, description="the number that it is the difference of")
+    worse: float = Field(UNSTATED, description="and the one that is taken off")
+
+
+class Claim(Section):
+    """A statement of the paper, and how it is held against an effect."""
+
+    id: Name = Field(description="its name, which no other claim has")
+    section: Text = Field(description="of the paper")
+    where: Text = Field(description="the table or figure")
+    statement: Text = Field(description="in words of our own")
+    effect: Text = Field(description="the measured number that it is about")
+    models: list[PaperModel] = Field([], description="the paper's models that it is about; none for every model")
+    bound: float = Field(description="what the effect is held against")
+    direction: Literal["above", "below"] = Field(description="the side of the bound that the statement puts it on")
+    unit: str = Field("", description="of the effect and the paper's value")
+    computed: Text = Field(description="how the effect is computed")
+    paper: list[PaperValue] = Field([], description="what the paper reports")
+    items: Positive = Field(UNSTATED, description="evaluated items behind each number of the paper")
+    smallest: Amount = Field(
+        UNSTATED, description="smallest distance from the bound that matters; without it half of the paper's"
+    )
+    chosen: Text = Field(UNSTATED, description="why `smallest` was chosen so")
+    test: Literal["t", "exact permutation", "rank"] = Field(description="which test gives the p-value")
+    family: str = Field("", description="claims whose p-values are corrected together; without it this one alone")
+    gate: list[Gate] = Field([], description="competences without which it is not testable")
+    sides: Names = Field([], description="variants whose answers are compared, the better one first")
+    reads: Reads = Field(description="what the effect is computed from")
+
+    @property
+    def above(self) -> bool:
+        """Whether the statement puts the effect above its bound."""
+        return self.direction == "above"
+
+    @property
+    def corrected_with(self) -> str:
+        """The family whose p-values are corrected together."""
+        return self.family or self.id
+
+    def of_paper(self, model: str, about: str) -> PaperValue | None:
+        """What the paper reports for one of its models (or for none) about something."""
+        return next((one for one in self.paper if one.model in (None, model) and one.about in ("", about)), None)
+
+    def smallest_of(self, model: str, about: str) -> float:
+        """Smallest effect of interest, a distance from the bound.
+
+        It is the one stated, or half of the paper's for this model and matter, or the least half of what the paper has
+        for this model, or for all.
+        """
+        if self.smallest is not None:
+            return float(self.smallest)
+        own = self.of_paper(model, about)
+        of_model = [one for one in self.paper if one.model in (None, model)]
+        values = [own] if own else of_model or self.paper
+        return min(abs(one.value - self.bound) for one in values) / 2
+
+
+def path_of(study: str) -> Path:
+    """The registry of a study, which need not have one."""
+    return STUDIES / study / FILE
+
+
+def files() -> list[str]:
+    """The registries of all studies, as seen from the project's folder."""
+    return sorted(str(path.relative_to(STUDIES.parents[2])) for path in STUDIES.glob(f"*/{FILE}"))
+
+
+def registry(studies: Iterable[Study]) -> dict[str, list[Claim]]:
+    """The claims of some studies, in their order, by the name of the study.
+
+    Raises:
+        InputError: as `read`, or two studies have a claim of the same id.
+    """
+    found: dict[str, list[Claim]] = {}
+    known: dict[str, Path] = {}
+    for study in studies:
+        path = path_of(study.name)
+        measured = [name for effects in study.effects for name in effects.measures]
+        claims = read(path, measured) if path.is_file() else []
+        for claim in claims:
+            if claim.id in known:
+                raise InputError(f"{path}, claim '{claim.id}': {known[claim.id]} has that id as well: choose another.")
+            known[claim.id] = path
+        if claims:
+            found[study.name] = claims
+    return found
+
+
+def read(path: Path, measured: Sequence[str]) -> list[Claim]:
+    """The claims of one file; `measured` are the effects that its study measures.
+
+    Raises:
+        InputError: the file is no YAML list of claims, or what is wrong with the first claim that is refused.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path} cannot be read as YAML ({' '.join(str(error).split())}): fix it.") from error
+    if not isinstance(content, list) or not all(isinstance(one, dict) for one in content):
+        raise InputError(f"{path} is no list of claims: start each with `- id:`.")
+    claims: list[Claim] = []
+    for place, one in enumerate(content, start=1):
+        claims.append(_claim(path, place, one, measured))
+        if claims[-1].id in [claim.id for claim in claims[:-1]]:
+            raise InputError(f"{path}, claim '{claims[-1].id}': the id stands there twice: choose another.")
+    return claims
+
+
+def _claim(path: Path, place: int, given: Mapping[str, Any], measured: Sequence[str]) -> Claim:
+    where = f"{path}, claim '{given['id']}'" if isinstance(given.get("id"), str) else f"{path}, claim {place}"
+    try:
+        claim = Claim.model_validate(dict(given))
+    except ValidationError as error:
+        raise InputError(f"{where}: {sentences(error, Claim)[0]}") from None
+    if problem := next(_problems(claim, measured), None):
+        raise InputError(f"{where}: {problem}")
+    return claim
+
+
+def _problems(claim: Claim, measured: Sequence[str]) -> Iterator[str]:
+    """What the kinds of its values do not say, a sentence each."""
+    if claim.effect not in measured:
+        yield f"effect names '{claim.effect}', which its study does not measure{nearest(claim.effect, measured)}"
+    if claim.paper and not claim.unit:
+        yield "paper has a value, but there is no unit: add one, such as nats or accuracy."
+    places = [(one.model, one.about) for one in claim.paper]
+    if len(places) != len(set(places)):
+        yield "paper has two values of the same model about the same: keep one of them."
+    if claim.smallest is None and not claim.paper:
+        yield "smallest is missing, and the paper has no value to take half of: state it, and why in `chosen`."
+    if claim.smallest is None and any(one.value == claim.bound for one in claim.paper):
+        yield "smallest is missing, and a value of the paper lies at the bound: state it, and why in `chosen`."
+    if (claim.smallest is None) != (claim.chosen is None):
+        yield "smallest and chosen belong together: give the number and the reason, or neither."
+    if {"readable", "above_chance"} & set(claim.gate) and not claim.sides:
+        yield "gate asks for answers, but there are no sides: name the variants that are compared."
+    if any((one.better is None) != (one.worse is None) for one in claim.paper):
+        yield "paper has one of better and worse: give both numbers, or neither."

@@ -1,0 +1,132 @@
+"""The claims on the report's page: the paper's value beside ours, and the verdict with what it rests on."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from headpatterns.errors import InputError
+from headpatterns.presentation import style
+from headpatterns.presentation.elements import estimate
+from headpatterns.presentation.inputs import RunTable, read_table
+
+TEXT = (
+    *("claim", "section", "where", "statement", "computed", "model", "about", "unit", "varies", "held", "verdict"),
+    "reason",
+)
+NUMBERS = ("paper", "estimate", "low", "high", "smallest", "p_adjusted", "power", "paper_power")
+LEFT_OUT = ("claim", "where", "statement", "reason")
+VERDICTS = {
+    "holds": "✓ holds",
+    "reversed": "✗ reversed",
+    "negligible": "≈ negligible",
+    "undecided": "? undecided",
+    "not testable": "– not testable",
+}
+COUNTED = {
+    "holds": ("holds", "hold"),
+    "reversed": ("is reversed", "are reversed"),
+    "negligible": ("is negligible", "are negligible"),
+    "undecided": ("is undecided", "are undecided"),
+    "not testable": ("is not testable", "are not testable"),
+}
+"""What the tally says of one and of several."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the template shows.
+
+    Attributes:
+        sections: of the paper, each with its claims, each of which has one line a number.
+        tally: how many of the numbers have which verdict, as a sentence; empty without any.
+        left_out: claims that are not about this experiment, with the reason.
+    """
+
+    sections: list[dict[str, Any]]
+    tally: str
+    left_out: list[dict[str, str]]
+
+
+def shown(claims: Path, left_out: Path, runs: RunTable, anchors: Mapping[str, str]) -> Shown:
+    """Claims in the order of the file, by section of the paper.
+
+    Args:
+        claims: claims.csv.
+        left_out: claims_left_out.csv.
+        runs: what models are called.
+        anchors: where on the page a table or figure of the paper is, by its title in lower case.
+
+    Raises:
+        InputError: a file cannot be used, or a verdict is none of `VERDICTS`.
+    """
+    rows = read_table(claims, TEXT, NUMBERS, may_be_empty=True)
+    if unknown := [row for row in rows.to_dict("records") if row["verdict"] not in VERDICTS]:
+        raise InputError(
+            f"The claim {unknown[0]['claim']!r} has the verdict {unknown[0]['verdict']!r}: "
+            f"it must be one of {', '.join(VERDICTS)}."
+        )
+    sections = []
+    for section, found in rows.groupby("section", sort=False):
+        groups = [group(of_claim, runs, anchors) for _, of_claim in found.groupby("claim", sort=False)]
+        sections.append({"section": str(section), "claims": groups})
+    missing = read_table(left_out, LEFT_OUT, may_be_empty=True).to_dict("records")
+    return Shown(sections, tally(rows), [{str(key): str(value) for key, value in row.items()} for row in missing])
+
+
+def group(rows: pd.DataFrame, runs: RunTable, anchors: Mapping[str, str]) -> dict[str, Any]:
+    """One claim with a line for each number."""
+    first = rows.iloc[0]
+    where = str(first["where"])
+    return {
+        "where": where,
+        "anchor": anchors.get(where.lower(), anchors.get(where.lower().split(",")[0])),
+        "statement": str(first["statement"]),
+        "computed": str(first["computed"]),
+        "unit": str(first["unit"]),
+        "lines": [line(row, runs) for row in rows.to_dict("records")],
+    }
+
+
+def line(row: Mapping[Any, Any], runs: RunTable) -> dict[str, str]:
+    """One number of a claim, as texts."""
+    model = runs.model_label(row["model"]) if row["model"] else "all models"
+    return {
+        "about": ", ".join(filter(None, [model, row["about"]])),
+        "paper": number(row["paper"]),
+        "value": estimate(row["estimate"], row["low"], row["high"]),
+        "smallest": number(row["smallest"]),
+        "varies": row["varies"] or "nothing",
+        "held": row["held"],
+        "verdict": row["verdict"].replace(" ", "-"),
+        "shown": VERDICTS[row["verdict"]],
+        "notes": "; ".join(notes(row)),
+    }
+
+
+def notes(row: Mapping[Any, Any]) -> Iterator[str]:
+    """What stands below a verdict: how sure it is, the power beside an undecided one, and what it lacks."""
+    if math.isfinite(row["p_adjusted"]):
+        yield f"p = {style.number(row['p_adjusted'])}"
+    if row["verdict"] == "undecided" and math.isfinite(row["power"]):
+        yield f"power {style.fixed(row['power'])}"
+    if math.isfinite(row["paper_power"]):
+        yield f"power of the paper's comparison {style.fixed(row['paper_power'])}"
+    if row["reason"]:
+        yield row["reason"]
+
+
+def number(value: float) -> str:
+    """Three significant digits, a dash where there is no number."""
+    return estimate(value, math.nan, math.nan)
+
+
+def tally(rows: pd.DataFrame) -> str:
+    """How many numbers have which verdict, as a sentence; empty without any."""
+    counts = {verdict: int((rows["verdict"] == verdict).sum()) for verdict in VERDICTS} if len(rows) else {}
+    parts = [f"{count} {COUNTED[verdict][count != 1]}" for verdict, count in counts.items()]
+    checks = "check" if len(rows) == 1 else "checks"
+    return f"Of {len(rows)} {checks}, {', '.join(parts[:-1])} and {parts[-1]}." if parts else ""

@@ -1,0 +1,69 @@
+"""The settings of the sensitivity study, and what its analysis measures over and over."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from headpatterns.claims import registry
+from headpatterns.experiment.fields import Names, Section
+from headpatterns.experiment.references import unknown_in
+from headpatterns.experiment.study import Effects
+from headpatterns.studies.descriptions import reading
+
+if TYPE_CHECKING:
+    from headpatterns.experiment.experiment import Experiment
+
+NAME = "sensitivity"
+
+
+class Settings(Section):
+    """Verdicts of the claims about patterns under every way to read them."""
+
+    models: Names | None = Field(description="models whose verdicts are shown; null takes all, none leaves it out")
+    resamples: int = Field(ge=10, description="bootstrap resamples of each way to read patterns")
+
+
+def selected(experiment: "Experiment") -> bool:
+    """Whether the config asks for the study."""
+    settings: Settings = experiment.settings(NAME)
+    return settings.models != []
+
+
+def effects(experiment: "Experiment") -> list[Effects]:
+    """What other studies measure on patterns."""
+    return [one for study in experiment.studies if study.selected(experiment) for one in study.effects if one.read]
+
+
+def needed(experiment: "Experiment") -> list[str]:
+    """Everything that these effects are measured on, and what is claimed of them."""
+    found = registry.files()
+    for one in effects(experiment):
+        found += one.needs(experiment)
+        for paths in one.inputs(experiment).values():
+            found += [paths] if isinstance(paths, str) else paths
+    return list(dict.fromkeys(found))
+
+
+def readings(experiment: "Experiment") -> dict[str, Any]:
+    """What is measured, the usual way to read patterns, and the reductions that there are."""
+    settings: Settings = experiment.settings(NAME)
+    usual = reading(experiment)
+    config = experiment.config
+    return {
+        "effects": [
+            {"name": one.name, "inputs": dict(one.inputs(experiment)), "settings": one.settings(experiment)}
+            for one in effects(experiment)
+        ],
+        "usual": usual,
+        "reductions": list(dict.fromkeys([usual["reduction"], *config.patterns.also])),
+        "models": settings.models,
+        "stands_for": {name: model.stands_for for name, model in config.models.items() if model.stands_for},
+        "resamples": settings.resamples,
+    }
+
+
+def names(experiment: "Experiment") -> Iterator[str]:
+    """Names that the config does not define."""
+    settings: Settings = experiment.settings(NAME)
+    yield from unknown_in(f"studies.{NAME}.models", "model", settings.models or [], experiment.config.models)
