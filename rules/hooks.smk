@@ -52,6 +52,8 @@ def check_disk():
 
 def before_the_first_job():
     """Everything that is refused before a job starts, and the table of all jobs of this target."""
+    if runs_here():
+        without_rate_limit()
     check_cluster()
     check_disk()
     # Plans and costs may be asked for while another run is at work, whose table this is then.

@@ -62,6 +62,15 @@ def runs_here():
     return workflow.local_exec
 
 
+def without_rate_limit():
+    """Start jobs as soon as there is room for them.
+
+    Snakemake limits how many start in a second, which is for schedulers of clusters. It arms a timer after each of its
+    rounds and each timer makes a round, while jobs wait: every job that ends adds a chain of rounds without end.
+    """
+    workflow.scheduler.job_rate_limiter = None
+
+
 WITHOUT_BENCHMARK = ("write_run_table", "write_variant_table", "write_config", "write_plan_config", "plan", "costs")
 
 

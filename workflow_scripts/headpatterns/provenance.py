@@ -1,9 +1,9 @@
 """Where a result comes from: code, package versions, machine and the fingerprint of its input."""
 
+import functools
 import hashlib
 import platform
 import subprocess
-from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ PACKAGES = (
 )
 
 
+@functools.cache
 def git_commit() -> str:
     """The commit of the working tree, with `-dirty` where it has changes; `unknown` outside a clone."""
     try:
@@ -36,7 +37,8 @@ def git_commit() -> str:
     return answer.stdout.strip()
 
 
-def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
+@functools.cache
+def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
     """Versions of Python, of this package, and of each of `packages` that is installed."""
     found = {"python": platform.python_version(), "headpatterns": __version__}
     for package in packages:

@@ -26,6 +26,7 @@ from headpatterns.errors import InputError
 from headpatterns.io import IDENTITY, atomic_path, open_unfinished, remove, unfinished, write_json
 from headpatterns.models import loading as models
 from headpatterns.models.loading import checkpoints
+from headpatterns.processes import memory
 
 BEFORE, AFTER = "before", "after"
 
@@ -115,6 +116,8 @@ def of_runs(targets: Sequence[Target], settings: Settings) -> None:
     import torch
 
     torch.set_num_threads(settings.threads)
+    if torch.device(settings.device).type == "cpu":
+        memory.keep_freed()
     models.check_device(settings.device)
     tokenizer = models.load_tokenizer(settings.model)
     prepared = {data: _chosen(tokenizer, of_file, data, settings) for data, of_file in rows.items()}

@@ -23,6 +23,7 @@ from headpatterns.io import IDENTITY, open_unfinished, remove, unfinished
 from headpatterns.models import loading as models
 from headpatterns.models.loading import checkpoints
 from headpatterns.processes import group as processes
+from headpatterns.processes import memory
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,8 @@ def _prepared(probes_: Sequence[Probe], outputs: Sequence[Path], settings: Setti
     import torch
 
     torch.set_num_threads(processes.own_threads(settings.threads))
+    if torch.device(settings.device).type == "cpu":
+        memory.keep_freed()
     models.check_device(settings.device)
     tokenizer = models.load_tokenizer(settings.model)
     probed = {

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, Trainer, TrainingArguments
 from headpatterns.errors import InputError, Interrupted
 from headpatterns.io import open_unfinished, unfinished
 from headpatterns.processes import group as processes
-from headpatterns.processes import interruption
+from headpatterns.processes import interruption, memory
 from headpatterns.provenance import fingerprint
 from headpatterns.training import deepspeed as zero
 from headpatterns.training import run_folder
@@ -37,6 +37,10 @@ def session(recipe: Recipe, device: str) -> Iterator[None]:
     Raises:
         InputError: there are not as many processes as the recipe's devices, or what the recipe needs is not installed.
     """
+    # Deterministic kernels need no filled memory; torch would fill all that it takes, to make bugs of kernels show.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    if torch.device(device).type == "cpu":
+        memory.keep_freed()
     with processes.joined(recipe.devices, device, recipe.engine, "recipe.devices"), interruption.awaited():
         if recipe.optimizer == "adamw_offloaded":
             zero.compile_offloaded_adamw()
