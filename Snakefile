@@ -18,6 +18,7 @@ include: "rules/training_sets.smk"
 include: "rules/evaluation.smk"
 include: "rules/studies.smk"
 include: "rules/report.smk"
+include: "rules/quotes.smk"
 include: "rules/plan.smk"
 include: "rules/hooks.smk"
 

@@ -15,6 +15,7 @@ from headpatterns.errors import InputError
 from headpatterns.experiment import arguments, batches, checks, files, jobs, needed, tables, written
 from headpatterns.experiment.experiment import Experiment
 from headpatterns.experiment.runs import TRAINING
+from headpatterns.report import quotes
 from headpatterns.studies import load_studies
 from headpatterns.studies.descriptions import reading
 from headpatterns.studies.mixing import settings as mixing

@@ -71,7 +71,15 @@ def without_rate_limit():
     workflow.scheduler.job_rate_limiter = None
 
 
-WITHOUT_BENCHMARK = ("write_run_table", "write_variant_table", "write_config", "write_plan_config", "plan", "costs")
+WITHOUT_BENCHMARK = (
+    "write_run_table",
+    "write_variant_table",
+    "write_config",
+    "write_plan_config",
+    "plan",
+    "costs",
+    "publish",
+)
 
 
 def kind_of(name):

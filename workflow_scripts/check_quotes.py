@@ -1,0 +1,41 @@
+"""Hold the numbers that README and docs quote against an experiment's tables, or renew them from those."""
+
+import argparse
+from pathlib import Path
+
+from headpatterns import cli as command_line
+from headpatterns.errors import InputError
+from headpatterns.report import quotes
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Check the quotes, and print those outside their intervals; with --publish, renew them."""
+    if arguments.publish and not arguments.provenance:
+        raise InputError("--publish needs --provenance, the provenance.json of the experiment.")
+    listed = quotes.read(arguments.quotes)
+    if arguments.publish:
+        files = {figure.name: figure for figure in arguments.publish} | {"published.json": arguments.provenance}
+        quotes.publish(listed, arguments.project, arguments.analysis, files)
+        return
+    rows = quotes.check(listed, arguments.project, arguments.analysis)
+    outside = quotes.write_checked(arguments.output, rows)
+    print("\n".join([*outside, f"{len(outside)} of {len(rows)} quoted numbers lie outside their interval."]))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = command_line.parser(__doc__)
+    made.add_argument("--quotes", type=Path, required=True, help="CSV of the quotes, docs/quoted.csv")
+    made.add_argument("--project", type=Path, default=Path(), help="folder that the files of the quotes lie in")
+    made.add_argument("--analysis", type=Path, required=True, help="folder of the experiment's tables")
+    kind = made.add_mutually_exclusive_group(required=True)
+    kind.add_argument("--output", type=Path, help="CSV that says of each quote whether it lies in its interval")
+    kind.add_argument(
+        "--publish", type=Path, nargs="+", metavar="FIGURE", help="renew the quotes, and copy these figures"
+    )
+    made.add_argument("--provenance", type=Path, help="with --publish, the experiment's provenance.json")
+    return made
+
+
+if __name__ == "__main__":
+    command_line.run(main, parser())

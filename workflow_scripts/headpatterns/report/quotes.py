@@ -1,0 +1,182 @@
+"""Numbers that README and docs quote from the tables of an experiment: found in the text, checked, and renewed.
+
+docs/quoted.csv lists them. `text` is a passage of `file` in which `{#}` stands for the quoted number and `#` for any
+other one. `table`, `where` and `column` say where it comes from: `where` holds conditions such as
+`phase=before;task=*`, and where several rows meet them, their mean is quoted. The number itself is in the text alone.
+"""
+
+import re
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from headpatterns.errors import InputError
+from headpatterns.io import read_csv, write_csv, write_text
+
+COLUMNS = ("file", "text", "table", "where", "column", "decimals")
+CHECKED = ("file", "text", "quoted", "table", "where", "column", "value", "low", "high", "verdict")
+ESTIMATE = "value"
+WITHIN, OUTSIDE, BOUND = "within", "outside", "bound"
+NUMBER = r"[−-]?\d+(?:\.\d+)?"
+PIECES = re.compile(r"(\{#\}|#|\s+)")
+Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Quote:
+    """One quoted number.
+
+    Attributes:
+        file: the document, below the project.
+        text: the passage around it.
+        table: a CSV file below analysis/, without `.csv`.
+        where: value by column, of the rows that it is the mean of.
+        column: the column of the number: `value`, or `low` or `high` for the end of an interval.
+        decimals: how many are shown.
+    """
+
+    file: str
+    text: str
+    table: str
+    where: tuple[tuple[str, str], ...]
+    column: str
+    decimals: int
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """The passage as it may be broken into lines; the group `number` is the quoted number."""
+        parts = {"{#}": f"(?P<number>{NUMBER})", "#": NUMBER}
+        pieces = (part for part in PIECES.split(self.text) if part)
+        return re.compile("".join(r"\s+" if part.isspace() else parts.get(part, re.escape(part)) for part in pieces))
+
+    def found(self, document: str) -> re.Match[str]:
+        """Where a document has it.
+
+        Raises:
+            InputError: the passage is not in it, or several times.
+        """
+        matches = list(self.pattern.finditer(document))
+        if len(matches) != 1:
+            raise InputError(
+                f"{self.file} has the passage '{self.text}' {len(matches)} times, but docs/quoted.csv quotes a number "
+                "from it: let text and list agree, and the passage tell itself from others."
+            )
+        return matches[0]
+
+    def shown(self, number: float) -> str:
+        """A number as the text shows it."""
+        return f"{number:.{self.decimals}f}".replace("-", "−")
+
+
+def read(path: Path) -> list[Quote]:
+    """The quotes of a list.
+
+    Raises:
+        InputError: a column is missing, a text without or with several `{#}`, a condition without `=`, or decimals that
+            are no number.
+    """
+    return [_quote(row, f"{path}, row {number}") for number, row in enumerate(read_csv(path, COLUMNS), start=1)]
+
+
+def _quote(row: Row, where: str) -> Quote:
+    if row["text"].count("{#}") != 1:
+        raise InputError(f"{where}: the text has {row['text'].count('{#}')} times {{#}}, the quoted number: write one.")
+    conditions = [condition.partition("=") for condition in row["where"].split(";") if condition]
+    if wrong := next((column for column, sign, _ in conditions if not sign), None):
+        raise InputError(f"{where}: the condition '{wrong}' has no '=': write COLUMN=VALUE, with ; between several.")
+    if not row["decimals"].isdecimal():
+        raise InputError(f"{where}: decimals is '{row['decimals']}', no whole number of 0 or more: fix it.")
+    chosen = tuple((column, value) for column, _, value in conditions)
+    return Quote(row["file"], row["text"], row["table"], chosen, row["column"], int(row["decimals"]))
+
+
+def tables(quotes: Iterable[Quote]) -> list[str]:
+    """The tables that quotes come from, each once."""
+    return list(dict.fromkeys(quote.table for quote in quotes))
+
+
+def unlisted(document: str, passage: str, quotes: Iterable[Quote]) -> list[str]:
+    """Numbers with decimals in a passage of a document that no quote of the document covers."""
+    start = document.index(passage)
+    covered = [quote.found(document).span("number") for quote in quotes]
+    inside = re.compile(r"[−-]?\b\d+\.\d+\b").finditer(document, start, start + len(passage))
+    return [one[0] for one in inside if not any(low <= one.start() and one.end() <= high for low, high in covered)]
+
+
+def fresh(quote: Quote, analysis: Path) -> dict[str, float]:
+    """Mean of the rows of a quote in each of its column, `low` and `high`, as far as the table has these.
+
+    Raises:
+        InputError: the table lacks the column or has no such row.
+    """
+    path = analysis / f"{quote.table}.csv"
+    rows = read_csv(path, (*(column for column, _ in quote.where), quote.column))
+    chosen = [row for row in rows if all(row[column] == value for column, value in quote.where)]
+    if not chosen:
+        conditions = ", ".join(f"{column} {value}" for column, value in quote.where)
+        raise InputError(f"{path} has no row with {conditions}, which docs/quoted.csv quotes: fix the conditions.")
+    columns = dict.fromkeys((quote.column, "low", "high"))
+    return {column: fmean(float(row[column]) for row in chosen) for column in columns if column in chosen[0]}
+
+
+def check(quotes: Sequence[Quote], project: Path, analysis: Path) -> list[tuple[object, ...]]:
+    """A row of `CHECKED` for each quote: whether the number that is quoted lies in the fresh interval.
+
+    A number has been rounded, so half a unit of its last digit is granted. Where a table has no interval, the fresh
+    number is all of it. Ends of intervals are `bound`: they are shown beside an estimate, which is what is judged.
+
+    Raises:
+        InputError: a quote is not in its file or has no row in its table.
+    """
+    documents = {quote.file: (project / quote.file).read_text(encoding="utf-8") for quote in quotes}
+    rows: list[tuple[object, ...]] = []
+    for quote in quotes:
+        text = quote.found(documents[quote.file])["number"]
+        number, now = float(text.replace("−", "-")), fresh(quote, analysis)
+        value, half = now[quote.column], 0.5 * 10.0**-quote.decimals
+        low, high = (now.get(end, value) for end in ("low", "high"))
+        inside = min(low, value) - half <= number <= max(high, value) + half
+        verdict = BOUND if quote.column in ("low", "high") else WITHIN if inside else OUTSIDE
+        where = ";".join(f"{column}={of}" for column, of in quote.where)
+        rows.append((quote.file, quote.text, text, quote.table, where, quote.column, value, low, high, verdict))
+    return rows
+
+
+def write_checked(path: Path, rows: Sequence[tuple[object, ...]]) -> list[str]:
+    """Write what `check` says; a sentence for each quote outside its interval."""
+    write_csv(path, CHECKED, rows)
+    found = [dict(zip(CHECKED, row, strict=True)) for row in rows]
+    return [
+        f"{row['file']} quotes {row['quoted']}, but {row['table']}.csv has {row['value']:.4g} [{row['low']:.4g}, "
+        f"{row['high']:.4g}]: '{row['text']}'"
+        for row in found
+        if row["verdict"] == OUTSIDE
+    ]
+
+
+def publish(quotes: Sequence[Quote], project: Path, analysis: Path, files: Mapping[str, Path]) -> None:
+    """Write fresh numbers into the documents, and copy what stands behind them into docs/.
+
+    Args:
+        quotes: all of them.
+        project: folder of the documents.
+        analysis: folder of the tables.
+        files: what is copied into docs/, by the name that it gets there: figures, and published.json, the experiment's
+            own provenance with its commit, versions and machine. docs/published.csv has the rows of `CHECKED`.
+
+    Raises:
+        InputError: as `check`; no document has been changed then.
+    """
+    check(quotes, project, analysis)
+    changed: dict[str, str] = {}
+    for quote in quotes:
+        text = changed.get(quote.file) or (project / quote.file).read_text(encoding="utf-8")
+        start, end = quote.found(text).span("number")
+        changed[quote.file] = text[:start] + quote.shown(fresh(quote, analysis)[quote.column]) + text[end:]
+    for name, text in changed.items():
+        write_text(project / name, text)
+    for name, file in files.items():
+        shutil.copyfile(file, project / "docs" / name)
+    write_csv(project / "docs/published.csv", CHECKED, check(quotes, project, analysis))
