@@ -52,7 +52,7 @@ PATHS, RESULTS = EXPERIMENT.paths, EXPERIMENT.paths.root
 CONFIG, BATCHES = EXPERIMENT.config, EXPERIMENT.batches
 MIXING, SELECTION = EXPERIMENT.settings("mixing"), EXPERIMENT.settings("selection")
 HUB_ROWS = needed.hub_rows(CONFIG)
-TRAINING_SETS = {cut.name: cut for cut in (run.cut for run in EXPERIMENT.runs) if cut}
+TRAINING_SETS = {cut.name: cut for cut in map(PATHS.cut, EXPERIMENT.runs) if cut}
 
 
 # At most as many jobs that fill the disk as it is planned for, wherever they run: fine-tunings, and what reads

@@ -89,7 +89,7 @@ rule cut_training_set:
     localrule: True
     params:
         others=lambda wildcards, input: arguments.options({"group": input.get("group"), "among": input.get("among")}),
-        seed=lambda wildcards: TRAINING_SETS[wildcards.run].seed,
+        draw=lambda wildcards: arguments.cut(EXPERIMENT, TRAINING_SETS[wildcards.run]),
     shell:
-        "python workflow_scripts/cut_training_set.py --tokenized {input.tokenized} {params.others} --seed {params.seed} --output {output}"
+        "python workflow_scripts/cut_training_set.py --tokenized {input.tokenized} {params.others} {params.draw} --output {output}"
         " --log {log}"

@@ -10,14 +10,14 @@ def finetuning_input(runs):
     """What the fine-tunings of a job depend on, apart from one another."""
     before = [f"{PATHS.checkpoints(run.earlier)}/final" for run in runs if run.earlier and run.earlier not in runs]
     sets = map(PATHS.training_set, runs)
-    return list(dict.fromkeys([*PATHS.model_input(runs[0].model), *before, *sets, *PATHS.shards(runs)]))
+    return list(dict.fromkeys([*PATHS.model_input(runs[0].model, runs[0].seed), *before, *sets, *PATHS.shards(runs)]))
 
 
 def extraction_input(runs):
     """What extractions and ablations of a job depend on, apart from the checkpoints."""
     read = [path for run in runs for _, *paths in arguments.probes(EXPERIMENT, run) for path in paths]
     read = [path for path in read if path != arguments.EVERY_SAMPLE]
-    return list(dict.fromkeys([*PATHS.model_input(runs[0].model), *read]))
+    return list(dict.fromkeys([*PATHS.model_input(runs[0].model, runs[0].seed), *read]))
 
 
 def run_outputs(batch, part):
@@ -64,8 +64,12 @@ def has_builtin(names):
 
 def evaluated_input(wildcards):
     """The checkpoints of a batch."""
-    runs = arguments.trained_runs(EXPERIMENT, wildcards.model, wildcards.batch)
-    return PATHS.model_input(wildcards.model) + [EXPERIMENT.evaluated(wildcards.model, run) for run in runs]
+    model = wildcards.model
+    runs = arguments.trained_runs(EXPERIMENT, model, wildcards.batch)
+    asked = {run for run, _ in EXPERIMENT.evaluation_batches[model, wildcards.batch]}
+    seeds = [seed for (of, run), seed in EXPERIMENT.bases.items() if of == model and run in asked]
+    bases = [path for seed in seeds for path in PATHS.model_input(model, seed)]
+    return bases + [EXPERIMENT.evaluated(model, run) for run in runs]
 
 
 @functools.cache

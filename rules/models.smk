@@ -5,7 +5,7 @@ rule train_tokenizer:
     input:
         f"{RESULTS}/raw/corpus.jsonl",
     output:
-        directory(f"{RESULTS}/pretraining/tokenizer"),
+        directory(PATHS.tokenizer("embedded")),
     localrule: True
     params:
         vocabulary=CONFIG.embedded.vocabulary,
@@ -16,13 +16,15 @@ rule train_tokenizer:
 rule pretrain:
     input:
         corpus=f"{RESULTS}/raw/corpus.jsonl",
-        tokenizer=f"{RESULTS}/pretraining/tokenizer",
+        tokenizer=PATHS.tokenizer("embedded"),
     output:
-        directory(PATHS.pretraining("{pretraining}")),
+        directory(PATHS.pretraining("{pretraining}", "{seed}")),
     priority: 5
     params:
         architecture=lambda wildcards: json.dumps(CONFIG.pretraining[wildcards.pretraining].architecture.model_dump()),
-        recipe=lambda wildcards: arguments.pretraining_recipe(EXPERIMENT, wildcards.pretraining),
+        recipe=lambda wildcards: arguments.pretraining_recipe(
+            EXPERIMENT, wildcards.pretraining, int(wildcards.get("seed", 0))
+        ),
         block_size=CONFIG.pretraining_recipe.block_size,
         device=CONFIG.device,
     shell:

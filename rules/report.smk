@@ -76,7 +76,7 @@ rule render_report:
         [path for study in CHOSEN for one in study.tables for path in PATHS.tables(one.name)],
         [PATHS.figure(name, "svg") for study in CHOSEN for one in study.drawings for name in one.figures],
         [PATHS.analysis(name) for study in CHOSEN for one in study.analyses for name in one.outputs.values()],
-        [PATHS.mixture(*of, "report.json") for of in product(MIXING.models, CONFIG.seeds)],
+        [PATHS.mixture(*of, "report.json") for of in product(MIXING.models, EXPERIMENT.seeds("mixing"))],
         scores=[PATHS.analysis("scores")] if EXPERIMENT.evaluation_batches else [],
         runs=PATHS.run_table,
         claims=rules.collect_claims.output,

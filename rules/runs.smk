@@ -17,6 +17,9 @@ for name, batch in BATCHES.items():
             ],
             curves=run_outputs(batch, "training.csv"),
             runs=run_outputs(batch, "run.json"),
+        wildcard_constraints:
+            model=one_of(batch.models),
+            seed=one_of(map(str, batch.seeds)),
         # The target after its mixture before other runs: the mixture's checkpoint is on the disk.
         priority: int(any(run.earlier and run.earlier not in batch.of("", 0) for run in batch.of("", 0)))
         resources:
@@ -49,12 +52,15 @@ for name, batch in BATCHES.items():
             runs=run_outputs(batch, "run.json"),
         output:
             [directory(path) for path in pattern_outputs(batch)],
+        wildcard_constraints:
+            model=one_of(batch.models),
+            seed=one_of(map(str, batch.seeds)),
         # Before another fine-tuning, as what is read here goes from the disk afterwards.
         priority: 2
         resources:
             runs_on_disk=on_disk("final", "intermediate"),
         params:
-            model=lambda wildcards: PATHS.model(wildcards.model),
+            model=lambda wildcards: PATHS.model(wildcards.model, wildcards.seed),
             runs=of_job(functools.partial(arguments.extraction, EXPERIMENT), batch),
             max_length=CONFIG.tokenization.max_length,
             patterns=arguments.pattern_options(EXPERIMENT),
@@ -67,7 +73,7 @@ for name, batch in BATCHES.items():
 
 for name, batch in BATCHES.items():
     part = batches.part(batch, validity.runs(EXPERIMENT))
-    if not part.training_sets:
+    if not part.training_sets or not part.takers:
         continue
 
     rule:
@@ -79,12 +85,15 @@ for name, batch in BATCHES.items():
             runs=run_outputs(part, "run.json"),
         output:
             [directory(PATHS.ablations(run)) for run in part.of("{model}", "{seed}")],
+        wildcard_constraints:
+            model=one_of(part.models),
+            seed=one_of(map(str, part.seeds)),
         # Before another fine-tuning, as what is read here may go from the disk afterwards.
         priority: 2
         resources:
             runs_on_disk=on_disk("final"),
         params:
-            model=lambda wildcards: PATHS.model(wildcards.model),
+            model=lambda wildcards: PATHS.model(wildcards.model, wildcards.seed),
             runs=of_job(functools.partial(arguments.ablation, EXPERIMENT), part),
             max_length=CONFIG.tokenization.max_length,
             patterns=arguments.pattern_options(EXPERIMENT),

@@ -9,7 +9,10 @@ from headpatterns.data import training_sets
 
 def main(arguments: argparse.Namespace) -> None:
     """Draw and write them."""
-    training_sets.cut(arguments.tokenized, arguments.group, arguments.among, arguments.seed, arguments.output)
+    command_line.check_counts(arguments, "most")
+    training_sets.cut(
+        arguments.tokenized, arguments.group, arguments.among, arguments.most, arguments.seed, arguments.output
+    )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -18,6 +21,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--tokenized", type=Path, required=True, help="shards of the run's dataset, {dataset}/{split}")
     made.add_argument("--group", type=Path, nargs="*", default=[], help="shards of the tasks it is compared with")
     made.add_argument("--among", type=Path, help="CSV (dataset, id): choose among these samples alone")
+    made.add_argument("--most", type=int, help="samples that are kept at most")
     made.add_argument("--seed", type=int, required=True, help="seed of the draw")
     made.add_argument("--output", type=Path, required=True, help="CSV of the training set (dataset, id)")
     return made

@@ -11,6 +11,12 @@ from headpatterns.studies import load_studies
 Overlay = str | dict[str, Any]
 """The path of an overlay below the project, or its content."""
 
+ONE_SEED: dict[str, Any] = {
+    "seeds": [0],
+    "studies": {study: {"seeds": None} for study in ("validity", "mixing", "selection")},
+}
+"""The overlay under which every study has the one seed 0."""
+
 RULES = ("finetune", "extract_patterns", "ablate_heads", "pretrain")
 
 

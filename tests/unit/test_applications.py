@@ -5,7 +5,7 @@ import re
 from collections import Counter
 
 import pytest
-from experiments import checked, config_of, meaning
+from experiments import ONE_SEED, checked, config_of, meaning
 from test_experiment import assign, complaint, section_4
 
 from headpatterns.experiment import tables
@@ -17,7 +17,7 @@ from headpatterns.studies.selection import settings as selection
 @pytest.fixture
 def config():
     """The project's config with small studies of section 5."""
-    made = config_of()
+    made = config_of(ONE_SEED)
     made["studies"]["mixing"] |= {"models": ["llama-weak", "llama"], "random_draws": 2}
     made["studies"]["selection"] |= {"models": ["llama"], "budgets": [25, 40], "random_draws": 2}
     made["studies"]["selection"]["methods"] = ["pattern", "bm25"]
@@ -125,7 +125,7 @@ def test_what_is_evaluated(config, tmp_path):
     }
     mixing = [(row["variant"], row["draw"], row["run"]) for row in read if row["study"] == "mixing"][:5]
     assert mixing == [
-        ("base", "", "base"),
+        ("base", "", "base.seed0"),
         ("sft", "", "mixing.target.seed0"),
         ("ours", "", "mixing.ours.seed0"),
         ("random", "0", "mixing.random0.seed0"),

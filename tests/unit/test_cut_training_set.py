@@ -86,3 +86,13 @@ def test_ids_with_commas_quotes_and_line_breaks(tmp_path):
     ids = ['a,"b"', "two\nlines", "数学", " spaced ", "tab\t"]
     folder = shards(tmp_path, "odd", ids)
     assert sorted(cut(tmp_path / "out.csv", tokenized=folder, seed=0)) == sorted(ids)
+
+
+def test_a_limit_keeps_the_first_of_the_draw(tmp_path, group):
+    out = tmp_path / "out.csv"
+    every = cut(out, tokenized=group[0], group=group, seed=3)
+    assert len(every) == 15
+    assert cut(out, tokenized=group[0], group=group, seed=3, most=6) == every[:6]
+    assert cut(out, tokenized=group[0], group=group, seed=3, most=99) == every
+    with pytest.raises(InputError, match="most"):
+        scripts.run("cut_training_set", output=out, tokenized=group[0], seed=3, most=0)

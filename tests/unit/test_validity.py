@@ -616,7 +616,7 @@ def check_sentences(findings, folder, pairs, runs):
     _, *of_phases, change = findings
     once = {"before": ["model", "task"], "after": ["model", "task", "seed"]}
     for phase, counted, (correlated, costly) in (
-        ("before", f"{pairs} model–task pairs", of_phases[:2]),
+        ("before", f"{pairs} base model–task pairs", of_phases[:2]),
         ("after", f"{runs} runs", of_phases[2:]),
     ):
         for way, kind in (("up or down,", "absolute"), ("with the signed change", "signed")):
@@ -662,6 +662,18 @@ def test_seeds_before_fine_tuning_are_one_measurement(folder, tmp_path):
     np.testing.assert_allclose(after[2].loc[after[0].index], (after[0] + after[1]) / 2, atol=1e-9)
 
 
+def test_base_models_of_each_seed_are_measurements_of_their_own(folder, tmp_path):
+    """Seeds whose numbers before fine-tuning differ do not share a base model."""
+    analyse(folder, tmp_path, seeds=(0, 1))
+
+    def apart(rows, areas):
+        for table in (rows, areas):
+            table.loc[(table["phase"] == "before") & (table["seed"] == "1"), "value"] += 0.001
+
+    findings = findings_of(tmp_path, apart)
+    assert "of 8 base model–task pairs" in findings[1] and "of 8 base model–task pairs" in findings[2]
+
+
 def lowered(rows, areas):
     """After fine-tuning every correlation is lower than before, and below 0."""
     of = rows["phase"] == "after_minus_before"
@@ -689,8 +701,8 @@ def all_undefined(rows, areas):
 def test_runs_without_a_number_are_left_out_and_counted(folder):
     findings = findings_of(folder, some_undefined)
     assert not any("nan" in sentence for sentence in findings)
-    assert findings[1].count("of 3 model–task pairs (1 without a number left out)") == 2
-    assert "of 2 model–task pairs (2 without a number left out); by chance" in findings[2]
+    assert findings[1].count("of 3 base model–task pairs (1 without a number left out)") == 2
+    assert "of 2 base model–task pairs (2 without a number left out); by chance" in findings[2]
     assert findings[3].count("of 3 runs (1 without a number left out)") == 2
     assert findings[-1].count("of 3 runs (1 without a number left out)") == 2
 
@@ -698,7 +710,7 @@ def test_runs_without_a_number_are_left_out_and_counted(folder):
 def test_where_no_run_has_a_number_fixed_sentences_say_so(folder):
     findings = findings_of(folder, all_undefined)
     assert not any("nan" in sentence for sentence in findings)
-    assert findings[1].count("does not exist in any model–task pair") == 2
+    assert findings[1].count("does not exist in any base model–task pair") == 2
     assert "no run has groups of some but not all heads to compare" in findings[4]
     assert findings[-1].count("no run has a difference") == 2
 

@@ -38,6 +38,7 @@ def project(clone) -> Path:
         ("mini", []),
         ("mini", ["other.yaml"]),
         ("tiny", [TINY]),
+        ("tiny", [TINY, "tests/config/two-seeds.yaml"]),
         ("paper", ["config/paper.yaml"]),
         ("paper", ["config/paper.yaml", "seeds.yaml"]),
     ],

@@ -26,15 +26,17 @@ def write(path: Path, samples: Iterable[Sample]) -> None:
     write_csv(path, COLUMNS, samples)
 
 
-def cut(tokenized: Path, group: Sequence[Path], among: Path | None, seed: int, output: Path) -> None:
+def cut(tokenized: Path, group: Sequence[Path], among: Path | None, most: int | None, seed: int, output: Path) -> None:
     """Choose the samples of a run by a seeded draw: as many as the smallest training set of its group has.
 
-    Samples are ranked by a seeded hash and the first ones kept; their order in `output` is the rank.
+    Samples are ranked by a seeded hash and the first ones kept, `most` of them where it is given; their order in
+    `output` is the rank.
 
     Args:
         tokenized: shards of the run's dataset, `{dataset}/{split}`.
         group: shards of the tasks it is compared with.
         among: CSV of the samples to choose among, or None for all.
+        most: how many are kept at most, or None for no limit.
         seed: of the draw.
         output: CSV of the training set.
 
@@ -51,7 +53,7 @@ def cut(tokenized: Path, group: Sequence[Path], among: Path | None, seed: int, o
     smallest = min(sizes, key=lambda folder: sizes[folder])
     if not sizes[smallest]:
         raise InputError(f"{smallest} holds no sample: check the data behind it.")
-    chosen = sorted(ids, key=lambda id: rank(seed, id))[: sizes[smallest]]
+    chosen = sorted(ids, key=lambda id: rank(seed, id))[: min(sizes[smallest], most or sizes[smallest])]
     write(output, [(tokenized.parent.name, id) for id in chosen])
 
 

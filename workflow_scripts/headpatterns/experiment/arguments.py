@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from headpatterns.data import templates
-from headpatterns.experiment import written
+from headpatterns.experiment import needed, written
 from headpatterns.experiment.files import expand
 from headpatterns.experiment.needed import ItemSet
-from headpatterns.experiment.runs import BASE, TRAINING, Run
+from headpatterns.experiment.runs import TRAINING, Run
 from headpatterns.experiment.sources import OnHub, RowsOnHub
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def hub_sources(experiment: "Experiment") -> list[dict[str, str]]:
     for model in experiment.models:
         source = config.models[model].source
         if isinstance(source, OnHub):
-            found.append({"kind": "model", **source.model_dump(exclude_unset=True), "output": paths.model(model)})
+            found.append({"kind": "model", **source.model_dump(exclude_unset=True), "output": paths.model(model, 0)})
     for dataset in experiment.datasets:
         for split in ("train", "probe"):
             for place, part in enumerate(config.datasets[dataset].sources(split)):
@@ -87,13 +87,20 @@ def starting_models(experiment: "Experiment", runs: Iterable[Run]) -> list[str]:
 def finetuning_recipe(experiment: "Experiment", runs: list[Run]) -> str:
     """The recipe of a job's runs; only those that some study reads on the way keep checkpoints there."""
     with_steps = not experiment.runs_with_steps.isdisjoint(runs)
-    return as_json(experiment.recipe(runs[0].group).of_run(with_steps) | {"seed": runs[0].seed})
+    seed = experiment.config.moved("order", runs[0].seed)
+    return as_json(experiment.recipe(runs[0].group).of_run(with_steps) | {"seed": seed})
 
 
-def pretraining_recipe(experiment: "Experiment", name: str) -> str:
-    """The recipe of a pretraining run."""
+def pretraining_recipe(experiment: "Experiment", name: str, seed: int) -> str:
+    """The recipe of the pretraining run that belongs to a training seed."""
     run = experiment.config.pretraining[name]
-    return as_json(experiment.config.pretraining_recipe.of_run(run.steps, run.checkpoint_steps))
+    moved = experiment.config.moved("pretraining", seed)
+    return as_json(experiment.config.pretraining_recipe.of_run(run.steps, run.checkpoint_steps, moved))
+
+
+def cut(experiment: "Experiment", run: Run) -> str:
+    """How many samples a training set has at most, and the seed that draws them."""
+    return options({"most": needed.most_samples(experiment.config, run), "seed": run.seed})
 
 
 def pattern_options(experiment: "Experiment") -> str:
@@ -207,6 +214,7 @@ def provenance(experiment: "Experiment") -> dict[str, Any]:
         "experiment": config.experiment,
         "config": written.digest(given),
         "seeds": config.seeds,
+        "seed_moves": config.seed_moves,
         "models": {model: str(given["models"][model]["source"]) for model in experiment.models},
         "datasets": {
             dataset: str({split: given["datasets"][dataset].get(split, []) for split in ("train", "probe")})
@@ -234,7 +242,7 @@ def by_name(option: str, values: Mapping[str, Any]) -> str:
 def trained_runs(experiment: "Experiment", model: str, batch: str) -> list[str]:
     """The names of the runs of an evaluation batch, each once: all that it reads but the base model."""
     pairs = experiment.evaluation_batches[model, batch]
-    return list(dict.fromkeys(run for run, _ in pairs if run != BASE))
+    return list(dict.fromkeys(run for run, _ in pairs if (model, run) not in experiment.bases))
 
 
 def label_options(experiment: "Experiment") -> str:

@@ -1,6 +1,7 @@
 """Which runs, and which evaluations, share a job."""
 
 from collections.abc import Collection, Iterable, Mapping
+from itertools import count, product
 from typing import Any, NamedTuple
 
 from headpatterns.experiment.runs import Run, TrainingSet
@@ -11,18 +12,25 @@ class Batch(NamedTuple):
 
     Attributes:
         training_sets: one for each run; model and seed are the job's.
-        takers: models and seeds that need these runs.
+        models: models that need all of these runs.
+        seeds: seeds with which each of the models needs them.
         steps: whether the runs keep their checkpoints on the way.
     """
 
     training_sets: tuple[TrainingSet, ...]
-    takers: frozenset[tuple[str, int]]
+    models: tuple[str, ...]
+    seeds: tuple[int, ...]
     steps: bool
 
     @property
     def group(self) -> str:
         """The group that all of its runs have."""
         return self.training_sets[0].group
+
+    @property
+    def takers(self) -> list[tuple[str, int]]:
+        """Models and seeds of its jobs."""
+        return list(product(self.models, self.seeds))
 
     def of(self, model: str, seed: int) -> list[Run]:
         """The runs of one model and seed."""
@@ -32,33 +40,41 @@ class Batch(NamedTuple):
 def of_runs(runs: Iterable[Run], runs_with_steps: Collection[Run], size: int) -> dict[str, Batch]:
     """Batches by name. At most `size` runs of a group share a job.
 
-    Runs share one only if exactly the same models and seeds need them, for a job makes all of its runs, and if none
-    depends on the patterns of another.
+    Runs share one only if the same model and seed needs them, for a job makes all of its runs, and if none depends on
+    the patterns of another. Models that need the same runs with the same seeds share a batch.
     """
-    with_steps = {run.training_set for run in runs_with_steps}
-    takers: dict[tuple[str, bool, bool], dict[TrainingSet, set[tuple[str, int]]]] = {}
+    wanted: dict[tuple[str, bool, bool, str, int], list[TrainingSet]] = {}
     for run in runs:
-        kind = (run.group, run.is_first_stage, run.training_set in with_steps)
-        takers.setdefault(kind, {}).setdefault(run.training_set, set()).add((run.model, run.seed))
-    found = {}
-    for (group, _, steps), sets in takers.items():
-        shared: dict[frozenset[tuple[str, int]], list[TrainingSet]] = {}
-        for training_set, models in sets.items():
-            shared.setdefault(frozenset(models), []).append(training_set)
-        for together_by, together in shared.items():
-            for place in range(0, len(together), size):
-                chunk = together[place : place + size]
-                others = f"_and_{len(chunk) - 1}_more" if len(chunk) > 1 else ""
-                found[f"{group}_{chunk[0].task}{others}"] = Batch(tuple(chunk), together_by, steps)
+        kind = (run.group, run.is_first_stage, run in runs_with_steps)
+        wanted.setdefault((*kind, run.model, run.seed), []).append(run.training_set)
+    chunks: dict[tuple[tuple[TrainingSet, ...], bool], dict[str, list[int]]] = {}
+    for (_, _, steps, model, seed), sets in wanted.items():
+        for place in range(0, len(sets), size):
+            chunks.setdefault((tuple(sets[place : place + size]), steps), {}).setdefault(model, []).append(seed)
+    found: dict[str, Batch] = {}
+    for (sets_of_job, steps), seeds in chunks.items():
+        for own in dict.fromkeys(map(tuple, seeds.values())):
+            models = tuple(model for model, of_model in seeds.items() if tuple(of_model) == own)
+            batch = Batch(sets_of_job, models, own, steps)
+            found[_name(batch, found)] = batch
     return found
+
+
+def _name(batch: Batch, taken: Collection[str]) -> str:
+    """Group and first task of a batch, with a number where others are called so already."""
+    sets = batch.training_sets
+    others = f"_and_{len(sets) - 1}_more" if len(sets) > 1 else ""
+    name = f"{batch.group}_{sets[0].task}{others}"
+    return next(one for n in count(1) if (one := name if n == 1 else f"{name}_{n}") not in taken)
 
 
 def part(batch: Batch, selected: list[Run]) -> Batch:
     """The part of a batch that consists of some runs, with the models and seeds that take them."""
-    sets = {run.training_set for run in selected}
+    sets, takers = {run.training_set for run in selected}, {(run.model, run.seed) for run in selected}
     return batch._replace(
         training_sets=tuple(one for one in batch.training_sets if one in sets),
-        takers=batch.takers & {(run.model, run.seed) for run in selected},
+        models=tuple(model for model in batch.models if any((model, seed) in takers for seed in batch.seeds)),
+        seeds=tuple(seed for seed in batch.seeds if any((model, seed) in takers for model in batch.models)),
     )
 
 

@@ -58,6 +58,7 @@ def _names(experiment: Experiment) -> Iterator[str]:
         yield from _names_of_group(config, f"task_groups.{name}", group)
     for study in experiment.studies:
         yield from study.names(experiment)
+        yield from _seeds(experiment, study.name)
     yield from _evaluation_sets(experiment)
     if config.patterns.reduction in config.patterns.also:
         yield f"patterns.also names '{config.patterns.reduction}', which is patterns.reduction already: remove it."
@@ -67,6 +68,14 @@ def _names(experiment: Experiment) -> Iterator[str]:
         return
     stated = config.resources["default"].model_fields_set
     yield from (f"resources.default lacks '{key}': add it." for key in Size.model_fields if key not in stated)
+
+
+def _seeds(experiment: Experiment, study: str) -> Iterator[str]:
+    """Seeds of a study that the experiment does not have."""
+    own: list[int] = getattr(experiment.settings(study), "seeds", None) or []
+    for seed in own:
+        if seed not in experiment.config.seeds:
+            yield f"studies.{study}.seeds has {seed}, which `seeds` lacks: add it there, or remove it here."
 
 
 def check_rules(experiment: Experiment, rules: Iterable[str]) -> None:

@@ -11,7 +11,7 @@ from headpatterns.experiment import batches, needed
 from headpatterns.experiment.fields import Section
 from headpatterns.experiment.paths import Paths
 from headpatterns.experiment.recipes import Finetuning, OwnRecipe
-from headpatterns.experiment.runs import BASE, Run
+from headpatterns.experiment.runs import Run
 from headpatterns.experiment.schema import Config, config_model
 from headpatterns.experiment.sentences import sentences
 
@@ -34,6 +34,10 @@ class Part(Protocol):
     @property
     def runs(self) -> Callable[["Experiment"], list[Run]]:
         """The fine-tunings that it needs."""
+
+    @property
+    def in_run_table(self) -> bool:
+        """Whether its runs have rows in the run table."""
 
     @property
     def reads_steps(self) -> bool:
@@ -85,6 +89,11 @@ class Experiment:
         self.studies = tuple(studies)
         self.paths = Paths(self.config, at_hand)
 
+    def seeds(self, study: str) -> list[int]:
+        """The training seeds of a study."""
+        own: list[int] | None = self.settings(study).seeds
+        return self.config.seeds if own is None else own
+
     def settings(self, study: str) -> Any:
         """The settings of a study."""
         return getattr(self.config.studies, study)
@@ -110,9 +119,17 @@ class Experiment:
         """Runs by model and name."""
         return {(run.model, run.name): run for run in self.runs}
 
+    @cached_property
+    def bases(self) -> dict[tuple[str, str], int]:
+        """A training seed of every base model, by model and what stands in the place of a run's name."""
+        return {(model, needed.base_name(self.config, model, seed)): seed
+                for model in self.config.models for seed in reversed(self.config.seeds)}  # fmt: skip
+
     def evaluated(self, model: str, run: str) -> str:
-        """The folder of a checkpoint that is evaluated: a run by its name, or `base`."""
-        return self.paths.evaluated(model, None if run == BASE else self.run_named[model, run])
+        """The folder of a checkpoint that is evaluated: a run, or a base model, by what stands for its name."""
+        if (model, run) in self.bases:
+            return self.paths.model(model, self.bases[model, run])
+        return f"{self.paths.checkpoints(self.run_named[model, run])}/final"
 
     def predictions(self, study: str) -> list[str]:
         """Predictions of every item, of the evaluation batches of a study and of those that it shares."""
@@ -161,7 +178,8 @@ class Experiment:
     @cached_property
     def labels(self) -> dict[str, str]:
         """What models and tasks are called that the run table does not hold."""
-        known = {name for run in self.runs_with_steps for name in (run.model, run.task)}
+        tabled = [run for study in self.studies if study.in_run_table for run in study.runs(self)]
+        known = {name for run in tabled for name in (run.model, run.task)}
         labelled: list[tuple[str, Any]] = [
             *((name, self.config.models[name]) for name in self.models),
             *((name, self.config.datasets[name]) for name in self.datasets),

@@ -35,6 +35,10 @@ Selection = Annotated[list[str], Field(min_length=1), AfterValidator(_unique)]
 Steps = Annotated[list[Positive], AfterValidator(_unique)]
 Counts = Annotated[list[Positive], Field(min_length=1), AfterValidator(_unique)]
 Seeds = Annotated[list[Natural], Field(min_length=1), AfterValidator(_unique)]
+OWN_SEEDS = "seeds of its runs, some of `seeds`; null takes all"
+Moves = Annotated[list[Literal["order", "samples", "pretraining"]], AfterValidator(_unique)]
+"""What a training seed moves: order and dropout of training, the choice of samples, the embedded base models."""
+
 Scheduler = Literal["cosine", "linear", "constant", "constant_with_warmup"]
 Reduction = Literal["abs_of_sum", "sum_of_abs", "abs_per_position"]
 Reductions = Annotated[list[Reduction], AfterValidator(_unique)]

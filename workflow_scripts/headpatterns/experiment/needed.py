@@ -40,14 +40,24 @@ def tokenizer_of(config: Config, model: str) -> str:
     return "embedded" if isinstance(config.models[base].source, Pretrained) else base
 
 
-def group_runs(config: Config, models: list[str], groups: list[str]) -> list[Run]:
-    """The runs of some models on every task of some task groups, with every seed, in display order."""
+def has_base_per_seed(config: Config, model: str) -> bool:
+    """Whether a model is pretrained once for each training seed, so that it is another one for each."""
+    return "pretraining" in config.seed_moves and isinstance(config.models[model].source, Pretrained)
+
+
+def base_name(config: Config, model: str, seed: int) -> str:
+    """What stands in the place of a run's name for the model before a run with a seed: `base`, or `base.seedN`."""
+    return f"{runs_of.BASE}.seed{seed}" if has_base_per_seed(config, model) else runs_of.BASE
+
+
+def group_runs(config: Config, models: list[str], groups: list[str], seeds: Sequence[int] = ()) -> list[Run]:
+    """The runs of some models on every task of some task groups, in display order: with all seeds, or some."""
     return [
         Run(model, TaskSet(group, task), seed)
         for group in groups
         for model in models
         for task in config.task_groups[group].tasks
-        for seed in config.seeds
+        for seed in seeds or config.seeds
     ]
 
 
@@ -70,6 +80,12 @@ def compared_tasks(config: Config, run: Run) -> list[str]:
     """The tasks to whose smallest a run is cut: those of its task group."""
     group = config.task_groups.get(run.group)
     return list(group.tasks) if group else []
+
+
+def most_samples(config: Config, run: Run) -> int | None:
+    """The limit that a run's task group sets to its training sets; None where there is none."""
+    group = config.task_groups.get(run.group)
+    return group.samples if group else None
 
 
 def datasets(config: Config, runs: Sequence[Run], evaluated: Iterable[ItemSet]) -> list[str]:

@@ -3,6 +3,7 @@
 A run's paths hold its model and seed, which may be wildcards of a rule as well: `{model}`, `{seed}`.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from headpatterns.errors import InputError
@@ -107,8 +108,13 @@ class Paths:
                 return self.mixture(run.model, run.seed, f"{task}.csv")
             case SelectedSet(domain=domain, choice=choice):
                 return self.selection(run.model, domain, run.seed, f"{choice}.csv")
-        name = (run.cut or run).name
+        name = (self.cut(run) or run).name
         return f"{self.root}/training_sets/{needed.tokenizer_of(self.config, run.model)}/{name}.csv"
+
+    def cut(self, run: Run) -> Run | None:
+        """The run that names the training set of a run, where that is cut from one dataset, and whose seed draws it."""
+        found = run.cut
+        return found and replace(found, seed=self.config.moved("samples", found.seed))
 
     def cut_among(self, run: Run) -> list[str]:
         """Where a training set is cut from a part of a dataset alone: the samples of a domain."""
@@ -128,8 +134,8 @@ class Paths:
 
     # Models and checkpoints.
 
-    def model(self, model: str) -> str:
-        """The folder that a base model is loaded from."""
+    def model(self, model: str, seed: int | str) -> str:
+        """The folder that the base model of runs with a seed is loaded from."""
         source = self.config.models[model].source
         match source:
             case OnDisk():
@@ -138,32 +144,33 @@ class Paths:
                 return f"{self.root}/models/{model}"
             case AfterRun():
                 return f"{self.root}/checkpoints/{source.model}/{source.run}/final"
-        folder = self.pretraining(source.pretraining)
+        folder = self.pretraining(source.pretraining, seed)
         last = self.config.pretraining[source.pretraining].steps
         return f"{folder}/final" if source.step == last else f"{folder}/intermediate/step-{source.step}"
 
-    def pretraining(self, name: str) -> str:
-        """The folder of a pretraining run, or of the embedded tokenizer."""
-        return f"{self.root}/pretraining/{name}"
+    def pretraining(self, name: str, seed: int | str) -> str:
+        """The folder of a pretraining run; all training seeds share one unless they move it."""
+        own = f"/seed{seed}" if "pretraining" in self.config.seed_moves else ""
+        return f"{self.root}/pretraining/{name}{own}"
 
-    def model_input(self, model: str) -> list[str]:
-        """What a job that loads a base model depends on: a made folder, or the files of your own."""
+    def model_input(self, model: str, seed: int | str) -> list[str]:
+        """What a job that loads the base model of a seed depends on: a made folder, or the files of your own."""
         source = self.config.models[model].source
         match source:
             case OnDisk():
-                folder = Path(self.model(model))
+                folder = Path(self.model(model, seed))
                 return [str(path) for path in loading.files(folder)] if self.at_hand or folder.is_dir() else []
             case OnHub() | AfterRun():
-                return [self.model(model)]
-        return [self.pretraining(source.pretraining)]
+                return [self.model(model, seed)]
+        return [self.pretraining(source.pretraining, seed)]
 
     def tokenizer(self, tokenizer: str) -> str:
         """The folder that a tokenizer is loaded from."""
-        return self.pretraining("tokenizer") if tokenizer == "embedded" else self.model(tokenizer)
+        return f"{self.root}/pretraining/tokenizer" if tokenizer == "embedded" else self.model(tokenizer, 0)
 
     def tokenizer_input(self, tokenizer: str) -> list[str]:
         """The embedded tokenizer exists before the models do; elsewhere it is a part of the model."""
-        return [self.tokenizer(tokenizer)] if tokenizer == "embedded" else self.model_input(tokenizer)
+        return [self.tokenizer(tokenizer)] if tokenizer == "embedded" else self.model_input(tokenizer, 0)
 
     def checkpoints(self, run: Run) -> str:
         """The folder of a run."""
@@ -171,11 +178,7 @@ class Paths:
 
     def starting_model(self, run: Run) -> str:
         """The folder of the model that a run starts from."""
-        return f"{self.checkpoints(run.earlier)}/final" if run.earlier else self.model(run.model)
-
-    def evaluated(self, model: str, run: Run | None) -> str:
-        """The folder of a checkpoint that is evaluated; without a run that of the base model."""
-        return f"{self.checkpoints(run)}/final" if run else self.model(model)
+        return f"{self.checkpoints(run.earlier)}/final" if run.earlier else self.model(run.model, run.seed)
 
     # What is measured, and what is made of it.
 

@@ -76,13 +76,14 @@ class PretrainingRecipe(Section):
     weight_decay: float = Field(ge=0, description="of AdamW")
     max_grad_norm: Amount = Field(description="norm to which gradients are clipped")
     resume_every: Positive = Field(description="steps between two states to resume from")
-    seed: Natural = Field(description="of weights and of the order of blocks")
+    seed: Natural = Field(description="of weights and of the order of blocks; a training seed may be added")
 
-    def of_run(self, steps: int, checkpoint_steps: list[int]) -> dict[str, Any]:
-        """The recipe of one pretraining run: what a step reads is the batch."""
+    def of_run(self, steps: int, checkpoint_steps: list[int], moved: int = 0) -> dict[str, Any]:
+        """The recipe of one pretraining run: what a step reads is the batch, and its seed lies `moved` further."""
         recipe = self.model_dump(exclude={"block_size", "batch_size"})
         return {
             **recipe,
+            "seed": self.seed + moved,
             "per_device_batch_size": self.batch_size,
             "global_batch_size": self.batch_size,
             "max_steps": steps,

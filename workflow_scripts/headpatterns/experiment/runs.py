@@ -11,7 +11,7 @@ MIXING, SELECTION = "mixing", "selection"
 TRAINING = "training"
 """In the place of a probe set's name: the training samples of the run itself."""
 BASE = "base"
-"""In the place of a run's name: the model before any run."""
+"""In the place of a run's name: the model before any run; where each seed has its own, `.seedN` follows."""
 
 Datasets = tuple[tuple[str, str], ...]
 

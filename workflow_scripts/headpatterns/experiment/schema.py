@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, create_model
 from headpatterns.experiment.fields import (
     UNSTATED,
     Dtype,
+    Moves,
     Name,
     Natural,
     PaperModel,
@@ -174,6 +175,7 @@ class TaskGroup(Section):
     """Tasks that are compared with each other, in the order of every table and figure."""
 
     tasks: Selection = Field(description="datasets; their training sets are cut to the size of the smallest")
+    samples: Positive | None = Field(None, description="of a training set at most, by a draw; null for no limit")
     complex: str = Field(UNSTATED, description="the task that the others compose (Eq. 3)")
     expected_pair: list[str] = Field(
         UNSTATED, min_length=2, max_length=2, description="the two tasks that the paper finds to compose it best"
@@ -240,6 +242,9 @@ class Config(Section):
 
     experiment: Name = Field(description="folder below results/")
     seeds: Seeds = Field(description="training seeds; every run is trained once a seed")
+    seed_moves: Moves = Field(
+        description="what a seed moves: order of training, samples of a training set, pretraining of embedded models"
+    )
     embedded: Embedded
     pretraining: dict[Name, Pretraining] = Field(description="pretraining runs, by name")
     pretraining_recipe: PretrainingRecipe
@@ -259,6 +264,10 @@ class Config(Section):
     resources: dict[str, Size] = Field(description="what jobs ask for, by rule; `default` is for all")
     plan: Plan
     cluster: Cluster
+
+    def moved(self, what: str, seed: int) -> int:
+        """The seed of order, samples or pretraining in a run with a training seed; 0 where that leaves it as it is."""
+        return seed if what in self.seed_moves else 0
 
     def sampled(self, dataset: str) -> SampledRows:
         """Rows kept of a dataset: its own numbers where it states them."""

@@ -132,8 +132,9 @@ class Study:
         problems: what else is wrong with its settings, once all names of the config are known to exist.
         variants: rows of variants.csv: what is evaluated for it.
         evaluation_sets: evaluation sets that it brings along, by name.
-        reads_steps: whether it reads patterns by the run table: its runs have rows there, and keep their checkpoints
-            on the way until their patterns exist.
+        reads_patterns: whether it reads patterns before and after its runs by the run table: they have rows there.
+        reads_steps: whether it reads patterns on the way too: its runs have rows there, and keep their checkpoints
+            until their patterns exist.
         analyses, drawings, tables, effects: what it makes. What is claimed of the effects is in its `claims.yaml`.
         section: `module:function` of its sections of the report beyond its figures, called with the results; empty for
             none.
@@ -149,6 +150,7 @@ class Study:
     problems: Callable[["Experiment"], Iterable[str]] = nothing
     variants: Callable[["Experiment"], list[Any]] = nothing
     evaluation_sets: Callable[["Experiment"], Mapping[str, Any]] = no_settings
+    reads_patterns: bool = False
     reads_steps: bool = False
     analyses: tuple[Analysis, ...] = ()
     drawings: tuple[Drawing, ...] = ()
@@ -156,6 +158,11 @@ class Study:
     effects: tuple[Effects, ...] = ()
     section: str = ""
     targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def in_run_table(self) -> bool:
+        """Whether its runs have rows in the run table."""
+        return self.reads_patterns or self.reads_steps
 
 
 def load(reference: str) -> Callable[..., Any]:

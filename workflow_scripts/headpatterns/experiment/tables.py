@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def run_rows(experiment: "Experiment") -> list[dict[str, Any]]:
-    """Rows of runs.csv: the runs of every study that reads patterns on the way, in display order."""
+    """Rows of runs.csv: the runs of every study that reads patterns by it, in display order."""
     config = experiment.config
     return [
         {
@@ -30,7 +30,7 @@ def run_rows(experiment: "Experiment") -> list[dict[str, Any]]:
             "patterns": experiment.paths.patterns(run),
         }
         for study in experiment.studies
-        if study.reads_steps
+        if study.in_run_table
         for run in study.runs(experiment)
     ]
 

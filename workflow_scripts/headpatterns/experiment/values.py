@@ -34,10 +34,24 @@ def problems(experiment: "Experiment") -> Iterator[str]:
     for study in type(config.studies).model_fields:
         own = _recipe(experiment.recipe(study)) if hasattr(experiment.settings(study), "finetuning") else ()
         yield from (f"studies.{study}.finetuning.{said}" for said in own if said not in common)
+    yield from _seeds(experiment)
     yield from _sizes_of_models(config)
     yield from _sizes_of_datasets(config)
     yield from _lengths(experiment)
     yield from _cluster(config)
+
+
+def _seeds(experiment: "Experiment") -> Iterator[str]:
+    """Several seeds whose runs would be one and the same."""
+    config = experiment.config
+    if len(config.seeds) == 1:
+        return
+    if not config.seed_moves:
+        yield f"seed_moves is empty, but seeds has {len(config.seeds)}, whose runs would be the same: name order."
+    elif config.seed_moves == ["pretraining"]:
+        still = [model for model in experiment.models if not needed.has_base_per_seed(config, model)]
+        yield from (f"seed_moves has pretraining alone, which moves nothing of models.{model}: add order."
+                    for model in still)  # fmt: skip
 
 
 def _recipe(recipe: Finetuning) -> Iterator[str]:

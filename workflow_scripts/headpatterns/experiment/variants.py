@@ -1,7 +1,8 @@
 """What was evaluated and as what (`variants.csv`), and what the evaluations say of it: their scores.
 
 `variants.csv` has one row for each variant, run and evaluation set; the order of its rows is the order in which models
-and domains appear in tables. The base model is evaluated once and stands there once for each seed.
+and domains appear in tables. A base model stands there once for each seed. It is evaluated once for all seeds that
+start from it: their rows have the run `base`, and `base.seedN` where each seed has a base model of its own.
 """
 
 from collections.abc import Iterable, Sequence

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from headpatterns.errors import InputError
+from headpatterns.experiment import arguments
 from headpatterns.experiment.experiment import Experiment
 from headpatterns.experiment.jobs import Job
-from headpatterns.experiment.runs import BASE, Run
+from headpatterns.experiment.runs import Run
 from headpatterns.experiment.sources import AfterRun
 from headpatterns.planning import courses, estimates, formulas, text
 from headpatterns.planning.courses import Course
@@ -230,7 +231,7 @@ def _evaluated_together(experiment: Experiment, planned: Iterable[Job]) -> set[R
     for job in planned:
         if job.rule == "evaluate":
             model = job.wildcards["model"]
-            read = {run for run, _ in experiment.evaluation_batches[model, job.wildcards["batch"]]} - {BASE}
+            read = arguments.trained_runs(experiment, model, job.wildcards["batch"])
             found |= {experiment.run_named[model, run] for run in read} if len(read) > 1 else set()
     return found
 

@@ -10,7 +10,6 @@ from headpatterns.cluster import resources
 from headpatterns.experiment.experiment import Experiment
 from headpatterns.experiment.gpus import GPUS
 from headpatterns.experiment.jobs import Job
-from headpatterns.experiment.runs import BASE
 from headpatterns.experiment.sources import Pretrained, RowsOnHub
 from headpatterns.planning import courses, formulas
 from headpatterns.planning.courses import checkpoint_bytes
@@ -145,7 +144,7 @@ def _evaluate(sizes: Sizes, job: Job) -> float | None:
     if model is None:
         return None
     runs = {run for run, _ in pairs}
-    moved = sum(model.bytes if run == BASE else checkpoint_bytes(experiment, model) for run in runs)
+    moved = sum(model.bytes if (name, run) in experiment.bases else checkpoint_bytes(experiment, model) for run in runs)
     answered = [_answer(experiment, job, model, sizes.evaluated(name, items)) for _, items in pairs]
     known = [one for one in answered if one is not None]
     return moved / _disk(experiment) + sum(known) if len(known) == len(answered) else None

@@ -187,7 +187,8 @@ class Sizes:
                 return Samples(count, mean, sources[0].source)
         compared = [self.samples(tokenizer, task, "train") for task in needed.compared_tasks(self.config, run)]
         counts = [samples.count for samples in (sources[0], *compared) if samples.count is not None]
-        return replace(sources[0], count=min(counts) if len(counts) == 1 + len(compared) else None)
+        least = _least(*counts, needed.most_samples(self.config, run)) if len(counts) == 1 + len(compared) else None
+        return replace(sources[0], count=least)
 
     def probes(self, run: Run) -> list[tuple[str, Samples]]:
         """Probe sets of a run by what tells them apart, with their samples."""

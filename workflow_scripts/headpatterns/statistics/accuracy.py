@@ -32,7 +32,7 @@ class Outcome:
     """What the runs of one variant got right in one evaluation set.
 
     Attributes:
-        runs: [runs], their names; a base model stands there once for each seed.
+        runs: [runs], their names; a base model stands there once for each seed that starts from it.
         seeds: [runs], the training seed of each.
         correct: [runs, items] in the order of `runs`, 1 where the answer is right, else 0.
         weights: [1 + B, items], of `probe_weights`, the same for every outcome on this set.

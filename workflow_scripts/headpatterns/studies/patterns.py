@@ -30,7 +30,7 @@ def rows_of(path: Path, study: str) -> list[RunRow]:
     Raises:
         InputError: as `run_table.read`.
     """
-    return run_table.read(path, study, [one.name for one in load_studies() if one.reads_steps])
+    return run_table.read(path, study, [one.name for one in load_studies() if one.in_run_table])
 
 
 def check(runs: Iterable[RunRow], reading: Reading = PLAIN) -> None:

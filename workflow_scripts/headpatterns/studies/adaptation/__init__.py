@@ -26,7 +26,7 @@ STUDY = Study(
     settings=settings.Settings,
     runs=settings.runs,
     names=settings.names,
-    reads_steps=True,
+    reads_patterns=True,
     analyses=(
         Analysis(
             name="distribution",

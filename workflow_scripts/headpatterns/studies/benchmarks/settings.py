@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from headpatterns.experiment import runs as kinds
 from headpatterns.experiment.fields import Names, Section
+from headpatterns.experiment.needed import base_name
 from headpatterns.experiment.references import names_of_run, unknown, unknown_in
 from headpatterns.experiment.runs import Run
 from headpatterns.experiment.tables import variant_row
@@ -22,8 +23,8 @@ class Checkpoint(Section):
     """A model before any run, or after one."""
 
     model: str = Field(description="name of a model")
-    run: Annotated[str, StringConstraints(pattern=r"^(base|[^.]+\.[^.]+\.seed[0-9]+)$")] = Field(
-        description="base, or the name of a run of that model, GROUP.TASK.seedN"
+    run: Annotated[str, StringConstraints(pattern=r"^(base(\.seed[0-9]+)?|[^.]+\.[^.]+\.seed[0-9]+)$")] = Field(
+        description="base, of the first seed (or base.seedN), or the name of a run, GROUP.TASK.seedN"
     )
 
 
@@ -47,9 +48,20 @@ def _others(experiment: "Experiment") -> dict[tuple[str, str], Run]:
             for study in experiment.studies if study.name != NAME for run in study.runs(experiment)}  # fmt: skip
 
 
+def is_base(checkpoint: Checkpoint) -> bool:
+    """Whether a checkpoint is a model before any run."""
+    return checkpoint.run.split(".")[0] == kinds.BASE
+
+
+def base_of(experiment: "Experiment", checkpoint: Checkpoint) -> str:
+    """What the base model that a checkpoint is stands for: plain `base` is that of the first seed."""
+    first = base_name(experiment.config, checkpoint.model, experiment.config.seeds[0])
+    return first if checkpoint.run == kinds.BASE else checkpoint.run
+
+
 def run_of(experiment: "Experiment", checkpoint: Checkpoint) -> Run | None:
     """The run of a checkpoint: one of another study's, or of a task group; None for the model before any."""
-    if checkpoint.run == kinds.BASE:
+    if is_base(checkpoint):
         return None
     if known := _others(experiment).get((checkpoint.model, checkpoint.run)):
         return known
@@ -68,8 +80,9 @@ def variants(experiment: "Experiment") -> list[dict[str, Any]]:
     rows = []
     for checkpoint in settings.checkpoints:
         run = run_of(experiment, checkpoint)
-        seed = run.seed if run else experiment.config.seeds[0]
-        rows += [variant_row(experiment, NAME, checkpoint.model, seed, "", run or kinds.BASE, name)
+        base = base_of(experiment, checkpoint)
+        seed = run.seed if run else experiment.bases[checkpoint.model, base]
+        rows += [variant_row(experiment, NAME, checkpoint.model, seed, "", run or base, name)
                  for name in settings.sets]  # fmt: skip
     return rows
 
@@ -86,10 +99,21 @@ def names(experiment: "Experiment") -> Iterator[str]:
     for place, checkpoint in enumerate(settings.checkpoints):
         where = f"{path}.checkpoints[{place}]"
         yield from unknown(f"{where}.model", "model", checkpoint.model, config.models)
-        if checkpoint.run == kinds.BASE:
+        if is_base(checkpoint):
+            yield from _bases(experiment, where, checkpoint)
             continue
         if checkpoint.run.split(".")[0] in (kinds.MIXING, kinds.SELECTION):
             known = [kinds.BASE, *sorted(name for model, name in _others(experiment) if model == checkpoint.model)]
             yield from unknown(f"{where}.run", "run of this model", checkpoint.run, known)
         else:
             yield from names_of_run(config, f"{where}.run", checkpoint.run)
+
+
+def _bases(experiment: "Experiment", where: str, checkpoint: Checkpoint) -> Iterator[str]:
+    """A base model of a seed that there is not, or one that is named in both ways."""
+    own = [run for model, run in experiment.bases if model == checkpoint.model]
+    if own and checkpoint.run != kinds.BASE:
+        yield from unknown(f"{where}.run", "base of this model", checkpoint.run, own)
+        plain = checkpoint.model_copy(update={"run": kinds.BASE})
+        if plain in experiment.settings(NAME).checkpoints and base_of(experiment, plain) == checkpoint.run:
+            yield f"{where}.run is '{checkpoint.run}', which is the first seed's and named as base already: remove it."

@@ -27,7 +27,7 @@ STUDY = Study(
     settings=settings.Settings,
     runs=settings.runs,
     names=settings.names,
-    reads_steps=True,
+    reads_patterns=True,
     analyses=(
         Analysis(
             name="composition",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from headpatterns.experiment.fields import Section, Selection
+from headpatterns.experiment.fields import OWN_SEEDS, Section, Seeds, Selection
 from headpatterns.experiment.needed import group_runs
 from headpatterns.experiment.references import unknown, unknown_in
 
@@ -23,12 +23,13 @@ class Settings(Section):
 
     models: Selection = Field(description="models, in display order")
     groups: Selection = Field(description="task groups with a complex task")
+    seeds: Seeds | None = Field(None, description=OWN_SEEDS)
 
 
 def runs(experiment: "Experiment") -> "list[Run]":
-    """Every model on every task of the groups, with every seed."""
+    """Every model on every task of the groups, with every seed of the study."""
     settings: Settings = experiment.settings(NAME)
-    return group_runs(experiment.config, settings.models, settings.groups)
+    return group_runs(experiment.config, settings.models, settings.groups, experiment.seeds(NAME))
 
 
 def names(experiment: "Experiment") -> Iterator[str]:

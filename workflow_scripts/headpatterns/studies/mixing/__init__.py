@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 def evaluations(experiment: "Experiment") -> Paths:
     """The variants, every answer that was evaluated, and the coefficients and picks behind the mixtures."""
-    made = [(model, seed) for model in experiment.settings(settings.NAME).models for seed in experiment.config.seeds]
+    made = [
+        (model, seed) for model in experiment.settings(settings.NAME).models for seed in experiment.seeds(settings.NAME)
+    ]
     return {
         **answers(experiment),
         "coefficients": [experiment.paths.mixture(model, seed, "coefficients.csv") for model, seed in made],

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from headpatterns.experiment import runs as kinds
-from headpatterns.experiment.fields import UNSTATED, Names, Positive, Section
-from headpatterns.experiment.needed import ItemSet
+from headpatterns.experiment.fields import OWN_SEEDS, UNSTATED, Names, Positive, Section, Seeds
+from headpatterns.experiment.needed import ItemSet, base_name
 from headpatterns.experiment.recipes import OwnRecipe
 from headpatterns.experiment.references import below_one_step, unknown, unknown_in
 from headpatterns.experiment.runs import TRAINING, AfterMixture, MixtureSet, Run, TargetSet
@@ -32,6 +32,7 @@ class Settings(Section):
     )
     instructions: Positive = Field(description="samples of a mixture (N of Eq. 4)")
     random_draws: Positive = Field(description="mixtures of the same tasks in random proportions")
+    seeds: Seeds | None = Field(None, description=OWN_SEEDS)
     finetuning: OwnRecipe = Field(description="what its runs do otherwise than `finetuning` says")
 
 
@@ -72,7 +73,7 @@ def prepared_run(experiment: "Experiment", model: str, mixture: MixtureSet, seed
 def runs(experiment: "Experiment") -> list[Run]:
     """Every run of the study, those that others depend on first."""
     found = []
-    for seed in experiment.config.seeds:
+    for seed in experiment.seeds(NAME):
         for model in experiment.settings(NAME).models:
             found += [*candidate_runs(experiment, model, seed), target_run(experiment, model, seed)]
             for mixture in mixtures(experiment):
@@ -85,9 +86,9 @@ def variants(experiment: "Experiment") -> list[dict[str, Any]]:
     settings: Settings = experiment.settings(NAME)
     rows = []
     for model in settings.models:
-        for seed in experiment.config.seeds:
+        for seed in experiment.seeds(NAME):
             chosen: list[tuple[str, int | None, Run | str]] = [
-                ("base", None, kinds.BASE),
+                ("base", None, base_name(experiment.config, model, seed)),
                 ("sft", None, target_run(experiment, model, seed)),
                 *(("ours" if mixture.draw is None else "random", mixture.draw,
                    prepared_run(experiment, model, mixture, seed)) for mixture in mixtures(experiment)),
@@ -148,7 +149,7 @@ def fits(experiment: "Experiment") -> list[dict[str, Any]]:
             "candidates": {run.task: paths.patterns(run) for run in candidate_runs(experiment, model, seed)},
         }
         for model in experiment.settings(NAME).models
-        for seed in experiment.config.seeds
+        for seed in experiment.seeds(NAME)
     ]
 
 

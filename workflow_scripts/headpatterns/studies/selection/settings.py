@@ -7,8 +7,8 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from headpatterns.experiment import runs as kinds
-from headpatterns.experiment.fields import Counts, Names, Positive, Section, Selection
-from headpatterns.experiment.needed import ItemSet
+from headpatterns.experiment.fields import OWN_SEEDS, Counts, Names, Positive, Section, Seeds, Selection
+from headpatterns.experiment.needed import ItemSet, base_name
 from headpatterns.experiment.recipes import OwnRecipe
 from headpatterns.experiment.references import below_one_step, unknown, unknown_in
 from headpatterns.experiment.runs import PseudoPrivateSet, Run, SelectedSet
@@ -41,6 +41,7 @@ class Settings(Section):
         description="how they are selected; `pattern` is Eq. 5"
     )
     random_draws: Positive = Field(description="random choices of each budget")
+    seeds: Seeds | None = Field(None, description=OWN_SEEDS)
     finetuning: OwnRecipe = Field(description="what its runs do otherwise than `finetuning` says")
 
 
@@ -67,7 +68,7 @@ def runs(experiment: "Experiment") -> list[Run]:
     """Every run of the study, those that others depend on first."""
     settings: Settings = experiment.settings(NAME)
     found = []
-    for seed in experiment.config.seeds:
+    for seed in experiment.seeds(NAME):
         for model in settings.models:
             found += [probe_model_run(experiment, model, domain, seed) for domain in settings.domains]
             found += [Run(model, choice, seed) for domain in settings.domains for choice in choices(experiment, domain)]
@@ -84,10 +85,11 @@ def variants(experiment: "Experiment") -> list[dict[str, Any]]:
     settings: Settings = experiment.settings(NAME)
     rows = []
     for model in settings.models:
-        for seed in experiment.config.seeds:
+        for seed in experiment.seeds(NAME):
             for domain in settings.domains:
                 items = item_set(experiment, domain)
-                rows.append(variant_row(experiment, NAME, model, seed, "base", kinds.BASE, items, domain=domain))
+                base = base_name(experiment.config, model, seed)
+                rows.append(variant_row(experiment, NAME, model, seed, "base", base, items, domain=domain))
                 rows += [
                     variant_row(experiment, NAME, model, seed, choice.method, Run(model, choice, seed), items,
                                 draw=choice.draw, budget=choice.budget, domain=domain)

@@ -78,7 +78,7 @@ def gathered(results: Results) -> Validity:
 def findings(rows: pd.DataFrame, areas: pd.DataFrame, reduction: str) -> list[str]:
     """What can be read from the tables, in sentences: of the patterns that the groups are chosen by, over all runs.
 
-    Before fine-tuning a model and task count once: without training, the runs of several seeds are the same.
+    Before fine-tuning a base model and task count once: the runs of several seeds may start from the same one.
     """
     chosen = rows[(rows["reduction"] == reduction) & (rows["over"] == ALL_HEADS)]
     top = areas[(areas["change"] == SIGNED) & (areas["contrast"] == "top_minus_random")]
@@ -89,9 +89,10 @@ def findings(rows: pd.DataFrame, areas: pd.DataFrame, reduction: str) -> list[st
 
 
 def of_phase(rows: pd.DataFrame, phase: str) -> pd.DataFrame:
-    """The rows of a phase for every run; before fine-tuning for every model and task."""
+    """The rows of a phase for every run; before fine-tuning for every base model, known by its numbers, and task."""
     found = rows[(rows["phase"] == phase) & (rows["seed"] != ALL)]
-    return found.drop_duplicates(["model", "task", "change"]) if phase == "before" else found
+    same = found.assign(value=found["value"].round(6)).duplicated(["model", "task", "change", "value"])
+    return found[~same] if phase == "before" else found
 
 
 def correlated(rows: pd.DataFrame, phase: str, reduction: str) -> str:
@@ -172,8 +173,8 @@ def counted(rows: pd.DataFrame, phase: str) -> str:
 
 
 def unit(phase: str) -> str:
-    """What is counted in a phase: before fine-tuning the seeds of a model and task are one measurement."""
-    return "model–task pair" if phase == "before" else "run"
+    """What is counted in a phase: before fine-tuning seeds that share a base model are one measurement."""
+    return "base model–task pair" if phase == "before" else "run"
 
 
 def means(rows: pd.DataFrame, areas: pd.DataFrame, reduction: str, runs: RunTable) -> Table:

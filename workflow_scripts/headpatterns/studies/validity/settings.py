@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from headpatterns.data import splitting
-from headpatterns.experiment.fields import Counts, Names, Positive, Section, Selection
+from headpatterns.experiment.fields import OWN_SEEDS, Counts, Names, Positive, Section, Seeds, Selection
 from headpatterns.experiment.references import unknown_in
 from headpatterns.experiment.values import heads
 from headpatterns.studies.adaptation import settings as adaptation
@@ -23,6 +23,7 @@ class Settings(Section):
 
     models: Names | None = Field(description="models of studies.adaptation; null takes all, none leaves the study out")
     tasks: Selection | None = Field(description="tasks of its group; null takes all")
+    seeds: Seeds | None = Field(None, description=OWN_SEEDS)
     samples: int = Field(ge=2, description="probe samples on which heads are ablated, and as many others for patterns")
     draws: Positive = Field(description="random groups of heads of each size")
     top: Counts = Field(description="sizes of groups of heads that are ablated together")
@@ -36,6 +37,7 @@ def runs(experiment: "Experiment") -> "list[Run]":
         for run in adaptation.runs(experiment)
         if (settings.models is None or run.model in settings.models)
         and (settings.tasks is None or run.task in settings.tasks)
+        and (settings.seeds is None or run.seed in settings.seeds)
     ]
 
 
@@ -48,6 +50,9 @@ def names(experiment: "Experiment") -> Iterator[str]:
         return
     for key, given, valid in (("model", settings.models, offered.models), ("task", settings.tasks, group.tasks)):
         yield from unknown_in(f"studies.{NAME}.{key}s", f"{key} of studies.adaptation", given or [], valid)
+    for seed in settings.seeds or []:
+        if seed not in experiment.seeds(adaptation.NAME) and seed in experiment.config.seeds:
+            yield f"studies.{NAME}.seeds has {seed}, which studies.adaptation does not train with: remove it."
 
 
 def problems(experiment: "Experiment") -> Iterator[str]:
