@@ -77,7 +77,7 @@ def test_no_other_number_of_items_gives_table_2():
 
 def test_the_paper_config_follows_its_sources(paper):
     config = paper.config
-    assert templates.resolve(config.prompt_template).endswith("\n\n### Response:")
+    assert templates.resolve(config.prompt_template).endswith("\n\n### Response:{response}")
     assert config.datasets["gsm8k"].options == {"keep_calculator_marks": True}
     assert config.datasets["sgsm"].train[0].revision == "376054a60c9ffb2c0281a2a21301df09ddd312eb"
     assert [source.name for source in config.datasets["arc"].train] == ["ARC-Easy", "ARC-Challenge"]

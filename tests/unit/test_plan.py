@@ -286,7 +286,7 @@ def test_seeds_multiply_the_work_of_runs(paper, tmp_path):
         work = [job for rule in ("finetune", "extract_patterns") for job in of_all_runs(rule, experiment)]
         return [*work, *fetched_models(experiment)]
 
-    seeds = experiment_of(PAPER, {"seeds": [0, 1, 2]})
+    seeds = experiment_of(PAPER, ONE_SEED, {"seeds": [0, 1, 2]})
     once, _ = plan(paper, planned(paper), tmp_path)
     thrice, _ = plan(seeds, planned(seeds), tmp_path)
     for rule in ("finetune", "extract_patterns"):

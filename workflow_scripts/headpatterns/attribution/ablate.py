@@ -116,9 +116,9 @@ def of_runs(targets: Sequence[Target], settings: Settings) -> None:
     import torch
 
     torch.set_num_threads(settings.threads)
+    models.check_device(settings.device)
     if torch.device(settings.device).type == "cpu":
         memory.keep_freed()
-    models.check_device(settings.device)
     tokenizer = models.load_tokenizer(settings.model)
     prepared = {data: _chosen(tokenizer, of_file, data, settings) for data, of_file in rows.items()}
     units = [_opened(target, prepared[target.data], settings) for target in targets]

@@ -124,9 +124,9 @@ def _prepared(probes_: Sequence[Probe], outputs: Sequence[Path], settings: Setti
     import torch
 
     torch.set_num_threads(processes.own_threads(settings.threads))
+    models.check_device(settings.device)
     if torch.device(settings.device).type == "cpu":
         memory.keep_freed()
-    models.check_device(settings.device)
     tokenizer = models.load_tokenizer(settings.model)
     probed = {
         probe: probes.tokenized(probe, of_probe, tokenizer, settings.max_length, skip=settings.skip_truncated)

@@ -80,7 +80,7 @@ def power(effect: Effect, smallest: float, alpha: float = ALPHA) -> float:
     The mean of `P(|N(smallest, sum v_i)| > reach)` over the errors of the components' variances, whose ratios to the
     true ones are chi-squared / df: the noncentral t distribution where there is a single component. It is the power if
     the true error term is as large as the estimated one. Two or three seeds often understate theirs: in simulation the
-    printed power is then too high on average, by up to 0.25 and 0.1. It is that of a single test: within a family,
+    printed power is then too high on average, by up to 0.25 and 0.15. It is that of a single test: within a family,
     `alpha / m` gives the power of the first step of Holm. NaN where there is no error term or no smallest effect.
     """
     error = effect.standard_error
