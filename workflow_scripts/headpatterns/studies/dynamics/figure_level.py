@@ -117,5 +117,5 @@ def set_log_axis(axes: Axes, name: str, low: float, high: float) -> None:
     axis = axes.xaxis if name == "x" else axes.yaxis
     axes.set(**{f"{name}scale": "log", f"{name}lim": (low, high)})
     axis.set_major_locator(LogLocator(subs=(1,) if high / low > 100 else (1, 2, 5)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: style.number(value, 1)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if value >= 0.01 else style.number(value, 1)))
     axis.set_minor_formatter(NullFormatter())

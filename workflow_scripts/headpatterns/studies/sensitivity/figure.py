@@ -52,7 +52,9 @@ def draw(labels: RunTable, rows: pd.DataFrame, summary: pd.DataFrame) -> Figure:
     panels = list(split(rows))
     names = {key: name_of(key, labels) for key in dict.fromkeys(map(tuple, rows[NUMBER].to_numpy()))}
     shares = {tuple(row[:3]): f"{row[5]} of {row[4]}" for row in summary[list(SUMMARY_TEXT)].itertuples(index=False)}
-    heads = [[label_of(tuple(way)) for way in panel.columns] for panel in panels]
+    ways = [[tuple(way) for way in panel.columns] for panel in panels]
+    shared = [common(of_panel) for of_panel in ways]
+    heads = [[label_of(own(way, alike)) for way in of_panel] for of_panel, alike in zip(ways, shared, strict=True)]
     left = style.text_width(names.values()) + 0.12
     tops = [style.text_width(labelled) + 0.14 for labelled in heads]
     widest = max(len(panel.columns) for panel in panels)
@@ -60,7 +62,8 @@ def draw(labels: RunTable, rows: pd.DataFrame, summary: pd.DataFrame) -> Figure:
     figure = style.new_figure(left + CELL * widest + 0.85, sum(heights) + 0.35)
     key(figure, left)
     place = 0.35
-    for panel, top, height, labelled in zip(panels, tops, heights, heads, strict=True):
+    for panel, top, height, labelled, alike in zip(panels, tops, heights, heads, shared, strict=True):
+        style.text_at(figure, 0.06, place + top - 0.14, label_of(alike), weight="bold", va="bottom")
         axes = style.axes_at(figure, left, place + top, CELL * len(panel.columns), CELL * len(panel))
         show(axes, panel, labelled, [names[number] for number in panel.index])
         for line, number in enumerate(panel.index):
@@ -124,6 +127,18 @@ def name_of(number: tuple[str, ...], labels: RunTable) -> str:
     claim, model, about = number
     parts = [claim.replace("_", " "), labels.model_label(model) if model else "all models", about]
     return ", ".join(filter(None, parts))
+
+
+def common(ways: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """The values that all ways of a panel share, empty where they differ; the panel's title, if there are several."""
+    if len(ways) < 2:
+        return ("",) * len(FIELDS)
+    return tuple(values[0] if len(set(values)) == 1 else "" for values in zip(*ways, strict=True))
+
+
+def own(way: tuple[str, ...], shared: tuple[str, ...]) -> tuple[str, ...]:
+    """The values of a way that its panel's title does not say."""
+    return tuple("" if alike else value for value, alike in zip(way, shared, strict=True))
 
 
 def label_of(way: tuple[str, ...]) -> str:
