@@ -267,9 +267,18 @@ def test_a_model_must_have_learnt_and_what_was_not_measured_closes_nothing():
     assert gate(answers(chance="nan", unreadable="nan"), answers(variant="base", chance="nan")) == ""
 
 
-def test_chance_is_the_mean_over_items_of_one_over_the_options():
-    items = [Item("1", "?", "A", ("x", "y")), Item("2", "?", "A", ("w", "x", "y", "z")), Item("3", "?", "7", ())]
-    assert competence.chance_of(items) == pytest.approx((1 / 2 + 1 / 4 + 0) / 3)
+def test_chance_is_what_guessing_gets_or_one_answer_to_everything():
+    four = ("w", "x", "y", "z")
+    items = [
+        Item("1", "?", "A", ("x", "y")),
+        Item("2", "?", "B", four),
+        Item("3", "?", "7", ()),
+        Item("4", "?", "8", ()),
+    ]
+    assert competence.chance_of(items) == pytest.approx(1 / 4)  # A once in four, and 1/2 + 1/4 of four by guessing
+    assert competence.chance_of([*items[2:], Item("5", "?", "8.0", ())]) == pytest.approx(2 / 3)
+    assert competence.chance_of([Item(str(n), "?", letter, four) for n, letter in enumerate("ABCD")]) == 1 / 4
+    assert competence.chance_of([Item(str(n), "?", letter, four) for n, letter in enumerate("AABCDABA")]) == 1 / 2
 
 
 def write_scores(path):
@@ -285,7 +294,7 @@ def write_scores(path):
 
 def test_the_table_of_competence_has_every_variant_and_every_fall_of_the_loss(tmp_path):
     write_scores(tmp_path / "scores.csv")
-    rows = [{"id": str(i), "prompt": "?", "choices": ["x", "y", "z", "w"], "answer": "A"} for i in range(4)]
+    rows = [{"id": str(i), "prompt": "?", "choices": ["x", "y", "z", "w"], "answer": "ABCD"[i]} for i in range(4)]
     pd.DataFrame(rows).to_parquet(tmp_path / "target.parquet")
     of = [Measured("loss_fall", "a", "", effect(1.0, 0.1)), Measured("loss_fall", "a", "arc", effect(2.0, 0.1))]
     write_csv(tmp_path / "e.csv", effects.COLUMNS, effects.rows([*of, Measured("rise", "a", "", effect(3))]))

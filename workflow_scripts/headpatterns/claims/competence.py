@@ -5,11 +5,13 @@ only where the model has learnt its task.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from headpatterns.claims.measured import Found
+from headpatterns.evaluation.answers import canonical
 from headpatterns.evaluation.intervals import wilson
 from headpatterns.evaluation.sets import Item
 from headpatterns.io import read_csv
@@ -71,8 +73,13 @@ class Competence(NamedTuple):
 
 
 def chance_of(items: Sequence[Item]) -> float:
-    """The share of items that guessing gets right: one over the number of options, nothing for free text."""
-    return sum(1 / len(item.choices) for item in items if item.choices) / len(items)
+    """The share of items that no skill gets right: by guessing, or by one answer to every question if that gets more.
+
+    Guessing gets one over the number of options, and nothing of free text.
+    """
+    guessed = sum(1 / len(item.choices) for item in items if item.choices)
+    answers = Counter(canonical(item.gold, item.choices) for item in items)
+    return max(guessed, *answers.values()) / len(items)
 
 
 def rows(scores: Path | None, chances: Mapping[str, float], effects: Iterable[tuple[str, Found]]) -> Iterator[Any]:
@@ -80,7 +87,7 @@ def rows(scores: Path | None, chances: Mapping[str, float], effects: Iterable[tu
 
     Args:
         scores: scores.csv; None where nothing is evaluated.
-        chances: share that guessing gets right, by evaluation set; unknown for those of OpenCompass.
+        chances: share that no skill gets right, by evaluation set; unknown for those of OpenCompass.
         effects: measured effects with their study; those called `loss_fall` are taken.
 
     Raises:
