@@ -54,14 +54,14 @@ def verdicts_of(judged):
 
 def test_effects_come_back_from_their_table_as_they_were(tmp_path):
     parts = (Component("seeds", 0.04, 2), Component("samples", 0.05, INFINITE))
-    one = Measured("rise", "llama", "50", Effect(1.5, 1.6, parts, 0.01, 0.99))
+    one = Measured("rise", "llama", "50", Effect(1.5, 1.6, parts, 0.01, 0.99, 0.005, 0.5, (-2.0, 2.0)))
     bare = Measured("share", "", "", Effect(0.5, 0.5))
     write_csv(tmp_path / "e.csv", effects.COLUMNS, effects.rows([one, bare]))
     first, second = measured.read(tmp_path / "e.csv")
     assert first[:3] == ("rise", "llama", "50") and first.effect.components == parts
     assert first.varies == "seeds 0.44; samples 0.56"
     assert first.effect.interval() == pytest.approx(one.effect.interval())
-    assert (first.effect.plain, first.effect.p_above, first.effect.p_below) == (1.6, 0.01, 0.99)
+    assert first.effect == one.effect and first.effect.interval()[1] == 2
     assert second.effect.components == () and second.varies == "" and math.isnan(second.effect.p_above)
 
 
@@ -150,7 +150,7 @@ def test_the_papers_value_stands_beside_ours_and_decides_what_matters():
 
 
 def test_power_stands_beside_what_is_undecided_alone():
-    """At z = 1.96 an effect of 2.8 standard errors is told in 80 of 100 cases."""
+    """At z = 1.96 an effect of 2.8 standard errors is told in 80 of 100 cases; what holds leaves all of the level."""
     of = found(("rise", "open", "", effect(1.5)), ("rise", "sure", "", effect(9)))
     first, second = rows_of(judge([claim(smallest=2.801585)], of)[0])
     assert first["verdict"] == "undecided" and first["power"] == pytest.approx(0.8, abs=1e-3)
@@ -172,9 +172,32 @@ def test_the_power_of_the_papers_own_comparison():
 
 
 def test_a_number_that_came_out_the_same_whatever_varied_is_marked():
-    same = Effect(0.0, 0.0, (Component("seeds", 0.0, 2), Component("tasks", 0.0, 6)))
-    [row] = rows_of(judge([claim(bound=0.5)], found(("rise", "a", "", same)))[0])
+    parts = (Component("seeds", 0.0, 2), Component("tasks", 0.0, 6))
+    [row] = rows_of(judge([claim(bound=0.5)], found(("rise", "a", "", Effect(0.0, 0.0, parts))))[0])
     assert row["reason"].startswith("the number came out the same whatever varied") and row["verdict"] == "undecided"
+    # All seven tasks on one side: 2 of 128 ways to fall. Of three tasks, 2 of 8 ways: no result could decide.
+    for tasks, verdict, power in ((7, "reversed", math.nan), (3, "undecided", 0.0)):
+        same = Effect(0.0, 0.0, parts, 1.0, 0.5**tasks, 0.5**tasks, 0.5)
+        [row] = rows_of(judge([claim(bound=0.5, smallest=0.1)], found(("rise", "a", "", same)))[0])
+        assert row["p"] == pytest.approx(2 / 2**tasks) and row["verdict"] == verdict
+        assert row["power"] == pytest.approx(power, nan_ok=True) and row["reason"].endswith(
+            "the exact test speaks alone"
+        )
+
+
+def test_the_power_is_that_of_the_level_that_its_family_leaves_and_of_its_test():
+    """Two of three are undecided: each is tested at 2.5 %, where 2.801585 standard errors are told with 0.71."""
+    of = [("rise", name, "", effect(z)) for name, z in (("a", 9), ("b", 1.5), ("c", 1.6))]
+    _, second, third = rows_of(judge([claim(smallest=2.801585)], found(*of))[0])
+    expected = 1 - 0.5 * math.erfc((2.801585 - 2.241403) / math.sqrt(2))
+    assert second["power"] == third["power"] == pytest.approx(expected, abs=1e-4)
+    # A permutation of seven tasks has a p of 1/35 at least: enough for one claim, and never for two of a family.
+    exact = effect(2.0, p_above=2 / 35, p_below=34 / 35, p_least=1 / 35)
+    asked = claim(test="exact permutation", smallest=2.801585)
+    [alone] = rows_of(judge([asked], found(("rise", "a", "", exact)))[0])
+    assert alone["power"] == pytest.approx(1 - 0.5 * math.erfc((2.801585 - 1.644854) / math.sqrt(2)), abs=1e-4)
+    both = rows_of(judge([asked], found(("rise", "a", "", exact), ("rise", "b", "", exact)))[0])
+    assert [row["power"] for row in both] == [0.0, 0.0]
 
 
 @pytest.mark.parametrize(
@@ -184,11 +207,13 @@ def test_a_number_that_came_out_the_same_whatever_varied_is_marked():
         ("patterns", ("seeds", "tasks"), "", ""),
         ("patterns", ("samples",), "seeds; tasks", "without seed variance"),
         ("answers", ("draws", "items"), "seeds", "without seed variance"),
-        ("answers", ("seeds", "items"), "draws", ""),
+        ("answers", ("seeds", "items"), "", ""),
+        ("answers", ("items",), "seeds; draws", "without seed variance"),
     ],
 )
 def test_what_was_held_is_said_and_one_seed_is_marked_without_a_narrower_interval(reads, sources, held, reason):
-    [row] = rows_of(judge([claim(reads=reads)], found(("rise", "a", "", effect(9, 2.0, sources))))[0])
+    asked = claim(reads=reads, sides=["ours", "random"])
+    [row] = rows_of(judge([asked], found(("rise", "a", "", effect(9, 2.0, sources))))[0])
     assert (row["held"], row["reason"], row["verdict"]) == (held, reason, "holds")
     assert (row["low"], row["high"]) == pytest.approx((9 - 1.959964 * 2, 9 + 1.959964 * 2))
 

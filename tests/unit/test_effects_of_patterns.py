@@ -83,6 +83,15 @@ def test_levels_by_hand(tmp_path):
     assert found["loss_fall", "m", ""].varies == ("tasks",)
 
 
+def test_no_head_that_rises_anywhere_is_a_result(tmp_path):
+    """All of four tasks fall in all heads: nothing varies, and the sign test says 1 of 16 ways."""
+    base = np.array([[1.0, 2.0], [4.0, 1.0]])
+    courses = {("m", task, seed): {0: (base, 5), 10: (base * 0.5, 3)} for task in "abcd" for seed in (0, 1)}
+    effect = by_name(adaptation.measure(write(tmp_path, courses, seeds=(0, 1)), 20, 0))["heads_rising", "m", ""]
+    assert (effect.estimate, effect.interval(), effect.standard_error) == (0, (0, 0), 0)
+    assert (effect.p_above, effect.p_below, effect.p_least, effect.exact_bound) == (1, 1 / 16, 1 / 16, 0.5)
+
+
 def test_the_spread_is_that_of_each_task_or_of_the_mean_pattern(tmp_path, random_courses):
     table = write(tmp_path, random_courses, seeds=(0, 1, 2))
     tasks, seeds = tuple(FAMILIES), (0, 1, 2)
@@ -144,6 +153,7 @@ def test_correlations_and_clusters(tmp_path, random_courses):
         others = np.array([difference(mean, one) for one in itertools.combinations(range(5), 3)])
         assert effect.p_above == pytest.approx(np.mean(others >= own - 1e-9))
         assert effect.p_below == pytest.approx(np.mean(others <= own + 1e-9))
+        assert effect.p_least == 1 / 10
 
 
 def test_without_families_or_a_second_task_nothing_is_said_of_them(tmp_path, random_courses):
@@ -296,6 +306,6 @@ def test_pseudo_values_of_a_mean_are_the_seeds():
 
 
 def test_a_share_stays_a_share():
-    found = jackknife.over_runs([], np.array([0.99, 0.9, 0.92]), lambda some: 0.0)
-    assert found.estimate > 1
-    assert jackknife.within(found, 0, 1).estimate == 1 and jackknife.within(found, 0, 1).plain == 0.99
+    assert jackknife.over_runs([], np.array([0.99, 0.9, 0.92]), lambda some: 0.0).estimate > 1
+    found = jackknife.over_runs([], np.array([0.99, 0.9, 0.92]), lambda some: 0.0, limits=(0.0, 1.0))
+    assert (found.estimate, found.plain, found.interval()[1]) == (1, 0.99, 1)

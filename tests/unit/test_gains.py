@@ -159,6 +159,7 @@ def test_the_effects_of_table_2_are_the_differences_of_its_accuracies(whole):
             one.name, pytest.approx((math.nan,) * 2, nan_ok=True)
         )
         assert (one.effect.p_above, one.effect.p_below) == exact
+        assert one.effect.p_least == pytest.approx(1 / 16 if one.name == "ours_minus_random" else math.nan, nan_ok=True)
 
 
 def test_a_variant_that_is_missing_has_no_effect(tmp_path):
@@ -269,6 +270,9 @@ def test_the_error_of_a_choice_holds_the_seeds():
     seeds, samples = effect.components
     assert seeds.variance == pytest.approx(np.var([1, 0.5], ddof=1) / 2) and seeds.df == 1
     assert samples.variance == pytest.approx(np.var([1, 0.5, 0.5, 1], ddof=1))
+    assert (effect.p_above, effect.p_least, effect.interval()[1]) == (0.1, 0.1, 0.9)
+    missed = mixing_effects.choice([one.astype(float), 1.0 - one], chance=0.1)
+    assert (missed.p_above, missed.p_below) == (1, 1)
 
 
 def test_how_patterns_are_read_changes_the_fit(tmp_path):

@@ -21,9 +21,19 @@ from headpatterns.statistics import (
 from headpatterns.statistics import effects as error_terms
 from headpatterns.statistics import permutation as labels
 from headpatterns.statistics.accuracy import Outcome, by_seed
-from headpatterns.statistics.draws import against_draws, rank_p
+from headpatterns.statistics.draws import rank_p
 from headpatterns.statistics.effects import SAMPLES, SEEDS, TASKS, Component, Effect
-from headpatterns.statistics.verdicts import discordances, holm, p_value, power, power_of_items, verdict
+from headpatterns.statistics.signs import sign_test
+from headpatterns.statistics.verdicts import (
+    discordances,
+    holm,
+    least_p,
+    p_value,
+    power,
+    power_of_items,
+    step_level,
+    verdict,
+)
 
 SPLIT = ["nlp"] * 3 + ["maths"] * 4
 
@@ -83,7 +93,11 @@ def test_what_was_not_varied_has_no_p():
 
 def test_estimates_stay_within_their_limits():
     assert error_terms.effect(np.array([0.95, 0.8, 0.82])).estimate == pytest.approx(1.09)
-    assert error_terms.effect(np.array([0.95, 0.8, 0.82]), limits=CORRELATION).estimate == 1
+    found = error_terms.effect(np.array([0.95, 0.8, 0.82]), limits=CORRELATION)
+    low, high = found.interval()
+    assert found.estimate == high == 1 and low < 1
+    wide = Effect(0.2, 0.2, (Component(SEEDS, 0.04, 1),), limits=(0.0, 1.0))
+    assert wide.interval() == (0.0, 1.0) and wide.p_two_sided(0.2 + 12.7062 * 0.2) == pytest.approx(0.05, rel=1e-4)
 
 
 # Draws
@@ -99,29 +113,17 @@ def test_ranks_of_independent_seeds_by_enumeration():
     assert rank_p([0.9], [np.arange(10) / 100]).p_above == pytest.approx(1 / 11)
     assert rank_p(ours, draws, same_choice=True).p_above == pytest.approx(0.9)
     assert np.isnan(rank_p([np.nan], [[0.1]]).p_above)
+    # The best of both seeds: 1/4 times 1/5; twice the mean of these where the choice is shared.
+    assert found.p_least == pytest.approx(1 / 20) and rank_p([0.9], [np.arange(10) / 100]).p_least == pytest.approx(
+        1 / 11
+    )
+    assert rank_p(ours, draws, same_choice=True).p_least == pytest.approx(1 / 4 + 1 / 5)
 
 
 @pytest.mark.parametrize(("ours", "draws"), [([], []), ([0.5], []), ([0.5, 0.6], [[0.1], []])])
 def test_seeds_without_draws_are_refused(ours, draws):
     with pytest.raises(InputError, match="give at least one random draw for every seed"):
         rank_p(ours, draws)
-
-
-def test_ours_against_the_mean_of_draws():
-    random = np.random.default_rng(1)
-    weights = probe_weights(40, "items", 200, 0)
-    ours = [weights @ (random.random(40) < 0.6) for _ in range(3)]
-    draws = [(random.random((10, 40)) < 0.4) @ weights.T for _ in range(3)]
-    found = against_draws(ours, draws)
-    gains = [a[0] - b[:, 0].mean() for a, b in zip(ours, draws, strict=True)]
-    assert found.varies == ("seeds", "items")
-    assert found.estimate == pytest.approx(np.mean(gains))
-    assert found.components[0].variance == pytest.approx(np.var(gains, ddof=1) / 3)
-    assert found.p_above == rank_p([a[0] for a in ours], [b[:, 0] for b in draws]).p_above < 0.05
-    alone = against_draws(ours[:1], draws[:1])
-    assert alone.varies == ("draws", "items")
-    assert alone.components[0].variance == pytest.approx(np.var(draws[0][:, 0], ddof=1) / 10)
-    assert alone.components[0].df == 9
 
 
 def test_the_draws_of_an_outcome_seed_by_seed():
@@ -173,6 +175,31 @@ def test_an_adjusted_p_decides_and_exact_tests_are_one_sided():
     assert p_value(weak) == pytest.approx(0.158655, rel=1e-4)
     assert p_value(Effect(0.5, 0.5, (), 0.029, 0.99)) == 0.029
     assert verdict(Effect(-0.5, -0.5, (), 0.99, 0.029), 0.029) == "reversed"
+
+
+def test_tasks_on_one_side_of_a_bound():
+    """Of seven fair coins all show heads with 2^-7, and six or more with 8 · 2^-7."""
+    assert sign_test([0.0] * 7, 0.5) == pytest.approx((1, 1 / 128, 1 / 128))
+    assert sign_test([0.9] * 6 + [0.1], 0.5) == pytest.approx((8 / 128, 127 / 128, 1 / 128))
+    assert sign_test([0.5, 0.9], 0.5) == pytest.approx((3 / 4, 1, 1 / 4))  # a tie counts against both
+
+
+def test_what_came_out_the_same_everywhere_is_left_to_the_exact_test():
+    """A share of 0 in every run has twice the sign test's p of seven tasks; where something varies, t decides."""
+    same = Effect(0.0, 0.0, (Component(SEEDS, 0.0, 2),), 1.0, 1 / 128, 1 / 128, 0.5)
+    assert p_value(same, 0.5, exact=False) == pytest.approx(2 / 128)
+    assert verdict(same, p_value(same, 0.5, exact=False), 0.5, smallest=0.1) == "reversed"
+    assert np.isnan(p_value(same, 0.4, exact=False))  # the exact test is against another bound
+    varied = Effect(0.1, 0.1, (Component(SEEDS, 0.04, np.inf),), 1.0, 1 / 128, 1 / 128, 0.5)
+    assert p_value(varied, 0.5, exact=False) == pytest.approx(2 * scipy.stats.norm.sf(2))
+    assert [least_p(one, 0.5, exact=False) for one in (same, varied)] == [2 / 128, 0]
+    assert least_p(varied, 0.5) == 1 / 128 and least_p(varied, 0.4) == 0
+
+
+def test_the_level_that_a_family_leaves():
+    """Of five, two are rejected at 5 %: the other three are tested at a third of it."""
+    assert step_level(holm([0.001, 0.002, 0.03, 0.5, 0.9])) == pytest.approx(0.05 / 3)
+    assert step_level([0.01, np.nan]) == step_level([]) == 0.05
 
 
 # Power
@@ -250,29 +277,10 @@ def test_too_many_partitions_are_drawn():
     assert labels.number_of_partitions([6, 6, 3]) > labels.MOST_PARTITIONS
     same = np.array([[a == b for b in families] for a in families]) + 0.0
     above, below = labels.permutation_p(same, families)
-    assert (above, below) == (1 / 10_000, 1.0)
+    assert (above, below) == (1 / 10_000, 1.0) and labels.least_p(families) == 1 / 10_000
+    assert labels.least_p(SPLIT) == 1 / 35
     noise = np.corrcoef(np.random.default_rng(0).normal(size=(15, 30)))
     assert labels.permutation_p(noise, families) == labels.permutation_p(noise, families)
-
-
-def test_an_effect_of_families_has_both_an_interval_and_an_exact_p():
-    random = np.random.default_rng(4)
-    matrices = np.array(
-        [[np.corrcoef(random.normal(size=(8, 12)) + np.eye(8)[:, :1]) for _ in range(11)] for _ in range(3)]
-    )
-    families = [*SPLIT, ""]
-    found = labels.family_effect(matrices, families)
-    by_seed = labels.within_minus_between(matrices[:, 0, :7, :7], SPLIT)
-    assert found.plain == pytest.approx(by_seed.mean()) and found.varies == (SEEDS, SAMPLES)
-    assert found.components[0].variance == pytest.approx(np.var(by_seed, ddof=1) / 3)
-    mean = matrices[:, 0, :7, :7].mean(axis=0)
-    assert (found.p_above, found.p_below) == labels.permutation_p(mean, SPLIT)
-    assert labels.family_effect(matrices, families, tasks_vary=True).varies == (SEEDS, TASKS)
-    matrices[0, 0] = np.nan
-    assert np.isnan(labels.family_effect(matrices, families).p_above)
-    for wrong in (["a"] * 8, ["a", "b", *[""] * 6]):
-        with pytest.raises(InputError, match="at least two families"):
-            labels.family_effect(matrices, wrong)
 
 
 def test_exact_p_is_uniform_where_labels_mean_nothing():

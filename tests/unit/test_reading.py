@@ -10,7 +10,7 @@ from headpatterns.attribution import files
 from headpatterns.attribution import patterns as stored
 from headpatterns.errors import InputError
 from headpatterns.experiment.run_table import RunRow
-from headpatterns.statistics import log_ratio, paired_replicates, probe_weights
+from headpatterns.statistics import log_ratio, probe_weights, replicate_patterns
 from headpatterns.statistics.bootstrap import batch_shares
 from headpatterns.studies import patterns, reading
 from headpatterns.studies.reading import Reading
@@ -94,7 +94,8 @@ def test_weights_of_samples_and_of_batches(tmp_path):
 
 def test_before_and_after_are_weighted_alike(run):
     before, after = patterns.paired(run, 20, 1)
-    expected = paired_replicates(np.abs(SIGNED), np.abs(SIGNED) / 2, "arc", 20, 1)
+    weights = probe_weights(len(SIGNED), "arc", 20, 1)
+    expected = [replicate_patterns(samples, weights) for samples in (np.abs(SIGNED), np.abs(SIGNED) / 2)]
     np.testing.assert_array_equal(before, expected[0])
     np.testing.assert_array_equal(after, expected[1])
     batches = Reading(weighting="batches_of_four")

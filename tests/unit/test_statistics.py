@@ -16,7 +16,6 @@ from headpatterns.statistics import (
     gini,
     kurtosis,
     mse,
-    paired_replicates,
     pearson,
     probe_weights,
     replicate_patterns,
@@ -243,7 +242,8 @@ def test_interval_covers_the_truth_at_about_its_level(generator):
 def test_pairing_narrows_the_interval_of_a_difference(generator):
     before = generator.gamma(0.5, size=(50, 4, 4))
     after = before * 1.1 + 0.01 * generator.random((50, 4, 4))
-    paired = [cv(p) for p in paired_replicates(before, after, "math", 500, 0)]
+    weights = probe_weights(len(before), "math", 500, 0)
+    paired = [cv(replicate_patterns(samples, weights)) for samples in (before, after)]
     unpaired = cv(replicate_patterns(after, probe_weights(50, "arc", 500, 0)))
     _, low, high = estimate_and_interval(paired[1] - paired[0])
     _, loose_low, loose_high = estimate_and_interval(unpaired - paired[0])

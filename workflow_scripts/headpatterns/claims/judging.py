@@ -29,6 +29,7 @@ SOURCES = {"patterns": (SEEDS, TASKS, SAMPLES), "answers": (SEEDS, DRAWS, ITEMS)
 
 WITHOUT_SEEDS = "without seed variance"
 NO_ERROR = "the number came out the same whatever varied, so that there is no error to test it with"
+EXACT_ALONE = "the number came out the same whatever varied, so that the exact test speaks alone"
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Judged:
         closed: why it is not testable; empty where it is.
         p: p-value against the bound; NaN without a test.
         p_adjusted: the same, corrected within the family.
+        level: that at which Holm's method tests what it leaves undecided in the family.
     """
 
     claim: Claim
@@ -52,6 +54,7 @@ class Judged:
     closed: str
     p: float = math.nan
     p_adjusted: float = math.nan
+    level: float = verdicts.ALPHA
 
     @property
     def verdict(self) -> str:
@@ -63,23 +66,41 @@ class Judged:
 
     @property
     def held(self) -> list[str]:
-        """Sources that did not vary; tasks carry the variation of their samples with them."""
+        """Sources that did not vary; tasks carry the variation of their samples with them, and seeds that of draws."""
         varies = self.found.effect.varies
         varied = {*varies, *([SAMPLES] if TASKS in varies else [])}
+        if SEEDS in varies or "random" not in self.claim.sides:
+            varied.add(DRAWS)
         return [source for source in SOURCES[self.claim.reads] if source not in varied]
 
     @property
     def reason(self) -> str:
         """Why it is not testable; of a verdict, what its error term lacks."""
-        lacking = [WITHOUT_SEEDS] * (SEEDS in self.held) + [NO_ERROR] * math.isnan(self.p)
+        lacking = [WITHOUT_SEEDS] * (SEEDS in self.held)
+        if math.isnan(self.p):
+            lacking.append(NO_ERROR)
+        elif math.isnan(self.found.effect.p_two_sided(self.claim.bound)):
+            lacking.append(EXACT_ALONE)
         return self.closed or "; ".join(lacking)
+
+    @property
+    def power(self) -> float:
+        """Power at the smallest effect of interest; 0 where as few tasks or draws can never give so small a p.
+
+        An exact test takes its say in addition to the interval, so that the power is at most this.
+        """
+        exact, effect = self.claim.exact, self.found.effect
+        if verdicts.least_p(effect, self.claim.bound, exact) > self.level:
+            return 0.0
+        sides = 2 if exact and self.claim.bound == effect.exact_bound and not math.isnan(effect.p_least) else 1
+        return verdicts.power(effect, self.smallest, sides * self.level)
 
     @property
     def row(self) -> tuple[Any, ...]:
         """Values of `COLUMNS`."""
         claim, (_, model, about, effect, varies) = self.claim, self.found
         verdict = self.verdict
-        power = verdicts.power(effect, self.smallest) if verdict == UNDECIDED else math.nan
+        power = self.power if verdict == UNDECIDED else math.nan
         return (
             *(claim.id, claim.corrected_with, claim.section, claim.where, claim.statement, claim.computed),
             *(model, about, claim.unit),
@@ -124,22 +145,20 @@ def judge(
 
 def corrected(judged: Sequence[Judged]) -> list[Judged]:
     """The same with p-values, corrected within each family; what is not testable takes no part."""
-    tested = [replace(one, p=p_value(one.found.effect, one.claim)) if not one.closed else one for one in judged]
+    tested = [
+        replace(one, p=verdicts.p_value(one.found.effect, one.claim.bound, one.claim.exact)) if not one.closed else one
+        for one in judged
+    ]
     families: dict[str, list[int]] = {}
     for place, one in enumerate(tested):
         if not one.closed:
             families.setdefault(one.claim.corrected_with, []).append(place)
     for places in families.values():
         adjusted = verdicts.holm([tested[place].p for place in places])
+        level = verdicts.step_level(adjusted)
         for place, value in zip(places, adjusted, strict=True):
-            tested[place] = replace(tested[place], p_adjusted=float(value))
+            tested[place] = replace(tested[place], p_adjusted=float(value), level=level)
     return tested
-
-
-def p_value(effect: Effect, claim: Claim) -> float:
-    """P-value against the bound: with its exact test where the claim asks for one, else two-sided of the interval."""
-    tested = replace(effect, p_above=math.nan, p_below=math.nan) if claim.test == "t" else effect
-    return verdicts.p_value(tested, claim.bound)
 
 
 def paper_power(claim: Claim, paper: PaperValue | None, smallest: float) -> float:

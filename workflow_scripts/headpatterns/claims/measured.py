@@ -48,8 +48,10 @@ def of(measured: Iterable[Measured]) -> list[Found]:
 
 
 def _found(row: Mapping[str, Any]) -> Found:
-    estimate, plain, above, below = (float(row[name]) for name in ("estimate", "plain", "p_above", "p_below"))
+    estimate, plain = float(row["estimate"]), float(row["plain"])
+    exact = {name: float(row[name]) for name in ("p_above", "p_below", "p_least", "exact_bound")}
+    limits = float(row["lowest"]), float(row["highest"])
     words = [part.split() for part in row["components"].split(";") if part.strip()]
     components = tuple(Component(source, float(variance), float(df)) for source, variance, df in words)
-    effect = Effect(estimate, plain, components, above, below)
+    effect = Effect(estimate, plain, components, **exact, limits=limits)
     return Found(row["effect"], row["model"], row["about"], effect, row["varies"])

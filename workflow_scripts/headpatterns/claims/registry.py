@@ -51,7 +51,9 @@ class Claim(Section):
         UNSTATED, description="smallest distance from the bound that matters; without it half of the paper's"
     )
     chosen: Text = Field(UNSTATED, description="why `smallest` was chosen so")
-    test: Literal["t", "exact permutation", "rank"] = Field(description="which test gives the p-value")
+    test: Literal["t", "exact permutation", "rank"] = Field(
+        description="which test gives the p-value; with `t` an exact one where nothing varied"
+    )
     family: str = Field("", description="claims whose p-values are corrected together; without it this one alone")
     gate: list[Gate] = Field([], description="competences without which it is not testable")
     sides: Names = Field([], description="variants whose answers are compared, the better one first")
@@ -61,6 +63,11 @@ class Claim(Section):
     def above(self) -> bool:
         """Whether the statement puts the effect above its bound."""
         return self.direction == "above"
+
+    @property
+    def exact(self) -> bool:
+        """Whether an exact test has its say, rather than the interval alone."""
+        return self.test != "t"
 
     @property
     def corrected_with(self) -> str:

@@ -151,7 +151,7 @@ def gain_over_draws(chosen: Sequence[Outcome], drawn: Sequence[Outcome]) -> Effe
     """`gain` over random draws, with the exact p-values of its ranks among those of each seed (`draws.rank_p`)."""
     own, draws = of_seeds(chosen), of_seeds(drawn)
     ranks = rank_p([float(one[0]) for one in own.values()], [draws[seed] for seed in own])
-    return replace(gain(chosen, drawn), p_above=ranks.p_above, p_below=ranks.p_below)
+    return replace(gain(chosen, drawn), p_above=ranks.p_above, p_below=ranks.p_below, p_least=ranks.p_least)
 
 
 def gain(better: Sequence[Outcome], worse: Sequence[Outcome]) -> Effect:
@@ -168,7 +168,7 @@ def gain(better: Sequence[Outcome], worse: Sequence[Outcome]) -> Effect:
     """
     own, others = of_seeds(better), of_seeds(worse)
     gains = [float(own[seed].mean() - others[seed].mean()) for seed in own]
-    found = effect(difference(better, worse), gains, source=ITEMS)
+    found = effect(difference(better, worse), gains, source=ITEMS, limits=(-1.0, 1.0))
     if len(gains) > 1:
         return found
     return replace(found, components=(*found.components, *of_draws(better, worse), *of_draws(worse, better)))

@@ -115,29 +115,6 @@ def replicate_patterns(
     return (weights @ flattened).reshape(len(weights), *samples.shape[1:])
 
 
-def paired_replicates(
-    before: Float[np.ndarray, "samples layers heads"],
-    after: Float[np.ndarray, "samples layers heads"],
-    task: str,
-    resamples: int,
-    seed: int,
-) -> tuple[
-    Float64[np.ndarray, "1+{resamples} layers heads"],
-    Float64[np.ndarray, "1+{resamples} layers heads"],
-]:
-    """Replicates of the patterns before and after fine-tuning on the same draws, each [1 + B, layers, heads].
-
-    Args:
-        before: per-sample patterns [samples, layers, heads].
-        after: the same samples after fine-tuning, same shape.
-        task: name of the task whose probe samples these are.
-        resamples: number B of replicates.
-        seed: seed of the bootstrap.
-    """
-    weights = probe_weights(len(before), task, resamples, seed)
-    return replicate_patterns(before, weights), replicate_patterns(after, weights)
-
-
 def debiased(
     replicates: Float[np.ndarray, " replicates *rest"], limits: Limits = UNLIMITED
 ) -> tuple[Float64[np.ndarray, "*rest"], Float64[np.ndarray, "*rest"]]:

@@ -1,17 +1,15 @@
 """Ours against random draws: a choice that says something must rank high among choices made by chance.
 
-Draws are nested in seeds: each seed has its own. What varies between them is therefore in the variance over seeds
-already, and adds a component of its own only where there is a single seed.
+Draws are nested in seeds: each seed has its own. What they add to the error term stands in `accuracy.of_draws`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
 from headpatterns.errors import InputError
-from headpatterns.statistics.effects import DRAWS, ITEMS, Component, Effect, effect
 
 
 @dataclass(frozen=True)
@@ -22,37 +20,13 @@ class Ranked:
         by_seed: of each seed, (1 + number of draws at least as good as ours) / (1 + number of draws).
         p_above: one-sided p over seeds that ours is better than a draw.
         p_below: the same for worse, where draws count that are at most as good.
+        p_least: the least that either can be with as many seeds and draws.
     """
 
     by_seed: tuple[float, ...]
     p_above: float
     p_below: float
-
-
-def against_draws(
-    ours: Sequence[Float[np.ndarray, " replicates"]],
-    draws: Sequence[Float[np.ndarray, "draws replicates"]],
-    source: str = ITEMS,
-    same_choice: bool = False,
-) -> Effect:
-    """Ours minus the mean over draws, the mean over seeds, with the exact p of its rank.
-
-    Args:
-        ours: a seed, [1 + B] each, plain value first.
-        draws: a seed, [draws, 1 + B] each, on the same resampled items.
-        source: what the replicates draw, `items` or `samples`.
-        same_choice: as in `rank_p`.
-
-    Raises:
-        InputError: as `rank_p`.
-    """
-    ranked = rank_p([one[0] for one in ours], [found[:, 0] for found in draws], same_choice)
-    gains = np.array([one - found.mean(axis=0) for one, found in zip(ours, draws, strict=True)])
-    made = effect(gains.mean(axis=0), gains[:, 0], source=source)
-    if len(ours) == 1 and len(draws[0]) > 1:
-        of_mean = float(np.var(draws[0][:, 0], ddof=1)) / len(draws[0])
-        made = replace(made, components=(Component(DRAWS, of_mean, len(draws[0]) - 1), *made.components))
-    return replace(made, p_above=ranked.p_above, p_below=ranked.p_below)
+    p_least: float
 
 
 def rank_p(
@@ -83,10 +57,11 @@ def rank_p(
     ranks = [1 + int(np.count_nonzero(found >= one)) for one, found in pairs]
     reversed_ranks = [1 + int(np.count_nonzero(found <= one)) for one, found in pairs]
     by_seed = tuple(rank / size for rank, size in zip(ranks, sizes, strict=True))
-    if any(np.isnan(one) or np.isnan(found).any() for one, found in pairs):
-        return Ranked((np.nan,) * len(pairs), np.nan, np.nan)
     over_seeds = _twice_the_mean if same_choice and len(pairs) > 1 else _at_most
-    return Ranked(by_seed, over_seeds(ranks, sizes), over_seeds(reversed_ranks, sizes))
+    least = over_seeds([1] * len(sizes), sizes)
+    if any(np.isnan(one) or np.isnan(found).any() for one, found in pairs):
+        return Ranked((np.nan,) * len(pairs), np.nan, np.nan, least)
+    return Ranked(by_seed, over_seeds(ranks, sizes), over_seeds(reversed_ranks, sizes), least)
 
 
 def _at_most(ranks: Sequence[int], sizes: Sequence[int]) -> float:

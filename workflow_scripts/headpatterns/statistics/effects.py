@@ -61,8 +61,11 @@ class Effect:
         estimate: the number, without the bias that resampling shows where there is one.
         plain: the number as its equation gives it.
         components: by source; empty where nothing varied.
-        p_above: one-sided p of an exact test that the effect is above 0; NaN where there is none.
-        p_below: the same for below 0.
+        p_above: one-sided p of an exact test that the effect is above `exact_bound`; NaN where there is none.
+        p_below: the same for below.
+        p_least: the least that such a p can be with as many tasks or draws.
+        exact_bound: what the exact test is against.
+        limits: least and largest value that the number can have; its interval stays within.
     """
 
     estimate: float
@@ -70,6 +73,9 @@ class Effect:
     components: tuple[Component, ...] = ()
     p_above: float = math.nan
     p_below: float = math.nan
+    p_least: float = math.nan
+    exact_bound: float = 0.0
+    limits: Limits = UNLIMITED
 
     @property
     def varies(self) -> tuple[str, ...]:
@@ -95,9 +101,11 @@ class Effect:
         return math.sqrt(sum(parts)) if parts else math.nan
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Lower and upper end, `estimate ± reach`."""
-        reach = self.reach(confidence)
-        return self.estimate - reach, self.estimate + reach
+        """Lower and upper end, `estimate ± reach`, within the limits."""
+        reach, (lowest, highest) = self.reach(confidence), self.limits
+        if math.isnan(reach):
+            return math.nan, math.nan
+        return max(self.estimate - reach, lowest), min(self.estimate + reach, highest)
 
     def p_two_sided(self, bound: float = 0.0) -> float:
         """One minus the confidence of the interval that just reaches `bound`, at least 1e-15.
@@ -132,7 +140,7 @@ def effect(
         without_task: [tasks], the statistic with each task left out in turn (`(T - 1) / T sum (x_i - mean)^2`). Empty
             where tasks are held. Where they vary, they carry the variation of their samples with them.
         source: what the replicates draw, `samples` or `items`.
-        limits: least and largest value that the statistic can have; the estimate stays within.
+        limits: least and largest value that the statistic can have; estimate and interval stay within.
 
     Raises:
         InputError: a single replicate.
@@ -149,7 +157,7 @@ def effect(
         components.append(Component(TASKS, float(np.var(without_task)) * (count - 1), count - 1))
     elif len(replicates) > 1:
         components.append(Component(source, error**2, math.inf))
-    return Effect(estimate, plain, tuple(components))
+    return Effect(estimate, plain, tuple(components), limits=limits)
 
 
 def quantile(confidence: float, df: float) -> float:

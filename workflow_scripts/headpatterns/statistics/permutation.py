@@ -7,68 +7,16 @@ seven tasks can be split in 35 ways, so that no p is below 1/35 = 0.029. Tasks w
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 from jaxtyping import Float, Float64
-
-from headpatterns.errors import InputError
-from headpatterns.statistics.bootstrap import DIFFERENCE_OF_CORRELATIONS
-from headpatterns.statistics.effects import Effect, effect
 
 MOST_PARTITIONS = 10_000
 """With more ways than these, as many less one are drawn."""
 
 # Equal sums in another order differ by less than this.
 ROUNDING = 1e-12
-
-
-def family_effect(
-    matrices: Float[np.ndarray, "seeds replicates tasks tasks"],
-    families: Sequence[str],
-    tasks_vary: bool = False,
-    seed: int = 0,
-) -> Effect:
-    """Mean similarity within families minus between them, with an interval and the exact p of the labels.
-
-    Args:
-        matrices: [seeds, 1 + B, T, T], symmetric; correlations of a state, or differences between two states. They are
-            averaged over seeds before labels are permuted.
-        families: [T], the family of each task; empty where it has none.
-        tasks_vary: whether the interval is also over tasks, each left out in turn. Where a family of two would lose
-            its only pair, tasks stay held.
-        seed: of the draws where there are too many partitions.
-
-    Raises:
-        InputError: there are less than two families, or no family has two tasks.
-    """
-    chosen = check(families)
-    labels = [families[index] for index in chosen]
-    kept = np.asarray(matrices)[..., chosen, :][..., chosen]
-    by_seed = np.array([within_minus_between(of_seed, labels) for of_seed in kept])
-    mean = kept[:, 0].mean(axis=0)
-    without = [_without(mean, labels, task) for task in range(len(labels))] if tasks_vary else []
-    if any(math.isnan(value) for value in without):
-        without = []
-    made = effect(by_seed.mean(axis=0), by_seed[:, 0], without, limits=DIFFERENCE_OF_CORRELATIONS)
-    above, below = permutation_p(mean, labels, seed)
-    return replace(made, p_above=above, p_below=below)
-
-
-def check(families: Sequence[str]) -> list[int]:
-    """Places of the tasks that have a family.
-
-    Raises:
-        InputError: there are less than two families, or no family has two tasks.
-    """
-    chosen = [place for place, family in enumerate(families) if family]
-    sizes = [sum(families[place] == family for place in chosen) for family in {families[place] for place in chosen}]
-    if len(sizes) < 2 or max(sizes) < 2:
-        raise InputError(
-            f"the families of the tasks are {list(families)}: give at least two families, one of them with two tasks."
-        )
-    return chosen
 
 
 def within_minus_between(
@@ -112,6 +60,12 @@ def permutation_p(
     return float(np.mean(found >= observed - ROUNDING)), float(np.mean(found <= observed + ROUNDING))
 
 
+def least_p(families: Sequence[str]) -> float:
+    """The least that `permutation_p` can be: one of as many partitions as are looked at."""
+    sizes = [list(families).count(family) for family in dict.fromkeys(families)]
+    return 1 / min(number_of_partitions(sizes), MOST_PARTITIONS)
+
+
 def number_of_partitions(sizes: Sequence[int]) -> int:
     """Ways to split as many tasks into unnamed families of these sizes: `T! / (prod size! prod multiplicity!)`."""
     ways = math.factorial(sum(sizes))
@@ -139,8 +93,3 @@ def _filled(labels: list[int], left: list[tuple[int, int]], last: dict[int, int]
         if members[0] > last.get(size, -1):
             given = [family if task in members else label for task, label in enumerate(labels)]
             yield from _filled(given, others, {**last, size: members[0]})
-
-
-def _without(matrix: Float[np.ndarray, "tasks tasks"], labels: Sequence[str], task: int) -> float:
-    left = [place for place in range(len(labels)) if place != task]
-    return float(within_minus_between(matrix[np.ix_(left, left)], [labels[place] for place in left]))

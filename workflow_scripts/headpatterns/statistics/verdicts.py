@@ -26,18 +26,44 @@ ALPHA = 0.05
 POWER_STEPS = 400
 
 
-def p_value(effect: Effect, bound: float = 0.0) -> float:
-    """The p-value of an effect against its bound; NaN where there is no error term to test with.
+def p_value(effect: Effect, bound: float = 0.0, exact: bool = True) -> float:
+    """The p-value of an effect against its bound; NaN where there is nothing to test with.
 
-    Two-sided, of the effect's interval. Where the effect has exact tests (against 0 alone) and the bound is 0, the
-    larger of two one-sided p-values on the side of the estimate: the exact one, which speaks for what it permutes or
-    ranks alone, and that of the interval, which speaks for the rest. Each side then errs at 5 % at most.
+    With `exact`, and where the effect has an exact test against this bound, it is the larger of two one-sided p-values
+    on the side of the estimate. The exact one speaks for what it permutes or ranks alone, and that of the interval for
+    the rest. Each side then errs at 5 % at most.
+
+    Otherwise it is two-sided, of the effect's interval. Where nothing varied there is no such p, and as the variance
+    goes to 0 it would go to 0 as well. It is then twice the exact one, which stays as large as few tasks or draws are.
     """
     two_sided = effect.p_two_sided(bound)
-    exact = effect.p_above if effect.estimate > bound else effect.p_below
-    if bound != 0 or math.isnan(exact):
+    one_sided = effect.p_above if effect.estimate > bound else effect.p_below
+    if bound != effect.exact_bound or math.isnan(one_sided):
         return two_sided
-    return exact if math.isnan(two_sided) else max(exact, two_sided / 2)
+    if exact:
+        return one_sided if math.isnan(two_sided) else max(one_sided, two_sided / 2)
+    return min(1.0, 2 * one_sided) if math.isnan(two_sided) else two_sided
+
+
+def least_p(effect: Effect, bound: float = 0.0, exact: bool = True) -> float:
+    """The least that `p_value` can be with as many tasks or draws, whatever the data; 0 where these set no limit."""
+    if bound != effect.exact_bound or math.isnan(effect.p_least):
+        return 0.0
+    if exact:
+        return effect.p_least
+    return min(1.0, 2 * effect.p_least) if math.isnan(effect.p_two_sided(bound)) else 0.0
+
+
+def step_level(adjusted: Sequence[float], alpha: float = ALPHA) -> float:
+    """The level at which `holm` tests what it does not reject: alpha over the number of those; alpha where it is none.
+
+    Had the effect of one of them been larger, its p would have been the next to be tested, at this level.
+
+    Args:
+        adjusted: p-values of a family, as `holm` gives them.
+        alpha: level of the family.
+    """
+    return alpha / max(1, sum(p > alpha for p in adjusted))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -80,8 +106,8 @@ def power(effect: Effect, smallest: float, alpha: float = ALPHA) -> float:
     The mean of `P(|N(smallest, sum v_i)| > reach)` over the errors of the components' variances, whose ratios to the
     true ones are chi-squared / df: the noncentral t distribution where there is a single component. It is the power if
     the true error term is as large as the estimated one. Two or three seeds often understate theirs: in simulation the
-    printed power is then too high on average, by up to 0.25 and 0.15. It is that of a single test: within a family,
-    `alpha / m` gives the power of the first step of Holm. NaN where there is no error term or no smallest effect.
+    printed power is then too high on average, by up to 0.25 and 0.15. It is that of a single test at level `alpha`:
+    `step_level` gives that of a family. NaN where there is no error term or no smallest effect.
     """
     error = effect.standard_error
     if not error > 0 or math.isnan(smallest):

@@ -7,7 +7,7 @@ from headpatterns.statistics.effects import Effect
 
 COLUMNS = (
     *("effect", "model", "about", "estimate", "plain", "low", "high", "standard_error", "df"),
-    *("p_above", "p_below", "varies", "components"),
+    *("p_above", "p_below", "p_least", "exact_bound", "lowest", "highest", "varies", "components"),
 )
 
 
@@ -41,5 +41,6 @@ def rows(measured: Iterable[Measured]) -> list[tuple[Any, ...]]:
         )
         numbers = (effect.estimate, effect.plain, *effect.interval(), effect.standard_error, effect.df)
         whole = "; ".join(f"{part.source} {part.variance:.10g} {part.df:.10g}" for part in effect.components)
-        found.append((name, model, about, *numbers, effect.p_above, effect.p_below, varies, whole))
+        exact = (effect.p_above, effect.p_below, effect.p_least, effect.exact_bound)
+        found.append((name, model, about, *numbers, *exact, *effect.limits, varies, whole))
     return found

@@ -1,11 +1,11 @@
 """The error term of a statistic of several runs: seeds and tasks left out in turn, and samples resampled."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from headpatterns.experiment.run_table import RunRow
+from headpatterns.statistics.bootstrap import UNLIMITED, Limits
 from headpatterns.statistics.effects import Effect, effect
 
 
@@ -14,6 +14,7 @@ def over_runs(
     replicates: np.ndarray,
     estimate: Callable[[Sequence[RunRow]], float],
     tasks_vary: bool = True,
+    limits: Limits = UNLIMITED,
 ) -> Effect:
     """The effect of a statistic of `runs`, with what seeds, tasks and samples add to its variance.
 
@@ -27,6 +28,7 @@ def over_runs(
         estimate: the estimate from some of the runs. It is called once for each seed and task, so it should use what
             is already there of every run.
         tasks_vary: whether tasks are left out as well; without, the effect is about these tasks.
+        limits: least and largest value that the statistic can have.
     """
     whole = float(replicates[0])
     seeds, tasks = list(dict.fromkeys(run.seed for run in runs)), list(dict.fromkeys(run.task for run in runs))
@@ -37,14 +39,9 @@ def over_runs(
         by_seed = [len(seeds) * whole - (len(seeds) - 1) * value for value in without_seed]
     if tasks_vary and len(tasks) > 1:
         without_task = [estimate([run for run in runs if run.task != task]) for task in tasks]
-    return effect(replicates, finite(by_seed), finite(without_task))
+    return effect(replicates, finite(by_seed), finite(without_task), limits=limits)
 
 
 def finite(values: list[float]) -> list[float]:
     """The values, or none where one is undefined."""
     return values if np.isfinite(values).all() else []
-
-
-def within(found: Effect, low: float, high: float) -> Effect:
-    """The effect of a statistic that cannot leave [low, high]: taking off the bias must not carry it out."""
-    return replace(found, estimate=float(np.clip(found.estimate, low, high)))

@@ -9,19 +9,23 @@ import numpy as np
 from headpatterns.attribution import files
 from headpatterns.experiment import run_table
 from headpatterns.experiment.run_table import RunRow
-from headpatterns.statistics import STATISTICS, permutation
+from headpatterns.statistics import DIFFERENCE_OF_CORRELATIONS, LIMITS, SHARE, STATISTICS, UNLIMITED, permutation
+from headpatterns.statistics.bootstrap import Limits
 from headpatterns.statistics.effects import Effect
 from headpatterns.statistics.levels import mean_log_ratio, share_active, share_rising
+from headpatterns.statistics.signs import sign_test
 from headpatterns.studies import patterns
 from headpatterns.studies.adaptation import measures, similarity
 from headpatterns.studies.adaptation.measures import ModelValue
 from headpatterns.studies.effects import Measured
-from headpatterns.studies.jackknife import over_runs, within
+from headpatterns.studies.jackknife import over_runs
 from headpatterns.studies.reading import Reading
 
 READING = Reading()
 CLUSTERS = {"clusters_before": "before", "clusters_after": "after", "clusters_rates": "change_rate"}
 STATES = ("before", "after", "change")
+SIGNS = {"heads_rising": 0.5, "active_heads_change": 0.0}
+"""Shares that may be the same in every run, and what each task's is held against by the exact sign test."""
 
 
 @dataclass(frozen=True)
@@ -134,8 +138,21 @@ def mean_over_runs(known: OfModel, name: str, tasks_vary: bool = True, task: str
     def estimate(some: Sequence[RunRow]) -> float:
         return float(np.mean([of_runs[run.task, run.seed][0] for run in some]))
 
-    effect = over_runs(runs, replicates, estimate, tasks_vary)
-    return Measured(name, runs[0].model, task, within(effect, 0, 1) if name == "heads_rising" else effect)
+    effect = over_runs(runs, replicates, estimate, tasks_vary, limits_of(name))
+    if name in SIGNS:
+        by_task = [
+            estimate([run for run in runs if run.task == one]) for one in dict.fromkeys(run.task for run in runs)
+        ]
+        above, below, least = sign_test(by_task, SIGNS[name])
+        effect = replace(effect, p_above=above, p_below=below, p_least=least, exact_bound=SIGNS[name])
+    return Measured(name, runs[0].model, task, effect)
+
+
+def limits_of(name: str) -> Limits:
+    """Least and largest value of an effect."""
+    shares = {"heads_rising": SHARE, "active_heads_change": (-1.0, 1.0)}
+    spreads = {f"{statistic}_{state}": limits for statistic, limits in LIMITS.items() for state in ("before", "after")}
+    return {**shares, **spreads}.get(name, UNLIMITED)
 
 
 def levels(model: str, known: OfModel) -> list[Measured]:
@@ -157,7 +174,7 @@ def spreads(model: str, known: OfModel, model_value: ModelValue) -> list[Measure
         return [mean_over_runs(known, name) for name in names]
     found = []
     for name in names:
-        effect = over_runs(known.runs, known.means[name], of_mean_pattern(known, name))
+        effect = over_runs(known.runs, known.means[name], of_mean_pattern(known, name), limits=limits_of(name))
         found.append(Measured(name, model, "", effect))
     return found
 
@@ -180,11 +197,8 @@ def of_mean_pattern(known: OfModel, name: str) -> Callable[[Sequence[RunRow]], f
 def pairs_of_tasks(model: str, known: OfModel) -> list[Measured]:
     """Whether correlations between tasks fall: on average, and for how many pairs."""
     change = of_matrices(known, ("before", "after"), correlation_change)
-    falling = of_matrices(known, ("before", "after"), share_falling)
-    return [
-        Measured("correlation_change", model, "", change),
-        Measured("pairs_falling", model, "", within(falling, 0, 1)),
-    ]
+    falling = of_matrices(known, ("before", "after"), share_falling, SHARE)
+    return [Measured("correlation_change", model, "", change), Measured("pairs_falling", model, "", falling)]
 
 
 def clusters(model: str, known: OfModel) -> list[Measured]:
@@ -202,17 +216,24 @@ def clusters(model: str, known: OfModel) -> list[Measured]:
         mean = np.mean([of_seed[0] for of_seed in known.matrices[matrix].values()], axis=0)
         above, below = permutation.permutation_p(mean[np.ix_(places, places)], families)
         effect = of_matrices(known, (matrix,), within_minus_between)
-        found.append(Measured(name, model, "", replace(effect, p_above=above, p_below=below)))
+        exact = replace(effect, p_above=above, p_below=below, p_least=permutation.least_p(families))
+        found.append(Measured(name, model, "", exact))
     return found
 
 
-def of_matrices(known: OfModel, names: Sequence[str], statistic: Callable[..., np.ndarray]) -> Effect:
+def of_matrices(
+    known: OfModel,
+    names: Sequence[str],
+    statistic: Callable[..., np.ndarray],
+    limits: Limits = DIFFERENCE_OF_CORRELATIONS,
+) -> Effect:
     """The effect of a statistic of correlation matrices, averaged over seeds.
 
     Args:
         known: of one model.
         names: of the matrices.
         statistic: called with the families of T tasks and a matrix [..., T, T] for each name; it returns [...].
+        limits: its least and largest value.
     """
     tasks = list(known.families)
 
@@ -228,7 +249,7 @@ def of_matrices(known: OfModel, names: Sequence[str], statistic: Callable[..., n
 
     seeds = dict.fromkeys(run.seed for run in known.runs)
     replicates = np.mean([value(seed, tasks, slice(None)) for seed in seeds], axis=0)
-    return over_runs(known.runs, replicates, estimate)
+    return over_runs(known.runs, replicates, estimate, limits=limits)
 
 
 def over_pairs(matrix: np.ndarray) -> np.ndarray:

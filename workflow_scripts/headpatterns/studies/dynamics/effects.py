@@ -11,11 +11,12 @@ from headpatterns.attribution.files import steps
 from headpatterns.errors import InputError
 from headpatterns.experiment import run_table
 from headpatterns.experiment.run_table import RunRow
-from headpatterns.statistics import pearson, replicate_patterns
+from headpatterns.statistics import CORRELATION, UNLIMITED, pearson, replicate_patterns
+from headpatterns.statistics.bootstrap import Limits
 from headpatterns.statistics.effects import Effect
 from headpatterns.studies import patterns
 from headpatterns.studies.effects import Measured
-from headpatterns.studies.jackknife import over_runs, within
+from headpatterns.studies.jackknife import over_runs
 from headpatterns.studies.reading import Reading
 
 READING = Reading()
@@ -86,7 +87,7 @@ def measure(
         ("change_goes_with_gain", gain_of_change(courses)),
         ("stronger_converges_faster", strength_and_speed(courses)),
     ):
-        found.append(Measured(name, "", "", within(effect(rows, statistic), -1, 1)))
+        found.append(Measured(name, "", "", effect(rows, statistic, CORRELATION)))
     return found
 
 
@@ -130,9 +131,9 @@ def first_reaching(shares: np.ndarray, change: np.ndarray, part: float) -> np.nd
     return np.where(goal > 0, found, np.nan)
 
 
-def effect(runs: Sequence[RunRow], statistic: Statistic) -> Effect:
-    """The effect of a statistic of runs."""
-    return over_runs(runs, statistic(runs, None), lambda some: float(statistic(some, 1)[0]))
+def effect(runs: Sequence[RunRow], statistic: Statistic, limits: Limits = UNLIMITED) -> Effect:
+    """The effect of a statistic of runs, whose least and largest value are `limits`."""
+    return over_runs(runs, statistic(runs, None), lambda some: float(statistic(some, 1)[0]), limits=limits)
 
 
 def early_share(courses: Courses) -> Statistic:

@@ -1,6 +1,7 @@
 """The numbers behind the claims on Table 2: what mixing gains, and whether the fit keeps the paper's pair."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,8 @@ def choice(hits: Sequence[np.ndarray], chance: float) -> Effect:
     """The share of replicates whose choice is the expected one, minus chance, the mean over seeds.
 
     The error term is that of one choice, not of the share: another draw of probe samples makes the choice or does not.
-    So a share of one half is as uncertain as it can be, and a share of 1 is certain as far as samples go.
+    So a share of one half is as uncertain as it can be, and a share of 1 is certain as far as samples go. Then the
+    exact p is left: how often a choice that knows nothing is the expected one. Seeds may all share its luck.
 
     Args:
         hits: of each seed, [1 + B], 1 where the choice is the expected one, the estimate first.
@@ -99,4 +101,8 @@ def choice(hits: Sequence[np.ndarray], chance: float) -> Effect:
     components = [Component(SAMPLES, float(mean[1:].var(ddof=1)), np.inf)]
     if len(hits) > 1:
         components.insert(0, Component(SEEDS, float(np.var(shares, ddof=1)) / len(hits), len(hits) - 1))
-    return Effect(float(np.mean(shares)) - chance, float(mean[0]) - chance, tuple(components))
+    found = Effect(float(np.mean(shares)) - chance, float(mean[0]) - chance, tuple(components))
+    always = all(one[0] for one in hits)
+    return replace(
+        found, p_above=chance if always else 1.0, p_below=1.0, p_least=chance, limits=(-chance, 1.0 - chance)
+    )

@@ -1,0 +1,24 @@
+"""Do most tasks lie on one side of a bound? The exact sign test, which needs no variance.
+
+A share of heads that is 0 in every run has no error term, and still says something: all tasks fall on one side.
+"""
+
+from collections.abc import Sequence
+
+import scipy
+
+
+def sign_test(values: Sequence[float], bound: float) -> tuple[float, float, float]:
+    """One-sided p that values lie above the bound, the same for below, and the least that either can be.
+
+    If a task is as likely to lie on either side, the number above is binomial (T, 1/2), so that T tasks on one side
+    have a p of 2^-T. A task at the bound counts against both.
+
+    Args:
+        values: [T], one of each task.
+        bound: what they are held against.
+    """
+    tasks = len(values)
+    above, below = sum(value > bound for value in values), sum(value < bound for value in values)
+    p_above, p_below = (float(scipy.stats.binom.sf(count - 1, tasks, 0.5)) for count in (above, below))
+    return p_above, p_below, 0.5**tasks
