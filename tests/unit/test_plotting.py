@@ -365,3 +365,7 @@ def test_importing_the_reader_of_tables_loads_no_drawing_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=SCRIPTS, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_ticks_of_a_short_logarithmic_axis_are_told_apart():
+    assert [figure_level.tick_label(value) for value in (5.0, 5.5, 0.002, 0.0025)] == ["5", "5.5", "2×10⁻³", "2.5×10⁻³"]

@@ -117,5 +117,10 @@ def set_log_axis(axes: Axes, name: str, low: float, high: float) -> None:
     axis = axes.xaxis if name == "x" else axes.yaxis
     axes.set(**{f"{name}scale": "log", f"{name}lim": (low, high)})
     axis.set_major_locator(LogLocator(subs=(1,) if high / low > 100 else (1, 2, 5)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if value >= 0.01 else style.number(value, 1)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: tick_label(value)))
     axis.set_minor_formatter(NullFormatter())
+
+
+def tick_label(value: float) -> str:
+    """A tick in one significant digit, or in two where it has more: short axes have ticks such as 5.5 as well."""
+    return style.number(value, 1 if np.isclose(float(f"{value:.0e}"), value, rtol=1e-6) else 2)
