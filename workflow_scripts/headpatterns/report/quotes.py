@@ -17,7 +17,6 @@ from headpatterns.io import read_csv, write_csv, write_text
 
 COLUMNS = ("file", "text", "table", "where", "column", "decimals")
 CHECKED = ("file", "text", "quoted", "table", "where", "column", "value", "low", "high", "verdict")
-ESTIMATE = "value"
 WITHIN, OUTSIDE, BOUND = "within", "outside", "bound"
 NUMBER = r"[−-]?\d+(?:\.\d+)?"
 PIECES = re.compile(r"(\{#\}|#|\s+)")
