@@ -180,7 +180,7 @@ def test_mixtures_are_what_the_runs_were_trained_on(finished):
         fitted = read_csv(folder / "coefficients.csv")
         assert [row["task"] for row in fitted] == ["gsm8k", "codesearchnet", "arc", "refgpt"]
         kept = {row["task"] for row in fitted if row["kept"] == "1"}
-        positive = sorted((row for row in fitted if float(row["beta"]) > 0), key=lambda row: -float(row["beta"]))
+        positive = sorted((row for row in fitted if float(row["plain"]) > 0), key=lambda row: -float(row["plain"]))
         assert kept == {row["task"] for row in positive[:2]}
         planned_rows = read_csv(folder / "mixtures.csv")
         for mixture in ("ours", "random0", "random1"):
@@ -326,7 +326,7 @@ def test_patterns_are_held_against_ablations(finished):
     results = finished / "results/tiny"
     rows = read_csv(results / "analysis/validity.csv")
     keys = ("task", "seed", "phase", "reduction", "change", "over")
-    values = {tuple(row[key] for key in keys): float(row["value"]) for row in rows}
+    values = {tuple(row[key] for key in keys): float(row["plain"]) for row in rows}
     assert len(values) == len(rows) == (2 + 2 + 1) * 3 * 3 * 2 * 2  # runs, means over seeds, the mean over tasks
     for task in ("gsm8k", "arc"):
         for phase in ("before", "after"):
