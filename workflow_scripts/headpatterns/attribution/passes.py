@@ -16,6 +16,7 @@ from headpatterns.attribution.inputs import LabelledSample, Sample
 from headpatterns.data.tokens import IGNORED
 from headpatterns.errors import InputError, first_line
 from headpatterns.models import loading as models
+from headpatterns.models import projection
 
 LOGITS_TOLERANCE = {torch.float64: 1e-4, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 3e-2}
 """By dtype of the model, how far apart two ways to the same logits may be: the norm of the difference, relative to that
@@ -116,27 +117,17 @@ def response_logits(
     """Logits that predict the response tokens, float32 [response tokens, vocabulary], their targets and their rows.
 
     The projection to the vocabulary is the largest matrix of a small model and is needed at these positions only: it is
-    given those of all rows as one sequence. What else a model does to its logits (scale, cap) it does itself.
+    given those of all rows as one sequence.
 
     Raises:
         InputError: the model has no projection to the vocabulary that could be told so.
     """
-    rows, positions = (labels[:, 1:] != IGNORED).nonzero(as_tuple=True)
-    projection = model.get_output_embeddings()
-    if projection is None:
-        raise InputError(f"{type(model).__name__} has no projection to a vocabulary: give a causal language model.")
-    chosen = projection.register_forward_pre_hook(lambda _, hidden: (hidden[0][rows, positions][None],))
-    try:
+    rows, positions, targets = projection.predicting(labels)
+    with projection.projected(model, rows, positions):
         # Not the call of the module, whose hooks would see logits of another shape than they know.
         logits = model.forward(inputs_embeds=embedded, attention_mask=mask, use_cache=False).logits
-    finally:
-        chosen.remove()
-    if logits.shape[:2] != (1, len(rows)):
-        raise InputError(
-            f"{type(model).__name__} does not give its hidden states to its output embeddings as [batch, positions, "
-            "hidden]: use another architecture."
-        )
-    return logits[0].float(), labels[rows, positions + 1], rows
+    projection.check(type(model).__name__, logits, len(rows))
+    return logits[0].float(), targets, rows
 
 
 def beginning(samples: Sequence[Sample], model: PreTrainedModel) -> LabelledSample:

@@ -5,10 +5,10 @@ from typing import Any
 
 from accelerate.data_loader import SeedableRandomSampler
 from torch.utils.data import ConcatDataset, DataLoader, Sampler
-from transformers import Trainer
 
 from headpatterns.data.tokens import IGNORED
 from headpatterns.training.batches import Sample
+from headpatterns.training.losses import PredictingTrainer
 
 
 def filled_up(samples: Sequence[Sample], tokenizer: Any) -> "ConcatDataset[Sample]":
@@ -18,7 +18,7 @@ def filled_up(samples: Sequence[Sample], tokenizer: Any) -> "ConcatDataset[Sampl
     return ConcatDataset(parts)
 
 
-class SharingTrainer(Trainer):
+class SharingTrainer(PredictingTrainer):
     """A Trainer whose processes read the samples of an epoch in the order, and in the steps, of a process alone.
 
     The last sample of the training set is the one that fills up.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel, Trainer, TrainingArguments
+from transformers import PreTrainedModel, TrainingArguments
 
 from headpatterns.errors import InputError, Interrupted
 from headpatterns.io import open_unfinished, unfinished
@@ -22,6 +22,7 @@ from headpatterns.training import deepspeed as zero
 from headpatterns.training import run_folder
 from headpatterns.training.batches import Collator, Sample, collator
 from headpatterns.training.callbacks import Curve, Keeper, Stopper, Unrounded
+from headpatterns.training.losses import PredictingTrainer
 from headpatterns.training.recipe import Recipe, check_global_batch
 from headpatterns.training.saving import save
 from headpatterns.training.sharing import SharingTrainer, filled_up
@@ -152,7 +153,7 @@ def _fit(
     stopper = Stopper()
     state = processes.broadcast(run_folder.last_state(workplace / "state"))
     casts = _is_cast(recipe) and model.dtype == torch.float32 and state is None  # a state has its master weights
-    kind: Any = Trainer if recipe.devices == 1 else SharingTrainer
+    kind: Any = PredictingTrainer if recipe.devices == 1 else SharingTrainer
     trainer = kind(
         model=model,
         args=_arguments(recipe, model.num_parameters(), workplace / "state", device),
