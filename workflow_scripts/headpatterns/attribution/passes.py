@@ -127,7 +127,7 @@ def response_logits(
         # Not the call of the module, whose hooks would see logits of another shape than they know.
         logits = model.forward(inputs_embeds=embedded, attention_mask=mask, use_cache=False).logits
     projection.check(type(model).__name__, logits, len(rows))
-    return logits[0].float(), targets, rows
+    return logits.squeeze(0).float(), targets, rows  # a view, whose gradient is one too
 
 
 def beginning(samples: Sequence[Sample], model: PreTrainedModel) -> LabelledSample:

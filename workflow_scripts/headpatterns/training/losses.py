@@ -37,7 +37,8 @@ class PredictingTrainer(Trainer):
     def compute_loss(self, model: Any, inputs: dict[str, Any], *others: Any, **named: Any) -> Any:
         """The Trainer's own, which hands the labels that are left here to `_loss`, together with their logits."""
         rows, positions, labels = projection.predicting(inputs["labels"])
-        with projection.projected(self.model, rows, positions):
+        unwrapped: Any = self.model
+        with projection.projected(unwrapped, rows, positions):
             return super().compute_loss(model, {**inputs, "labels": labels}, *others, **named)
 
 
@@ -50,7 +51,8 @@ def _loss(
         InputError: the model gave other logits than those of the labels.
     """
     projection.check(name, outputs.logits, len(labels))
-    total: torch.Tensor = _SummedCrossEntropy.apply(outputs.logits[0].float(), labels)
+    logits = outputs.logits.squeeze(0).float()
+    total: torch.Tensor = _SummedCrossEntropy.apply(logits, labels)  # type: ignore[no-untyped-call]  # torch has no types
     return total / num_items_in_batch
 
 
