@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from headpatterns import cli as command_line
+from headpatterns.processes import memory
 from headpatterns.training.recipe import Recipe
 
 
@@ -11,6 +12,7 @@ def main(arguments: argparse.Namespace) -> None:
     """Train every run; a wrong recipe is refused before torch is imported."""
     recipe = Recipe.from_json(arguments.recipe)
 
+    memory.load("headpatterns.training.finetune")
     from headpatterns.training.finetune import finetune
 
     finetune(

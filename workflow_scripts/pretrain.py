@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from headpatterns import cli as command_line
+from headpatterns.processes import memory
 from headpatterns.training.recipe import Recipe
 
 
@@ -12,6 +13,7 @@ def main(arguments: argparse.Namespace) -> None:
     """Train a model of the architecture; a wrong recipe is refused before torch is imported."""
     recipe = Recipe.from_json(arguments.recipe)
 
+    memory.load("headpatterns.training.pretrain")
     from headpatterns.training.pretrain import pretrain
 
     pretrain(

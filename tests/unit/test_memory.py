@@ -1,5 +1,6 @@
-"""Memory that is freed stays with the process where the C library can keep it."""
+"""Freed memory stays with the process where the C library can keep it, and the garbage collector off modules."""
 
+import gc
 import os
 import platform
 import subprocess
@@ -43,3 +44,19 @@ def test_freed_blocks_are_not_filled_again():
 def test_another_c_library_has_no_such_choice(monkeypatch):
     monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: object())
     assert memory.keep_freed() is False
+
+
+def test_modules_that_are_loaded_are_none_of_the_garbage_collectors_business(tmp_path, monkeypatch):
+    (tmp_path / "loaded_here.py").write_text(
+        "import gc\ncollected = gc.isenabled()\nheld = [[] for _ in range(1000)]\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        memory.load("loaded_here")
+        assert sys.modules["loaded_here"].collected is False
+        assert gc.get_freeze_count() > 1000 and gc.isenabled()
+        with pytest.raises(ModuleNotFoundError):
+            memory.load("not_there_at_all")
+        assert gc.isenabled()
+    finally:
+        gc.unfreeze()

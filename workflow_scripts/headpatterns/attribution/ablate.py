@@ -113,6 +113,7 @@ def of_runs(targets: Sequence[Target], settings: Settings) -> None:
     models.check_folder(settings.model)
     rows = {data: samples.read(data) for data in dict.fromkeys(target.data for target in targets)}
 
+    memory.load("headpatterns.attribution.comparison")
     import torch
 
     torch.set_num_threads(settings.threads)

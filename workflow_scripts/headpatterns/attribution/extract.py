@@ -121,6 +121,7 @@ def _prepared(probes_: Sequence[Probe], outputs: Sequence[Path], settings: Setti
     models.check_folder(settings.model)
     rows = {probe: probes.read(probe) for probe in dict.fromkeys(probes_)}
 
+    memory.load("headpatterns.attribution.interruptible")
     import torch
 
     torch.set_num_threads(processes.own_threads(settings.threads))
