@@ -43,7 +43,7 @@ class PredictingTrainer(Trainer):
 
 
 def _loss(
-    name: str, outputs: Any, labels: Int[torch.Tensor, " labels"], num_items_in_batch: Any
+    name: str, outputs: Any, labels: Int[torch.Tensor, " labels"], num_items_in_batch: torch.Tensor | int
 ) -> Float[torch.Tensor, ""]:
     """The part that a micro-batch has in the loss of a step of so many labels; `name` is the model's class.
 
