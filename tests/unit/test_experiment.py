@@ -169,12 +169,12 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
         (
             {"models.llama.source.step": 123},
             "models.llama.source.step",
-            ("123", "pretraining.llama", "[100, 200, 400]"),
+            ("123", "pretraining.llama", "[100, 200, 300]"),
         ),
         (
             {"pretraining.llama.checkpoint_steps": [200, 100, 900], "models.llama.source.step": 900},
             "models.llama.source.step",
-            ("900", "pretraining.llama", "[100, 200, 400]"),
+            ("900", "pretraining.llama", "[100, 200, 300]"),
         ),
         ({"models.llama.source.step": ...}, "models.llama.source", ("lacks 'step'", "kind pretraining needs")),
         ({"models.llama.source": {"hub": "a/b"}}, "models.llama.source", ("lacks 'revision'", "kind hub")),
