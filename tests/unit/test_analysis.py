@@ -317,9 +317,9 @@ def test_level_and_loss_are_compared_within_runs(whole):
     left = [values - constants @ np.linalg.lstsq(constants, values, rcond=None)[0] for values in (x, y)]
     assert one(summary, model="small", statistic="r") == pytest.approx(np.corrcoef(*left)[0, 1], rel=1e-6)
     changes = np.array([np.subtract(points[-1], points[0]) for points in runs.values()])
-    assert one(summary, model="small", statistic="level_change") == pytest.approx(changes[:, 1].mean(), rel=1e-6)
+    assert one(summary, model="small", statistic="log_level_change") == pytest.approx(changes[:, 1].mean(), rel=1e-6)
     left_over = (changes[:, 1] - changes[:, 0]).mean()
-    assert one(summary, model="small", statistic="level_over_loss_change") == pytest.approx(left_over, rel=1e-6)
+    assert one(summary, model="small", statistic="log_level_over_loss_change") == pytest.approx(left_over, rel=1e-6)
 
 
 def test_composition_finds_the_planted_pair(whole):

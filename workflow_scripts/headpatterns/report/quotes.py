@@ -96,14 +96,6 @@ def tables(quotes: Iterable[Quote]) -> list[str]:
     return list(dict.fromkeys(quote.table for quote in quotes))
 
 
-def unlisted(document: str, passage: str, quotes: Iterable[Quote]) -> list[str]:
-    """Numbers with decimals in a passage of a document that no quote of the document covers."""
-    start = document.index(passage)
-    covered = [quote.found(document).span("number") for quote in quotes]
-    inside = re.compile(r"[−-]?\b\d+\.\d+\b").finditer(document, start, start + len(passage))
-    return [one[0] for one in inside if not any(low <= one.start() and one.end() <= high for low, high in covered)]
-
-
 def fresh(quote: Quote, analysis: Path) -> dict[str, float]:
     """Mean of the rows of a quote in each of its column, `low` and `high`, as far as the table has these.
 

@@ -75,7 +75,7 @@ def draw(runs: RunTable, composition: pd.DataFrame, source: Path | str = "compos
             matrix.set_title(f"{PANELS[of]}\n{as_paper}\n{title_lines(rows, len(labels))}", linespacing=1.3)
             draw_strip(strip, rows.set_index("terms").reindex(shown).reset_index(), labels)
             if column == 1:
-                strip.set_xlabel("R² with 95 % interval (grey: null, mean to 95 %)", size=style.SMALL, labelpad=2)
+                strip.set_xlabel("R² with 95 % interval (grey: null, mean to 95 %)", size=style.SMALL, labelpad=7)
             if column:
                 for axes in (matrix, strip):
                     axes.set_yticklabels([])

@@ -54,8 +54,8 @@ def compute(runs: Path, resamples: int, seed: int, reading: Mapping[str, Any] | 
 
     Returns:
         `level`: every step of every run; `summary`: by model, correlation `r` and `slope` of log level on log loss
-        within runs, and the mean over runs of the change of log level (`level_change`) and of log level over loss
-        (`level_over_loss_change`), first step to last.
+        within runs, and the mean over runs of the change of log level (`log_level_change`) and of log level over loss
+        (`log_level_over_loss_change`), first step to last.
 
     Raises:
         InputError: the run table or a pattern folder cannot be used.
@@ -105,7 +105,7 @@ def summarised(courses: Sequence[Course]) -> dict[str, np.ndarray]:
     ends = [np.array([[log[:, place, 0], log[:, place, len(found.steps) - 1]] for place, found in enumerate(courses)])
             for log in logs]  # fmt: skip
     loss, level = ((last[:, 1] - last[:, 0]).mean(axis=0) for last in ends)
-    return {"r": r, "slope": slope, "level_change": level, "level_over_loss_change": level - loss}
+    return {"r": r, "slope": slope, "log_level_change": level, "log_level_over_loss_change": level - loss}
 
 
 def padded_log(values: np.ndarray, longest: int) -> np.ndarray:
