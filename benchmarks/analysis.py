@@ -26,19 +26,27 @@ from headpatterns.experiment import run_table
 from headpatterns.experiment.study import load
 from headpatterns.io import write_csv
 from headpatterns.studies import effects
+from headpatterns.studies.reading import Reading
 
 COLUMNS = ("analysis", "seconds", "processor_seconds", "peak_mib")
 COMPUTE = {
     "distribution": "headpatterns.studies.adaptation.distribution:compute",
     "similarity": "headpatterns.studies.adaptation.similarity:compute",
+    "composition": "headpatterns.studies.composition.analysis:compute",
     "dynamics": "headpatterns.studies.dynamics.analysis:compute",
     "level": "headpatterns.studies.dynamics.level:compute",
 }
 MEASURE = {
     "adaptation_effects": "headpatterns.studies.adaptation.effects:measure",
+    "composition_effects": "headpatterns.studies.composition.effects:measure",
     "dynamics_effects": "headpatterns.studies.dynamics.effects:measure",
 }
-ADAPTATION = ("distribution", "similarity", "adaptation_effects")
+SETTINGS: dict[str, dict[str, Any]] = {
+    "composition": {"permutations": 1000, "reading": {}},
+    "composition_effects": {"expected_pairs": {"group": ["task0", "task1"]}, "reading": Reading()},
+}
+"""What some take beside the run table, resamples and seed."""
+BEFORE_AND_AFTER = ("distribution", "similarity", "composition", "adaptation_effects", "composition_effects")
 FAMILIES = ("maths and code", "text reasoning")
 RSS_UNITS = 1024**2 if sys.platform == "darwin" else 1024
 """What makes MiB of `ru_maxrss`, which is in bytes on macOS and in KiB elsewhere."""
@@ -49,7 +57,7 @@ def main(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         measured(make_runs, folder, arguments)
-        chosen = [*COMPUTE, *MEASURE] if arguments.steps > 2 else ADAPTATION
+        chosen = [*COMPUTE, *MEASURE] if arguments.steps > 2 else BEFORE_AND_AFTER
         rows = [(analysis, *measured(run, analysis, folder, arguments.resamples)) for analysis in chosen]
     seconds, processor, peaks = zip(*(row[1:] for row in rows), strict=True)
     rows.append(("all", sum(seconds), sum(processor), max(peaks)))
@@ -78,14 +86,15 @@ def make_runs(folder: Path, arguments: argparse.Namespace) -> None:
                          "losses": (generator.gamma(4, size=arguments.samples) / (1 + step)).tolist(),
                          "response_tokens": generator.integers(1, 200, arguments.samples).tolist()}  # fmt: skip
                 (place / f"step-{step}.json").write_text(json.dumps(about), encoding="utf-8")
-            names = (f"task{task}", f"Task {task}", FAMILIES[task % 2], "basic", seed, place.name, place)
-            rows += [(study, "group", "model", "Model", *names) for study in ("adaptation", "dynamics")]
+            role = "complex" if task == arguments.tasks - 1 else "basic"
+            names = (f"task{task}", f"Task {task}", FAMILIES[task % 2], role, seed, place.name, place)
+            rows += [(study, "group", "model", "Model", *names) for study in ("adaptation", "composition", "dynamics")]
     write_csv(folder / "runs.csv", run_table.COLUMNS, rows)
 
 
 def run(analysis: str, folder: Path, resamples: int) -> None:
     """Run an analysis and write its tables."""
-    given = {"runs": folder / "runs.csv", "resamples": resamples, "seed": 0}
+    given = {"runs": folder / "runs.csv", "resamples": resamples, "seed": 0, **SETTINGS.get(analysis, {})}
     if analysis in MEASURE:
         write_csv(folder / f"{analysis}.csv", effects.COLUMNS, effects.rows(load(MEASURE[analysis])(**given)))
         return
