@@ -230,6 +230,23 @@ def test_the_mean_over_runs_has_a_narrower_interval_than_a_run(whole):
     assert float(mean["high"]) - float(mean["low"]) < np.mean(widths)
 
 
+def test_intervals_of_means_over_seeds_hold_the_seeds(whole):
+    """Two seeds: half their distance is the standard error, and Student's t of one degree of freedom is 12.7."""
+    rows = read(whole / "distribution.csv")
+    key = {"model": "big", "state": "after", "statistic": "kurtosis"}
+    first, second = (
+        np.mean([one(rows, **key, task=task, seed=seed) for task in ("gsm8k", "code", "arc")]) for seed in (0, 1)
+    )
+    (mean,) = (
+        row
+        for row in read(whole / "distribution_by_model.csv")
+        if all(row[name] == value for name, value in key.items())
+    )
+    reach = float(mean["high"]) - float(mean["value"])
+    assert first != second and reach >= 12.7062 * abs(first - second) / 2 * (1 - 1e-4)
+    assert float(mean["plain"]) == pytest.approx((first + second) / 2)
+
+
 def test_seeds_share_the_draw_of_their_probe_set(whole):
     # Both seeds start from the same model and see the same samples: the same numbers, intervals included.
     rows = [row for row in read(whole / "distribution.csv") if row["state"] == "before" and row["model"] == "big"]

@@ -21,6 +21,7 @@ from headpatterns.statistics import (
 from headpatterns.statistics import effects as error_terms
 from headpatterns.statistics import permutation as labels
 from headpatterns.statistics.accuracy import Outcome, by_seed
+from headpatterns.statistics.bootstrap import STRETCH
 from headpatterns.statistics.draws import rank_p
 from headpatterns.statistics.effects import SAMPLES, SEEDS, TASKS, Component, Effect
 from headpatterns.statistics.signs import sign_test
@@ -437,3 +438,24 @@ def test_intervals_cover_the_value_of_endless_samples(samples, shape, least, les
     for name in ("gini", "cv", "correlation", "r2"):
         debiased, plain = np.abs(np.mean(errors[name], axis=0))
         assert debiased < 0.6 * plain, name
+
+
+def test_a_mean_over_seeds_has_an_interval_over_seeds_and_samples():
+    """Worked out by hand: variance over three seeds / 3 with t of 2 df, and that of the samples with the normal."""
+    rng = np.random.default_rng(5)
+    seeds = np.array([0.3, 0.5, 0.7])[:, None] + rng.normal(0, 0.02, (3, 1001))
+    seeds[:, 0] = 0.3, 0.5, 0.7
+    value, low, high, plain = error_terms.over_seeds(seeds.mean(axis=0), seeds[:, 0])
+    assert plain == pytest.approx(0.5)
+    estimate, *_ = estimate_and_interval(seeds.mean(axis=0))
+    assert value == pytest.approx(estimate)
+    samples = (STRETCH * seeds.mean(axis=0)[1:].std(ddof=1) * 1.959964) ** 2
+    reach = np.sqrt(0.2**2 / 3 * 4.302653**2 + samples)
+    assert (low, high) == pytest.approx((value - reach, value + reach), abs=1e-6)
+
+
+def test_with_one_seed_it_is_the_interval_over_samples():
+    replicates = np.random.default_rng(6).normal(0.9, 0.1, 1001)
+    value, low, high, plain = error_terms.over_seeds(replicates, replicates[:1], (-1.0, 1.0))
+    assert (value, low, high) == pytest.approx(tuple(estimate_and_interval(replicates, limits=(-1.0, 1.0))))
+    assert high == 1 and plain == replicates[0]

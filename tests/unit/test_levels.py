@@ -106,7 +106,7 @@ def test_within_runs_ignores_how_runs_differ(generator):
 def test_coherence_is_shown_with_the_bias_that_its_floor_has():
     """Resampling noise of coherence 0.125 gives larger ones; taking that off would compare 0.07 with 0.125."""
     replicates = np.array([0.125, 0.17, 0.18, 0.19])
-    value, low, high, plain = distribution.numbers(replicates, "coherence", "after")
+    value, low, high, plain = distribution.numbers([replicates], "coherence", "after")
     assert value == pytest.approx(0.125) and plain == 0.125 and low < 0.125 < high
-    level = distribution.numbers(replicates, "level", "after")
+    level = distribution.numbers([replicates], "level", "after")
     assert level[0] == pytest.approx(2 * 0.125 - 0.18)

@@ -160,6 +160,20 @@ def effect(
     return Effect(estimate, plain, tuple(components), limits=limits)
 
 
+def over_seeds(
+    replicates: Float[np.ndarray, " replicates"],
+    by_seed: Float[np.ndarray, " seeds"] | Sequence[float],
+    limits: Limits = UNLIMITED,
+) -> tuple[float, float, float, float]:
+    """Value, low, high and plain value of what a table says over seeds; arguments as in `effect`, tasks held.
+
+    The interval holds seeds and samples, as far as there are several seeds. With one it is that of the samples alone,
+    as `estimate_and_interval` gives it.
+    """
+    found = effect(replicates, by_seed, limits=limits)
+    return (found.estimate, *found.interval(), found.plain)
+
+
 def quantile(confidence: float, df: float) -> float:
     """Two-sided quantile of Student's t; from the tail, which keeps the precision of confidences close to 1."""
     tail = (1 - confidence) / 2

@@ -1,5 +1,6 @@
 """How unevenly tasks use the attention heads before and after fine-tuning, and how much (Table 1, Figure 1)."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from headpatterns.statistics import (
     estimate_and_interval,
     replicate_patterns,
 )
+from headpatterns.statistics.effects import over_seeds
 from headpatterns.studies import patterns
 from headpatterns.studies.adaptation import measures
 from headpatterns.studies.adaptation.measures import ModelValue, Values
@@ -60,7 +62,7 @@ def compute(
     rows: list[tuple[Any, ...]] = []
     by_model: list[tuple[Any, ...]] = []
     for (model,), of_model in run_table.grouped(rows_of_study, "model").items():
-        found: list[Values] = []
+        found: dict[int, list[Values]] = defaultdict(list)
         floors: list[float] = []
         for run in of_model:
             weights = patterns.weights(run, resamples, seed, read)
@@ -71,11 +73,12 @@ def compute(
                 values |= measures.of_signs(run, weights)
                 floors.append(measures.floor_of(weights))
             rows += value_rows((model, run.task, run.seed), values, floors[-1:])
-            found.append(values)
-        means = measures.mean_values(found)
+            found[run.seed].append(values)
+        by_seed = [measures.mean_values(of_seed) for of_seed in found.values()]
         if model_value == "statistic_of_mean":
-            means |= of_mean_patterns(of_model, resamples, seed, read)
-        by_model += value_rows((model,), means, [float(np.mean(floors))] if floors else [])
+            of_means = of_mean_patterns(of_model, resamples, seed, read)
+            by_seed = [own | of_mean for own, of_mean in zip(by_seed, of_means, strict=True)]
+        by_model += mean_rows((model,), by_seed, [float(np.mean(floors))] if floors else [])
     return {
         "patterns": Table(HEAD_COLUMNS, heads),
         "distribution": Table(COLUMNS, rows),
@@ -83,34 +86,40 @@ def compute(
     }
 
 
-def of_mean_patterns(runs: Sequence[RunRow], resamples: int, seed: int, reading: Reading) -> Values:
-    """The statistics of the mean pattern of a model's tasks, averaged over seeds."""
-    return measures.mean_values(
+def of_mean_patterns(runs: Sequence[RunRow], resamples: int, seed: int, reading: Reading) -> list[Values]:
+    """The statistics of the mean pattern of a model's tasks, for each seed."""
+    return [
         measures.of_mean_patterns(*measures.stacked(of_seed, resamples, seed, reading))
         for of_seed in run_table.grouped(runs, "seed").values()
-    )
+    ]
 
 
 def value_rows(key: tuple[Any, ...], values: Values, floors: Sequence[float]) -> Iterator[tuple[Any, ...]]:
+    """A row for each statistic and state of one run."""
+    yield from mean_rows(key, [values], floors)
+
+
+def mean_rows(key: tuple[Any, ...], by_seed: Sequence[Values], floors: Sequence[float]) -> Iterator[tuple[Any, ...]]:
     """A row for each statistic and state; the floor of coherence, which is exact, is its own interval."""
-    for (statistic, state), replicates in values.items():
-        yield (*key, state, statistic, *numbers(replicates, statistic, state))
+    for statistic, state in dict.fromkeys(name for values in by_seed for name in values):
+        seeds = [values[statistic, state] for values in by_seed if (statistic, state) in values]
+        yield (*key, state, statistic, *numbers(seeds, statistic, state))
     for floor in floors:
         for state in ("before", "after"):
             yield (*key, state, FLOOR, floor, floor, floor, floor)
 
 
-def numbers(replicates: np.ndarray, statistic: str, state: str) -> tuple[float, ...]:
-    """Value, low, high and plain value of a statistic [1 + B] in a state.
+def numbers(seeds: Sequence[np.ndarray], statistic: str, state: str) -> tuple[float, ...]:
+    """Value, low, high and plain value of a statistic in a state, the mean over seeds, of [1 + B] of each.
 
     The bias of coherence stays on: it is what pure noise has as well, whose coherence stands beside it.
     """
-    plain = replicates[0]
+    replicates = np.mean(seeds, axis=0)
     if statistic == "coherence":
-        replicates = np.concatenate([replicates[:1], replicates[1:] - replicates[1:].mean() + plain])
+        replicates = np.concatenate([replicates[:1], replicates[1:] - replicates[1:].mean() + replicates[0]])
     differs = state == "change" and statistic not in measures.OF_CHANGES
     limits = UNLIMITED if differs else measures.LIMITS[statistic]
-    return (*estimate_and_interval(replicates, limits=limits), plain)
+    return over_seeds(replicates, [own[0] for own in seeds], limits)
 
 
 def head_rows(run: RunRow, before: np.ndarray, after: np.ndarray) -> Iterator[tuple[Any, ...]]:

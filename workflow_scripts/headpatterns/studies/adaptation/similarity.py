@@ -19,6 +19,7 @@ from headpatterns.statistics import (
     log_ratio,
     without_dead_heads,
 )
+from headpatterns.statistics.effects import over_seeds
 from headpatterns.statistics.levels import rank_correlation_matrix
 from headpatterns.studies import patterns
 from headpatterns.studies.adaptation import measures
@@ -53,7 +54,7 @@ def compute(runs: Path, resamples: int, seed: int, reading: Mapping[str, Any] | 
     rows_of_study = patterns.rows_of(runs, "adaptation")
     patterns.check(rows_of_study, read)
     rows: list[tuple[Any, ...]] = []
-    off_diagonal: dict[tuple[str, str, str], list[np.ndarray]] = defaultdict(list)
+    off_diagonal: dict[tuple[str, str, str], dict[str, list[np.ndarray]]] = defaultdict(lambda: defaultdict(list))
     for (model, training_seed), tasks in run_table.grouped(rows_of_study, "model", "seed").items():
         before, after = measures.stacked(tasks, resamples, seed, read)
         say_dead_heads(before, model)
@@ -65,8 +66,10 @@ def compute(runs: Path, resamples: int, seed: int, reading: Mapping[str, Any] | 
                 rows.append((model, training_seed, matrix, tasks[a].task, tasks[b].task, *interval))
             for a, b in combinations(range(len(tasks)), 2):
                 for pairs in kinds(tasks[a], tasks[b]):
-                    off_diagonal[model, matrix, pairs].append(replicates[:, a, b])
-    means = {key: np.mean(values, axis=0) for key, values in off_diagonal.items()}
+                    off_diagonal[model, matrix, pairs][training_seed].append(replicates[:, a, b])
+    means = {
+        key: np.stack([np.mean(values, axis=0) for values in by_seed.values()]) for key, by_seed in off_diagonal.items()
+    }
     models = list(dict.fromkeys(run.model for run in rows_of_study))
     return {"similarity": Table(COLUMNS, rows), "summary": Table(SUMMARY_COLUMNS, summary(means, models))}
 
@@ -108,7 +111,7 @@ def kinds(a: RunRow, b: RunRow) -> list[str]:
 
 
 def summary(means: Mapping[tuple[str, str, str], np.ndarray], models: Sequence[str]) -> list[tuple[Any, ...]]:
-    """Rows of means and of their paired differences: after - before, and within - between families."""
+    """Rows of means [seeds, 1 + B] and of their paired differences: after - before, and within - between families."""
     rows: list[tuple[Any, ...]] = []
     for model in models:
         found = {key[1:]: mean for key, mean in means.items() if key[0] == model}
@@ -125,9 +128,9 @@ def summary(means: Mapping[tuple[str, str, str], np.ndarray], models: Sequence[s
     return rows
 
 
-def numbers(replicates: np.ndarray, of: tuple[str, str]) -> tuple[float, ...]:
-    """Value, low, high and plain value of a mean correlation [1 + B], or of a difference between two."""
+def numbers(seeds: np.ndarray, of: tuple[str, str]) -> tuple[float, ...]:
+    """Value, low, high and plain value of a mean correlation [seeds, 1 + B], or of a difference between two."""
     matrix, pairs = of
     difference = matrix.startswith("after_minus_before") or pairs == "within_minus_between"
     limits = DIFFERENCE_OF_CORRELATIONS if difference else CORRELATION
-    return (*estimate_and_interval(replicates, limits=limits), replicates[0])
+    return over_seeds(seeds.mean(axis=0), seeds[:, 0], limits)

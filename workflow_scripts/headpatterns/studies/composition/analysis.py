@@ -16,6 +16,7 @@ from headpatterns.experiment import run_table
 from headpatterns.experiment.run_table import RunRow
 from headpatterns.statistics import R2, estimate_and_interval, regression, spearman, value_and_range
 from headpatterns.statistics.controls import OF, equations
+from headpatterns.statistics.effects import over_seeds
 from headpatterns.studies import patterns
 from headpatterns.studies.observed import observed
 from headpatterns.studies.reading import Reading
@@ -139,7 +140,7 @@ def mean_rows(key: tuple[str, ...], sets: TermSets) -> Iterator[tuple[Any, ...]]
     for (terms, size), own in r2.items():
         better = np.sum([other > own for (_, same), other in r2.items() if same == size], axis=0)
         rank = np.where(np.isnan(own), np.nan, 1.0 + better)
-        yield (*key, terms, size, "r2", *estimate_and_interval(own, limits=R2), own[0])
+        yield (*key, terms, size, "r2", *over_seeds(own, [one[0] for one in sets[terms, size]], R2))
         yield (*key, terms, size, "rank", *value_and_range(rank), rank[0])
 
 

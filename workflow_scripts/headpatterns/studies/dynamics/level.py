@@ -11,6 +11,7 @@ from headpatterns.attribution.files import steps
 from headpatterns.experiment import run_table
 from headpatterns.experiment.run_table import RunRow
 from headpatterns.statistics import CORRELATION, NOT_NEGATIVE, UNLIMITED, estimate_and_interval
+from headpatterns.statistics.effects import over_seeds
 from headpatterns.statistics.levels import within_runs
 from headpatterns.studies import patterns
 from headpatterns.studies.reading import Reading
@@ -69,9 +70,14 @@ def compute(runs: Path, resamples: int, seed: int, reading: Mapping[str, Any] | 
         courses = [course(run, resamples, seed, read) for run in of_model]
         for run, found in zip(of_model, courses, strict=True):
             rows += step_rows((model, run.task, run.seed), found)
+        seeds = dict.fromkeys(run.seed for run in of_model)
+        by_seed = [
+            summarised([found for run, found in zip(of_model, courses, strict=True) if run.seed == one])
+            for one in seeds
+        ]
         for name, values in summarised(courses).items():
-            interval = estimate_and_interval(values, limits=LIMITS.get(name, UNLIMITED))
-            summary.append((model, name, *interval, values[0]))
+            own = [of_seed[name][0] for of_seed in by_seed]
+            summary.append((model, name, *over_seeds(values, own, LIMITS.get(name, UNLIMITED))))
     return {"level": Table(COLUMNS, rows), "summary": Table(SUMMARY_COLUMNS, summary)}
 
 
