@@ -491,7 +491,7 @@ def test_the_costs_of_what_is_done(half_done, capsys):
     scripts.run("costs", **options_of(experiment, listed, folder, "costs"))
     rows = {row["rule"]: row for row in read(folder / "costs.csv")}
     finetune = {name: float(value or "nan") for name, value in rows["finetune"].items() if name != "rule"}
-    assert (finetune["done"], finetune["jobs"]) == (2, 23)
+    assert (finetune["done"], finetune["jobs"]) == (2, 19)
     assert finetune["hours"] == pytest.approx(120 / 3600)
     assert finetune["cpu_hours"] == pytest.approx(120 / 3600)
     assert finetune["peak_memory_mb"] == 590
