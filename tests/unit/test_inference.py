@@ -445,7 +445,7 @@ def test_a_mean_over_seeds_has_an_interval_over_seeds_and_samples():
     rng = np.random.default_rng(5)
     seeds = np.array([0.3, 0.5, 0.7])[:, None] + rng.normal(0, 0.02, (3, 1001))
     seeds[:, 0] = 0.3, 0.5, 0.7
-    value, low, high, plain = error_terms.over_seeds(seeds.mean(axis=0), seeds[:, 0])
+    value, low, high, plain = error_terms.over_seeds(seeds).shown
     assert plain == pytest.approx(0.5)
     estimate, *_ = estimate_and_interval(seeds.mean(axis=0))
     assert value == pytest.approx(estimate)
@@ -456,6 +456,6 @@ def test_a_mean_over_seeds_has_an_interval_over_seeds_and_samples():
 
 def test_with_one_seed_it_is_the_interval_over_samples():
     replicates = np.random.default_rng(6).normal(0.9, 0.1, 1001)
-    value, low, high, plain = error_terms.over_seeds(replicates, replicates[:1], (-1.0, 1.0))
+    value, low, high, plain = error_terms.over_seeds([replicates], (-1.0, 1.0)).shown
     assert (value, low, high) == pytest.approx(tuple(estimate_and_interval(replicates, limits=(-1.0, 1.0))))
     assert high == 1 and plain == replicates[0]

@@ -107,6 +107,11 @@ class Effect:
             return math.nan, math.nan
         return max(self.estimate - reach, lowest), min(self.estimate + reach, highest)
 
+    @property
+    def shown(self) -> tuple[float, float, float, float]:
+        """Value, lower and upper end of the 95 % interval, and plain value: what tables show."""
+        return (self.estimate, *self.interval(), self.plain)
+
     def p_two_sided(self, bound: float = 0.0) -> float:
         """One minus the confidence of the interval that just reaches `bound`, at least 1e-15.
 
@@ -161,17 +166,14 @@ def effect(
 
 
 def over_seeds(
-    replicates: Float[np.ndarray, " replicates"],
-    by_seed: Float[np.ndarray, " seeds"] | Sequence[float],
+    values: Sequence[Float[np.ndarray, " replicates"]] | Float[np.ndarray, "seeds replicates"],
     limits: Limits = UNLIMITED,
-) -> tuple[float, float, float, float]:
-    """Value, low, high and plain value of what a table says over seeds; arguments as in `effect`, tasks held.
+) -> Effect:
+    """The mean over seeds of replicates [1 + B] that share their draws, with seeds and samples in its error term.
 
-    The interval holds seeds and samples, as far as there are several seeds. With one it is that of the samples alone,
-    as `estimate_and_interval` gives it.
+    With one seed the interval is that of the samples alone, as `estimate_and_interval` gives it.
     """
-    found = effect(replicates, by_seed, limits=limits)
-    return (found.estimate, *found.interval(), found.plain)
+    return effect(np.mean(values, axis=0), [own[0] for own in values], limits=limits)
 
 
 def quantile(confidence: float, df: float) -> float:

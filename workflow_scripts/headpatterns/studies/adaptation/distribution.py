@@ -114,12 +114,11 @@ def numbers(seeds: Sequence[np.ndarray], statistic: str, state: str) -> tuple[fl
 
     The bias of coherence stays on: it is what pure noise has as well, whose coherence stands beside it.
     """
-    replicates = np.mean(seeds, axis=0)
     if statistic == "coherence":
-        replicates = np.concatenate([replicates[:1], replicates[1:] - replicates[1:].mean() + replicates[0]])
+        seeds = [np.concatenate([own[:1], own[1:] - own[1:].mean() + own[0]]) for own in seeds]
     differs = state == "change" and statistic not in measures.OF_CHANGES
     limits = UNLIMITED if differs else measures.LIMITS[statistic]
-    return over_seeds(replicates, [own[0] for own in seeds], limits)
+    return over_seeds(seeds, limits).shown
 
 
 def head_rows(run: RunRow, before: np.ndarray, after: np.ndarray) -> Iterator[tuple[Any, ...]]:

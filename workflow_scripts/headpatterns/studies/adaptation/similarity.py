@@ -133,4 +133,4 @@ def numbers(seeds: np.ndarray, of: tuple[str, str]) -> tuple[float, ...]:
     matrix, pairs = of
     difference = matrix.startswith("after_minus_before") or pairs == "within_minus_between"
     limits = DIFFERENCE_OF_CORRELATIONS if difference else CORRELATION
-    return over_seeds(seeds.mean(axis=0), seeds[:, 0], limits)
+    return over_seeds(seeds, limits).shown

@@ -140,7 +140,7 @@ def mean_rows(key: tuple[str, ...], sets: TermSets) -> Iterator[tuple[Any, ...]]
     for (terms, size), own in r2.items():
         better = np.sum([other > own for (_, same), other in r2.items() if same == size], axis=0)
         rank = np.where(np.isnan(own), np.nan, 1.0 + better)
-        yield (*key, terms, size, "r2", *over_seeds(own, [one[0] for one in sets[terms, size]], R2))
+        yield (*key, terms, size, "r2", *over_seeds(sets[terms, size], R2).shown)
         yield (*key, terms, size, "rank", *value_and_range(rank), rank[0])
 
 

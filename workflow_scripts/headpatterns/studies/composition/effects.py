@@ -14,9 +14,9 @@ from jaxtyping import Float64
 
 from headpatterns.errors import InputError
 from headpatterns.experiment import run_table
-from headpatterns.statistics.bootstrap import R2, UNLIMITED, Limits
+from headpatterns.statistics.bootstrap import R2, UNLIMITED
 from headpatterns.statistics.controls import Equation, equations
-from headpatterns.statistics.effects import Effect, effect
+from headpatterns.statistics.effects import over_seeds
 from headpatterns.statistics.regression import r2_of_pairs
 from headpatterns.studies import patterns
 from headpatterns.studies.composition.analysis import split
@@ -68,11 +68,6 @@ def measure(
         for (model, group), seeds in found.items()
         for name in seeds[0]
     ]
-
-
-def over_seeds(values: Sequence[Float64[np.ndarray, " replicates"]], limits: Limits) -> Effect:
-    """The mean over seeds of replicates [1 + B] that share their draws, with seeds and samples in its error term."""
-    return effect(np.mean(values, axis=0), [one[0] for one in values], limits=limits)
 
 
 def place_of(pair: Sequence[str], names: Sequence[str], group: str, source: Path) -> int:

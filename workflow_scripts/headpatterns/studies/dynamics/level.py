@@ -11,7 +11,7 @@ from headpatterns.attribution.files import steps
 from headpatterns.experiment import run_table
 from headpatterns.experiment.run_table import RunRow
 from headpatterns.statistics import CORRELATION, NOT_NEGATIVE, UNLIMITED, estimate_and_interval
-from headpatterns.statistics.effects import over_seeds
+from headpatterns.statistics.effects import effect
 from headpatterns.statistics.levels import within_runs
 from headpatterns.studies import patterns
 from headpatterns.studies.reading import Reading
@@ -77,7 +77,7 @@ def compute(runs: Path, resamples: int, seed: int, reading: Mapping[str, Any] | 
         ]
         for name, values in summarised(courses).items():
             own = [of_seed[name][0] for of_seed in by_seed]
-            summary.append((model, name, *over_seeds(values, own, LIMITS.get(name, UNLIMITED))))
+            summary.append((model, name, *effect(values, own, limits=LIMITS.get(name, UNLIMITED)).shown))
     return {"level": Table(COLUMNS, rows), "summary": Table(SUMMARY_COLUMNS, summary)}
 
 
