@@ -27,6 +27,16 @@ def reading(experiment: "Experiment") -> dict[str, Any]:
     }
 
 
+def resampled(experiment: "Experiment") -> dict[str, Any]:
+    """The settings of the bootstrap, and how patterns are read."""
+    return {**bootstrap(experiment), "reading": reading(experiment)}
+
+
+def answers(study: str) -> Callable[["Experiment"], Paths]:
+    """Inputs: the table of variants as `variants`, and every answer that was evaluated for a study as `items`."""
+    return lambda experiment: {"variants": experiment.paths.variants, "items": experiment.predictions(study)}
+
+
 def run_table(**analyses: str) -> Callable[["Experiment"], Paths]:
     """Inputs: the run table as `runs`, and tables of numbers, their names by keyword."""
     return lambda experiment: {"runs": experiment.paths.run_table, **_tables(experiment, analyses)}

@@ -4,15 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 from headpatterns.experiment.study import Analysis, Drawing, Effects, Study, Tabulation
 from headpatterns.studies.adaptation import settings
-from headpatterns.studies.descriptions import bootstrap, patterns, reading, run_table
+from headpatterns.studies.descriptions import bootstrap, patterns, resampled, run_table
 
 if TYPE_CHECKING:
     from headpatterns.experiment.experiment import Experiment
-
-
-def resampled(experiment: "Experiment") -> dict[str, Any]:
-    """The settings of the bootstrap, and how patterns are read."""
-    return {**bootstrap(experiment), "reading": reading(experiment)}
 
 
 def of_models(experiment: "Experiment") -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from headpatterns.experiment.study import Analysis, Drawing, Effects, Study
 from headpatterns.studies.composition import settings
-from headpatterns.studies.descriptions import bootstrap, patterns, reading, run_table
+from headpatterns.studies.descriptions import bootstrap, patterns, resampled, run_table
 
 if TYPE_CHECKING:
     from headpatterns.experiment.experiment import Experiment
@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
 def regression(experiment: "Experiment") -> dict[str, Any]:
     """The settings of the bootstrap and the null, and how patterns are read."""
-    analysis = experiment.config.analysis
-    return {**bootstrap(experiment), "permutations": analysis.permutations, "reading": reading(experiment)}
+    return {**resampled(experiment), "permutations": experiment.config.analysis.permutations}
 
 
 def pairs(experiment: "Experiment") -> dict[str, Any]:

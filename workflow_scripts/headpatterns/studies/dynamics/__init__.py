@@ -3,16 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 from headpatterns.experiment.study import Analysis, Drawing, Effects, Study
-from headpatterns.studies.descriptions import bootstrap, patterns, reading, run_table
+from headpatterns.studies.descriptions import bootstrap, patterns, resampled, run_table
 from headpatterns.studies.dynamics import settings
 
 if TYPE_CHECKING:
     from headpatterns.experiment.experiment import Experiment
-
-
-def resampled(experiment: "Experiment") -> dict[str, Any]:
-    """The settings of the bootstrap, and how patterns are read."""
-    return {**bootstrap(experiment), "reading": reading(experiment)}
 
 
 def expected(experiment: "Experiment") -> dict[str, Any]:

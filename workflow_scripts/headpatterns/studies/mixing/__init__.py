@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from headpatterns.experiment.study import Analysis, Drawing, Effects, Paths, Study, Tabulation, no_settings
-from headpatterns.studies.descriptions import bootstrap, variants
+from headpatterns.studies.descriptions import answers, bootstrap, variants
 from headpatterns.studies.mixing import settings
 
 if TYPE_CHECKING:
@@ -16,15 +16,10 @@ def evaluations(experiment: "Experiment") -> Paths:
         (model, seed) for model in experiment.settings(settings.NAME).models for seed in experiment.seeds(settings.NAME)
     ]
     return {
-        **answers(experiment),
+        **answers(settings.NAME)(experiment),
         "coefficients": [experiment.paths.mixture(model, seed, "coefficients.csv") for model, seed in made],
         "picks": [experiment.paths.mixture(model, seed, "picks.csv") for model, seed in made],
     }
-
-
-def answers(experiment: "Experiment") -> Paths:
-    """The variants, and every answer that was evaluated."""
-    return {"variants": experiment.paths.variants, "items": experiment.predictions(settings.NAME)}
 
 
 def fits(experiment: "Experiment") -> dict[str, Any]:
@@ -95,7 +90,7 @@ STUDY = Study(
         Effects(
             name="mixing",
             measure="headpatterns.studies.mixing.effects:measure",
-            inputs=answers,
+            inputs=answers(settings.NAME),
             settings=bootstrap,
             measures=("ours_minus_sft", "ours_minus_random", "sft_minus_base", "random_minus_sft"),
         ),

@@ -1,19 +1,8 @@
 """Whether training samples that are selected by their patterns help in a domain (Table 3)."""
 
-from typing import TYPE_CHECKING
-
-from headpatterns.experiment.study import Analysis, Effects, Paths, Study, Tabulation
-from headpatterns.studies.descriptions import bootstrap, variants
+from headpatterns.experiment.study import Analysis, Effects, Study, Tabulation
+from headpatterns.studies.descriptions import answers, bootstrap, variants
 from headpatterns.studies.selection import settings
-
-if TYPE_CHECKING:
-    from headpatterns.experiment.experiment import Experiment
-
-
-def evaluations(experiment: "Experiment") -> Paths:
-    """The variants, and every answer that was evaluated."""
-    return {"variants": experiment.paths.variants, "items": experiment.predictions(settings.NAME)}
-
 
 STUDY = Study(
     name=settings.NAME,
@@ -29,7 +18,7 @@ STUDY = Study(
         Analysis(
             name="selection",
             compute="headpatterns.studies.selection.analysis:compute",
-            inputs=evaluations,
+            inputs=answers(settings.NAME),
             outputs={"accuracy": "selection", "differences": "selection_differences", "ranks": "selection_ranks"},
             settings=bootstrap,
         ),
@@ -45,7 +34,7 @@ STUDY = Study(
         Effects(
             name="selection",
             measure="headpatterns.studies.selection.effects:measure",
-            inputs=evaluations,
+            inputs=answers(settings.NAME),
             settings=bootstrap,
             measures=("pattern_minus_random", "pattern_minus_base", "grows_with_budget"),
         ),
