@@ -13,6 +13,7 @@ from headpatterns.experiment.run_table import RunRow
 from headpatterns.statistics import log_ratio, probe_weights, replicate_patterns
 from headpatterns.statistics.bootstrap import batch_shares
 from headpatterns.studies import patterns, reading
+from headpatterns.studies.observed import observed
 from headpatterns.studies.reading import Reading
 
 SIGNED = np.array([[[1.0, -3.0]], [[-2.0, 0.0]]], dtype=np.float32)  # two samples, a layer of two heads
@@ -106,9 +107,9 @@ def test_before_and_after_are_weighted_alike(run):
 
 def test_changes_by_hand(run):
     difference, rate, logs = (
-        patterns.changes(run, 20, 1, Reading(change=change)) for change in ("difference", "rate", "log_ratio")
+        observed(run, 20, 1, Reading(change=change)).change for change in ("difference", "rate", "log_ratio")
     )
-    np.testing.assert_array_equal(patterns.changes(run, 20, 1), difference)
+    np.testing.assert_array_equal(observed(run, 20, 1, Reading()).change, difference)
     np.testing.assert_allclose(difference[0], [[-0.75, -0.75]])
     np.testing.assert_allclose(rate[0], [[-0.5, -0.5]])
     np.testing.assert_allclose(logs[0], [[-np.log(2), -np.log(2)]])

@@ -3,19 +3,25 @@
 from pathlib import Path
 
 from headpatterns.experiment.run_table import RunRow
+from headpatterns.statistics import change, change_rate, log_ratio
 from headpatterns.statistics.controls import Observed
 from headpatterns.studies import patterns
 from headpatterns.studies.reading import Reading
 
+CHANGES = {"difference": change, "rate": change_rate, "log_ratio": log_ratio}
+"""By `Reading.change`; each takes patterns before and after."""
+
 
 def observed(run: RunRow, resamples: int, seed: int, reading: Reading) -> Observed:
-    """A run's pattern before fine-tuning and its change, each [1 + B, layers, heads].
+    """A run's pattern before fine-tuning and its change as it is read, each [1 + B, layers, heads].
+
+    NaN where a rate or a log-ratio is not defined.
 
     Raises:
         InputError: as `patterns.paired`.
     """
-    before, _ = patterns.paired(run, resamples, seed, reading)
-    return Observed(before, patterns.changes(run, resamples, seed, reading))
+    before, after = patterns.paired(run, resamples, seed, reading)
+    return Observed(before, CHANGES[reading.change](before, after))
 
 
 def as_run(folder: Path, task: str, role: str = "basic", study: str = "", model: str = "", seed: int = 0) -> RunRow:

@@ -11,7 +11,7 @@ from headpatterns.attribution.patterns import reduced
 from headpatterns.errors import InputError
 from headpatterns.experiment import run_table
 from headpatterns.experiment.run_table import RunRow
-from headpatterns.statistics import change, change_rate, log_ratio, probe_weights, replicate_patterns
+from headpatterns.statistics import probe_weights, replicate_patterns
 from headpatterns.statistics.bootstrap import batch_shares, reweighted
 from headpatterns.studies import load_studies
 from headpatterns.studies.memory import remembered, remembered_of_one_reading
@@ -19,9 +19,6 @@ from headpatterns.studies.reading import Reading
 
 PLAIN = Reading()
 _about = remembered(files.about)
-
-CHANGES = {"difference": change, "rate": change_rate, "log_ratio": log_ratio}
-"""By `Reading.change`; each takes patterns before and after."""
 
 
 def rows_of(path: Path, study: str) -> list[RunRow]:
@@ -191,13 +188,3 @@ def paired(
     drawn = weights(run, resamples, seed, reading)
     before, after = before_and_after(run, reading)
     return replicate_patterns(before, drawn), replicate_patterns(after, drawn)
-
-
-def changes(
-    run: RunRow, resamples: int, seed: int, reading: Reading = PLAIN
-) -> Float64[np.ndarray, "1+{resamples} layers heads"]:
-    """Change of the pattern of a run as it is read, with its replicates: [1 + B, layers, heads].
-
-    NaN where a rate or a log-ratio is not defined.
-    """
-    return CHANGES[reading.change](*paired(run, resamples, seed, reading))
