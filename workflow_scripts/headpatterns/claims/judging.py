@@ -23,7 +23,7 @@ COLUMNS = (
 )
 LEFT_OUT_COLUMNS = ("claim", "where", "statement", "reason")
 
-UNTESTABLE, UNDECIDED = "not testable", "undecided"
+UNTESTABLE = "not testable"
 SOURCES = {"patterns": (SEEDS, TASKS, SAMPLES), "answers": (SEEDS, DRAWS, ITEMS)}
 """What could vary, by what an effect is computed from."""
 
@@ -100,7 +100,7 @@ class Judged:
         """Values of `COLUMNS`."""
         claim, (_, model, about, effect, varies) = self.claim, self.found
         verdict = self.verdict
-        power = self.power if verdict == UNDECIDED else math.nan
+        power = self.power if verdict == verdicts.UNDECIDED else math.nan
         return (
             *(claim.id, claim.corrected_with, claim.section, claim.where, claim.statement, claim.computed),
             *(model, about, claim.unit),

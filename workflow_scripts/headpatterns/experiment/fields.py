@@ -41,6 +41,19 @@ Moves = Annotated[list[Literal["order", "samples", "pretraining"]], AfterValidat
 
 Scheduler = Literal["cosine", "linear", "constant", "constant_with_warmup"]
 Reduction = Literal["abs_of_sum", "sum_of_abs", "abs_per_position"]
+Normalisation = Literal["none", "loss", "sum"]
+"""Level as it is, divided by the sample's loss, or each sample's pattern divided by its sum over all heads."""
+
+Weighting = Literal["samples", "batches_of_four"]
+"""The mean over samples, or the mean that the paper's released script takes (each sample of a batch of four weighs as
+many response tokens as it has, and batches count alike)."""
+
+Change = Literal["difference", "rate", "log_ratio"]
+"""After − before, that over before, or log(after / before); head by head."""
+
+ModelValue = Literal["mean_of_statistics", "statistic_of_mean"]
+"""The value of a model: the mean over tasks of each pattern's statistic, or that of the tasks' mean pattern."""
+
 Reductions = Annotated[list[Reduction], AfterValidator(_unique)]
 Dtype = Literal["float32", "bfloat16", "float16"]
 PaperModel = Literal["Llama3-8B", "Gemma-7B", "OPT-6.7B", "Llama-7B", "Llama2-7B"]

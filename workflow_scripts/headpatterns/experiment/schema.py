@@ -11,10 +11,13 @@ from pydantic import ConfigDict, Field, create_model
 
 from headpatterns.experiment.fields import (
     UNSTATED,
+    Change,
     Dtype,
+    ModelValue,
     Moves,
     Name,
     Natural,
+    Normalisation,
     PaperModel,
     Positive,
     Reduction,
@@ -24,6 +27,7 @@ from headpatterns.experiment.fields import (
     Selection,
     Steps,
     Text,
+    Weighting,
 )
 from headpatterns.experiment.places import Cluster, Plan, Size
 from headpatterns.experiment.recipes import Finetuning, PretrainingRecipe
@@ -203,18 +207,16 @@ class Analysis(Section):
     resamples: int = Field(ge=10, description="bootstrap resamples for the 95 % intervals")
     permutations: int = Field(ge=10, description="permutations of heads, for the null of Figure 4")
     intercept: bool = Field(description="an intercept in the regression of Eq. 3")
-    normalisation: Literal["none", "loss", "sum"] = Field(
+    normalisation: Normalisation = Field(
         description="levels as they are, over the sample's loss, or over their sum in the sample"
     )
-    weighting: Literal["samples", "batches_of_four"] = Field(
+    weighting: Weighting = Field(
         description="the mean over samples, or that of the paper's script, which weighs tokens in batches of four"
     )
-    model_value: Literal["mean_of_statistics", "statistic_of_mean"] = Field(
+    model_value: ModelValue = Field(
         description="a model in Table 1: the mean over tasks of each pattern's statistic, or that of their mean pattern"
     )
-    change: Literal["difference", "rate", "log_ratio"] = Field(
-        description="what Eq. 3 regresses: after − before, that over before, or log(after / before)"
-    )
+    change: Change = Field(description="what Eq. 3 regresses: after − before, that over before, or log(after / before)")
     seed: Natural = Field(description="of resamples and permutations")
 
 

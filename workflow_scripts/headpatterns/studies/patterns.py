@@ -15,9 +15,8 @@ from headpatterns.statistics import probe_weights, replicate_patterns
 from headpatterns.statistics.bootstrap import batch_shares, reweighted
 from headpatterns.studies import load_studies
 from headpatterns.studies.memory import remembered, remembered_of_one_reading
-from headpatterns.studies.reading import Reading
+from headpatterns.studies.reading import PLAIN, Reading
 
-PLAIN = Reading()
 _about = remembered(files.about)
 
 

@@ -5,22 +5,13 @@ Each choice is a key of `analysis` in the config. The paper leaves all of them o
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from headpatterns.errors import InputError
+from headpatterns.experiment.fields import Change, Normalisation, Reduction, Weighting
 
-REDUCTIONS = ("abs_of_sum", "sum_of_abs", "abs_per_position")
+REDUCTIONS = get_args(Reduction)
 """The three readings of Eq. 2, as `attribution.patterns` names them; this module is read without numpy."""
-
-Normalisation = Literal["none", "loss", "sum"]
-"""Level as it is, divided by the sample's loss, or each sample's pattern divided by its sum over all heads."""
-
-Weighting = Literal["samples", "batches_of_four"]
-"""The mean over samples, or the mean that the paper's released script takes (each sample of a batch of four weighs as
-many response tokens as it has, and batches count alike)."""
-
-Change = Literal["difference", "rate", "log_ratio"]
-"""After − before, that over before, or log(after / before); head by head."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +40,8 @@ class Reading:
             InputError: a field or a value that does not exist.
         """
         found = dict(given or {})
-        known = [field.name for field in fields(cls)]
-        if unknown := [name for name in found if name not in known]:
-            raise InputError(f"a reading of patterns has no '{unknown[0]}': give some of {', '.join(known)}.")
+        if unknown := [name for name in found if name not in FIELDS]:
+            raise InputError(f"a reading of patterns has no '{unknown[0]}': give some of {', '.join(FIELDS)}.")
         allowed: dict[str, tuple[Any, ...]] = {
             "reduction": (None, *REDUCTIONS),
             "normalisation": get_args(Normalisation),
@@ -65,3 +55,13 @@ class Reading:
                 choices = ", ".join("null" if one is None else str(one).lower() for one in allowed[name])
                 raise InputError(f"the reading of patterns has {name} {value!r}: give one of {choices}.")
         return cls(**found)
+
+
+FIELDS = tuple(field.name for field in fields(Reading))
+"""All choices."""
+
+OF_PATTERNS = ("reduction", "normalisation", "weighting")
+"""The choices that patterns depend on; the others are about what Eq. 3 makes of them."""
+
+PLAIN = Reading()
+"""What is left out is as by default."""

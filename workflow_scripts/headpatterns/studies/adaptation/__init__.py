@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from headpatterns.experiment.study import Analysis, Drawing, Effects, Study, Tabulation
 from headpatterns.studies.adaptation import settings
 from headpatterns.studies.descriptions import bootstrap, patterns, resampled, run_table
+from headpatterns.studies.reading import OF_PATTERNS
 
 if TYPE_CHECKING:
     from headpatterns.experiment.experiment import Experiment
@@ -68,7 +69,7 @@ STUDY = Study(
             inputs=run_table(),
             settings=of_models,
             needs=patterns(settings.runs),
-            read=("reduction", "normalisation", "weighting"),
+            read=OF_PATTERNS,
             measures=(
                 "level_change",
                 "heads_rising",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from headpatterns.experiment import run_table
+from headpatterns.experiment.fields import ModelValue
 from headpatterns.experiment.run_table import RunRow
 from headpatterns.statistics import (
     NOT_NEGATIVE,
@@ -20,7 +21,7 @@ from headpatterns.statistics import (
 from headpatterns.statistics.effects import over_seeds
 from headpatterns.studies import patterns
 from headpatterns.studies.adaptation import measures
-from headpatterns.studies.adaptation.measures import ModelValue, Values
+from headpatterns.studies.adaptation.measures import Values
 from headpatterns.studies.reading import Reading
 from headpatterns.studies.table import Table
 

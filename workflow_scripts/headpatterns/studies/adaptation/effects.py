@@ -8,6 +8,7 @@ import numpy as np
 
 from headpatterns.attribution import files
 from headpatterns.experiment import run_table
+from headpatterns.experiment.fields import ModelValue
 from headpatterns.experiment.run_table import RunRow
 from headpatterns.statistics import DIFFERENCE_OF_CORRELATIONS, LIMITS, SHARE, STATISTICS, UNLIMITED, permutation
 from headpatterns.statistics.bootstrap import Limits
@@ -16,12 +17,10 @@ from headpatterns.statistics.levels import mean_log_ratio, share_active, share_r
 from headpatterns.statistics.signs import sign_test
 from headpatterns.studies import patterns
 from headpatterns.studies.adaptation import measures, similarity
-from headpatterns.studies.adaptation.measures import ModelValue
 from headpatterns.studies.effects import Measured
 from headpatterns.studies.jackknife import over_runs
-from headpatterns.studies.reading import Reading
+from headpatterns.studies.reading import PLAIN, Reading
 
-READING = Reading()
 CLUSTERS = {"clusters_before": "before", "clusters_after": "after", "clusters_rates": "change_rate"}
 STATES = ("before", "after", "change")
 SIGNS = {"heads_rising": 0.5, "active_heads_change": 0.0}
@@ -57,7 +56,7 @@ def measure(
     resamples: int,
     seed: int,
     model_value: ModelValue = "mean_of_statistics",
-    reading: Reading = READING,
+    reading: Reading = PLAIN,
 ) -> list[Measured]:
     """The effects of every model of the adaptation study.
 
@@ -76,7 +75,7 @@ def measure(
     found: list[Measured] = []
     for (model,), of_model in run_table.grouped(rows_of_study, "model").items():
         known = gathered(of_model, resamples, seed, reading)
-        found += [*levels(model, known), *spreads(model, known, model_value), *losses(model, known)]
+        found += [*levels(known), *spreads(model, known, model_value), *losses(known)]
         if len(known.families) > 1:
             found += [*pairs_of_tasks(model, known), *clusters(model, known)]
     return found
@@ -155,12 +154,12 @@ def limits_of(name: str) -> Limits:
     return {**shares, **spreads}.get(name, UNLIMITED)
 
 
-def levels(model: str, known: OfModel) -> list[Measured]:
+def levels(known: OfModel) -> list[Measured]:
     """Whether the level rises: on average, for how many heads, and beyond the mean level of the base model."""
     return [mean_over_runs(known, name) for name in ("level_change", "heads_rising", "active_heads_change")]
 
 
-def losses(model: str, known: OfModel) -> list[Measured]:
+def losses(known: OfModel) -> list[Measured]:
     """How far the loss falls, on average and task by task."""
     by_task = [mean_over_runs(known, "loss_fall", tasks_vary=False, task=task) for task in known.families]
     return [mean_over_runs(known, "loss_fall"), *by_task]

@@ -4,7 +4,6 @@ Values are replicates [1 + B], the estimate first, by state and statistic.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 import numpy as np
 
@@ -18,9 +17,6 @@ from headpatterns.studies import patterns
 from headpatterns.studies.reading import Reading
 
 SPREAD = {**STATISTICS, "skewness": skewness}
-ModelValue = Literal["mean_of_statistics", "statistic_of_mean"]
-"""The value of a model: the mean over tasks of each pattern's statistic, or that of the tasks' mean pattern."""
-
 OF_CHANGES = ("rising", "against_base")
 """What only the change from before to after has."""
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from headpatterns.experiment.study import Analysis, Drawing, Effects, Study
 from headpatterns.studies.composition import settings
 from headpatterns.studies.descriptions import bootstrap, patterns, resampled, run_table
+from headpatterns.studies.reading import FIELDS
 
 if TYPE_CHECKING:
     from headpatterns.experiment.experiment import Experiment
@@ -57,7 +58,7 @@ STUDY = Study(
             inputs=run_table(),
             settings=pairs,
             needs=patterns(settings.runs),
-            read=("reduction", "normalisation", "weighting", "change", "intercept"),
+            read=FIELDS,
             measures=settings.EFFECTS,
         ),
     ),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from headpatterns.experiment.study import Analysis, Drawing, Effects, Study
 from headpatterns.studies.descriptions import bootstrap, patterns, resampled, run_table
 from headpatterns.studies.dynamics import settings
+from headpatterns.studies.reading import OF_PATTERNS
 
 if TYPE_CHECKING:
     from headpatterns.experiment.experiment import Experiment
@@ -61,7 +62,7 @@ STUDY = Study(
             inputs=run_table(),
             settings=expected,
             needs=patterns(settings.runs),
-            read=("reduction", "normalisation", "weighting"),
+            read=OF_PATTERNS,
             measures=("early_share", "changes_most", "change_goes_with_gain", "stronger_converges_faster"),
         ),
     ),

@@ -17,9 +17,8 @@ from headpatterns.statistics.effects import Effect
 from headpatterns.studies import patterns
 from headpatterns.studies.effects import Measured
 from headpatterns.studies.jackknife import over_runs
-from headpatterns.studies.reading import Reading
+from headpatterns.studies.reading import PLAIN, Reading
 
-READING = Reading()
 FIRST_STEPS = 0.25
 """What "the first steps" of Figure 5 are: this share of the training steps."""
 
@@ -54,7 +53,7 @@ Statistic = Callable[[Sequence[RunRow], int | None], np.ndarray]
 
 
 def measure(
-    runs: Path, resamples: int, seed: int, changes_most: str | None = None, reading: Reading = READING
+    runs: Path, resamples: int, seed: int, changes_most: str | None = None, reading: Reading = PLAIN
 ) -> list[Measured]:
     """The effects of the dynamics study.
 

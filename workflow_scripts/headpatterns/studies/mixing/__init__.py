@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from headpatterns.experiment.study import Analysis, Drawing, Effects, Paths, Study, Tabulation, no_settings
 from headpatterns.studies.descriptions import answers, bootstrap, variants
 from headpatterns.studies.mixing import settings
+from headpatterns.studies.reading import FIELDS
 
 if TYPE_CHECKING:
     from headpatterns.experiment.experiment import Experiment
@@ -100,7 +101,7 @@ STUDY = Study(
             inputs=no_settings,
             settings=fits,
             needs=pattern_folders,
-            read=("reduction", "normalisation", "weighting", "change", "intercept"),
+            read=FIELDS,
             measures=("kept_pair",),
         ),
     ),

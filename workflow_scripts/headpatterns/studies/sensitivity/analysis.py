@@ -13,13 +13,13 @@ from headpatterns.claims import competence as competences
 from headpatterns.claims import judging, measured
 from headpatterns.claims.judging import Judged
 from headpatterns.claims.registry import Claim, registry
+from headpatterns.experiment.fields import Change, Normalisation, Weighting
 from headpatterns.experiment.study import Effects, Study
 from headpatterns.studies import commands, load_studies
 from headpatterns.studies.memory import remembering
-from headpatterns.studies.reading import Change, Normalisation, Weighting
+from headpatterns.studies.reading import FIELDS
 from headpatterns.studies.table import Table
 
-FIELDS = ("reduction", "normalisation", "weighting", "change", "intercept")
 COLUMNS = ("claim", "model", "about", *FIELDS, "estimate", "low", "high", "verdict", "usual")
 SUMMARY_COLUMNS = ("claim", "model", "about", "verdict", "ways", "alike")
 CHOICES: dict[str, tuple[Any, ...]] = {

@@ -12,9 +12,10 @@ from matplotlib.patches import Rectangle
 
 from headpatterns.presentation import style
 from headpatterns.presentation.inputs import RunTable, read_run_table, read_table
+from headpatterns.studies import reading
 
 NUMBER = ["claim", "model", "about"]
-FIELDS = ["reduction", "normalisation", "weighting", "change", "intercept"]
+FIELDS = list(reading.FIELDS)
 TEXT = (*NUMBER, *FIELDS, "verdict", "usual")
 SUMMARY_TEXT = (*NUMBER, "verdict", "ways", "alike")
 # From dark to light as well as by hue, and each cell has its letter.
