@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from headpatterns.attribution.patterns import REDUCTIONS
 from headpatterns.errors import InputError
 from headpatterns.io import read_json
 
 PHASES = ("before", "after")
-REDUCTIONS = ("abs_of_sum", "sum_of_abs", "abs_per_position")
-"""The order in which ablate_heads stores the patterns."""
 
 
 @dataclass(frozen=True)

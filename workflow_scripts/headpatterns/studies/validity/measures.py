@@ -41,8 +41,9 @@ from typing import TypeVar, final
 import numpy as np
 from scipy.integrate import trapezoid
 
+from headpatterns.attribution.patterns import REDUCTIONS
 from headpatterns.statistics import probe_weights, replicate_patterns, spearman, spearman_within_layers
-from headpatterns.studies.validity.ablations import REDUCTIONS, Ablation
+from headpatterns.studies.validity.ablations import Ablation
 
 DIFFERENCE = "after_minus_before"
 ALL_HEADS, WITHIN_LAYERS = "all_heads", "within_layers"

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from headpatterns.attribution.patterns import REDUCTIONS
 from headpatterns.presentation.elements import Figure, Table, caption, estimate, figure
 from headpatterns.presentation.inputs import RunTable, read_table, row_at
 from headpatterns.presentation.results import Results
 from headpatterns.presentation.sections import Section, render
-from headpatterns.studies.validity.ablations import PHASES, REDUCTIONS
+from headpatterns.studies.validity.ablations import PHASES
 from headpatterns.studies.validity.measures import ABSOLUTE, ALL, ALL_HEADS, DIFFERENCE, SIGNED, WITHIN_LAYERS
 
 HERE = Path(__file__).parent
