@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from headpatterns.experiment.study import Analysis, Drawing, Effects, Study
 from headpatterns.studies.composition import settings
-from headpatterns.studies.descriptions import bootstrap, patterns, resampled, run_table
+from headpatterns.studies.descriptions import bootstrap, patterns, reading, run_table
 from headpatterns.studies.reading import FIELDS
 
 if TYPE_CHECKING:
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 def regression(experiment: "Experiment") -> dict[str, Any]:
     """The settings of the bootstrap and the null, and how patterns are read."""
-    return {**resampled(experiment), "permutations": experiment.config.analysis.permutations}
+    permutations = experiment.config.analysis.permutations
+    return {**bootstrap(experiment), "permutations": permutations, "reading": reading(experiment)}
 
 
 def pairs(experiment: "Experiment") -> dict[str, Any]:
