@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 
 from headpatterns.attribution import REDUCTIONS, activation_patterns, passes
 from headpatterns.attribution.extraction import unrecorded
+from headpatterns.data.batching import batches
 from headpatterns.data.tokens import TokenizedSample
 
 BATCH = 4
@@ -54,7 +55,7 @@ def eager(model: PreTrainedModel, samples: Sequence[TokenizedSample], batching: 
     """The same passes, batches and padding, with eager attention and the gradients of its matrices; `abs_of_sum`."""
     values = {}
     with passes.frozen(model), attention_matrices(model) as kept:
-        for indices in passes.batches([len(sample.input_ids) for sample in samples], batching.tokens):
+        for indices in batches([len(sample.input_ids) for sample in samples], batching.tokens):
             passes.backward(model, [samples[index] for index in indices])
             values.update(zip(indices, sums(kept), strict=True))
     return np.array([values[index] for index in range(len(samples))])
@@ -140,7 +141,7 @@ def held_bytes(procedure: str, model: PreTrainedModel, samples: Sequence[Tokeniz
     lengths = [len(sample.input_ids) for sample in samples]
     squares = {
         "published": min(BATCH, len(samples)) * max(batching.padding, *lengths) ** 2,
-        "eager": max(len(batch) * lengths[batch[0]] ** 2 for batch in passes.batches(lengths, batching.tokens)),
+        "eager": max(len(batch) * lengths[batch[0]] ** 2 for batch in batches(lengths, batching.tokens)),
         "reference": max(lengths) ** 2,
     }
     text = model.config.get_text_config()

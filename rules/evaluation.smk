@@ -38,8 +38,28 @@ rule check_evaluation_sets:
     localrule: True
     params:
         sets=arguments.own_sets(EXPERIMENT, EVALUATED_SETS),
+        scoring=arguments.scoring(EXPERIMENT, EVALUATED_SETS),
     shell:
-        "python workflow_scripts/check_evaluation_sets.py {params.sets} --output {output} --log {log}"
+        "python workflow_scripts/check_evaluation_sets.py {params.sets} {params.scoring} --output {output} --log {log}"
+
+
+# As soon as there is a tokenizer; models of the hub are checked where they are evaluated.
+rule check_lengths:
+    input:
+        f"{RESULTS}/evaluations/sets.csv",
+        set_files(EVALUATED_SETS),
+        [file for reader, *_ in READERS for file in PATHS.tokenizer_input(reader)],
+    output:
+        f"{RESULTS}/evaluations/lengths.csv",
+    priority: 20
+    retries: 0
+    localrule: True
+    params:
+        sets=arguments.own_sets(EXPERIMENT, EVALUATED_SETS),
+        scoring=arguments.scoring(EXPERIMENT, EVALUATED_SETS),
+        read_by=arguments.read_by(EXPERIMENT),
+    shell:
+        "python workflow_scripts/check_lengths.py {params.sets} {params.scoring} {params.read_by} --output {output} --log {log}"
 
 
 rule check_builtin_sets:
@@ -67,6 +87,7 @@ rule evaluate:
     input:
         environment=f"{RESULTS}/opencompass.json",
         checked=f"{RESULTS}/evaluations/sets.csv" if set_files(EVALUATED_SETS) else [],
+        fitting=f"{RESULTS}/evaluations/lengths.csv" if READERS else [],
         builtin=lambda wildcards: (
             [f"{RESULTS}/evaluations/builtin_sets.csv"] if has_builtin(sets_of(wildcards)) else []
         ),
@@ -88,12 +109,12 @@ rule evaluate:
         batch=lambda wildcards: arguments.evaluation(EXPERIMENT, wildcards.model, wildcards.batch),
         state=lambda wildcards: builtin_state() if has_builtin(sets_of(wildcards)) else "",
         decoding=lambda wildcards: arguments.decoding(EXPERIMENT),
-        max_length=CONFIG.tokenization.max_length,
+        limit=arguments.prompt_limit(EXPERIMENT),
         work_folder=lambda wildcards, output: output.scores.removesuffix(".csv") + ".unfinished",
     shell:
         f"exec {commands.on_gpus(EXPERIMENT, 'evaluate')}"
         "{params.python:q} workflow_scripts/evaluate.py --model {wildcards.model} {params.batch} {params.decoding}"
-        " --max-length {params.max_length} --threads {threads} --work-folder {params.work_folder} --output {output.scores}"
+        " {params.limit} --threads {threads} --work-folder {params.work_folder} --output {output.scores}"
         " --items-output {output.predictions} --log {log}"
 
 

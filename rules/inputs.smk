@@ -54,7 +54,9 @@ def sets_of(wildcards):
 
 def set_files(names):
     """The files of those of some evaluation sets that consist of the workflow's own instructions."""
-    return [file for name in names for file in arguments.set_files(EXPERIMENT, EXPERIMENT.evaluation_sets[name])]
+    sets = [EXPERIMENT.evaluation_sets[name] for name in names]
+    files_of = (arguments.set_files, arguments.example_files)
+    return [file for items in sets for function in files_of for file in function(EXPERIMENT, items)]
 
 
 def has_builtin(names):
@@ -79,3 +81,4 @@ def builtin_state():
 
 
 EVALUATED_SETS = EXPERIMENT.evaluated_sets
+READERS = arguments.readers(EXPERIMENT)

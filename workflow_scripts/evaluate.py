@@ -1,4 +1,4 @@
-"""Evaluate checkpoints with OpenCompass: greedy answers to evaluation sets and to OpenCompass's own datasets.
+"""Evaluate checkpoints: greedy answers through OpenCompass, and likelihoods of gold responses and options.
 
 Runs under the interpreter of envs/opencompass.txt. Each checkpoint is loaded once for all its sets.
 """
@@ -7,16 +7,17 @@ import argparse
 from pathlib import Path
 
 from headpatterns import cli as command_line
-from headpatterns.evaluation import run
+from headpatterns.evaluation import options, run
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Evaluate what the options ask for."""
-    command_line.check_counts(arguments, "batch_size", "max_new_tokens", "max_length", "threads")
+    command_line.check_counts(arguments, "batch_size", "token_budget", "max_new_tokens", "max_length", "threads")
     data = arguments.opencompass_data
     settings = run.Settings(
         opencompass_data=data and data.absolute(),
         batch_size=arguments.batch_size,
+        token_budget=arguments.token_budget,
         max_new_tokens=arguments.max_new_tokens,
         max_length=arguments.max_length,
         device=arguments.device,
@@ -24,7 +25,7 @@ def main(arguments: argparse.Namespace) -> None:
         threads=arguments.threads,
         work_folder=arguments.work_folder.absolute(),
     )
-    request = run.Request(arguments.model, arguments.evaluate, arguments.set, arguments.builtin)
+    request = run.Request(arguments.model, arguments.evaluate, options.asked(arguments), arguments.builtin)
     run.evaluate(request, settings, arguments.output.absolute(), arguments.items_output.absolute())
 
 
@@ -41,14 +42,7 @@ def parser() -> argparse.ArgumentParser:
         metavar=("RUN", "FOLDER", "SET"),
         help="evaluate a run's checkpoint folder on a set; the order is that of the tables",
     )
-    add(
-        "--set",
-        nargs="+",
-        action="append",
-        default=[],
-        metavar=("NAME", "FILE"),
-        help="an evaluation set: NAME PARQUET [IDS_CSV], an instructions file, all of it or the ids of a CSV",
-    )
+    options.add(p)
     add(
         "--builtin",
         nargs=2,
@@ -59,14 +53,20 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--opencompass-data", type=Path, help="folder above `data/` in which OpenCompass's own datasets lie")
     add("--batch-size", type=int, default=8, help="prompts answered at a time")
+    add("--token-budget", type=int, default=8192, help="tokens whose likelihoods are taken at a time, padding included")
     add("--max-new-tokens", type=int, default=256, help="longest answer, in tokens")
-    add("--max-length", type=int, help="prompt and answer together, if fewer tokens than the model has positions")
+    add("--max-length", type=int, help="prompt and answer together, if fewer tokens than the model's positions")
     add("--device", default="cpu", help="cpu or cuda")
     add("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
     add("--threads", type=int, default=1, help="processor threads")
     add("--work-folder", type=Path, required=True, help="OpenCompass's files; emptied first, removed on success")
     add("--output", type=Path, required=True, help="scores, one row a run and set")
-    add("--items-output", type=Path, required=True, help="every item's prediction and what was read from it")
+    add(
+        "--items-output",
+        type=Path,
+        required=True,
+        help="every item's prediction, what was read from it, and likelihoods",
+    )
     return p
 
 

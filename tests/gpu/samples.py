@@ -17,8 +17,9 @@ import torch
 from outcomes import Row, held, write_rows
 from transformers import AutoConfig
 
-from headpatterns.attribution import REDUCTIONS, activation_patterns, passes
+from headpatterns.attribution import REDUCTIONS, activation_patterns
 from headpatterns.attribution.patterns import Patterns
+from headpatterns.data import batching
 
 PART = "samples"
 TOLERANCES = {"float32": (1e-4, 1e-5), "bfloat16": (0.1, 1e-3)}
@@ -34,7 +35,7 @@ BUDGET = 4096
 def main(arguments: argparse.Namespace) -> None:
     """Write the rows of the table."""
     torch.set_num_threads(1)
-    assert len(list(passes.batches(LENGTHS, BUDGET))) == 1, "the samples are not taken together"
+    assert len(list(batching.batches(LENGTHS, BUDGET))) == 1, "the samples are not taken together"
     rows = []
     for dtype in TOLERANCES:
         settings = common.ARCHITECTURES["small" if arguments.small else "medium"]

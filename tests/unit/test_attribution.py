@@ -15,8 +15,9 @@ from transformers.masking_utils import AttentionMaskInterface
 from headpatterns.attribution import REDUCTIONS, activation_patterns, blockwise, passes
 from headpatterns.attribution.interface import NAME, attending_by
 from headpatterns.attribution.layer_inputs import AttentionInputs
-from headpatterns.attribution.passes import batches
 from headpatterns.attribution.recording import recording
+from headpatterns.data import batching
+from headpatterns.data.batching import batches
 from headpatterns.data.tokens import TokenizedSample
 from headpatterns.errors import InputError
 
@@ -79,7 +80,7 @@ def assert_equal(found, expected):
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("name", [name for name in [*ARCHITECTURES, *FURTHER] if name not in UNREACHABLE])
 def test_equals_the_textbook_procedure(name, reduction, monkeypatch):
-    monkeypatch.setattr(passes, "PADDING", 100)  # all lengths in one batch
+    monkeypatch.setattr(batching, "PADDING", 100)  # all lengths in one batch
     model, samples = build(name), make_samples()
     expected, losses = textbook(model, samples, reduction)
     for token_budget in (1, 10_000):  # one sample a batch; all in one batch, padded

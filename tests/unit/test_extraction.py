@@ -23,6 +23,7 @@ from transformers import DataCollatorForSeq2Seq, DataCollatorWithFlattening, Pre
 
 import headpatterns
 from headpatterns.attribution import activation_patterns, extraction, inputs, memory, passes
+from headpatterns.data import batching
 from headpatterns.data.tokens import IGNORED, TokenizedSample, tokenize
 from headpatterns.errors import InputError
 from headpatterns.models import loading as models
@@ -40,7 +41,7 @@ def llama():
 
 def waste(lengths, budget):
     """Padding for each real token, over all batches."""
-    plan = list(passes.batches(lengths, budget))
+    plan = list(batching.batches(lengths, budget))
     assert sorted(index for batch in plan for index in batch) == list(range(len(lengths)))
     padded = sum(len(batch) * max(lengths[index] for index in batch) for batch in plan)
     return padded / sum(lengths) - 1, len(plan)
@@ -66,7 +67,7 @@ def test_batches_of_any_lengths_are_padded_by_less_than_a_twentieth(seed):
     lengths = [int(draw.lognormvariate(4, draw.choice((0.1, 0.5, 1.5)))) + 1 for _ in range(draw.randrange(1, 300))]
     budget = draw.choice((1, 100, 4096, 10**6))
     assert waste(lengths, budget)[0] <= 0.05
-    for batch in passes.batches(lengths, budget):
+    for batch in batching.batches(lengths, budget):
         assert len(batch) == 1 or len(batch) * max(lengths[index] for index in batch) <= budget
 
 
@@ -455,7 +456,7 @@ def test_what_is_kept_stays_kept(llama):
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return len(batch)
 
-    plan = list(passes.batches(inputs.lengths(samples), 30))
+    plan = list(batching.batches(inputs.lengths(samples), 30))
     with pytest.warns(UserWarning, match="memory ran out in a batch of"):
         memory.each_batch(llama, samples, plan, run, lambda indices, found: kept.append(indices))
     assert kept[:2] == plan[:2]

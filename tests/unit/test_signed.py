@@ -11,6 +11,7 @@ from tiny_models import ARCHITECTURES, build
 
 from headpatterns.attribution import REDUCTIONS, activation_patterns, files, passes
 from headpatterns.attribution.parts import Parts
+from headpatterns.data import batching
 from headpatterns.errors import InputError
 
 # The weight of the output projection of a layer as [heads · head size, hidden], which o is multiplied with.
@@ -24,7 +25,7 @@ PROJECTIONS = {
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_the_sign_is_that_of_the_textbook_procedure(name, monkeypatch):
-    monkeypatch.setattr(passes, "PADDING", 100)  # all lengths in one batch
+    monkeypatch.setattr(batching, "PADDING", 100)  # all lengths in one batch
     model, samples = build(name), make_samples()
     expected, _ = textbook(model, samples, "signed")
     assert (expected > 0).any() and (expected < 0).any()

@@ -21,6 +21,7 @@ from headpatterns.attribution import inputs, memory, passes
 from headpatterns.attribution.blockwise import attend
 from headpatterns.attribution.inputs import Sample, lengths
 from headpatterns.attribution.interface import attending_by
+from headpatterns.data import batching
 from headpatterns.errors import InputError
 from headpatterns.models import loading as models
 
@@ -124,7 +125,7 @@ def ablated_losses(
                 scales.update(enumerate(factors[[pair.setting for pair in batch]].unbind(1)))
                 return passes.forward(model, batch)[0].double().cpu().numpy()
 
-            memory.each_batch(model, pairs, passes.batches(lengths(pairs), budget), run, keep)
+            memory.each_batch(model, pairs, batching.batches(lengths(pairs), budget), run, keep)
     return losses.reshape(len(labelled), len(kept)).T
 
 

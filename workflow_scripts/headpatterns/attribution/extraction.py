@@ -13,6 +13,7 @@ from headpatterns.attribution import inputs, memory, passes
 from headpatterns.attribution.inputs import Sample, lengths
 from headpatterns.attribution.patterns import REDUCTIONS, Patterns
 from headpatterns.attribution.recording import Recorded, recording
+from headpatterns.data import batching
 from headpatterns.errors import InputError
 from headpatterns.models import loading as models
 
@@ -123,7 +124,7 @@ def extract(
                 return _collect(model, recorded, batch, shape), batch_losses
 
             budget = agree(memory.token_budget(token_budget, model, samples, run))
-            left = _left(passes.batches(lengths(samples), budget), done, share)
+            left = _left(batching.batches(lengths(samples), budget), done, share)
             memory.each_batch(model, samples, left, run, lambda indices, found: keep(indices, *found))
 
 
@@ -159,7 +160,7 @@ def unrecorded(
     with passes.frozen(model):
         run = functools.partial(passes.backward, model)
         budget = memory.token_budget(token_budget, model, labelled, run)
-        memory.each_batch(model, labelled, passes.batches(lengths(labelled), budget), run, keep)
+        memory.each_batch(model, labelled, batching.batches(lengths(labelled), budget), run, keep)
     return losses
 
 

@@ -12,8 +12,8 @@ import psutil
 import torch
 from transformers import PreTrainedModel
 
-from headpatterns.attribution import passes
 from headpatterns.attribution.inputs import Sample, lengths
+from headpatterns.data import batching
 from headpatterns.errors import InputError
 
 AUTO = "auto"
@@ -167,7 +167,7 @@ def each_batch(
         budget = len(sizes) * max(sizes) // 2
         warnings.warn(f"memory ran out in a batch of {2 * budget} tokens: going on with {budget} at most", stacklevel=2)
         left = [*indices, *(index for batch in waiting for index in batch)]
-        smaller = passes.batches(lengths([samples[index] for index in left]), budget)
+        smaller = batching.batches(lengths([samples[index] for index in left]), budget)
         waiting = deque([left[place] for place in batch] for batch in smaller)
 
 

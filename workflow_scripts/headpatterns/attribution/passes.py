@@ -29,29 +29,7 @@ CHECKED = 64
 REACHES = ("sliding_window", "attention_chunk_size", "index_topk")
 """Keys of a config that say after how many positions a layer no longer attends to all of them."""
 
-PADDING = 0.05
-"""Tokens of padding for each real one that a batch may have at most."""
-
 Padded = Int[torch.Tensor, "batch positions"]
-
-
-def batches(lengths: Sequence[int], token_budget: int) -> Iterator[list[int]]:
-    """Indices of samples, batch by batch: longest first, padded size at most `token_budget` tokens a batch.
-
-    A batch ends as well where it would have more than `PADDING` tokens of padding for each real one. Starting with the
-    longest shows at once whether the budget fits into memory.
-    """
-    batch: list[int] = []
-    real = 0
-    for index in sorted(range(len(lengths)), key=lambda index: (-lengths[index], index)):
-        padded = lengths[batch[0]] * (len(batch) + 1) if batch else 0
-        if padded > token_budget or padded > (1 + PADDING) * (real + lengths[index]):
-            yield batch
-            batch, real = [], 0
-        batch.append(index)
-        real += lengths[index]
-    if batch:
-        yield batch
 
 
 def check_samples(model: PreTrainedModel, samples: Sequence[Sample]) -> None:

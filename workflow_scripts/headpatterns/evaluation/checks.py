@@ -1,6 +1,6 @@
 """What is checked of evaluations before anything expensive starts: OpenCompass's environment, and the sets.
 
-`opencompass` and `own_sets` run in the workflow's environment, `builtin_sets` in OpenCompass's.
+`opencompass`, `own_sets` and `lengths` run in the workflow's environment, `builtin_sets` in OpenCompass's.
 """
 
 import json
@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from headpatterns.errors import InputError
-from headpatterns.evaluation import builtins, sets
+from headpatterns.evaluation import builtins, sequences, sets
 from headpatterns.io import remove, write_csv, write_json
+from headpatterns.models import loading
 
 NEEDED = ("opencompass", "torch", "transformers")
 FIX = "`make opencompass` sets up the environment that envs/opencompass.txt describes"
@@ -27,6 +28,7 @@ print(json.dumps({"versions": versions, "platform": platform.platform()}))
 """
 
 OWN_COLUMNS = ("set", "items", "choice", "open")
+LENGTH_COLUMNS = ("tokenizer", "positions", "set", "longest", "shortened")
 BUILTIN_COLUMNS = ("set", "dataset", "items")
 
 
@@ -70,21 +72,51 @@ def _asked(interpreter: str) -> dict[str, Any]:
     return found
 
 
-def own_sets(given: Sequence[Sequence[str]], output: Path) -> None:
-    """Check that every set of the workflow's own has items, and every item a gold answer to compare.
+def own_sets(asked: sets.Asked, output: Path) -> None:
+    """Check that every set of the workflow's own can be evaluated as it is asked for.
 
     Args:
-        given: NAME PARQUET and perhaps IDS_CSV of each set.
+        asked: the sets.
         output: CSV of the items of each set, with options and without.
 
     Raises:
-        InputError: as `sets.read_given`.
+        InputError: no set is asked for; all are scored by likelihood and none has options; or as `sets.read_all`.
     """
+    if not asked.given:
+        raise InputError("there is no set to check: name one with --set.")
+    found = sets.read_all(asked)
     rows = []
-    for name, items in map(sets.read_given, given):
-        choices = sum(bool(item.choices) for item in items)
-        rows.append((name, len(items), choices, len(items) - choices))
+    for name, one in found.items():
+        choices = sum(bool(item.choices) for item in one.items)
+        rows.append((name, len(one.items), choices, len(one.items) - choices))
+    if asked.scoring == sets.LIKELIHOOD and not any(choices for _, _, choices, _ in rows):
+        raise InputError(
+            f"evaluation.scoring is likelihood, but no evaluated set ({', '.join(found)}) has an item with options: "
+            "set it to generate."
+        )
     write_csv(output, OWN_COLUMNS, rows)
+
+
+def lengths(asked: sets.Asked, readers: Sequence[Sequence[str]], output: Path) -> None:
+    """Check that the responses of sets fit into the positions of the models that they are asked of.
+
+    Args:
+        asked: the sets.
+        readers: TOKENIZER POSITIONS and the names of sets, once for each kind of model.
+        output: CSV of the tokens of the longest prompt and response of each set, and how many items are shortened.
+
+    Raises:
+        InputError: a response leaves no room for a prompt; or as `sets.read_all`.
+    """
+    own = sets.read_all(asked)
+    rows = []
+    for folder, positions, *names in readers:
+        tokenizer = loading.load_tokenizer(folder)
+        for name in names:
+            texts = sequences.tokenized(tokenizer, name, own[name], int(positions))
+            longest = max(len(text.ids) for item in texts for text in (item.gold, *item.options))
+            rows.append((folder, positions, name, longest, sum(item.shortened for item in texts)))
+    write_csv(output, LENGTH_COLUMNS, rows)
 
 
 def builtin_sets(given: Sequence[Sequence[str]], data: Path, work_folder: Path, output: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headpatterns.data import seam
+from headpatterns.evaluation import sequences
 from headpatterns.evaluation.scores import Output
 from headpatterns.io import read_json
 from headpatterns.models import loading as models
@@ -49,6 +50,23 @@ def isolate(work_folder: Path, data: Path | None, threads: int) -> None:
     sys.path[:] = [place for place in sys.path if place != scripts] + [scripts]
 
 
+@dataclass(frozen=True)
+class Decoding:
+    """How answers to a set are written.
+
+    Attributes:
+        longest: tokens a prompt may have, None for any number.
+        batch_size: prompts answered at a time.
+        max_new_tokens: longest answer, in tokens.
+        examples: solved examples before every prompt.
+    """
+
+    longest: int | None
+    batch_size: int
+    max_new_tokens: int
+    examples: tuple[str, ...] = ()
+
+
 @dataclass
 class PromptEncoder:
     """Tokenizes a batch of prompts as training did, for generation: cut and padded on the left.
@@ -58,12 +76,15 @@ class PromptEncoder:
 
     Attributes:
         tokenizer: the checkpoint's own.
-        longest: tokens a prompt may have; a longer one keeps its BOS and its last tokens. None sets no limit.
+        longest: tokens a prompt may have; a longer one loses examples, the last one first, and then keeps its BOS and
+            its last tokens. None sets no limit.
+        examples: solved examples that stand before every prompt.
         cut: how many prompts were longer so far.
     """
 
     tokenizer: Any
     longest: int | None
+    examples: tuple[str, ...] = ()
     cut: int = 0
 
     def __call__(self, prompts: list[str], **_: Any) -> dict[str, Any]:
@@ -79,10 +100,16 @@ class PromptEncoder:
         }
 
     def _encode(self, prompt: str) -> list[int]:
-        ids = seam.prompt_ids(self.tokenizer, prompt)
+        examples = self.examples
+        ids = seam.prompt_ids(self.tokenizer, sequences.behind(examples, prompt))
         if self.longest is None or len(ids) <= self.longest:
             return ids
         self.cut += 1
+        while examples and len(ids) > self.longest:
+            examples = examples[:-1]
+            ids = seam.prompt_ids(self.tokenizer, sequences.behind(examples, prompt))
+        if len(ids) <= self.longest:
+            return ids
         first = ids[: ids[0] == self.tokenizer.bos_token_id]
         return first + ids[len(ids) - self.longest + len(first) :]
 
@@ -122,9 +149,7 @@ def load(folder: Path, dtype: str, device: str) -> "HuggingFaceBaseModel":
 def evaluate(
     model: "HuggingFaceBaseModel",
     dataset: dict[str, Any],
-    longest: int | None,
-    batch_size: int,
-    max_new_tokens: int,
+    decoding: Decoding,
     folder: Path,
 ) -> Output:
     """Answer and score one dataset with a loaded model; OpenCompass's files go to `folder`, which must be new.
@@ -135,7 +160,7 @@ def evaluate(
     from opencompass.tasks import OpenICLEvalTask, OpenICLInferTask
 
     folder.mkdir(parents=True)
-    encoder = PromptEncoder(model.tokenizer, longest)
+    encoder = PromptEncoder(model.tokenizer, decoding.longest, decoding.examples)
     model.tokenizer.batch_encode_plus = encoder
     config = ConfigDict(
         models=[
@@ -143,8 +168,8 @@ def evaluate(
                 "abbr": ABBREVIATION,
                 "type": type(model),
                 "path": model.path,
-                "batch_size": batch_size,
-                "max_out_len": max_new_tokens,
+                "batch_size": decoding.batch_size,
+                "max_out_len": decoding.max_new_tokens,
             }
         ],
         datasets=[[dataset]],

@@ -1,4 +1,4 @@
-"""An evaluation: greedy answers of checkpoints to evaluation sets, through OpenCompass, and the two tables of them.
+"""An evaluation: greedy answers of checkpoints through OpenCompass, likelihoods, and the two tables of both.
 
 It runs under the interpreter of envs/opencompass.txt. OpenCompass, and what it brings along, is imported late: after
 what can be refused without it, and after the process is kept offline and out of the user's home.
@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from headpatterns.errors import InputError
-from headpatterns.evaluation import builtins, scores, sets, targets
+from headpatterns.evaluation import builtins, likelihoods, scores, sequences, sets, targets
+from headpatterns.evaluation.sets import EvaluationSet
 from headpatterns.io import remove, write_csv
+from headpatterns.models import loading as models
+
+Own = Mapping[str, EvaluationSet]
 
 
 @dataclass(frozen=True)
@@ -21,13 +25,13 @@ class Request:
     Attributes:
         model: the model's name, written into the tables.
         evaluate: run, checkpoint folder and set of each evaluation; the order is that of the tables.
-        own: the workflow's own sets, NAME PARQUET and perhaps IDS_CSV each.
+        own: the workflow's own sets.
         builtin: OpenCompass's sets, NAME and configuration each.
     """
 
     model: str
     evaluate: Sequence[Sequence[str]]
-    own: Sequence[Sequence[str]]
+    own: sets.Asked
     builtin: Sequence[Sequence[str]]
 
 
@@ -38,8 +42,9 @@ class Settings:
     Attributes:
         opencompass_data: folder above `data/` in which OpenCompass's own datasets lie, None without such a set.
         batch_size: prompts answered at a time.
+        token_budget: tokens, padding included, whose likelihoods are taken at a time.
         max_new_tokens: longest answer, in tokens.
-        max_length: prompt and answer together, None for the model's positions.
+        max_length: prompt and written answer together, None for the model's positions.
         device: cpu or cuda.
         dtype: float32, bfloat16 or float16.
         threads: processor threads.
@@ -48,6 +53,7 @@ class Settings:
 
     opencompass_data: Path | None
     batch_size: int
+    token_budget: int
     max_new_tokens: int
     max_length: int | None
     device: str
@@ -65,7 +71,7 @@ def evaluate(request: Request, settings: Settings, output: Path, items_output: P
         request: what is evaluated.
         settings: how.
         output: CSV of the scores, one row a run and set; an absolute path, as the working directory changes.
-        items_output: CSV of every item's prediction and what was read from it; absolute as well.
+        items_output: CSV of every item's prediction, what was read from it, and likelihoods; absolute as well.
 
     Raises:
         InputError: a set, a checkpoint, a configuration or the environment cannot be used.
@@ -77,14 +83,11 @@ def evaluate(request: Request, settings: Settings, output: Path, items_output: P
     builtins.check_installed()
     configs = {name: builtins.full_name(config) for name, config in request.builtin}
 
-    outputs = _evaluate_all(asked, own, configs, settings)
+    found = _evaluate_all(asked, own, configs, settings)
     score_rows: list[scores.Row] = []
     item_rows: list[scores.Row] = []
     for target in asked:
-        several = len(outputs[target.folder, target.set]) > 1
-        for found in outputs[target.folder, target.set]:
-            row, items = scores.of_set(own[target.set], found) if target.set in own else scores.of_builtin(found)
-            name = f"{target.set}/{found.dataset}" if several else target.set
+        for name, row, items in found[target.folder, target.set]:
             key = (request.model, target.run, name)
             score_rows.append((*key, *row))
             item_rows += [(*key, *item) for item in items]
@@ -93,23 +96,24 @@ def evaluate(request: Request, settings: Settings, output: Path, items_output: P
     remove(settings.work_folder)
 
 
-def _read_sets(request: Request) -> dict[str, list[sets.Item]]:
-    """The items of the workflow's own sets by name; also checks the names of the built-in ones."""
-    names = [given[0] for given in (*request.own, *request.builtin)]
+def _read_sets(request: Request) -> dict[str, EvaluationSet]:
+    """The workflow's own sets by name; also checks the names of the built-in ones."""
+    names = [given[0] for given in (*request.own.given, *request.builtin)]
     if repeated := [name for name in names if names.count(name) > 1]:
         raise InputError(f"the set '{repeated[0]}' is defined twice: give each set its own name.")
     for name in names:
         targets.check_name(name)
-    return dict(map(sets.read_given, request.own))
+    return sets.read_all(request.own)
+
+
+Found = list[tuple[str, scores.Row, list[scores.Row]]]
+"""What one checkpoint scores on one set, or on the parts that it has: name, scores, item rows."""
 
 
 def _evaluate_all(
-    asked: Sequence[targets.Target],
-    own: Mapping[str, list[sets.Item]],
-    configs: Mapping[str, str],
-    settings: Settings,
-) -> dict[tuple[Path, str], list[scores.Output]]:
-    """What OpenCompass finds for every checkpoint folder and set that is asked for, one output a dataset of the set."""
+    asked: Sequence[targets.Target], own: Own, configs: Mapping[str, str], settings: Settings
+) -> dict[tuple[Path, str], Found]:
+    """What every checkpoint folder scores on the sets that are asked for."""
     from headpatterns.evaluation import harness
 
     work_folder = settings.work_folder
@@ -118,37 +122,69 @@ def _evaluate_all(
 
     import torch
 
-    from headpatterns.models import loading as models
-
     torch.set_num_threads(settings.threads)
     models.check_device(settings.device)
     length = settings.max_length, settings.max_new_tokens
     longest = {target.folder: targets.longest_prompt(target.folder, *length) for target in asked}
+    texts = _tokenized(asked, own)
     datasets = _configure(own, configs, settings)
 
-    outputs: dict[tuple[Path, str], list[scores.Output]] = {}
+    found: dict[tuple[Path, str], Found] = {}
     for number, folder in enumerate(longest):
         model = harness.load(folder, settings.dtype, settings.device)
         for name in dict.fromkeys(target.set for target in asked if target.folder == folder):
+            # Likelihoods first: what does not fit together shows before anything is written.
+            taken = (
+                likelihoods.of_items(model.model, name, texts[folder, name], settings.token_budget)
+                if name in own
+                else []
+            )
+            decoding = harness.Decoding(longest[folder], settings.batch_size, settings.max_new_tokens,
+                                        own[name].examples if name in own else ())  # fmt: skip
             place = work_folder / "checkpoints" / str(number) / name
-            outputs[folder, name] = [
-                harness.evaluate(
-                    model, dataset, longest[folder], settings.batch_size, settings.max_new_tokens, place / str(part)
-                )
-                for part, dataset in enumerate(datasets[name])
-            ]
+            outputs = [harness.evaluate(model, dataset, decoding, place / str(part))
+                       for part, dataset in enumerate(datasets[name])]  # fmt: skip
+            if name in own:
+                found[folder, name] = [(name, *scores.of_set(name, own[name], outputs[0] if outputs else None, taken))]
+            else:
+                found[folder, name] = _of_builtin(name, outputs)
         del model
         models.free_memory(settings.device)
-    return outputs
+    return found
 
 
-def _configure(
-    own: Mapping[str, list[sets.Item]], configs: Mapping[str, str], settings: Settings
-) -> dict[str, list[dict[str, Any]]]:
-    """OpenCompass's configuration of every dataset of every set."""
+def _of_builtin(name: str, outputs: Sequence[scores.Output]) -> Found:
+    """The scores of a built-in set, whose datasets are told apart where it has several."""
+    several = len(outputs) > 1
+    return [(f"{name}/{output.dataset}" if several else name, *scores.of_builtin(output)) for output in outputs]
+
+
+def _tokenized(asked: Sequence[targets.Target], own: Own) -> dict[tuple[Path, str], list[sequences.Texts]]:
+    """The items of the workflow's own sets as each checkpoint folder reads them; those that read alike share them.
+
+    Raises:
+        InputError: a response does not fit into the positions of a model that it is asked of.
+    """
+    shared: dict[tuple[str, int | None, str], list[sequences.Texts]] = {}
+    found = {}
+    for folder in dict.fromkeys(target.folder for target in asked):
+        tokenizer, positions = models.load_tokenizer(folder), targets.positions(folder)
+        reader = targets.digest_of_tokenizer(folder)
+        for name in dict.fromkeys(target.set for target in asked if target.folder == folder and target.set in own):
+            key = reader, positions, name
+            if key not in shared:
+                shared[key] = sequences.tokenized(tokenizer, name, own[name], positions)
+            found[folder, name] = shared[key]
+    return found
+
+
+def _configure(own: Own, configs: Mapping[str, str], settings: Settings) -> dict[str, list[dict[str, Any]]]:
+    """OpenCompass's configuration of every dataset of every set, which is none where nothing is generated."""
     from headpatterns.evaluation import parts
 
     builtins.forbid_downloads()
     folder = settings.work_folder / "sets"
-    datasets = {name: [parts.dataset(name, items, folder / f"{name}.json")] for name, items in own.items()}
+    generated = {name: [item for item in items.items if items.is_generated(item)] for name, items in own.items()}
+    datasets = {name: [parts.dataset(name, items, folder / f"{name}.json")] if items else []
+                for name, items in generated.items()}  # fmt: skip
     return datasets | {name: builtins.read(config, settings.max_new_tokens) for name, config in configs.items()}

@@ -1,17 +1,21 @@
-"""Rows of the two tables of an evaluation, from OpenCompass's results."""
+"""Rows of the two tables of an evaluation, from OpenCompass's results and from likelihoods."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from math import isclose
+from statistics import fmean
 from typing import Any
 
 from headpatterns.errors import InputError
 from headpatterns.evaluation import answers
 from headpatterns.evaluation.intervals import wilson
-from headpatterns.evaluation.sets import Item
+from headpatterns.evaluation.likelihoods import Likelihood
+from headpatterns.evaluation.sets import EvaluationSet, Item
 
-COLUMNS = ("items", "correct", "unparsed", "cut", "accuracy", "low", "high")
-ITEM_COLUMNS = ("id", "gold", "prediction", "answer", "parsed", "correct")
+COLUMNS = ("items", "correct", "unparsed", "cut", "accuracy", "low", "high", "nll", "likeliest", "likeliest_per_token")
+ITEM_COLUMNS = ("id", "gold", "prediction", "answer", "parsed", "correct",
+                "nll", "tokens", "likeliest", "likeliest_per_token")  # fmt: skip
 
 Row = tuple[Any, ...]
 
@@ -33,35 +37,98 @@ class Output:
     cut: int
 
 
-def of_set(items: Sequence[Item], output: Output) -> tuple[Row, list[Row]]:
+def of_set(
+    name: str, items: EvaluationSet, output: Output | None, likelihoods: Sequence[Likelihood]
+) -> tuple[Row, list[Row]]:
     """The scores and the item rows of one of the workflow's own sets.
+
+    Args:
+        name: the set's.
+        items: its items.
+        output: what OpenCompass wrote about those that are generated; None where none is.
+        likelihoods: of all items, in order.
 
     Raises:
         RuntimeError: OpenCompass asked for other prompts than the items', or its accuracy is not that of the items.
     """
-    asked = [prediction["origin_prompt"] for prediction in output.predictions]
-    if asked != [item.prompt for item in items]:
-        raise RuntimeError(f"OpenCompass did not ask for exactly the prompts of the set {output.dataset}")
+    is_written = [items.is_generated(item) for item in items.items]
+    predictions = iter(_predictions(name, list(compress(items.items, is_written)), output))
     rows: list[Row] = []
-    for item, predicted in zip(items, output.predictions, strict=True):
-        read = answers.read(predicted["prediction"], item.gold, item.choices)
-        right = read is not None and read == answers.canonical(item.gold, item.choices)
-        rows.append((item.id, item.gold, predicted["prediction"], read or "", int(read is not None), int(right)))
-    correct, unparsed = sum(row[-1] for row in rows), sum(not row[-2] for row in rows)
-    accuracy = _accuracy(output)
+    for item, likelihood, written in zip(items.items, likelihoods, is_written, strict=True):
+        if written:
+            answered = _read(item, next(predictions))
+        else:
+            answered = _chosen(item, likelihood) if items.has_answers else ("", "", "", "")
+        rows.append((item.id, item.gold, *answered, likelihood.nll, likelihood.tokens, *_likeliest(likelihood)))
+    if output:
+        _check_accuracy(name, output, list(compress(rows, is_written)))
+    chosen = (found for found, written in zip(likelihoods, is_written, strict=True) if not written)
+    cut = (output.cut if output else 0) + sum(found.shortened for found in chosen)
+    nll = fmean(found.nll / found.tokens for found in likelihoods)
+    return (*_counts(rows, items.has_answers, cut), nll, *_shares(items.items, likelihoods)), rows
+
+
+def _predictions(name: str, generated: Sequence[Item], output: Output | None) -> list[str]:
+    """What was written as an answer to the items that are generated."""
+    found = output.predictions if output else []
+    if [predicted["origin_prompt"] for predicted in found] != [item.prompt for item in generated]:
+        raise RuntimeError(f"OpenCompass did not ask for exactly the prompts of the set {name}")
+    return [predicted["prediction"] for predicted in found]
+
+
+def _read(item: Item, prediction: str) -> Row:
+    """Prediction, answer, parsed and correct of an item that is generated."""
+    read = answers.read(prediction, item.gold, item.choices)
+    right = read is not None and read == answers.canonical(item.gold, item.choices)
+    return prediction, read or "", int(read is not None), int(right)
+
+
+def _chosen(item: Item, likelihood: Likelihood) -> Row:
+    """The same of an item that is answered by the option whose tokens are the likeliest."""
+    place = likelihood.likeliest_per_token
+    letter = answers.LETTERS[place]
+    return item.choices[place], letter, 1, int(letter == answers.canonical(item.gold, item.choices))
+
+
+def _likeliest(likelihood: Likelihood) -> tuple[str, str]:
+    """Letters of the likeliest options, as a whole and per token; empty without options."""
+    if not likelihood.options:
+        return "", ""
+    return answers.LETTERS[likelihood.likeliest], answers.LETTERS[likelihood.likeliest_per_token]
+
+
+def _shares(items: Sequence[Item], likelihoods: Sequence[Likelihood]) -> Row:
+    """Of the items with options, how many have the gold answer as their likeliest; empty where none has any."""
+    marks = [
+        [letter == answers.canonical(item.gold, item.choices) for letter in _likeliest(likelihood)]
+        for item, likelihood in zip(items, likelihoods, strict=True)
+        if likelihood.options
+    ]
+    return tuple(map(fmean, zip(*marks, strict=True))) if marks else ("", "")
+
+
+def _counts(rows: Sequence[Row], has_answers: bool, cut: int) -> Row:
+    """The scores up to the interval."""
+    if not has_answers:
+        return len(rows), "", "", cut, "", "", ""
+    parsed, correct = (sum(row[ITEM_COLUMNS.index(name)] for row in rows) for name in ("parsed", "correct"))
+    return len(rows), correct, len(rows) - parsed, cut, correct / len(rows), *wilson(correct, len(rows))
+
+
+def _check_accuracy(name: str, output: Output, rows: Sequence[Row]) -> None:
+    accuracy, correct = _accuracy(output), sum(row[ITEM_COLUMNS.index("correct")] for row in rows)
     if not isclose(accuracy * len(rows), correct, abs_tol=1e-6):
         raise RuntimeError(
-            f"OpenCompass reports an accuracy of {accuracy} on the set {output.dataset}, but {correct} of {len(rows)} "
-            "items are right"
+            f"OpenCompass reports an accuracy of {accuracy} on the set {name}, but {correct} of {len(rows)} items are "
+            "right"
         )
-    return (len(rows), correct, unparsed, output.cut, correct / len(rows), *wilson(correct, len(rows))), rows
 
 
 def of_builtin(output: Output) -> tuple[Row, list[Row]]:
     """The scores and the item rows of a dataset that OpenCompass brings along.
 
     How many predictions could not be read it does not say, nor, for most datasets, which ones are right: those cells
-    are empty. An item's id is its number from 0.
+    are empty, as those of likelihoods are. An item's id is its number from 0.
     """
     accuracy, items = _accuracy(output), len(output.predictions)
     rounded = round(accuracy * items)
@@ -73,10 +140,10 @@ def of_builtin(output: Output) -> tuple[Row, list[Row]]:
     details = output.results.get("details")
     details = details if isinstance(details, list) and len(details) == items else [{}] * items
     rows = [
-        (number, predicted.get("gold", ""), predicted["prediction"], *_of_details(detail))
+        (number, predicted.get("gold", ""), predicted["prediction"], *_of_details(detail), *[""] * 4)
         for number, (predicted, detail) in enumerate(zip(output.predictions, details, strict=True))
     ]
-    return (items, correct, "", output.cut, accuracy, *interval), rows
+    return (items, correct, "", output.cut, accuracy, *interval, *[""] * 3), rows
 
 
 def _accuracy(output: Output) -> float:

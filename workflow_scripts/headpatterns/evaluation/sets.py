@@ -1,30 +1,113 @@
-"""Evaluation sets: the items of an instructions file that have a gold answer to be compared with."""
+"""Evaluation sets: the items of an instructions file, what they are asked with, and how their answers are scored."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from headpatterns.data import training_sets
+from headpatterns.data.adapters.choices import FORMS, LETTERS, written
+from headpatterns.data.records import nearest
 from headpatterns.errors import InputError
 from headpatterns.evaluation import answers
 from headpatterns.io import read_parquet
 
-COLUMNS = ("id", "prompt", "choices", "answer")
+COLUMNS = ("id", "prompt", "response", "choices", "answer")
+GENERATE, LIKELIHOOD = SCORINGS = ("generate", "likelihood")
+
+Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Item:
-    """One question: the exact prompt, the gold answer as its dataset gives it, the options' texts or ()."""
+    """One question.
+
+    Attributes:
+        id: its own.
+        prompt: the exact prompt.
+        gold: the gold answer as its dataset gives it; empty where it has none.
+        choices: the texts of the options, () for an open question.
+        response: the gold response, the whole text that training teaches, the blanks before it included.
+        options: what the response would be if another option were right, in their order; () for an open question, and
+            where the responses of a set are no options in one of the forms that preparation gives them.
+    """
 
     id: str
     prompt: str
     gold: str
     choices: tuple[str, ...]
+    response: str = ""
+    options: tuple[str, ...] = ()
 
 
-def read_given(given: Sequence[str]) -> tuple[str, list[Item]]:
+@dataclass(frozen=True)
+class EvaluationSet:
+    """The items of a set, all of them scored in the same way.
+
+    Attributes:
+        items: in order.
+        examples: solved examples, prompt and response each, that stand before every prompt.
+        by_likelihood: whether items with options are answered by the likelihood of these.
+        lenient: whether items may lack gold answers, all of them, and lose the end of a response that is too long.
+    """
+
+    items: list[Item]
+    examples: tuple[str, ...] = ()
+    by_likelihood: bool = False
+    lenient: bool = False
+
+    @property
+    def has_answers(self) -> bool:
+        """Whether anything can be right: an item of a set has a gold answer if every item has."""
+        return bool(self.items[0].gold)
+
+    def is_generated(self, item: Item) -> bool:
+        """Whether an answer to the item is written, and not chosen or left out."""
+        return self.has_answers and not (self.by_likelihood and item.choices)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Evaluation sets as a command line asks for them.
+
+    Attributes:
+        given: NAME PARQUET and perhaps IDS_CSV of each.
+        scoring: how items with options are scored, one of `SCORINGS`.
+        scored: the same of single sets, by name; those of `likelihood` must have options.
+        shots: solved examples before each prompt.
+        examples: the instructions files that they are the first rows of, by the name of the set.
+        lenient: names of sets that need no gold answers.
+    """
+
+    given: Sequence[Sequence[str]]
+    scoring: str = GENERATE
+    scored: Mapping[str, str] = field(default_factory=dict)
+    shots: int = 0
+    examples: Mapping[str, Path] = field(default_factory=dict)
+    lenient: Collection[str] = ()
+
+
+def read_all(asked: Asked) -> dict[str, EvaluationSet]:
+    """The sets that are asked for, by name.
+
+    Raises:
+        InputError: a name that is no set's, a scoring that there is not, a set that cannot be scored so, too few rows
+            for the examples, or as `read_given`.
+    """
+    names = [name for name, *_ in asked.given]
+    for named in (*asked.scored, *asked.examples, *asked.lenient):
+        if named not in names:
+            raise InputError(f"'{named}' is the name of no set ({nearest(named, names)}): define it with --set.")
+    for scoring in (asked.scoring, *asked.scored.values()):
+        if scoring not in SCORINGS:
+            raise InputError(f"a set cannot be scored by '{scoring}': use {' or '.join(SCORINGS)}.")
+    return dict(_set(asked, given) for given in asked.given)
+
+
+def read_given(given: Sequence[str], lenient: bool = False) -> tuple[str, list[Item]]:
     """Name and items of a set from the words of an option: NAME PARQUET, and perhaps an IDS_CSV.
+
+    A `lenient` set needs no gold answers.
 
     Raises:
         InputError: another number of words, or as `read`.
@@ -32,15 +115,53 @@ def read_given(given: Sequence[str]) -> tuple[str, list[Item]]:
     if len(given) not in (2, 3):
         raise InputError(f"--set {' '.join(given)}: give NAME PARQUET or NAME PARQUET IDS_CSV.")
     name, *files = given
-    return name, read(*map(Path, files))
+    return name, read(Path(files[0]), Path(files[1]) if len(files) > 1 else None, lenient)
 
 
-def read(parquet: Path, ids: Path | None = None) -> list[Item]:
+def _set(asked: Asked, given: Sequence[str]) -> tuple[str, EvaluationSet]:
+    lenient = given[0] in asked.lenient
+    name, items = read_given(given, lenient)
+    parquet = given[1]
+    by_likelihood = asked.scored.get(name, asked.scoring) == LIKELIHOOD
+    if asked.scored.get(name) == LIKELIHOOD and not any(item.choices for item in items):
+        raise InputError(
+            f"the set '{name}' is to be scored by likelihood, but no item of {parquet} has options: score it by "
+            "generate."
+        )
+    if by_likelihood and (formless := [item for item in items if item.choices and not item.options]):
+        raise InputError(
+            f"{parquet}: the response of the item '{formless[0].id}' is not its right option in a form that all items "
+            f"share ({', '.join(FORMS)}), so the set '{name}' cannot be scored by likelihood: score it by generate."
+        )
+    examples = _examples(asked, name) if asked.shots else ()
+    return name, EvaluationSet(items, examples, by_likelihood, lenient)
+
+
+def _examples(asked: Asked, name: str) -> tuple[str, ...]:
+    """The first rows of the training split, whose order is a seeded draw."""
+    if name not in asked.examples:
+        raise InputError(f"the set '{name}' has no rows to take {asked.shots} examples from: name them (--examples).")
+    parquet = asked.examples[name]
+    rows = _rows(parquet)
+    if len(rows) < asked.shots:
+        raise InputError(
+            f"the set '{name}' is asked with {asked.shots} examples before each prompt, but {parquet} has {len(rows)} "
+            "rows: lower evaluation.shots."
+        )
+    return tuple(row["prompt"] + row["response"] for row in rows[: asked.shots])
+
+
+def read(parquet: Path, ids: Path | None = None, lenient: bool = False) -> list[Item]:
     """The items of an instructions file in its order, or those whose ids a CSV `dataset,id` names.
 
+    Args:
+        parquet: the instructions file.
+        ids: the CSV.
+        lenient: whether a set in which no item at all has a gold answer will do.
+
     Raises:
-        InputError: no such file, another format, an id that the file lacks, an item without a gold answer that can be
-            compared, or no item at all.
+        InputError: no such file, another format, an id that the file lacks, an item without prompt, response or gold
+            answer that can be compared, or no item at all.
     """
     rows = _rows(parquet)
     if ids:
@@ -53,26 +174,52 @@ def read(parquet: Path, ids: Path | None = None) -> list[Item]:
         rows = [row for row in rows if row["id"] in wanted]
     if not rows:
         raise InputError(f"{ids or parquet} holds no item to evaluate: give an evaluation set at least one.")
-    return [_item(row, parquet) for row in rows]
+    needs_answers = not lenient or any(row["answer"] for row in rows)
+    for row in rows:
+        _check(row, parquet, needs_answers)
+    form = _form(rows) if needs_answers else None
+    return [_item(row, form) for row in rows]
 
 
-def _rows(parquet: Path) -> list[dict[str, Any]]:
+def _rows(parquet: Path) -> Rows:
     if not parquet.is_file():
         raise InputError(f"the instructions file {parquet} does not exist: make it with prepare_instructions.py.")
     table = read_parquet(parquet)
     if missing := [column for column in COLUMNS if column not in table.column_names]:
         raise InputError(f"{parquet} lacks the column '{missing[0]}': an instructions file has {', '.join(COLUMNS)}.")
-    rows: list[dict[str, Any]] = table.select(COLUMNS).to_pylist()
-    return rows
+    return [
+        {name: (list(value or ()) if name == "choices" else str(value or "")) for name, value in row.items()}
+        for row in table.select(COLUMNS).to_pylist()
+    ]
 
 
-def _item(row: dict[str, Any], parquet: Path) -> Item:
-    item = Item(str(row["id"]), row["prompt"] or "", row["answer"] or "", tuple(row["choices"] or ()))
-    if not item.prompt.strip():
-        raise InputError(f"{parquet}: the item '{item.id}' has no prompt: fix that row.")
-    if answers.canonical(item.gold, item.choices) is None:
-        what = f"the gold answer '{item.gold}', none of its options" if item.gold and item.choices else "no gold answer"
+def _check(row: dict[str, Any], parquet: Path, needs_answer: bool) -> None:
+    for name in ("prompt", "response"):
+        if not row[name].strip():
+            raise InputError(f"{parquet}: the item '{row['id']}' has no {name}: fix that row.")
+    gold, choices = row["answer"], row["choices"]
+    if needs_answer and answers.canonical(gold, choices) is None:
+        what = f"the gold answer '{gold}', none of its options" if gold and choices else "no gold answer"
         raise InputError(
-            f"{parquet}: the item '{item.id}' has {what}: evaluate only sets whose every item has an answer to compare."
+            f"{parquet}: the item '{row['id']}' has {what}: evaluate only sets whose every item has an answer to "
+            "compare."
         )
-    return item
+
+
+def _form(rows: Iterable[dict[str, Any]]) -> str | None:
+    """The form that the responses of all items with options have, None where there is none."""
+    choices = [row for row in rows if row["choices"]]
+    return next((form for form in FORMS if all(_is_written(row, form) for row in choices)), None)
+
+
+def _is_written(row: dict[str, Any], form: str) -> bool:
+    """Whether the response of an item is its right option in a form."""
+    gold = LETTERS.index(str(answers.canonical(row["answer"], row["choices"])))
+    return bool(written(form, row["choices"])[gold].strip() == row["response"].strip())
+
+
+def _item(row: dict[str, Any], form: str | None) -> Item:
+    response, choices = row["response"], row["choices"]
+    before, after = response.partition(response.strip())[::2]  # blanks
+    options = [f"{before}{option.strip()}{after}" for option in written(form, choices)] if form else []
+    return Item(row["id"], row["prompt"], row["answer"], tuple(choices), response, tuple(options))

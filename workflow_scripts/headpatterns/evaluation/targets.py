@@ -1,5 +1,6 @@
 """What is asked of an evaluation: which checkpoint is evaluated on which set, and whether it can be at all."""
 
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -68,13 +69,11 @@ def check_checkpoint(folder: Path) -> None:
         raise InputError(f"{folder} is an incomplete checkpoint: it has no weights (*.safetensors); save it again.")
 
 
-def longest_prompt(folder: Path, max_length: int | None, max_new_tokens: int) -> int | None:
-    """Tokens that a prompt may have so that the answer still fits, None where neither model nor user sets a limit.
-
-    The limit of prompt and answer together is the smaller of the model's positions and `max_length`.
+def positions(folder: Path) -> int | None:
+    """Longest sequence that the model in a folder can read, None where its architecture has no limit.
 
     Raises:
-        InputError: nothing would be left of the prompt, or the config cannot be read.
+        InputError: the config cannot be read.
     """
     import transformers
 
@@ -82,7 +81,28 @@ def longest_prompt(folder: Path, max_length: int | None, max_new_tokens: int) ->
         config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # transformers raises many types for what is one thing to the user
         raise InputError(f"the config in {folder} cannot be read: {first_line(error)}.") from error
-    limits = [limit for limit in (models.positions_of(config), max_length) if limit is not None]
+    return models.positions_of(config)
+
+
+def digest_of_tokenizer(folder: Path) -> str:
+    """A digest of what a folder's tokenizer consists of, and perhaps of other files that are no weights."""
+    others = ("config.json", "generation_config.json", "model.safetensors.index.json")
+    digest = hashlib.sha256()
+    for path in models.files(folder):
+        if path.suffix not in (".safetensors", ".bin") and path.name not in others:
+            digest.update(f"{path.name} {path.stat().st_size} ".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def longest_prompt(folder: Path, max_length: int | None, max_new_tokens: int) -> int | None:
+    """Tokens that a prompt may have so that the answer still fits, None where neither model nor user sets a limit.
+
+    The limit of prompt and answer together is the smaller of the model's positions and `max_length`.
+
+    Raises:
+        InputError: nothing would be left of the prompt, or as `positions`.
+    """
+    limits = [limit for limit in (positions(folder), max_length) if limit is not None]
     if not limits:
         return None
     if min(limits) <= max_new_tokens:

@@ -14,6 +14,7 @@ from headpatterns.experiment.files import expand
 from headpatterns.experiment.needed import ItemSet
 from headpatterns.experiment.runs import TRAINING, Run
 from headpatterns.experiment.sources import OnHub, RowsOnHub
+from headpatterns.experiment.values import architecture
 
 if TYPE_CHECKING:
     from headpatterns.experiment.experiment import Experiment
@@ -172,6 +173,50 @@ def own_sets(experiment: "Experiment", names: Iterable[str]) -> str:
     return " ".join(options({"set": [name, *files]}) for name, files in found if files)
 
 
+def example_files(experiment: "Experiment", items: ItemSet) -> list[str]:
+    """The training rows of an evaluation set's dataset, where examples of them stand before its prompts."""
+    if not (items.dataset and experiment.config.evaluation.shots):
+        return []
+    return [experiment.paths.instructions(items.dataset, "train")]
+
+
+def scoring(experiment: "Experiment", names: Iterable[str]) -> str:
+    """How those of some evaluation sets that consist of the workflow's own instructions are asked and scored."""
+    evaluation = experiment.config.evaluation
+    own = {name: items for name in names if (items := experiment.evaluation_sets[name]).dataset}
+    examples = {name: file for name, items in own.items() for file in example_files(experiment, items)}
+    return " ".join(
+        [
+            options({"scoring": evaluation.scoring, "shots": evaluation.shots or None}),
+            by_name("examples", examples),
+            by_name("scored", {name: items.scoring for name, items in own.items() if items.scoring}),
+            options({"lenient": [name for name, items in own.items() if not items.answers_needed]}),
+        ]
+    )
+
+
+def readers(experiment: "Experiment") -> list[tuple[str, int, list[str]]]:
+    """Tokenizers that are at hand before any training, the positions of their models, and the sets that these read.
+
+    A model of the hub is none of them, nor one whose config does not say how many positions it has.
+    """
+    found: dict[tuple[str, int], dict[str, None]] = {}
+    for row in experiment.variants:
+        base = needed.base_model(experiment.config, row["model"])
+        on_hub = isinstance(experiment.config.models[base].source, OnHub)
+        positions = architecture(experiment.config, base).get("max_position_embeddings")
+        if positions and not on_hub and experiment.evaluation_sets[row["set"]].dataset:
+            tokenizer = needed.tokenizer_of(experiment.config, row["model"])
+            found.setdefault((tokenizer, positions), {})[row["set"]] = None
+    return [(tokenizer, positions, list(names)) for (tokenizer, positions), names in found.items()]
+
+
+def read_by(experiment: "Experiment") -> str:
+    """The same as options."""
+    return " ".join(options({"read_by": [experiment.paths.tokenizer(tokenizer), positions, *names]})
+                    for tokenizer, positions, names in readers(experiment))  # fmt: skip
+
+
 def builtin_sets(experiment: "Experiment", names: Iterable[str]) -> str:
     """Those of some evaluation sets that are configurations of OpenCompass, with these."""
     found = {name: experiment.evaluation_sets[name].opencompass for name in names}
@@ -184,7 +229,8 @@ def evaluation(experiment: "Experiment", model: str, batch: str) -> str:
     folders = {run: experiment.evaluated(model, run) for run, _ in pairs}
     sets = list(dict.fromkeys(name for _, name in pairs))
     checkpoints = [options({"evaluate": [run, folders[run], name]}) for run, name in pairs]
-    return " ".join([*checkpoints, own_sets(experiment, sets), builtin_sets(experiment, sets)])
+    own = [own_sets(experiment, sets), scoring(experiment, sets)]
+    return " ".join([*checkpoints, *own, builtin_sets(experiment, sets)])
 
 
 def opencompass_data(experiment: "Experiment") -> str | None:
@@ -199,12 +245,19 @@ def decoding(experiment: "Experiment") -> str:
     return options(
         {
             "batch_size": evaluation.batch_size,
+            "token_budget": evaluation.token_budget,
             "max_new_tokens": evaluation.max_new_tokens,
             "dtype": evaluation.dtype,
             "opencompass_data": opencompass_data(experiment),
             "device": experiment.config.device,
         }
     )
+
+
+def prompt_limit(experiment: "Experiment") -> str:
+    """How long prompt and answer may be together: as in training or, with examples, as the model has positions."""
+    config = experiment.config
+    return options({"max_length": None if config.evaluation.shots else config.tokenization.max_length})
 
 
 def provenance(experiment: "Experiment") -> dict[str, Any]:

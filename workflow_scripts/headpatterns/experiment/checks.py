@@ -139,8 +139,10 @@ def _names_of_group(config: Config, path: str, group: TaskGroup) -> Iterator[str
 def _evaluation_sets(experiment: Experiment) -> Iterator[str]:
     config = experiment.config
     for name, described in config.evaluation.sets.items():
-        if len(described.model_fields_set) != 1:
+        if len(described.model_fields_set & {"dataset", "opencompass"}) != 1:
             yield f"evaluation.sets.{name} must have exactly one of dataset and opencompass."
+        if described.opencompass and described.scoring:
+            yield f"evaluation.sets.{name}.scoring has no meaning for a configuration of OpenCompass: remove it."
         if described.dataset:
             yield from unknown(f"evaluation.sets.{name}.dataset", "dataset", described.dataset, config.datasets)
 

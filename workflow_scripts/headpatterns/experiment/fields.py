@@ -55,6 +55,7 @@ ModelValue = Literal["mean_of_statistics", "statistic_of_mean"]
 """The value of a model: the mean over tasks of each pattern's statistic, or that of the tasks' mean pattern."""
 
 Reductions = Annotated[list[Reduction], AfterValidator(_unique)]
+Scoring = Literal["generate", "likelihood"]
 Dtype = Literal["float32", "bfloat16", "float16"]
 PaperModel = Literal["Llama3-8B", "Gemma-7B", "OPT-6.7B", "Llama-7B", "Llama2-7B"]
 """A model of the paper."""

@@ -21,11 +21,16 @@ class ItemSet:
         dataset: a dataset, of which the probe rows are evaluated; empty for a configuration of OpenCompass.
         domain: the domain that the items are limited to; empty for all rows.
         opencompass: a built-in generative configuration of OpenCompass; empty for a dataset.
+        answers_needed: whether every item must have a gold answer. A set whose items have none may else be evaluated
+            for the likelihood of its responses alone, and a response that is too long loses its end.
+        scoring: how items with options are answered, where that is said of this set; empty elsewhere.
     """
 
     dataset: str = ""
     domain: str = ""
     opencompass: str = ""
+    answers_needed: bool = True
+    scoring: str = ""
 
 
 def base_model(config: Config, model: str) -> str:
@@ -98,7 +103,7 @@ def datasets(config: Config, runs: Sequence[Run], evaluated: Iterable[ItemSet]) 
 
 def written_sets(config: Config) -> dict[str, ItemSet]:
     """The evaluation sets that the config itself names."""
-    return {name: ItemSet(dataset=described.dataset or "", opencompass=described.opencompass or "")
+    return {name: ItemSet(**described.model_dump(exclude_unset=True))
             for name, described in config.evaluation.sets.items()}  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from headpatterns.experiment.fields import (
     Positive,
     Reduction,
     Reductions,
+    Scoring,
     Section,
     Seeds,
     Selection,
@@ -221,18 +222,24 @@ class Analysis(Section):
 
 
 class EvaluationSet(Section):
-    """Items that checkpoints are evaluated on: one of the two keys."""
+    """Items that checkpoints are evaluated on: one of dataset and opencompass."""
 
     dataset: str = Field(UNSTATED, description="a dataset, of which the probe rows are evaluated")
     opencompass: Text = Field(UNSTATED, description="a built-in generative configuration of OpenCompass")
+    scoring: Scoring = Field(UNSTATED, description="how items with options are answered; else `evaluation.scoring`")
 
 
 class Evaluation(Section):
-    """Evaluation with OpenCompass: greedy decoding, the prompts of training."""
+    """Evaluation with OpenCompass: greedy decoding, the prompts of training; and likelihoods of what they teach."""
 
     python: Text = Field(description="interpreter of OpenCompass's environment")
     opencompass_data: Text | None = Field(description="folder above OpenCompass's own data/; null for none")
+    scoring: Scoring = Field(
+        description="how items with options are answered: in text that the model generates, or by the likeliest option"
+    )
+    shots: Natural = Field(description="solved examples before each prompt, of the training rows of its dataset")
     batch_size: Positive = Field(description="prompts of a batch")
+    token_budget: Positive = Field(description="tokens of a batch whose likelihoods are taken, padding included")
     max_new_tokens: Positive = Field(description="tokens of an answer at most")
     dtype: Dtype = Field(description="number format of the model during evaluation")
     checkpoints_per_job: Positive = Field(description="pairs of checkpoint and evaluation set of one job")

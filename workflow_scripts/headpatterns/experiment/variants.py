@@ -22,7 +22,7 @@ ALL_DOMAINS = "all"
 COUNTS = ("items", "correct", "unparsed", "cut")
 # The evaluators that OpenCompass brings along do not say these: their cells are empty.
 MAY_BE_UNKNOWN = ("correct", "unparsed")
-NUMBERS = (*COUNTS, "accuracy", "low", "high")
+NUMBERS = (*COUNTS, "accuracy", "low", "high", "nll", "likeliest", "likeliest_per_token")
 SCORE_COLUMNS = ("model", "run", "set", *NUMBERS)
 ITEM_COLUMNS = ("model", "run", "set", "id", "correct")
 

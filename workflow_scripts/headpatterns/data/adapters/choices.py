@@ -8,8 +8,16 @@ from headpatterns.data.records import Instruction, RowError, as_text
 
 LETTERS = "ABCDEFGHIJ"
 
-RESPONSE = {"response": Option("letter_and_text", str, ("letter_and_text", "letter", "text"))}
-"""The form of the response: `C. the text of the option` (default), `C`, or the text alone."""
+FORMS = {"letter_and_text": "{letter}. {text}", "letter": "{letter}", "text": "{text}"}
+"""How an option may be written: `C. the text of the option`, `C`, or the text alone."""
+
+RESPONSE = {"response": Option("letter_and_text", str, tuple(FORMS))}
+"""The form of the response, one of `FORMS`."""
+
+
+def written(form: str, texts: Sequence[str]) -> list[str]:
+    """Options in one of `FORMS`, in order."""
+    return [FORMS[form].format(letter=letter, text=text) for letter, text in zip(LETTERS, texts, strict=False)]
 
 
 def multiple_choice(
@@ -25,14 +33,11 @@ def multiple_choice(
     if not 0 <= gold < len(texts):
         raise RowError("label out of range")
     choices = tuple(as_text(one, "option") for one in texts)
-    lettered = [f"{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=False)]
-    letter = LETTERS[gold]
-    responses = {"letter_and_text": lettered[gold], "letter": letter, "text": choices[gold]}
     return Instruction(
-        prompt="\n".join([question, *lettered]),
-        response=responses[options["response"]],
+        prompt="\n".join([question, *written("letter_and_text", choices)]),
+        response=written(options["response"], choices)[gold],
         choices=choices,
-        answer=letter,
+        answer=LETTERS[gold],
         **others,
     )
 

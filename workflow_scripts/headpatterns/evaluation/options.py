@@ -1,0 +1,49 @@
+"""The options by which command lines are told of the workflow's own evaluation sets."""
+
+import argparse
+
+from headpatterns import cli
+from headpatterns.errors import InputError
+from headpatterns.evaluation.sets import GENERATE, SCORINGS, Asked
+
+
+def add(made: argparse.ArgumentParser) -> None:
+    """Let a parser know the options of sets."""
+    add = made.add_argument
+    add(
+        "--set",
+        nargs="+",
+        action="append",
+        default=[],
+        metavar=("NAME", "FILE"),
+        help="an evaluation set: NAME PARQUET [IDS_CSV], an instructions file, all of it or the ids of a CSV",
+    )
+    add(
+        "--scoring",
+        choices=SCORINGS,
+        default=GENERATE,
+        help="how items with options are answered; others are generated",
+    )
+    add("--scored", nargs="+", default=[], metavar="NAME=SCORING", help="the same of single sets")
+    add("--shots", type=int, default=0, help="solved examples before each prompt")
+    add("--examples", nargs="+", default=[], metavar="NAME=PARQUET", help="instructions files that they are taken from")
+    add("--lenient", nargs="+", default=[], metavar="NAME", help="sets that need no gold answers")
+
+
+def asked(arguments: argparse.Namespace) -> Asked:
+    """The sets that are asked for.
+
+    Raises:
+        InputError: the number of examples is negative, or a word is not of its form.
+    """
+    if arguments.shots < 0:
+        raise InputError(f"--shots is {arguments.shots}: give 0 or more.")
+    examples = cli.paths_by_name(arguments.examples, "--examples", "NAME=PARQUET")
+    return Asked(
+        given=arguments.set,
+        scoring=arguments.scoring,
+        scored=cli.by_name(arguments.scored, "--scored", "NAME=SCORING"),
+        shots=arguments.shots,
+        examples=examples,
+        lenient=arguments.lenient,
+    )

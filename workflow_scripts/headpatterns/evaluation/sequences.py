@@ -1,0 +1,127 @@
+"""What a model reads when likelihoods are taken: a prompt with each response that is scored behind it, as tokens.
+
+Prompt and response are tokenized as training tokenizes them (headpatterns.data.tokens). The gold response is closed by
+EOS, on which training has a loss as well. Options are not, as in OpenCompass's PPL inferencer: they are compared by
+their own tokens alone.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headpatterns.data.tokens import TokenizedSample, tokenize_all
+from headpatterns.errors import InputError
+from headpatterns.evaluation.sets import EvaluationSet, Item
+
+BETWEEN = "\n\n"
+"""What stands behind a solved example."""
+
+Ids = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Text:
+    """A prompt and a response.
+
+    Attributes:
+        ids: tokens of both, [tokens].
+        start: place of the first token that is predicted; those before it are read alone.
+    """
+
+    ids: Ids
+    start: int
+
+    @property
+    def predicted(self) -> int:
+        """Tokens of the response."""
+        return len(self.ids) - self.start
+
+
+@dataclass(frozen=True)
+class Texts:
+    """An item as it is read.
+
+    Attributes:
+        gold: with the gold response and EOS.
+        options: with each option, without EOS.
+        shortened: whether the prompt lost examples or its beginning, or the gold response its end.
+    """
+
+    gold: Text
+    options: tuple[Text, ...]
+    shortened: bool
+
+
+def behind(examples: Sequence[str], prompt: str) -> str:
+    """A prompt behind solved examples."""
+    return "".join(f"{example}{BETWEEN}" for example in examples) + prompt
+
+
+def tokenized(tokenizer: Any, name: str, items: EvaluationSet, positions: int | None) -> list[Texts]:
+    """The items of the set `name` as a model with so many positions reads them, None for any number.
+
+    Where they are too many, a prompt loses whole examples, the last one first, as with OpenCompass, and then its own
+    beginning (but BOS). All texts of an item have the same prompt. Of a lenient set, a gold response loses its end as
+    far as it exceeds what the prompt leaves or, if that is less, half of the positions.
+
+    Raises:
+        InputError: a response leaves no room for a token before it, or the tokenizer does not tell where it begins.
+    """
+    samples = iter(tokenize_all(tokenizer, [row for item in items.items for row in _rows(item, items.examples)],
+                                sys.maxsize))  # fmt: skip
+    return [_fitted(tokenizer, name, items, item, _taken(item, samples), positions) for item in items.items]
+
+
+def _rows(item: Item, examples: Sequence[str]) -> list[dict[str, str]]:
+    prompt = behind(examples, item.prompt)
+    return [{"id": item.id, "prompt": prompt, "response": text} for text in (item.response, *item.options)]
+
+
+def _taken(item: Item, samples: Iterator[TokenizedSample]) -> list[Text]:
+    """The next texts of an item: that of the gold response, and those of the options, which lose their EOS."""
+    closed = [next(samples) for _ in range(1 + len(item.options))]
+    # A first token has no token before it to be predicted from.
+    gold, *options = [(sample.input_ids, max(sample.response_start, 1)) for sample in closed]
+    return [Text(np.array(ids, dtype=np.int32), start) for ids, start in (gold, *((ids[:-1], n) for ids, n in options))]
+
+
+def _fitted(
+    tokenizer: Any, name: str, items: EvaluationSet, item: Item, texts: list[Text], positions: int | None
+) -> Texts:
+    examples, limit = items.examples, positions or sys.maxsize
+    while examples and not _fit(texts, limit):
+        examples = examples[:-1]
+        texts = _taken(item, iter(tokenize_all(tokenizer, _rows(item, examples), sys.maxsize)))
+    shortened = len(examples) < len(items.examples)
+    if not _fit(texts, limit):
+        texts, shortened = [_ended(text, limit) if items.lenient else text for text in texts], True
+        longest = max(text.predicted for text in texts)
+        if longest >= limit:
+            raise InputError(
+                f"the set '{name}': the gold response of the item '{item.id}', or an option, has {longest} tokens, "
+                f"which leaves no room for a prompt in the model's {limit} positions: leave the item out, or evaluate "
+                "a model with more."
+            )
+        texts = [_begun(text, limit - longest, tokenizer.bos_token_id) for text in texts]
+    return Texts(texts[0], tuple(texts[1:]), shortened)
+
+
+def _fit(texts: Sequence[Text], limit: int) -> bool:
+    return max(len(text.ids) for text in texts) <= limit
+
+
+def _ended(text: Text, limit: int) -> Text:
+    """A text whose response is cut to what its prompt leaves or, if that is less, to half of the limit."""
+    return Text(text.ids[: text.start + max(limit - text.start, limit // 2)], text.start)
+
+
+def _begun(text: Text, room: int, bos: int | None) -> Text:
+    """A text whose prompt is cut to so many tokens: BOS, if it begins with that, and the last ones."""
+    if text.start <= room:
+        return text
+    first = text.ids[: int(text.ids[0] == bos)]
+    return Text(np.concatenate([first, text.ids[text.start - room + len(first) :]]), room)
