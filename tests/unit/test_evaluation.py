@@ -17,6 +17,7 @@ from tiny_models import VOCABULARY, build
 
 from headpatterns.evaluation import answers, scores, sets, targets
 from headpatterns.evaluation.intervals import wilson
+from headpatterns.evaluation.likelihoods import Likelihood
 from headpatterns.models import loading as models
 
 POSITIONS, NEW_TOKENS = 96, 12
@@ -65,17 +66,27 @@ def write_parquet(path, rows):
 
 def choice_rows(count=6):
     return [
-        {"id": f"tool-{n}", "prompt": f"Question: Which tool is number {n}?\nAnswer: ", "choices": TOOLS, "answer": "B"}
+        {
+            "id": f"tool-{n}",
+            "prompt": f"Question: Which tool is number {n}?\nAnswer: ",
+            "response": "B. ruler",
+            "choices": TOOLS,
+            "answer": "B",
+        }
         for n in range(count)
     ]
 
 
 def open_rows():
     """Sums, one with a prompt in whose braces stand columns that OpenCompass knows, one with too long a prompt."""
-    sums = [{"id": f"sum-{n}", "prompt": f"Question: {n} + {n}?\nAnswer: ", "answer": str(n + n)} for n in range(4)]
-    braces = {"id": "braces", "prompt": "Print {gold}, {idx}, {canonical} and {prompt}: ", "answer": "7"}
-    long = {"id": "long", "prompt": "Question: " + "1 + " * 80 + "1?\nAnswer: ", "answer": "81"}
-    return [*sums[:2], braces, long, *sums[2:]]
+    asked = [(f"sum-{n}", f"Question: {n} + {n}?\nAnswer: ", str(n + n)) for n in range(4)]
+    asked[2:2] = [
+        ("braces", "Print {gold}, {idx}, {canonical} and {prompt}: ", "7"),
+        ("long", "Question: " + "1 + " * 80 + "1?\nAnswer: ", "81"),
+    ]
+    return [
+        {"id": id, "prompt": prompt, "response": f"It is {answer}.", "answer": answer} for id, prompt, answer in asked
+    ]
 
 
 def greedy(folder, prompts, new_tokens, positions):
@@ -331,7 +342,7 @@ def refused(capfd, monkeypatch, tmp_path, checkpoints, files):
 
 
 def test_a_set_without_gold_answers(refused, tmp_path):
-    path = write_parquet(tmp_path / "code.parquet", [{"id": "one", "prompt": "Write."}])
+    path = write_parquet(tmp_path / "code.parquet", [{"id": "one", "prompt": "Write.", "response": "pass"}])
     line = refused(sets=[("tools", path)])
     assert str(path) in line
     assert "the item 'one' has no gold answer" in line
@@ -506,24 +517,27 @@ def test_a_built_in_set_that_cannot_be_evaluated(opencompass, tmp_path, config, 
 # What OpenCompass says ------------------------------------------------------------------------------------------------
 
 ITEM = sets.Item("a", "2 + 2?", "4", ())
+SUMS = sets.EvaluationSet([ITEM])
 ANSWERED = {"origin_prompt": ITEM.prompt, "prediction": "4"}
+LIKELIHOODS = [Likelihood(1.5, 3, (), shortened=False)]
 
 
 def test_other_prompts_than_asked_for_are_noticed():
     output = scores.Output("sums", [{**ANSWERED, "origin_prompt": "2 + 3?"}], {"accuracy": 100.0}, 0)
     with pytest.raises(RuntimeError, match="exactly the prompts of the set sums"):
-        scores.of_set([ITEM], output)
+        scores.of_set("sums", SUMS, output, LIKELIHOODS)
 
 
 def test_another_accuracy_than_that_of_the_items_is_noticed():
     with pytest.raises(RuntimeError, match="but 1 of 1 items are right"):
-        scores.of_set([ITEM], scores.Output("sums", [ANSWERED], {"accuracy": 0.0}, 0))
+        scores.of_set("sums", SUMS, scores.Output("sums", [ANSWERED], {"accuracy": 0.0}, 0), LIKELIHOODS)
 
 
 def test_an_accuracy_that_is_no_share_of_the_items_has_no_interval():
     row, _ = scores.of_builtin(scores.Output("sums", [ANSWERED, ANSWERED], {"accuracy": 33.3}, 1))
     assert row[:5] == (2, "", "", 1, pytest.approx(0.333))
-    assert all(bound != bound for bound in row[5:])
+    assert all(bound != bound for bound in row[5:7])
+    assert row[7:] == ("", "", "")
 
 
 def test_a_dataset_without_an_accuracy_is_refused():

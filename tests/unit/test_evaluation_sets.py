@@ -6,7 +6,10 @@ import pytest
 import scripts
 from test_evaluation import choice_rows, write_parquet
 
-OPEN = [{"id": f"sum-{n}", "prompt": f"Question: {n} + 1?\nAnswer: ", "answer": str(n + 1)} for n in range(4)]
+OPEN = [
+    {"id": f"sum-{n}", "prompt": f"Question: {n} + 1?\nAnswer: ", "response": f"{n + 1}.", "answer": str(n + 1)}
+    for n in range(4)
+]
 
 
 def test_items_of_either_kind_are_counted(tmp_path):
@@ -20,9 +23,13 @@ def test_items_of_either_kind_are_counted(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "sentence"),
     [
-        ([*OPEN, {"id": "tale", "prompt": "Tell me."}], "rows.parquet: the item 'tale' has no gold answer"),
+        (
+            [*OPEN, {"id": "tale", "prompt": "Tell me.", "response": "No."}],
+            "rows.parquet: the item 'tale' has no gold answer",
+        ),
         ([{**choice_rows(1)[0], "answer": "E"}], "the item 'tool-0' has the gold answer 'E', none of its options"),
         ([{**OPEN[0], "prompt": ""}], "the item 'sum-0' has no prompt"),
+        ([{**OPEN[0], "response": " "}], "the item 'sum-0' has no response"),
     ],
 )
 def test_items_that_cannot_be_evaluated_are_named(tmp_path, capfd, monkeypatch, rows, sentence):

@@ -161,7 +161,8 @@ def test_hours_of_patterns_and_of_an_evaluation_by_hand(paper):
     [(model, batch)] = [place for place, pairs in paper.evaluation_batches.items()
                         if place[0] == "llama-7b" and pair in pairs]  # fmt: skip
     parameters = 6_738_415_616
-    prefill = 488 * 120 * (2 * parameters + 2 * 32 * 4096 * 120) / (989e12 * 0.3)
+    # As prompts, and with each of four options.
+    prefill = 5 * 488 * 120 * (2 * parameters + 2 * 32 * 4096 * 120) / (989e12 * 0.3)
     decoding = 31 * 64 * 2 * parameters / (3350e9 * 0.15)  # 31 batches of 16, 64 tokens each
     expected = 60 + prefill + decoding + 4 * parameters / 1e9
     assert seconds(paper, job("evaluate", model=model, batch=batch)) == pytest.approx(expected)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from headpatterns.cluster import resources
+from headpatterns.data import adapters
 from headpatterns.experiment.experiment import Experiment
 from headpatterns.experiment.gpus import GPUS
 from headpatterns.experiment.jobs import Job
@@ -14,6 +15,9 @@ from headpatterns.experiment.sources import Pretrained, RowsOnHub
 from headpatterns.planning import courses, formulas
 from headpatterns.planning.courses import checkpoint_bytes
 from headpatterns.planning.sizes import Samples, Sizes
+
+OPTIONS = 4
+"""Assumed of a question with options."""
 
 
 class Estimate(NamedTuple):
@@ -145,13 +149,30 @@ def _evaluate(sizes: Sizes, job: Job) -> float | None:
         return None
     runs = {run for run, _ in pairs}
     moved = sum(model.bytes if (name, run) in experiment.bases else checkpoint_bytes(experiment, model) for run in runs)
-    answered = [_answer(experiment, job, model, sizes.evaluated(name, items)) for _, items in pairs]
+    answered = [
+        _answer(experiment, job, model, sizes.evaluated(name, items), _texts(experiment, items)) for _, items in pairs
+    ]
     known = [one for one in answered if one is not None]
     return moved / _disk(experiment) + sum(known) if len(known) == len(answered) else None
 
 
-def _answer(experiment: Experiment, job: Job, model: formulas.Model, samples: Samples | None) -> float | None:
-    """Seconds to read the prompts of an evaluation set and write answers of full length.
+def _texts(experiment: Experiment, items: str) -> int:
+    """Passes over each item of an evaluation set: one to answer it, and those of responses, which differ by options.
+
+    The gold response is one of the options. Options of one letter share a pass.
+    """
+    name = experiment.evaluation_sets[items].dataset
+    if not name:
+        return 1
+    dataset = experiment.config.datasets[name]
+    form = adapters.resolve_options(dataset.adapter, dataset.options).get("response", "letter")
+    return 2 if form == "letter" else 1 + OPTIONS
+
+
+def _answer(
+    experiment: Experiment, job: Job, model: formulas.Model, samples: Samples | None, texts: int
+) -> float | None:
+    """Seconds to read the prompts of an evaluation set so often, and write answers of full length.
 
     On a GPU decoding is bound by the memory, which hands over all weights for every token of a batch.
     """
@@ -159,7 +180,8 @@ def _answer(experiment: Experiment, job: Job, model: formulas.Model, samples: Sa
         return None
     (count, length), evaluation = samples.known, experiment.config.evaluation
     plan, share = experiment.config.plan, experiment.config.plan.utilisation
-    read = formulas.PREFILL * formulas.forward(model, count * length, length)
+    length *= 1 + evaluation.shots
+    read = formulas.PREFILL * formulas.forward(model, texts * count * length, length)
     prefill = read / speed(experiment, job, share.prefill, evaluation.dtype)
     written = evaluation.max_new_tokens
     if experiment.config.device == "cpu":

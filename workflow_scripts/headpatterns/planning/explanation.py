@@ -26,7 +26,9 @@ def explained(plan: Plan) -> Iterator[str]:
             "twice more, and once without any head where `top` has that; it takes the patterns of as many other "
             "samples, once for all three reductions.",
             "- An evaluation reads the samples' tokens as prompts, and writes max_new_tokens for each: an upper bound, "
-            "as answers end earlier. Decoding reads all weights from the GPU's memory for each token of a batch.",
+            "as answers end earlier. For likelihoods it reads them once more, or once for each of four options where "
+            "these are more than letters; with examples, as often as there are examples and a prompt. "
+            "Decoding reads all weights from the GPU's memory for each token of a batch.",
             "- Hours are operations / (GPUs × peak × utilisation), peak that of the GPU in bfloat16 or, for work in "
             f"float32, in float32. Utilisation: training {share.training:g}, patterns {share.patterns:g}, "
             f"prompts {share.prefill:g}; decoding {share.decoding:g} of the memory's bandwidth. Without a GPU: "

@@ -14,6 +14,7 @@ from headpatterns.studies.application import READING
 
 HERE = Path(__file__).parent
 INTERVAL = ("accuracy", "low", "high")
+LIKELIHOODS = ("nll", "likeliest", "likeliest_per_token")
 
 
 def section(results: Results) -> list[Section]:
@@ -22,7 +23,9 @@ def section(results: Results) -> list[Section]:
     Raises:
         InputError: the table of scores is missing or faulty.
     """
-    rows = read_table(results.analysis("scores"), (*evaluations.COLUMNS, *evaluations.COUNTS), INTERVAL)
+    rows = read_table(
+        results.analysis("scores"), (*evaluations.COLUMNS, *evaluations.COUNTS), (*INTERVAL, *LIKELIHOODS)
+    )
     shares = shares_of_answers(rows)
     body = render("section.html.j2", __package__, shares=shares, every=every_score(rows))
     return [Section(shares.anchor, shares.title, body, Place.APPENDIX, reading=READING)]
@@ -45,9 +48,18 @@ def every_score(rows: pd.DataFrame) -> Table:
     columns = ["study", "model_label", "seed", "variant", "draw", "budget", "domain_label", "run", "set"]
     shown = rows[[*columns, *evaluations.COUNTS]]
     shown = shown.rename(columns={"model_label": "model", "domain_label": "domain", "budget": "n"})
-    every = shown_table(shown.assign(accuracy=rows.apply(per_cent, axis=1)), "every-score", "Every score")
-    every.numeric[-1] = True
+    likelihoods = {name: [shown_number(value, name) for value in rows[name]] for name in LIKELIHOODS}
+    shown = shown.assign(accuracy=rows.apply(per_cent, axis=1), **likelihoods)
+    every = shown_table(shown, "every-score", "Every score")
+    every.numeric[-4:] = [True] * 4
     return every
+
+
+def shown_number(value: float, name: str) -> str:
+    """A log-likelihood in nats a token, or a share of items in per cent; a dash where there is none."""
+    if not np.isfinite(value):
+        return "–"
+    return f"{value:.3f}" if name == "nll" else f"{100 * value:.2f}"
 
 
 def shown_counts(rows: pd.DataFrame) -> list[str]:
@@ -66,6 +78,8 @@ def shown_counts(rows: pd.DataFrame) -> list[str]:
 
 
 def per_cent(row: pd.Series) -> str:
-    """`accuracy [low, high]` in per cent; the interval is left out where there is none."""
+    """`accuracy [low, high]` in per cent; the interval is left out where there is none, and a dash says neither is."""
+    if not np.isfinite(row["accuracy"]):
+        return "–"
     value, low, high = (f"{100 * row[name]:.2f}" for name in INTERVAL)
     return f"{value} [{low}, {high}]" if np.isfinite(row["low"]) else value
