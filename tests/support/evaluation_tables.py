@@ -111,9 +111,9 @@ def write_variants(path: Path, rows: list[Variant]) -> Path:
 
 
 def score(key: tuple[str, str, str], marks: list[int]) -> tuple:
-    """A row of an evaluation: wrong answers are half unparsed, and one prompt was cut."""
+    """A row of an evaluation: wrong answers are half unparsed, one prompt was cut, and there are no options."""
     items, right = len(marks), sum(marks)
-    return (*key, items, right, (items - right) // 2, 1, right / items, *wilson(right, items))
+    return (*key, items, right, (items - right) // 2, 1, right / items, *wilson(right, items), 1.5, "", "")
 
 
 def items(folder: Path) -> list[Path]:

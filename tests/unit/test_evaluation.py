@@ -160,7 +160,7 @@ def done(opencompass, checkpoints, files, tmp_path_factory):
         home,
         evaluate=[(run, checkpoints[run], name) for run, name in ORDER],
         set=[("tools", files["tools"]), ("sums", files["sums"]), ("part", files["tools"], files["part"])],
-        batch_size=4,
+        batch_size=8,
     )
     assert answer.returncode == 0, (home / "log.txt").read_text(encoding="utf-8")
     return home
@@ -208,6 +208,116 @@ def test_scores_are_those_of_the_items(done):
         assert int(row["cut"]) == (1 if row["set"] == "sums" else 0)
         assert float(row["accuracy"]) == pytest.approx(correct / len(own))
         assert (float(row["low"]), float(row["high"])) == pytest.approx(wilson(correct, len(own)))
+
+
+def likelihoods_of(checkpoint, rows, before=""):
+    """By plain transformers, one text at a time: of the gold response and EOS, and of each option; nats and tokens."""
+    tokenizer, model = models.load_tokenizer(checkpoint), models.load_model(checkpoint)
+
+    def taken(prompt, response, end):
+        start = len(tokenizer(prompt.rstrip())["input_ids"])
+        ids = tokenizer(prompt + response)["input_ids"] + [tokenizer.eos_token_id] * end
+        with torch.no_grad():
+            logs = model(torch.tensor([ids])).logits[0].double().log_softmax(dim=-1)
+        return -sum(logs[n - 1, ids[n]].item() for n in range(start, len(ids))), len(ids) - start
+
+    for row in rows:
+        prompt = before + row["prompt"]
+        options = [f"{letter}. {text}" for letter, text in zip("ABCD", row.get("choices", []), strict=False)]
+        yield taken(prompt, row["response"], True), [taken(prompt, option, False) for option in options]
+
+
+def assert_likelihoods(items, checkpoint, rows, before=""):
+    """Cells of items.csv against plain transformers."""
+    for item, (gold, options) in zip(items, likelihoods_of(checkpoint, rows, before), strict=True):
+        assert (float(item["nll"]), int(item["tokens"])) == (pytest.approx(gold[0], rel=1e-4), gold[1])
+        wanted = ["", ""]
+        if options:
+            wanted[0] = "ABCD"[min(range(4), key=lambda place: options[place][0])]
+            wanted[1] = "ABCD"[min(range(4), key=lambda place: options[place][0] / options[place][1])]
+        assert [item["likeliest"], item["likeliest_per_token"]] == wanted
+
+
+@pytest.mark.parametrize("run", ["llama", "opt"])
+def test_likelihoods_are_those_of_single_texts(done, checkpoints, run):
+    for name, rows in (("tools", choice_rows()), ("sums", open_rows())):
+        items = [row for row in read(done / "items.csv") if (row["run"], row["set"]) == (run, name)]
+        kept = [place for place, row in enumerate(rows) if row["id"] != "long"]
+        assert_likelihoods([items[place] for place in kept], checkpoints[run], [rows[place] for place in kept])
+        (scored,) = [row for row in read(done / "scores.csv") if (row["run"], row["set"]) == (run, name)]
+        mean = sum(float(item["nll"]) / int(item["tokens"]) for item in items) / len(items)
+        assert float(scored["nll"]) == pytest.approx(mean)
+        for column in ("likeliest", "likeliest_per_token"):
+            share = sum(item[column] == item["gold"] for item in items) / len(items)
+            assert scored[column] == "" if name == "sums" else float(scored[column]) == pytest.approx(share)
+
+
+EXAMPLES = [
+    {"id": f"train-{n}", "prompt": f"Question: {n} - 1?\nAnswer: ", "response": f"{n - 1}.", "answer": str(n - 1)}
+    for n in (7, 30, 4)
+]
+BEFORE = "Question: 7 - 1?\nAnswer: 6.\n\nQuestion: 30 - 1?\nAnswer: 29.\n\n"
+
+
+@pytest.fixture(scope="module")
+def chosen(opencompass, checkpoints, files, tmp_path_factory):
+    """Two examples before each prompt, options chosen by likelihood, one text at a time; one set has no answers."""
+    home = tmp_path_factory.mktemp("chosen")
+    mixed = write_parquet(home / "mixed.parquet", [*choice_rows(3), *open_rows()])
+    tales = write_parquet(
+        home / "tales.parquet", [{"id": str(n), "prompt": "Tell me: ", "response": f"tale {n}."} for n in range(3)]
+    )
+    train = write_parquet(home / "train.parquet", EXAMPLES)
+    names = ("tools", "mixed", "tales")
+    answer = evaluate(
+        opencompass,
+        home,
+        evaluate=[("opt", checkpoints["opt"], name) for name in names],
+        set=[("tools", files["tools"]), ("mixed", mixed), ("tales", tales)],
+        scored=("tools=likelihood", "mixed=likelihood"),
+        lenient="tales",
+        shots=2,
+        examples=tuple(f"{name}={train}" for name in names),
+        batch_size=1,
+        token_budget=1,
+    )
+    assert answer.returncode == 0, (home / "log.txt").read_text(encoding="utf-8")
+    return home
+
+
+def test_options_are_chosen_by_their_likelihood_per_token(chosen, checkpoints):
+    items = [row for row in read(chosen / "items.csv") if row["set"] == "tools"]
+    assert_likelihoods(items, checkpoints["opt"], choice_rows(), BEFORE)
+    for item in items:
+        assert item["answer"] == item["likeliest_per_token"]
+        assert item["prediction"] == TOOLS["ABCD".index(item["answer"])]
+        assert (item["parsed"], item["correct"]) == ("1", str(int(item["answer"] == "B")))
+    (scored,) = [row for row in read(chosen / "scores.csv") if row["set"] == "tools"]
+    correct = sum(item["correct"] == "1" for item in items)
+    assert (int(scored["correct"]), scored["unparsed"], scored["cut"]) == (correct, "0", "0")
+    assert float(scored["accuracy"]) == pytest.approx(float(scored["likeliest_per_token"]))
+
+
+def test_items_without_options_are_generated_behind_the_examples(chosen, checkpoints):
+    items = [row for row in read(chosen / "items.csv") if row["set"] == "mixed"]
+    assert [item["prediction"] for item in items[:3]] == [TOOLS["ABCD".index(item["answer"])] for item in items[:3]]
+    rows = open_rows()
+    # Of the prompt that is too long, the examples go first.
+    asked = [("" if row["id"] == "long" else BEFORE) + row["prompt"] for row in rows]
+    assert [item["prediction"] for item in items[3:]] == greedy(checkpoints["opt"], asked, NEW_TOKENS, POSITIONS)
+    (scored,) = [row for row in read(chosen / "scores.csv") if row["set"] == "mixed"]
+    assert scored["cut"] == "1" and int(scored["items"]) == 3 + len(rows)
+
+
+def test_a_set_without_gold_answers_has_likelihoods_alone(chosen, checkpoints):
+    items = [row for row in read(chosen / "items.csv") if row["set"] == "tales"]
+    rows = [{"prompt": "Tell me: ", "response": f"tale {n}."} for n in range(3)]
+    assert_likelihoods(items, checkpoints["opt"], rows, BEFORE)
+    unknown = ("gold", "prediction", "answer", "parsed", "correct")
+    assert all([item[name] for name in unknown] == [""] * 5 for item in items)
+    (scored,) = [row for row in read(chosen / "scores.csv") if row["set"] == "tales"]
+    assert [scored[name] for name in ("items", "correct", "unparsed", "accuracy", "low", "high")] == ["3", *[""] * 5]
+    assert float(scored["nll"]) > 0
 
 
 def test_nothing_else_is_written(done):
@@ -374,6 +484,16 @@ def test_files_that_are_no_instructions(refused, tmp_path):
     other = tmp_path / "other.parquet"
     pyarrow.parquet.write_table(pyarrow.table({"id": ["a"]}), other)
     assert f"{other} lacks the column 'prompt'" in refused(sets=[("tools", other)])
+
+
+def test_a_response_beyond_the_positions_is_refused_before_anything_is_generated(opencompass, checkpoints, tmp_path):
+    row = {**open_rows()[0], "response": "1 + " * 60}
+    essays = write_parquet(tmp_path / "essays.parquet", [open_rows()[1], row])
+    named = {"evaluate": ("base", checkpoints["opt"], "essays"), "set": ("essays", essays)}
+    line = sentence(evaluate(opencompass, tmp_path / "home", **named))
+    assert "the set 'essays': the gold response of the item 'sum-0'" in line
+    assert f"no room for a prompt in the model's {POSITIONS} positions" in line
+    assert not (tmp_path / "home/work/checkpoints").exists()
 
 
 def test_sets_by_wrong_names(refused, checkpoints, files):

@@ -261,6 +261,7 @@ def test_scores_join_every_variant_with_its_evaluation(whole, tmp_path):
 
 
 BASE = ("m", "base", "set")
+UNKNOWN = ("", "", "")
 
 
 @pytest.mark.parametrize(
@@ -271,9 +272,9 @@ BASE = ("m", "base", "set")
             [(("m", "base", "set"), [1]), (("m", "base", "set"), [0])],
             "row 2 evaluates model m, run base on the set set",
         ),
-        ([(*BASE, 0, 0, 0, 0, "nan", "nan", "nan")], "row 1: no item was evaluated"),
-        ([(*BASE, 4, 5, 0, 0, 1.2, 1, 1)], "row 1: correct is 5 of 4 items"),
-        ([(*BASE, 4, 3, "x", 0, 1, 1, 1)], "row 1: unparsed is 'x', no whole number"),
+        ([(*BASE, 0, 0, 0, 0, "nan", "nan", "nan", *UNKNOWN)], "row 1: no item was evaluated"),
+        ([(*BASE, 4, 5, 0, 0, 1.2, 1, 1, *UNKNOWN)], "row 1: correct is 5 of 4 items"),
+        ([(*BASE, 4, 3, "x", 0, 1, 1, 1, *UNKNOWN)], "row 1: unparsed is 'x', no whole number"),
     ],
 )
 def test_scores_that_are_missing_repeated_or_impossible_are_refused(rows, message, tmp_path, capfd, monkeypatch):
@@ -360,8 +361,8 @@ def test_coefficients_given_twice_are_refused(whole, tmp_path):
 
 
 def test_counts_that_an_evaluator_does_not_say_stay_empty(tmp_path):
-    write_csv(tmp_path / "batch.csv", evaluations.SCORE_COLUMNS, [(*BASE, 4, "", "", 0, 0.6, "nan", "nan")])
+    write_csv(tmp_path / "batch.csv", evaluations.SCORE_COLUMNS, [(*BASE, 4, "", "", 0, 0.6, "nan", "nan", *UNKNOWN)])
     given = {"variants": made.write_variants(tmp_path / "variants.csv", [mixing("base", "base")])}
     scripts.run("collect_scores", **given, scores=[tmp_path / "batch.csv"], output=tmp_path / "scores.csv")
     (line,) = read_csv(tmp_path / "scores.csv", evaluations.NUMBERS)
-    assert [line[name] for name in evaluations.NUMBERS] == ["4", "", "", "0", "0.6", "nan", "nan"]
+    assert [line[name] for name in evaluations.NUMBERS] == ["4", "", "", "0", "0.6", "nan", "nan", *UNKNOWN]
