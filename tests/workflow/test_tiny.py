@@ -240,6 +240,11 @@ def test_every_variant_has_its_score_and_every_item_its_prediction(finished):
         assert by_pair[(*pair, "1")] == int(row["correct"])
         assert by_pair[(*pair, "1")] + by_pair[(*pair, "0")] == int(row["items"])
         assert float(row["low"]) <= float(row["accuracy"]) <= float(row["high"])
+    for item in items:
+        assert float(item["nll"]) > 0 and int(item["tokens"]) > 0
+        options = {item["likeliest"], item["likeliest_per_token"]}
+        assert options == {""} if item["set"] == "gsm8k" else options <= {*"ABCD", ""}
+    assert all(item["likeliest"] for item in items if item["set"].startswith("mmlu"))
     assert {row["set"]: int(row["items"]) for row in scores} == {
         "mathbench": 24, "mmlu-maths": 30, "mmlu-physics": 18, "gsm8k": 8,
     }  # fmt: skip

@@ -264,7 +264,15 @@ WORK: dict[str, Callable[[Sizes, Job], float | None]] = {
 }
 """Rules whose time is more than that of a start, with the function that estimates a job's."""
 
-LOADING = {"tokenize_instructions", "pretrain", "finetune", "extract_patterns", "ablate_heads", "evaluate"}
+LOADING = {
+    "tokenize_instructions",
+    "check_lengths",
+    "pretrain",
+    "finetune",
+    "extract_patterns",
+    "ablate_heads",
+    "evaluate",
+}
 """Those that load a model or a tokenizer first."""
 
 DOWNLOADS = {"fetch_dataset", "fetch_model"}
