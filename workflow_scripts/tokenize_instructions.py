@@ -5,10 +5,12 @@ from pathlib import Path
 
 from headpatterns import cli as command_line
 from headpatterns.data.tokens import tokenize_instructions
+from headpatterns.processes import memory
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Tokenize them and print the counts."""
+    memory.load("datasets")
     print(tokenize_instructions(arguments.model, arguments.instructions, arguments.max_length, arguments.output))
 
 

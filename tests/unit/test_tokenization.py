@@ -3,6 +3,8 @@
 import csv
 import json
 import re
+import subprocess
+import sys
 
 import datasets
 import pyarrow
@@ -10,6 +12,7 @@ import pyarrow.parquet
 import pytest
 import scripts
 from tokenizers import processors
+from transformers import AutoTokenizer
 
 from headpatterns.data.tokens import IGNORED, TokenizedSample, tokenize, write_shards
 from headpatterns.errors import InputError
@@ -198,6 +201,17 @@ def test_the_tokenizer_knows_any_text(tokenizer):
     assert ids[0] == tokenizer.bos_token_id
     assert tokenizer.decode(ids[1:]) == text
     assert len(plain(tokenizer, "12345")) == 5
+
+
+def test_a_tokenizer_that_stands_alone_is_the_same_without_torch(tokenizer_folder):
+    loaded = models.load_tokenizer(tokenizer_folder)
+    automatic = AutoTokenizer.from_pretrained(tokenizer_folder, local_files_only=True)
+    assert type(loaded) is type(automatic) and loaded.init_kwargs == automatic.init_kwargs
+    assert loaded.backend_tokenizer.to_str() == automatic.backend_tokenizer.to_str()
+    program = "import sys; from headpatterns.models import loading; loading.load_tokenizer(sys.argv[1]); " + (
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program, tokenizer_folder]).returncode == 0
 
 
 def test_a_tokenizer_without_eos_is_refused(tokenizer_folder, tmp_path):

@@ -42,12 +42,22 @@ def load_tokenizer(folder: Path | str) -> Any:
         raise InputError(f"{folder} holds no tokenizer: save the model's own there (tokenizer.save_pretrained).")
     transformers.utils.logging.set_verbosity_error()
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        # AutoTokenizer imports torch, and a list of all models, to ask a config that such a folder does not have.
+        loader: Any = transformers.PreTrainedTokenizerFast if _is_complete(folder) else transformers.AutoTokenizer
+        tokenizer = loader.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # transformers and tokenizers raise many types for what is one thing to the user
         raise InputError(f"no tokenizer can be loaded from {folder}: {first_line(error)}.") from error
     if tokenizer.eos_token_id is None:
         raise InputError(f"the tokenizer in {folder} has no EOS token: set eos_token in its tokenizer_config.json.")
     return tokenizer
+
+
+def _is_complete(folder: Path) -> bool:
+    """Whether a tokenizer is what its tokenizer.json says, whatever the model: it names no class of an architecture."""
+    settings = folder / "tokenizer_config.json"
+    if (folder / "config.json").is_file() or not settings.is_file() or not (folder / "tokenizer.json").is_file():
+        return False
+    return read_json(settings).get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
 
 
 def load_model(folder: Path | str, dtype: str = "float32", device: str = "cpu") -> "PreTrainedModel":
