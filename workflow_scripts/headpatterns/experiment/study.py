@@ -9,8 +9,9 @@ a config imports neither numpy nor matplotlib.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from headpatterns.processes import memory
 
 if TYPE_CHECKING:
     from headpatterns.experiment.experiment import Experiment
@@ -168,5 +169,5 @@ class Study:
 def load(reference: str) -> Callable[..., Any]:
     """The function that `module:function` names."""
     module, _, name = reference.partition(":")
-    function: Callable[..., Any] = getattr(import_module(module), name)
+    function: Callable[..., Any] = getattr(memory.load(module), name)
     return function

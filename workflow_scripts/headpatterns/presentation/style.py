@@ -1,5 +1,6 @@
 """The one look of all figures: sizes in inches, colours that survive colour blindness and greyscale, stable bytes."""
 
+import functools
 import textwrap
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -90,9 +91,15 @@ def text_at(figure: Figure, left: float, top: float, text: str, **options: Any) 
 
 def text_width(texts: Iterable[str], size: float = SMALL, weight: str = "normal") -> float:
     """Width in inches of the widest line among `texts`."""
-    font = FontProperties(family="DejaVu Sans", weight=weight)
     lines = [line for text in texts for line in text.split("\n") if line.strip()]
-    return max((TextPath((0, 0), line, size=size, prop=font).get_extents().width for line in lines), default=0.0) / 72
+    return max((_line_width(line, size, weight) for line in lines), default=0.0)
+
+
+@functools.cache
+def _line_width(line: str, size: float, weight: str) -> float:
+    """Width in inches of one line, which takes milliseconds to find out; figures have the same lines many times."""
+    font = FontProperties(family="DejaVu Sans", weight=weight)
+    return TextPath((0, 0), line, size=size, prop=font).get_extents().width / 72
 
 
 def wrapped(text: str, characters: int) -> str:
