@@ -7,6 +7,7 @@ from transformers import Trainer, TrainingArguments
 
 from headpatterns.data.tokens import IGNORED
 from headpatterns.errors import InputError
+from headpatterns.training import packing
 from headpatterns.training.batches import collator
 
 SAME = [
@@ -96,6 +97,32 @@ def test_models_that_would_mix_samples_are_refused(name, kernel, sentence, token
     assert str(refused.value).startswith(sentence)
     assert str(refused.value).endswith(": set finetuning.padding_free to false.")
     assert "attention_mask" in collator(tokenizer, model, False)(samples)
+
+
+@pytest.mark.parametrize(
+    ("name", "kernel", "taken"),
+    [
+        *((name, "sdpa", packing.NAME) for name in ("llama-grouped-query", "gemma-multi-query", "opt", "gpt2")),
+        ("mistral-sliding-window", "sdpa", "sdpa"),
+        ("opt", "eager", "eager"),
+    ],
+)
+def test_attention_alone_is_padded_where_the_model_attends_by_sdpa_to_all_before(name, kernel, taken, tokenizer):
+    model = made(name, kernel)
+    collator(tokenizer, model, True)
+    assert model.config._attn_implementation == taken
+    assert "attn_implementation" not in str(model.config.to_dict())
+
+
+def test_samples_of_one_length_and_of_one_token(tokenizer):
+    model = made("llama-grouped-query")
+    collate = collator(tokenizer, model, True)
+    rows = [[7], [8], [5, 6, 7], [4, 5, 6]]
+    samples = [{"input_ids": row, "labels": row} for row in rows]
+    with torch.no_grad():
+        together = model(**collate(samples)).logits[0]
+        alone = torch.cat([model(input_ids=torch.tensor([row]), use_cache=False).logits[0] for row in rows])
+    assert (together - alone).abs().max() < 1e-5 * alone.abs().max()
 
 
 def test_asking_the_model_leaves_it_as_it_was(tokenizer):

@@ -25,8 +25,8 @@ def collator(tokenizer: Any, model: "PreTrainedModel", padding_free: bool) -> Co
 
     Padded, `input_ids`, `labels` and `attention_mask` are [samples, tokens of the longest], padded on the right.
     Padding-free, `input_ids`, `labels` and `position_ids` are [1, tokens of all samples], every token a real one; an
-    `attention_mask` is there only for architectures that do not make their own from positions, and is no count of
-    tokens.
+    `attention_mask` is there only for attention that does not tell samples apart by positions, and is no count of
+    tokens. On processors the model then attends by `packing`.
 
     Raises:
         InputError: `padding_free`, but the model, or its attention kernel, lets a sample see the one before it.
@@ -53,6 +53,8 @@ def _flattening(model: "PreTrainedModel") -> Collator:
     """
     from transformers import DataCollatorWithFlattening
 
+    from headpatterns.training import packing
+
     name, fix = type(model).__name__, "set finetuning.padding_free to false"
     if "position_ids" not in inspect.signature(model.forward).parameters:
         raise InputError(f"{name} takes no positions, which tell samples in one row apart: {fix}.")
@@ -65,8 +67,17 @@ def _flattening(model: "PreTrainedModel") -> Collator:
         batch = by_positions(samples)
         return {**batch, "attention_mask": _mask(model, batch["position_ids"])}
 
+    flatten_with_bounds = DataCollatorWithFlattening(return_flash_attn_kwargs=True)
+
+    def by_bounds(samples: Sequence[Sample]) -> dict[str, Any]:
+        batch = flatten_with_bounds(samples)
+        # Transformers would make a mask of all tokens by all tokens from the positions.
+        return {**batch, "attention_mask": batch["input_ids"].new_ones(batch["input_ids"].shape), "use_cache": False}
+
     kernel = model.config._attn_implementation
     try:
+        if packing.fits(model) and not _has_windows(model) and _is_packed(model, by_bounds):
+            return by_bounds
         ways = [by_positions] if _has_windows(model) else [by_positions, by_mask]
         chosen = next((way for way in ways if _keeps_apart(model, way)), None)
     except Exception as error:  # a kernel may refuse in any way it likes
@@ -74,6 +85,21 @@ def _flattening(model: "PreTrainedModel") -> Collator:
     if chosen is None:
         raise InputError(f"{name} does not keep samples in one row apart with the attention kernel {kernel}: {fix}.")
     return chosen
+
+
+def _is_packed(model: "PreTrainedModel", by_bounds: Collator) -> bool:
+    """Let the model attend by `packing`, if it then keeps samples apart; whether it does."""
+    from headpatterns.training import packing
+
+    kernel = model.config._attn_implementation
+    model.set_attn_implementation(packing.NAME)
+    try:
+        apart = _keeps_apart(model, by_bounds)
+    except Exception:  # a model may not take where samples begin, which says nothing of the other ways
+        apart = False
+    if not apart:
+        model.set_attn_implementation(kernel)
+    return apart
 
 
 def _mask(model: "PreTrainedModel", position_ids: "torch.Tensor") -> Any:
