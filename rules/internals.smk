@@ -9,12 +9,19 @@ import sys
 from itertools import chain
 from pathlib import Path
 
+from snakemake import benchmark as sampling
 from snakemake.cli import get_argument_parser
 from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 from headpatterns.cluster.resources import SEVERAL_RUNS
+from headpatterns.experiment.timings import SAMPLED_SECONDS
+
+# For its benchmark files Snakemake starts a timer twice a second for each job, 31 times, and then every 30 seconds. Each
+# sample goes through all pages of the job's processes, 25 ms of a processor for one with torch. Less often, the first
+# minutes of a job are sampled rather than its first 15 seconds.
+sampling.BENCHMARK_INTERVAL_SHORT = SAMPLED_SECONDS
 
 
 def targets():

@@ -7,8 +7,8 @@ from typing import Any
 
 from headpatterns.experiment.jobs import Job
 
-SAMPLED_SECONDS = 1.0
-"""Jobs shorter than this end before Snakemake has seen what their Python does."""
+SAMPLED_SECONDS = 5.0
+"""Between two looks of Snakemake at what a job takes: it never sees what a shorter one does."""
 
 COLUMNS = ("rule", "jobs", "wall_minutes", "longest_job_seconds", "cpu_minutes", "peak_memory_mb")
 
