@@ -8,6 +8,7 @@ from headpatterns.claims import registry
 or_stop(registry.registry, EXPERIMENT.studies)
 
 CHOSEN = [study for study in EXPERIMENT.studies if study.selected(EXPERIMENT)]
+DRAWN = [one for study in CHOSEN for one in study.drawings if one.selected(EXPERIMENT)]
 EFFECTS = {one.name: PATHS.effects(one.name) for study in CHOSEN for one in study.effects}
 
 
@@ -74,7 +75,7 @@ rule summarise_experiment:
 rule render_report:
     input:
         [path for study in CHOSEN for one in study.tables for path in PATHS.tables(one.name)],
-        [PATHS.figure(name, "svg") for study in CHOSEN for one in study.drawings for name in one.figures],
+        [PATHS.figure(name, "svg") for one in DRAWN for name in one.figures],
         [PATHS.analysis(name) for study in CHOSEN for one in study.analyses for name in one.outputs.values()],
         [PATHS.mixture(*of, "report.json") for of in product(MIXING.models, EXPERIMENT.seeds("mixing"))],
         scores=[PATHS.analysis("scores")] if EXPERIMENT.evaluation_batches else [],

@@ -63,7 +63,8 @@ for study in EXPERIMENT.studies:
                 " --reading {params.reading:q} --output {output} --log {log}"
 
     for drawing in study.drawings:
-        MADE[drawing.name] = [path for figure in drawing.figures for path in PATHS.figures(figure)]
+        drawn = [path for figure in drawing.figures for path in PATHS.figures(figure)]
+        MADE[drawing.name] = drawn if drawing.selected(EXPERIMENT) else []
 
         rule:
             name:
@@ -71,7 +72,7 @@ for study in EXPERIMENT.studies:
             input:
                 *drawing.inputs(EXPERIMENT).values(),
             output:
-                captioned(MADE[drawing.name], study.name, "Figures"),
+                captioned(drawn, study.name, "Figures"),
             localrule: True
             params:
                 name=drawing.name,

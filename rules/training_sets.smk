@@ -32,13 +32,14 @@ rule split_domain:
         pseudo_private=PATHS.domain("{domain}", "pseudo_private"),
         pool=PATHS.domain("{domain}", "pool"),
         target=PATHS.domain("{domain}", "target"),
+        related=PATHS.domain("{domain}", "related") if SELECTION.related else [],
         report=f"{RESULTS}/domains/{{domain}}/report.json",
     priority: 10
     localrule: True
     params:
         folder=subpath(output.pool, parent=True),
         dataset=SELECTION.dataset,
-        tags=lambda wildcards: arguments.options({"tags": CONFIG.domains[wildcards.domain].tags}),
+        tags=lambda wildcards: arguments.tags(EXPERIMENT, wildcards.domain),
         largest_budget=max(SELECTION.budgets),
     shell:
         "python workflow_scripts/split_domain.py --dataset {params.dataset} --domain {wildcards.domain} {params.tags}"
@@ -52,6 +53,7 @@ rule select_samples:
         probe=PATHS.instructions(SELECTION.dataset, "probe"),
         pool_patterns=probe_model_patterns(SELECTION.dataset),
         pseudo_private=probe_model_patterns(TRAINING),
+        related=PATHS.domain("{domain}", "related") if SELECTION.related else [],
     output:
         scores=PATHS.selection("{model}", "{domain}", "{seed}", "scores.csv"),
         report=PATHS.selection("{model}", "{domain}", "{seed}", "report.json"),
@@ -63,8 +65,9 @@ rule select_samples:
         folder=subpath(output.scores, parent=True),
         dataset=SELECTION.dataset,
         selection=arguments.options({"budgets": SELECTION.budgets, "random_draws": SELECTION.random_draws}),
+        related=lambda wildcards, input: arguments.options({"related": input.related}),
         reading=as_is(arguments.as_json(reading(EXPERIMENT))),
     shell:
         "python workflow_scripts/select_samples.py --dataset {params.dataset} --domain {wildcards.domain} --seed {wildcards.seed}"
         " --pool {input.pool} --pool-patterns {input.pool_patterns} --pseudo-private-patterns {input.pseudo_private}"
-        " --instructions {input.probe} --pseudo-private {input.train} {params.selection} --reading {params.reading:q} --output {params.folder} --log {log}"
+        " --instructions {input.probe} --pseudo-private {input.train} {params.selection} {params.related} --reading {params.reading:q} --output {params.folder} --log {log}"

@@ -23,6 +23,7 @@ def main(arguments: argparse.Namespace) -> None:
             pseudo_private=arguments.pseudo_private,
             budgets=arguments.budgets,
             random_draws=arguments.random_draws,
+            related=arguments.related,
             reading=Reading.of(commands.parsed(arguments.reading, "--reading")),
             output=arguments.output,
         )
@@ -42,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--pseudo-private", type=Path, required=True, help="parquet with the pseudo-private prompts")
     made.add_argument("--budgets", type=int, nargs="+", required=True, help="numbers of samples to select")
     made.add_argument("--random-draws", type=int, required=True, help="number of random selections of each size")
+    made.add_argument("--related", type=Path, help="CSV of the pool's truly related samples, where they are known")
     made.add_argument(
         "--reading", default="{}", help="JSON object, how patterns are read, as the config's `analysis` says"
     )

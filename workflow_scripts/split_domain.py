@@ -8,9 +8,11 @@ from headpatterns.studies.selection import domains
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write the three parts and the report into the output folder."""
+    """Write the parts and the report into the output folder."""
     domains.split(
-        domains.Domain(arguments.dataset, arguments.domain, arguments.tags, arguments.train, arguments.probe),
+        domains.Domain(
+            arguments.dataset, arguments.domain, arguments.tags, arguments.train, arguments.probe, arguments.related
+        ),
         arguments.largest_budget,
         arguments.output,
     )
@@ -22,6 +24,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--dataset", required=True, help="name of the dataset in the CSV files")
     made.add_argument("--domain", required=True, help="name of the domain in report and messages")
     made.add_argument("--tags", nargs="+", required=True, help="tags of the domain")
+    made.add_argument("--related", nargs="+", default=[], help="tags outside of it that share its relations, if known")
     made.add_argument("--train", type=Path, required=True, help="training rows: parquet with id, prompt, tags, choices")
     made.add_argument("--probe", type=Path, required=True, help="probe rows, likewise")
     made.add_argument("--largest-budget", type=int, default=1, help="samples that will be selected from the pool")

@@ -17,11 +17,18 @@ MODELS = {"llama": "Llama_mini & co", "gemma": "Gemma-mini"}
 DOMAINS = {"maths": "Mathematics", "law": "Law"}
 SIZES = {"target": 60, "mmlu-maths": 80, "mmlu-law": 40}
 # How much a variant adds to the base model's chance of a right answer.
-GAINS = {"base": 0.0, "sft": 0.1, "random": 0.15, "ours": 0.35, "pattern": 0.3}
+GAINS = {"base": 0.0, "sft": 0.1, "random": 0.15, "ours": 0.35, "oracle": 0.4, "pattern": 0.3}
+PARTS = ("math", "arc")
+"""What the target is made of, where that is known."""
 
 
 def variants(
-    models: dict = MODELS, domains: dict = DOMAINS, seeds: int = 2, draws: int = 3, budgets: tuple = (100, 300)
+    models: dict = MODELS,
+    domains: dict = DOMAINS,
+    seeds: int = 2,
+    draws: int = 3,
+    budgets: tuple = (100, 300),
+    oracle: bool = False,
 ) -> list[Variant]:
     """Both studies and a benchmark, in display order."""
     rows = []
@@ -30,6 +37,7 @@ def variants(
             mixing = [("base", "", "base"), ("sft", "", f"mixing.target.seed{seed}")]
             mixing += [("ours", "", f"mixing.ours.seed{seed}")]
             mixing += [("random", str(draw), f"mixing.random{draw}.seed{seed}") for draw in range(draws)]
+            mixing += [("oracle", "", f"mixing.oracle.seed{seed}")] if oracle else []
             rows += [
                 Variant("mixing", model, label, str(seed), kind, draw, "", "", "", run, "target")
                 for kind, draw, run in mixing
@@ -41,6 +49,7 @@ def variants(
                 for budget in map(str, budgets):
                     chosen = [(method, "", method) for method in ("pattern", "base-pattern", "nearest", "bm25")]
                     chosen += [("random", str(draw), f"random{draw}") for draw in range(draws)]
+                    chosen += [("oracle", "", "oracle")] if oracle else []
                     rows += [
                         Variant("selection", model, label, str(seed), method, draw, budget, *place,
                                 f"selection.{domain}-{task}-{budget}.seed{seed}", name)
@@ -61,13 +70,33 @@ def generated(rows: list[Variant]) -> dict[tuple[str, str, str], list[int]]:
     return found
 
 
+ITEM_COLUMNS = (
+    *("model", "run", "set", "id", "gold", "prediction", "answer", "parsed", "correct"),
+    *("nll", "tokens", "likeliest", "likeliest_per_token"),
+)
+
+
+def tokens(item: int) -> int:
+    """Tokens of an item's gold answer."""
+    return 1 + item % 3
+
+
+def of_marks(marks: list[int]) -> list[float]:
+    """Nats a token where nothing else is said."""
+    return [1.25 - mark for mark in marks]
+
+
 def write(
     folder: Path,
     rows: list[Variant],
     correct: dict[tuple[str, str, str], list[int]],
     item_id: Callable[[str, int], str] = "{}-{}".format,
+    losses: dict[tuple[str, str, str], list[float]] | None = None,
 ) -> Path:
-    """Write variants.csv, and for each model batch.csv, batch.items.csv and the coefficients of two seeds."""
+    """Write variants.csv, and for each model batch.csv, batch.items.csv and the coefficients of two seeds.
+
+    The gold answer of an item has `losses` nats a token; without, 0.25 where the answer is right and 1.25 elsewhere.
+    """
     write_variants(folder / "variants.csv", rows)
     for model in dict.fromkeys(row.model for row in rows):
         own = {key: marks for key, marks in correct.items() if key[0] == model}
@@ -75,9 +104,21 @@ def write(
         write_csv(place / "batch.csv", evaluations.SCORE_COLUMNS, [score(key, marks) for key, marks in own.items()])
         write_csv(
             place / "batch.items.csv",
-            ("model", "run", "set", "id", "gold", "prediction", "answer", "parsed", "correct"),
+            ITEM_COLUMNS,
             [
-                (*key, item_id(key[2], item), "A", "The answer,\nI think, is A" if mark else "", "A" * mark, mark, mark)
+                (
+                    *key,
+                    item_id(key[2], item),
+                    "A",
+                    "The answer,\nI think, is A" if mark else "",
+                    "A" * mark,
+                    mark,
+                    mark,
+                    tokens(item) * ((losses or {}).get(key) or of_marks(marks))[item],
+                    tokens(item),
+                    "",
+                    "",
+                )
                 for key, marks in own.items()
                 for item, mark in enumerate(marks)
             ],
@@ -128,17 +169,26 @@ OUTPUTS = {
         "ranks": "mixing_ranks",
         "mixture": "mixture",
         "picks": "mixture_picks",
+        "parts": "mixture_parts",
     },
     "selection": {"accuracy": "selection", "differences": "selection_differences", "ranks": "selection_ranks"},
 }
 
 
 def analyse(
-    study: str, folder: Path, output: Path | None = None, resamples: int = 200, seed: int = 3, **inputs
+    study: str,
+    folder: Path,
+    output: Path | None = None,
+    resamples: int = 200,
+    seed: int = 3,
+    parts: tuple[str, ...] = (),
+    **inputs,
 ) -> None:
     """Run the analysis of a study on what lies in `folder`; its tables go to `output`, or there too."""
     given = {"variants": folder / "variants.csv", "items": items(folder)}
+    settings: dict = {"resamples": resamples, "seed": seed}
     if study == "mixing":
+        settings["parts"] = list(parts)
         for name in ("coefficients", "picks"):
             given[name] = sorted(folder.glob(f"mixtures/*/*/{name}.csv"))
     outputs = {key: str((output or folder) / f"{name}.csv") for key, name in OUTPUTS[study].items()}
@@ -147,7 +197,7 @@ def analyse(
         positional=[study],
         inputs=json.dumps({**given, **inputs}, default=str),
         outputs=json.dumps(outputs),
-        settings=json.dumps({"resamples": resamples, "seed": seed}),
+        settings=json.dumps(settings),
     )
 
 
@@ -156,3 +206,44 @@ def write_table(folder: Path, number: int, output: Path, analysis: Path | None =
     study = {2: "mixing", 3: "selection"}[number]
     tables = {"variants": str(folder / "variants.csv"), study: str((analysis or folder) / f"{study}.csv")}
     scripts.run("write_table", positional=[f"table{number}"], inputs=json.dumps(tables), output=output)
+
+
+def write_rankings(folder: Path, related: int = 12, pool: int = 40, seeds: int = 2) -> list[dict]:
+    """Write scores.csv, related.csv and the random draws of a selection of each model, domain and seed.
+
+    `bm25` finds the related samples first, `pattern` last, and the others by chance. What the analysis is given of them
+    is returned.
+    """
+    ids = [f"p{n}" for n in range(pool)]
+    made = []
+    for model in MODELS:
+        for domain in DOMAINS:
+            for seed in range(seeds):
+                place = folder / "selections" / model / f"{domain}.seed{seed}"
+                generator = np.random.default_rng([seed, len(domain)])
+                orders = {"pattern": ids[::-1], "bm25": ids}
+                orders |= {name: generator.permutation(ids).tolist() for name in ("base-pattern", "nearest")}
+                rows = [
+                    (id, name, 1 - n / pool, n) for name, own in orders.items() for n, id in enumerate(own, start=1)
+                ]
+                write_csv(place / "scores.csv", ("id", "method", "score", "rank"), rows)
+                write_csv(
+                    folder / "domains" / domain / "related.csv", ("dataset", "id"), [("x", i) for i in ids[:related]]
+                )
+                drawn = [place / f"random{draw}-20.csv" for draw in range(2)]
+                for path in drawn:
+                    write_csv(path, ("dataset", "id"), [("x", id) for id in generator.permutation(ids)[:20]])
+                made.append({
+                    "model": model, "domain": domain, "seed": seed, "scores": str(place / "scores.csv"),
+                    "related": str(folder / "domains" / domain / "related.csv"), "drawn": list(map(str, drawn)),
+                })  # fmt: skip
+    return made
+
+
+def precision(folder: Path, rankings: list[dict], budgets: tuple[int, ...] = (10, 20)) -> None:
+    """Run the analysis of rankings; its tables go to `folder`."""
+    outputs = {"precision": str(folder / "precision.csv"), "curve": str(folder / "precision_curve.csv")}
+    settings = {"rankings": rankings, "budgets": list(budgets), "resamples": 100, "seed": 3}
+    scripts.run(
+        "analyse", positional=["precision"], inputs="{}", outputs=json.dumps(outputs), settings=json.dumps(settings)
+    )

@@ -31,7 +31,7 @@ KEYS = frozenset(
     [
         *("study", "model", "model_label", "group", "task", "task_a", "task_b", "terms", "size", "complex", "seed"),
         *("tokenizer", "dataset", "split", "run", "state", "step", "layer", "head", "statistic", "matrix"),
-        *("set", "items", "domain", "domain_label", "variant", "draw", "budget", "better", "worse"),
+        *("set", "items", "domain", "domain_label", "measure", "variant", "draw", "budget", "better", "worse"),
         *("phase", "reduction", "reduction_a", "reduction_b", "change", "over", "contrast", "ranking", "k"),
         *("claim", "where"),
     ]

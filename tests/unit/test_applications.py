@@ -50,11 +50,11 @@ def test_a_model_that_is_only_evaluated_brings_the_run_it_starts_from(config):
 
 
 def test_training_on_the_target_starts_from_its_mixture():
-    target, mixture = TargetSet("mathbench"), MixtureSet(1, ("math", "arc"), 20)
+    target, mixture = TargetSet("mathbench"), MixtureSet("random", 1, ("math", "arc"), 20)
     assert Run("m", AfterMixture(mixture, target), 3).earlier == Run("m", mixture, 3)
     assert Run("m", AfterMixture(mixture, target), 3).name == "mixing.random1.seed3"
     assert Run("m", mixture, 3).name == "mixing.random1-basic.seed3"
-    assert MixtureSet(None, (), 1).task == "ours-basic"
+    assert MixtureSet("ours", None, (), 1).task == "ours-basic"
     for training_set in (target, mixture, of_task("m", "nlp", "math", 3).training_set):
         assert Run("m", training_set, 3).earlier is None
 

@@ -15,17 +15,18 @@ from headpatterns.experiment import variants as evaluations
 from headpatterns.experiment.variants import Variant
 from headpatterns.io import read_csv, write_csv
 from headpatterns.statistics import estimate_and_interval, probe_weights
-from headpatterns.statistics.accuracy import Outcome, accuracy, difference, spread
+from headpatterns.statistics.accuracy import Outcome, difference, mean, spread
 
 OUTPUTS = {
-    "mixing.csv": "model,variant,items,value,low,high,spread",
-    "mixing_differences.csv": "model,better,worse,value,low,high",
+    "mixing.csv": "model,measure,variant,items,value,low,high,spread",
+    "mixing_differences.csv": "model,measure,better,worse,value,low,high,spread,varies",
+    "mixture_parts.csv": "model,seed,of,tasks,parts,kept,hits,value,resampled,low,high,expected,p_value",
     "mixture.csv": (
         "model,seed,task,beta,low,high,r2,kept,share,instructions,plain,"
         "beta_base,kept_base,beta_partialled,kept_partialled"
     ),
-    "selection.csv": "model,domain,variant,budget,items,value,low,high,spread",
-    "selection_differences.csv": "model,domain,budget,better,worse,value,low,high",
+    "selection.csv": "model,measure,domain,variant,budget,items,value,low,high,spread",
+    "selection_differences.csv": "model,measure,domain,budget,better,worse,value,low,high,spread,varies",
 }
 
 
@@ -33,8 +34,10 @@ def analyse(study, folder, **more):
     made.analyse(study, folder, **more)
 
 
-def read(path):
-    return pd.read_csv(path, dtype={"budget": str}, keep_default_na=False, na_values=["nan"])
+def read(path, measure="accuracy"):
+    """A table, of one measure where it has several."""
+    table = pd.read_csv(path, dtype={"budget": str}, keep_default_na=False, na_values=["nan"])
+    return table[table["measure"] == measure] if "measure" in table else table
 
 
 def row(table, **wanted):
@@ -57,7 +60,7 @@ def selection(kind, domain, run, budget="", seed="0", draw="", model="m"):
 def whole(tmp_path_factory):
     rows = made.variants()
     folder = made.write(tmp_path_factory.mktemp("whole"), rows, made.generated(rows))
-    analyse("mixing", folder)
+    analyse("mixing", folder, parts=made.PARTS)
     analyse("selection", folder)
     return folder
 
@@ -83,6 +86,8 @@ def test_tables_have_the_columns_of_the_contract(whole, name):
     if name != "mixture.csv":
         assert (table["low"] <= table["value"]).all() and (table["value"] <= table["high"]).all()
         assert table["value"].abs().max() <= 1
+    if "measure" in table:
+        assert len(read(whole / name, "nll")) == len(table) > 0
 
 
 def test_tables_are_complete_and_in_order(whole):
@@ -116,7 +121,7 @@ def test_same_input_gives_the_same_bytes_in_whichever_order_files_and_items_come
         found = read_csv(path, evaluations.ITEM_COLUMNS)
         write_csv(path, list(found[0]), [list(line.values()) for line in reversed(found)])
     items = made.items(tmp_path)[::-1]
-    analyse("mixing", tmp_path, items=items)
+    analyse("mixing", tmp_path, items=items, parts=made.PARTS)
     analyse("selection", tmp_path, items=items)
     for name in OUTPUTS:
         assert (tmp_path / name).read_bytes() == (whole / name).read_bytes()
@@ -203,7 +208,8 @@ def test_runs_that_differ_in_nothing_differ_by_exactly_0(tmp_path):
                 correct[rows[-1].evaluation] = answers[rows[-1].set]
     analyse("selection", made.write(tmp_path, rows, correct))
     table = read_csv(tmp_path / "selection_differences.csv", ("value", "low", "high"))
-    assert len(table) == 6 and all((line["value"], line["low"], line["high"]) == ("0", "0", "0") for line in table)
+    assert len(table) == 2 * 6
+    assert all((line["value"], line["low"], line["high"]) == ("0", "0", "0") for line in table)
     assert set(read(tmp_path / "selection.csv")["spread"][1:3]) == {0}
 
 
@@ -219,7 +225,7 @@ def test_a_shared_draw_of_items_makes_the_interval_of_a_difference_narrower():
     better[:20] = 1
     one, two, apart = outcome("set", better), outcome("set", worse), outcome("another", worse)
     paired = estimate_and_interval(difference([one], [two]))
-    independent = estimate_and_interval(accuracy([one]) - accuracy([apart]))
+    independent = estimate_and_interval(mean([one]) - mean([apart]))
     assert paired[0] == pytest.approx(0.05) and independent[0] == pytest.approx(0.05)
     assert paired[2] - paired[1] < 0.5 * (independent[2] - independent[1])
     assert paired[1] > 0 > independent[1]
@@ -227,7 +233,7 @@ def test_a_shared_draw_of_items_makes_the_interval_of_a_difference_narrower():
 
 def test_a_difference_is_that_of_the_replicates_and_rounding_makes_none():
     one, two = outcome("set", [1, 0, 1, 1, 0, 0, 1, 1, 0, 0]), outcome("set", [0, 1, 1, 0, 1, 1, 0, 1, 1, 0])
-    assert difference([one], [two]) == pytest.approx(accuracy([one]) - accuracy([two]), abs=3e-12)
+    assert difference([one], [two]) == pytest.approx(mean([one]) - mean([two]), abs=3e-12)
     # As many items won as lost: in floating point such sums are seldom exactly 0.
     replicates = difference([one], [two])
     assert (np.abs(replicates[np.abs(replicates) < 1e-9]) == 0).all() and (replicates == 0).any()
@@ -290,7 +296,7 @@ def test_scores_that_are_missing_repeated_or_impossible_are_refused(rows, messag
     ("changed", "message"),
     [
         ({"study": "chess"}, "unknown study 'chess': use one of mixing, selection, benchmarks"),
-        ({"variant": "pattern"}, "unknown variant 'pattern' of the study mixing: use base, sft, random, ours"),
+        ({"variant": "pattern"}, "unknown variant 'pattern' of the study mixing: use base, sft, random, ours, oracle"),
         ({"run": ""}, "the column 'run' is empty"),
         ({"seed": ""}, "the column 'seed' is empty"),
         ({"seed": "one"}, "the seed 'one' is no whole number"),

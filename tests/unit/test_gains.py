@@ -128,14 +128,14 @@ def whole(tmp_path_factory):
 
 def test_ranks_and_picks_are_tables_of_their_own(whole):
     rows = read_csv(whole / "mixing_ranks.csv", ())
-    assert ",".join(rows[0]) == "model,seed,draws,value,draws_mean,rank,p_value"
-    assert [(row["model"], row["seed"], row["draws"]) for row in rows] == [
-        (model, seed, "3") for model in ("llama", "gemma") for seed in "01"
+    assert ",".join(rows[0]) == "model,measure,seed,draws,value,draws_mean,rank,p_value"
+    assert [(row["model"], row["measure"], row["seed"], row["draws"]) for row in rows] == [
+        (model, measure, seed, "3") for model in ("llama", "gemma") for measure in ("accuracy", "nll") for seed in "01"
     ]
     assert {row["p_value"] for row in rows} == {"0.25"}, "ours is generated to be better than all draws"
     rows = read_csv(whole / "selection_ranks.csv", ())
-    assert ",".join(rows[0]) == "model,domain,budget,seed,draws,value,draws_mean,rank,p_value"
-    assert len(rows) == 2 * 3 * 2 * 2 and rows[0]["domain"] == "all"
+    assert ",".join(rows[0]) == "model,measure,domain,budget,seed,draws,value,draws_mean,rank,p_value"
+    assert len(rows) == 2 * 2 * 3 * 2 * 2 and rows[0]["domain"] == "all"
     rows = read_csv(whole / "mixture_picks.csv", ())
     assert ",".join(rows[0]) == "model,seed,of,tasks,share,kept,chance"
     assert len(rows) == 2 * 2 * 9
@@ -143,30 +143,32 @@ def test_ranks_and_picks_are_tables_of_their_own(whole):
 
 def test_the_effects_of_table_2_are_the_differences_of_its_accuracies(whole):
     found = mixing_effects.measure(whole / "variants.csv", made.items(whole), 200, 3)
+    names = ("ours_minus_sft", "ours_minus_random", "sft_minus_base", "random_minus_sft")
     assert [(one.name, one.about) for one in found if one.model == "llama"] == [
-        ("ours_minus_sft", ""),
-        ("ours_minus_random", ""),
-        ("sft_minus_base", ""),
-        ("random_minus_sft", ""),
+        (f"{name}{measure}", "") for measure in ("", "_nll") for name in names
     ]
-    accuracy = {(row["model"], row["variant"]): float(row["value"]) for row in read_csv(whole / "mixing.csv", ())}
+    values = {
+        (row["model"], row["measure"], row["variant"]): float(row["value"])
+        for row in read_csv(whole / "mixing.csv", ())
+    }
     for one in found:
-        better, worse = one.name.split("_minus_")
-        assert one.effect.plain == pytest.approx(accuracy[one.model, better] - accuracy[one.model, worse])
+        measure, sign = ("nll", -1) if one.name.endswith("_nll") else ("accuracy", 1)
+        better, worse = one.name.removesuffix("_nll").split("_minus_")
+        gained = sign * (values[one.model, measure, better] - values[one.model, measure, worse])
+        assert one.effect.plain == pytest.approx(gained)
         assert one.effect.varies == ("seeds", "items")
         # Better than all three draws with both seeds: one of sixteen pairs of places.
-        exact = {"ours_minus_random": pytest.approx((1 / 16, 1))}.get(
-            one.name, pytest.approx((math.nan,) * 2, nan_ok=True)
-        )
+        drawn = worse == "random"
+        exact = pytest.approx((1 / 16, 1) if drawn else (math.nan,) * 2, nan_ok=True)
         assert (one.effect.p_above, one.effect.p_below) == exact
-        assert one.effect.p_least == pytest.approx(1 / 16 if one.name == "ours_minus_random" else math.nan, nan_ok=True)
+        assert one.effect.p_least == pytest.approx(1 / 16 if drawn else math.nan, nan_ok=True)
 
 
 def test_a_variant_that_is_missing_has_no_effect(tmp_path):
     rows = [mixing("base", "base"), mixing("sft", "sft"), mixing("ours", "ours")]
     folder = made.write(tmp_path, rows, {row.evaluation: [1, 0] for row in rows})
     found = mixing_effects.measure(folder / "variants.csv", made.items(folder), 50, 0)
-    assert [one.name for one in found] == ["ours_minus_sft", "sft_minus_base"]
+    assert [one.name for one in found if "nll" not in one.name] == ["ours_minus_sft", "sft_minus_base"]
     made.analyse("mixing", folder)
     assert read_csv(folder / "mixing_ranks.csv", ()) == []
 
@@ -186,7 +188,11 @@ def test_the_effects_of_table_3_by_hand(tmp_path):
             correct[rows[-1].evaluation] = marks
     folder = made.write(tmp_path, rows, correct)
     found = selection_effects.measure(folder / "variants.csv", made.items(folder), 50, 0)
-    assert {(one.name, one.about): pytest.approx(one.effect.plain) for one in found} == {
+    # The losses of these answers are 1.25 less their marks, so that both measures gain the same.
+    assert {(f"{one.name}_nll", one.about): pytest.approx(one.effect.plain) for one in found[:5]} == {
+        (one.name, one.about): one.effect.plain for one in found[5:]
+    }
+    assert {(one.name, one.about): pytest.approx(one.effect.plain) for one in found[:5]} == {
         ("pattern_minus_random", "5"): (0 + 0.5) / 2,
         ("pattern_minus_base", "5"): (0.25 + 0) / 2,
         ("pattern_minus_random", "20"): (0.25 + 0.5) / 2,
@@ -204,7 +210,8 @@ def test_one_budget_cannot_grow(tmp_path):
     ]
     folder = made.write(tmp_path, rows, {row.evaluation: [1, 0] for row in rows})
     found = selection_effects.measure(folder / "variants.csv", made.items(folder), 50, 0)
-    assert [one.name for one in found] == ["pattern_minus_random", "pattern_minus_base"]
+    assert [one.name for one in found[:2]] == ["pattern_minus_random", "pattern_minus_base"]
+    assert [one.name for one in found[2:]] == ["pattern_minus_random_nll", "pattern_minus_base_nll"]
 
 
 # Which tasks are kept

@@ -57,7 +57,7 @@ def options(folder, output, settings=None, **changed):
     return {
         "positional": ["mixture"],
         "inputs": json.dumps({name: str(path) for name, path in tables.items()}),
-        "settings": json.dumps({"labels": LABELS}) if settings is None else settings,
+        "settings": json.dumps({"labels": LABELS, "parts": ["arc"]}) if settings is None else settings,
         "output": output,
     }
 
@@ -180,6 +180,15 @@ def test_undefined_coefficients_and_an_empty_mixture(folder):
     buffer = io.BytesIO()
     everything.savefig(buffer, format="png", dpi=50)
     assert buffer.getvalue()[:4] == b"\x89PNG"
+
+
+def test_true_parts_are_marked(folder):
+    with style.applied():
+        figure = mixture.figures(folder / "variants.csv", folder / "mixture.csv", LABELS, ["arc", "sgsm"])["mixture"]
+    names = [label.get_text().replace("\n", " ") for label in figure.axes[0].get_yticklabels()]
+    assert [name for name in names if name.endswith(" *")] == [
+        f"{LABELS[task]} *" for task in LABELS if task in ("arc", "sgsm")
+    ]
 
 
 def test_a_task_that_one_model_lacks_is_not_available_there(folder):

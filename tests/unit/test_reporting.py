@@ -3,6 +3,7 @@
 import base64
 import html
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -185,20 +186,22 @@ def test_tables_provenance_and_the_papers_values_are_shown(report, folder):
 
 @pytest.fixture(scope="module")
 def section5(folder, tmp_path_factory):
-    """A results folder with what the report shows of section 5 as well."""
+    """A results folder with what the report shows of section 5 as well, where its truth is known."""
     made = copied(folder, tmp_path_factory.mktemp("section5"))
-    rows = evaluation_tables.variants()
+    rows = evaluation_tables.variants(oracle=True)
     evaluation_tables.write(made, rows, evaluation_tables.generated(rows))
     for number, study in ((2, "mixing"), (3, "selection")):
-        evaluation_tables.analyse(study, made, made / "analysis", resamples=50)
+        evaluation_tables.analyse(study, made, made / "analysis", resamples=50, parts=evaluation_tables.PARTS)
         evaluation_tables.write_table(made, number, made / "tables" / f"table{number}", made / "analysis")
+    evaluation_tables.precision(made / "analysis", evaluation_tables.write_rankings(made))
     batches = sorted(made.glob("evaluations/*/batch.csv"))
     scripts.run("collect_scores", variants=made / "variants.csv", scores=batches, output=table_of(made, "scores"))
     judged = pd.read_csv(table_of(made, "claims"))
     about = [judged, judged.assign(where="Table 2", section="5.1"), judged.assign(where="Table 3", section="5.2")]
     numbered = [rows.assign(claim=rows["claim"] + str(place)) for place, rows in enumerate(about)]
     pd.concat(numbered).to_csv(table_of(made, "claims"), index=False)
-    (made / "figures" / "mixture.svg").write_bytes(PICTURE % b"mixture")
+    for name in ("mixture", "precision"):
+        (made / "figures" / f"{name}.svg").write_bytes(PICTURE % name.encode())
     for path in made.glob("mixtures/*/*/coefficients.csv"):
         path.with_name("report.json").write_text(json.dumps({"note": ""}))
     return made
@@ -235,8 +238,30 @@ def test_section_5_shows_its_tables_captions_and_the_papers_values(section5):
         plain = " ".join(CAPTIONS[name].read_text().replace("*", "").split())
         assert plain in text
     images = [image["src"].split(",")[1] for image in made.found("img")]
-    assert base64.b64decode(images[-1]) == PICTURE % b"mixture"
+    assert [base64.b64decode(image) for image in images[-2:]] == [PICTURE % b"mixture", PICTURE % b"precision"]
     assert "−0.123 [−0.2, 0.1]" in text and "75.0 %" in text
+
+
+def test_the_truth_of_section_5_stands_beside_its_tables(section5):
+    made = Page(rendered(section5, EVERY))
+    text = " ".join(made.text.split())
+    differences = pd.read_csv(table_of(section5, "mixing_differences"))
+    for _, one in differences.iterrows():
+        assert accuracies.cell(one).replace("-", "−") in text
+    assert "1 of 2 50 % 60.0 % [50, 100] 66.7 % 1.000" in text
+    assert "Law by BM25 100.0 [72.2, 100.0] 60.0 [38.7, 78.1] 100.0 [100.0, 100.0]" in text
+    assert re.search(r"Law by chance 30\.0 \[10\.0, 60\.0\] 30\.0 \[\d+\.0, \d+\.0\] \d+\.\d \[", text)
+
+
+def test_where_the_truth_is_unknown_the_page_does_not_speak_of_it(section5, tmp_path):
+    changed = copied(section5, tmp_path)
+    evaluation_tables.precision(changed / "analysis", [])
+    kept = pd.read_csv(table_of(changed, "mixture_parts"))
+    kept.iloc[:0].to_csv(table_of(changed, "mixture_parts"), index=False)
+    (changed / "figures" / "precision.svg").unlink()
+    made = Page(rendered(changed, EVERY))
+    ids = {attributes["id"] for _, attributes in made.tags if "id" in attributes}
+    assert "mixing-differences" in ids and not {"mixture-parts", "precision-table", "precision"} & ids
 
 
 def test_notes_on_mixtures_stand_under_table_2(section5, tmp_path):
@@ -289,8 +314,19 @@ def test_claims_about_tables_2_and_3_lead_to_them(section5):
 @pytest.mark.parametrize(
     ("left_out", "anchors"),
     [
-        ("mixing", {"table2", "mixture", "coefficients", "mixture-picks", "mixing-ranks"}),
-        ("selection", {"table3", "selection-ranks"}),
+        (
+            "mixing",
+            {
+                "table2",
+                "mixing-differences",
+                "mixture-parts",
+                "mixture",
+                "coefficients",
+                "mixture-picks",
+                "mixing-ranks",
+            },
+        ),
+        ("selection", {"table3", "precision-table", "precision", "selection-differences", "selection-ranks"}),
         ("benchmarks", {"scores"}),
         ("adaptation", {"table1", "figure1", "figure2", "figure2_clustered"}),
         ("composition", {"figure4", "composition-controls"}),
@@ -304,7 +340,8 @@ def test_every_study_may_be_left_out(section5, left_out, anchors):
     figures = {"figure1", "figure2", "figure2_clustered", "figure4", "figure5"}
     assert figures <= set(FIGURES)
     every = {"table1", "table2", "table3", "scores", "mixture", "coefficients", *figures}
-    every |= {"composition-controls", "mixture-picks", "mixing-ranks", "selection-ranks"}
+    every |= {"composition-controls", "mixture-picks", "mixing-ranks", "selection-ranks", "mixture-parts"}
+    every |= {"mixing-differences", "selection-differences", "precision", "precision-table"}
     assert every - ids == anchors
     assert {a["href"][1:] for a in made.found("a") if a["href"].startswith("#")} <= ids
 
@@ -404,7 +441,8 @@ def test_the_section_on_validity_is_there_where_the_study_is(folder, tmp_path, r
 
 SECTION_5_CAPTIONS = (
     *("table2", "table3", "mixture", "mixture_table", "scores"),
-    *("picks_table", "mixing_ranks", "selection_ranks"),
+    *("picks_table", "mixing_ranks", "selection_ranks", "mixing_differences", "selection_differences"),
+    *("mixture_parts", "precision_table", "precision"),
 )
 
 

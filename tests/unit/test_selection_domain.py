@@ -164,6 +164,39 @@ def test_a_budget_beyond_the_pool_is_refused_before_anything_is_trained(files, c
     assert "which has 3 samples: lower it in studies.selection.budgets" in sentence
 
 
+def test_related_samples_are_those_of_the_pool_with_a_related_tag(files, tmp_path):
+    """A copy of a target item is related by its tag, but is not in the pool."""
+    rows = [question("copy", "law", "What is a group?"), *PROBE]
+    given = {
+        **files,
+        "probe": parquet(tmp_path / "more.parquet", rows),
+        "related": ["law", "history"],
+        "largest_budget": 3,
+    }
+    scripts.run("split_domain", **given)
+    folder = files["output"]
+    assert (folder / "related.csv").read_text() == "dataset,id\nmmlu,p1\nmmlu,p3\nmmlu,p5\n"
+    report = json.loads((folder / "report.json").read_text())
+    assert report["samples"] == {"pseudo_private": 2, "pool": 3, "target": 2, "related": 3}
+    scripts.run("split_domain", **{**given, "related": ["history"], "largest_budget": 1})
+    assert (folder / "related.csv").read_text() == "dataset,id\nmmlu,p3\n"
+
+
+def test_related_tags_that_find_too_little_are_refused_before_anything_is_trained(files, capfd, monkeypatch):
+    def refused(**more):
+        said = scripts.refused(capfd, monkeypatch, "split_domain", **files, **more)
+        assert not files["output"].exists()
+        return said
+
+    said = refused(related=["law", "histroy"])
+    assert "No sample of the pool of the domain maths" in said
+    assert "has the tag 'histroy' of studies.selection.related.maths: did you mean history?" in said
+    assert "has the tag 'algebra' of studies" in refused(related=["algebra"])
+    said = refused(related=["law"], largest_budget=3)
+    assert "The budget 3 is larger than the related part of the pool of the domain maths, which has 2 samples" in said
+    assert "lower it in studies.selection.budgets, or add tags to studies.selection.related.maths" in said
+
+
 @pytest.mark.slow
 def test_the_same_input_gives_the_same_bytes(files, tmp_path):
     probe = parquet(tmp_path / "more.parquet", [*PROBE, *({**SAME[how], "id": how} for how in SAME)])

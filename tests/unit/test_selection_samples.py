@@ -169,6 +169,36 @@ def test_random_draws_are_nested_and_differ(case):
     assert [selected(case, f"random{k}", 10) for k in range(2)] == draws
 
 
+def related_of(case, ids):
+    path = case["pool"].with_name("related.csv")
+    path.write_text("dataset,id\n" + "".join(f"mmlu,{id}\n" for id in ids))
+    return {**case, "related": path}
+
+
+def test_the_oracle_draws_among_the_related_samples_with_a_pattern(case):
+    scripts.run("select_samples", **case)
+    random = {k: selected(case, f"random{k}", 10) for k in range(2)}
+    assert not list(case["output"].glob("oracle-*"))
+    related = related_of({**case, "budgets": [3, 6]}, [f"p{n}" for n in range(14)])  # of which p0 has no pattern
+    scripts.run("select_samples", **related)
+    few, many = (selected(case, "oracle", n) for n in (3, 6))
+    assert few == many[:3] and len(set(many)) == 6 and set(many) <= {f"p{n}" for n in range(1, 14)}
+    assert {row["score"] for row in table(case["output"] / "oracle-6.csv")} == {""}
+    assert json.loads((case["output"] / "report.json").read_text())["related"] == 13
+    for k, draw in random.items():
+        assert selected(case, f"random{k}", 6) == draw[:6]
+    scripts.run("select_samples", **{**related, "seed": 1})
+    assert selected(case, "oracle", 6) != many
+
+
+def test_too_few_related_samples_are_named(case, capfd, monkeypatch):
+    said = refused(capfd, monkeypatch, related_of(case, [f"p{n}" for n in range(10)]))
+    assert "The budget 10 is larger than the related part of the pool" in said and "of which 9 samples have" in said
+    assert said.endswith("or add tags to studies.selection.related.maths.")
+    said = refused(capfd, monkeypatch, related_of(case, ["p1", "p25"]))
+    assert "names p25, which" in said and "pool.csv lacks: split the domain again" in said
+
+
 def test_random_draws_do_not_depend_on_the_model(case, tmp_path):
     """Another model lacks other patterns: the draw is the same but for those."""
     scripts.run("select_samples", **{**case, "budgets": [19]})
@@ -195,6 +225,7 @@ def test_the_report_names_what_has_no_pattern(case, capfd):
         "budgets": BUDGETS,
         "random_draws": 2,
         "constant_patterns": {"probe": {"ids": [], "taken": {}}, "base": {"ids": [], "taken": {}}},
+        "related": None,
     }
     assert capfd.readouterr().out == "maths: 19 of the pool's 20 samples have a pattern and were ranked.\n"
     for path in case["output"].glob("*-*.csv"):

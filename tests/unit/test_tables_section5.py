@@ -35,6 +35,9 @@ def write(number, folder, output):
 
 def shown(row):
     """A cell, put together by hand."""
+    if row["measure"] == "nll":
+        spread = "" if pd.isna(row["spread"]) else f" ± {row['spread']:.3f}"
+        return f"{row['value']:.3f}{spread} [{row['low']:.3f}, {row['high']:.3f}]"
     spread = "" if pd.isna(row["spread"]) else f" ± {row['spread'] * 100:.2f}"
     return f"{row['value'] * 100:.2f}{spread} [{row['low'] * 100:.2f}, {row['high'] * 100:.2f}]"
 
@@ -50,7 +53,7 @@ def test_tables_hold_the_numbers_of_their_input_twice_the_same(number, whole, tm
 
     table = pd.read_csv(tmp_path / "one" / "table.csv", dtype={"budget": str})
     assert len(table) == len(source)
-    keys = ["model", "variant"] if number == 2 else ["model", "domain", "variant", "budget"]
+    keys = ["model", "measure", *(["variant"] if number == 2 else ["domain", "variant", "budget"])]
     both = table.merge(source, on=keys, suffixes=("", "_source"))
     assert len(both) == len(source)
     for name in ("items", *NUMBERS):
@@ -61,7 +64,7 @@ def test_tables_hold_the_numbers_of_their_input_twice_the_same(number, whole, tm
         value, *bounds = shown(row).rsplit(" ", 2)
         assert "\\ ".join([f"${value.replace(' ± ', PLUS_MINUS)}", *bounds]) + "$" in latex
     assert r"Llama\_mini \& co" in latex and "Llama_mini & co" not in latex
-    assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == number - 1
+    assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 2 * (number - 1)
     assert not set(latex) & {"±", "−"}
 
 
@@ -69,7 +72,9 @@ def test_table2_has_a_row_a_model_and_a_column_a_variant(whole, tmp_path):
     write(2, whole, tmp_path / "table2")
     lines = (tmp_path / "table2.md").read_text().splitlines()
     assert lines[2] == "| Model | Base | SFT | Random | Ours |"
-    assert [line.split(" | ")[0] for line in lines[4:]] == ["| Llama_mini & co", "| Gemma-mini"]
+    assert [line.split(" | ")[0] for line in lines[4:6]] == ["| Llama_mini & co", "| Gemma-mini"]
+    assert lines[0].startswith("Accuracy in per cent") and lines[7].startswith("Negative log-likelihood")
+    assert lines[9:11] == [lines[2], lines[3]] and len(lines) == 13
     source = pd.read_csv(whole / "mixing.csv")
     random = source[(source["model"] == "gemma") & (source["variant"] == "random")].iloc[0]
     assert lines[5].split(" | ")[3] == shown(random) and " ± " in shown(random)
@@ -81,9 +86,11 @@ def test_table3_has_methods_as_rows_and_budgets_as_columns(whole, tmp_path):
     write(3, whole, tmp_path / "table3")
     table = pd.read_csv(tmp_path / "table3.csv", keep_default_na=False)
     assert table["domain_label"].unique().tolist() == ["mean over domains", "Mathematics", "Law"]
-    means, domains = table3.table3_grids(accuracies_of(tmp_path / "table3.csv"))
+    means, domains, *losses = table3.table3_grids(accuracies_of(tmp_path / "table3.csv"))
+    assert [grid.header for grid in losses] == [means.header, domains.header]
+    assert "log-likelihood" in losses[0].title and losses[0].rows != means.rows
     assert means.header == ["Model", "Training samples", "n = 100", "n = 300"]
-    methods = list(table3.METHODS.values())
+    methods = [label for method, label in table3.METHODS.items() if method != "oracle"]
     assert [row[1] for row in means.rows] == methods * 2
     assert means.rows[0][2] == means.rows[0][3] != ""
     assert domains.header == ["Model", "Domain", "Training samples", "n = 100", "n = 300"]
@@ -116,16 +123,17 @@ def test_a_study_without_random_runs_or_further_methods_has_no_such_columns_or_r
     assert "| Model | Base | SFT |\n" in (tmp_path / "table2.md").read_text()
     text = (tmp_path / "table3.md").read_text()
     assert "| Model | Training samples | n = 5 |\n" in text and "BM25" not in text
-    assert " ± " not in text.split("\n", 2)[2]
+    assert not [line for line in text.splitlines() if line.startswith("|") and " ± " in line]
 
 
 def test_undefined_numbers_leave_cells_empty():
-    row = pd.Series({"value": 0.5, "low": 0.25, "high": 1, "spread": 0.125})
+    row = pd.Series({"measure": "accuracy", "value": 0.5, "low": 0.25, "high": 1, "spread": 0.125})
     assert accuracies.cell(row) == "50.00 ± 12.50 [25.00, 100.00]"
     nan = float("nan")
     assert accuracies.cell(row.replace({0.125: nan})) == "50.00 [25.00, 100.00]"
     assert accuracies.cell(row.replace({0.25: nan, 0.125: nan})) == "50.00"
     assert accuracies.cell(row.replace({0.5: nan})) == ""
+    assert accuracies.cell(row.replace({"accuracy": "nll"})) == "0.500 ± 0.125 [0.250, 1.000]"
 
 
 def test_a_model_that_the_variants_lack_is_refused(whole, tmp_path, capfd, monkeypatch):

@@ -12,7 +12,7 @@ from headpatterns.data import templates
 from headpatterns.experiment import needed, written
 from headpatterns.experiment.files import expand
 from headpatterns.experiment.needed import ItemSet
-from headpatterns.experiment.runs import TRAINING, Run
+from headpatterns.experiment.runs import SELECTION, TRAINING, Run
 from headpatterns.experiment.sources import OnHub, RowsOnHub
 from headpatterns.experiment.values import architecture
 
@@ -157,6 +157,12 @@ def candidates(experiment: "Experiment", runs: Iterable[Run]) -> str:
             repeated("training_rows", {task: paths.instructions(task, "train") for task in listed}),
         ]
     )
+
+
+def tags(experiment: "Experiment", domain: str) -> str:
+    """The tags of a domain, and those that share its relations as far as the config knows them."""
+    related = experiment.settings(SELECTION).related or {}
+    return options({"tags": experiment.config.domains[domain].tags, "related": related.get(domain)})
 
 
 def set_files(experiment: "Experiment", items: ItemSet) -> list[str]:

@@ -52,8 +52,16 @@ class TargetSet:
 
 @dataclass(frozen=True)
 class MixtureSet:
-    """A mixture of `instructions` samples of basic tasks: ours, in the proportions of Eq. 4, or a random one."""
+    """A mixture of `instructions` samples of basic tasks.
 
+    Attributes:
+        variant: `ours`, in the proportions of Eq. 4, `random`, in random ones, or `oracle`, the true parts alike.
+        draw: number of the random draw; None for the others.
+        candidates: tasks that the samples may come from.
+        instructions: number of samples.
+    """
+
+    variant: str
     draw: int | None
     candidates: tuple[str, ...]
     instructions: int
@@ -62,8 +70,8 @@ class MixtureSet:
 
     @property
     def mixture(self) -> str:
-        """The name of the mixture."""
-        return "ours" if self.draw is None else f"random{self.draw}"
+        """The name of the mixture: `ours`, `random0` or `oracle`."""
+        return f"{self.variant}{'' if self.draw is None else self.draw}"
 
     @property
     def task(self) -> str:
@@ -122,7 +130,8 @@ class PseudoPrivateSet:
 
 @dataclass(frozen=True)
 class SelectedSet:
-    """The `budget` best samples of a domain's pool by a method, or a random draw of as many."""
+    """The `budget` best samples of a domain's pool by a method, or as many drawn at random: of all, or (`oracle`) of
+    the related ones."""
 
     domain: str
     dataset: str

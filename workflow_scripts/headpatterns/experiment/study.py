@@ -70,6 +70,7 @@ class Drawing:
         figures: file names without suffix; each has a caption of its name in the study's folder.
         settings: labels and names from the config, by keyword.
         in_report: whether the report shows each figure in a section of its own; not where the study's section has it.
+        selected: whether the config asks for the figures; without, neither a target nor the report needs them.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Drawing:
     figures: tuple[str, ...]
     settings: Callable[["Experiment"], dict[str, Any]] = no_settings
     in_report: bool = True
+    selected: Callable[["Experiment"], bool] = always
 
 
 @dataclass(frozen=True, kw_only=True)

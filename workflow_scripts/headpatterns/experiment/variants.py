@@ -14,8 +14,8 @@ from headpatterns.io import read_csv
 
 # The variants of each study in the order of its table; benchmarks have none.
 VARIANTS = {
-    "mixing": ("base", "sft", "random", "ours"),
-    "selection": ("base", "pattern", "random", "base-pattern", "nearest", "bm25"),
+    "mixing": ("base", "sft", "random", "ours", "oracle"),
+    "selection": ("base", "pattern", "random", "base-pattern", "nearest", "bm25", "oracle"),
     "benchmarks": ("",),
 }
 ALL_DOMAINS = "all"
@@ -24,7 +24,7 @@ COUNTS = ("items", "correct", "unparsed", "cut")
 MAY_BE_UNKNOWN = ("correct", "unparsed")
 NUMBERS = (*COUNTS, "accuracy", "low", "high", "nll", "likeliest", "likeliest_per_token")
 SCORE_COLUMNS = ("model", "run", "set", *NUMBERS)
-ITEM_COLUMNS = ("model", "run", "set", "id", "correct")
+ITEM_COLUMNS = ("model", "run", "set", "id", "correct", "nll", "tokens")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Shares of right answers: variants compared on the same draws of items.
+"""Right answers and losses of gold answers: variants compared on the same draws of items.
 
 Two intervals, for two questions. `headpatterns.evaluation.intervals.wilson` is that of a single evaluation, from its
 two counts alone. What is compared with each other, or averaged over runs, is resampled instead: a replicate draws the
@@ -6,20 +6,24 @@ items of an evaluation set with replacement, one draw for every model, variant a
 over items and free of what they have in common. Neither interval covers the training seed; the spread over runs stands
 beside it, and `gain` has an error term that holds the seeds or, of a single one, the random draws.
 
+An item's value is 1 or 0 for a right or wrong answer, or the negative log-likelihood of its gold answer a token. Of
+the latter less is better, and every comparison turns the sign: what is gained is above 0 for both.
+
 As in `bootstrap`, an array of replicates [1 + B] carries the estimate at index 0.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from headpatterns.statistics.bootstrap import NOT_NEGATIVE, SHARE, UNLIMITED, Limits
 from headpatterns.statistics.draws import rank_p
 from headpatterns.statistics.effects import DRAWS, ITEMS, Component, Effect, effect
 
-# The same sum of shares taken in another order differs by less than this, and a real difference by much more: without
+# The same sum of values taken in another order differs by less than this, and a real difference by much more: without
 # rounding, two variants that are equally good could be told apart.
 DECIMALS = 12
 
@@ -28,61 +32,120 @@ RANK_COLUMNS = ("seed", "draws", "value", "draws_mean", "rank", "p_value")
 
 
 @dataclass(frozen=True)
+class Measure:
+    """What an answer is judged by.
+
+    Attributes:
+        name: what the tables call it.
+        sign: 1 where more is better, -1 where less is.
+        limits: least and largest value of a mean.
+        gains: least and largest difference between two means.
+    """
+
+    name: str
+    sign: int
+    limits: Limits
+    gains: Limits
+
+
+ACCURACY = Measure("accuracy", 1, SHARE, (-1.0, 1.0))
+NLL = Measure("nll", -1, NOT_NEGATIVE, UNLIMITED)
+"""The negative log-likelihood of the gold answer, in nats a token."""
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """What the runs of one variant got right in one evaluation set.
+    """What the runs of one variant made of the items of one evaluation set.
 
     Attributes:
         runs: [runs], their names; a base model stands there once for each seed that starts from it.
         seeds: [runs], the training seed of each.
-        correct: [runs, items] in the order of `runs`, 1 where the answer is right, else 0.
+        values: [runs, items] in the order of `runs`: 1 where the answer is right, else 0, or nats a token.
         weights: [1 + B, items], of `probe_weights`, the same for every outcome on this set.
+        measure: which of the two it is.
     """
 
     runs: tuple[str, ...]
     seeds: tuple[str, ...]
-    correct: Float[np.ndarray, "runs items"]
+    values: Float[np.ndarray, "runs items"]
     weights: Float[np.ndarray, "replicates items"]
+    measure: Measure = ACCURACY
 
     @property
     def items(self) -> int:
         """How many items the set has."""
-        return int(self.correct.shape[1])
+        return int(self.values.shape[1])
 
     def of_items(self) -> Float[np.ndarray, " items"]:
-        """How often each item was answered rightly, [items]: the mean over the draws of a seed, then over seeds."""
+        """The value of each item, [items]: the mean over the draws of a seed, then over seeds."""
         seeds = np.array(self.seeds)
-        by_seed = [self.correct[seeds == seed].mean(axis=0) for seed in dict.fromkeys(self.seeds)]
+        by_seed = [self.values[seeds == seed].mean(axis=0) for seed in dict.fromkeys(self.seeds)]
         return np.asarray(np.mean(by_seed, axis=0))
 
 
 def by_seed(outcome: Outcome) -> list[Float[np.ndarray, "runs replicates"]]:
-    """Accuracies [runs, 1 + B] of each seed in the order of seeds; several runs of a seed are its random draws."""
+    """Means [runs, 1 + B] of each seed in the order of seeds; several runs of a seed are its random draws."""
     seeds = np.array(outcome.seeds)
     return [
-        np.round(outcome.correct[seeds == seed] @ outcome.weights.T, DECIMALS) for seed in dict.fromkeys(outcome.seeds)
+        np.round(outcome.values[seeds == seed] @ outcome.weights.T, DECIMALS) for seed in dict.fromkeys(outcome.seeds)
     ]
 
 
-def accuracy(outcomes: Sequence[Outcome]) -> Float[np.ndarray, " replicates"]:
-    """Accuracy [1 + B] of a variant, the mean over the sets of `outcomes`, which count alike whatever their size."""
+def mean(outcomes: Sequence[Outcome]) -> Float[np.ndarray, " replicates"]:
+    """Mean [1 + B] of a variant over items, then over the sets of `outcomes`, which count alike whatever their size."""
     return _mean([outcome.weights @ outcome.of_items() for outcome in outcomes])
 
 
 def difference(better: Sequence[Outcome], worse: Sequence[Outcome]) -> Float[np.ndarray, " replicates"]:
-    """Accuracy of one variant minus that of another [1 + B], item by item on the same sets in the same order."""
-    return _mean([a.weights @ (a.of_items() - b.of_items()) for a, b in zip(better, worse, strict=True)])
+    """What one variant gains over another [1 + B], item by item on the same sets in the same order."""
+    return _mean(
+        [a.weights @ gained(a.measure, a.of_items(), b.of_items()) for a, b in zip(better, worse, strict=True)]
+    )
+
+
+def gained(
+    measure: Measure, better: Float[np.ndarray, "*values"], worse: Float[np.ndarray, "*values"]
+) -> Float[np.ndarray, "*values"]:
+    """What the first has over the second, above 0 where it is better."""
+    return np.asarray(better - worse if measure.sign > 0 else worse - better)
 
 
 def spread(outcomes: Sequence[Outcome]) -> float:
-    """Standard deviation (ddof 1) over runs of the accuracy, the mean over sets; NaN with a single run.
+    """Standard deviation (ddof 1) over runs of the mean over items and sets; NaN with a single run.
 
     Args:
         outcomes: one a set, with the same seeds and draws in the same order. A run that stands for several seeds, as a
             base model does, is one run.
     """
-    means = np.mean([outcome.correct.mean(axis=1) for outcome in outcomes], axis=0)
-    by_run = dict(zip(zip(*(outcome.runs for outcome in outcomes), strict=True), means, strict=True))
-    return float(np.std(list(by_run.values()), ddof=1)) if len(by_run) > 1 else float("nan")
+    return _deviation({run: value for (_, run), value in of_runs(outcomes).items()}.values())
+
+
+def spread_of_gain(better: Sequence[Outcome], worse: Sequence[Outcome]) -> float:
+    """Standard deviation (ddof 1) of the gain over pairs of runs with the same seed; NaN with a single pair.
+
+    Args:
+        better: outcomes of the one variant, one a set.
+        worse: those of the other on the same sets in the same order.
+    """
+    own, others = of_runs(better), of_runs(worse)
+    gains = {
+        (run, other): value - other_value
+        for (seed, run), value in own.items()
+        for (other_seed, other), other_value in others.items()
+        if seed == other_seed
+    }
+    return _deviation(gains.values())
+
+
+def of_runs(outcomes: Sequence[Outcome]) -> dict[tuple[str, tuple[str, ...]], float]:
+    """The mean over items and sets of each run, by its seed and its names in the sets."""
+    means = np.mean([outcome.values.mean(axis=1) for outcome in outcomes], axis=0)
+    runs = zip(*(outcome.runs for outcome in outcomes), strict=True)
+    return {(seed, run): float(value) for seed, run, value in zip(outcomes[0].seeds, runs, means, strict=True)}
+
+
+def _deviation(values: Collection[float]) -> float:
+    return float(np.std(list(values), ddof=1)) if len(values) > 1 else float("nan")
 
 
 @dataclass(frozen=True)
@@ -92,7 +155,7 @@ class Ranked:
     Attributes:
         seed: the training seed.
         draws: how many random draws there are.
-        value: the variant's accuracy, the mean over sets.
+        value: the variant's mean over items and sets.
         mean: that of the draws.
         better: how many draws do better.
         equal: how many do as well.
@@ -132,30 +195,30 @@ def ranked(chosen: Sequence[Outcome], drawn: Sequence[Outcome]) -> list[Ranked]:
         drawn: those of the random draws on the same sets, with the same seeds, the same draws in each set.
     """
     found = []
-    draws_of = of_seeds(drawn)
+    draws_of, sign = of_seeds(drawn), chosen[0].measure.sign
     for seed, own in of_seeds(chosen).items():
         value, draws = float(own[0]), draws_of[seed]
-        better, equal = int(np.count_nonzero(draws > value)), int(np.count_nonzero(draws == value))
+        better, equal = int(np.count_nonzero(sign * draws > sign * value)), int(np.count_nonzero(draws == value))
         found.append(Ranked(seed, len(draws), value, float(draws.mean()), better, equal))
     return found
 
 
 def of_seeds(outcomes: Sequence[Outcome]) -> dict[str, Float[np.ndarray, " draws"]]:
-    """Accuracies [draws] of each training seed, the mean over sets; one draw where the variant is not drawn."""
-    accuracies = [by_seed(outcome) for outcome in outcomes]
+    """Means [draws] of each training seed over items and sets; one draw where the variant is not drawn."""
+    means = [by_seed(outcome) for outcome in outcomes]
     seeds = dict.fromkeys(outcomes[0].seeds)
-    return {seed: _mean([of_set[place][:, 0] for of_set in accuracies]) for place, seed in enumerate(seeds)}
+    return {seed: _mean([of_set[place][:, 0] for of_set in means]) for place, seed in enumerate(seeds)}
 
 
 def gain_over_draws(chosen: Sequence[Outcome], drawn: Sequence[Outcome]) -> Effect:
     """`gain` over random draws, with the exact p-values of its ranks among those of each seed (`draws.rank_p`)."""
-    own, draws = of_seeds(chosen), of_seeds(drawn)
-    ranks = rank_p([float(one[0]) for one in own.values()], [draws[seed] for seed in own])
+    own, draws, sign = of_seeds(chosen), of_seeds(drawn), chosen[0].measure.sign
+    ranks = rank_p([sign * float(one[0]) for one in own.values()], [sign * draws[seed] for seed in own])
     return replace(gain(chosen, drawn), p_above=ranks.p_above, p_below=ranks.p_below, p_least=ranks.p_least)
 
 
 def gain(better: Sequence[Outcome], worse: Sequence[Outcome]) -> Effect:
-    """What one variant has over another in accuracy, the mean over sets and seeds, with its error term.
+    """What one variant has over another, the mean over items, sets and seeds, with its error term.
 
     Both saw the same items, which are resampled for both at once. Seeds vary where there are two or more: each gives
     one difference, between means over its draws, so that their spread holds what other draws would change. Of a single
@@ -166,9 +229,9 @@ def gain(better: Sequence[Outcome], worse: Sequence[Outcome]) -> Effect:
         better: outcomes of the one variant, one a set.
         worse: those of the other on the same sets in the same order, with the same seeds.
     """
-    own, others = of_seeds(better), of_seeds(worse)
-    gains = [float(own[seed].mean() - others[seed].mean()) for seed in own]
-    found = effect(difference(better, worse), gains, source=ITEMS, limits=(-1.0, 1.0))
+    own, others, measure = of_seeds(better), of_seeds(worse), better[0].measure
+    gains = [measure.sign * float(own[seed].mean() - others[seed].mean()) for seed in own]
+    found = effect(difference(better, worse), gains, source=ITEMS, limits=measure.gains)
     if len(gains) > 1:
         return found
     return replace(found, components=(*found.components, *of_draws(better, worse), *of_draws(worse, better)))
@@ -178,7 +241,7 @@ def of_draws(drawn: Sequence[Outcome], other: Sequence[Outcome]) -> list[Compone
     """The share of random draws in the variance of a difference of a single seed; none where there are no two draws.
 
     The variance of their mean. Where the other side is one run, that of one run is added: the run is taken to be as
-    lucky as one more draw would be, because nothing else tells how much its accuracy owes to chance. This is the
+    lucky as one more draw would be, because nothing else tells how much its number owes to chance. This is the
     interval that holds the next draw, and under it a variant that is no better than the draws is seldom called better.
     Without it, it is as soon as it is one of the better draws.
     """

@@ -1,4 +1,4 @@
-"""What Tables 2 and 3 have in common: labels and order of their rows, and how an accuracy is shown."""
+"""What Tables 2 and 3 have in common: labels and order of their rows, and how their numbers are shown."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +11,19 @@ from headpatterns.presentation.elements import Table, caption
 from headpatterns.presentation.inputs import RunTable, read_table
 
 NUMBERS = ("value", "low", "high", "spread")
-"""Columns of the analyses: accuracy, its interval, and its standard deviation over seeds and draws."""
+"""Columns of the analyses: the value, its interval, and its standard deviation over seeds and draws."""
+
+SHOWN = {"accuracy": (100, 2), "nll": (1, 3)}
+"""By measure: what its numbers are multiplied by, and how many decimals are shown."""
+
+TITLES = {
+    "accuracy": "Accuracy in per cent",
+    "nll": "Negative log-likelihood of the gold answer in nats a token (less is better)",
+}
+"""By measure: what its numbers are."""
+
+HEADERS = {"accuracy": "Accuracy in per cent", "nll": "NLL in nats a token"}
+"""By measure: the same where room is short."""
 
 
 def labelled(rows: pd.DataFrame, labels: Mapping[str, Mapping[str, str]], source: Path | str) -> pd.DataFrame:
@@ -33,12 +45,18 @@ def labelled(rows: pd.DataFrame, labels: Mapping[str, Mapping[str, str]], source
 
 
 def cell(row: pd.Series) -> str:
-    """`accuracy ± spread [low, high]` in per cent with two decimals; what is undefined is left out."""
+    """`value ± spread [low, high]`, an accuracy in per cent with two decimals; what is undefined is left out."""
     if not np.isfinite(row["value"]):
         return ""
-    value, low, high, spread = (f"{100 * row[name]:.2f}" for name in ("value", "low", "high", "spread"))
+    value, low, high, spread = (written(row["measure"], row[name]) for name in ("value", "low", "high", "spread"))
     shown = f"{value} ± {spread}" if np.isfinite(row["spread"]) else value
     return f"{shown} [{low}, {high}]" if np.isfinite(row["low"]) and np.isfinite(row["high"]) else shown
+
+
+def written(measure: str, value: float) -> str:
+    """A number of a measure as it is shown."""
+    factor, decimals = SHOWN[measure]
+    return f"{factor * value:.{decimals}f}"
 
 
 def unique(values: Iterable[str]) -> list[str]:
@@ -50,8 +68,8 @@ def ranks(path: Path, keys: Sequence[str], captions: Path, runs: RunTable) -> Ta
     """Where what the paper proposes stands among random draws, one row for each seed; empty without random draws.
 
     Args:
-        path: CSV with the columns `keys` (the first is `model`), `seed`, `draws`, `value`, `draws_mean`, `rank` and
-            `p_value`.
+        path: CSV with the columns `keys` (the first is `model`), `measure`, `seed`, `draws`, `value`, `draws_mean`,
+            `rank` and `p_value`.
         keys: what is compared.
         captions: folder with the caption, whose name is that of the file.
         runs: what models are called.
@@ -59,12 +77,15 @@ def ranks(path: Path, keys: Sequence[str], captions: Path, runs: RunTable) -> Ta
     Raises:
         InputError: the file is missing or faulty.
     """
-    rows = read_table(path, (*keys, "seed"), ("draws", "value", "draws_mean", "rank", "p_value"), may_be_empty=True)
+    rows = read_table(
+        path, (*keys, "measure", "seed"), ("draws", "value", "draws_mean", "rank", "p_value"), may_be_empty=True
+    )
     cells = [
         [
             runs.model_label(row["model"]),
             *(row[key] for key in [*keys[1:], "seed"]),
-            *(f"{100 * row[name]:.2f}" for name in ("value", "draws_mean")),
+            HEADERS[row["measure"]],
+            *(written(row["measure"], row[name]) for name in ("value", "draws_mean")),
             f"{row['rank']:g} of {row['draws'] + 1:.0f}",
             f"{row['p_value']:.3f}",
         ]
@@ -73,9 +94,49 @@ def ranks(path: Path, keys: Sequence[str], captions: Path, runs: RunTable) -> Ta
     return Table(
         anchor=path.stem.replace("_", "-"),
         title="Rank among random draws",
-        header=[*(key.capitalize() for key in [*keys, "seed"]), "Accuracy", "Mean of the draws", "Rank", "p"],
+        header=[*(key.capitalize() for key in [*keys, "seed"]), "Measure", "Value", "Mean of the draws", "Rank", "p"],
         rows=cells,
-        numeric=[False] * (len(keys) + 1) + [True] * 4,
+        numeric=[False] * (len(keys) + 2) + [True] * 4,
+        path=f"{path.parent.name}/{path.name}",
+        caption=caption(captions / f"{path.stem}.rst"),
+    )
+
+
+def differences(path: Path, keys: Sequence[str], captions: Path, runs: RunTable, variants: Mapping[str, str]) -> Table:
+    """What one variant gains over another, one row for each comparison, accuracies beside log-likelihoods.
+
+    Args:
+        path: CSV with the columns `keys` (the first is `model`), `measure`, `better`, `worse`, `value`, `low`, `high`,
+            `spread` and `varies`.
+        keys: what is compared.
+        captions: folder with the caption, whose name is that of the file.
+        runs: what models are called.
+        variants: what variants are called.
+
+    Raises:
+        InputError: the file is missing or faulty.
+    """
+    place = (*keys, "better", "worse")
+    rows = read_table(path, (*place, "measure", "varies"), NUMBERS, may_be_empty=True)
+    found: dict[tuple[str, ...], dict[str, str]] = {}
+    for row in rows.to_dict("records"):
+        own = found.setdefault(tuple(row[name] for name in place), {"varies": row["varies"]})
+        own[row["measure"]] = cell(pd.Series(row)).replace("-", "−")
+    cells = [
+        [
+            runs.model_label(model),
+            *others,
+            f"{variants[better]} − {variants[worse]}",
+            *(own.get(name, "") for name in (*SHOWN, "varies")),
+        ]
+        for (model, *others, better, worse), own in found.items()
+    ]
+    return Table(
+        anchor=path.stem.replace("_", "-"),
+        title="Differences",
+        header=[*(key.capitalize() for key in keys), "Gain", *HEADERS.values(), "In the interval"],
+        rows=cells,
+        numeric=[False] * (len(keys) + 1) + [True] * len(SHOWN) + [False],
         path=f"{path.parent.name}/{path.name}",
         caption=caption(captions / f"{path.stem}.rst"),
     )

@@ -7,7 +7,7 @@ from headpatterns.presentation.elements import Figure, Table
 from headpatterns.presentation.sections import Section, render
 
 READING = """\
-Accuracies are an exception: the intervals of Tables 2 and 3 and of their claims come from resampling the items of the \
+Answers are an exception: the intervals of Tables 2 and 3 and of their claims come from resampling the items of the \
 evaluation sets, in the same way for all that is compared.
 What follows “±” is the standard deviation over seeds and random draws. The intervals of single scores are Wilson's."""
 """HTML: how to read accuracies, said once for all sections that show some."""
@@ -15,13 +15,14 @@ What follows “±” is the standard deviation over seeds and random draws. The
 
 @dataclass(frozen=True, kw_only=True)
 class Application:
-    """A section: its tables, the first beside the paper's and above the notes, perhaps a picture, and further tables,
-    folded."""
+    """A section: its tables, the first beside the paper's and above the notes, then tables with captions of their own,
+    perhaps a picture, and further tables, folded."""
 
     anchor: str
     title: str
     tables: Sequence[Table]
     paper: Table
+    captioned: Sequence[Table] = ()
     figure: Figure | None = None
     folded: Sequence[Table] = ()
     notes: Sequence[str] = ()
@@ -35,6 +36,7 @@ def rendered(made: Application) -> Section:
         __package__,
         tables=made.tables,
         paper=made.paper,
+        captioned=made.captioned,
         figure=made.figure,
         folded=made.folded,
         notes=made.notes,

@@ -1,6 +1,7 @@
-"""What the runs of each variant got right: the items of the evaluations, read and checked for a fair comparison."""
+"""What the runs of each variant made of every item: the evaluations, read and checked for a fair comparison."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,20 +10,24 @@ from headpatterns.errors import InputError
 from headpatterns.experiment.variants import ITEM_COLUMNS, Variant, name_of
 from headpatterns.io import read_csv
 from headpatterns.statistics import probe_weights
-from headpatterns.statistics.accuracy import Outcome
+from headpatterns.statistics.accuracy import ACCURACY, NLL, Measure, Outcome
+
+MEASURES = (ACCURACY, NLL)
+"""What an item is judged by, in the order of the columns that `read_items` returns."""
 
 
 def read_items(paths: Sequence[Path], wanted: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str, str], np.ndarray]:
-    """Right answers, 1 or 0 as float64 [items], of the wanted evaluations (model, run, set).
+    """The values of `MEASURES`, float64 [items, measures], of the wanted evaluations (model, run, set).
 
-    The items of a set stand in the order of their ids, the same for every model and run.
+    An answer is right (1) or not (0). Its gold answer has a negative log-likelihood in nats a token. The items of a set
+    stand in the order of their ids, the same for every model and run.
 
     Raises:
-        InputError: a wanted evaluation is missing, an item stands there twice or is marked with neither 0 nor 1, or two
-            runs have answered different items of one set.
+        InputError: a wanted evaluation is missing, an item stands there twice, is marked with neither 0 nor 1 or has no
+            log-likelihood, or two runs have answered different items of one set.
     """
     wanted = list(dict.fromkeys(wanted))
-    marks: dict[tuple[str, str, str], dict[str, str]] = {key: {} for key in wanted}
+    marks: dict[tuple[str, str, str], dict[str, tuple[float, float]]] = {key: {} for key in wanted}
     for path in paths:
         for number, row in enumerate(read_csv(path, ITEM_COLUMNS), start=1):
             key = (row["model"], row["run"], row["set"])
@@ -30,9 +35,7 @@ def read_items(paths: Sequence[Path], wanted: Iterable[tuple[str, str, str]]) ->
                 continue
             if row["id"] in marks[key]:
                 raise InputError(f"{path}, row {number}: the item {row['id']!r} of {name_of(key)} stands there twice.")
-            if row["correct"] not in ("0", "1"):
-                raise InputError(f"{path}, row {number}: correct is {row['correct']!r}, not 0 or 1: evaluate again.")
-            marks[key][row["id"]] = row["correct"]
+            marks[key][row["id"]] = judged(row, f"{path}, row {number}")
     first: dict[str, tuple[str, str, str]] = {}
     for key in wanted:
         if not marks[key]:
@@ -43,13 +46,32 @@ def read_items(paths: Sequence[Path], wanted: Iterable[tuple[str, str, str]]) ->
                 f"The item {differing[0]!r} was answered in only one of two evaluations ({name_of(reference)}; "
                 f"{name_of(key)}): evaluate both on the same items."
             )
-    return {key: np.array([float(found[item]) for item in sorted(found)]) for key, found in marks.items()}
+    return {key: np.array([found[item] for item in sorted(found)]) for key, found in marks.items()}
+
+
+def judged(row: Mapping[str, str], where: str) -> tuple[float, float]:
+    """Whether an item's answer is right, and the negative log-likelihood of its gold answer in nats a token.
+
+    Raises:
+        InputError: a cell says neither; `where` is named.
+    """
+    if row["correct"] not in ("0", "1"):
+        raise InputError(f"{where}: correct is {row['correct']!r}, not 0 or 1: evaluate again.")
+    if not row["tokens"].isdecimal() or int(row["tokens"]) == 0:
+        raise InputError(f"{where}: tokens is {row['tokens']!r}, no whole number of 1 or more: evaluate again.")
+    try:
+        nll = float(row["nll"])
+    except ValueError:
+        nll = math.nan
+    if not 0 <= nll < math.inf:
+        raise InputError(f"{where}: nll is {row['nll']!r}, no number of nats of 0 or more: evaluate again.")
+    return float(row["correct"]), nll / int(row["tokens"])
 
 
 def outcomes(
     variants: Sequence[Variant], items: Sequence[Path], resamples: int, seed: int
-) -> dict[tuple[str, str, str, str], Outcome]:
-    """The outcome of every cell (model, domain, variant, budget) of one study, in order of first appearance.
+) -> dict[Measure, dict[tuple[str, str, str, str], Outcome]]:
+    """Of each measure the outcome of every cell (model, domain, variant, budget) of one study, in order of appearance.
 
     Args:
         variants: rows of one study.
@@ -62,19 +84,23 @@ def outcomes(
             different seeds, or whose domains have different variants.
     """
     check_complete(variants)
-    correct = read_items(items, (variant.evaluation for variant in variants))
-    sizes = {evaluation_set: len(found) for (_, _, evaluation_set), found in correct.items()}
+    values = read_items(items, (variant.evaluation for variant in variants))
+    sizes = {evaluation_set: len(found) for (_, _, evaluation_set), found in values.items()}
     weights = {
         evaluation_set: probe_weights(size, evaluation_set, resamples, seed) for evaluation_set, size in sizes.items()
     }
     return {
-        cell: Outcome(
-            runs=tuple(variant.run for variant in rows),
-            seeds=tuple(variant.seed for variant in rows),
-            correct=np.stack([correct[variant.evaluation] for variant in rows]),
-            weights=weights[rows[0].set],
-        )
-        for cell, rows in by_cell(variants).items()
+        measure: {
+            cell: Outcome(
+                runs=tuple(variant.run for variant in rows),
+                seeds=tuple(variant.seed for variant in rows),
+                values=np.stack([values[variant.evaluation][:, place] for variant in rows]),
+                weights=weights[rows[0].set],
+                measure=measure,
+            )
+            for cell, rows in by_cell(variants).items()
+        }
+        for place, measure in enumerate(MEASURES)
     }
 
 

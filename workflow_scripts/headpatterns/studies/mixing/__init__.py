@@ -39,10 +39,18 @@ def pattern_folders(experiment: "Experiment") -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def with_parts(experiment: "Experiment") -> dict[str, Any]:
+    """The settings of the bootstrap, and the true parts of the target, none where they are not known."""
+    return {**bootstrap(experiment), "parts": experiment.settings(settings.NAME).parts or []}
+
+
 def labels(experiment: "Experiment") -> dict[str, Any]:
-    """What the candidates are called."""
+    """What the candidates are called, and which of them are true parts of the target."""
     datasets = experiment.config.datasets
-    return {"labels": {task: datasets[task].label for task in settings.candidates(experiment)}}
+    return {
+        "labels": {task: datasets[task].label for task in settings.candidates(experiment)},
+        "parts": experiment.settings(settings.NAME).parts or [],
+    }
 
 
 STUDY = Study(
@@ -66,8 +74,9 @@ STUDY = Study(
                 "ranks": "mixing_ranks",
                 "mixture": "mixture",
                 "picks": "mixture_picks",
+                "parts": "mixture_parts",
             },
-            settings=bootstrap,
+            settings=with_parts,
         ),
     ),
     drawings=(
@@ -93,7 +102,19 @@ STUDY = Study(
             measure="headpatterns.studies.mixing.effects:measure",
             inputs=answers(settings.NAME),
             settings=bootstrap,
-            measures=("ours_minus_sft", "ours_minus_random", "sft_minus_base", "random_minus_sft"),
+            measures=tuple(
+                f"{effect}{measure}"
+                for effect in (
+                    "ours_minus_sft",
+                    "ours_minus_random",
+                    "sft_minus_base",
+                    "random_minus_sft",
+                    "oracle_minus_sft",
+                    "oracle_minus_ours",
+                    "oracle_minus_random",
+                )
+                for measure in ("", "_nll")
+            ),
         ),
         Effects(
             name="mixture",

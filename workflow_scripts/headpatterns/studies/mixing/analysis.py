@@ -1,21 +1,25 @@
 """Does training on a mixture of basic tasks first help on the complex task (Table 2, Eq. 4)?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from headpatterns.errors import InputError
 from headpatterns.experiment.variants import VARIANTS, model_labels, read_variants
 from headpatterns.io import read_csv
-from headpatterns.statistics import SHARE, estimate_and_interval
-from headpatterns.statistics.accuracy import RANK_COLUMNS, accuracy, difference, ranked, spread
+from headpatterns.statistics import estimate_and_interval
+from headpatterns.statistics.accuracy import RANK_COLUMNS, Outcome, mean, ranked, spread
+from headpatterns.studies import gains
+from headpatterns.studies.mixing import parts as true_parts
 from headpatterns.studies.mixing.proportions import COEFFICIENT_COLUMNS, PICK_COLUMNS
 from headpatterns.studies.outcomes import outcomes
 from headpatterns.studies.table import Table
 
-COLUMNS = ("model", "variant", "items", "value", "low", "high", "spread")
-DIFFERENCE_COLUMNS = ("model", "better", "worse", "value", "low", "high")
-COMPARISONS = (("ours", "sft"), ("ours", "random"), ("sft", "base"), ("ours", "base"))
+COLUMNS = ("model", "measure", "variant", "items", "value", "low", "high", "spread")
+COMPARISONS = (
+    *(("ours", "sft"), ("ours", "random"), ("sft", "base"), ("ours", "base")),
+    *(("oracle", "sft"), ("oracle", "ours"), ("oracle", "random")),
+)
 
 
 def compute(
@@ -23,22 +27,25 @@ def compute(
     items: Sequence[Path],
     coefficients: Sequence[Path],
     picks: Sequence[Path],
+    parts: Sequence[str],
     resamples: int,
     seed: int,
 ) -> dict[str, Table]:
-    """Accuracies of all variants, differences between them, and the coefficients and picks behind the mixtures.
+    """What all variants reach, differences between them, and the coefficients and picks behind the mixtures.
 
     Args:
         variants: variants.csv; the mixing study is used.
         items: CSV files of evaluate, single items.
         coefficients: CSV files of mix_basic_tasks, coefficients.csv.
         picks: the same, picks.csv.
+        parts: the tasks that the complex one is truly made of; none where that is not known.
         resamples: bootstrap replicates of the evaluation set.
         seed: seed of the bootstrap.
 
     Returns:
-        `accuracy` of every variant; `differences` between variants; `ranks` of the mixture among random ones, by seed;
-        `mixture`: coefficients of all models and seeds; `picks`: how often the bootstrap makes each choice.
+        `accuracy` of every variant, and the negative log-likelihood of the gold answers; `differences` between
+        variants; `ranks` of the mixture among random ones, by seed; `mixture`: coefficients of all models and seeds;
+        `picks`: how often the bootstrap makes each choice; `parts`: which of the tasks that are kept are true parts.
 
     Raises:
         InputError: a file cannot be used, or what is to be compared was not made alike.
@@ -49,23 +56,30 @@ def compute(
     differences: list[tuple[Any, ...]] = []
     ranks: list[tuple[Any, ...]] = []
     for model in model_labels(rows_of_study):
-        own = {variant: [outcome] for (name, _, variant, _), outcome in found.items() if name == model}
-        for variant in filter(own.get, VARIANTS["mixing"]):
-            interval = estimate_and_interval(accuracy(own[variant]), limits=SHARE)
-            rows.append((model, variant, own[variant][0].items, *interval, spread(own[variant])))
-        for better, worse in COMPARISONS:
-            if better in own and worse in own:
-                interval = estimate_and_interval(difference(own[better], own[worse]))
-                differences.append((model, better, worse, *interval))
-        if "ours" in own and "random" in own:
-            ranks += [(model, *one.row) for one in ranked(own["ours"], own["random"])]
+        for measure, cells in found.items():
+            own = of_model(cells, model)
+            for variant in filter(own.get, VARIANTS["mixing"]):
+                interval = estimate_and_interval(mean(own[variant]), limits=measure.limits)
+                rows.append((model, measure.name, variant, own[variant][0].items, *interval, spread(own[variant])))
+            pairs = [pair for pair in COMPARISONS if own.keys() >= set(pair)]
+            differences += [(model, measure.name, *pair, *gains.gains(*(own[one] for one in pair))) for pair in pairs]
+            if "ours" in own and "random" in own:
+                ranks += [(model, measure.name, *one.row) for one in ranked(own["ours"], own["random"])]
+    mixture = joined(coefficients, COEFFICIENT_COLUMNS, ("model", "seed", "task"))
+    picked = joined(picks, PICK_COLUMNS, ("model", "seed", "of", "tasks"))
     return {
         "accuracy": Table(COLUMNS, rows),
-        "differences": Table(DIFFERENCE_COLUMNS, differences),
-        "ranks": Table(("model", *RANK_COLUMNS), ranks),
-        "mixture": Table(COEFFICIENT_COLUMNS, joined(coefficients, COEFFICIENT_COLUMNS, ("model", "seed", "task"))),
-        "picks": Table(PICK_COLUMNS, joined(picks, PICK_COLUMNS, ("model", "seed", "of", "tasks"))),
+        "differences": Table(("model", "measure", "better", "worse", *gains.COLUMNS), differences),
+        "ranks": Table(("model", "measure", *RANK_COLUMNS), ranks),
+        "mixture": Table(COEFFICIENT_COLUMNS, mixture),
+        "picks": Table(PICK_COLUMNS, picked),
+        "parts": Table(true_parts.COLUMNS, true_parts.rows(mixture, picked, parts)),
     }
+
+
+def of_model(cells: Mapping[tuple[str, str, str, str], Outcome], model: str) -> dict[str, list[Outcome]]:
+    """The outcomes of a model on the target by variant."""
+    return {variant: [outcome] for (name, _, variant, _), outcome in cells.items() if name == model}
 
 
 def joined(paths: Sequence[Path], columns: Sequence[str], key: Sequence[str]) -> list[tuple[str, ...]]:

@@ -11,7 +11,9 @@ from headpatterns.experiment.variants import model_labels, read_variants
 from headpatterns.statistics.accuracy import gain, gain_over_draws
 from headpatterns.statistics.effects import SAMPLES, SEEDS, Component, Effect
 from headpatterns.studies.effects import Measured
+from headpatterns.studies.gains import named
 from headpatterns.studies.mixing import mixture, proportions
+from headpatterns.studies.mixing.analysis import of_model
 from headpatterns.studies.outcomes import outcomes
 from headpatterns.studies.reading import Reading
 
@@ -20,8 +22,14 @@ GAINS = {
     "ours_minus_random": ("ours", "random"),
     "sft_minus_base": ("sft", "base"),
     "random_minus_sft": ("random", "sft"),
+    "oracle_minus_sft": ("oracle", "sft"),
+    "oracle_minus_ours": ("oracle", "ours"),
+    "oracle_minus_random": ("oracle", "random"),
 }
-"""Effects by name: the accuracy of the first variant minus that of the second."""
+"""Effects by name: the accuracy of the first variant minus that of the second.
+
+What it gains in the negative log-likelihood of the gold answer, nats a token, has the same name with `_nll` behind it.
+"""
 
 
 def measure(variants: Path, items: Sequence[Path], resamples: int, seed: int) -> list[Measured]:
@@ -42,11 +50,12 @@ def measure(variants: Path, items: Sequence[Path], resamples: int, seed: int) ->
     found = outcomes(rows_of_study, items, resamples, seed)
     measured = []
     for model in model_labels(rows_of_study):
-        own = {variant: [outcome] for (name, _, variant, _), outcome in found.items() if name == model}
-        for name, (better, worse) in GAINS.items():
-            if better in own and worse in own:
-                compared = gain_over_draws if worse == "random" else gain
-                measured.append(Measured(name, model, "", compared(own[better], own[worse])))
+        for measure, cells in found.items():
+            own = of_model(cells, model)
+            for name, (better, worse) in GAINS.items():
+                if better in own and worse in own:
+                    compared = gain_over_draws if worse == "random" else gain
+                    measured.append(Measured(named(name, measure), model, "", compared(own[better], own[worse])))
     return measured
 
 

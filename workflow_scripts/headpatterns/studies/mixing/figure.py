@@ -1,6 +1,6 @@
 """What the change of a complex task is made of: coefficients of the basic tasks, and the mixture of the best (§5.1)."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from math import ceil
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from headpatterns.presentation.inputs import RunTable, mean_over_seeds, read_tab
 VARIANT_TEXT = ("study", "model", "model_label")
 TEXT = ("model", "seed", "task")
 NUMBERS = ("beta", "low", "high", "r2", "kept", "share", "instructions")
+PART = "*"
+"""Behind the name of a true part."""
 COLUMNS = 3  # panels side by side
 BARS = 1.9  # inches, width of the bars' axes
 ABOVE, BELOW = 0.43, 0.58  # inches, a panel's title, and its horizontal axis with the gap to what follows
@@ -24,19 +26,21 @@ KEPT, SOMETIMES, LEFT_OUT = style.LINE_COLOURS[0], "#8fc1de", "#bdbdbd"
 LEGEND = {KEPT: "in the mixture", SOMETIMES: "in the mixture of some seeds", LEFT_OUT: "left out"}
 
 
-def figures(variants: Path, coefficients: Path, labels: Mapping[str, str]) -> dict[str, Figure]:
+def figures(variants: Path, coefficients: Path, labels: Mapping[str, str], parts: Collection[str]) -> dict[str, Figure]:
     """`mixture`, from variants.csv, which names and orders the models, and analysis/mixture.csv.
 
     Args:
         variants: variants.csv.
         coefficients: analysis/mixture.csv.
         labels: what tasks are called.
+        parts: tasks that the complex one is truly made of; none where that is not known.
 
     Raises:
         InputError: a file cannot be used, or as `draw`.
     """
     table = RunTable(variants, read_table(variants, VARIANT_TEXT))
-    return {"mixture": draw(table, read_table(coefficients, TEXT, NUMBERS), labels, coefficients)}
+    marked = {task: f"{label} {PART}" if task in parts else label for task, label in labels.items()}
+    return {"mixture": draw(table, read_table(coefficients, TEXT, NUMBERS), marked, coefficients)}
 
 
 def draw(

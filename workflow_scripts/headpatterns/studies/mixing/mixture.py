@@ -43,6 +43,8 @@ class Order:
         instructions: number N of instructions of a mixture.
         keep: number of basic tasks in a mixture.
         random_draws: number of mixtures of the same tasks in random shares.
+        parts: candidates that the target is truly made of, which another mixture has in equal shares; none where that
+            is not known.
         reading: how patterns are read.
         resamples: bootstrap replicates of the probe set.
         bootstrap_seed: seed of the bootstrap.
@@ -59,6 +61,7 @@ class Order:
     instructions: int
     keep: int
     random_draws: int
+    parts: Sequence[str]
     reading: Reading
     resamples: int
     bootstrap_seed: int
@@ -67,7 +70,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Mixtures:
-    """What the fit says and what is taken: shares and numbers of instructions of the kept tasks, by variant.
+    """What the fit says and what is taken: shares and numbers of instructions of tasks, by variant.
 
     Attributes:
         fits: of the changes and of each control, beta [1 + B, candidates], NaN for a candidate without a pattern, and
@@ -75,16 +78,21 @@ class Mixtures:
         chosen: indices of the kept candidates, ascending.
         share: [candidates], 0 for those that are not kept.
         tasks: names of the kept candidates.
-        variants: shares [tasks] by variant, `ours` first.
-        counts: instructions of each kept task, by variant.
+        variants: shares by task of each variant, `ours` first; all but `oracle` are of the kept tasks.
+        counts: instructions by task of each variant.
     """
 
     fits: Mapping[str, tuple[np.ndarray, np.ndarray]]
     chosen: list[int]
     share: np.ndarray
     tasks: list[str]
-    variants: dict[str, np.ndarray]
-    counts: dict[str, list[int]]
+    variants: dict[str, dict[str, float]]
+    counts: dict[str, dict[str, int]]
+
+    @property
+    def mixed(self) -> list[str]:
+        """Every task that some variant may have."""
+        return list(dict.fromkeys(task for shares in self.variants.values() for task in shares))
 
 
 def mix(order: Order) -> None:
@@ -100,8 +108,8 @@ def mix(order: Order) -> None:
     samples = {task: training_sets.read(path) for task, path in order.training_sets.items()}
     test = deduplication.read(order.test)
     made = mixtures(order)
-    left_out = {task: same_as_test(task, samples[task], order.training_rows[task], test) for task in made.tasks}
-    samples = {task: [sample for sample in samples[task] if sample[1] not in left_out[task]] for task in made.tasks}
+    left_out = {task: same_as_test(task, samples[task], order.training_rows[task], test) for task in made.mixed}
+    samples = {task: [sample for sample in samples[task] if sample[1] not in left_out[task]] for task in made.mixed}
     check_enough(made, samples)
     sentence = note(order, made.tasks)
     if sentence:
@@ -120,17 +128,27 @@ def mix(order: Order) -> None:
 
 
 def mixtures(order: Order) -> Mixtures:
-    """What the patterns say, and how many instructions of each kept task every variant takes."""
+    """What the patterns say, and how many instructions of each task every variant takes."""
     fits = fit(order.target, order.candidates, order.resamples, order.bootstrap_seed, order.reading)
     beta, _ = fits["change"]
     chosen = proportions.kept(beta[0], order.keep)
     tasks = [list(order.candidates)[index] for index in chosen]
     share = proportions.shares(beta[0], chosen)
-    variants = {"ours": share[chosen]}
+    variants = {"ours": shared(tasks, share[chosen])}
     for draw in range(order.random_draws):
-        variants[f"random{draw}"] = proportions.random_shares(len(tasks), draw, order.seed)
-    counts = {variant: proportions.apportion(order.instructions, found) for variant, found in variants.items()}
+        variants[f"random{draw}"] = shared(tasks, proportions.random_shares(len(tasks), draw, order.seed))
+    if order.parts:
+        variants["oracle"] = shared(order.parts, np.full(len(order.parts), 1 / len(order.parts)))
+    counts = {
+        variant: dict(zip(found, proportions.apportion(order.instructions, list(found.values())), strict=True))
+        for variant, found in variants.items()
+    }
     return Mixtures(fits, chosen, share, tasks, variants, counts)
+
+
+def shared(tasks: Sequence[str], shares: np.ndarray) -> dict[str, float]:
+    """Shares by task."""
+    return {task: float(share) for task, share in zip(tasks, shares, strict=True)}
 
 
 def write(folder: Path, order: Order, made: Mixtures, samples: Mapping[str, Sequence[Sample]]) -> None:
@@ -139,13 +157,13 @@ def write(folder: Path, order: Order, made: Mixtures, samples: Mapping[str, Sequ
     write_csv(folder / "coefficients.csv", proportions.COEFFICIENT_COLUMNS, coefficient_rows(order, made))
     write_csv(folder / "picks.csv", proportions.PICK_COLUMNS, pick_rows(order, made))
     parts = [
-        (*key, variant, task, *numbers)
-        for variant in made.variants
-        for task, *numbers in zip(made.tasks, made.variants[variant], made.counts[variant], strict=True)
+        (*key, variant, task, share, made.counts[variant][task])
+        for variant, shares in made.variants.items()
+        for task, share in shares.items()
     ]
     write_csv(folder / "mixtures.csv", MIXTURE_COLUMNS, parts)
     for variant, numbers in made.counts.items():
-        heads = [sample for task, n in zip(made.tasks, numbers, strict=True) for sample in samples[task][:n]]
+        heads = [sample for task, n in numbers.items() for sample in samples[task][:n]]
         training_sets.write(folder / f"{variant}-basic.csv", proportions.mixed(heads, order.seed))
 
 
@@ -153,7 +171,7 @@ def coefficient_rows(order: Order, made: Mixtures) -> list[tuple[Any, ...]]:
     """A row for each candidate."""
     beta, r2 = made.fits["change"]
     interval = estimate_and_interval(beta)
-    instructions = dict(zip(made.tasks, made.counts["ours"], strict=True))
+    instructions = made.counts["ours"]
     controls = [(found[0], proportions.kept(found[0], order.keep)) for found, _ in (made.fits[of] for of in OF[1:])]
     return [
         (order.model, order.seed, task, *interval[:, i], r2[0], int(i in made.chosen), made.share[i],
@@ -177,7 +195,7 @@ def pick_rows(order: Order, made: Mixtures) -> list[tuple[Any, ...]]:
 
 
 def check_numbers(order: Order) -> None:
-    """Check that every count and seed is in its range.
+    """Check that every count and seed is in its range, and that every true part is a candidate.
 
     Raises:
         InputError: one is not.
@@ -187,6 +205,8 @@ def check_numbers(order: Order) -> None:
         given = getattr(order, name)
         if given < smallest:
             raise InputError(f"--{name.replace('_', '-')} is {given}: give a whole number of {smallest} or more.")
+    if foreign := [task for task in order.parts if task not in order.candidates]:
+        raise InputError(f"--parts names {foreign[0]}, which is no candidate: add it as --candidate or leave it.")
 
 
 def check_given(candidates: Collection[str], given: Collection[str], what: str, option: str, form: str) -> None:
@@ -238,15 +258,15 @@ def fit(
 
 
 def check_enough(made: Mixtures, samples: Mapping[str, Sequence[Sample]]) -> None:
-    """Check that every kept task has the samples that each variant takes of it.
+    """Check that every task has the samples that each variant takes of it.
 
     Raises:
         InputError: one has too few.
     """
     for variant, numbers in made.counts.items():
-        for task, wanted in zip(made.tasks, numbers, strict=True):
+        for task, wanted in numbers.items():
             if wanted > len(samples[task]):
-                smallest = min(len(samples[kept]) for kept in made.tasks)
+                smallest = min(len(samples[other]) for other in numbers)
                 raise InputError(
                     f"The mixture {variant} takes {wanted} instructions of {task}, whose training set has "
                     f"{len(samples[task])} that are no test item: lower studies.mixing.instructions "

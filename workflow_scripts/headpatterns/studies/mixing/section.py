@@ -11,7 +11,7 @@ from headpatterns.presentation.elements import Table, caption, estimate, figure,
 from headpatterns.presentation.inputs import RunTable, read_table
 from headpatterns.presentation.results import Results
 from headpatterns.presentation.sections import Section
-from headpatterns.studies.accuracies import NUMBERS, ranks
+from headpatterns.studies.accuracies import NUMBERS, differences, ranks
 from headpatterns.studies.application import Application, rendered
 from headpatterns.studies.mixing import table2
 
@@ -20,12 +20,14 @@ COEFFICIENT_TEXT = ("model", "seed", "task", "kept", "instructions")
 COEFFICIENT_NUMBERS = ("beta", "low", "high", "r2", "share")
 PICK_TEXT = ("model", "seed", "of", "tasks", "kept")
 PICK_NUMBERS = ("share", "chance")
+PART_TEXT = ("model", "seed", "of", "tasks", "parts", "kept", "hits")
+PART_NUMBERS = ("value", "resampled", "low", "high", "expected", "p_value")
 FITS = {"change": "changes", "base": "base patterns alone", "partialled": "changes without base pattern"}
 
 
 def section(results: Results) -> list[Section]:
-    """Table 2, what must be known of its mixtures, their picture, the coefficients that they were made from, how often
-    the bootstrap makes each choice, and where ours stands among random mixtures.
+    """Table 2, what must be known of its mixtures, the differences behind it, whether true parts are kept, the picture,
+    the coefficients, how often the bootstrap makes each choice, and where ours stands among random mixtures.
 
     Raises:
         InputError: a file is missing or faulty.
@@ -36,8 +38,12 @@ def section(results: Results) -> list[Section]:
     made = Application(
         anchor="mixing-basic-tasks",
         title="Mixing basic tasks",
-        tables=grid_tables(table2.table2_grids(rows), path, HERE, [""]),
+        tables=grid_tables(table2.table2_grids(rows), path, HERE, ["", "log-likelihood"]),
         paper=paper_table(),
+        captioned=[
+            differences(results.analysis("mixing_differences"), ["model"], HERE, results.runs, table2.VARIANTS),
+            *parts(results.analysis("mixture_parts"), results.runs),
+        ],
         figure=figure(results.figure("mixture"), HERE),
         folded=[
             coefficients(mixtures, results.runs),
@@ -52,13 +58,42 @@ def section(results: Results) -> list[Section]:
 def paper_table() -> Table:
     """Table 2 as the paper reports it."""
     values = paper_values(HERE / "paper_table2.csv")
+    variants = [variant for variant in table2.VARIANTS if variant in values]
     return Table(
         anchor="paper-table2",
         title="Table 2 of the paper",
-        header=["Model", *table2.VARIANTS.values()],
-        rows=values[["model", *table2.VARIANTS]].to_numpy().tolist(),
-        numeric=[False] + [True] * len(table2.VARIANTS),
+        header=["Model", *(table2.VARIANTS[variant] for variant in variants)],
+        rows=values[["model", *variants]].to_numpy().tolist(),
+        numeric=[False] + [True] * len(variants),
     )
+
+
+def parts(path: Path, runs: RunTable) -> list[Table]:
+    """One row for each model, seed and fit: how many of the kept tasks are true parts; no table where none is known."""
+    rows = read_table(path, PART_TEXT, PART_NUMBERS, may_be_empty=True)
+    cells = [
+        [
+            runs.model_label(row["model"]),
+            row["seed"],
+            FITS[row["of"]],
+            f"{row['hits']} of {row['kept']}",
+            f"{100 * row['value']:.0f} %",
+            f"{100 * row['resampled']:.1f} % [{100 * row['low']:.0f}, {100 * row['high']:.0f}]",
+            f"{100 * row['expected']:.1f} %",
+            f"{row['p_value']:.3f}",
+        ]
+        for row in rows.to_dict("records")
+    ]
+    made = Table(
+        anchor="mixture-parts",
+        title="Are the tasks that are kept the true parts?",
+        header=["Model", "Seed", "Fit to", "True parts", "Precision", "Of the resamples", "By chance", "p"],
+        rows=cells,
+        numeric=[False] * 3 + [True] * 5,
+        path=f"{path.parent.name}/{path.name}",
+        caption=caption(HERE / "mixture_parts.rst"),
+    )
+    return [made] if cells else []
 
 
 def notes(results: Results, mixtures: pd.DataFrame) -> Sequence[str]:

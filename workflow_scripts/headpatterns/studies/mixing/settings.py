@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from headpatterns.experiment import runs as kinds
-from headpatterns.experiment.fields import OWN_SEEDS, UNSTATED, Names, Positive, Section, Seeds
+from headpatterns.experiment.fields import OWN_SEEDS, UNSTATED, Names, Positive, Section, Seeds, Selection
 from headpatterns.experiment.needed import ItemSet, base_name
 from headpatterns.experiment.recipes import OwnRecipe
 from headpatterns.experiment.references import below_one_step, unknown, unknown_in
@@ -29,6 +29,9 @@ class Settings(Section):
     keep: Positive = Field(description="largest positive coefficients that are kept")
     expected_pair: list[str] = Field(
         UNSTATED, min_length=2, max_length=2, description="the two tasks that the paper keeps"
+    )
+    parts: Selection | None = Field(
+        None, description="the candidates that the target is truly made of; null where nobody knows"
     )
     instructions: Positive = Field(description="samples of a mixture (N of Eq. 4)")
     random_draws: Positive = Field(description="mixtures of the same tasks in random proportions")
@@ -54,10 +57,12 @@ def candidate_runs(experiment: "Experiment", model: str, seed: int) -> list[Run]
 
 
 def mixtures(experiment: "Experiment") -> list[MixtureSet]:
-    """The mixtures: ours, then the random ones."""
+    """The mixtures: ours, then the random ones, and where the true parts are known the oracle."""
     settings: Settings = experiment.settings(NAME)
-    tasks = tuple(candidates(experiment))
-    return [MixtureSet(draw, tasks, settings.instructions) for draw in (None, *range(settings.random_draws))]
+    tasks, size = tuple(candidates(experiment)), settings.instructions
+    oracle = [MixtureSet("oracle", None, tuple(settings.parts), size)] if settings.parts else []
+    drawn = [MixtureSet("random", draw, tasks, size) for draw in range(settings.random_draws)]
+    return [MixtureSet("ours", None, tasks, size), *drawn, *oracle]
 
 
 def target_run(experiment: "Experiment", model: str, seed: int) -> Run:
@@ -90,8 +95,8 @@ def variants(experiment: "Experiment") -> list[dict[str, Any]]:
             chosen: list[tuple[str, int | None, Run | str]] = [
                 ("base", None, base_name(experiment.config, model, seed)),
                 ("sft", None, target_run(experiment, model, seed)),
-                *(("ours" if mixture.draw is None else "random", mixture.draw,
-                   prepared_run(experiment, model, mixture, seed)) for mixture in mixtures(experiment)),
+                *((mixture.variant, mixture.draw, prepared_run(experiment, model, mixture, seed))
+                  for mixture in mixtures(experiment)),
             ]  # fmt: skip
             rows += [variant_row(experiment, NAME, model, seed, variant, run, settings.target, draw=draw)
                      for variant, draw, run in chosen]  # fmt: skip
@@ -120,6 +125,8 @@ def names(experiment: "Experiment") -> Iterator[str]:
             yield f"{path}.also names '{task}', a task of the group '{settings.group}' already: remove it."
     if settings.target in candidates(experiment):
         yield f"{path}.target is '{settings.target}', which is a candidate as well: name another target."
+    if selected(experiment):
+        yield from unknown_in(f"{path}.parts", "candidate", settings.parts or [], candidates(experiment))
     if selected(experiment) and settings.target in config.evaluation.sets:
         yield f"evaluation.sets.{settings.target} has the name of a set of section 5: choose another."
 
@@ -135,6 +142,7 @@ def arguments(experiment: "Experiment") -> dict[str, Any]:
     settings: Settings = experiment.settings(NAME)
     analysis = experiment.config.analysis
     return {"instructions": settings.instructions, "keep": settings.keep, "random_draws": settings.random_draws,
+            "parts": settings.parts,
             "resamples": analysis.resamples, "bootstrap_seed": analysis.seed}  # fmt: skip
 
 

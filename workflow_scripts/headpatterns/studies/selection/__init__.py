@@ -1,8 +1,29 @@
 """Whether training samples that are selected by their patterns help in a domain (Table 3)."""
 
-from headpatterns.experiment.study import Analysis, Effects, Study, Tabulation
+from typing import TYPE_CHECKING, Any
+
+from headpatterns.experiment.study import Analysis, Drawing, Effects, Study, Tabulation, no_settings
 from headpatterns.studies.descriptions import answers, bootstrap, variants
 from headpatterns.studies.selection import settings
+
+if TYPE_CHECKING:
+    from headpatterns.experiment.experiment import Experiment
+
+
+def rankings(experiment: "Experiment") -> dict[str, Any]:
+    """The rankings of the pools, with what is truly related in them, and at which budgets precision is told."""
+    return {
+        **bootstrap(experiment),
+        "rankings": settings.rankings(experiment),
+        "budgets": experiment.settings(settings.NAME).budgets,
+    }
+
+
+def ranking_files(experiment: "Experiment") -> list[str]:
+    """The files that `rankings` names, each once."""
+    named = [[one["scores"], one["related"], *one["drawn"]] for one in settings.rankings(experiment)]
+    return list(dict.fromkeys(path for paths in named for path in paths))
+
 
 STUDY = Study(
     name=settings.NAME,
@@ -22,6 +43,24 @@ STUDY = Study(
             outputs={"accuracy": "selection", "differences": "selection_differences", "ranks": "selection_ranks"},
             settings=bootstrap,
         ),
+        Analysis(
+            name="precision",
+            compute="headpatterns.studies.selection.precision:compute",
+            inputs=no_settings,
+            outputs={"precision": "precision", "curve": "precision_curve"},
+            settings=rankings,
+            needs=ranking_files,
+        ),
+    ),
+    drawings=(
+        Drawing(
+            name="precision",
+            draw="headpatterns.studies.selection.figure:figures",
+            inputs=variants(curve="precision_curve", precision="precision"),
+            figures=("precision",),
+            in_report=False,
+            selected=settings.relation_is_known,
+        ),
     ),
     tables=(
         Tabulation(
@@ -36,9 +75,19 @@ STUDY = Study(
             measure="headpatterns.studies.selection.effects:measure",
             inputs=answers(settings.NAME),
             settings=bootstrap,
-            measures=("pattern_minus_random", "pattern_minus_base", "grows_with_budget"),
+            measures=tuple(
+                f"{effect}{measure}"
+                for effect in (
+                    "pattern_minus_random",
+                    "pattern_minus_base",
+                    "oracle_minus_random",
+                    "oracle_minus_pattern",
+                    "grows_with_budget",
+                )
+                for measure in ("", "_nll")
+            ),
         ),
     ),
     section="headpatterns.studies.selection.section:section",
-    targets={"table3": ("table3",)},
+    targets={"table3": ("table3", "precision")},
 )

@@ -5,18 +5,22 @@ from pathlib import Path
 from typing import Any
 
 from headpatterns.experiment.variants import ALL_DOMAINS, VARIANTS, model_labels, read_variants
-from headpatterns.statistics import SHARE, estimate_and_interval
-from headpatterns.statistics.accuracy import RANK_COLUMNS, Outcome, accuracy, difference, ranked, spread
+from headpatterns.statistics import estimate_and_interval
+from headpatterns.statistics.accuracy import RANK_COLUMNS, Outcome, mean, ranked, spread
+from headpatterns.studies import gains
 from headpatterns.studies.outcomes import outcomes
 from headpatterns.studies.table import Table
 
-COLUMNS = ("model", "domain", "variant", "budget", "items", "value", "low", "high", "spread")
-DIFFERENCE_COLUMNS = ("model", "domain", "budget", "better", "worse", "value", "low", "high")
-OTHERS = ("random", "base", "bm25", "base-pattern", "nearest")
+KEY = ("model", "measure", "domain")
+COLUMNS = (*KEY, "variant", "budget", "items", "value", "low", "high", "spread")
+COMPARISONS = (
+    *(("pattern", other) for other in ("random", "base", "bm25", "base-pattern", "nearest")),
+    *(("oracle", other) for other in ("random", "pattern")),
+)
 
 
 def compute(variants: Path, items: Sequence[Path], resamples: int, seed: int) -> dict[str, Table]:
-    """Accuracies and differences for every model, first as the mean over its domains, then by domain.
+    """What all variants reach and differences for every model, first as the mean over its domains, then by domain.
 
     Args:
         variants: variants.csv; the selection study is used.
@@ -25,8 +29,8 @@ def compute(variants: Path, items: Sequence[Path], resamples: int, seed: int) ->
         seed: seed of the bootstrap.
 
     Returns:
-        `accuracy` of every variant; `differences` between variants; `ranks` of the pattern's choice among the random
-        ones, seed by seed.
+        `accuracy` of every variant, and the negative log-likelihood of the gold answers; `differences` between
+        variants; `ranks` of the pattern's choice among the random ones, seed by seed.
 
     Raises:
         InputError: a file cannot be used, or what is to be compared was not made alike.
@@ -37,27 +41,32 @@ def compute(variants: Path, items: Sequence[Path], resamples: int, seed: int) ->
     differences: list[tuple[Any, ...]] = []
     ranks: list[tuple[Any, ...]] = []
     for model in model_labels(rows_of_study):
-        domains = list(dict.fromkeys(domain for name, domain, _, _ in found if name == model))
-        for domain in (ALL_DOMAINS, *domains):
-            chosen = domains if domain == ALL_DOMAINS else [domain]
-            own = over_domains(found, model, chosen)
-            rows += [(model, domain, *row) for row in accuracies(own)]
-            differences += [(model, domain, *row) for row in comparisons(own)]
-            ranks += [(model, domain, *row) for row in places(own)]
+        for measure, cells in found.items():
+            domains = domains_of(cells, model)
+            for domain in (ALL_DOMAINS, *domains):
+                own = over_domains(cells, model, domains if domain == ALL_DOMAINS else [domain])
+                rows += [(model, measure.name, domain, *row) for row in values(own)]
+                differences += [(model, measure.name, domain, *row) for row in comparisons(own)]
+                ranks += [(model, measure.name, domain, *row) for row in places(own)]
     return {
         "accuracy": Table(COLUMNS, rows),
-        "differences": Table(DIFFERENCE_COLUMNS, differences),
-        "ranks": Table(("model", "domain", "budget", *RANK_COLUMNS), ranks),
+        "differences": Table((*KEY, "budget", "better", "worse", *gains.COLUMNS), differences),
+        "ranks": Table((*KEY, "budget", *RANK_COLUMNS), ranks),
     }
 
 
+def domains_of(cells: Mapping[tuple[str, str, str, str], Outcome], model: str) -> list[str]:
+    """The domains of a model, in display order."""
+    return list(dict.fromkeys(domain for name, domain, _, _ in cells if name == model))
+
+
 def over_domains(
-    found: Mapping[tuple[str, str, str, str], Outcome], model: str, domains: Sequence[str]
+    cells: Mapping[tuple[str, str, str, str], Outcome], model: str, domains: Sequence[str]
 ) -> dict[tuple[str, str], list[Outcome]]:
     """The outcomes of a model in some domains, one a domain, by (variant, budget)."""
     return {
-        (variant, budget): [found[model, place, variant, budget] for place in domains]
-        for name, first, variant, budget in found
+        (variant, budget): [cells[model, place, variant, budget] for place in domains]
+        for name, first, variant, budget in cells
         if (name, first) == (model, domains[0])
     }
 
@@ -67,26 +76,26 @@ def budgets(own: Mapping[tuple[str, str], list[Outcome]]) -> list[str]:
     return sorted({budget for _, budget in own if budget}, key=int)
 
 
-def accuracies(own: Mapping[tuple[str, str], list[Outcome]]) -> list[tuple[Any, ...]]:
+def values(own: Mapping[tuple[str, str], list[Outcome]]) -> list[tuple[Any, ...]]:
     """Rows of the base model (empty budget), then of each budget, of the outcomes by (variant, budget)."""
     rows: list[tuple[Any, ...]] = []
     for budget in ("", *budgets(own)):
         for variant in VARIANTS["selection"]:
             if found := own.get((variant, budget)):
                 items = sum(outcome.items for outcome in found)
-                interval = estimate_and_interval(accuracy(found), limits=SHARE)
+                interval = estimate_and_interval(mean(found), limits=found[0].measure.limits)
                 rows.append((variant, budget, items, *interval, spread(found)))
     return rows
 
 
 def comparisons(own: Mapping[tuple[str, str], list[Outcome]]) -> list[tuple[Any, ...]]:
-    """Rows of what the pattern's choice gains over each other choice of as many samples, and over the base model."""
+    """Rows of what one choice gains over another of as many samples, and over the base model."""
     rows: list[tuple[Any, ...]] = []
     for budget in budgets(own):
-        for other in OTHERS:
-            chosen, rival = own.get(("pattern", budget)), own.get((other, "" if other == "base" else budget))
+        for better, worse in COMPARISONS:
+            chosen, rival = own.get((better, budget)), own.get((worse, "" if worse == "base" else budget))
             if chosen and rival:
-                rows.append((budget, "pattern", other, *estimate_and_interval(difference(chosen, rival))))
+                rows.append((budget, better, worse, *gains.gains(chosen, rival)))
     return rows
 
 

@@ -26,6 +26,7 @@ class Domain:
         tags: tags of the domain.
         train: parquet of the training rows, with id, prompt, tags and choices.
         probe: parquet of the probe rows, likewise.
+        related: tags outside of the domain that share its relations; none where that is not known.
     """
 
     dataset: str
@@ -33,10 +34,11 @@ class Domain:
     tags: Sequence[str]
     train: Path
     probe: Path
+    related: Sequence[str] = ()
 
 
 def split(domain: Domain, largest_budget: int, output: Path) -> None:
-    """Write the three parts as CSV and a report into the folder `output`.
+    """Write the three parts and, where known, the related samples of the pool as CSV, and a report, into a folder.
 
     Args:
         domain: what is split.
@@ -44,7 +46,8 @@ def split(domain: Domain, largest_budget: int, output: Path) -> None:
         output: folder to write.
 
     Raises:
-        InputError: a tag that no row has, a part without a row, a sample in two parts, or a pool below the budget.
+        InputError: a tag that no row has, a part without a row, a sample in two parts, or a pool, or its related part,
+            below the budget.
     """
     train, probe = (read(path, tagged=True) for path in (domain.train, domain.probe))
     check_tags(domain, [*train, *probe])
@@ -61,22 +64,48 @@ def split(domain: Domain, largest_budget: int, output: Path) -> None:
             f"The budget {largest_budget} is larger than the pool of the domain {domain.name}, "
             f"which has {len(pool)} samples: lower it in studies.selection.budgets."
         )
+    written = {**parts, **related_part(domain, pool, largest_budget)}
     report = {
         "dataset": domain.dataset,
         "domain": domain.name,
         "tags": domain.tags,
-        "samples": {name: len(items) for name, items in parts.items()},
+        "samples": {name: len(items) for name, items in written.items()},
         "outside_domain": len(outside),
         "left_out_as_target": {"samples": len(in_target), "same_as": in_target},
         "left_out_as_pseudo_private": {"samples": len(in_private), "same_as": in_private},
     }
     with atomic_path(output) as temporary:
         temporary.mkdir()
-        for name, items in parts.items():
+        for name, items in written.items():
             training_sets.write(temporary / f"{name}.csv", [(domain.dataset, item.id) for item in items])
         write_json(temporary / "report.json", report)
-    sizes = ", ".join(f"{name} {len(items)}" for name, items in parts.items())
+    sizes = ", ".join(f"{name} {len(items)}" for name, items in written.items())
     print(f"{domain.name}: {sizes}; left out of the pool {len(outside) - len(pool)}")
+
+
+def related_part(domain: Domain, pool: Sequence[Item], largest_budget: int) -> dict[str, list[Item]]:
+    """The samples of the pool that have a related tag, as the part `related`; nothing where no tag is given.
+
+    Raises:
+        InputError: a tag that no sample of the pool has, or fewer related samples than the budget.
+    """
+    if not domain.related:
+        return {}
+    present = frozenset(tag for item in pool for tag in item.tags)
+    key = f"studies.selection.related.{domain.name}"
+    for tag in domain.related:
+        if tag not in present:
+            raise InputError(
+                f"No sample of the pool of the domain {domain.name}, made of {domain.probe}, has the tag {tag!r} of "
+                f"{key}: {nearest(tag, present)}"
+            )
+    related = [item for item in pool if item.tags & frozenset(domain.related)]
+    if largest_budget > len(related):
+        raise InputError(
+            f"The budget {largest_budget} is larger than the related part of the pool of the domain {domain.name}, "
+            f"which has {len(related)} samples: lower it in studies.selection.budgets, or add tags to {key}."
+        )
+    return {"related": related}
 
 
 def check_tags(domain: Domain, items: Iterable[Item]) -> None:

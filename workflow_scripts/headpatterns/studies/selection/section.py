@@ -1,32 +1,45 @@
-"""The report's section on selecting data: Table 3."""
+"""The report's section on selecting data: Table 3, and whether the methods find what is truly related."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from headpatterns.presentation.elements import Table, grid_tables, paper_values
-from headpatterns.presentation.inputs import read_table
+import pandas as pd
+
+from headpatterns.presentation.elements import Table, caption, figure, grid_tables, paper_values
+from headpatterns.presentation.inputs import RunTable, mean_over_seeds, read_table
 from headpatterns.presentation.results import Results
 from headpatterns.presentation.sections import Section
-from headpatterns.studies.accuracies import NUMBERS, ranks
+from headpatterns.studies.accuracies import NUMBERS, differences, ranks
 from headpatterns.studies.application import Application, rendered
 from headpatterns.studies.selection import table3
 
 HERE = Path(__file__).parent
+KEYS = ["model", "domain", "budget"]
+PRECISION_TEXT = ("model", "domain", "seed", "method", "statistic", "n")
+PRECISION_NUMBERS = ("value", "low", "high", "expected", "chance_low", "chance_high")
+GRIDS = ("", "by domain", "log-likelihood", "log-likelihood by domain")
 
 
 def section(results: Results) -> list[Section]:
-    """Table 3: the mean over domains, and every domain; and where the patterns' choice stands among random ones.
+    """Table 3, the mean over domains, and every domain; how many related samples each method finds, where these are
+    known; the differences behind the table; and where the patterns' choice stands among random ones.
 
     Raises:
         InputError: a file is missing or faulty.
     """
     path = results.table("table3")
     rows = read_table(path, table3.TEXT, NUMBERS)
+    domains = dict(zip(rows["domain"], rows["domain_label"], strict=True))
+    found = precision(results.analysis("precision"), domains, results.runs)
+    gained = differences(results.analysis("selection_differences"), KEYS, HERE, results.runs, table3.METHODS)
     made = Application(
         anchor="selecting-data",
         title="Selecting data",
-        tables=grid_tables(table3.table3_grids(rows), path, HERE, ["", "by domain"]),
+        tables=grid_tables(table3.table3_grids(rows), path, HERE, GRIDS),
         paper=paper_table(),
-        folded=[ranks(results.analysis("selection_ranks"), ["model", "domain", "budget"], HERE, results.runs)],
+        captioned=found,
+        figure=figure(results.figure("precision"), HERE, "Precision against n") if found else None,
+        folded=[gained, ranks(results.analysis("selection_ranks"), KEYS, HERE, results.runs)],
     )
     return [rendered(made)]
 
@@ -41,3 +54,41 @@ def paper_table() -> Table:
         rows=values.assign(method=values["method"].map(table3.METHODS)).to_numpy().tolist(),
         numeric=[False, False] + [True] * len(values.columns[2:]),
     )
+
+
+def precision(path: Path, domains: Mapping[str, str], runs: RunTable) -> list[Table]:
+    """One row for each model, domain and method, means over seeds, and last what chance finds; no table where the
+    related samples are not known."""
+    rows = read_table(path, PRECISION_TEXT, PRECISION_NUMBERS, may_be_empty=True)
+    if rows.empty:
+        return []
+    columns = list(dict.fromkeys(zip(rows["statistic"], rows["n"], strict=True)))
+    cells = []
+    for (model, domain), found in rows.groupby(["model", "domain"], sort=False):
+        place = [runs.model_label(str(model)), domains.get(str(domain), str(domain))]
+        means = mean_over_seeds(found, ("method", "statistic", "n"), PRECISION_NUMBERS)
+        for method, own in means.groupby("method", sort=False):
+            shown = {(row["statistic"], row["n"]): share(row, "value", "low", "high") for _, row in own.iterrows()}
+            cells.append([*place, table3.METHODS[str(method)], *(shown.get(column, "") for column in columns)])
+        first = means.drop_duplicates(["statistic", "n"])
+        chance = {
+            (row["statistic"], row["n"]): share(row, "expected", "chance_low", "chance_high")
+            for _, row in first.iterrows()
+        }
+        cells.append([*place, "by chance", *(chance[column] for column in columns)])
+    made = Table(
+        anchor="precision-table",
+        title="Do the methods find the related samples?",
+        header=["Model", "Domain", "Samples", *(f"n = {n}" if n else "Average precision" for _, n in columns)],
+        rows=cells,
+        numeric=[False] * 3 + [True] * len(columns),
+        path=f"{path.parent.name}/{path.name}",
+        caption=caption(HERE / "precision_table.rst"),
+    )
+    return [made]
+
+
+def share(row: pd.Series, value: str, low: str, high: str) -> str:
+    """A share and its interval in per cent, where there is one."""
+    interval = f" [{100 * row[low]:.1f}, {100 * row[high]:.1f}]" if pd.notna(row[low]) and pd.notna(row[high]) else ""
+    return f"{100 * row[value]:.1f}{interval}"

@@ -4,6 +4,7 @@ Methods: `pattern` (correlation of a sample's activation pattern with the mean p
 model, which was fine-tuned on the pseudo-private samples), `base-pattern` (the same under the base model), `nearest`
 (correlation with the most similar pseudo-private sample, under the probe model), `bm25` (words of the prompts) and
 `random{k}` (seeded draws, the same for every model). All choose among the samples of the pool that have a pattern.
+Where the samples that are truly related to the domain are known, `oracle` is a seeded draw of these.
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,6 +47,7 @@ class Order:
         pseudo_private: parquet with the pseudo-private prompts.
         budgets: numbers of samples to select.
         random_draws: number of random selections of each size.
+        related: CSV of the pool's samples that are truly related to the domain, or None where they are not known.
         reading: how patterns are read. What divides a sample's pattern by one number leaves its correlations alone, but
             not the mean of the pseudo-private ones. What Eq. 3 is about has no bearing here.
         output: folder to write.
@@ -61,6 +63,7 @@ class Order:
     pseudo_private: Path
     budgets: list[int]
     random_draws: int
+    related: Path | None
     reading: Reading
     output: Path
 
@@ -78,6 +81,7 @@ def select(order: Order) -> None:
     with_pattern = set(extracted.ids)
     ids = [id for id in pool if id in with_pattern]
     check_budgets(order, ids)
+    related = read_related(order, pool, ids)
     scores = score(order, ids, extracted, private)
     ranked = {method: scoring.ranking(found, ids) for method, found in scores.items()}
     constant = {
@@ -95,8 +99,12 @@ def select(order: Order) -> None:
         "budgets": order.budgets,
         "random_draws": order.random_draws,
         "constant_patterns": constant,
+        "related": None if related is None else len(related),
     }
-    write(order, ranked, {f"random{k}": draw(order, ids, k) for k in range(order.random_draws)}, report)
+    drawn = {f"random{k}": draw(order, ids, f"random{k}") for k in range(order.random_draws)}
+    if related is not None:
+        drawn["oracle"] = draw(order, related, "oracle")
+    write(order, ranked, drawn, report)
     print(f"{order.domain}: {len(ids)} of the pool's {len(pool)} samples have a pattern and were ranked.")
     for model, about in constant.items():
         if about["ids"]:
@@ -149,9 +157,36 @@ def prompts(path: Path, ids: Sequence[str], source: Path) -> list[str]:
     return [known[id] for id in ids]
 
 
-def draw(order: Order, ids: Sequence[str], k: int) -> list[tuple[str, str]]:
-    """All ids in the order of draw k, which depends on seed, domain and k alone; their score is empty."""
-    return [(id, "") for id in sorted(ids, key=lambda id: rank(order.seed, f"{order.domain} random{k} {id}"))]
+def draw(order: Order, ids: Sequence[str], name: str) -> list[tuple[str, str]]:
+    """All ids in the order of a draw, which depends on seed, domain and name alone; their score is empty."""
+    return [(id, "") for id in sorted(ids, key=lambda id: rank(order.seed, f"{order.domain} {name} {id}"))]
+
+
+def read_related(order: Order, pool: Sequence[str], ids: Sequence[str]) -> list[str] | None:
+    """The related samples that have a pattern, in the pool's order; None where they are not known.
+
+    Args:
+        order: what is to be selected.
+        pool: all samples of the pool.
+        ids: those that have a pattern.
+
+    Raises:
+        InputError: a sample outside of the pool, or fewer than a budget.
+    """
+    if order.related is None:
+        return None
+    listed = set(read_pool(order.related, order.dataset))
+    if foreign := sorted(listed - set(pool)):
+        raise InputError(f"{order.related} names {foreign[0]}, which {order.pool} lacks: split the domain again.")
+    related = [id for id in ids if id in listed]
+    for n in order.budgets:
+        if n > len(related):
+            raise InputError(
+                f"The budget {n} is larger than the related part of the pool, {order.related}, of which {len(related)} "
+                f"samples have a pattern in {order.pool_patterns}: lower it in studies.selection.budgets, or add tags "
+                f"to studies.selection.related.{order.domain}."
+            )
+    return related
 
 
 def about_constant(ids: Sequence[str], scores: np.ndarray, budgets: Sequence[int]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from headpatterns.experiment import runs as kinds
-from headpatterns.experiment.fields import OWN_SEEDS, Counts, Names, Positive, Section, Seeds, Selection
+from headpatterns.experiment.fields import OWN_SEEDS, Counts, Name, Names, Positive, Section, Seeds, Selection
 from headpatterns.experiment.needed import ItemSet, base_name
 from headpatterns.experiment.recipes import OwnRecipe
 from headpatterns.experiment.references import below_one_step, unknown, unknown_in
@@ -41,6 +41,9 @@ class Settings(Section):
         description="how they are selected; `pattern` is Eq. 5"
     )
     random_draws: Positive = Field(description="random choices of each budget")
+    related: dict[Name, Selection] | None = Field(
+        None, description="tags of pool rows that share a domain's relations, by domain; null where nobody knows"
+    )
     seeds: Seeds | None = Field(None, description=OWN_SEEDS)
     finetuning: OwnRecipe = Field(description="what its runs do otherwise than `finetuning` says")
 
@@ -51,10 +54,11 @@ def selected(experiment: "Experiment") -> bool:
 
 
 def choices(experiment: "Experiment", domain: str) -> list[SelectedSet]:
-    """The training sets of a domain: each method and random draw with each budget."""
+    """The training sets of a domain: each method and random draw with each budget, and where known the oracle's."""
     settings: Settings = experiment.settings(NAME)
     drawn: list[tuple[str, int | None]] = [(method, None) for method in settings.methods]
     drawn += [("random", draw) for draw in range(settings.random_draws)]
+    drawn += [("oracle", None)] if settings.related else []
     return [SelectedSet(domain, settings.dataset, method, draw, budget)
             for budget in settings.budgets for method, draw in drawn]  # fmt: skip
 
@@ -122,6 +126,24 @@ def names(experiment: "Experiment") -> Iterator[str]:
         if name in config.evaluation.sets:
             yield f"evaluation.sets.{name} has the name of a set of section 5: choose another."
     yield from _alike(experiment)
+    yield from _related(experiment)
+
+
+def _related(experiment: "Experiment") -> Iterator[str]:
+    """Related tags of domains that do not exist, of some domains alone, or that are a domain's own."""
+    settings: Settings = experiment.settings(NAME)
+    domains, path, related = experiment.config.domains, f"studies.{NAME}.related", settings.related or {}
+    if not (related and selected(experiment)):
+        return
+    for domain, tags in related.items():
+        yield from unknown(f"{path}.{domain}", "domain", domain, domains)
+        own = set(domains[domain].tags) if domain in domains else set()
+        for tag in tags:
+            if tag in own:
+                yield f"{path}.{domain} names '{tag}', a tag of the domain itself: name tags outside of it."
+    for domain in settings.domains:
+        if domain not in related:
+            yield f"{path} lacks the domain '{domain}': add its related tags, or write null where they are not known."
 
 
 def _alike(experiment: "Experiment") -> Iterator[str]:
@@ -141,3 +163,31 @@ def problems(experiment: "Experiment") -> Iterator[str]:
     """A budget that is smaller than a step."""
     smallest = min(experiment.settings(NAME).budgets)
     yield from below_one_step(f"studies.{NAME}.budgets", smallest, experiment.recipe(NAME))
+
+
+def relation_is_known(experiment: "Experiment") -> bool:
+    """Whether the config says which samples of the pools are truly related to the domains."""
+    return selected(experiment) and bool(experiment.settings(NAME).related)
+
+
+def rankings(experiment: "Experiment") -> list[dict[str, Any]]:
+    """Of every selection the scores, the related samples, and the random draws of the largest budget; none where the
+    related samples are not known."""
+    settings: Settings = experiment.settings(NAME)
+    paths, largest = experiment.paths, max(settings.budgets)
+    if not relation_is_known(experiment):
+        return []
+    return [
+        {
+            "model": model,
+            "domain": domain,
+            "seed": seed,
+            "scores": paths.selection(model, domain, seed, "scores.csv"),
+            "related": paths.domain(domain, "related"),
+            "drawn": [paths.selection(model, domain, seed, f"random{draw}-{largest}.csv")
+                      for draw in range(settings.random_draws)],
+        }
+        for model in settings.models
+        for domain in settings.domains
+        for seed in experiment.seeds(NAME)
+    ]  # fmt: skip

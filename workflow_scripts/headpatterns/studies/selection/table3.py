@@ -1,4 +1,4 @@
-"""Table 3: accuracy in a domain after training on selected or on random samples."""
+"""Table 3: what a model reaches in a domain after training on selected or on random samples."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,10 +8,10 @@ import pandas as pd
 from headpatterns.experiment.variants import ALL_DOMAINS, Variant, domain_labels, model_labels, read_variants
 from headpatterns.presentation.grids import Grid
 from headpatterns.presentation.inputs import read_table
-from headpatterns.studies.accuracies import NUMBERS, cell, labelled
+from headpatterns.studies.accuracies import NUMBERS, TITLES, cell, labelled
 
-SELECTION_TEXT = ("model", "domain", "variant", "budget", "items")
-TEXT = ("model_label", "domain", "domain_label", "variant", "budget")
+SELECTION_TEXT = ("model", "measure", "domain", "variant", "budget", "items")
+TEXT = ("model_label", "measure", "domain", "domain_label", "variant", "budget")
 METHODS = {
     "base": "base model",
     "pattern": "selected by patterns",
@@ -19,6 +19,7 @@ METHODS = {
     "base-pattern": "by the base model's patterns",
     "nearest": "by the nearest pattern",
     "bm25": "by BM25",
+    "oracle": "oracle",
 }
 
 
@@ -41,24 +42,28 @@ def table3(variants: Sequence[Variant], selection: pd.DataFrame, source: Path | 
     """
     domains = {ALL_DOMAINS: "mean over domains", **domain_labels(variants)}
     rows = labelled(selection, {"model": model_labels(variants), "domain": domains}, source)
-    return rows[["model", "model_label", "domain", "domain_label", "variant", "budget", "items", *NUMBERS]]
+    return rows[["model", "model_label", "measure", "domain", "domain_label", "variant", "budget", "items", *NUMBERS]]
 
 
 def table3_grids(table: pd.DataFrame) -> list[Grid]:
-    """Methods as rows and budgets as columns: the mean over domains, then every domain.
+    """Methods as rows and budgets as columns: of each measure the mean over domains, then every domain.
 
     The table has the columns `TEXT` and `NUMBERS`. The base model has seen none of the samples; its
     number is repeated for every budget.
     """
-    means, domains = table[table["domain"] == ALL_DOMAINS], table[table["domain"] != ALL_DOMAINS]
-    title = (
-        "Accuracy in per cent, mean over domains, after fine-tuning on n samples "
-        "± standard deviation over seeds and draws [95 % interval]"
-    )
-    return [
-        selection_grid(means, title, {"Model": "model_label"}),
-        selection_grid(domains, "The same by domain", {"Model": "model_label", "Domain": "domain_label"}, long=True),
-    ]
+    grids = []
+    for measure, found in table.groupby("measure", sort=False):
+        means, domains = found[found["domain"] == ALL_DOMAINS], found[found["domain"] != ALL_DOMAINS]
+        title = (
+            f"{TITLES[str(measure)]}, mean over domains, after fine-tuning on n samples "
+            "± standard deviation over seeds and draws [95 % interval]"
+        )
+        by_domain = {"Model": "model_label", "Domain": "domain_label"}
+        grids += [
+            selection_grid(means, title, {"Model": "model_label"}),
+            selection_grid(domains, "The same by domain", by_domain, long=True),
+        ]
+    return grids
 
 
 def selection_grid(table: pd.DataFrame, title: str, groups: Mapping[str, str], long: bool = False) -> Grid:
