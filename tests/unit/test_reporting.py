@@ -248,9 +248,9 @@ def test_the_truth_of_section_5_stands_beside_its_tables(section5):
     differences = pd.read_csv(table_of(section5, "mixing_differences"))
     for _, one in differences.iterrows():
         assert accuracies.cell(one).replace("-", "−") in text
-    assert "1 of 2 50 % 60.0 % [50, 100] 66.7 % 1.000" in text
-    assert "Law by BM25 100.0 [72.2, 100.0] 60.0 [38.7, 78.1] 100.0 [100.0, 100.0]" in text
-    assert re.search(r"Law by chance 30\.0 \[10\.0, 60\.0\] 30\.0 \[\d+\.0, \d+\.0\] \d+\.\d \[", text)
+    assert "1 of 250 %60.0 % [50, 100]66.7 %1.000" in text
+    assert "Lawby BM25100.0 ± 0.0 [72.2, 100.0]60.0 ± 0.0 [38.7, 78.1]100.0 ± 0.0 [100.0, 100.0]" in text
+    assert re.search(r"Lawby chance30\.0 \[10\.0, 60\.0\]30\.0 \[15\.0, 45\.0\]\d+\.\d \[", text)
 
 
 def test_where_the_truth_is_unknown_the_page_does_not_speak_of_it(section5, tmp_path):

@@ -82,7 +82,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 def test_every_picture_and_table_is_there(finished):
     results = finished / "results/tiny"
-    for name in ("figure2_clustered", "figure2_rates", "mixture", *FIGURES):
+    for name in ("figure2_clustered", "figure2_rates", "mixture", "precision", *FIGURES):
         assert (results / f"figures/{name}.pdf").read_bytes().startswith(b"%PDF")
         assert (results / f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
         assert "<svg" in (results / f"figures/{name}.svg").read_text()
@@ -183,12 +183,12 @@ def test_mixtures_are_what_the_runs_were_trained_on(finished):
         positive = sorted((row for row in fitted if float(row["plain"]) > 0), key=lambda row: -float(row["plain"]))
         assert kept == {row["task"] for row in positive[:2]}
         planned_rows = read_csv(folder / "mixtures.csv")
-        for mixture in ("ours", "random0", "random1"):
+        for mixture in ("ours", "random0", "random1", "oracle"):
             counts = {row["task"]: int(row["instructions"]) for row in planned_rows if row["variant"] == mixture}
-            assert counts.keys() == kept
+            assert counts == {"gsm8k": 8, "refgpt": 8} if mixture == "oracle" else counts.keys() == kept
             chosen = read_csv(folder / f"{mixture}-basic.csv")
             assert Counter(row["dataset"] for row in chosen) == Counter({k: n for k, n in counts.items() if n})
-            assert sum(counts.values()) == len(chosen) == (16 if kept else 0)
+            assert sum(counts.values()) == len(chosen) == (16 if counts else 0)
             basic, after = (
                 json.loads((results / f"checkpoints/{model}/mixing.{run}.seed0/run.json").read_text())
                 for run in (f"{mixture}-basic", mixture)
@@ -222,7 +222,14 @@ def test_selected_samples_are_those_whose_patterns_correlate_best(finished):
         assert len(set(many)) == 16
         worst = min(scores[id] for id in many)
         assert all(scores[id] <= worst + 1e-6 for id in scores.keys() - set(many))
-        for name in ("pattern-16", "random1-16", "bm25-8", "nearest-8", "base-pattern-16"):
+        related = {row["id"] for row in read_csv(results / f"domains/{domain}/related.csv")}
+        assert {row["id"] for row in read_csv(folder / "oracle-16.csv")} <= related < pool
+        found = read_csv(results / "analysis/precision.csv")
+        for method in ("pattern", "bm25"):
+            hits = len(related.intersection(row["id"] for row in read_csv(folder / f"{method}-16.csv")))
+            [row] = [row for row in found if (row["domain"], row["method"], row["n"]) == (domain, method, "16")]
+            assert float(row["value"]) == hits / 16
+        for name in ("pattern-16", "random1-16", "bm25-8", "nearest-8", "base-pattern-16", "oracle-8"):
             chosen = {row["id"] for row in read_csv(folder / f"{name}.csv")}
             assert chosen <= pool
             trained = results / f"checkpoints/llama/selection.{domain}-{name}.seed0/run.json"
@@ -232,8 +239,14 @@ def test_selected_samples_are_those_whose_patterns_correlate_best(finished):
 def test_every_variant_has_its_score_and_every_item_its_prediction(finished):
     results = finished / "results/tiny"
     scores = read_csv(results / "analysis/scores.csv")
-    assert len(scores) == len(read_csv(results / "variants.csv")) == 2 * (2 + 3) + 2 * (1 + 2 * 6) + 2
+    assert len(scores) == len(read_csv(results / "variants.csv")) == 2 * (2 + 4) + 2 * (1 + 2 * 7) + 2
     items = [row for path in (results / "evaluations").rglob("*.items.csv") for row in read_csv(path)]
+    for row in read_csv(results / "analysis/mixing.csv"):
+        if (row["measure"], row["variant"]) == ("nll", "oracle"):
+            answered = [one for one in items if (one["model"], one["run"]) == (row["model"], "mixing.oracle.seed0")]
+            assert float(row["value"]) == pytest.approx(
+                np.mean([float(one["nll"]) / int(one["tokens"]) for one in answered])
+            )
     by_pair = Counter((item["model"], item["run"], item["set"], item["correct"]) for item in items)
     for row in scores:
         pair = (row["model"], row["run"], row["set"])

@@ -66,11 +66,13 @@ def precision(path: Path, domains: Mapping[str, str], runs: RunTable) -> list[Ta
     cells = []
     for (model, domain), found in rows.groupby(["model", "domain"], sort=False):
         place = [runs.model_label(str(model)), domains.get(str(domain), str(domain))]
-        means = mean_over_seeds(found, ("method", "statistic", "n"), PRECISION_NUMBERS)
+        keys = ["method", "statistic", "n"]
+        spread = found.groupby(keys, sort=False)["value"].std().to_numpy()
+        means = mean_over_seeds(found, keys, PRECISION_NUMBERS).assign(spread=spread)
         for method, own in means.groupby("method", sort=False):
             shown = {(row["statistic"], row["n"]): share(row, "value", "low", "high") for _, row in own.iterrows()}
             cells.append([*place, table3.METHODS[str(method)], *(shown.get(column, "") for column in columns)])
-        first = means.drop_duplicates(["statistic", "n"])
+        first = means.drop_duplicates(["statistic", "n"]).assign(spread=float("nan"))
         chance = {
             (row["statistic"], row["n"]): share(row, "expected", "chance_low", "chance_high")
             for _, row in first.iterrows()
@@ -89,6 +91,7 @@ def precision(path: Path, domains: Mapping[str, str], runs: RunTable) -> list[Ta
 
 
 def share(row: pd.Series, value: str, low: str, high: str) -> str:
-    """A share and its interval in per cent, where there is one."""
+    """A share in per cent, its spread over seeds and its interval, as far as it has them."""
+    spread = f" ± {100 * row['spread']:.1f}" if pd.notna(row["spread"]) else ""
     interval = f" [{100 * row[low]:.1f}, {100 * row[high]:.1f}]" if pd.notna(row[low]) and pd.notna(row[high]) else ""
-    return f"{100 * row[value]:.1f}{interval}"
+    return f"{100 * row[value]:.1f}{spread}{interval}"
