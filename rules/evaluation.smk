@@ -108,7 +108,7 @@ rule evaluate:
         python=lambda wildcards: opencompass_python(),
         batch=lambda wildcards: arguments.evaluation(EXPERIMENT, wildcards.model, wildcards.batch),
         state=lambda wildcards: builtin_state() if has_builtin(sets_of(wildcards)) else "",
-        decoding=lambda wildcards: arguments.decoding(EXPERIMENT),
+        decoding=lambda wildcards: arguments.decoding(EXPERIMENT, wildcards.model, wildcards.batch),
         limit=arguments.prompt_limit(EXPERIMENT),
         work_folder=lambda wildcards, output: output.scores.removesuffix(".csv") + ".unfinished",
     shell:

@@ -12,27 +12,30 @@ DRAWN = [one for study in CHOSEN for one in study.drawings if one.selected(EXPER
 EFFECTS = {one.name: PATHS.effects(one.name) for study in CHOSEN for one in study.effects}
 
 
-rule assess_competence:
+# The sets whose answers are compared: the others need no gold answers, and the competence study has a table of its own.
+COMPARED_SETS = [name for name in EVALUATED_SETS if EXPERIMENT.evaluation_sets[name].answers_needed]
+
+
+rule assess_answers:
     input:
-        set_files(EVALUATED_SETS),
+        set_files(COMPARED_SETS),
         scores=[PATHS.analysis("scores")] if EXPERIMENT.evaluation_batches else [],
-        effects=list(EFFECTS.values()),
     output:
-        PATHS.analysis("competence"),
+        PATHS.analysis("answers"),
     localrule: True
     params:
         scores=lambda wildcards, input: arguments.options({"scores": input.get("scores")}),
-        sets=arguments.own_sets(EXPERIMENT, EVALUATED_SETS),
-        effects=arguments.by_name("effects", EFFECTS),
+        sets=arguments.own_sets(EXPERIMENT, COMPARED_SETS),
     shell:
-        "python workflow_scripts/assess_competence.py {params.scores} {params.sets} {params.effects} --output {output} --log {log}"
+        "python workflow_scripts/assess_answers.py {params.scores} {params.sets} --output {output} --log {log}"
 
 
 rule collect_claims:
     input:
         registry=registry.files(),
         effects=list(EFFECTS.values()),
-        competence=rules.assess_competence.output,
+        competence=PATHS.analysis("competence"),
+        answers=rules.assess_answers.output,
     output:
         claims=PATHS.analysis("claims"),
         left_out=PATHS.analysis("claims_left_out"),
@@ -41,7 +44,7 @@ rule collect_claims:
         effects=arguments.by_name("effects", EFFECTS),
         stands_for=arguments.by_name("stands_for", arguments.stands_for(EXPERIMENT)),
     shell:
-        "python workflow_scripts/collect_claims.py {params.effects} --competence {input.competence} {params.stands_for}"
+        "python workflow_scripts/collect_claims.py {params.effects} --competence {input.competence} --answers {input.answers} {params.stands_for}"
         " --output {output.claims} --left-out-output {output.left_out} --log {log}"
 
 
@@ -84,16 +87,17 @@ rule render_report:
         data=rules.summarise_experiment.output,
         captions=sorted(map(str, Path("workflow_scripts/headpatterns").rglob("*.rst"))),
     output:
-        f"{RESULTS}/report.html",
+        page=f"{RESULTS}/report.html",
+        summary=f"{RESULTS}/summary.md",
     localrule: True
     params:
         experiment=CONFIG.experiment,
-        results=subpath(output[0], parent=True),
+        results=subpath(output.page, parent=True),
         studies=[study.name for study in CHOSEN],
         labels=arguments.label_options(EXPERIMENT),
     shell:
         "python workflow_scripts/render_report.py --experiment {params.experiment} --results {params.results}"
-        " --studies {params.studies} {params.labels} --output {output} --log {log}"
+        " --studies {params.studies} {params.labels} --output {output.page} --summary-output {output.summary} --log {log}"
 
 
 # The name `report` is a word of Snakemake's own, so this target is made under another name.

@@ -11,7 +11,7 @@ def main(arguments: argparse.Namespace) -> None:
     """Write one row for each statement and number that it is about, and the statements that are left out."""
     commands.collect_claims(
         command_line.by_name(arguments.effects, "--effects", "NAME=PATH"),
-        arguments.competence,
+        (arguments.competence, arguments.answers),
         command_line.by_name(arguments.stands_for, "--stands-for", "MODEL=PAPER_MODEL"),
         arguments.output,
         arguments.left_out_output,
@@ -22,7 +22,8 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = command_line.parser(__doc__)
     p.add_argument("--effects", nargs="*", default=[], metavar="NAME=PATH", help="tables of effects by their names")
-    p.add_argument("--competence", type=Path, required=True, help="CSV of what models and variants can do")
+    p.add_argument("--competence", type=Path, help="CSV of the tasks that models have learnt; none where unknown")
+    p.add_argument("--answers", type=Path, help="CSV of what variants answered; none without evaluations")
     p.add_argument(
         "--stands-for",
         nargs="*",

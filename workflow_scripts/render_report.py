@@ -15,6 +15,7 @@ def main(arguments: argparse.Namespace) -> None:
         arguments.studies,
         command_line.by_name(arguments.label, "--label", "NAME=LABEL"),
         arguments.output,
+        arguments.summary_output,
     )
 
 
@@ -32,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
         help="what to call a model or task that the run table does not hold; once for each",
     )
     p.add_argument("--output", type=Path, required=True, help="the page, report.html")
+    p.add_argument("--summary-output", type=Path, required=True, help="its summary in Markdown, summary.md")
     return p
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from headpatterns.claims.competence import COLUMNS
+
 TASKS = {
     "math": ("MATH", "maths and code"),
     "gsm8k": ("GSM8K", "maths and code"),
@@ -205,7 +207,8 @@ def run_table(models: dict, tasks: dict, seeds: int) -> pd.DataFrame:
 def claims(models: dict) -> pd.DataFrame:
     """One claim with a number a model, one with every other verdict, and one about a comparison of models."""
     common = {"family": "", "unit": "nats & more", "plain": 0, "p": 0.01, "p_adjusted": 0.02, "held": "seeds; tasks"}
-    common |= {"computed": "After minus before, <b> over tasks.", "about": "", "varies": "samples 1.00", "reason": ""}
+    common |= {"computed": "After minus before, <b> over tasks.", "about": "", "varies": "samples 1.00", "reason": "",
+               "learnt": "6 of 7 tasks by accuracy"}  # fmt: skip
     even = {"claim": "gini_falls", "section": "4.1", "where": "Table 1", "statement": "Gini falls & patterns even out"}
     rows = [
         {**common, **even, "model": model, "paper": -0.17, "estimate": -0.1234 * (i + 1), "low": -0.2, "high": -0.05,
@@ -224,7 +227,7 @@ def claims(models: dict) -> pd.DataFrame:
     rows.append({**common, **between, "model": "", "estimate": -0.4321, "verdict": "holds", "varies": ""})
     columns = (
         "claim,family,section,where,statement,computed,model,about,unit,paper,estimate,plain,low,high,smallest,p,"
-        "p_adjusted,power,paper_power,varies,held,verdict,reason"
+        "p_adjusted,power,paper_power,varies,held,learnt,verdict,reason"
     )
     return pd.DataFrame(rows, columns=columns.split(","))
 
@@ -233,3 +236,21 @@ def left_out() -> pd.DataFrame:
     """One claim that is not about these models."""
     row = ("changes_most", "Figure 5", "OPT changes most.", "no model of the experiment stands for OPT-6.7B")
     return pd.DataFrame([row], columns=["claim", "where", "statement", "reason"])
+
+
+def competence() -> list[list]:
+    """Rows of competence.csv: two models on ARC, of which one has learnt it, and one on code without gold answers."""
+    arc = {"task": "arc", "chance": 0.25}
+    rows = [
+        {"model": "llama", **arc, "state": "before", "accuracy": 0.03, "nll": 1.2},
+        {"model": "llama", **arc, "state": "after", "accuracy": 0.3, "low": 0.2, "high": 0.42, "nll": 0.35,
+         "learnt": 0, "learnt_by": "accuracy"},
+        {"model": "gemma", **arc, "state": "before", "accuracy": 0.54, "nll": 1.2},
+        {"model": "gemma", **arc, "state": "after", "accuracy": 0.9, "low": 0.8, "high": 0.96, "nll": 0.35,
+         "learnt": 1, "learnt_by": "accuracy"},
+        {"model": "llama", "task": "codesearchnet", "state": "before", "nll": 2.0, "note": "no gold answers"},
+        {"model": "llama", "task": "codesearchnet", "state": "after", "nll": 1.0, "note": "no gold answers",
+         "learnt": 1, "learnt_by": "loss"},
+    ]  # fmt: skip
+    empty = dict.fromkeys(COLUMNS, np.nan) | dict.fromkeys(("learnt", "learnt_by", "note"), "") | {"seed": "all"}
+    return [list((empty | row).values()) for row in rows]

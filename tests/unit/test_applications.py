@@ -119,6 +119,7 @@ def test_what_is_evaluated(config, tmp_path):
         read = list(csv.DictReader(file))
     assert ",".join(read[0]) == "study,model,model_label,seed,variant,draw,budget,domain,domain_label,run,set"
     assert Counter(row["study"] for row in read) == {
+        "competence": 2 * 3 * 2 * 7,
         "mixing": 2 * 2 * (2 + 3),
         "selection": 2 * 2 * (1 + 2 * 4),
         "benchmarks": 4,
@@ -160,7 +161,7 @@ def test_an_added_seed_leaves_the_evaluation_batches_alone(config):
 
 
 def test_studies_without_models_are_left_out(config):
-    for name in ("mixing", "selection"):
+    for name in ("competence", "mixing", "selection"):
         config["studies"][name]["models"] = []
     experiment = checked(config)
     assert mixing.runs(experiment) == selection.runs(experiment) == []

@@ -9,8 +9,9 @@ import pytest
 import scripts
 from refusals import refusal
 
+from headpatterns.claims import answers as answered
 from headpatterns.claims import collecting, competence, gates, judging, measured
-from headpatterns.claims.competence import Competence, Fall
+from headpatterns.claims.competence import Competence, Learnt
 from headpatterns.claims.registry import Claim
 from headpatterns.evaluation.sets import Item
 from headpatterns.io import write_csv
@@ -20,6 +21,7 @@ from headpatterns.studies.effects import Measured
 
 INFINITE = math.inf
 NOBODY = Competence({}, [])
+LEARNT, NOT_LEARNT = Learnt(True, "accuracy", "0.5"), Learnt(False, "accuracy", "0.1")
 
 
 def claim(**changes):
@@ -121,7 +123,7 @@ def test_p_values_are_corrected_within_a_family_and_not_beyond_it():
 
 
 def test_what_is_not_testable_takes_no_part_in_the_correction():
-    able = Competence({("b", ""): Fall(-0.1, -0.2, 0.1)}, [])
+    able = Competence({"b": {"arc": NOT_LEARNT}}, [])
     both = found(("rise", "a", "", effect(2.2)), ("rise", "b", "", effect(2.2)))
     first, second = rows_of(judge([claim(gate=["learnt"])], both, able)[0])
     assert first["p_adjusted"] == pytest.approx(0.02780690) and first["verdict"] == "holds"
@@ -253,8 +255,8 @@ def answers(**changes):
     return {key: str(value) for key, value in {**row, **changes}.items()}
 
 
-def gate(*rows, about="", **falls):
-    able = Competence({("a", ""): Fall(**falls)} if falls else {}, rows)
+def gate(*rows, about="", tasks=None):
+    able = Competence({"a": tasks} if tasks else {}, rows)
     asked = claim(gate=["readable", "above_chance", "learnt"], sides=list(SIDES), reads="answers")
     return gates.closed(asked, "study", "a", about, able)
 
@@ -283,13 +285,53 @@ def test_a_budget_is_a_side_of_its_own():
     assert gate(*rows, about="") == "90% of the answers of ours 50 cannot be read"
 
 
-def test_a_model_must_have_learnt_and_what_was_not_measured_closes_nothing():
-    assert gate(value=1.0, low=0.5, high=1.5) == ""
-    assert gate(value=0.1, low=-0.1, high=0.3) == "has not learnt its tasks (the loss falls by 0.1 [-0.1, 0.3])"
-    assert gate(value=0.1, low=math.nan, high=math.nan) == ""
-    assert gate(value=-0.1, low=math.nan, high=math.nan).startswith("has not learnt")
+def test_a_model_must_have_learnt_the_task_that_a_claim_is_about():
+    arc = Learnt(False, "accuracy", "accuracy 0.3 [0.2, 0.4], chance 0.25")
+    tasks = {"gsm8k": LEARNT, "arc": arc, "code": Learnt(True, "loss", "")}
+    assert gate(tasks=tasks, about="gsm8k") == gate(tasks=tasks, about="code") == ""
+    assert gate(tasks=tasks, about="arc") == "has not learnt arc (accuracy 0.3 [0.2, 0.4], chance 0.25)"
+    assert gate(tasks={"arc": arc}).startswith("has not learnt arc (")
+
+
+def test_a_claim_about_several_tasks_needs_more_than_half_of_them():
+    tasks = {"gsm8k": LEARNT, "arc": NOT_LEARNT}
+    assert gate(tasks=tasks) == "has learnt 1 of 2 tasks by accuracy, not more than half"
+    assert gate(tasks=tasks, about="a group") == gate(tasks=tasks)
+    assert gate(tasks={**tasks, "code": Learnt(True, "loss", "")}) == ""
+    assert gate(tasks={**tasks, "code": Learnt(False, "loss", "")}) == (
+        "has learnt 1 of 3 tasks by accuracy or the fall of the loss, not more than half"
+    )
+
+
+def test_what_was_not_measured_closes_nothing():
     assert gate() == ""
     assert gate(answers(chance="nan", unreadable="nan"), answers(variant="base", chance="nan")) == ""
+
+
+def test_what_says_that_a_model_has_learnt_stands_beside_the_verdict():
+    able = Competence({"a": {"arc": LEARNT, "code": Learnt(True, "loss", "")}, "b": {"arc": NOT_LEARNT}}, [])
+    of = found(("rise", "a", "", effect(9)), ("rise", "b", "", effect(9)), ("rise", "c", "", effect(9)))
+    first, second, third = rows_of(judge([claim(gate=["learnt"])], of, able)[0])
+    assert (first["learnt"], first["verdict"]) == ("2 of 2 tasks by accuracy or the fall of the loss", "holds")
+    assert (second["learnt"], second["verdict"]) == ("0 of 1 task by accuracy", "not testable")
+    assert (third["learnt"], third["verdict"]) == ("", "holds")
+    assert rows_of(judge([claim()], of, able)[0])[0]["learnt"] == ""
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "fall", "expected"),
+    [
+        ((0.4, 0.26, 0.6), (-1, -2, -0.5), (True, "accuracy")),
+        ((0.4, 0.25, 0.6), (1, 0.5, 2), (False, "accuracy")),  # not above chance, whatever the loss does
+        ((math.nan,) * 3, (1, 0.5, 2), (True, "loss")),
+        ((math.nan,) * 3, (1, 0, 2), (False, "loss")),
+        ((math.nan,) * 3, (0.1, math.nan, math.nan), (True, "loss")),
+        ((math.nan,) * 3, (-0.1, math.nan, math.nan), (False, "loss")),
+        ((math.nan,) * 3, (math.nan,) * 3, None),
+    ],
+)
+def test_the_loss_decides_where_there_is_no_accuracy(accuracy, fall, expected):
+    assert competence.is_learnt(accuracy, 0.25, fall) == expected
 
 
 def test_chance_is_what_guessing_gets_or_one_answer_to_everything():
@@ -300,10 +342,11 @@ def test_chance_is_what_guessing_gets_or_one_answer_to_everything():
         Item("3", "?", "7", ()),
         Item("4", "?", "8", ()),
     ]
-    assert competence.chance_of(items) == pytest.approx(1 / 4)  # A once in four, and 1/2 + 1/4 of four by guessing
-    assert competence.chance_of([*items[2:], Item("5", "?", "8.0", ())]) == pytest.approx(2 / 3)
-    assert competence.chance_of([Item(str(n), "?", letter, four) for n, letter in enumerate("ABCD")]) == 1 / 4
-    assert competence.chance_of([Item(str(n), "?", letter, four) for n, letter in enumerate("AABCDABA")]) == 1 / 2
+    assert answered.chance_of(items) == pytest.approx(1 / 4)  # A once in four, and 1/2 + 1/4 of four by guessing
+    assert answered.chance_of([*items[2:], Item("5", "?", "8.0", ())]) == pytest.approx(2 / 3)
+    assert answered.chance_of([Item(str(n), "?", letter, four) for n, letter in enumerate("ABCD")]) == 1 / 4
+    assert answered.chance_of([Item(str(n), "?", letter, four) for n, letter in enumerate("AABCDABA")]) == 1 / 2
+    assert math.isnan(answered.chance_of([Item("1", "?", "", ())]))
 
 
 def write_scores(path):
@@ -313,43 +356,56 @@ def write_scores(path):
         ("mixing", "a", "ours", "", "target", 40, 24, 0),
         ("mixing", "a", "base", "", "target", 40, 0, 40),
         ("benchmarks", "a", "", "", "mmlu", 40, "", ""),
+        ("competence", "a", "after", "", "arc", 40, 40, 0),
     ]
     write_csv(path, columns, rows)
 
 
-def test_the_table_of_competence_has_every_variant_and_every_fall_of_the_loss(tmp_path):
+def test_the_table_of_answers_has_every_variant_but_those_that_have_a_table_of_their_own(tmp_path):
     write_scores(tmp_path / "scores.csv")
     rows = [{"id": str(i), "prompt": "?", "choices": ["x", "y", "z", "w"], "answer": "ABCD"[i]} for i in range(4)]
     pd.DataFrame(rows).to_parquet(tmp_path / "target.parquet")
-    of = [Measured("loss_fall", "a", "", effect(1.0, 0.1)), Measured("loss_fall", "a", "arc", effect(2.0, 0.1))]
-    write_csv(tmp_path / "e.csv", effects.COLUMNS, effects.rows([*of, Measured("rise", "a", "", effect(3))]))
     scripts.run(
-        "assess_competence",
+        "assess_answers",
         scores=tmp_path / "scores.csv",
         set=["target", tmp_path / "target.parquet"],
-        effects=f"adaptation={tmp_path / 'e.csv'}",
-        output=tmp_path / "competence.csv",
+        output=tmp_path / "answers.csv",
     )
-    with (tmp_path / "competence.csv").open() as file:
-        ours, base, unknown, whole, arc = csv.DictReader(file)
+    with (tmp_path / "answers.csv").open() as file:
+        ours, base, unknown = csv.DictReader(file)
     assert [float(ours[name]) for name in ("runs", "items", "accuracy", "chance", "unreadable")] == [
         2, 40, 0.55, 0.25, 0.05
     ]  # fmt: skip
     assert float(ours["low"]) == pytest.approx(0.3983, abs=1e-4)  # Wilson's of 22 of 40
     assert (float(base["accuracy"]), float(base["unreadable"])) == (0, 1)
     assert all(math.isnan(float(unknown[name])) for name in ("accuracy", "low", "chance", "unreadable"))
-    assert (whole["task"], arc["task"], float(arc["loss_fall"])) == ("", "arc", 2.0)
-    able = competence.read(tmp_path / "competence.csv")
-    assert able.fall("a", "arc").value == 2.0 and able.fall("a", "other").value == 1.0
-    assert [side.name for side in able.sides("mixing", "a", "", ("ours", "base"))] == ["ours", "base"]
+    able = competence.read(None, tmp_path / "answers.csv")
+    assert [side.name for side in answered.sides(able.answers, "mixing", "a", "", ("ours", "base"))] == ["ours", "base"]
+
+
+def test_what_was_learnt_is_read_with_what_says_so(tmp_path):
+    def row(task, state, **columns):
+        given = {"model": "a", "task": task, "seed": "all", "state": state, **columns}
+        texts = ("learnt", "learnt_by", "note")
+        return [given.get(name, "" if name in texts else math.nan) for name in competence.COLUMNS]
+
+    arc = {"accuracy": 0.5, "low": 0.41, "high": 0.59, "chance": 0.25, "learnt": 1, "learnt_by": "accuracy"}
+    code = {"loss_fall": -0.2, "loss_fall_low": -0.5, "loss_fall_high": 0.1, "learnt": 0, "learnt_by": "loss"}
+    table = [row("arc", "before", accuracy=0.9), row("arc", "after", **arc), row("code", "after", **code)]
+    write_csv(tmp_path / "able.csv", competence.COLUMNS, table)
+    assert competence.read(tmp_path / "able.csv").tasks == {
+        "a": {
+            "arc": Learnt(True, "accuracy", "accuracy 0.5 [0.41, 0.59], chance 0.25"),
+            "code": Learnt(False, "loss", "the loss falls by -0.2 [-0.5, 0.1]"),
+        }
+    }
 
 
 def test_claims_are_collected_and_those_left_out_are_listed_and_printed(tmp_path, capsys):
     of = [Measured("rise", "llama", "", effect(9))]
     write_csv(tmp_path / "e.csv", effects.COLUMNS, effects.rows(of))
-    write_csv(tmp_path / "able.csv", competence.COLUMNS, [])
     registry = {"adaptation": [claim(), claim(id="weak", models=["Llama-7B"])]}
-    paths = (tmp_path / "able.csv", {"llama": "Llama3-8B"}, tmp_path / "claims.csv", tmp_path / "left_out.csv")
+    paths = (NOBODY, {"llama": "Llama3-8B"}, tmp_path / "claims.csv", tmp_path / "left_out.csv")
     collecting.collect(registry, {"adaptation": [tmp_path / "e.csv"]}, *paths)
     [row] = csv.DictReader((tmp_path / "claims.csv").open())
     assert tuple(row) == judging.COLUMNS and row["verdict"] == "holds"

@@ -65,7 +65,9 @@ def whole(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize(("correct", "items"), [(0, 1), (1, 1), (0, 50), (50, 50), (1, 3), (17, 40), (812, 1319)])
+@pytest.mark.parametrize(
+    ("correct", "items"), [(0, 1), (1, 1), (0, 50), (50, 50), (1, 3), (17, 40), (812, 1319), (2.5, 7.5)]
+)
 def test_wilson_ends_are_the_shares_that_the_score_test_just_admits(correct, items):
     for confidence, z in ((0.95, 1.959963984540054), (0.5, 0.6744897501960817)):
         ends = np.array(wilson(correct, items, confidence))
@@ -295,7 +297,7 @@ def test_scores_that_are_missing_repeated_or_impossible_are_refused(rows, messag
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"study": "chess"}, "unknown study 'chess': use one of mixing, selection, benchmarks"),
+        ({"study": "chess"}, "unknown study 'chess': use one of competence, mixing, selection, benchmarks"),
         ({"variant": "pattern"}, "unknown variant 'pattern' of the study mixing: use base, sft, random, ours, oracle"),
         ({"run": ""}, "the column 'run' is empty"),
         ({"seed": ""}, "the column 'seed' is empty"),

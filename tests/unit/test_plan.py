@@ -331,7 +331,8 @@ def test_checkpoints_that_wait(paper):
         "sets": ["own"],
     }
     config["evaluation"]["sets"] = {"own": {"dataset": "gsm8k"}}
-    config["studies"]["mixing"]["models"], config["studies"]["selection"]["models"] = [], []
+    for study in ("competence", "mixing", "selection"):
+        config["studies"][study]["models"] = []
     # The base model with one run, then two runs: the first of these waits for the second.
     waiting = parts(meant(config))
     assert waiting["last checkpoints that wait for an evaluation"].bytes == 2 * 4 * 8_537_680_896

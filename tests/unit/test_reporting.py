@@ -17,11 +17,14 @@ import pandas as pd
 import pytest
 import scripts
 
+from headpatterns.claims import competence
 from headpatterns.errors import InputError
+from headpatterns.io import write_csv
 from headpatterns.presentation import elements, grids, inputs
 from headpatterns.report import claims, page
 from headpatterns.studies import accuracies, commands, load_studies
 from headpatterns.studies.adaptation import table1
+from headpatterns.studies.competence import table as competences
 from headpatterns.studies.mixing import table2
 from headpatterns.studies.selection import table3
 
@@ -159,11 +162,12 @@ def test_claims_stand_by_section_with_the_papers_value_and_what_the_verdict_rest
     left_out = text.index("Left out These statements")
     gini = text[first:second]
     assert "Llama_mini & co−0.17−0.123 [−0.2, −0.05]0.085 samples 1.00; held: seeds; tasks ✓ holds" in gini
-    assert "p = 0.020; without seed variance" in gini
+    assert "p = 0.020; without seed variance; learnt 6 of 7 tasks by accuracy" in gini
     assert "all models–−0.432– nothing; held: seeds; tasks ✓ holds" in gini
     budgets = text[second:left_out]
     undecided, untestable = budgets.split("? undecided")[1].split("– not testable")
-    assert undecided.startswith("p = 0.020; power 0.12; power of the paper's comparison 0.09 Llama_mini & co, 400")
+    shown = "p = 0.020; power 0.12; power of the paper's comparison 0.09; learnt 6 of 7 tasks by accuracy"
+    assert undecided.startswith(f"{shown} Llama_mini & co, 400") and "learnt" not in untestable.split("Left out")[0]
     assert untestable.startswith(
         "p = 0.020; power of the paper's comparison 0.09; 99% of the answers of base cannot be"
     )
@@ -182,6 +186,47 @@ def test_tables_provenance_and_the_papers_values_are_shown(report, folder):
         assert text in report.text
     assert len(pd.read_csv(folder / "runs.csv")) == 126
     assert "Every run (126 rows)" in report.text
+
+
+@pytest.fixture(scope="module")
+def opened(folder, tmp_path_factory):
+    """A results folder with what the models can do."""
+    made = copied(folder, tmp_path_factory.mktemp("opened"))
+    write_csv(table_of(made, "competence"), competence.COLUMNS, analysis_tables.competence())
+    table, shown = competences.tabulate(made / "runs.csv", table_of(made, "competence"))
+    grids.write(table, shown, made / "tables" / "competence")
+    (made / "figures" / "figure_competence.svg").write_bytes(PICTURE % b"competence")
+    return made
+
+
+OPENED = ("competence", *SECTION_4)
+COMPETENT = "1 of 2 pairs of model and task are competent: the whole interval of the accuracy after fine-tuning lies"
+
+
+def test_the_page_opens_with_what_the_models_can_do(opened):
+    made = Page(rendered(opened, OPENED))
+    assert made.open == []
+    order = [attributes["id"] for attributes in made.found("section")]
+    assert order[:3] == ["competence", "summary", "how-to-read"]
+    assert next(a["href"] for a in made.found("a") if a["href"].startswith("#")) == "#competence"
+    text = " ".join(made.text.split())
+    assert COMPETENT in text and "3 → 30 [20, 42] *" in text and "no gold answers" in text
+    marked = [attributes for attributes in made.found("td") if attributes.get("class") == "number reversed"]
+    assert len(marked) == 1  # what is not above chance, and nothing else
+    assert base64.b64decode(made.found("img")[0]["src"].split(",")[1]) == PICTURE % b"competence"
+    assert "Claims about what fine-tuning changes are tested only where more than half" in text
+
+
+def test_the_summary_opens_with_it_and_lists_every_verdict(opened, tmp_path):
+    outputs = (tmp_path / "report.html", tmp_path / "summary.md")
+    page.write("mini", opened, commands.selected(OPENED), {}, *outputs)
+    text = outputs[1].read_text()
+    assert text.startswith(f"# mini\n\n## What the models can do\n\n{COMPETENT}")
+    assert "| ARC | 25 | 3 → 30 [20, 42] * | 54 → 90 [80, 96] |" in text
+    claims_of = text[text.index("## Claims") :]
+    assert "Of 8 checks, 4 hold," in claims_of and "### Section 4.1 of the paper" in claims_of
+    assert "| The first steps are steep. | Llama_mini & co, 100 | ✗ reversed | 0 [−0.02, 0.04] | 0.0133 |" in claims_of
+    assert outputs[0].read_text() == page.page("mini", opened, commands.selected(OPENED))
 
 
 @pytest.fixture(scope="module")
@@ -355,15 +400,17 @@ def test_without_section_5_the_page_says_nothing_of_it(report):
 def test_the_same_input_gives_the_same_bytes_from_the_command_line(section5, tmp_path):
     command = [sys.executable, str(ROOT / "workflow_scripts" / "render_report.py"), "--experiment", "mini"]
     command += ["--results", str(section5), "--studies", *EVERY, "--label", "refgpt=RefGPT"]
-    for attempt in ("one.html", "two.html"):
-        subprocess.run([*command, "--output", str(tmp_path / attempt)], check=True)
-    assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
-    assert len(list(tmp_path.iterdir())) == 2
+    for attempt in ("one", "two"):
+        outputs = ("--output", str(tmp_path / f"{attempt}.html"), "--summary-output", str(tmp_path / f"{attempt}.md"))
+        subprocess.run([*command, *outputs], check=True)
+    for suffix in (".html", ".md"):
+        assert (tmp_path / f"one{suffix}").read_bytes() == (tmp_path / f"two{suffix}").read_bytes()
+    assert len(list(tmp_path.iterdir())) == 4
     assert "<td>RefGPT</td>" in (tmp_path / "one.html").read_text()
 
 
 def test_an_unknown_study_is_named_with_those_that_there_are():
-    with pytest.raises(InputError, match="There is no study 'mixed': use some of adaptation, composition, dynamics"):
+    with pytest.raises(InputError, match="There is no study 'mixed': use some of competence, adaptation, comp"):
         commands.selected(["adaptation", "mixed"])
 
 

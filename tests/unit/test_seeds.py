@@ -134,7 +134,7 @@ def test_a_task_group_may_limit_its_training_sets(config):
 
 def test_the_base_is_evaluated_once_for_each_that_there_is(config):
     config["studies"]["mixing"]["models"] = ["llama"]
-    config["studies"]["selection"]["models"] = []
+    config["studies"]["selection"]["models"] = config["studies"]["competence"]["models"] = []
     for moves, wanted in ((EVERYTHING, ["base.seed0", "base.seed1", "base.seed2"]), (["order"], ["base"] * 3)):
         experiment = moving(config, *moves)
         rows = [row for row in experiment.variants if row["variant"] == "base"]
@@ -181,6 +181,7 @@ def test_a_study_may_have_fewer_seeds(config):
     config["studies"]["mixing"]["seeds"] = [0]
     config["studies"]["selection"]["seeds"] = [0, 2]
     config["studies"]["validity"]["seeds"] = [1]
+    config["studies"]["competence"]["seeds"] = [2]
     config["studies"]["composition"]["seeds"] = [2, 1]
     experiment = checked(config)
     of = {study.name: Counter(run.seed for run in study.runs(experiment)) for study in experiment.studies}
@@ -193,7 +194,7 @@ def test_a_study_may_have_fewer_seeds(config):
         "selection": [0, 2],
     }
     seeds = {(row["study"], row["seed"]) for row in experiment.variants}
-    assert seeds == {("mixing", 0), ("selection", 0), ("selection", 2)}
+    assert seeds == {("competence", 2), ("mixing", 0), ("selection", 0), ("selection", 2)}
     assert next(run.seed for run in experiment.runs if run.group == "infinity") == 2
 
 

@@ -78,7 +78,7 @@ STUDY = Study(name="{name}", place=35, settings=BaseModel)
 
 def test_a_new_folder_joins_at_its_place(folder):
     (folder / "__init__.py").write_text(STUDY.format(name="chess"))
-    assert [study.name for study in load_studies()][2:5] == ["dynamics", "chess", "validity"]
+    assert [study.name for study in load_studies()][3:6] == ["dynamics", "chess", "validity"]
 
 
 @pytest.mark.parametrize(
@@ -98,9 +98,9 @@ def test_a_folder_that_describes_no_study_is_named(folder, text, message):
 @pytest.mark.parametrize(
     ("script", "options", "sentence"),
     [
-        ("analyse", {"positional": ["similar"]}, "No study has the analysis 'similar': use one of distribution, sim"),
-        ("draw", {"positional": ["figure3"]}, "No study has the drawing 'figure3': use one of figure1, figure2, "),
-        ("write_table", {"positional": ["table4"]}, "No study has the table 'table4': use one of table1, table2, t"),
+        ("analyse", {"positional": ["similar"]}, "No study has the analysis 'similar': use one of competence, dis"),
+        ("draw", {"positional": ["figure3"]}, "No study has the drawing 'figure3': use one of figure_com"),
+        ("write_table", {"positional": ["table4"]}, "No study has the table 'table4': use one of competence, ta"),
         ("analyse", {"inputs": "{"}, "--inputs is no JSON ("),
         ("analyse", {"inputs": "[]"}, '--inputs is [], which is no JSON object: give such as {"key": "value"}.'),
         ("analyse", {"settings": "7"}, "--settings is 7, which is no JSON object"),
@@ -165,12 +165,13 @@ def test_effects_that_a_description_does_not_name_are_no_result(monkeypatch, tmp
         ({"effects": "chess=c.csv"}, "--effects: the key 'chess' is unknown: use adaptation, "),
         ({"effects": "adaptation"}, "--effects adaptation is not of the form NAME=PATH"),
         ({"effects": "adaptation=none.csv"}, "none.csv cannot be read"),
+        ({"competence": "able.csv"}, "able.csv cannot be read"),
         ({"stands_for": ["a=Llama-7B", "a=Llama2-7B"]}, "--stands-for names a twice"),
     ],
 )
 def test_wrong_claims_give_one_sentence(options, sentence, capfd, monkeypatch, tmp_path):
     outputs = {"output": tmp_path / "claims.csv", "left_out_output": tmp_path / "left_out.csv"}
-    given = {"effects": None, "competence": "able.csv", **outputs, **options}
+    given = {"effects": None, **outputs, **options}
     assert sentence in scripts.refused(capfd, monkeypatch, "collect_claims", **given)
     assert not list(tmp_path.iterdir())
 

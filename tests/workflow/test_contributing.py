@@ -107,13 +107,12 @@ def write_patterns(results: Path, study: str) -> Path:
 
 def judged(project: Path, results: Path, name: str, runs: Path, settings: dict[str, Any]) -> list[dict[str, str]]:
     """The claims about the effects of a recipe, measured and judged by the command lines of a copy of the project."""
-    table, able = results / f"analysis/{name}_effects.csv", results / "analysis/competence.csv"
+    table = results / f"analysis/{name}_effects.csv"
     call(project, "measure", name, "--output", str(table), inputs={"runs": runs}, settings=settings)
-    call(project, "assess_competence", "--effects", f"{name}={table}", "--output", str(able))
     claims, left_out = (results / f"analysis/{name}.csv" for name in ("claims", "claims_left_out"))
     outputs = ("--output", str(claims), "--left-out-output", str(left_out))
     command = [sys.executable, "workflow_scripts/collect_claims.py", "--effects", f"{name}={table}"]
-    done = subprocess.run([*command, "--competence", str(able), *outputs], cwd=project, capture_output=True, text=True)
+    done = subprocess.run([*command, *outputs], cwd=project, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "left out:" in done.stderr  # all that is about the paper's own numbers
     return rows_of(claims)

@@ -122,7 +122,7 @@ def test_exchanged_data_of_a_built_in_set_are_evaluated_again(clone, real, openc
     overlay = builtin_overlay(tmp_path, sets=["arc-challenge"], checkpoints=[{"model": "stories", "run": "base"}])
     model = tmp_path / "model.json"
     stories = {"label": "Stories", "source": {"path": str(real / "realmodels/stories260K")}}
-    studies = {"mixing": {"models": []}, "selection": {"models": []}}
+    studies = {name: {"models": []} for name in ("competence", "mixing", "selection")}
     model.write_text(json.dumps({"models": {"stories": stories}, "studies": studies}))
     config = (overlay, str(model))
 

@@ -1,36 +1,35 @@
-"""The tables about claims: competence.csv, claims.csv and the list of claims that are left out."""
+"""The tables about claims: answers.csv, claims.csv and the list of claims that are left out."""
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from headpatterns.claims import competence, judging, measured
+from headpatterns.claims import answers, judging, measured
+from headpatterns.claims.competence import Competence
 from headpatterns.claims.registry import Claim
 from headpatterns.evaluation import sets
 from headpatterns.io import write_csv
 
 
-def assess(scores: Path | None, given: Iterable[Sequence[str]], effects: Mapping[str, Path], output: Path) -> None:
-    """Write competence.csv.
+def assess(scores: Path | None, given: Iterable[Sequence[str]], output: Path) -> None:
+    """Write answers.csv.
 
     Args:
         scores: scores.csv; None where nothing is evaluated.
         given: the evaluation sets that consist of instructions, each a name, a parquet and perhaps a CSV of ids.
-        effects: tables of effects by study.
         output: the CSV.
 
     Raises:
         InputError: a file cannot be used.
     """
-    chances = {name: competence.chance_of(items) for name, items in map(sets.read_given, given)}
-    found = [(study, one) for study, path in effects.items() for one in measured.read(path)]
-    write_csv(output, competence.COLUMNS, competence.rows(scores, chances, found))
+    chances = {name: answers.chance_of(items) for name, items in map(sets.read_given, given)}
+    write_csv(output, answers.COLUMNS, answers.rows(scores, chances))
 
 
 def collect(
     registry: Mapping[str, Sequence[Claim]],
     effects: Mapping[str, Sequence[Path]],
-    assessed: Path,
+    able: Competence,
     stands_for: Mapping[str, str],
     output: Path,
     left_out: Path,
@@ -40,7 +39,7 @@ def collect(
     Args:
         registry: claims by study.
         effects: tables of effects by study, of the studies that the experiment has.
-        assessed: competence.csv.
+        able: what models and variants can do of their tasks.
         stands_for: the paper's model by the name of one here.
         output: claims.csv.
         left_out: CSV of the claims that are not about this experiment.
@@ -49,7 +48,7 @@ def collect(
         InputError: a file cannot be used.
     """
     found = {study: [one for path in paths for one in measured.read(path)] for study, paths in effects.items()}
-    judged, missing = judging.judge(registry, found, competence.read(assessed), stands_for)
+    judged, missing = judging.judge(registry, found, able, stands_for)
     for claim, _, _, reason in missing:
         print(f"left out: {claim}: {reason}.", file=sys.stderr)
     write_csv(output, judging.COLUMNS, [one.row for one in judged])

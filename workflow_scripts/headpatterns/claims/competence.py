@@ -1,137 +1,104 @@
-"""Who is competent: what each model and variant can do of its task, which claims about it depend on.
+"""Who is competent: which tasks each model has learnt, on which claims about its patterns after fine-tuning depend.
 
-An accuracy says something only where answers can be read and some are right for a reason; a pattern after fine-tuning
-only where the model has learnt its task.
+A model has learnt a task if the lower end of its accuracy after fine-tuning lies above chance. Where there is no
+accuracy, because the task has no gold answers or nothing was evaluated, the loss on its probe set must have fallen.
 """
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from headpatterns.claims.measured import Found
-from headpatterns.evaluation.answers import canonical
-from headpatterns.evaluation.intervals import wilson
-from headpatterns.evaluation.sets import Item
+from headpatterns.claims import answers
 from headpatterns.io import read_csv
 
 COLUMNS = (
-    *("study", "model", "task", "variant", "budget", "runs", "items", "accuracy", "low", "high", "chance"),
-    *("unreadable", "loss_fall", "loss_fall_low", "loss_fall_high"),
+    *("model", "task", "seed", "state", "items", "accuracy", "low", "high", "chance", "unreadable", "same_answer"),
+    *("nll", "nll_low", "nll_high", "likelihood", "likelihood_low", "likelihood_high"),
+    *("likelihood_per_token", "likelihood_per_token_low", "likelihood_per_token_high"),
+    *("loss_fall", "loss_fall_low", "loss_fall_high", "learnt", "learnt_by", "note"),
 )
+"""Of competence.csv."""
+
+BEFORE, AFTER = "before", "after"
+ALL = "all"
+"""In the place of a seed: all of them."""
+
+ACCURACY, LOSS = "accuracy", "loss"
+"""What says that a task was learnt."""
+
 LOSS_FALL = "loss_fall"
-"""The effect that says whether a model has learnt its task."""
+"""The effect that says so where there is no accuracy."""
 
-SCORES = ("study", "model", "variant", "budget", "set", "items", "correct", "unparsed")
-NAN = math.nan
-
-
-class Fall(NamedTuple):
-    """How far fine-tuning lowers the loss on the probe set, in nats a token, with its interval."""
-
-    value: float
-    low: float
-    high: float
+WORDS = {ACCURACY: "accuracy", LOSS: "the fall of the loss"}
+NUMBERS = ("accuracy", "low", "high", "chance", "loss_fall", "loss_fall_low", "loss_fall_high")
 
 
-class Side(NamedTuple):
-    """The answers of a variant: shares of its items, over all of its sets, seeds and draws."""
+class Learnt(NamedTuple):
+    """Whether a model has learnt a task, by what, and in words."""
 
-    name: str
-    unreadable: float
-    low: float
-    chance: float
+    is_learnt: bool
+    by: str
+    words: str
 
 
 class Competence(NamedTuple):
-    """What the table says.
+    """What the tables say.
 
     Attributes:
-        falls: by model and task; the task is empty for all of a model's.
-        answers: rows of the table that are about answers.
+        tasks: what each model has learnt, by task.
+        answers: rows of answers.csv.
     """
 
-    falls: Mapping[tuple[str, str], Fall]
+    tasks: Mapping[str, Mapping[str, Learnt]]
     answers: Sequence[Mapping[str, str]]
 
-    def fall(self, model: str, about: str) -> Fall | None:
-        """The fall of the loss on one task, or on all of a model's; None where it was not measured."""
-        return self.falls.get((model, about), self.falls.get((model, "")))
-
-    def sides(self, study: str, model: str, about: str, variants: Iterable[str]) -> list[Side]:
-        """The variants of a study that a comparison is between, each budget for itself; `about` may be a budget."""
-        own = [row for row in self.answers if (row["study"], row["model"]) == (study, model)]
-        budgets = {row["budget"] for row in own} - {""}
-        found = []
-        for variant in variants:
-            rows = [row for row in own if row["variant"] == variant]
-            for budget in dict.fromkeys(row["budget"] for row in rows):
-                if not budget or about not in budgets or budget == about:
-                    found.append(_side(f"{variant} {budget}".strip(), [r for r in rows if r["budget"] == budget]))
-        return found
+    def of(self, model: str, about: str) -> dict[str, Learnt]:
+        """What is known of the task that a number is about, or of all tasks of its model; empty where nothing is."""
+        known = self.tasks.get(model, {})
+        return {about: known[about]} if about in known else dict(known)
 
 
-def chance_of(items: Sequence[Item]) -> float:
-    """The share of items that no skill gets right: by guessing, or by one answer to every question if that gets more.
-
-    Guessing gets one over the number of options, and nothing of free text.
-    """
-    guessed = sum(1 / len(item.choices) for item in items if item.choices)
-    answers = Counter(canonical(item.gold, item.choices) for item in items)
-    return max(guessed, *answers.values()) / len(items)
-
-
-def rows(scores: Path | None, chances: Mapping[str, float], effects: Iterable[tuple[str, Found]]) -> Iterator[Any]:
-    """Rows of `COLUMNS`: one for each variant and evaluation set, the mean over seeds and draws, and one for each loss.
+def is_learnt(accuracy: Sequence[float], chance: float, fall: Sequence[float]) -> tuple[bool, str] | None:
+    """Whether a task was learnt and what says so; None where neither is known.
 
     Args:
-        scores: scores.csv; None where nothing is evaluated.
-        chances: share that no skill gets right, by evaluation set; unknown for those of OpenCompass.
-        effects: measured effects with their study; those called `loss_fall` are taken.
+        accuracy: after fine-tuning, with the ends of its interval; NaN where there is none.
+        chance: the share that no skill gets right.
+        fall: how far the loss fell, nats a token, with the ends of its interval, NaN without one.
+    """
+    if not math.isnan(accuracy[0]):
+        return accuracy[1] > chance, ACCURACY
+    if not math.isnan(fall[0]):
+        return (fall[0] if math.isnan(fall[1]) else fall[1]) > 0, LOSS
+    return None
+
+
+def summed_up(known: Mapping[str, Learnt]) -> str:
+    """How many of some tasks were learnt, and by what, in words."""
+    by = [WORDS[name] for name in (ACCURACY, LOSS) if any(one.by == name for one in known.values())]
+    learnt, tasks = sum(one.is_learnt for one in known.values()), "task" if len(known) == 1 else "tasks"
+    return f"{learnt} of {len(known)} {tasks} by {' or '.join(by)}" if known else ""
+
+
+def read(competence: Path | None, answered: Path | None = None) -> Competence:
+    """The tables competence.csv and answers.csv; None where there is none.
 
     Raises:
-        InputError: scores.csv cannot be used.
+        InputError: one lacks a column, or holds a word where a number belongs.
     """
-    cells: dict[tuple[str, ...], list[dict[str, str]]] = {}
-    for row in read_csv(scores, SCORES) if scores else []:
-        key = tuple(row[name] for name in ("study", "model", "set", "variant", "budget"))
-        cells.setdefault(key, []).append(row)
-    for key, found in cells.items():
-        items, known = int(found[0]["items"]), all(row["correct"] for row in found)
-        correct = sum(float(row["correct"]) for row in found) / len(found) if known else NAN
-        interval = wilson(round(correct), items) if known else (NAN, NAN)
-        readable = all(row["unparsed"] for row in found)
-        unreadable = sum(int(row["unparsed"]) for row in found) / (items * len(found)) if readable else NAN
-        chance = chances.get(key[2], NAN)
-        yield (*key, len(found), items, correct / items, *interval, chance, unreadable, NAN, NAN, NAN)
-    for study, one in effects:
-        if one.name == LOSS_FALL:
-            numbers = (one.effect.estimate, *one.effect.interval())
-            yield (study, one.model, one.about, "", "", "", "", NAN, NAN, NAN, NAN, NAN, *numbers)
+    tasks: dict[str, dict[str, Learnt]] = {}
+    for row in read_csv(competence, COLUMNS) if competence else []:
+        if row["learnt"]:
+            numbers = {name: float(row[name]) for name in NUMBERS}
+            words = _words(row["learnt_by"], numbers)
+            tasks.setdefault(row["model"], {})[row["task"]] = Learnt(row["learnt"] == "1", row["learnt_by"], words)
+    return Competence(tasks, read_csv(answered, answers.COLUMNS) if answered else [])
 
 
-def read(path: Path) -> Competence:
-    """The table.
-
-    Raises:
-        InputError: it lacks a column, or holds a word where a number belongs.
-    """
-    found = read_csv(path, COLUMNS)
-    falls = {
-        (row["model"], row["task"]): Fall(*(float(row[name]) for name in COLUMNS[-3:]))
-        for row in found
-        if not math.isnan(float(row["loss_fall"]))
-    }
-    return Competence(falls, [row for row in found if row["items"]])
-
-
-def _side(name: str, rows: Sequence[Mapping[str, str]]) -> Side:
-    """The sets of a variant together, each as large as it is."""
-    items = [int(row["items"]) for row in rows]
-    unreadable, accuracy, chance = (
-        sum(float(row[column]) * count for row, count in zip(rows, items, strict=True)) / sum(items)
-        for column in ("unreadable", "accuracy", "chance")
-    )
-    low = NAN if math.isnan(accuracy) else wilson(round(accuracy * sum(items)), sum(items))[0]
-    return Side(name, unreadable, low, chance)
+def _words(by: str, numbers: Mapping[str, float]) -> str:
+    """What was measured, for a reader."""
+    shown = {name: f"{number:.2g}" for name, number in numbers.items()}
+    if by == ACCURACY:
+        return f"accuracy {shown['accuracy']} [{shown['low']}, {shown['high']}], chance {shown['chance']}"
+    return f"the loss falls by {shown['loss_fall']} [{shown['loss_fall_low']}, {shown['loss_fall_high']}]"

@@ -1,13 +1,13 @@
 """The competence gate: what must be so for a claim to be tested at all."""
 
-import math
 from collections.abc import Iterator
 
-from headpatterns.claims.competence import Competence
+from headpatterns.claims import answers
+from headpatterns.claims.competence import Competence, summed_up
 from headpatterns.claims.registry import Claim
 
-MOST_UNREADABLE = 0.2
-"""Share of answers that may be unreadable on either side."""
+LEARNT_SHARE = 0.5
+"""A number about several tasks needs a model that has learnt more than this share of them."""
 
 
 def closed(claim: Claim, study: str, model: str, about: str, competence: Competence) -> str:
@@ -16,19 +16,26 @@ def closed(claim: Claim, study: str, model: str, about: str, competence: Compete
     return "; ".join(found)
 
 
+def learnt(claim: Claim, model: str, about: str, competence: Competence) -> str:
+    """How many tasks the model of a claim has learnt, and by what; empty where it does not matter or is not known."""
+    return summed_up(competence.of(model, about)) if "learnt" in claim.gate else ""
+
+
 def _not_learnt(claim: Claim, model: str, about: str, competence: Competence) -> Iterator[str]:
-    fall = competence.fall(model, about)
-    if "learnt" not in claim.gate or fall is None:
+    known = competence.of(model, about)
+    if "learnt" not in claim.gate or sum(one.is_learnt for one in known.values()) > LEARNT_SHARE * len(known):
         return
-    if not (fall.value if math.isnan(fall.low) else fall.low) > 0:
-        yield f"has not learnt its tasks (the loss falls by {fall.value:.2g} [{fall.low:.2g}, {fall.high:.2g}])"
+    if len(known) == 1:
+        yield from (f"has not learnt {task} ({one.words})" for task, one in known.items())
+    elif known:
+        yield f"has learnt {summed_up(known)}, not more than half"
 
 
 def _answers(claim: Claim, study: str, model: str, about: str, competence: Competence) -> Iterator[str]:
-    sides = competence.sides(study, model, about, claim.sides)
+    sides = answers.sides(competence.answers, study, model, about, claim.sides)
     if "readable" in claim.gate:
         for side in sides:
-            if side.unreadable > MOST_UNREADABLE:
+            if side.unreadable > answers.MOST_UNREADABLE:
                 yield f"{side.unreadable:.0%} of the answers of {side.name} cannot be read"
     if "above_chance" in claim.gate and sides and all(side.low <= side.chance for side in sides):
         names = " nor ".join(side.name for side in sides)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from headpatterns.claims.competence import Competence
-from headpatterns.claims.gates import closed
+from headpatterns.claims.gates import closed, learnt
 from headpatterns.claims.measured import Found
 from headpatterns.claims.registry import Claim, PaperValue
 from headpatterns.statistics import verdicts
@@ -18,8 +18,8 @@ from headpatterns.statistics.effects import DRAWS, ITEMS, SAMPLES, SEEDS, TASKS,
 
 COLUMNS = (
     *("claim", "family", "section", "where", "statement", "computed", "model", "about", "unit", "paper", "estimate"),
-    *("plain", "low", "high", "smallest", "p", "p_adjusted", "power", "paper_power", "varies", "held", "verdict"),
-    "reason",
+    *("plain", "low", "high", "smallest", "p", "p_adjusted", "power", "paper_power", "varies", "held", "learnt"),
+    *("verdict", "reason"),
 )
 LEFT_OUT_COLUMNS = ("claim", "where", "statement", "reason")
 
@@ -42,6 +42,7 @@ class Judged:
         paper: what the paper reports for the model that this one stands for.
         smallest: smallest effect of interest, a distance from the bound.
         closed: why it is not testable; empty where it is.
+        learnt: how many tasks the model has learnt, and what says so; empty where the claim does not depend on it.
         p: p-value against the bound; NaN without a test.
         p_adjusted: the same, corrected within the family.
         level: that at which Holm's method tests what it leaves undecided in the family.
@@ -52,6 +53,7 @@ class Judged:
     paper: PaperValue | None
     smallest: float
     closed: str
+    learnt: str = ""
     p: float = math.nan
     p_adjusted: float = math.nan
     level: float = verdicts.ALPHA
@@ -106,7 +108,7 @@ class Judged:
             *(model, about, claim.unit),
             *(self.paper.value if self.paper else math.nan, effect.estimate, effect.plain, *effect.interval()),
             *(self.smallest, self.p, self.p_adjusted, power, paper_power(claim, self.paper, self.smallest)),
-            *(varies, "; ".join(self.held), verdict, self.reason),
+            *(varies, "; ".join(self.held), self.learnt, verdict, self.reason),
         )
 
 
@@ -137,7 +139,8 @@ def judge(
                 paper_model = stands_for.get(one.model, "")
                 reason = closed(claim, study, one.model, one.about, competence) or _undefined(one.effect)
                 smallest = claim.smallest_of(paper_model, one.about)
-                judged.append(Judged(claim, one, claim.of_paper(paper_model, one.about), smallest, reason))
+                able = learnt(claim, one.model, one.about, competence)
+                judged.append(Judged(claim, one, claim.of_paper(paper_model, one.about), smallest, reason, able))
             if reason := _lacking(claim, study, measured, about, stands_for):
                 left_out.append((claim.id, claim.where, claim.statement, reason))
     return corrected(judged), left_out

@@ -1,14 +1,20 @@
 """The interval of a single evaluation, apart from the statistics: OpenCompass's environment has not all they import."""
 
+import math
+
 import scipy
 
 
-def wilson(correct: int, items: int, confidence: float = 0.95) -> tuple[float, float]:
+def wilson(correct: float, items: float, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval of the share `correct / items`, without continuity correction; NaN without items.
 
-    Wilson (1927), Probable inference, the law of succession, and statistical inference.
+    Wilson (1927), Probable inference, the law of succession, and statistical inference. The counts may be fractions:
+    those of a mean over runs, or an effective number of items.
     """
     if items == 0:
-        return float("nan"), float("nan")
-    interval = scipy.stats.binomtest(correct, items).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
+        return math.nan, math.nan
+    z = float(scipy.special.ndtri(0.5 + confidence / 2))
+    share, weight = correct / items, 1 + z**2 / items
+    middle = (share + z**2 / (2 * items)) / weight
+    reach = z * math.sqrt(share * (1 - share) / items + z**2 / (4 * items**2)) / weight
+    return (0.0 if correct == 0 else middle - reach), (1.0 if correct == items else middle + reach)

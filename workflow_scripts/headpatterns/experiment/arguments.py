@@ -245,14 +245,15 @@ def opencompass_data(experiment: "Experiment") -> str | None:
     return data and expand(data, "evaluation.opencompass_data")
 
 
-def decoding(experiment: "Experiment") -> str:
-    """How answers are written."""
+def decoding(experiment: "Experiment", model: str, batch: str) -> str:
+    """How answers are written; those of all sets of a batch may be as long."""
     evaluation = experiment.config.evaluation
+    _, evaluation_set = experiment.evaluation_batches[model, batch][0]
     return options(
         {
             "batch_size": evaluation.batch_size,
             "token_budget": evaluation.token_budget,
-            "max_new_tokens": evaluation.max_new_tokens,
+            "max_new_tokens": experiment.answer_tokens(evaluation_set),
             "dtype": evaluation.dtype,
             "opencompass_data": opencompass_data(experiment),
             "device": experiment.config.device,

@@ -1,5 +1,6 @@
 """Which runs, and which evaluations, share a job."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from itertools import count, product
 from typing import Any, NamedTuple
@@ -78,21 +79,26 @@ def part(batch: Batch, selected: list[Run]) -> Batch:
     )
 
 
-def of_evaluations(variants: Iterable[Mapping[str, Any]], size: int) -> dict[tuple[str, str], list[tuple[str, str]]]:
+def of_evaluations(
+    variants: Iterable[Mapping[str, Any]], size: int, lengths: Mapping[str, int]
+) -> dict[tuple[str, str], list[tuple[str, str]]]:
     """What one evaluation job does, by model and name: checkpoints (a run's name, or base) with their sets.
 
-    A batch belongs to one study and seed and holds at most `size` pairs; a pair that several
-    studies or seeds share is in the first one's batch alone.
+    A batch belongs to one study, seed and length of answers, and holds at most `size` pairs; a pair that several
+    studies or seeds share is in the first one's batch alone. `lengths` are the tokens of an answer by set.
     """
-    found: dict[tuple[str, str, int], list[tuple[str, str]]] = {}
+    found: dict[tuple[str, str, int, int], list[tuple[str, str]]] = {}
     seen = set()
     for row in variants:
         pair = (row["run"], row["set"])
         if (row["model"], *pair) not in seen:
             seen.add((row["model"], *pair))
-            found.setdefault((row["model"], row["study"], row["seed"]), []).append(pair)
-    return {
-        (model, f"{name}.seed{seed}.{place // size}"): pairs[place : place + size]
-        for (model, name, seed), pairs in found.items()
-        for place in range(0, len(pairs), size)
-    }
+            found.setdefault((row["model"], row["study"], row["seed"], lengths[row["set"]]), []).append(pair)
+    batches: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    numbers: Counter[tuple[str, str]] = Counter()
+    for (model, study, seed, _), pairs in found.items():
+        name = f"{study}.seed{seed}"
+        for place in range(0, len(pairs), size):
+            batches[model, f"{name}.{numbers[model, name]}"] = pairs[place : place + size]
+            numbers[model, name] += 1
+    return batches

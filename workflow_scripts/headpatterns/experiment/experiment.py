@@ -160,7 +160,14 @@ class Experiment:
     @cached_property
     def evaluation_batches(self) -> dict[tuple[str, str], list[tuple[str, str]]]:
         """Checkpoints (a run's name, or base) with their evaluation sets, by model and the name of the batch."""
-        return batches.of_evaluations(self.variants, self.config.evaluation.checkpoints_per_job)
+        lengths = {name: self.answer_tokens(name) for name in self.evaluated_sets}
+        return batches.of_evaluations(self.variants, self.config.evaluation.checkpoints_per_job, lengths)
+
+    def answer_tokens(self, evaluation_set: str) -> int:
+        """The most tokens of an answer to an item of a set: what its dataset says, or the evaluation."""
+        dataset = self.evaluation_sets[evaluation_set].dataset
+        own = self.config.datasets[dataset].max_new_tokens if dataset else None
+        return own or self.config.evaluation.max_new_tokens
 
     @cached_property
     def evaluation_sets(self) -> dict[str, needed.ItemSet]:

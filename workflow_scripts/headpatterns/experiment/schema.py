@@ -139,6 +139,9 @@ class Dataset(Section):
         None, description="instructions that its files must give; null for any number"
     )
     size: DatasetSize = Field(UNSTATED, description="for the plan, as long as the dataset is not prepared")
+    max_new_tokens: Positive | None = Field(
+        None, description="tokens of an answer to it; null takes `evaluation.max_new_tokens`"
+    )
 
     def sources(self, split: str) -> list[Any]:
         """Sources of the rows of a split."""

@@ -21,12 +21,7 @@ if TYPE_CHECKING:
 def problems(experiment: "Experiment") -> Iterator[str]:
     """Everything that does not fit together."""
     config = experiment.config
-    longest, answer = config.tokenization.max_length, config.evaluation.max_new_tokens
-    if answer >= longest:
-        yield (
-            f"evaluation.max_new_tokens is {answer}, which leaves no room for a prompt in tokenization.max_length "
-            f"{longest}: lower it."
-        )
+    yield from _answers(config)
     common = list(_recipe(config.finetuning))
     yield from (f"finetuning.{said}" for said in common)
     if late := [step for step in config.finetuning.checkpoint_steps if step > (config.finetuning.max_steps or step)]:
@@ -39,6 +34,18 @@ def problems(experiment: "Experiment") -> Iterator[str]:
     yield from _sizes_of_datasets(config)
     yield from _lengths(experiment)
     yield from _cluster(config)
+
+
+def _answers(config: Config) -> Iterator[str]:
+    """Answers that leave nothing of the positions to a prompt."""
+    own = {f"datasets.{name}": dataset.max_new_tokens for name, dataset in config.datasets.items()}
+    longest = config.tokenization.max_length
+    for where, answer in {"evaluation": config.evaluation.max_new_tokens, **own}.items():
+        if answer is not None and answer >= longest:
+            yield (
+                f"{where}.max_new_tokens is {answer}, which leaves no room for a prompt in tokenization.max_length "
+                f"{longest}: lower it."
+            )
 
 
 def _seeds(experiment: "Experiment") -> Iterator[str]:

@@ -14,6 +14,7 @@ from headpatterns.io import read_csv
 
 # The variants of each study in the order of its table; benchmarks have none.
 VARIANTS = {
+    "competence": ("before", "after"),
     "mixing": ("base", "sft", "random", "ours", "oracle"),
     "selection": ("base", "pattern", "random", "base-pattern", "nearest", "bm25", "oracle"),
     "benchmarks": ("",),
@@ -58,7 +59,7 @@ COLUMNS = tuple(field.name for field in fields(Variant))
 
 
 def read_variants(path: Path, study: str | None = None) -> list[Variant]:
-    """The rows of one study (mixing, selection or benchmarks), or of all, in the table's order.
+    """The rows of one study of `VARIANTS`, or of all, in the table's order.
 
     Raises:
         InputError: a missing column, an unknown study or variant, a column that is empty or filled where it must not

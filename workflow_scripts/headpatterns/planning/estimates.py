@@ -149,8 +149,10 @@ def _evaluate(sizes: Sizes, job: Job) -> float | None:
         return None
     runs = {run for run, _ in pairs}
     moved = sum(model.bytes if (name, run) in experiment.bases else checkpoint_bytes(experiment, model) for run in runs)
+    written = experiment.answer_tokens(pairs[0][1])
     answered = [
-        _answer(experiment, job, model, sizes.evaluated(name, items), _texts(experiment, items)) for _, items in pairs
+        _answer(experiment, job, model, sizes.evaluated(name, items), _texts(experiment, items), written)
+        for _, items in pairs
     ]
     known = [one for one in answered if one is not None]
     return moved / _disk(experiment) + sum(known) if len(known) == len(answered) else None
@@ -170,9 +172,9 @@ def _texts(experiment: Experiment, items: str) -> int:
 
 
 def _answer(
-    experiment: Experiment, job: Job, model: formulas.Model, samples: Samples | None, texts: int
+    experiment: Experiment, job: Job, model: formulas.Model, samples: Samples | None, texts: int, written: int
 ) -> float | None:
-    """Seconds to read the prompts of an evaluation set so often, and write answers of full length.
+    """Seconds to read the prompts of an evaluation set so often, and write answers of full length, `written` tokens.
 
     On a GPU decoding is bound by the memory, which hands over all weights for every token of a batch.
     """
@@ -183,7 +185,6 @@ def _answer(
     length *= 1 + evaluation.shots
     read = formulas.PREFILL * formulas.forward(model, texts * count * length, length)
     prefill = read / speed(experiment, job, share.prefill, evaluation.dtype)
-    written = evaluation.max_new_tokens
     if experiment.config.device == "cpu":
         decoded = formulas.forward(model, count * written, length)
         return prefill + decoded / speed(experiment, job, share.decoding, evaluation.dtype)

@@ -112,8 +112,11 @@ def latex_lines(grid: Grid) -> list[str]:
 
 
 def latex_number(text: str) -> str:
-    """A number in mathematics mode, so that minus signs are minus signs."""
-    return f"${text}$".replace(" ± ", "±").replace(" ", r"\ ").replace("±", r"\pm ").replace("$$", "")
+    """A number in mathematics mode, so that minus signs are minus signs; words in the place of one as they are."""
+    if not any(character.isdigit() for character in text):
+        return escape_latex(text)
+    signs = text.replace(" ± ", "±").replace(" → ", "→").replace(" ", r"\ ")
+    return f"${signs}$".replace("±", r"\pm ").replace("→", r"\to ").replace("$$", "")
 
 
 def escape_latex(text: str) -> str:

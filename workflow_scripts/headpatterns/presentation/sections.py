@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 class Place(IntEnum):
     """Where a section stands on the page; those of one place keep the order of their studies."""
 
+    OPENING = 0
     FIGURES = 1
     RESULTS = 2
     APPENDIX = 3
@@ -33,6 +34,7 @@ class Section:
         place: where it stands.
         targets: anchors of what claims speak of, by its title, such as "Table 2".
         reading: HTML that the page's "how to read" says once, however many sections bring it along; empty for none.
+        summary: Markdown that the experiment's summary opens with; empty for none.
     """
 
     anchor: str
@@ -41,6 +43,7 @@ class Section:
     place: Place = Place.RESULTS
     targets: Mapping[str, str] = field(default_factory=dict)
     reading: str = ""
+    summary: str = ""
 
 
 def figure_section(results: Results, name: str, captions: Path) -> Section:

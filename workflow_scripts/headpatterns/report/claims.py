@@ -14,8 +14,8 @@ from headpatterns.presentation.elements import estimate
 from headpatterns.presentation.inputs import RunTable, read_table
 
 TEXT = (
-    *("claim", "section", "where", "statement", "computed", "model", "about", "unit", "varies", "held", "verdict"),
-    "reason",
+    *("claim", "section", "where", "statement", "computed", "model", "about", "unit", "varies", "held", "learnt"),
+    *("verdict", "reason"),
 )
 NUMBERS = ("paper", "estimate", "low", "high", "smallest", "p_adjusted", "power", "paper_power")
 LEFT_OUT = ("claim", "where", "statement", "reason")
@@ -117,6 +117,8 @@ def notes(row: Mapping[Any, Any]) -> Iterator[str]:
         yield f"power of the paper's comparison {style.fixed(row['paper_power'])}"
     if row["reason"]:
         yield row["reason"]
+    if row["learnt"] and row["verdict"] != "not testable":
+        yield f"learnt {row['learnt']}"
 
 
 def number(value: float) -> str:

@@ -1,28 +1,31 @@
 """The page of the report: what every experiment shows, and the sections of its studies, in the page's template."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from headpatterns.errors import InputError
 from headpatterns.experiment.study import Study, load
-from headpatterns.io import atomic_path, read_json
+from headpatterns.io import read_json, write_text
 from headpatterns.presentation.elements import Table, caption, plain_table, shown_table, title_of
 from headpatterns.presentation.inputs import RunTable
 from headpatterns.presentation.results import Results
 from headpatterns.presentation.sections import Place, Section, figure_section, render
-from headpatterns.report import claims
+from headpatterns.report import claims, digest
 
 HERE = Path(__file__).parent
 ABOUT = {"data": "Data", "training": "Fine-tuning", "timings": "Time and memory"}
 """Headings of the tables about what went into an experiment, by their names below analysis/."""
 
 
-def write(experiment: str, results: Path, studies: Iterable[Study], labels: Mapping[str, str], output: Path) -> None:
-    """Render the page and write it, atomically; the arguments are those of `page`."""
-    rendered = page(experiment, results, studies, labels)
-    with atomic_path(output) as temporary:
-        temporary.write_text(rendered, encoding="utf-8")
+def write(
+    experiment: str, results: Path, studies: Iterable[Study], labels: Mapping[str, str], output: Path, summary: Path
+) -> None:
+    """Render the page and its summary in Markdown and write both, atomically; arguments are those of `page`."""
+    found = Results(results, labels)
+    made = sections_of(studies, found)
+    write_text(output, rendered(experiment, found, made))
+    write_text(summary, digest.digest(experiment, found, made))
 
 
 def page(experiment: str, results: Path, studies: Iterable[Study], labels: Mapping[str, str] | None = None) -> str:
@@ -38,27 +41,42 @@ def page(experiment: str, results: Path, studies: Iterable[Study], labels: Mappi
         InputError: a file is missing or lacks a column.
     """
     found = Results(results, labels or {})
-    of_studies = [one for study in studies for one in study_sections(study, found)]
+    return rendered(experiment, found, sections_of(studies, found))
+
+
+def rendered(experiment: str, found: Results, of_studies: Sequence[Section]) -> str:
+    """The page, with the sections of the studies."""
+    opening, figures, numbers, appendix = ([one for one in of_studies if one.place is place] for place in Place)
     sections = [
-        *(one for one in of_studies if one.place is Place.FIGURES),
-        *(one for one in of_studies if one.place is Place.RESULTS),
+        *figures,
+        *numbers,
         table_section(plain_table(found.analysis("tokens"), "tokens", title_of("tokens"), HERE)),
-        *(one for one in of_studies if one.place is Place.APPENDIX),
+        *appendix,
         run_section(found.runs),
         *(table_section(plain_table(found.analysis(name), name, title)) for name, title in ABOUT.items()),
     ]
-    anchors = {title.lower(): anchor for one in sections for title, anchor in one.targets.items()}
-    judged = claims.shown(found.analysis("claims"), found.analysis("claims_left_out"), found.runs, anchors)
     return render(
         "page.html.j2",
         __package__,
         experiment=experiment,
         introduction=caption(HERE / "workflow.rst"),
-        provenance=provenance_sections(results / "provenance.json"),
-        claims=judged,
-        readings=list(dict.fromkeys(one.reading for one in sections if one.reading)),
+        provenance=provenance_sections(found.folder / "provenance.json"),
+        claims=judged(found, [*opening, *sections]),
+        readings=list(dict.fromkeys(one.reading for one in [*opening, *sections] if one.reading)),
+        opening=opening,
         sections=sections,
     )
+
+
+def judged(found: Results, sections: Iterable[Section]) -> claims.Shown:
+    """The claims, which lead to the sections that they are about."""
+    anchors = {title.lower(): anchor for one in sections for title, anchor in one.targets.items()}
+    return claims.shown(found.analysis("claims"), found.analysis("claims_left_out"), found.runs, anchors)
+
+
+def sections_of(studies: Iterable[Study], results: Results) -> list[Section]:
+    """The sections of all studies, in their order."""
+    return [one for study in studies for one in study_sections(study, results)]
 
 
 def study_sections(study: Study, results: Results) -> list[Section]:

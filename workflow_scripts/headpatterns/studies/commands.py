@@ -5,7 +5,7 @@ The functions behind the names are those that the studies' descriptions give; ea
 
 import inspect
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -124,13 +124,17 @@ def measured(part: Effects, inputs: Any, settings: Any, reading: Mapping[str, An
 
 
 def collect_claims(
-    effects: Mapping[str, str], competence: Path, stands_for: Mapping[str, str], output: Path, left_out: Path
+    effects: Mapping[str, str],
+    tables: Sequence[Path | None],
+    stands_for: Mapping[str, str],
+    output: Path,
+    left_out: Path,
 ) -> None:
     """Judge every claim of the studies whose effects are given, and write claims.csv and what is left out.
 
     Args:
         effects: tables of effects by their names.
-        competence: competence.csv.
+        tables: competence.csv and answers.csv; None where nothing is known.
         stands_for: the paper's model by the name of one here.
         output: CSV of the verdicts.
         left_out: CSV of the claims that are not about this experiment.
@@ -138,7 +142,7 @@ def collect_claims(
     Raises:
         InputError: an unknown name, a registry of claims that cannot be used, or a missing or faulty file.
     """
-    from headpatterns.claims import collecting
+    from headpatterns.claims import collecting, competence
     from headpatterns.claims.registry import registry
 
     studies = load_studies()
@@ -146,13 +150,13 @@ def collect_claims(
     of_study = {study.name: [Path(effects[part.name]) for part in study.effects if part.name in effects]
                 for study in studies}  # fmt: skip
     present = {study: paths for study, paths in of_study.items() if paths}
-    collecting.collect(registry(studies), present, competence, stands_for, output, left_out)
+    collecting.collect(registry(studies), present, competence.read(*tables), stands_for, output, left_out)
 
 
 def render_report(
-    experiment: str, results: Path, studies: Iterable[str], labels: Mapping[str, str], output: Path
+    experiment: str, results: Path, studies: Iterable[str], labels: Mapping[str, str], output: Path, summary: Path
 ) -> None:
-    """Render the report with the sections of the named studies, and write it, atomically.
+    """Render the report with the sections of the named studies, and its summary, and write both, atomically.
 
     Args:
         experiment: name of the experiment.
@@ -160,13 +164,14 @@ def render_report(
         studies: names of the studies whose sections are shown.
         labels: what models and tasks are called that the run table does not hold.
         output: the page.
+        summary: the summary in Markdown.
 
     Raises:
         InputError: an unknown study, or a missing or faulty file.
     """
     from headpatterns.report import page
 
-    page.write(experiment, results, selected(studies), labels, output)
+    page.write(experiment, results, selected(studies), labels, output, summary)
 
 
 def find(name: str, kind: str, parts: Iterable[Part]) -> Part:

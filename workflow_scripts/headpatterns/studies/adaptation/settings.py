@@ -1,7 +1,7 @@
 """The settings of the adaptation study, and its runs."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pydantic import Field
 
@@ -24,6 +24,22 @@ class Settings(Section):
     seeds: Seeds | None = Field(None, description=OWN_SEEDS)
 
 
+class Some(Protocol):
+    """What another study takes of this one's runs: some of its models, tasks and seeds, or all where it says null."""
+
+    @property
+    def models(self) -> list[str] | None:
+        """Models."""
+
+    @property
+    def tasks(self) -> list[str] | None:
+        """Tasks of the group."""
+
+    @property
+    def seeds(self) -> list[int] | None:
+        """Training seeds."""
+
+
 def runs(experiment: "Experiment") -> "list[Run]":
     """Every model on every task of the group, with every seed of the study."""
     settings: Settings = experiment.settings(NAME)
@@ -35,3 +51,27 @@ def names(experiment: "Experiment") -> Iterator[str]:
     settings: Settings = experiment.settings(NAME)
     yield from unknown_in(f"studies.{NAME}.models", "model", settings.models, experiment.config.models)
     yield from unknown(f"studies.{NAME}.group", "task group", settings.group, experiment.config.task_groups)
+
+
+def some_runs(experiment: "Experiment", chosen: Some) -> "list[Run]":
+    """The runs of this study that another takes."""
+    return [
+        run
+        for run in runs(experiment)
+        if (chosen.models is None or run.model in chosen.models)
+        and (chosen.tasks is None or run.task in chosen.tasks)
+        and (chosen.seeds is None or run.seed in chosen.seeds)
+    ]
+
+
+def not_offered(experiment: "Experiment", study: str, chosen: Some) -> Iterator[str]:
+    """Models, tasks and seeds that another study takes and this one does not have."""
+    offered: Settings = experiment.settings(NAME)
+    group = experiment.config.task_groups.get(offered.group)
+    if group is None:  # which `names` says
+        return
+    for key, given, valid in (("model", chosen.models, offered.models), ("task", chosen.tasks, group.tasks)):
+        yield from unknown_in(f"studies.{study}.{key}s", f"{key} of studies.{NAME}", given or [], valid)
+    for seed in chosen.seeds or []:
+        if seed not in experiment.seeds(NAME) and seed in experiment.config.seeds:
+            yield f"studies.{study}.seeds has {seed}, which studies.{NAME} does not train with: remove it."

@@ -7,7 +7,6 @@ from pydantic import Field
 
 from headpatterns.data import splitting
 from headpatterns.experiment.fields import OWN_SEEDS, Counts, Names, Positive, Section, Seeds, Selection
-from headpatterns.experiment.references import unknown_in
 from headpatterns.experiment.values import heads
 from headpatterns.studies.adaptation import settings as adaptation
 
@@ -31,28 +30,12 @@ class Settings(Section):
 
 def runs(experiment: "Experiment") -> "list[Run]":
     """Runs of the adaptation study whose heads are ablated, before and after."""
-    settings: Settings = experiment.settings(NAME)
-    return [
-        run
-        for run in adaptation.runs(experiment)
-        if (settings.models is None or run.model in settings.models)
-        and (settings.tasks is None or run.task in settings.tasks)
-        and (settings.seeds is None or run.seed in settings.seeds)
-    ]
+    return adaptation.some_runs(experiment, experiment.settings(NAME))
 
 
 def names(experiment: "Experiment") -> Iterator[str]:
     """Models and tasks that the adaptation study does not offer."""
-    settings: Settings = experiment.settings(NAME)
-    offered = experiment.settings(adaptation.NAME)
-    group = experiment.config.task_groups.get(offered.group)
-    if group is None:  # which the adaptation study says
-        return
-    for key, given, valid in (("model", settings.models, offered.models), ("task", settings.tasks, group.tasks)):
-        yield from unknown_in(f"studies.{NAME}.{key}s", f"{key} of studies.adaptation", given or [], valid)
-    for seed in settings.seeds or []:
-        if seed not in experiment.seeds(adaptation.NAME) and seed in experiment.config.seeds:
-            yield f"studies.{NAME}.seeds has {seed}, which studies.adaptation does not train with: remove it."
+    return adaptation.not_offered(experiment, NAME, experiment.settings(NAME))
 
 
 def problems(experiment: "Experiment") -> Iterator[str]:

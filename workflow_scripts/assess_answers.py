@@ -1,4 +1,4 @@
-"""Say what models and variants can do of their tasks, which decides what claims about them can be tested."""
+"""Say what the variants of Tables 2 and 3 answered, which decides what claims about them can be tested."""
 
 import argparse
 from pathlib import Path
@@ -8,9 +8,8 @@ from headpatterns.claims import collecting
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write one row for each variant and evaluation set, and one for each task that a model was fine-tuned on."""
-    effects = command_line.paths_by_name(arguments.effects, "--effects", "STUDY=PATH")
-    collecting.assess(arguments.scores, arguments.set, effects, arguments.output)
+    """Write one row for each variant and evaluation set."""
+    collecting.assess(arguments.scores, arguments.set, arguments.output)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -25,8 +24,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="WORD",
         help="an evaluation set: NAME PARQUET or NAME PARQUET IDS_CSV; once for each",
     )
-    p.add_argument("--effects", nargs="*", default=[], metavar="STUDY=PATH", help="tables of effects by study")
-    p.add_argument("--output", type=Path, required=True, help="CSV of accuracies, chance levels and falls of the loss")
+    p.add_argument("--output", type=Path, required=True, help="CSV of accuracies, chance levels and unreadable answers")
     return p
 
 

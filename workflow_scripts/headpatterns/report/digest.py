@@ -1,0 +1,41 @@
+"""The summary of an experiment, in Markdown: what its models can do, then every claim with its verdict."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from headpatterns.presentation.grids import Grid, markdown
+from headpatterns.presentation.results import Results
+from headpatterns.presentation.sections import Section
+from headpatterns.report import claims
+
+HEADER = ["Here [95 % interval]", "Paper"]
+
+
+def digest(experiment: str, found: Results, sections: Iterable[Section]) -> str:
+    """The summary.
+
+    Args:
+        experiment: name of the experiment.
+        found: its results, of which the claims are read.
+        sections: those of the report; what they give for a summary comes first.
+
+    Raises:
+        InputError: the claims cannot be read.
+    """
+    opening = [f"## {one.title}\n\n{one.summary.strip()}" for one in sections if one.summary]
+    judged = claims.shown(found.analysis("claims"), found.analysis("claims_left_out"), found.runs, {})
+    tables = [
+        Grid(f"### Section {one['section']} of the paper", [], ["Statement", "About", "Verdict"], HEADER, lines(one))
+        for one in judged.sections
+    ]
+    verdicts = "\n\n".join(["## Claims", judged.tally or "No statement of the paper was checked.", markdown(tables)])
+    return "\n\n".join([f"# {experiment}", *opening, verdicts.strip()]) + "\n"
+
+
+def lines(section: Mapping[str, Any]) -> list[list[str]]:
+    """A row for each number of the claims of a section of the paper."""
+    return [
+        [claim["statement"], line["about"], line["shown"], line["value"], line["paper"]]
+        for claim in section["claims"]
+        for line in claim["lines"]
+    ]

@@ -1,0 +1,61 @@
+"""What the models can do: their answers to the tasks of section 4, before fine-tuning on each and after it."""
+
+from typing import TYPE_CHECKING, Any
+
+from headpatterns.experiment.study import Analysis, Drawing, Paths, Study, Tabulation
+from headpatterns.studies.competence import settings
+from headpatterns.studies.descriptions import answers, bootstrap, run_table
+
+if TYPE_CHECKING:
+    from headpatterns.experiment.experiment import Experiment
+
+
+def evaluations(experiment: "Experiment") -> Paths:
+    """The variants, every answer that was evaluated, the rows of the tasks, and how far losses fell."""
+    return {
+        **answers(settings.NAME)(experiment),
+        "rows": [experiment.paths.instructions(task, "probe") for task in settings.sets(experiment)],
+        "effects": experiment.paths.effects("adaptation"),
+    }
+
+
+def sets(experiment: "Experiment") -> dict[str, Any]:
+    """The settings of the bootstrap, and the evaluation set of each task."""
+    return {**bootstrap(experiment), "sets": settings.sets(experiment)}
+
+
+STUDY = Study(
+    name=settings.NAME,
+    place=5,
+    settings=settings.Settings,
+    names=settings.names,
+    variants=settings.variants,
+    evaluation_sets=settings.evaluation_sets,
+    analyses=(
+        Analysis(
+            name="competence",
+            compute="headpatterns.studies.competence.analysis:compute",
+            inputs=evaluations,
+            outputs={"competence": "competence"},
+            settings=sets,
+        ),
+    ),
+    drawings=(
+        Drawing(
+            name="figure_competence",
+            draw="headpatterns.studies.competence.figure:figures",
+            inputs=run_table(competence="competence"),
+            figures=("figure_competence",),
+            in_report=False,
+        ),
+    ),
+    tables=(
+        Tabulation(
+            name="competence",
+            tabulate="headpatterns.studies.competence.table:tabulate",
+            inputs=run_table(competence="competence"),
+        ),
+    ),
+    section="headpatterns.studies.competence.section:section",
+    targets={"competence": ("competence", "figure_competence")},
+)

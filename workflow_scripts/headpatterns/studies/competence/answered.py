@@ -1,0 +1,150 @@
+"""What was answered: the items of the evaluations of the competence study, read and checked, and the tasks' rows."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from headpatterns.claims.answers import MOST_UNREADABLE, chance_of
+from headpatterns.errors import InputError
+from headpatterns.evaluation import answers
+from headpatterns.evaluation.sets import Item
+from headpatterns.experiment.variants import name_of
+from headpatterns.io import read_csv, read_parquet
+
+Key = tuple[str, str, str]
+"""Model, run and set of an evaluation."""
+
+ITEM_COLUMNS = (
+    *("model", "run", "set", "id", "answer", "parsed", "correct"),
+    *("nll", "tokens", "likeliest", "likeliest_per_token"),
+)
+ROW_COLUMNS = ("id", "response", "choices", "answer")
+
+
+@dataclass(frozen=True)
+class Task:
+    """The probe rows of a task.
+
+    Attributes:
+        gold: the canonical gold answer by the item's id; None where there is none to compare.
+        chance: share of items that no skill gets right; NaN unless all have a gold answer.
+        note: why accuracy says nothing here; empty where it does.
+    """
+
+    gold: Mapping[str, str | None]
+    chance: float
+    note: str
+
+
+def read_task(path: Path) -> Task:
+    """The probe rows of a task, from its instructions.
+
+    Accuracy says nothing of rows without gold answers, nor of rows whose own responses are not read as their answer,
+    as a program is not that computes it.
+
+    Raises:
+        InputError: the file is missing, is no parquet, or lacks a column.
+    """
+    table = read_parquet(path)
+    if missing := [column for column in ROW_COLUMNS if column not in table.column_names]:
+        raise InputError(f"{path} lacks the column '{missing[0]}': prepare the instructions again.")
+    rows = table.select(ROW_COLUMNS).to_pylist()
+    items = [Item(str(row["id"]), "", row["answer"] or "", tuple(row["choices"] or ())) for row in rows]
+    gold = {item.id: answers.canonical(item.gold, item.choices) for item in items}
+    known = sum(one is not None for one in gold.values())
+    if known < len(items):
+        note = f"gold answers of {known} of {len(items)} items alone" if known else "no gold answers"
+        return Task(gold, np.nan, note)
+    unread = sum(answers.read(row["response"], item.gold, item.choices) != gold[item.id]
+                 for row, item in zip(rows, items, strict=True))  # fmt: skip
+    note = "responses from which their own answers cannot be read" if unread > MOST_UNREADABLE * len(items) else ""
+    return Task(gold, chance_of(items), note)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one checkpoint answered to the items of a set, in the order of their ids.
+
+    Attributes:
+        ids: of the items.
+        answer: what was read from each answer; empty where nothing could be.
+        correct: 1 where it is right, else 0, and NaN without a gold answer.
+        parsed: 1 where an answer was read, else 0, and NaN where none was asked for.
+        nll: negative log-likelihood of the gold response, nats a token.
+        likeliest, likeliest_per_token: letter of the likeliest option; empty without options.
+    """
+
+    ids: tuple[str, ...]
+    answer: tuple[str, ...]
+    correct: Float[np.ndarray, " items"]
+    parsed: Float[np.ndarray, " items"]
+    nll: Float[np.ndarray, " items"]
+    likeliest: tuple[str, ...]
+    likeliest_per_token: tuple[str, ...]
+
+    @property
+    def same(self) -> float:
+        """Share of the items that the most frequent answer is given to."""
+        counts = Counter(filter(None, self.answer))
+        return max(counts.values(), default=0) / len(self.ids)
+
+
+def read_answers(paths: Sequence[Path], wanted: Iterable[Key]) -> dict[Key, Answers]:
+    """The wanted evaluations from the tables of items.
+
+    Raises:
+        InputError: a table cannot be used, a wanted evaluation is missing, an item stands there twice or has a number
+            that it cannot have, or two checkpoints have answered different items of one set.
+    """
+    rows: dict[Key, dict[str, dict[str, str]]] = {key: {} for key in wanted}
+    for path in paths:
+        for number, row in enumerate(read_csv(path, ITEM_COLUMNS), start=1):
+            key = (row["model"], row["run"], row["set"])
+            if key not in rows:
+                continue
+            _check(row, rows[key], f"{path}, row {number}")
+            rows[key][row["id"]] = row
+    first: dict[str, Key] = {}
+    for key, found in rows.items():
+        if not found:
+            raise InputError(f"No items are given of {name_of(key)}: run the rule that evaluates it.")
+        reference = first.setdefault(key[2], key)
+        if differing := sorted(found.keys() ^ rows[reference].keys()):
+            raise InputError(
+                f"The item {differing[0]!r} was answered in only one of two evaluations ({name_of(reference)}; "
+                f"{name_of(key)}): evaluate both on the same items."
+            )
+    return {key: _answers([found[item] for item in sorted(found)]) for key, found in rows.items()}
+
+
+def _check(row: Mapping[str, str], known: Mapping[str, object], where: str) -> None:
+    if row["id"] in known:
+        raise InputError(f"{where}: the item {row['id']!r} stands there twice: evaluate again.")
+    for column in ("correct", "parsed"):
+        if row[column] not in ("0", "1", ""):
+            raise InputError(f"{where}: {column} is {row[column]!r}, not 0 or 1: evaluate again.")
+    try:
+        fits = float(row["nll"]) >= 0 and int(row["tokens"]) > 0
+    except ValueError:
+        fits = False
+    if not fits:
+        raise InputError(
+            f"{where}: nll is {row['nll']!r} of {row['tokens']!r} tokens, no number of nats of one token or more: "
+            "evaluate again."
+        )
+
+
+def _answers(rows: Sequence[Mapping[str, str]]) -> Answers:
+    marks = {column: np.array([float(row[column] or np.nan) for row in rows]) for column in ("correct", "parsed")}
+    return Answers(
+        ids=tuple(row["id"] for row in rows),
+        answer=tuple(row["answer"] for row in rows),
+        **marks,
+        nll=np.array([float(row["nll"]) / int(row["tokens"]) for row in rows]),
+        likeliest=tuple(row["likeliest"] for row in rows),
+        likeliest_per_token=tuple(row["likeliest_per_token"] for row in rows),
+    )

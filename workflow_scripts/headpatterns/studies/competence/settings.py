@@ -1,0 +1,74 @@
+"""The settings of the competence study, and what is evaluated for it."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from headpatterns.experiment.fields import OWN_SEEDS, Names, Section, Seeds, Selection
+from headpatterns.experiment.needed import ItemSet, base_name
+from headpatterns.experiment.schema import EvaluationSet
+from headpatterns.experiment.tables import variant_row
+from headpatterns.studies.adaptation import settings as adaptation
+
+if TYPE_CHECKING:
+    from headpatterns.experiment.experiment import Experiment
+    from headpatterns.experiment.runs import Run
+
+NAME = "competence"
+
+
+class Settings(Section):
+    """What can the models do? Answers to each task's probe set, before fine-tuning on the task and after it."""
+
+    models: Names | None = Field(description="models of studies.adaptation; null takes all, none evaluates nothing")
+    tasks: Selection | None = Field(description="tasks of its group; null takes all")
+    seeds: Seeds | None = Field(None, description=OWN_SEEDS)
+
+
+def runs(experiment: "Experiment") -> "list[Run]":
+    """Runs of the adaptation study that are evaluated, before and after; none of a group that does not exist."""
+    group = experiment.settings(adaptation.NAME).group
+    known = group in experiment.config.task_groups
+    return adaptation.some_runs(experiment, experiment.settings(NAME)) if known else []
+
+
+def sets(experiment: "Experiment") -> dict[str, str]:
+    """The evaluation set of each task: the one of the config that is plainly its probe rows, or one of its name."""
+    written = {one.dataset: name for name, one in experiment.config.evaluation.sets.items() if _is_plain(one)}
+    return {run.task: written.get(run.task, run.task) for run in runs(experiment)}
+
+
+def _is_plain(described: EvaluationSet) -> bool:
+    """Whether a set of the config says nothing but which dataset it consists of."""
+    return described.model_fields_set == {"dataset"}
+
+
+def evaluation_sets(experiment: "Experiment") -> dict[str, ItemSet]:
+    """The probe rows of every task that no set of the config consists of; they need no gold answers."""
+    written = experiment.config.evaluation.sets
+    return {name: ItemSet(dataset=task, answers_needed=False)
+            for task, name in sets(experiment).items() if name not in written}  # fmt: skip
+
+
+def variants(experiment: "Experiment") -> list[dict[str, Any]]:
+    """Every run and the model before it, on the probe rows of its task."""
+    named = sets(experiment)
+    return [
+        variant_row(experiment, NAME, run.model, run.seed, state, checkpoint, named[run.task])
+        for run in runs(experiment)
+        for state, checkpoint in (("before", base_name(experiment.config, run.model, run.seed)), ("after", run))
+    ]
+
+
+def names(experiment: "Experiment") -> Iterator[str]:
+    """What the adaptation study does not offer, and names of tasks that other evaluation sets have."""
+    yield from adaptation.not_offered(experiment, NAME, experiment.settings(NAME))
+    written = experiment.config.evaluation.sets
+    for task, name in sets(experiment).items():
+        if name in written and not (_is_plain(written[name]) and written[name].dataset == task):
+            yield f"evaluation.sets.{name} has the name of a task of studies.{NAME}, but other rows: choose another."
+        for study in experiment.studies:
+            other = study.evaluation_sets(experiment).get(name)
+            if other and (other.dataset, other.domain) != (task, ""):
+                yield f"datasets.{task} has the name of an evaluation set of studies.{study.name}: choose another."
