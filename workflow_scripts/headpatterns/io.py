@@ -112,8 +112,12 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]])
     """
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
+        # Readers end a row at a carriage return, too, which the writer leaves bare where it does not end its own rows.
+        quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
         writer.writerow(columns)
-        writer.writerows([_cell(value) for value in row] for row in rows)
+        for row in rows:
+            cells = [_cell(value) for value in row]
+            (quoted if any("\r" in str(cell) for cell in cells) else writer).writerow(cells)
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
