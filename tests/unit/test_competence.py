@@ -106,14 +106,16 @@ def test_a_task_without_gold_answers_has_no_competence_and_says_so(tmp_path):
 
 
 def test_a_task_whose_responses_do_not_show_their_answer_has_no_competence(tmp_path):
-    """A program that computes 8 says 5 last; one item in five may be so."""
-    program, plain = ("?", "def solution():\n    return 3 + 5", [], "8"), ("?", "3 + 5 = 8", [], "8")
+    """A program that computes 8 says 5 last, which is read unless it is a function solution(); one item in five may."""
+    program, plain = ("?", "def total():\n    return 3 + 5", [], "8"), ("?", "3 + 5 = 8", [], "8")
     assert (
         answered.read_task(write_rows(tmp_path / "a.parquet", [("0", *program), ("1", *plain)])).note
         == "responses from which their own answers cannot be read"
     )
     most = [("0", *program), *((str(n), *plain) for n in range(1, 5))]
     assert answered.read_task(write_rows(tmp_path / "b.parquet", most)).note == ""
+    solutions = [(str(n), "?", "def solution():\n    return 3 + 5", [], "8") for n in range(3)]
+    assert answered.read_task(write_rows(tmp_path / "c.parquet", solutions)).note == ""
 
 
 def item(run, id, answer, correct, nll=2.0, tokens=4, likeliest="", per_token="", set="arc", model="m"):
@@ -363,8 +365,9 @@ def test_the_figure_has_a_panel_for_each_model_and_says_what_has_no_accuracy(sho
 
 @pytest.fixture
 def config():
-    return config_of({"seeds": [0, 1], "studies": {"validity": {"seeds": None}, "mixing": {"models": []},
-                                                   "selection": {"models": []}}})  # fmt: skip
+    """The project's config without section 5, with two seeds that have base models of their own."""
+    studies = {"validity": {"seeds": None}, "mixing": {"models": []}, "selection": {"models": []}}
+    return config_of({"seeds": [0, 1], "seed_moves": ["order", "samples", "pretraining"], "studies": studies})
 
 
 def test_every_run_of_the_adaptation_study_is_evaluated_before_and_after_on_its_own_task(config):

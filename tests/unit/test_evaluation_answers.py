@@ -245,3 +245,100 @@ def test_every_canonical_answer_reads_as_itself():
     for number in ("0", "-7", "0.75", "-0.5", "1/3", "-22/7", "1234567.125"):
         assert answers.number(number) == number
         assert answers.read(f"so #### {number}", "0") == number
+
+
+PROGRAM = "def solution():\n    # Two bags\n    bags = 2\n    each = 7 / 4\n    return bags * each"
+
+
+@pytest.mark.parametrize(
+    ("prediction", "number"),
+    [
+        (PROGRAM, "3.5"),
+        (f"{PROGRAM}\n", "3.5"),
+        (f"Here is the function:\n\n{PROGRAM}\n\nThe answer is 9.", "3.5"),
+        (f"#### 9\n{PROGRAM}", "3.5"),
+        (f"```python\n{PROGRAM}\n```", "3.5"),
+        (f"{PROGRAM}\nQuestion: What is 8?\n#### 8", "3.5"),
+        ("def solution():\n    return 2 ** 3", "8"),
+        ("def solution():\n    return 1 / 3", "1/3"),
+        ("def solution():\n    return -7 // 2", "-4"),
+        (f"18\n\nQuestion: And now?\nAnswer: {PROGRAM}", "18"),  # a later task's
+        (f"18\nProblem: And now?\n{PROGRAM}", "18"),
+        ("The function solution() returns 18", "18"),
+        ("def other():\n    return 18", "18"),
+    ],
+)
+def test_where_a_number_is_wanted_a_program_is_read_as_what_it_returns(prediction, number):
+    assert answers.read(prediction, "5") == number
+
+
+@pytest.mark.parametrize(
+    "prediction",
+    [
+        "def solution():",
+        "def solution():\n    bags = 2",
+        "def solution():\n    return bags",
+        "def solution():\n    return 'two'",
+        "def solution():\n    return 7 +",
+        "#### 5\ndef solution():\n    return x",
+        "def solution():\n    x = 10 ** 64\n    x = x ** 64\n    return x * x",
+    ],
+)
+def test_a_program_without_a_value_is_not_read(prediction):
+    assert answers.read(prediction, "5") is None
+
+
+def test_a_program_is_read_as_what_it_returns_only_where_a_number_is_wanted():
+    assert answers.read(PROGRAM, "even") == answers.canonical("def solution():")
+    assert answers.read(f"C. {PROGRAM}", "A", TOOLS) == "C"
+    assert answers.read(PROGRAM, "A", TOOLS) is None
+
+
+CODE = "def twice(x):\n    # Example: 2 of 1\n    y = 2 * x\n    return y"
+
+
+@pytest.mark.parametrize(
+    "prediction",
+    [
+        CODE,
+        f"\n{CODE}\n\n",
+        CODE.replace("\n    return", "\n\n  \n    return"),
+        CODE.replace("\n", "  \n"),
+        CODE.replace("\n", "\r\n"),
+        f"{CODE}\nQuestion: Write another.\nAnswer: def f(): pass",
+        f"{CODE}\n\nQuestion 2: Write another.",
+    ],
+)
+def test_a_text_of_several_lines_is_compared_line_by_line(prediction):
+    assert answers.canonical(CODE) == CODE
+    assert answers.read(prediction, CODE) == CODE
+
+
+@pytest.mark.parametrize(
+    "prediction",
+    [
+        CODE.replace("2 * x", "2*x"),
+        CODE.replace("    return", "  return"),
+        CODE.replace("# Example: 2 of 1", "# Example: 3 of 1"),
+        CODE.replace("return y", "return x"),
+        CODE.replace("def twice", "def Twice"),
+        f"{CODE}\nprint(twice(1))",
+        CODE.splitlines()[0],
+        f"#### {CODE}",
+        "The answer is:\n" + CODE,
+    ],
+)
+def test_another_program_is_another_answer(prediction):
+    read = answers.read(prediction, CODE)
+    assert read is not None
+    assert read != answers.canonical(CODE)
+
+
+@pytest.mark.parametrize("prediction", ["", " \n ", "Question: Write another.\nAnswer: " + CODE])
+def test_no_program_is_read(prediction):
+    assert answers.read(prediction, CODE) is None
+
+
+def test_a_gold_answer_of_one_line_is_no_program():
+    assert answers.canonical("def f(): return 1\n") == "def f():return 1"
+    assert answers.read("Def  f() : return 1", "def f(): return 1") == answers.canonical("def f(): return 1")

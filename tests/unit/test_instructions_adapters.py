@@ -203,6 +203,8 @@ def test_codesearchnet():
     back = convert("codesearchnet", CODESEARCHNET, {"direction": "to_docstring"})
     assert back.prompt.endswith("Thing.twice.\n\n" + instruction.response)
     assert back.response == CODESEARCHNET["docstring"]
+    # A text has no shorter answer than itself.
+    assert (instruction.answer, back.answer) == (instruction.response, back.response)
     assert (back.id, back.group) == (instruction.id, instruction.group)
     with pytest.raises(RowError, match="empty docstring"):
         convert("codesearchnet", {**CODESEARCHNET, "docstring": "  "})
@@ -253,8 +255,32 @@ def test_sgsm_reads_output_and_columns(tmp_path):
     (of_hub,) = from_hub(tmp_path, [{"question": "What is 3 + 4?", "solution": PROGRAM, "answer": 7.0}])
     first, second, third = (ADAPTERS["sgsm"].convert(row, {}) for row in (of_json, of_csv, of_hub))
     assert first.prompt.endswith("\n\nWhat is 3 + 4?")
-    assert (first.response, first.answer) == (PROGRAM, "")
+    assert (first.response, first.answer) == (PROGRAM, "7")
     assert second == third == replace(first, answer="7.0")
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("return 9 / 2 * 2", "9"),
+        ("return 7 / 2", "7/2"),
+        ("return 0.1 + 0.2", "3/10"),
+        ("return 3 - 4", "-1"),
+    ],
+)
+def test_sgsm_rows_without_an_answer_have_the_value_of_their_program(line, answer):
+    program = f"def solution():\n    {line}"
+    fields = {"question": "What?", "solution": program}
+    assert convert("sgsm", fields).answer == answer
+    assert convert("sgsm", {"output": f"Question: What?\nSolution:\n{program}"}).answer == answer
+    # An answer that is there stays as it is, right or wrong.
+    assert convert("sgsm", {**fields, "answer": " 12.50 "}).answer == "12.50"
+
+
+@pytest.mark.parametrize("line", ["return [3, 4]", "return sum([3, 4])", "return x", "x = 3"])
+def test_a_program_of_sgsm_whose_value_cannot_be_worked_out_is_the_answer_itself(line):
+    program = f"def solution():\n    {line}"
+    assert convert("sgsm", {"question": "What?", "solution": program}).answer == program
 
 
 def test_sgsm_rejects_what_is_no_program():

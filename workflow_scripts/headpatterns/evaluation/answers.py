@@ -23,6 +23,11 @@ Open, gold answer a number: from the first of these that exists
     1. the marked answer: the last number in it, or its text where it holds none (then it is wrong, yet read);
     2. the last number of the first paragraph.
 
+    3. But where the text holds a function solution(), what that returns (see headpatterns.data.programs), or nothing.
+
+Open, gold answer of several lines (a program): the whole text, line by line, without empty lines and blanks at the end
+of a line. It ends where a line begins with `Question:`.
+
 Open, other gold answer: the normalised text of
     1. the marked answer; 2. the announced answer; 3. the first line.
 
@@ -39,6 +44,8 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 
+from headpatterns.data import programs
+
 LETTERS = "ABCDEFGHIJ"
 """Letters of the options, in order; headpatterns.instructions writes no more."""
 
@@ -50,6 +57,8 @@ NEW_TASK = re.compile(
     r"|^\W*(?:Q|Problem|Exercise|Example|Instruction|例题?)\s*\d*\s*:",
     re.MULTILINE,
 )
+# A program may hold comments like those that begin a task, and goes on behind them.
+NEXT_PROGRAM = re.compile(r"^Question\s*\d*\s*:", re.MULTILINE)
 BLANK_LINE = re.compile(r"\n[^\S\n]*\n")
 HASHES = re.compile(r"^.*?####[^\S\n]*(.*)$", re.MULTILINE)
 BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
@@ -84,7 +93,7 @@ AROUND = " \t\n.,;:!?。，；：！？、'\"“”‘’`"
 def canonical(gold: str, choices: Sequence[str] = ()) -> str | None:
     """The gold answer as `read` would give it, None where it is empty or names no option."""
     if not choices:
-        return _canonical_text(gold) or None
+        return (_lines(gold) if _is_program(gold) else _canonical_text(gold)) or None
     letter = gold.strip().upper()
     return letter if len(letter) == 1 and letter in LETTERS[: len(choices)] else None
 
@@ -94,6 +103,12 @@ def read(prediction: str, gold: str, choices: Sequence[str] = ()) -> str | None:
 
     `gold` decides only whether a number or text is looked for; `choices` are the options' texts, () for an open task.
     """
+    if not choices and _is_program(gold):
+        return _lines(prediction) or None
+    own = NEW_TASK.split(prediction, maxsplit=1)[0]
+    if not choices and programs.HEAD in own and number(gold) is not None:
+        returned = programs.value(own)
+        return None if returned is None else _shortest(returned)
     text = _own_answer(prediction)
     paragraph = BLANK_LINE.split(text)[0]
     marked = _marked(paragraph)
@@ -120,6 +135,15 @@ def normalised(text: str) -> str:
     """Text without what writers of the same answer may do differently (see above)."""
     simple = BESIDE_SYMBOL.sub(r"\1", _unwrapped(_simple(text)).casefold())
     return " ".join(simple.split()).strip(AROUND)
+
+
+def _is_program(gold: str) -> bool:
+    return "\n" in gold.strip()
+
+
+def _lines(text: str) -> str:
+    own = NEXT_PROGRAM.split(text, maxsplit=1)[0]
+    return "\n".join(line.rstrip() for line in own.strip().splitlines() if line.strip())
 
 
 def _own_answer(prediction: str) -> str:

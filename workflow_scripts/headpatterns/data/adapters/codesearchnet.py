@@ -25,12 +25,14 @@ def convert(row: Row, options: Mapping[str, Any]) -> Instruction | Skipped:
     name = text(row, "func_name")
     code = text(row, "code", "func_code_string")
     bare = without_docstring(code, docstring)
+    # A text has no shorter answer than itself.
     prompt, response = f"Write the Python function {name} that this docstring describes.\n\n{docstring}", bare
     if options["direction"] == "to_docstring":
         prompt, response = f"Write the docstring of the Python function {name}.\n\n{bare}", docstring
     return Instruction(
         prompt=prompt,
         response=response,
+        answer=response,
         id=str(row.fields.get("url") or row.fields.get("func_code_url") or "").removeprefix("https://github.com/"),
         group=text(row, "repo", "repository_name"),
     )

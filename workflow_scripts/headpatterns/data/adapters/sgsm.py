@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from headpatterns.data import programs
 from headpatterns.data.adapters.adapter import Adapter
 from headpatterns.data.records import Instruction, MissingFieldError, Row, RowError, text
 
@@ -27,8 +28,14 @@ def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
     return Instruction(
         prompt=f"Write a Python function solution() that solves this problem.\n\n{question}",
         response=program,
-        answer="" if answer is None else str(answer).strip(),
+        answer=_returned(program) if answer is None else str(answer).strip(),
     )
+
+
+def _returned(program: str) -> str:
+    """What a program returns, or the program itself where that cannot be worked out: it is then the gold answer."""
+    found = programs.value(program)
+    return program if found is None else str(found)
 
 
 ADAPTER = Adapter(convert)

@@ -44,7 +44,7 @@ def read_task(path: Path) -> Task:
     """The probe rows of a task, from its instructions.
 
     Accuracy says nothing of rows without gold answers, nor of rows whose own responses are not read as their answer,
-    as a program is not that computes it.
+    as those of programs are not, but for a function solution().
 
     Raises:
         InputError: the file is missing, is no parquet, or lacks a column.
