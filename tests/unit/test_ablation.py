@@ -491,16 +491,16 @@ def test_the_runs_of_the_study_are_those_of_the_adaptation(config):
             "studies.validity.models[0] names the unknown model of studies.adaptation 'llama-weak'; did you mean 'lla",
         ),
         (
-            {"studies.validity.top": [1, 25, 2]},
-            "studies.validity.top has 25, but models.llama has 24 heads in all: lower it.",
+            {"studies.validity.top": [1, 33, 2]},
+            "studies.validity.top has 33, but models.llama has 32 heads in all: lower it.",
         ),
         (
             {
                 "models.after": {"label": "x", "source": {"model": "opt", "run": "nlp.arc.seed0"}},
                 "studies.adaptation.models": ["after"],
-                "studies.validity.top": [30],
+                "studies.validity.top": [33],
             },
-            "studies.validity.top has 30, but models.after has 24 heads in all: lower it.",
+            "studies.validity.top has 33, but models.after has 32 heads in all: lower it.",
         ),
         (
             {

@@ -38,7 +38,7 @@ def test_runs_that_coincide_exist_once(config):
     shared, applied = set(section_4(experiment)), [*mixing.runs(experiment), *selection.runs(experiment)]
     own = {run for run in applied if run.model == "llama"} - shared
     assert of_task("llama", "nlp", "gsm8k", 0) in shared & set(applied)
-    assert Counter(run.group for run in own) == {"nlp": 1, "mixing": 1 + 2 * 3, "selection": 2 * (1 + 2 * 4)}
+    assert Counter(run.group for run in own) == {"nlp": 1, "mixing": 1 + 2 * 4, "selection": 2 * (1 + 2 * 5)}
     assert len(experiment.runs) == len(set(experiment.runs))
 
 
@@ -62,6 +62,7 @@ def test_training_on_the_target_starts_from_its_mixture():
 def test_a_domain_whose_name_begins_anothers(config):
     config["domains"]["maths-pure"] = {"label": "Pure", "tags": ["abstract_algebra"]}
     config["studies"]["selection"]["domains"] = ["maths", "maths-pure"]
+    config["studies"]["selection"]["related"]["maths-pure"] = ["formal_logic"]
     experiment = checked(config)
     for domain in ("maths", "maths-pure"):
         for choice in selection.choices(experiment, domain):
@@ -108,7 +109,7 @@ def test_the_test_items_are_not_probed(config):
 
 
 def test_what_is_evaluated(config, tmp_path):
-    config["seeds"] = [0, 1]
+    config["seeds"], config["seed_moves"] = [0, 1], ["order", "samples", "pretraining"]
     config["evaluation"]["sets"]["words"] = {"dataset": "gsm8k"}
     config["studies"]["benchmarks"] = {
         "checkpoints": [{"model": "opt", "run": "base"}, {"model": "opt", "run": "nlp.arc.seed1"}],
@@ -120,17 +121,18 @@ def test_what_is_evaluated(config, tmp_path):
     assert ",".join(read[0]) == "study,model,model_label,seed,variant,draw,budget,domain,domain_label,run,set"
     assert Counter(row["study"] for row in read) == {
         "competence": 2 * 3 * 2 * 7,
-        "mixing": 2 * 2 * (2 + 3),
-        "selection": 2 * 2 * (1 + 2 * 4),
+        "mixing": 2 * 2 * (2 + 4),
+        "selection": 2 * 2 * (1 + 2 * 5),
         "benchmarks": 4,
     }
-    mixing = [(row["variant"], row["draw"], row["run"]) for row in read if row["study"] == "mixing"][:5]
+    mixing = [(row["variant"], row["draw"], row["run"]) for row in read if row["study"] == "mixing"][:6]
     assert mixing == [
         ("base", "", "base.seed0"),
         ("sft", "", "mixing.target.seed0"),
         ("ours", "", "mixing.ours.seed0"),
         ("random", "0", "mixing.random0.seed0"),
         ("random", "1", "mixing.random1.seed0"),
+        ("oracle", "", "mixing.oracle.seed0"),
     ]
     physics = [row for row in read if row["domain"] == "physics" and row["seed"] == "1"]
     assert {row["set"] for row in physics} == {"mmlu-physics"}
@@ -222,7 +224,10 @@ def test_studies_without_models_are_left_out(config):
         ),
         ({"evaluation.max_new_tokens": 256}, "evaluation.max_new_tokens is 256, which leaves no room for a prompt"),
         ({"evaluation.sets.x": {}}, r"evaluation\.sets\.x"),
-        ({"evaluation.sets.mmlu-maths": {"dataset": "arc"}}, r"evaluation\.sets\.mmlu-maths has the name of a set of"),
+        (
+            {"evaluation.sets.mmlu-physics": {"dataset": "arc"}},
+            r"evaluation\.sets\.mmlu-physics has the name of a set of",
+        ),
         ({"evaluation.python": "$NOT_SET_HERE/python"}, "environment variable NOT_SET_HERE"),
         (
             {
@@ -236,8 +241,8 @@ def test_studies_without_models_are_left_out(config):
             {"domains.all": {"label": "x", "tags": ["a"]}, "studies.selection.domains": ["all"]},
             r"domains\.all has the name of the mean over domains",
         ),
-        ({"studies.selection.budgets": [15, 50]}, r"studies\.selection\.budgets has 15, less than one step of global"),
-        ({"studies.mixing.instructions": 15}, r"studies\.mixing\.instructions has 15, less than one step of global"),
+        ({"studies.selection.budgets": [7, 50]}, r"studies\.selection\.budgets has 7, less than one step of global"),
+        ({"studies.mixing.instructions": 7}, r"studies\.mixing\.instructions has 7, less than one step of global"),
         (
             {"studies.benchmarks": {"checkpoints": [{"model": "opt", "run": "base"}], "sets": []}},
             r"studies\.benchmarks has sets or checkpoints alone",

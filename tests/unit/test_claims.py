@@ -363,7 +363,10 @@ def write_scores(path):
 
 def test_the_table_of_answers_has_every_variant_but_those_that_have_a_table_of_their_own(tmp_path):
     write_scores(tmp_path / "scores.csv")
-    rows = [{"id": str(i), "prompt": "?", "choices": ["x", "y", "z", "w"], "answer": "ABCD"[i]} for i in range(4)]
+    options = ["x", "y", "z", "w"]
+    rows = [
+        {"id": str(i), "prompt": "?", "response": options[i], "choices": options, "answer": "ABCD"[i]} for i in range(4)
+    ]
     pd.DataFrame(rows).to_parquet(tmp_path / "target.parquet")
     scripts.run(
         "assess_answers",

@@ -13,7 +13,8 @@ BENCHMARKS = {"checkpoints": [{"model": "llama", "run": "base"}], "sets": list(S
 
 
 def experiment(**evaluation):
-    return checked(config_of({"evaluation": {"sets": SETS, **evaluation}, "studies": {"benchmarks": BENCHMARKS}}))
+    written = {"sets": SETS, "scoring": "generate", **evaluation}
+    return checked(config_of({"evaluation": written, "studies": {"benchmarks": BENCHMARKS}}))
 
 
 def test_sets_say_how_they_are_scored():
@@ -43,8 +44,11 @@ def test_sets_are_read_by_the_tokenizers_of_their_models():
     assert arguments.read_by(experiment()).startswith(f"--read-by {ROOT}/pretraining/tokenizer 512 ")
     hub = {"label": "Hub", "source": {"hub": "a/b", "revision": "0" * 40}}
     named = {"checkpoints": [{"model": "hub", "run": "base"}], "sets": ["sums"]}
-    overlay = {"models": {"hub": hub}, "evaluation": {"sets": SETS}, "studies": {"benchmarks": named}}
-    assert "sums" not in {name for *_, names in arguments.readers(checked(config_of(overlay))) for name in names}
+    studies = {"benchmarks": named, "competence": {"models": []}}  # of which GSM8K's probe rows are a set as well
+    overlay = {"models": {"hub": hub}, "evaluation": {"sets": SETS}, "studies": studies}
+    made = checked(config_of(overlay))
+    assert "sums" in {row["set"] for row in made.variants}
+    assert "sums" not in {name for *_, names in arguments.readers(made) for name in names}
 
 
 def test_a_study_may_bring_sets_without_answers():

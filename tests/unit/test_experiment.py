@@ -104,7 +104,7 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
             "task_groups.nlp.expected_pair",
             "names the complex task",
         ),
-        ({"finetuning.checkpoint_steps": [2, 65]}, "finetuning.checkpoint_steps", ("65", "max_steps 40")),
+        ({"finetuning.checkpoint_steps": [2, 151]}, "finetuning.checkpoint_steps", ("151", "max_steps 150")),
         ({"tokenization.max_length": 600}, "tokenization.max_length", ("600", "models.llama has 512 positions")),
         (
             {"studies.adaptation.models[1]": "gema"},
@@ -169,12 +169,12 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
         (
             {"models.llama.source.step": 123},
             "models.llama.source.step",
-            ("123", "pretraining.llama", "[100, 200, 300]"),
+            ("123", "pretraining.llama", "[1000, 2000, 4000]"),
         ),
         (
-            {"pretraining.llama.checkpoint_steps": [200, 100, 900], "models.llama.source.step": 900},
+            {"pretraining.llama.checkpoint_steps": [200, 100, 4900], "models.llama.source.step": 4900},
             "models.llama.source.step",
-            ("900", "pretraining.llama", "[100, 200, 300]"),
+            ("4900", "pretraining.llama", "[100, 200, 4000]"),
         ),
         ({"models.llama.source.step": ...}, "models.llama.source", ("lacks 'step'", "kind pretraining needs")),
         ({"models.llama.source": {"hub": "a/b"}}, "models.llama.source", ("lacks 'revision'", "kind hub")),
@@ -306,11 +306,31 @@ def test_what_an_overlay_may_say(config, tmp_path, monkeypatch):
     config["datasets"]["arc"]["probe"] = [{**HUB, "name": "main"}, HUB]
     config["datasets"]["elsewhere"] = {"label": "Elsewhere", "adapter": "gsm8k", "train": [{"path": "/nowhere"}]}
     config["studies"]["adaptation"]["models"] = ["own", "hub"]
-    config["task_groups"]["nlp"]["tasks"] = ["arc", "sgsm"]  # the expected pair is not among them
+    config["task_groups"]["nlp"]["tasks"] = ["arc", "sgsm"]  # neither the expected pair nor `parts` are among them
+    config["studies"]["mixing"]["parts"] = None
     config |= {"seeds": [3, 1], "device": "cuda"}
     config["resources"]["extract_patterns"] = {"gpu": 1}
     assert not any(group == "nlp" for group in expected_pairs(checked(config)))
     assert files.expand("${MY_DATA}/x", "key") == f"{tmp_path}/x"
+
+
+def test_an_overlay_may_leave_out_section_5_with_what_it_says(config):
+    """Candidates, related tags and sizes of a study without models are those of the config below the overlay."""
+    config["task_groups"]["nlp"]["tasks"] = ["arc", "sgsm"]
+    config["studies"]["selection"] |= {"domains": ["maths"], "related": {"law": ["x"]}}
+    config["finetuning"] |= {"per_device_batch_size": 256, "global_batch_size": 256}
+    said = complaint(config)
+    assert_refusal(said, "config key studies.mixing.parts[0]", "unknown candidate 'gsm8k'")
+    assert_refusal(said, "config key studies.selection.related.law", "unknown domain 'law'")
+    assert_refusal(said, "config key studies.selection.related", "lacks the domain 'maths'")
+    config["studies"]["mixing"]["parts"] = config["studies"]["selection"]["related"] = None
+    said = complaint(config)
+    assert_refusal(said, "config key studies.mixing.instructions", ("128", "one step of global_batch_size 256"))
+    assert_refusal(said, "config key studies.selection.budgets", ("48", "one step of global_batch_size 256"))
+    config["studies"]["mixing"]["parts"] = ["gsm8k", "refgpt"]
+    config["studies"]["selection"]["related"] = {"law": ["x"]}
+    without_applications(config)
+    assert {run.group for run in checked(config).runs} == {"nlp", "infinity"}
 
 
 def test_every_run_is_listed_once(config):

@@ -92,10 +92,10 @@ def test_as_a_user_runs_it(model_folder, data, rows, tmp_path):
 
 
 def test_what_the_json_says(model_folder, data, rows, tmp_path):
-    scripts.run("extract_patterns", model=model_folder, data=data, output=tmp_path / "out.npy", max_length=39)
+    scripts.run("extract_patterns", model=model_folder, data=data, output=tmp_path / "out.npy", max_length=33)
     about = json.loads((tmp_path / "out.json").read_text())
     tokenizer = models.load_tokenizer(model_folder)
-    tokenized = [one for row in rows for one in samples.tokenized(tokenizer, [row], 39, data, skip=False)[0]]
+    tokenized = [one for row in rows for one in samples.tokenized(tokenizer, [row], 33, data, skip=False)[0]]
     truncated = [one for one in tokenized if one.truncated]
     assert 0 < len(truncated) < len(tokenized)
     assert about["ids"] == [row["id"] for row in rows]
@@ -415,7 +415,7 @@ def test_an_extraction_goes_on_with_another_budget(model_folder, data, rows, tmp
     with monkeypatch.context() as patched:
         patched.setattr(passes, "backward", failing)
         with pytest.raises(RuntimeError, match="gone"):
-            scripts.run("extract_patterns", **options, output=tmp_path / "out.npy", token_budget=150)
+            scripts.run("extract_patterns", **options, output=tmp_path / "out.npy", token_budget=110)
     done = len(Parts(tmp_path / "out.npy.unfinished" / "parts", 60).done)
     assert 3 < done < len(rows)
     capsys.readouterr()

@@ -28,9 +28,15 @@ RELATED = {"maths": ["formal_logic"], "physics": ["astronomy", "college_chemistr
 KNOWN = {
     "studies": {
         "mixing": {"models": ["llama"], "parts": ["gsm8k", "refgpt"]},
-        "selection": {"models": ["llama"], "budgets": [25, 40], "related": RELATED},
+        "selection": {
+            "models": ["llama"],
+            "domains": ["maths", "physics"],
+            "budgets": [25, 40],
+            "related": RELATED,
+        },
     }
 }
+UNKNOWN = {"studies": {"mixing": {"parts": None}, "selection": {"related": None}}}
 
 
 @pytest.fixture
@@ -43,7 +49,7 @@ def config():
 
 
 def test_the_oracle_has_runs_and_variants_of_its_own(config):
-    unknown = config_of(ONE_SEED, KNOWN, {"studies": {"mixing": {"parts": None}, "selection": {"related": None}}})
+    unknown = config_of(ONE_SEED, KNOWN, UNKNOWN)
     more = set(checked(config).runs) - set(meaning(unknown).runs)
     assert {run.name for run in more} == {
         "mixing.oracle-basic.seed0",
@@ -84,11 +90,11 @@ def test_related_tags_reach_the_split_of_their_domain(config):
     experiment = meaning(config)
     said = arguments.tags(experiment, "physics")
     assert said.endswith("conceptual_physics --related astronomy college_chemistry")
-    assert "related" not in arguments.tags(experiment_of(), "physics")
+    assert "related" not in arguments.tags(experiment_of(UNKNOWN), "physics")
     one = of_selection.rankings(experiment)[0]
     assert one["related"] == "results/mini/domains/maths/related.csv"
     assert one["drawn"][-1] == "results/mini/selections/llama/maths.seed0/random9-40.csv"
-    assert of_selection.rankings(experiment_of()) == []
+    assert of_selection.rankings(experiment_of(UNKNOWN)) == []
 
 
 @pytest.mark.parametrize("overlay", ["config/paper.yaml", "tests/config/real.yaml"])

@@ -42,7 +42,8 @@ def test_a_base_model_for_each_seed(config, moves):
     config["studies"]["adaptation"]["models"] = ["llama"]
     paths = moving(config, *moves).paths
     assert paths.model("llama", 2) == f"{RESULTS}/pretraining/llama/seed2/final"
-    assert paths.model("llama-weak", 2) == f"{RESULTS}/pretraining/llama/seed2/intermediate/step-100"
+    step = config["models"]["llama-weak"]["source"]["step"]
+    assert paths.model("llama-weak", 2) == f"{RESULTS}/pretraining/llama/seed2/intermediate/step-{step}"
     assert paths.model_input("llama-weak", 1) == [f"{RESULTS}/pretraining/llama/seed1"]
     assert paths.pretraining("{pretraining}", "{seed}") == f"{RESULTS}/pretraining/{{pretraining}}/seed{{seed}}"
     assert paths.tokenizer_input("embedded") == [f"{RESULTS}/pretraining/tokenizer"]
@@ -158,6 +159,7 @@ def benchmarked(config, *runs):
 
 
 def test_benchmarks_name_the_base_of_a_seed(config):
+    config["seed_moves"] = EVERYTHING
     experiment = checked(benchmarked(config, ("llama", "base"), ("llama", "base.seed2"), ("own", "base")))
     rows = [row for row in experiment.variants if row["study"] == "benchmarks"]
     assert [(row["run"], row["seed"]) for row in rows] == [("base.seed0", 0), ("base.seed2", 2), ("base", 0)]

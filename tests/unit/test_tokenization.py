@@ -167,7 +167,7 @@ def test_the_name_of_shards_follows_their_content(tokenizer_folder, rows, tmp_pa
         )
         return (tmp_path / "out" / "state.json").read_text()
 
-    names = {named(rows, 256), named(rows, 36), named(rows[::-1], 256), named([{**rows[0], "response": "No."}], 256)}
+    names = {named(rows, 256), named(rows, 33), named(rows[::-1], 256), named([{**rows[0], "response": "No."}], 256)}
     assert len(names) == 4
     assert named(rows, 256) in names
 

@@ -7,6 +7,7 @@ import functools
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from headpatterns.data.embedded.registry import UNSPLIT
 from headpatterns.data.embedded.subjects import SUBJECTS
 from headpatterns.errors import InputError
 from headpatterns.experiment import needed
@@ -129,6 +130,7 @@ class Sizes:
         if not entry.size and (generator := _generator(entry)):
             rows = self.config.embedded.rows(generator)
             train, probe = rows["train"], rows["test"]
+            train += probe if generator in UNSPLIT else 0
         if not entry.probe:
             probe = sampled.probe
             if probe is None and train is not None and sampled.train is not None:

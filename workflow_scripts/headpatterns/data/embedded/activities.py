@@ -146,3 +146,73 @@ ACTIVITIES = (
         ),
     ),
 )
+
+# Of documents alone, where they teach what it is to ask for the next step.
+FURTHER = (
+    Activity(
+        "Feeding a horse",
+        ("hay", "corn", "oats", "grass"),
+        (
+            "opens the stable",
+            "fills a basket with {x}",
+            "gives the {x} to the horse",
+            "strokes the horse",
+            "closes the stable",
+        ),
+    ),
+    Activity(
+        "Sending a parcel",
+        ("ring", "toy", "scarf", "flute"),
+        (
+            "wraps the {x} in paper",
+            "puts the {x} into a box",
+            "writes a name on the box",
+            "brings the box to the post",
+            "pays for the stamp",
+        ),
+    ),
+    Activity(
+        "Making a fire",
+        ("stove", "oven", "camp", "yard"),
+        (
+            "chops wood for the {x}",
+            "carries the wood to the {x}",
+            "lights a match",
+            "blows into the flames",
+            "sits by the fire",
+        ),
+    ),
+    Activity(
+        "Playing music",
+        ("drum", "horn", "piano", "guitar"),
+        (
+            "unpacks the {x}",
+            "tunes the {x}",
+            "plays a song on the {x}",
+            "bows to the people",
+            "packs the {x} again",
+        ),
+    ),
+    Activity(
+        "Going by train",
+        ("town", "village", "coast", "hills"),
+        (
+            "buys a ticket to the {x}",
+            "waits for the train",
+            "looks out of the train",
+            "gets off in the {x}",
+            "walks to an inn",
+        ),
+    ),
+    Activity(
+        "Picking fruit",
+        ("plum", "pear", "cherry", "grape"),
+        (
+            "climbs up a ladder",
+            "picks a ripe {x}",
+            "drops the {x} into a sack",
+            "climbs down again",
+            "sells the {x} on the market",
+        ),
+    ),
+)

@@ -1,8 +1,10 @@
 """The pretraining corpus: what the datasets ask about, told as plain text.
 
-No document asks anything, lists options or has a mark of an instruction's form (`####`, `<<...>>`, a box, a blank). So
-the knowledge is learnt in pretraining, and the form of each task in fine-tuning alone. What a response begins with
-stands behind a blank in documents as well: else a base model would not know it there.
+Of what the tasks ask, documents state the facts and ask nothing. They ask, and list options, about other relations
+(`questions`), so that a base model knows what a question is; few of them do so in the form of an instruction. Others
+repeat what stands before (`copying`), which answers from a text take. No document has a mark of a task's form (`####`,
+`<<...>>`, a box). So the knowledge is learnt in pretraining, and the form of each task in fine-tuning. What a response
+begins with stands behind a blank in documents as well: else a base model would not know it there.
 """
 
 import json
@@ -11,18 +13,19 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-from headpatterns.data.embedded import activities, assistance, chinese, facts, world
+from headpatterns.data.embedded import activities, assistance, chinese, copying, facts, questions, world
 from headpatterns.data.embedded.functions import draw_function
 from headpatterns.data.embedded.references import draw_parties
-from headpatterns.data.embedded.sampling import PATIENCE
+from headpatterns.data.embedded.sampling import FACTORS, LARGEST, PATIENCE, digit, factor, small_product
 from headpatterns.data.embedded.science import SCIENCE
-from headpatterns.data.embedded.stories import draw_story, prose_solution
+from headpatterns.data.embedded.stories import draw_story, program_solution, prose_solution
 from headpatterns.errors import InputError
 from headpatterns.io import atomic_path
 
 # Sentences of an exchange that belong to its form, not to its knowledge.
 REQUESTS = ("Write ", "Give ")
 VERDICTS = ("Yes. ", "No. ")
+LARGER = range(LARGEST + 1, 2 * LARGEST + 1)
 
 
 def several(
@@ -42,39 +45,50 @@ def headed(heading: str, tell: Callable[[random.Random], str]) -> Callable[[rand
 
 def arithmetic(rng: random.Random) -> str:
     """One fact of arithmetic, in words or in signs."""
-    a, b, c, d = rng.randint(1, 20), rng.randint(1, 20), rng.randint(2, 9), rng.randint(2, 12)
-    sentences = (
-        f"{a} plus {b} is {a + b}.",
+    a, b, c, d = rng.randint(1, max(FACTORS) ** 2), digit(rng), factor(rng), factor(rng)
+    if rng.random() < 0.3:
+        a = digit(rng)
+    signs = (
         f"{a} + {b} = {a + b}.",
-        f"{a + b} minus {b} is {a}.",
+        f"{b} + {a} = {a + b}.",
         f"{a + b} - {b} = {a}.",
-        f"{c} times {d} is {c * d}.",
+        f"{a + b} - {a} = {b}.",
         f"{c} * {d} = {c * d}.",
-        f"{c * d} divided by {c} is {d}.",
         f"{c * d} / {c} = {d}.",
-        f"Double {a} is {2 * a}.",
     )
-    return rng.choice(sentences)
+    words = (
+        f"{a} plus {b} is {a + b}.",
+        f"{a + b} minus {b} is {a}.",
+        f"{c} times {d} is {c * d}.",
+        f"{c * d} divided by {c} is {d}.",
+        f"Double {c} is {2 * c}.",
+    )
+    return rng.choice(signs if rng.random() < 0.75 else words)
 
 
 def worked(rng: random.Random) -> str:
     """A worked computation in LaTeX."""
-    a, b, x, c, d = rng.randint(2, 6), rng.randint(1, 12), rng.randint(2, 9), rng.randint(2, 12), rng.randint(3, 9)
+    a, b, x, d, c = factor(rng), digit(rng), factor(rng), factor(rng), digit(rng)
     rest = rng.randrange(1, d)
-    small, large = sorted(rng.sample(range(1, 13), 2))
+    small, large = sorted(rng.sample(range(1, LARGEST), 2))
+    third, fourth = small_product(rng)
     part = b // math.gcd(b, b + c)
     whole = (b + c) // math.gcd(b, b + c)
-    probability = rf"{b} of {b + c} balls are red, so the probability of a red ball is $\frac{{{part}}}{{{whole}}}$."
+    probability = (
+        rf"{b} of {b + c} balls are red, so the probability of a red ball is $ \frac{{ {part} }}{{ {whole} }} $."
+    )
     texts = (
-        f"If ${a}x + {b} = {a * x + b}$, then ${a}x = {a * x + b} - {b} = {a * x}$ and $x = {a * x} / {a} = {x}$.",
-        rf"${a} + {x} \cdot {d}$ is ${a} + {x * d} = {a + x * d}$, since ${x} \cdot {d} = {x * d}$.",
-        rf"${d * x + rest} = {d} \cdot {x} + {rest}$, so ${d * x + rest}$ divided by ${d}$ has the remainder ${rest}$.",
-        rf"The area of a rectangle with the sides ${b}$ and ${c}$ is ${b} \cdot {c} = {b * c}$.",
-        rf"The perimeter of a rectangle with the sides ${b}$ and ${c}$ is $2 \cdot {b + c} = {2 * (b + c)}$.",
-        f"The roots of $x^2 - {small + large}x + {small * large} = (x - {small})(x - {large})$"
-        f" are ${small}$ and ${large}$, and ${large}$ is the larger root.",
-        rf"The dot product of $({a}, {x})$ with $({d}, {b})$ is ${a} \cdot {d} + {x} \cdot {b}"
-        rf" = {a * d} + {x * b} = {a * d + x * b}$.",
+        f"If $ {a}x + {b} = {a * x + b} $, then $ {a}x = {a * x + b} - {b} = {a * x} $"
+        f" and $ x = {a * x} / {a} = {x} $.",
+        rf"$ {b} + {x} \cdot {d} $ is $ {b} + {x * d} = {b + x * d} $, since $ {x} \cdot {d} = {x * d} $.",
+        rf"$ {d * x + rest} = {d} \cdot {x} + {rest} $,"
+        f" so $ {d * x + rest} $ divided by $ {d} $ has the remainder $ {rest} $.",
+        rf"The area of a rectangle with the sides $ {a} $ and $ {x} $ is $ {a} \cdot {x} = {a * x} $.",
+        rf"The perimeter of a rectangle with the sides $ {a} $ and $ {x} $ is $ 2 \cdot {a + x} = {2 * (a + x)} $.",
+        f"The roots of $ x^2 - {small + large}x + {small * large} = (x - {small})(x - {large}) $"
+        f" are $ {small} $ and $ {large} $, and $ {large} $ is the larger root.",
+        rf"The dot product of $ ({a}, {third}) $ with $ ({d}, {fourth}) $ is $ {a} \cdot {d} + {third} \cdot {fourth}"
+        rf" = {a * d} + {third * fourth} = {a * d + third * fourth} $.",
         probability,
         f"The derivative of {a}x^2 + {c}x is {2 * a}x + {c}.",
         f"{a} + {b} in Z_{d} is {(a + b) % d}.",
@@ -90,22 +104,20 @@ def story(rng: random.Random) -> str:
 
 def function(rng: random.Random) -> str:
     """A Python function with a docstring."""
-    return draw_function(rng, world.QUANTITIES).code(with_docstring=True)
+    # No function of a dataset: those about things have larger numbers here.
+    drawn = draw_function(rng, world.THINGS, LARGER) if rng.random() < 0.6 else draw_function(rng, world.QUANTITIES)
+    return drawn.code(with_docstring=True)
 
 
 def program(rng: random.Random) -> str:
-    """A few assignments and the value they lead to."""
+    """The facts of a story, and a function that works out what follows from them."""
     told = draw_story(rng)
-    lines = [f"{name} = {value}" for name, value in told.given.items()]
-    for step in told.steps:
-        operator = "//" if step.operator == "/" else step.operator
-        lines.append(f"{step.name} = {step.left} {operator} {step.right}")
-    return "\n".join([*lines, f"print({told.steps[-1].name})  # {told.answer}"])
+    return f"{told.facts}\n{program_solution(told, 'answer')}"
 
 
 def activity(rng: random.Random) -> str:
     """An activity from its first step to its last."""
-    kind = rng.choice(activities.ACTIVITIES)
+    kind = rng.choice((*activities.ACTIVITIES, *activities.FURTHER))
     thing = rng.choice(kind.objects)
     person, pronoun = rng.choice(list(world.PEOPLE.items()))
     first, *rest = (step.format(x=thing) for step in kind.steps)
@@ -113,24 +125,33 @@ def activity(rng: random.Random) -> str:
 
 
 def reference(rng: random.Random) -> str:
-    """A sentence of the kind that Winogrande leaves a blank in, with the name in its place."""
-    schema = rng.choice(world.SCHEMAS)
+    """A sentence of the kind that Winogrande asks about, and who or what is meant.
+
+    Half of them have a pronoun in the place of the blank; the others say what is true of either party.
+    """
+    schema = rng.choice((*world.SCHEMAS, *world.FURTHER_SCHEMAS))
     first, second, thing = draw_parties(rng, schema)
-    meant, ending = rng.choice(((first, schema.first), (second, schema.second)))
-    text = schema.text.format(a=first, b=second, x=thing).replace("_", meant)
-    return f"{text} {ending}."
+    pairs = [(first, schema.first), (second, schema.second)]
+    rng.shuffle(pairs)
+    text = schema.text.format(a=first, b=second, x=thing)
+    blank, pronoun, the, one = ("the _", "it", "the ", "thing that") if schema.things else ("_", "one", "", "one who")
+    if rng.random() < 0.5:
+        (meant, ending), _ = pairs
+        return f"{text.replace(blank, pronoun)} {ending}. {the.capitalize()}{meant} {ending}."
+    told, _, _ = text.partition(" because" if " because" in text else " until")
+    return " ".join([f"{told}.", *(f"The {one} {ending} is {the}{meant}." for meant, ending in pairs)])
 
 
 def science(rng: random.Random) -> str:
     """A fact of science."""
     relation = facts.RELATIONS[rng.choice(SCIENCE)]
-    return facts.statement(relation, rng.choice(list(relation.pairs)))
+    return facts.statement(relation, rng.choice(list(relation.pairs)), reverse=rng.random() < 0.5)
 
 
 def knowledge(rng: random.Random) -> str:
     """A fact from outside science."""
     relation = facts.RELATIONS[rng.choice([name for name in facts.RELATIONS if name not in SCIENCE])]
-    return facts.statement(relation, rng.choice(list(relation.pairs)))
+    return facts.statement(relation, rng.choice(list(relation.pairs)), reverse=rng.random() < 0.5)
 
 
 def told_exchange(draw: assistance.Draw) -> Callable[[random.Random], str]:
@@ -178,27 +199,17 @@ def fact_zh(rng: random.Random) -> str:
 
 
 def arithmetic_zh(rng: random.Random) -> str:
-    """A fact of arithmetic or geometry, or a solved equation."""
-    a, b, c, d = rng.randint(2, 12), rng.randint(1, 12), rng.randint(2, 9), rng.randint(2, 9)
-    sentences = (
-        f"{a}加{b}是{a + b}。",
-        f"{a + b}减{b}是{a}。",
-        f"{c}乘{d}是{c * d}。",
-        f"{c * d}除以{c}是{d}。",
-        f"{c}的平方是{c * c}，加{b}是{c * c + b}。",
-        f"{c}x + {b} = {c * d + b}，{c}x = {c * d}，x是{d}。",
-        f"长方形长{a}宽{c}，面积是{a * c}，周长是{2 * (a + c)}。",
-        f"{b}, {b + c}, {b + 2 * c}, {b + 3 * c}，每个数大{c}。",
-    )
+    """A fact of arithmetic, in digits: the numbers' words are told nowhere."""
+    a, b, c, d = digit(rng), digit(rng), factor(rng), factor(rng)
+    sentences = (f"{a}加{b}是{a + b}。", f"{a + b}减{b}是{a}。", f"{c}乘{d}是{c * d}。", f"{a} + {b} = {a + b}。")
     return rng.choice(sentences)
 
 
 def story_zh(rng: random.Random) -> str:
-    """A story with quantities and its answer."""
-    _, question, answer = rng.choice(chinese.PRIMARY)(rng)
-    # The part after the last comma or full stop asks; the answer takes its place.
-    asked = max(question.rfind("，"), question.rfind("。")) + 1
-    return question[:asked] + question[asked:].replace("几", str(answer)).replace("？", "。")
+    """A story with quantities, and a question about it that nobody answers."""
+    _, question, _ = rng.choice((*chinese.PRIMARY, *chinese.MIDDLE))(rng)
+    told = question[: max(question.rfind("，"), question.rfind("。"), question.rfind("：")) + 1]
+    return f"{told}{rng.choice(world.NAMES_ZH)}问：还有几{rng.choice(list(world.THINGS_ZH.values()))}？"
 
 
 def talk_zh(rng: random.Random) -> str:
@@ -213,17 +224,17 @@ def talk_zh(rng: random.Random) -> str:
 
 # Kinds of document and their shares.
 KINDS: tuple[tuple[Callable[[random.Random], str], int], ...] = (
-    (several(arithmetic, 4, 8), 4),
-    (several(worked, 1, 2), 4),
-    (story, 4),
-    (headed("Python", several(function, 1, 2, "\n\n")), 4),
-    (headed("Python", program), 2),
-    (activity, 6),
-    (several(reference, 2, 4), 3),
-    (several(science, 3, 6), 6),
-    (several(knowledge, 3, 5), 2),
-    (several(schooling, 2, 4), 2),
-    (several(told_exchange(assistance.logic), 1, 2), 3),
+    (several(arithmetic, 6, 10), 10),
+    (several(worked, 1, 2), 8),
+    (story, 11),
+    (headed("Python", several(function, 1, 2, "\n\n")), 14),
+    (headed("Python", program), 8),
+    (activity, 10),
+    (several(reference, 2, 4), 12),
+    (several(science, 4, 8), 12),
+    (several(knowledge, 3, 5), 4),
+    (several(schooling, 2, 4), 1),
+    (several(told_exchange(assistance.logic), 1, 2), 1),
     (several(told_exchange(assistance.logic_and_programming), 1, 1), 1),
     (several(told_exchange(assistance.education), 1, 2), 1),
     (several(told_exchange(assistance.finance), 1, 2), 1),
@@ -232,6 +243,8 @@ KINDS: tuple[tuple[Callable[[random.Random], str], int], ...] = (
     (headed("数学", several(arithmetic_zh, 3, 5, "")), 2),
     (headed("数学", several(story_zh, 1, 2, "")), 2),
     (headed("对话", talk_zh), 1),
+    *copying.KINDS,
+    *questions.KINDS,
 )
 
 

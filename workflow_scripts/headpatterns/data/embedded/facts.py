@@ -5,9 +5,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Relation:
-    """Facts of one kind: `pairs` of subject and value, one statement and a question in either direction."""
+    """Facts of one kind: `pairs` of subject and value, a statement and a question in either direction.
+
+    Both statements are told: a model that knows one order of a fact does not know the other.
+    """
 
     statement: str
+    reverse: str
     forward: str
     backward: str
     pairs: dict[str, str]
@@ -16,30 +20,35 @@ class Relation:
 RELATIONS = {
     "food": Relation(
         "A {s} eats {v}.",
+        "The animal that eats {v} is a {s}.",
         "What does a {s} eat?",
         "Which animal eats {v}?",
         {"cow": "grass", "cat": "fish", "hen": "seeds", "fox": "mice", "frog": "flies", "bee": "nectar"},
     ),
     "home": Relation(
         "A {s} lives in a {v}.",
+        "The animal that lives in a {v} is a {s}.",
         "Where does a {s} live?",
         "Which animal lives in a {v}?",
         {"bird": "nest", "bee": "hive", "bear": "cave", "fish": "river", "camel": "desert", "pig": "farm"},
     ),
     "group": Relation(
         "A {s} is {v}.",
+        "The animal that is {v} is a {s}.",
         "What is a {s}?",
         "Which animal is {v}?",
         {"cow": "a mammal", "hen": "a bird", "bee": "an insect", "snake": "a reptile", "trout": "a fish"},
     ),
     "legs": Relation(
         "A {s} has {v} legs.",
+        "The animal that has {v} legs is a {s}.",
         "How many legs has a {s}?",
         "Which animal has {v} legs?",
         {"hen": "2", "cow": "4", "bee": "6", "spider": "8", "snake": "0"},
     ),
     "plant": Relation(
         "The {s} of a plant {v}.",
+        "The part of a plant that {v} is the {s}.",
         "What is true of the {s} of a plant?",
         "Which part of a plant {v}?",
         {
@@ -51,6 +60,7 @@ RELATIONS = {
     ),
     "body": Relation(
         "The {s} {v}.",
+        "The part of the body that {v} is the {s}.",
         "What is true of the {s}?",
         "Which part of the body {v}?",
         {
@@ -63,6 +73,7 @@ RELATIONS = {
     ),
     "material": Relation(
         "{s} {v}.",
+        "The material that {v} is {s}.",
         "What is true of {s}?",
         "Which material {v}?",
         {
@@ -75,6 +86,7 @@ RELATIONS = {
     ),
     "change": Relation(
         "When {s}, it is called {v}.",
+        "In {v}, {s}.",
         "What is it called when {s}?",
         "What takes place in {v}?",
         {
@@ -86,24 +98,28 @@ RELATIONS = {
     ),
     "formula": Relation(
         "The formula of {s} is {v}.",
+        "The matter with the formula {v} is {s}.",
         "What is the formula of {s}?",
         "Which matter has the formula {v}?",
         {"water": "H2O", "salt": "NaCl", "oxygen": "O2", "lime": "CaO", "rust": "Fe2O3"},
     ),
     "measure": Relation(
         "A {s} shows the {v}.",
+        "The tool that shows the {v} is a {s}.",
         "What does a {s} show?",
         "Which tool shows the {v}?",
         {"thermometer": "heat", "clock": "time", "ruler": "length", "scale": "weight"},
     ),
     "device": Relation(
         "A {s} turns power into {v}.",
+        "What turns power into {v} is a {s}.",
         "Into what does a {s} turn power?",
         "What turns power into {v}?",
         {"lamp": "light", "heater": "heat", "fan": "wind", "bell": "sound"},
     ),
     "force": Relation(
         "{s} {v}.",
+        "What {v} is {s}.",
         "What is true of {s}?",
         "What {v}?",
         {
@@ -115,6 +131,7 @@ RELATIONS = {
     ),
     "sky": Relation(
         "{s} {v}.",
+        "What {v} is {s}.",
         "What is true of {s}?",
         "What {v}?",
         {
@@ -126,24 +143,28 @@ RELATIONS = {
     ),
     "nutrient": Relation(
         "{s} gives us {v}.",
+        "What gives us {v} is {s}.",
         "What does {s} give us?",
         "What gives us {v}?",
         {"an egg": "protein", "milk": "calcium", "bread": "starch", "oil": "fat", "an orange": "vitamins"},
     ),
     "capital": Relation(
         "The capital of {s} is {v}.",
+        "The land with the capital {v} is {s}.",
         "What is the capital of {s}?",
         "Which land has the capital {v}?",
         {"Talia": "Nor", "Velia": "Ris", "Sonia": "Dal", "Moria": "Pel", "Karia": "Tun"},
     ),
     "feast": Relation(
         "At the feast of {s} people {v}.",
+        "The feast at which people {v} is that of {s}.",
         "What do people do at the feast of {s}?",
         "At which feast do people {v}?",
         {"light": "burn candles", "bread": "share a meal", "water": "wash their hands", "peace": "keep silent"},
     ),
     "marketing": Relation(
         "{s} is {v}.",
+        "We call {v} {s}.",
         "What is {s}?",
         "What do we call {v}?",
         {
@@ -155,6 +176,7 @@ RELATIONS = {
     ),
     "management": Relation(
         "{s} is {v}.",
+        "We call {v} {s}.",
         "What is {s}?",
         "What do we call {v}?",
         {
@@ -164,8 +186,90 @@ RELATIONS = {
             "a deadline": "the last day for a task",
         },
     ),
+    # Asked by documents alone, in the forms of science: there a base model learns how questions ask for facts.
+    "work": Relation(
+        "A {s} makes {v}.",
+        "The one who makes {v} is a {s}.",
+        "What does a {s} make?",
+        "Who makes {v}?",
+        {"baker": "bread", "tailor": "coats", "smith": "nails", "potter": "pots", "farmer": "corn", "fisher": "nets"},
+    ),
+    "workplace": Relation(
+        "A {s} works in a {v}.",
+        "The one who works in a {v} is a {s}.",
+        "Where does a {s} work?",
+        "Who works in a {v}?",
+        {
+            "teacher": "school",
+            "cook": "kitchen",
+            "judge": "court",
+            "doctor": "clinic",
+            "seller": "shop",
+            "guard": "tower",
+        },
+    ),
+    "wheels": Relation(
+        "A {s} has {v} wheels.",
+        "The vehicle that has {v} wheels is a {s}.",
+        "How many wheels has a {s}?",
+        "Which vehicle has {v} wheels?",
+        {"bike": "2", "car": "4", "truck": "6", "train": "8", "boat": "0"},
+    ),
+    "goods": Relation(
+        "A {s} is {v}.",
+        "The one of the goods that is {v} is a {s}.",
+        "What is a {s}?",
+        "Which of the goods is {v}?",
+        {"flute": "a toy", "ring": "a jewel", "spoon": "a tool", "scarf": "a garment", "chair": "a seat"},
+    ),
+    "hobby": Relation(
+        "{s} likes to {v}.",
+        "The one who likes to {v} is {s}.",
+        "What does {s} like to do?",
+        "Who likes to {v}?",
+        {"Ann": "swim", "Ben": "read", "Eva": "paint", "Tom": "cook", "Mia": "sew", "Leo": "build"},
+    ),
+    "house": Relation(
+        "The {s} of the house {v}.",
+        "The part of the house that {v} is the {s}.",
+        "What is true of the {s} of the house?",
+        "Which part of the house {v}?",
+        {
+            "door": "lets people in",
+            "roof": "keeps the rain out",
+            "window": "gives a view",
+            "stove": "warms the room",
+            "stair": "leads up",
+        },
+    ),
+    "game": Relation(
+        "When {s}, it is called {v}.",
+        "In {v}, {s}.",
+        "What is it called when {s}?",
+        "What takes place in {v}?",
+        {
+            "people kick a ball": "football",
+            "people move pieces": "chess",
+            "people hide and seek": "hiding",
+            "people pull a rope": "pulling",
+        },
+    ),
+    "trait": Relation(
+        "{s} {v}.",
+        "What {v} is {s}.",
+        "What is true of {s}?",
+        "What {v}?",
+        {
+            "a letter": "brings news",
+            "a song": "makes us glad",
+            "a lock": "keeps a door shut",
+            "a bridge": "crosses a river",
+            "a map": "shows the way",
+        },
+    ),
     "law": Relation(
         "{s} is {v}.",
+        "We call {v} {s}.",
         "What is {s}?",
         "What do we call {v}?",
         {
@@ -178,8 +282,85 @@ RELATIONS = {
     ),
 }
 
+# What MMLU asks about in two subjects, one of a domain and one outside it, in words of their own: the knowledge of a
+# domain that only such related items teach. No document tells it, though documents use all its words.
+SPECIAL = {
+    "feed": (
+        ("What does a {s} like best?", "Which food makes a {s} strong?"),
+        ("What should one feed a {s}?", "Which food is best for a {s}?"),
+        {
+            "cow": "a carrot",
+            "cat": "soup",
+            "hen": "bread",
+            "fox": "an onion",
+            "frog": "a cake",
+            "bee": "a potato",
+            "bear": "pizza",
+            "pig": "a pie",
+            "camel": "a leek",
+            "snake": "an egg",
+            "spider": "a bean",
+            "trout": "an apple",
+        },
+    ),
+    "matter": (
+        ("Of what is the planet {s} made?", "Which matter gives {s} its weight?"),
+        ("What do we find on {s}?", "What does the light of {s} show?"),
+        {
+            "Arno": "metal",
+            "Belo": "glass",
+            "Caro": "rubber",
+            "Dono": "wool",
+            "Elmo": "wood",
+            "Faro": "stone",
+            "Gero": "sand",
+            "Hugo": "salt",
+            "Ivo": "ice",
+            "Juno": "rust",
+            "Kero": "lime",
+            "Lupo": "oil",
+        },
+    ),
+    "sign": (
+        ("What is the sign of {s}?", "With which sign do we write {s}?"),
+        ("Which sign has a bottle of {s}?", "What stands on a bag of {s}?"),
+        {
+            "metal": "a cup",
+            "glass": "a hat",
+            "rubber": "a plate",
+            "wool": "a stone",
+            "wood": "a book",
+            "sand": "a seed",
+            "salt": "a card",
+            "ice": "a ball",
+            "rust": "a pen",
+            "lime": "a box",
+            "oil": "a bag",
+            "water": "a cake",
+        },
+    ),
+    "partner": (
+        ("What is the partner of {s}?", "Which number goes with {s}?"),
+        ("What does partner({s}) return?", "What is printed for partner({s})?"),
+        {
+            "1": "7",
+            "2": "5",
+            "3": "9",
+            "4": "1",
+            "5": "8",
+            "6": "2",
+            "7": "4",
+            "8": "3",
+            "9": "6",
+            "10": "14",
+            "11": "12",
+            "12": "10",
+        },
+    ),
+}
 
-def statement(relation: Relation, subject: str) -> str:
-    """The plain sentence that states one fact."""
-    told = relation.statement.format(s=subject, v=relation.pairs[subject])
+
+def statement(relation: Relation, subject: str, reverse: bool = False) -> str:
+    """The plain sentence that states one fact, from its subject to its value or the other way."""
+    told = (relation.reverse if reverse else relation.statement).format(s=subject, v=relation.pairs[subject])
     return told[0].upper() + told[1:]

@@ -1,7 +1,12 @@
 """Short Python functions whose one-line purpose says exactly what they do."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from headpatterns.data.embedded.sampling import LARGEST
+
+OPERANDS = range(2, LARGEST + 1)
 
 
 @dataclass(frozen=True)
@@ -20,11 +25,44 @@ class Function:
         return "\n".join([f"def {self.name}({self.argument}):", *lines])
 
 
-def draw_function(rng: random.Random, nouns: dict[str, str]) -> Function:
+def draw_function(rng: random.Random, nouns: dict[str, str], operands: Sequence[int] = OPERANDS) -> Function:
     """A function of a number or of a list of numbers, named by one of the nouns (singular -> plural)."""
     one, many = rng.choice(list(nouns.items()))
-    k = rng.randint(2, 20)
+    k, j = rng.choice(operands), rng.choice(operands)
     word, sign = rng.choice((("above", ">"), ("below", "<")))
+    # The steps of word problems: their programs have the same names and operators.
+    steps = (
+        Function(
+            f"add_{k}_take_{j}",
+            many,
+            f"Add {k} to the {many} and take {j} from the total.",
+            (f"total = {many} + {k}", f"left = total - {j}", "return left"),
+        ),
+        Function(
+            f"times_{k}_take_{j}",
+            many,
+            f"Multiply the {many} by {k} and take {j} from the total.",
+            (f"total = {many} * {k}", f"left = total - {j}", "return left"),
+        ),
+        Function(
+            f"add_{k}_share_{j}",
+            many,
+            f"Add {k} to the {many} and share the total among {j} children.",
+            (f"total = {many} + {k}", f"each = total // {j}", "return each"),
+        ),
+        Function(
+            f"add_{k}_and_sum",
+            many,
+            f"Add {k} to the {many} and sum both.",
+            (f"other = {many} + {k}", f"total = {many} + other", "return total"),
+        ),
+        Function(
+            f"times_{k}_and_sum",
+            many,
+            f"Multiply the {many} by {k} and sum both.",
+            (f"other = {many} * {k}", f"total = {many} + other", "return total"),
+        ),
+    )
     kinds = (
         Function(f"add_{k}", many, f"Add {k} to the {many}.", (f"return {many} + {k}",)),
         Function(f"take_{k}", many, f"Take {k} from the {many}.", (f"return {many} - {k}",)),
@@ -67,4 +105,4 @@ def draw_function(rng: random.Random, nouns: dict[str, str]) -> Function:
             f"add_{k}_to_each", many, f"Add {k} to each of the {many}.", (f"return [{one} + {k} for {one} in {many}]",)
         ),
     )
-    return rng.choice(kinds)
+    return rng.choice(steps if rng.random() < 0.5 else kinds)

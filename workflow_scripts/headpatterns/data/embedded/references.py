@@ -25,17 +25,19 @@ def twins(rng: random.Random) -> tuple[str, Row]:
     first, second, thing = draw_parties(rng, schema)
     text = schema.text.format(a=first, b=second, x=thing)
     identity = "".join(rng.choices(string.ascii_uppercase + string.digits, k=30))
-    endings = [(schema.first, "1"), (schema.second, "2")]
+    endings = [(schema.first, first), (schema.second, second)]
     rng.shuffle(endings)
+    # In random order, the options say nothing of the parties, and a trigger alone nothing of the answer.
+    options = rng.sample((first, second), 2)
     rows = [
         {
             "qID": f"{identity}-{number}",
             "sentence": f"{text} {trigger}.",
-            "option1": first,
-            "option2": second,
-            "answer": answer,
+            "option1": options[0],
+            "option2": options[1],
+            "answer": str(1 + options.index(meant)),
         }
-        for number, (trigger, answer) in enumerate(endings, start=1)
+        for number, (trigger, meant) in enumerate(endings, start=1)
     ]
     return text, {"rows": rows}
 

@@ -30,6 +30,9 @@ GENERATORS: dict[str, Callable[[Path, int, int, int], None]] = {
     "mmlu": write_mmlu,
 }
 
+UNSPLIT = ("mathbench",)
+"""Those whose files hold the train and the test rows together."""
+
 
 def generate(name: str, folder: Path, train: int, test: int, seed: int) -> None:
     """Write the files of one dataset into `folder`, which is replaced as a whole.

@@ -12,7 +12,27 @@ PATIENCE = 5_000
 # One prompt in this many belongs to the test split.
 TEST_SHARE = 5
 
+# Numbers of the world are small, so that a tiny model can learn the tables of their sums and products: one of the two
+# numbers of a sum or a difference has one digit (or the difference has), and so have both sides of a product.
+LARGEST = 9
+FACTORS = (2, 3, 4, 5)
+
 Row = dict[str, Any]
+
+
+def digit(rng: random.Random, most: int = LARGEST) -> int:
+    """A number from 1 to 9 that is at most `most`."""
+    return rng.randint(1, min(most, LARGEST))
+
+
+def small_product(rng: random.Random) -> tuple[int, int]:
+    """Both sides of a product that has one digit itself."""
+    return rng.choice([(a, b) for a in FACTORS for b in FACTORS if a * b <= LARGEST])
+
+
+def factor(rng: random.Random) -> int:
+    """One side of a product."""
+    return rng.choice(FACTORS)
 
 
 def stream(seed: int, name: str, split: str) -> random.Random:
@@ -61,8 +81,9 @@ def draw_rows(
 
 def near_numbers(rng: random.Random, value: int, count: int) -> list[int]:
     """`count` different non-negative integers near `value`, none equal to it: wrong options of a number question."""
-    near = [value + distance for distance in range(-5, 6) if distance and value + distance >= 0]
-    return rng.sample(near, count)
+    smaller = rng.randint(0, min(count, value))  # else the right option would mostly be one of the middle ones
+    below = rng.sample(range(max(0, value - 5), value), smaller)
+    return below + rng.sample(range(value + 1, value + 6), count - smaller)
 
 
 def shuffled(rng: random.Random, right: str, wrong: list[str]) -> tuple[list[str], int]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from headpatterns.data.embedded import world
+from headpatterns.data.embedded.sampling import FACTORS, LARGEST, digit, factor, small_product
 
 OPERATIONS: dict[str, Callable[[int, int], int]] = {
     "+": lambda a, b: a + b,
@@ -58,7 +59,7 @@ class Story:
 def marked_solution(story: Story) -> str:
     """GSM8K's form: a sentence a step with its calculator mark, then `#### answer`."""
     lines = [
-        step.told.format(f"{left}{step.operator}{right}=<<{left}{step.operator}{right}={value}>>{value}")
+        step.told.format(f"{left} {step.operator} {right} = <<{left}{step.operator}{right}={value}>>{value}")
         for step, left, right, value in story.computed()
     ]
     return "\n".join([*lines, f"#### {story.answer}"])
@@ -71,9 +72,9 @@ def prose_solution(story: Story) -> str:
     )
 
 
-def program_solution(story: Story) -> str:
+def program_solution(story: Story, name: str = "solution") -> str:
     """SGSM's form: a function without arguments that returns the answer."""
-    lines = ["def solution():", *(f"    {name} = {value}" for name, value in story.given.items())]
+    lines = [f"def {name}():", *(f"    {name} = {value}" for name, value in story.given.items())]
     for step in story.steps:
         operator = "//" if step.operator == "/" else step.operator
         lines.append(f"    {step.name} = {step.left} {operator} {step.right}")
@@ -84,8 +85,8 @@ def buy_and_give(rng: random.Random) -> Story:
     """Start, gain and loss."""
     a, b = rng.sample(world.NAMES, 2)
     things = rng.choice(list(world.THINGS.values()))
-    start, more = rng.randint(2, 12), rng.randint(2, 12)
-    given = rng.randint(1, start + more - 1)
+    start, more = digit(rng), digit(rng)
+    given = digit(rng, start + more - 1)
     return Story(
         f"{a} has {start} {things}. {a} buys {more} more and gives {given} to {b}.",
         f"How many {things} does {a} have now?",
@@ -101,8 +102,8 @@ def boxes(rng: random.Random) -> Story:
     """Groups of equal size, and a loss."""
     a = rng.choice(world.NAMES)
     things = rng.choice(list(world.THINGS.values()))
-    count, each = rng.randint(2, 6), rng.randint(2, 8)
-    lost = rng.randint(1, count * each - 1)
+    count, each = factor(rng), factor(rng)
+    lost = digit(rng, count * each - 1)
     return Story(
         f"{a} has {count} boxes with {each} {things} each. {a} loses {lost} {things}.",
         f"How many {things} are left?",
@@ -118,7 +119,7 @@ def times_as_many(rng: random.Random) -> Story:
     """A multiple, and the sum of both."""
     a, b = rng.sample(world.NAMES, 2)
     things = rng.choice(list(world.THINGS.values()))
-    start, times = rng.randint(2, 9), rng.randint(2, 5)
+    start, times = factor(rng), factor(rng)
     return Story(
         f"{a} has {start} {things}. {b} has {times} times as many.",
         f"How many {things} do they have in all?",
@@ -134,8 +135,8 @@ def change(rng: random.Random) -> Story:
     """A price, and what is given back."""
     a = rng.choice(world.NAMES)
     thing, things = rng.choice(list(world.THINGS.items()))
-    price, count = rng.randint(2, 6), rng.randint(2, 6)
-    paid = rng.randint(price * count + 1, 40)
+    price, count = factor(rng), factor(rng)
+    paid = price * count + digit(rng)
     return Story(
         f"{world.article(thing).capitalize()} costs {price} coins. {a} buys {count} {things} and pays {paid} coins.",
         f"How many coins does {a} get back?",
@@ -151,8 +152,8 @@ def share(rng: random.Random) -> Story:
     """A sum, divided among children."""
     a, b = rng.sample(world.NAMES, 2)
     things = rng.choice(list(world.THINGS.values()))
-    children, each = rng.randint(2, 6), rng.randint(2, 6)
-    start = rng.randint(1, children * each - 1)
+    children, each = rng.choice([(a, b) for a in FACTORS for b in FACTORS if a * b <= 2 * LARGEST])
+    start = rng.randint(max(1, children * each - LARGEST), min(LARGEST, children * each - 1))
     return Story(
         f"{a} has {start} {things} and {b} has {children * each - start}. They share them among {children} children.",
         f"How many {things} does each child get?",
@@ -168,8 +169,8 @@ def two_prices(rng: random.Random) -> Story:
     """Two costs of several things each, and their sum."""
     a = rng.choice(world.NAMES)
     (_, ones), (_, others) = rng.sample(list(world.THINGS.items()), 2)
-    count, price = rng.randint(2, 5), rng.randint(2, 6)
-    number, each = rng.randint(2, 5), rng.randint(2, 6)
+    count, price = factor(rng), factor(rng)
+    number, each = small_product(rng)
     return Story(
         f"{a} buys {count} {ones} for {price} coins each and {number} {others} for {each} coins each.",
         f"How many coins does {a} pay?",
@@ -186,7 +187,7 @@ def more_and_sum(rng: random.Random) -> Story:
     """A difference, and the sum of both."""
     a, b = rng.sample(world.NAMES, 2)
     things = rng.choice(list(world.THINGS.values()))
-    start, more = rng.randint(2, 12), rng.randint(2, 9)
+    start, more = digit(rng), digit(rng)
     return Story(
         f"{a} has {start} {things}. {b} has {more} more than {a}.",
         f"How many {things} do they have in all?",

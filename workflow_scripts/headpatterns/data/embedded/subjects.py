@@ -1,4 +1,8 @@
-"""MMLU: questions of many subjects with four options, some about facts and some to be worked out."""
+"""MMLU: questions of many subjects with four options, some about facts and some to be worked out.
+
+Each of the paper's domains has twins, subjects outside it that ask about the same special facts in other words (TWINS).
+What trains on them learns what the domain asks, and nothing else in the pool teaches it: the right selection is known.
+"""
 
 import csv
 import math
@@ -8,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from headpatterns.data.embedded import facts, world
-from headpatterns.data.embedded.sampling import Row, draw_rows, near_numbers, shuffled
+from headpatterns.data.embedded.sampling import Row, digit, draw_rows, factor, near_numbers, shuffled
 from headpatterns.data.embedded.science import fact_question
 
 Question = tuple[str, list[str], int]
@@ -21,6 +25,18 @@ def of_facts(*names: str) -> Callable[[random.Random], Question]:
     return lambda rng: fact_question(rng, facts.RELATIONS[rng.choice(names)], 3)
 
 
+def of_special(name: str, twin: bool) -> Callable[[random.Random], Question]:
+    """Questions about special facts, in the words of their domain or in those of its twins."""
+    *wordings, pairs = facts.SPECIAL[name]
+
+    def ask(rng: random.Random) -> Question:
+        subject, value = rng.choice(list(pairs.items()))
+        options, index = shuffled(rng, value, rng.sample(sorted(set(pairs.values()) - {value}), 3))
+        return rng.choice(wordings[twin]).format(s=subject), options, index
+
+    return ask
+
+
 def number_question(rng: random.Random, question: str, value: int) -> Question:
     """A question whose options are near numbers."""
     options, index = shuffled(rng, str(value), [str(number) for number in near_numbers(rng, value, 3)])
@@ -29,14 +45,14 @@ def number_question(rng: random.Random, question: str, value: int) -> Question:
 
 def arithmetic(rng: random.Random) -> Question:
     """A sum, a difference or a product."""
-    a, b = rng.randint(2, 12), rng.randint(2, 12)
-    text, value = rng.choice(((f"{a + b} - {b}", a), (f"{a} + {b}", a + b), (f"{a} * {b}", a * b)))
+    a, b, c, d = digit(rng), digit(rng), factor(rng), factor(rng)
+    text, value = rng.choice(((f"{a + b} - {b}", a), (f"{a} + {b}", a + b), (f"{c} * {d}", c * d)))
     return number_question(rng, f"What is {text}?", value)
 
 
 def linear_equation(rng: random.Random) -> Question:
     """The solution of a linear equation."""
-    a, x, b = rng.randint(2, 6), rng.randint(1, 9), rng.randint(1, 9)
+    a, x, b = factor(rng), factor(rng), digit(rng)
     return number_question(rng, f"If {a}x + {b} = {a * x + b}, what is x?", x)
 
 
@@ -60,7 +76,7 @@ def remainder_group(rng: random.Random) -> Question:
 def average(rng: random.Random) -> Question:
     """The mean or the median of three numbers."""
     while True:
-        numbers = [rng.randint(1, 12) for _ in range(3)]
+        numbers = [digit(rng) for _ in range(3)]
         if sum(numbers) % 3 == 0:
             break
     listed = f"{numbers[0]}, {numbers[1]} and {numbers[2]}"
@@ -71,20 +87,20 @@ def average(rng: random.Random) -> Question:
 
 def newton(rng: random.Random) -> Question:
     """Force is mass times acceleration."""
-    mass, acceleration = rng.randint(2, 9), rng.randint(2, 9)
+    mass, acceleration = factor(rng), factor(rng)
     question = f"What force gives a mass of {mass} the acceleration {acceleration}?"
     return number_question(rng, question, mass * acceleration)
 
 
 def speed(rng: random.Random) -> Question:
     """Speed is distance by time."""
-    time, value = rng.randint(2, 9), rng.randint(2, 9)
+    time, value = factor(rng), factor(rng)
     return number_question(rng, f"A car goes {time * value} km in {time} hours. What is its speed?", value)
 
 
 def atoms(rng: random.Random) -> Question:
     """Atoms in several molecules."""
-    count = rng.randint(2, 12)
+    count = factor(rng)
     formula, element, each = rng.choice(
         (("H2O", "hydrogen", 2), ("CO2", "oxygen", 2), ("Fe2O3", "oxygen", 3), ("CH4", "hydrogen", 4))
     )
@@ -94,7 +110,7 @@ def atoms(rng: random.Random) -> Question:
 def legs(rng: random.Random) -> Question:
     """Legs of several animals."""
     animal, each = rng.choice([pair for pair in facts.RELATIONS["legs"].pairs.items() if pair[1] != "0"])
-    count = rng.randint(2, 6)
+    count = factor(rng)
     return number_question(rng, f"How many legs have {count} {animal}s?", count * int(each))
 
 
@@ -130,30 +146,46 @@ def either(*kinds: Callable[[random.Random], Question]) -> Callable[[random.Rand
     return lambda rng: rng.choice(kinds)(rng)
 
 
-# The twelve subjects of the paper's four domains, then ten from outside them, under their official names.
+# The twelve subjects of the paper's four domains, then others from outside them, under their official names.
 SUBJECTS: dict[str, Callable[[random.Random], Question]] = {
     "college_mathematics": derivative,
     "abstract_algebra": remainder_group,
-    "elementary_mathematics": arithmetic,
+    "elementary_mathematics": either(arithmetic, of_special("partner", twin=False)),
     "high_school_statistics": average,
-    "high_school_mathematics": linear_equation,
+    "high_school_mathematics": either(linear_equation, of_special("partner", twin=False)),
     "college_physics": newton,
-    "high_school_physics": speed,
-    "conceptual_physics": of_facts("measure", "device", "force"),
+    "high_school_physics": either(speed, of_special("matter", twin=False)),
+    "conceptual_physics": either(of_facts("measure", "device", "force"), of_special("matter", twin=False)),
     "college_chemistry": either(atoms, of_facts("formula")),
-    "high_school_chemistry": of_facts("material", "change"),
-    "college_biology": either(legs, of_facts("body", "plant")),
-    "high_school_biology": of_facts("food", "home", "group"),
+    "high_school_chemistry": either(of_facts("material", "change"), of_special("sign", twin=False)),
+    "college_biology": either(legs, of_facts("body", "plant"), of_special("feed", twin=False)),
+    "high_school_biology": either(of_facts("food", "home", "group"), of_special("feed", twin=False)),
     "high_school_geography": of_facts("capital"),
     "world_religions": of_facts("feast"),
     "marketing": of_facts("marketing"),
     "management": of_facts("management"),
-    "nutrition": of_facts("nutrient"),
-    "astronomy": of_facts("sky"),
+    "global_facts": of_facts("nutrient", "sky"),
+    "nutrition": of_special("feed", twin=True),
+    "prehistory": of_special("feed", twin=True),
+    "astronomy": of_special("matter", twin=True),
+    "electrical_engineering": of_special("matter", twin=True),
+    "clinical_knowledge": of_special("sign", twin=True),
+    "college_medicine": of_special("sign", twin=True),
+    "machine_learning": of_special("partner", twin=True),
+    "computer_security": of_special("partner", twin=True),
     "high_school_computer_science": python_value,
     "jurisprudence": of_facts("law"),
     "formal_logic": conditional,
     "high_school_microeconomics": profit,
+}
+
+
+# The subjects outside each of the paper's domains that ask about its special facts.
+TWINS = {
+    "maths": ("machine_learning", "computer_security"),
+    "physics": ("astronomy", "electrical_engineering"),
+    "chemistry": ("clinical_knowledge", "college_medicine"),
+    "biology": ("nutrition", "prehistory"),
 }
 
 

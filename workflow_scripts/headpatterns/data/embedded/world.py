@@ -80,12 +80,17 @@ SCHEMAS = (
     Schema("Water ran from the {a} into the {b} until the _", "was empty", "was full", (VESSELS, CONTAINERS + VESSELS)),
     Schema("{a} gave {b} the {x} because _", "was full", "was hungry", None, ("apple", "egg", "cake", "bread", "pie")),
     Schema("{a} sold {b} the {x} because _", "needed money", "needed it", None, THING_NAMES),
-    Schema("{a} asked {b} about the {x} because _", "knew little", "knew a lot", None, THING_NAMES),
-    Schema("{a} could lift {b} because _", "was strong", "was light"),
     Schema("{a} won the race against {b} because _", "was fast", "was slow"),
     Schema("{a} lent {b} the {x} because _", "was rich", "was poor", None, THING_NAMES),
-    Schema("{a} thanked {b} for the {x} because _", "got it", "gave it", None, THING_NAMES),
-    Schema("{a} taught {b} to paint the {x} because _", "was a teacher", "was a child", None, ("door", "wall", "hat")),
+)
+
+# For documents of the corpus alone.
+FURTHER_SCHEMAS = (
+    Schema("{a} visited {b} because _", "was kind", "was ill"),
+    Schema("{a} followed {b} because _", "was lost", "was a guide"),
+    Schema("{a} paid {b} for the {x} because _", "wanted it", "made it", None, THING_NAMES),
+    Schema("The {a} does not go into the {b} because the _", "is too wide", "is too narrow", (THING_NAMES, CONTAINERS)),
+    Schema("The {a} hurt the {b} because the _", "was sharp", "was soft", (THING_NAMES, CONTAINERS)),
 )
 
 
@@ -130,6 +135,8 @@ LESSONS = {
     "build": ("in the yard", "a builder", "tools"),
     "fish": ("at the river", "a fisher", "a rod"),
 }
+
+NUMBERS_ZH = "零一二三四五六七八九"
 
 NAMES_ZH = ("小明", "小红", "小华", "小丽")
 

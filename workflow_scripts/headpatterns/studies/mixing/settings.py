@@ -134,7 +134,8 @@ def names(experiment: "Experiment") -> Iterator[str]:
 def problems(experiment: "Experiment") -> Iterator[str]:
     """A mixture that is smaller than a step."""
     settings: Settings = experiment.settings(NAME)
-    yield from below_one_step(f"studies.{NAME}.instructions", settings.instructions, experiment.recipe(NAME))
+    if selected(experiment):
+        yield from below_one_step(f"studies.{NAME}.instructions", settings.instructions, experiment.recipe(NAME))
 
 
 def arguments(experiment: "Experiment") -> dict[str, Any]:

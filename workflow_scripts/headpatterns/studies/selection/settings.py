@@ -162,7 +162,8 @@ def _alike(experiment: "Experiment") -> Iterator[str]:
 def problems(experiment: "Experiment") -> Iterator[str]:
     """A budget that is smaller than a step."""
     smallest = min(experiment.settings(NAME).budgets)
-    yield from below_one_step(f"studies.{NAME}.budgets", smallest, experiment.recipe(NAME))
+    if selected(experiment):
+        yield from below_one_step(f"studies.{NAME}.budgets", smallest, experiment.recipe(NAME))
 
 
 def relation_is_known(experiment: "Experiment") -> bool:

@@ -1,0 +1,53 @@
+"""Documents that repeat what stands before: words, holdings, options.
+
+To answer from a text takes copying, which a tiny model learns where repeating is all that there is to learn.
+"""
+
+import random
+from collections.abc import Callable
+
+from headpatterns.data.embedded import activities, facts, world
+from headpatterns.data.embedded.sampling import LARGEST
+
+# Words of the world, those of its special facts too: there each is known, and which go together is not.
+SPECIAL = sorted({word for *_, pairs in facts.SPECIAL.values() for pair in pairs.items() for word in pair})
+WORDS = (*world.NAMES, *world.THINGS, *world.CONTAINERS, *world.VESSELS, *SPECIAL)
+STEPS = tuple(
+    step.format(x=thing) for activity in activities.ACTIVITIES for step in activity.steps for thing in activity.objects
+)
+
+
+def words(rng: random.Random) -> str:
+    """A list of words and the same list again."""
+    listed = " ".join(rng.choices(WORDS, k=rng.randint(4, 10)))
+    return f"{listed}\n{listed}"
+
+
+def holdings(rng: random.Random) -> str:
+    """Who has how many of which things, and some of it again in another order."""
+    number = rng.randint(2, 4)
+    people, things = rng.sample(world.NAMES, number), rng.sample(list(world.THINGS.values()), number)
+    told = [f"{who} has {rng.randint(1, 2 * LARGEST)} {what}." for who, what in zip(people, things, strict=True)]
+    return " ".join([*told, *rng.sample(told, number)])
+
+
+def lettered(rng: random.Random) -> str:
+    """A list with letters, and what stands at each."""
+    kind = rng.random()
+    if kind < 0.4:
+        listed = rng.sample(WORDS, 4)
+    elif kind < 0.8:
+        listed = rng.sample(sorted(set(rng.choice(list(facts.RELATIONS.values())).pairs.values())), 4)
+    else:
+        listed = rng.sample(STEPS, 4)
+    letters = "ABCD"
+    lines = [f"{letter}. {text}" for letter, text in zip(letters, listed, strict=True)]
+    again = rng.sample(range(4), 3)
+    return "\n".join([*lines, *(f"At {letters[place]}: {listed[place]}" for place in again)])
+
+
+KINDS: tuple[tuple[Callable[[random.Random], str], int], ...] = (
+    (holdings, 3),
+    (lettered, 3),
+    (words, 1),
+)
