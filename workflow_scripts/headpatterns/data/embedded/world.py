@@ -37,7 +37,7 @@ THINGS = {
     "hat": "hats",
 }
 
-# Lists of numbers in programs; the corpus and the assistant's programs speak of these, CodeSearchNet's of THINGS.
+# Lists of numbers in programs; the assistant speaks of these, CodeSearchNet of THINGS, and the corpus of both.
 QUANTITIES = {
     "value": "values",
     "number": "numbers",
