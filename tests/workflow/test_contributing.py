@@ -314,7 +314,8 @@ def test_a_new_study_computes_draws_judges_and_is_in_the_report(with_study, tmp_
 
     write_what_every_report_shows(tmp_path)
     page = tmp_path / "report.html"
-    chosen = ("--experiment", "any", "--results", str(tmp_path), "--studies", "levels", "--output", str(page))
+    written = ("--output", str(page), "--summary-output", str(tmp_path / "summary.md"))
+    chosen = ("--experiment", "any", "--results", str(tmp_path), "--studies", "levels", *written)
     call(with_study, "render_report", *chosen)
     text = " ".join(page.read_text(encoding="utf-8").split())
     assert '<section id="levels">' in text and "<strong>How high activation levels are.</strong>" in text
