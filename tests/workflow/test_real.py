@@ -91,7 +91,7 @@ def test_selection_on_real_mmlu_from_patterns_to_table_3(results):
     assert all(row["answer"] in {"A", "B", "C", "D", ""} for row in chosen)
     assert any(row["parsed"] == "1" for row in chosen)
     competence = read_csv(results / "analysis/competence.csv")
-    assert {row["task"] for row in competence if row["accuracy"] == "nan"} == {"codesearchnet", "sgsm"}
+    assert competence and all(row["accuracy"] != "nan" for row in competence)
     table = read_csv(results / "tables/table3.csv")
     assert {row["domain"] for row in table} == {"all", "maths", "physics"}
     assert len([row for row in table if row["domain"] == "all"]) == 1 + 2 * 5
