@@ -404,7 +404,7 @@ def test_named_targets(finished, target):
 def test_what_reruns_when_the_config_changes(finished):
     rerun = planned(finished, "all", config={"analysis": {"resamples": 60}})
     assert rerun >= {"analyse_dynamics", "draw_figure5"} and not rerun & {"extract_patterns", "ablate_heads"}
-    rerun = planned(finished, "all", config={"finetuning": {"learning_rate": 2.0e-3}})
+    rerun = planned(finished, "all", config={"finetuning": {"learning_rate": 3.0e-3}})
     assert {"finetune", "extract_patterns", "analyse_similarity", "render_report"} <= rerun
     assert not rerun & {"pretrain", "prepare_instructions", "tokenize_instructions"}
     rerun = planned(finished, "all", config={"patterns": {"reduction": "sum_of_abs", "also": []}})
@@ -420,7 +420,7 @@ def test_an_added_seed_leaves_the_first_alone(finished):
     assert answer.returncode == 0, answer.stdout
     runs = set(re.findall(r"results/tiny/checkpoints/(\S+)/final", "".join(
         line for line in answer.stdout.splitlines(keepends=True) if line.lstrip().startswith("output:"))))  # fmt: skip
-    assert len(runs) == 7 + 5 + 2 * (1 + 6) + 2 * (1 + 6 * 2)
+    assert len(runs) == 7 + 5 + 2 * (1 + 8) + 2 * (1 + 7 * 2)
     assert all(run.endswith(".seed1") for run in runs)
 
 
