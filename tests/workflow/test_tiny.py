@@ -141,7 +141,7 @@ def test_patterns_are_means_of_their_samples(finished):
 def test_step_0_is_the_same_model_for_every_run(finished):
     """Runs on different tasks start from one base model: its loss on a probe set belongs to the probe set."""
     about = json.loads((finished / "results/tiny/patterns/llama/nlp.gsm8k.seed0/gsm8k/step-0.json").read_text())
-    assert about["model"] == "results/tiny/pretraining/llama/final"
+    assert about["model"] == "results/tiny/pretraining/llama/seed0/final"
 
 
 def test_training_sets_are_cut_to_the_smallest(finished):
@@ -273,7 +273,7 @@ def test_what_the_models_can_do_opens_the_report_and_decides_which_claims_are_te
     }
     scores = {(row["run"], row["set"]): row for row in read_csv(results / "analysis/scores.csv")}
     for row in rows:
-        run = "base" if row["state"] == "before" else f"nlp.{row['task']}.seed0"
+        run = "base.seed0" if row["state"] == "before" else f"nlp.{row['task']}.seed0"
         assert float(row["nll"]) == pytest.approx(float(scores[run, row["task"]]["nll"]), rel=1e-6)
         assert float(row["accuracy"]) == pytest.approx(float(scores[run, row["task"]]["accuracy"]))
     judged = {row["task"]: row["learnt_by"] for row in rows if row["learnt"]}
