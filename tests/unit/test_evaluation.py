@@ -253,10 +253,9 @@ def test_likelihoods_are_those_of_single_texts(done, checkpoints, run):
 
 
 EXAMPLES = [
-    {"id": f"train-{n}", "prompt": f"Question: {n} - 1?\nAnswer: ", "response": f"{n - 1}.", "answer": str(n - 1)}
-    for n in (7, 30, 4)
+    {"id": f"train-{n}", "prompt": f"{n} - 1 = ", "response": f"{n - 1}.", "answer": str(n - 1)} for n in (7, 30, 4)
 ]
-BEFORE = "Question: 7 - 1?\nAnswer: 6.\n\nQuestion: 30 - 1?\nAnswer: 29.\n\n"
+BEFORE = "7 - 1 = 6.\n\n30 - 1 = 29.\n\n"
 
 
 @pytest.fixture(scope="module")
