@@ -94,4 +94,5 @@ def test_selection_on_real_mmlu_from_patterns_to_table_3(results):
     assert competence and all(row["accuracy"] != "nan" for row in competence)
     table = read_csv(results / "tables/table3.csv")
     assert {row["domain"] for row in table} == {"all", "maths", "physics"}
-    assert len([row for row in table if row["domain"] == "all"]) == 1 + 2 * 5
+    for measure in ("accuracy", "nll"):
+        assert len([row for row in table if row["domain"] == "all" and row["measure"] == measure]) == 1 + 2 * 5

@@ -19,11 +19,10 @@ Multiple choice: a letter of an existing option, from the first of these that ho
     4. the last announced answer or, where none is announced, the first paragraph or its first line, being the text of
        exactly one option.
 
-Open, gold answer a number: from the first of these that exists
+Open, gold answer a number: where the text holds a function solution(), what that returns
+(see headpatterns.data.programs), or nothing. Else from the first of these that exists
     1. the marked answer: the last number in it, or its text where it holds none (then it is wrong, yet read);
     2. the last number of the first paragraph.
-
-    3. But where the text holds a function solution(), what that returns (see headpatterns.data.programs), or nothing.
 
 Open, gold answer of several lines (a program): the whole text, line by line, without empty lines and blanks at the end
 of a line. It ends where a line begins with `Question:`.
@@ -45,9 +44,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from headpatterns.data import programs
-
-LETTERS = "ABCDEFGHIJ"
-"""Letters of the options, in order; headpatterns.instructions writes no more."""
+from headpatterns.data.adapters.choices import LETTERS
 
 LONGEST_NUMBER = 100
 

@@ -7,6 +7,7 @@ from math import isclose
 from statistics import fmean
 from typing import Any
 
+from headpatterns.data.adapters.choices import LETTERS
 from headpatterns.errors import InputError
 from headpatterns.evaluation import answers
 from headpatterns.evaluation.intervals import wilson
@@ -86,7 +87,7 @@ def _read(item: Item, prediction: str) -> Row:
 def _chosen(item: Item, likelihood: Likelihood) -> Row:
     """The same of an item that is answered by the option whose tokens are the likeliest."""
     place = likelihood.likeliest_per_token
-    letter = answers.LETTERS[place]
+    letter = LETTERS[place]
     return item.choices[place], letter, 1, int(letter == answers.canonical(item.gold, item.choices))
 
 
@@ -94,7 +95,7 @@ def _likeliest(likelihood: Likelihood) -> tuple[str, str]:
     """Letters of the likeliest options, as a whole and per token; empty without options."""
     if not likelihood.options:
         return "", ""
-    return answers.LETTERS[likelihood.likeliest], answers.LETTERS[likelihood.likeliest_per_token]
+    return LETTERS[likelihood.likeliest], LETTERS[likelihood.likeliest_per_token]
 
 
 def _shares(items: Sequence[Item], likelihoods: Sequence[Likelihood]) -> Row:

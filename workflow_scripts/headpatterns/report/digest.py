@@ -4,26 +4,21 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from headpatterns.presentation.grids import Grid, markdown
-from headpatterns.presentation.results import Results
 from headpatterns.presentation.sections import Section
 from headpatterns.report import claims
 
 HEADER = ["Here [95 % interval]", "Paper"]
 
 
-def digest(experiment: str, found: Results, sections: Iterable[Section]) -> str:
+def digest(experiment: str, judged: claims.Shown, sections: Iterable[Section]) -> str:
     """The summary.
 
     Args:
         experiment: name of the experiment.
-        found: its results, of which the claims are read.
+        judged: its claims.
         sections: those of the report; what they give for a summary comes first.
-
-    Raises:
-        InputError: the claims cannot be read.
     """
     opening = [f"## {one.title}\n\n{one.summary.strip()}" for one in sections if one.summary]
-    judged = claims.shown(found.analysis("claims"), found.analysis("claims_left_out"), found.runs, {})
     tables = [
         Grid(f"### Section {one['section']} of the paper", [], ["Statement", "About", "Verdict"], HEADER, lines(one))
         for one in judged.sections

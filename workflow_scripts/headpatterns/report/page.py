@@ -24,8 +24,9 @@ def write(
     """Render the page and its summary in Markdown and write both, atomically; arguments are those of `page`."""
     found = Results(results, labels)
     made = sections_of(studies, found)
-    write_text(output, rendered(experiment, found, made))
-    write_text(summary, digest.digest(experiment, found, made))
+    shown = judged(found, made)
+    write_text(output, rendered(experiment, found, made, shown))
+    write_text(summary, digest.digest(experiment, shown, made))
 
 
 def page(experiment: str, results: Path, studies: Iterable[Study], labels: Mapping[str, str] | None = None) -> str:
@@ -41,11 +42,12 @@ def page(experiment: str, results: Path, studies: Iterable[Study], labels: Mappi
         InputError: a file is missing or lacks a column.
     """
     found = Results(results, labels or {})
-    return rendered(experiment, found, sections_of(studies, found))
+    made = sections_of(studies, found)
+    return rendered(experiment, found, made, judged(found, made))
 
 
-def rendered(experiment: str, found: Results, of_studies: Sequence[Section]) -> str:
-    """The page, with the sections of the studies."""
+def rendered(experiment: str, found: Results, of_studies: Sequence[Section], shown: claims.Shown) -> str:
+    """The page, with the sections of the studies and the claims."""
     opening, figures, numbers, appendix = ([one for one in of_studies if one.place is place] for place in Place)
     sections = [
         *figures,
@@ -61,7 +63,7 @@ def rendered(experiment: str, found: Results, of_studies: Sequence[Section]) -> 
         experiment=experiment,
         introduction=caption(HERE / "workflow.rst"),
         provenance=provenance_sections(found.folder / "provenance.json"),
-        claims=judged(found, [*opening, *sections]),
+        claims=shown,
         readings=list(dict.fromkeys(one.reading for one in [*opening, *sections] if one.reading)),
         opening=opening,
         sections=sections,

@@ -176,6 +176,13 @@ def over_seeds(
     return effect(np.mean(values, axis=0), [own[0] for own in values], limits=limits)
 
 
+def reach_of_mean(values: Float[np.ndarray, " values"], confidence: float = 0.95) -> float:
+    """Half the interval of a mean by Student's t; NaN of one value, which says nothing about others."""
+    if len(values) < 2:
+        return math.nan
+    return quantile(confidence, len(values) - 1) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+
+
 def quantile(confidence: float, df: float) -> float:
     """Two-sided quantile of Student's t; from the tail, which keeps the precision of confidences close to 1."""
     tail = (1 - confidence) / 2

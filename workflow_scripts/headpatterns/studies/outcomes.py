@@ -1,8 +1,9 @@
 """What the runs of each variant made of every item: the evaluations, read and checked for a fair comparison."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,41 +13,66 @@ from headpatterns.io import read_csv
 from headpatterns.statistics import probe_weights
 from headpatterns.statistics.accuracy import ACCURACY, NLL, Measure, Outcome
 
+Key = tuple[str, str, str]
+"""Model, run and set of an evaluation."""
+
+Value = TypeVar("Value")
+
 MEASURES = (ACCURACY, NLL)
 """What an item is judged by, in the order of the columns that `read_items` returns."""
 
 
-def read_items(paths: Sequence[Path], wanted: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str, str], np.ndarray]:
-    """The values of `MEASURES`, float64 [items, measures], of the wanted evaluations (model, run, set).
+def read_items(paths: Sequence[Path], wanted: Iterable[Key]) -> dict[Key, np.ndarray]:
+    """The values of `MEASURES`, float64 [items, measures], of the wanted evaluations.
 
     An answer is right (1) or not (0). Its gold answer has a negative log-likelihood in nats a token. The items of a set
     stand in the order of their ids, the same for every model and run.
 
     Raises:
-        InputError: a wanted evaluation is missing, an item stands there twice, is marked with neither 0 nor 1 or has no
-            log-likelihood, or two runs have answered different items of one set.
+        InputError: as `by_item` and `judged`.
     """
-    wanted = list(dict.fromkeys(wanted))
-    marks: dict[tuple[str, str, str], dict[str, tuple[float, float]]] = {key: {} for key in wanted}
+    found = by_item(paths, wanted, ITEM_COLUMNS, judged)
+    return {key: np.array(list(marks.values())) for key, marks in found.items()}
+
+
+def by_item(
+    paths: Sequence[Path],
+    wanted: Iterable[Key],
+    columns: Sequence[str],
+    read: Callable[[Mapping[str, str], str], Value],
+) -> dict[Key, dict[str, Value]]:
+    """What is read of every item of the wanted evaluations, in the order of the ids: the same for every model and run.
+
+    Args:
+        paths: the evaluations' `.items.csv`.
+        wanted: the evaluations.
+        columns: of the tables.
+        read: takes a row, and where it stands for its errors.
+
+    Raises:
+        InputError: a table cannot be used, a wanted evaluation is missing, an item stands there twice, two runs have
+            answered different items of one set, or what `read` raises.
+    """
+    rows: dict[Key, dict[str, Value]] = {key: {} for key in wanted}
     for path in paths:
-        for number, row in enumerate(read_csv(path, ITEM_COLUMNS), start=1):
+        for number, row in enumerate(read_csv(path, columns), start=1):
             key = (row["model"], row["run"], row["set"])
-            if key not in marks:
+            if key not in rows:
                 continue
-            if row["id"] in marks[key]:
+            if row["id"] in rows[key]:
                 raise InputError(f"{path}, row {number}: the item {row['id']!r} of {name_of(key)} stands there twice.")
-            marks[key][row["id"]] = judged(row, f"{path}, row {number}")
-    first: dict[str, tuple[str, str, str]] = {}
-    for key in wanted:
-        if not marks[key]:
+            rows[key][row["id"]] = read(row, f"{path}, row {number}")
+    first: dict[str, Key] = {}
+    for key, found in rows.items():
+        if not found:
             raise InputError(f"No items are given of {name_of(key)}: run the rule that evaluates it.")
         reference = first.setdefault(key[2], key)
-        if differing := sorted(marks[key].keys() ^ marks[reference].keys()):
+        if differing := sorted(found.keys() ^ rows[reference].keys()):
             raise InputError(
                 f"The item {differing[0]!r} was answered in only one of two evaluations ({name_of(reference)}; "
                 f"{name_of(key)}): evaluate both on the same items."
             )
-    return {key: np.array([found[item] for item in sorted(found)]) for key, found in marks.items()}
+    return {key: dict(sorted(found.items())) for key, found in rows.items()}
 
 
 def judged(row: Mapping[str, str], where: str) -> tuple[float, float]:

@@ -19,8 +19,9 @@ from headpatterns.experiment.variants import VARIANTS, read_variants
 from headpatterns.statistics import probe_weights
 from headpatterns.statistics.bootstrap import NOT_NEGATIVE
 from headpatterns.statistics.effects import ITEMS, effect
-from headpatterns.studies.competence.answered import Answers, Key, Task, read_answers, read_task
+from headpatterns.studies.competence.answered import Answers, Task, read_answers, read_task
 from headpatterns.studies.competence.shares import UNKNOWN, Share, share
+from headpatterns.studies.outcomes import Key
 from headpatterns.studies.table import Table
 
 STUDY = "competence"

@@ -12,11 +12,8 @@ from headpatterns.claims.answers import MOST_UNREADABLE, chance_of
 from headpatterns.errors import InputError
 from headpatterns.evaluation import answers
 from headpatterns.evaluation.sets import Item
-from headpatterns.experiment.variants import name_of
-from headpatterns.io import read_csv, read_parquet
-
-Key = tuple[str, str, str]
-"""Model, run and set of an evaluation."""
+from headpatterns.io import read_parquet
+from headpatterns.studies.outcomes import Key, by_item
 
 ITEM_COLUMNS = (
     *("model", "run", "set", "id", "answer", "parsed", "correct"),
@@ -97,33 +94,13 @@ def read_answers(paths: Sequence[Path], wanted: Iterable[Key]) -> dict[Key, Answ
     """The wanted evaluations from the tables of items.
 
     Raises:
-        InputError: a table cannot be used, a wanted evaluation is missing, an item stands there twice or has a number
-            that it cannot have, or two checkpoints have answered different items of one set.
+        InputError: as `outcomes.by_item`, or an item has a number that it cannot have.
     """
-    rows: dict[Key, dict[str, dict[str, str]]] = {key: {} for key in wanted}
-    for path in paths:
-        for number, row in enumerate(read_csv(path, ITEM_COLUMNS), start=1):
-            key = (row["model"], row["run"], row["set"])
-            if key not in rows:
-                continue
-            _check(row, rows[key], f"{path}, row {number}")
-            rows[key][row["id"]] = row
-    first: dict[str, Key] = {}
-    for key, found in rows.items():
-        if not found:
-            raise InputError(f"No items are given of {name_of(key)}: run the rule that evaluates it.")
-        reference = first.setdefault(key[2], key)
-        if differing := sorted(found.keys() ^ rows[reference].keys()):
-            raise InputError(
-                f"The item {differing[0]!r} was answered in only one of two evaluations ({name_of(reference)}; "
-                f"{name_of(key)}): evaluate both on the same items."
-            )
-    return {key: _answers([found[item] for item in sorted(found)]) for key, found in rows.items()}
+    found = by_item(paths, wanted, ITEM_COLUMNS, _checked)
+    return {key: _answers(list(rows.values())) for key, rows in found.items()}
 
 
-def _check(row: Mapping[str, str], known: Mapping[str, object], where: str) -> None:
-    if row["id"] in known:
-        raise InputError(f"{where}: the item {row['id']!r} stands there twice: evaluate again.")
+def _checked(row: Mapping[str, str], where: str) -> Mapping[str, str]:
     for column in ("correct", "parsed"):
         if row[column] not in ("0", "1", ""):
             raise InputError(f"{where}: {column} is {row[column]!r}, not 0 or 1: evaluate again.")
@@ -136,6 +113,7 @@ def _check(row: Mapping[str, str], known: Mapping[str, object], where: str) -> N
             f"{where}: nll is {row['nll']!r} of {row['tokens']!r} tokens, no number of nats of one token or more: "
             "evaluate again."
         )
+    return row
 
 
 def _answers(rows: Sequence[Mapping[str, str]]) -> Answers:

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from headpatterns.evaluation.intervals import wilson
-from headpatterns.statistics.effects import quantile
+from headpatterns.statistics.effects import reach_of_mean
 
 CONFIDENCE = 0.95
 
@@ -38,7 +38,7 @@ def share(marks: Float[np.ndarray, "runs items"]) -> Share:
     value = float(marks.mean())
     items = effective_items(marks)
     low, high = wilson(value * items, items, CONFIDENCE)
-    seeds = seed_reach(marks.mean(axis=1))
+    seeds = reach_of_mean(marks.mean(axis=1), CONFIDENCE) if len(marks) > 1 else 0.0
     return Share(
         value, max(value - math.hypot(value - low, seeds), 0.0), min(value + math.hypot(high - value, seeds), 1.0)
     )
@@ -52,10 +52,3 @@ def effective_items(marks: Float[np.ndarray, "runs items"]) -> float:
         return items
     most = runs * items
     return min(max(items * value * (1 - value) / spread, items), most) if spread else most
-
-
-def seed_reach(values: Float[np.ndarray, " runs"]) -> float:
-    """Half the interval of a mean over seeds by Student's t; 0 for one alone, which says nothing about others."""
-    if len(values) < 2:
-        return 0.0
-    return quantile(CONFIDENCE, len(values) - 1) * float(np.std(values, ddof=1)) / math.sqrt(len(values))

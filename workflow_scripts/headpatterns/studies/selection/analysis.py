@@ -1,6 +1,6 @@
 """Does training on samples chosen by their activation patterns help in a domain (Table 3, Eq. 5)?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,11 +92,18 @@ def comparisons(own: Mapping[tuple[str, str], list[Outcome]]) -> list[tuple[Any,
     """Rows of what one choice gains over another of as many samples, and over the base model."""
     rows: list[tuple[Any, ...]] = []
     for budget in budgets(own):
-        for better, worse in COMPARISONS:
-            chosen, rival = own.get((better, budget)), own.get((worse, "" if worse == "base" else budget))
-            if chosen and rival:
-                rows.append((budget, better, worse, *gains.gains(chosen, rival)))
+        rows += [(budget, *names, *gains.gains(*pair)) for names, pair in compared(own, budget, COMPARISONS)]
     return rows
+
+
+def compared(
+    own: Mapping[tuple[str, str], list[Outcome]], budget: str, comparisons: Iterable[tuple[str, str]]
+) -> Iterator[tuple[tuple[str, str], tuple[list[Outcome], list[Outcome]]]]:
+    """Those of some comparisons of which both sides are there: the variants, and their outcomes at a budget."""
+    for better, worse in comparisons:
+        chosen, rival = own.get((better, budget)), own.get((worse, "" if worse == "base" else budget))
+        if chosen and rival:
+            yield (better, worse), (chosen, rival)
 
 
 def places(own: Mapping[tuple[str, str], list[Outcome]]) -> list[tuple[Any, ...]]:

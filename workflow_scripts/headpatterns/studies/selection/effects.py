@@ -5,16 +5,15 @@ same name with `_nll` behind it. Both are means over domains, which are held: th
 is said of others. Training seeds (or the random draws of a single one) and items vary; all sides saw the same items.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from headpatterns.experiment.variants import model_labels, read_variants
-from headpatterns.statistics.accuracy import Outcome, gain, gain_over_draws
-from headpatterns.statistics.effects import Effect
+from headpatterns.statistics.accuracy import gain, gain_over_draws
 from headpatterns.studies.effects import Measured
 from headpatterns.studies.gains import named
 from headpatterns.studies.outcomes import outcomes
-from headpatterns.studies.selection.analysis import budgets, domains_of, over_domains
+from headpatterns.studies.selection.analysis import budgets, compared, domains_of, over_domains
 
 GAINS = (("pattern", "random"), ("pattern", "base"), ("oracle", "random"), ("oracle", "pattern"))
 """What is compared, the better one first; the effects are called `better_minus_worse`."""
@@ -45,21 +44,12 @@ def measure(variants: Path, items: Sequence[Path], resamples: int, seed: int) ->
         for measure, cells in found.items():
             own = over_domains(cells, model, domains_of(cells, model))
             for budget in budgets(own):
-                measured += [
-                    Measured(named(f"{better}_minus_{worse}", measure), model, budget, effect)
-                    for better, worse, effect in compared(own, budget)
-                ]
+                for (better, worse), pair in compared(own, budget, GAINS):
+                    gained = gain_over_draws if worse == "random" else gain
+                    name = named(f"{better}_minus_{worse}", measure)
+                    measured.append(Measured(name, model, budget, gained(*pair)))
             chosen = [own["pattern", budget] for budget in budgets(own) if ("pattern", budget) in own]
             if len(chosen) > 1:
                 grown = gain(chosen[-1], chosen[0])
                 measured.append(Measured(named("grows_with_budget", measure), model, "", grown))
     return measured
-
-
-def compared(own: Mapping[tuple[str, str], list[Outcome]], budget: str) -> Iterator[tuple[str, str, Effect]]:
-    """What is compared at a budget, and what the first gains over the second."""
-    for better, worse in GAINS:
-        chosen, rival = own.get((better, budget)), own.get((worse, "" if worse == "base" else budget))
-        if chosen and rival:
-            gained = gain_over_draws if worse == "random" else gain
-            yield better, worse, gained(chosen, rival)

@@ -17,7 +17,7 @@ from headpatterns.errors import InputError
 from headpatterns.evaluation.intervals import wilson
 from headpatterns.io import read_csv
 from headpatterns.statistics import SHARE, probe_weights, retrieval
-from headpatterns.statistics.effects import quantile
+from headpatterns.statistics.effects import reach_of_mean
 from headpatterns.studies.table import Table
 
 KEY = ("model", "domain", "seed", "method")
@@ -120,9 +120,7 @@ def of_draws(
     rows = []
     for n in budgets if drawn else ():
         found = np.array([len(related.intersection(ids[:n])) / n for ids in drawn])
-        mean, reach = float(found.mean()), float("nan")
-        if len(found) > 1:
-            reach = quantile(0.95, len(found) - 1) * float(found.std(ddof=1)) / len(found) ** 0.5
+        mean, reach = float(found.mean()), reach_of_mean(found)
         low, high = np.clip((mean - reach, mean + reach), *SHARE)
         chance = retrieval.chance_of_precision(*sizes, n, 0)[:3]
         rows.append((PRECISION, n, *sizes, mean, low, high, *chance, float("nan")))
