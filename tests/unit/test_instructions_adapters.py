@@ -358,6 +358,39 @@ def test_form_of_multiple_choice_responses(form, response):
     assert convert("arc", ARC, {"response": form}).response == response
 
 
+UNLISTED = {"response": "text", "listed": False}
+
+
+@pytest.mark.parametrize(
+    ("adapter", "row", "prompt"),
+    [
+        ("arc", ARC, "What melts ice?"),
+        ("hellaswag", HELLASWAG, None),
+        ("winogrande", WINOGRANDE, None),
+        ("mathbench", MATHBENCH, "1+1等于几?"),
+    ],
+)
+def test_options_that_are_not_listed_stand_beside_the_prompt_alone(adapter, row, prompt):
+    listed, instruction = convert(adapter, row, {"response": "text"}), convert(adapter, row, UNLISTED)
+    assert instruction.choices == listed.choices
+    assert (instruction.answer, instruction.response) == (listed.answer, listed.response)
+    assert not any(f". {choice}" in instruction.prompt for choice in instruction.choices)
+    first, _, question = instruction.prompt.partition("\n")
+    of_listed = listed.prompt.split("\nA. ")[0]
+    if prompt is None:  # the request says what to do where there is nothing to choose from
+        assert first in ("Continue the text.", "What fills the blank (_)?")
+        assert of_listed.endswith(f"\n{question}")
+    else:
+        assert instruction.prompt == of_listed == prompt
+
+
+@pytest.mark.parametrize("adapter", ["hellaswag", "winogrande", "arc", "mathbench", "mmlu"])
+def test_letters_need_options_that_are_listed(adapter):
+    for form in (None, "letter", "letter_and_text"):
+        with pytest.raises(InputError, match="With listed: false no prompt shows the letters that response: letter"):
+            resolve_options(adapter, {"response": form, "listed": False})
+
+
 @pytest.mark.parametrize("adapter", ["hellaswag", "winogrande", "arc", "mathbench", "mmlu"])
 def test_every_multiple_choice_adapter_has_the_response_option(adapter):
     assert resolve_options(adapter, {"response": "letter"})["response"] == "letter"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from headpatterns.data.adapters.adapter import Adapter
-from headpatterns.data.adapters.choices import RESPONSE, multiple_choice
+from headpatterns.data.adapters.choices import OPTIONS, multiple_choice, resolve
 from headpatterns.data.records import Instruction, MissingFieldError, Row, RowError, as_text, text, value
 
 
@@ -34,4 +34,4 @@ def _columns(listed: Any) -> tuple[list[str], list[Any]]:
     return [str(label).strip() for label in listed["label"]], list(listed["text"])
 
 
-ADAPTER = Adapter(convert, options=RESPONSE)
+ADAPTER = Adapter(convert, options=OPTIONS, resolve=resolve)

@@ -1,18 +1,23 @@
-"""Multiple choice, alike for every dataset: the question, lettered options below it, one of them the response."""
+"""Multiple choice, alike for every dataset: the question, lettered options below it, one of them the response.
+
+Where the options are not listed, the prompt is the question alone and the response a text, as evaluations by likelihood
+often have it: the options are then what a model's likelihoods choose among.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headpatterns.data.adapters.adapter import Option
 from headpatterns.data.records import Instruction, RowError, as_text
+from headpatterns.errors import InputError
 
 LETTERS = "ABCDEFGHIJ"
 
 FORMS = {"letter_and_text": "{letter}. {text}", "letter": "{letter}", "text": "{text}"}
 """How an option may be written: `C. the text of the option`, `C`, or the text alone."""
 
-RESPONSE = {"response": Option("letter_and_text", str, tuple(FORMS))}
-"""The form of the response, one of `FORMS`."""
+OPTIONS = {"response": Option("letter_and_text", str, tuple(FORMS)), "listed": Option(True, bool)}
+"""The form of the response, one of `FORMS`, and whether the prompt lists the options."""
 
 
 def written(form: str, texts: Sequence[str]) -> list[str]:
@@ -33,13 +38,28 @@ def multiple_choice(
     if not 0 <= gold < len(texts):
         raise RowError("label out of range")
     choices = tuple(as_text(one, "option") for one in texts)
+    listed = written("letter_and_text", choices) if options["listed"] else []
     return Instruction(
-        prompt="\n".join([question, *written("letter_and_text", choices)]),
+        prompt="\n".join([question, *listed]),
         response=written(options["response"], choices)[gold],
         choices=choices,
         answer=LETTERS[gold],
         **others,
     )
+
+
+def resolve(options: dict[str, Any]) -> dict[str, Any]:
+    """The options, checked against each other.
+
+    Raises:
+        InputError: a response has letters that no prompt lists.
+    """
+    if not options["listed"] and options["response"] != "text":
+        raise InputError(
+            f"With listed: false no prompt shows the letters that response: {options['response']} has: write"
+            " response: text beside it, or listed: true."
+        )
+    return options
 
 
 def position(label: Any, first: str | int) -> int:

@@ -5,22 +5,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from headpatterns.data.adapters.adapter import Adapter
-from headpatterns.data.adapters.choices import RESPONSE, multiple_choice, position
+from headpatterns.data.adapters.choices import OPTIONS, multiple_choice, position, resolve
 from headpatterns.data.records import Instruction, Row, RowError, as_text, text, value
 
 QUESTION = "Which ending continues the text best?"
+REQUEST = "Continue the text."
 
 
 def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
-    """The prompt is the activity, the context and four lettered endings. Rows of one source document form a group."""
+    """The prompt is the activity, the context and, where they are listed, four lettered endings.
+
+    Rows of one source document form a group.
+    """
     endings = value(row, "endings")
     if not isinstance(endings, list):
         raise RowError("endings is not a list")
     context = without_markers(text(row, "ctx"))
     activity = str(row.fields.get("activity_label") or "").strip()
     number, split = row.fields.get("ind"), row.fields.get("split")
+    asked = QUESTION if options["listed"] else REQUEST
     return multiple_choice(
-        f"{QUESTION}\n{activity}: {context}" if activity else f"{QUESTION}\n{context}",
+        f"{asked}\n{activity}: {context}" if activity else f"{asked}\n{context}",
         [without_markers(as_text(ending, "option")) for ending in endings],
         position(value(row, "label"), first=0),
         options,
@@ -37,4 +42,4 @@ def without_markers(passage: str) -> str:
     return re.sub(r"^\. ", "", " ".join(passage.split()))
 
 
-ADAPTER = Adapter(convert, options=RESPONSE)
+ADAPTER = Adapter(convert, options=OPTIONS, resolve=resolve)

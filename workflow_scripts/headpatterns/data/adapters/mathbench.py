@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from headpatterns.data.adapters.adapter import Adapter
-from headpatterns.data.adapters.choices import RESPONSE, multiple_choice, position
+from headpatterns.data.adapters.choices import OPTIONS, multiple_choice, position, resolve
 from headpatterns.data.records import Instruction, Row, RowError, text, value
 
 
@@ -22,4 +22,4 @@ def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
     return multiple_choice(question, listed, position(value(row, "answer"), first="A"), options, tags=tags)
 
 
-ADAPTER = Adapter(convert, options=RESPONSE)
+ADAPTER = Adapter(convert, options=OPTIONS, resolve=resolve)

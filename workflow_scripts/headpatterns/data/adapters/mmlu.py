@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from headpatterns.data.adapters.adapter import Adapter, Option
-from headpatterns.data.adapters.choices import LETTERS, RESPONSE, multiple_choice, position
+from headpatterns.data.adapters.choices import LETTERS, OPTIONS, multiple_choice, position, resolve
 from headpatterns.data.records import Instruction, MissingFieldError, Row, RowError, Skipped, text, value
 from headpatterns.data.sources import stem
 
@@ -119,13 +119,13 @@ def _resolve(options: dict[str, Any]) -> dict[str, Any]:
         chosen &= set(DOMAINS[options["domain"]])
     if options["outside_domain"]:
         chosen -= set(DOMAINS[options["outside_domain"]])
-    return {**options, "subjects": frozenset(chosen)}
+    return {**resolve(options), "subjects": frozenset(chosen)}
 
 
 ADAPTER = Adapter(
     convert,
     options={
-        **RESPONSE,
+        **OPTIONS,
         "subjects": Option(None, list, SUBJECTS),
         "domain": Option(None, str, tuple(DOMAINS)),
         "outside_domain": Option(None, str, tuple(DOMAINS)),

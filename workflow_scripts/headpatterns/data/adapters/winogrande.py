@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from headpatterns.data.adapters.adapter import Adapter
-from headpatterns.data.adapters.choices import RESPONSE, multiple_choice, position
+from headpatterns.data.adapters.choices import OPTIONS, multiple_choice, position, resolve
 from headpatterns.data.records import Instruction, MissingFieldError, Row, RowError, text
 from headpatterns.data.sources import companion_labels, stem
 
@@ -20,7 +20,7 @@ def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
     candidates = [text(row, "option1"), text(row, "option2")]
     name = str(row.fields.get("qID") or "")
     return multiple_choice(
-        f"Which option fills the blank (_)?\n{sentence}",
+        f"{'Which option' if options['listed'] else 'What'} fills the blank (_)?\n{sentence}",
         candidates,
         position(_answer(row), first=1),
         options,
@@ -39,4 +39,4 @@ def _answer(row: Row) -> Any:
     return labels[row.number - 1]
 
 
-ADAPTER = Adapter(convert, options=RESPONSE)
+ADAPTER = Adapter(convert, options=OPTIONS, resolve=resolve)
