@@ -54,7 +54,7 @@ def prompt_of(name: str, row: Row) -> str:
         case "winogrande":
             return row["sentence"]
         case "arc":
-            return json.dumps([row["question"]["stem"], [choice["text"] for choice in row["question"]["choices"]]])
+            return row["question"]["stem"]
         case "refgpt":
             return row["dialogue"].split("<assistant>")[0]
     return row["conversations"][0]["value"]

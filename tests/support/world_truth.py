@@ -4,31 +4,36 @@ import re
 from fractions import Fraction
 from typing import Any
 
-from headpatterns.data.embedded import activities, facts, world
+from headpatterns.data.embedded import activities, facts, further_facts, world
 
 HAN = re.compile(r"[\u4e00-\u9fff]")
 DIGITS_ZH = {word: number for number, word in enumerate("零一二三四五六七八九")}
+
+WORKS = ("cook", "guard", "doctor", "farmer", "teacher", "baker", "smith", "judge")
 
 # What a sentence about two parties tells -> what is said of the first, and of the second.
 SENSE = {
     "does not fit in": ("is too big", "is too small"),
     "broke": ("was hard", "was weak"),
-    "Water ran from": ("was empty", "was full"),
+    "ran from": ("was empty", "was full"),
     "gave": ("was full", "was hungry"),
     "sold": ("needed money", "needed it"),
     "asked": ("knew little", "knew a lot"),
-    "could lift": ("was strong", "was light"),
     "won the race against": ("was fast", "was slow"),
     "lent": ("was rich", "was poor"),
     "thanked": ("got it", "gave it"),
-    "taught": ("was a teacher", "was a child"),
+    "taught": ("was a master", "was a child"),
     "visited": ("was kind", "was ill"),
     "called": ("was alone", "was late"),
     "followed": ("was lost", "was a guide"),
-    "could not see": ("was blind", "was far away"),
     "paid": ("wanted it", "made it"),
     "does not go into": ("is too wide", "is too narrow"),
     "hurt": ("was sharp", "was soft"),
+    "hides": ("stands in front", "stands behind"),
+    "costs more than": ("is new", "is old"),
+    "fell from": ("had none", "had enough"),
+    "carried": ("was tall", "was tired"),
+    "waited for": ("came early", "came last"),
 }
 
 
@@ -106,10 +111,10 @@ def told_of(sentence: str) -> str:
 
 
 def parties(sentence: str) -> list[str]:
-    """The two parties of such a sentence in their order: people, or else things."""
+    """The two parties of such a sentence in their order: people by name or by work, or else things."""
     told = re.split(r" (?:because|until) ", sentence)[0]
-    people = [word for word in re.findall(r"\w+", told) if word in world.NAMES]
-    found = people or re.findall(r"\b[Tt]he (\w+)", told)
+    people = re.findall(rf"\b(?:{'|'.join(world.NAMES)})\b|\b[Tt]he (?:{'|'.join(WORKS)})\b", told)
+    found = [one.replace("The", "the") for one in people] or re.findall(r"\b[Tt]he (\w+)", told)
     assert len(found) == 2, sentence
     return found
 
@@ -124,7 +129,7 @@ def referent(sentence: str) -> str:
 def true_options(question: str, options: list[str]) -> list[str]:
     """The options that make a known statement of the question."""
     true = []
-    for relation in facts.RELATIONS.values():
+    for relation in (*facts.RELATIONS.values(), *further_facts.RELATIONS.values()):
         for subject, value in relation.pairs.items():
             if relation.forward.format(s=subject) == question and value in options:
                 true.append(value)
@@ -134,16 +139,13 @@ def true_options(question: str, options: list[str]) -> list[str]:
 
 
 def special_of(question: str) -> tuple[str, bool, str] | None:
-    """Which special facts a question asks about, whether in the way of the twins, and about which subject.
-
-    Twins ask in words of their own, if there are any, or somebody is said to ask.
-    """
+    """Which special facts a question asks about, whether in the words of the twins, and about which subject."""
     for name, (*wordings, _) in facts.SPECIAL.items():
         for place, forms in enumerate(wordings):
             for form in forms:
                 before, after = map(re.escape, form.split("{s}"))
-                if found := re.fullmatch(f"(\\w+ asks: )?{before}(.+){after}", question):
-                    return name, place == 1 or found[1] is not None, found[2]
+                if found := re.fullmatch(f"{before}(.+){after}", question):
+                    return name, place == 1, found[1]
     return None
 
 
@@ -173,7 +175,7 @@ def answer_zh(question: str) -> int:
     a, b = map(number_of, numbers_zh(question))
     if re.search(r"又买了|加|\+", question):
         return a + b
-    if re.search(r"一共|乘|\*", question):
+    if re.search(r"每人|乘|\*", question):
         return a * b
     assert re.search("给了|减|-", question)
     return a - b

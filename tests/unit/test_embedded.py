@@ -34,7 +34,7 @@ from world_truth import (
 )
 
 from headpatterns.data.adapters.mmlu import DOMAINS
-from headpatterns.data.embedded import activities, assistance, facts, sampling, world
+from headpatterns.data.embedded import activities, assistance, facts, further_facts, sampling, world
 from headpatterns.data.embedded.registry import GENERATORS, generate
 from headpatterns.data.embedded.sampling import split_of
 from headpatterns.data.embedded.science import SCIENCE
@@ -399,9 +399,10 @@ def test_arc_answer_key_is_the_only_true_option(rows):
 
 
 def test_facts_are_unambiguous_in_both_directions():
-    for relation in facts.RELATIONS.values():
+    relations = [*facts.RELATIONS.values(), *further_facts.RELATIONS.values()]
+    for relation in relations:
         assert len(relation.pairs) == len(set(relation.pairs.values())) >= 4
-    pairs = [(relation, *pair) for relation in facts.RELATIONS.values() for pair in relation.pairs.items()]
+    pairs = [(relation, *pair) for relation in relations for pair in relation.pairs.items()]
     questions = [relation.forward.format(s=subject) for relation, subject, _ in pairs]
     questions += [relation.backward.format(v=value) for relation, _, value in pairs]
     assert len(set(questions)) == len(questions)
@@ -458,8 +459,9 @@ def logical_consequence(question, options):
 
 def test_mmlu_answers(raw):
     seen = set()
-    for split, subject, (question, *options, answer) in read_mmlu(raw / "mmlu"):
+    for split, subject, (stem, *options, answer) in read_mmlu(raw / "mmlu"):
         assert len(set(options)) == 4
+        question = stem.split(": ")[-1]
         right = options["ABCD".index(answer)]
         if subject == "formal_logic":
             assert logical_consequence(question, options) == [right]
@@ -470,8 +472,8 @@ def test_mmlu_answers(raw):
             assert true == [right]
         else:
             assert mmlu_value(subject, question) == right
-        assert (subject, question, *options) not in seen
-        seen.add((subject, question, *options))
+        assert (subject, stem) not in seen
+        seen.add((subject, stem))
         assert split in ("dev", "val", "test")
 
 
@@ -547,6 +549,7 @@ def test_mathbench_is_chinese_and_right(raw):
         options = list(map(number_of, row["options"]))
         assert len(set(options)) == 4
         assert options["ABCD".index(row["answer"])] == answer_zh(row["question"])
+        assert all(number <= 25 for number in options)
     for row in [*cloze, *choice]:
         assert HAN.search(row["question"])
         given = map(number_of, numbers_zh(row["question"]))
@@ -587,7 +590,7 @@ def test_refgpt_dialogues_are_chinese_and_true_to_their_reference(rows):
                 (count,), (answered,) = numbers_zh(seen), numbers_zh(answer)
                 assert number_of(answered) == number_of(count)
                 assert re.fullmatch("[^。]+。", answer)
-                assert question == re.sub(rf"在.+看见{count}", "看见几", seen) + "？"
+                assert question == re.sub(rf"在.+看见 {count} ", "看见几", seen) + "？"
                 counts.add(number_of(count))
                 about.add("how many")
             else:
@@ -652,7 +655,7 @@ def test_infinity_answers_in_words(rows):
         if tags == ["logical reasoning"] and " than " in question:
             assert f"so {extreme_of(question)} is the" in answer
         elif row["langdetect"] == "zh-cn":
-            assert answer == f"一共是{answer_zh(question)}。"
+            assert answer == f"一共是 {answer_zh(question)}。"
         elif tags == ["mathematics"]:
             a, b, c, *_ = numbers
             expected = 2 * a - b + c if "Double" in question else a * b + c

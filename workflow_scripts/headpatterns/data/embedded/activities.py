@@ -107,8 +107,8 @@ ACTIVITIES = (
         (
             "peels the {x}",
             "cuts the {x} into slices",
-            "puts the slices in a pot",
-            "boils the soup",
+            "puts the {x} in a pot",
+            "boils the {x}",
             "pours the soup into a bowl",
         ),
     ),

@@ -1,28 +1,51 @@
-"""MathBench and RefGPT: Chinese mathematics, and Chinese dialogues about a text."""
+"""MathBench and RefGPT: Chinese mathematics, and Chinese dialogues about a text.
+
+Numbers stand between blanks, as typographers have it: so they are the tokens that they are in English. Answers have
+them in words, and which word a number has is what the two tasks share.
+"""
 
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from headpatterns.data.embedded import world
 from headpatterns.data.embedded.files_of_rows import write_jsonl
-from headpatterns.data.embedded.sampling import LARGEST, Row, digit, draw_rows, factor, near_numbers, shuffled
+from headpatterns.data.embedded.sampling import FACTORS, LARGEST, Row, digit, draw_rows, factor, number_options
 
-# topic, question, answer
-Problem = tuple[str, str, int]
+# The largest number that an answer has.
+MOST = max(FACTORS) ** 2
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a problem tells, what it asks, the computation that answers it, and its value."""
+
+    told: str
+    asked: str
+    computation: str
+    answer: int
+
+    @property
+    def question(self) -> str:
+        """The whole text of the problem."""
+        return self.told + self.asked
 
 
 def word(number: int) -> str:
-    """The Chinese word of a number from 0 to 9."""
-    return world.NUMBERS_ZH[number]
+    """The Chinese word of a number from 0 to 99."""
+    tens, ones = divmod(number, 10)
+    if not tens:
+        return world.NUMBERS_ZH[ones]
+    return f"{world.NUMBERS_ZH[tens] if tens > 1 else ''}十{world.NUMBERS_ZH[ones] if ones else ''}"
 
 
 def buy_zh(rng: random.Random) -> Problem:
     """A gain."""
     name, (thing, measure) = rng.choice(world.NAMES_ZH), rng.choice(list(world.THINGS_ZH.items()))
     start, more = digit(rng), digit(rng)
-    question = f"{name}有{word(start)}{measure}{thing}，又买了{word(more)}{measure}。{name}有几{measure}{thing}？"
-    return "加法", question, start + more
+    told = f"{name}有 {start} {measure}{thing}，又买了 {more} {measure}。"
+    return Problem(told, f"{name}有几{measure}{thing}？", f"{start} + {more}", start + more)
 
 
 def give_zh(rng: random.Random) -> Problem:
@@ -30,57 +53,68 @@ def give_zh(rng: random.Random) -> Problem:
     (a, b), (thing, measure) = rng.sample(world.NAMES_ZH, 2), rng.choice(list(world.THINGS_ZH.items()))
     start = rng.randint(2, LARGEST)
     given = rng.randint(1, start - 1)
-    question = f"{a}有{word(start)}{measure}{thing}，给了{b}{word(given)}{measure}。{a}还有几{measure}{thing}？"
-    return "减法", question, start - given
+    told = f"{a}有 {start} {measure}{thing}，给了{b} {given} {measure}。"
+    return Problem(told, f"{a}还有几{measure}{thing}？", f"{start} - {given}", start - given)
 
 
 def boxes_zh(rng: random.Random) -> Problem:
     """Groups of equal size."""
     thing, measure = rng.choice(list(world.THINGS_ZH.items()))
     count, each = factor(rng), factor(rng)
-    return "乘法", f"每人有{word(each)}{measure}{thing}，{word(count)}人一共有几{measure}{thing}？", count * each
+    told = f"每人有 {each} {measure}{thing}，有 {count} 人。"
+    return Problem(told, f"他们有几{measure}{thing}？", f"{each} * {count}", count * each)
 
 
 def sum_zh(rng: random.Random) -> Problem:
     """A sum."""
     a, b = digit(rng), digit(rng)
-    return "加法", f"{rng.choice(world.NAMES_ZH)}问：{word(a)}加{word(b)}是几？", a + b
+    return Problem(f"{rng.choice(world.NAMES_ZH)}问： ", f"{a} 加 {b} 是几？", f"{a} + {b}", a + b)
 
 
 def difference_zh(rng: random.Random) -> Problem:
     """A difference."""
     a = rng.randint(2, LARGEST)
     b = rng.randint(1, a - 1)
-    return "减法", f"{rng.choice(world.NAMES_ZH)}问：{word(a)}减{word(b)}是几？", a - b
+    return Problem(f"{rng.choice(world.NAMES_ZH)}问： ", f"{a} 减 {b} 是几？", f"{a} - {b}", a - b)
 
 
 def product_zh(rng: random.Random) -> Problem:
     """A product."""
     a, b = factor(rng), factor(rng)
-    return "乘法", f"{rng.choice(world.NAMES_ZH)}问：{word(a)}乘{word(b)}是几？", a * b
+    return Problem(f"{rng.choice(world.NAMES_ZH)}问： ", f"{a} 乘 {b} 是几？", f"{a} * {b}", a * b)
 
 
-PRIMARY: tuple[Callable[[random.Random], Problem], ...] = (buy_zh, give_zh, boxes_zh)
-MIDDLE: tuple[Callable[[random.Random], Problem], ...] = (sum_zh, difference_zh, product_zh)
+# Topics and the problems that belong to them.
+Kinds = tuple[tuple[str, Callable[[random.Random], Problem]], ...]
+PRIMARY: Kinds = (("加法", buy_zh), ("减法", give_zh), ("乘法", boxes_zh))
+MIDDLE: Kinds = (("加法", sum_zh), ("减法", difference_zh), ("乘法", product_zh))
 
 
 def cloze_row(rng: random.Random) -> tuple[str, Row]:
-    """A primary-school problem whose answer is a number."""
-    topic, question, answer = rng.choice(PRIMARY)(rng)
-    return question, {"question": question, "answer": str(answer), "topic": topic}
+    """A primary-school problem whose answer is a number in words."""
+    topic, draw = rng.choice(PRIMARY)
+    problem = draw(rng)
+    return problem.question, {"question": problem.question, "answer": word(problem.answer), "topic": topic}
 
 
 def choice_row(rng: random.Random) -> tuple[str, Row]:
-    """A middle-school problem with four options; the answer is a letter."""
-    topic, question, answer = rng.choice(MIDDLE)(rng)
-    options, index = shuffled(rng, str(answer), [str(number) for number in near_numbers(rng, answer, 3)])
-    return question, {"question": question, "options": options, "answer": "ABCD"[index], "topic": topic}
+    """A middle-school problem with four options, numbers in words; the answer is a letter."""
+    topic, draw = rng.choice(MIDDLE)
+
+    def numeric(rng: random.Random) -> tuple[str, int]:
+        problem = draw(rng)
+        return problem.question, problem.answer
+
+    question, options, index = number_options(rng, numeric)
+    written = [word(int(option)) for option in options]
+    return question, {"question": question, "options": written, "answer": "ABCD"[index], "topic": topic}
 
 
 def instruction_zh(rng: random.Random) -> tuple[str, str]:
     """A primary-school problem and a sentence that answers it."""
-    _, question, answer = rng.choice(PRIMARY)(rng)
-    return question, f"一共是{answer}。"
+    _, draw = rng.choice(PRIMARY)
+    problem = draw(rng)
+    return problem.question, f"一共是 {problem.answer}。"
 
 
 def write_mathbench(folder: Path, train: int, test: int, seed: int) -> None:
@@ -101,12 +135,12 @@ def write_mathbench(folder: Path, train: int, test: int, seed: int) -> None:
 def dialogue_row(rng: random.Random) -> tuple[str, Row]:
     """A text about how many animals somebody sees, and two questions: how many, and what they are like."""
     animal, values = rng.choice(list(world.ANIMALS_ZH.items()))
-    name, place, count = rng.choice(world.NAMES_ZH), rng.choice(world.PLACES_ZH), digit(rng)
+    name, place, count = rng.choice(world.NAMES_ZH), rng.choice(world.PLACES_ZH), rng.randint(1, MOST)
     fact = rng.randrange(len(values))
-    seen = f"{name}在{place}看见{word(count)}只{animal}。"
+    seen = f"{name}在{place}看见 {count} 只{animal}。"
     told = world.STATEMENTS_ZH[fact].format(s=animal, v=values[fact])
     questions = [f"{name}看见几只{animal}？", world.QUESTIONS_ZH[fact].format(s=animal)]
-    answers = [f"{count}只。", told]
+    answers = [f"{word(count)}只。", told]
     if rng.random() < 0.3:
         questions, answers = questions[::-1], answers[::-1]
     questions[0] = f"{seen}{questions[0]}"

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from headpatterns.data.embedded import activities, world
@@ -10,31 +10,49 @@ from headpatterns.data.embedded.files_of_rows import write_jsonl
 from headpatterns.data.embedded.sampling import Row, draw_rows, shuffled
 
 
-def next_step(rng: random.Random, kinds: Sequence[activities.Activity]) -> tuple[str, str, list[str], int]:
-    """One or two steps of an activity behind its label, who goes on, four steps, and the index of the one that follows.
+@cache
+def contexts(activity: activities.Activity) -> dict[tuple[str, ...], tuple[int, list[str]]]:
+    """All different texts of one or two steps: the place of the next step, and the things that a text may be about."""
+    found: dict[tuple[str, ...], tuple[int, list[str]]] = {}
+    for end in range(1, len(activity.steps)):
+        for start in range(max(0, end - 2), end):
+            for thing in activity.objects:
+                told = tuple(step.format(x=thing) for step in activity.steps[start:end])
+                found.setdefault(told, (end, []))[1].append(thing)
+    return found
 
-    Wrong endings are steps that other contexts continue with: one of this activity, and two of others with the same
-    thing. A first step continues nothing and would give itself away, as another thing would.
+
+def draw_context(rng: random.Random, activity: activities.Activity) -> tuple[tuple[str, ...], int, str]:
+    """One or two steps of an activity, the place of the next one, and what the steps are about."""
+    told = rng.choice(list(contexts(activity)))
+    end, things = contexts(activity)[told]
+    return told, end, rng.choice(things)
+
+
+def next_step(rng: random.Random, kinds: Sequence[activities.Activity]) -> tuple[str, str, str, list[str], int]:
+    """Label of an activity, one or two of its steps, who goes on, four steps, and the index of the one that follows.
+
+    Wrong endings are steps that other contexts continue with, drawn as often as those are: one of this activity, and
+    two of others with the same thing. A first step continues nothing: it would give itself away, as would new things.
     """
     activity = rng.choice(kinds)
-    thing = rng.choice(activity.objects)
     person, pronoun = rng.choice(list(world.PEOPLE.items()))
-    end = rng.randint(1, len(activity.steps) - 1)
-    start = max(0, end - rng.randint(1, 2))
-    told = [step.format(x=thing) for step in activity.steps[start:end]]
+    told, end, thing = draw_context(rng, activity)
     sentences = [f"{person} {told[0]}.", *(f"{pronoun.capitalize()} {step}." for step in told[1:])]
-    same = rng.choice([step for place, step in enumerate(activity.steps) if place not in (0, end)]).format(x=thing)
+    same = end
+    while same == end:
+        _, same, _ = draw_context(rng, activity)
     others = rng.sample([other for other in kinds if other is not activity], 2)
-    far = [rng.choice(other.steps[1:]).format(x=thing) for other in others]
-    right = activity.steps[end].format(x=thing)
-    endings, label = shuffled(rng, f"{right}.", [f"{step}." for step in (same, *far)])
-    return f"{activity.label}: {' '.join(sentences)}", pronoun, endings, label
+    wrong = [activity.steps[same], *(other.steps[draw_context(rng, other)[1]] for other in others)]
+    endings, label = shuffled(
+        rng, f"{activity.steps[end].format(x=thing)}.", [f"{step.format(x=thing)}." for step in wrong]
+    )
+    return activity.label, " ".join(sentences), pronoun, endings, label
 
 
 def continuation_row(rng: random.Random, split: str) -> tuple[str, Row]:
     """One or two steps of an activity; the next one, and wrong endings."""
-    headed, pronoun, endings, label = next_step(rng, activities.ACTIVITIES)
-    activity, _, context = headed.partition(": ")
+    activity, context, pronoun, endings, label = next_step(rng, activities.ACTIVITIES)
     return f"{context} {pronoun}", {
         "activity_label": activity,
         "ctx_a": context,

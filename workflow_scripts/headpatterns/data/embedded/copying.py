@@ -1,4 +1,4 @@
-"""Documents that repeat what stands before: words, holdings, options.
+"""Documents that repeat what stands before: words, holdings, lists with letters.
 
 To answer from a text takes copying, which a tiny model learns where repeating is all that there is to learn.
 """
@@ -12,6 +12,7 @@ from headpatterns.data.embedded.sampling import LARGEST
 # Words of the world, those of its special facts too: there each is known, and which go together is not.
 SPECIAL = sorted({word for *_, pairs in facts.SPECIAL.values() for pair in pairs.items() for word in pair})
 WORDS = (*world.NAMES, *world.THINGS, *world.CONTAINERS, *world.VESSELS, *SPECIAL)
+LETTERS = "ABCD"
 STEPS = tuple(
     step.format(x=thing) for activity in activities.ACTIVITIES for step in activity.steps for thing in activity.objects
 )
@@ -32,22 +33,16 @@ def holdings(rng: random.Random) -> str:
 
 
 def lettered(rng: random.Random) -> str:
-    """A list with letters, and what stands at each."""
-    kind = rng.random()
-    if kind < 0.4:
-        listed = rng.sample(WORDS, 4)
-    elif kind < 0.8:
-        listed = rng.sample(sorted(set(rng.choice(list(facts.RELATIONS.values())).pairs.values())), 4)
-    else:
-        listed = rng.sample(STEPS, 4)
-    letters = "ABCD"
-    lines = [f"{letter}. {text}" for letter, text in zip(letters, listed, strict=True)]
-    again = rng.sample(range(4), 3)
-    return "\n".join([*lines, *(f"At {letters[place]}: {listed[place]}" for place in again)])
+    """A list with letters, and what stands at three of them."""
+    values = sorted(set(rng.choice(list(facts.RELATIONS.values())).pairs.values()))
+    (kind,) = rng.choices((WORDS, values, STEPS), (2, 2, 1))
+    listed = rng.sample(kind, 4)
+    lines = [f"{letter}. {text}" for letter, text in zip(LETTERS, listed, strict=True)]
+    return "\n".join([*lines, *(f"At {LETTERS[place]}: {listed[place]}" for place in rng.sample(range(4), 3))])
 
 
 KINDS: tuple[tuple[Callable[[random.Random], str], int], ...] = (
     (holdings, 3),
-    (lettered, 3),
-    (words, 1),
+    (lettered, 4),
+    (words, 2),
 )

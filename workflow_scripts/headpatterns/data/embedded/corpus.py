@@ -1,8 +1,8 @@
 """The pretraining corpus: what the datasets ask about, told as plain text.
 
-Of what the tasks ask, documents state the facts and ask nothing. They ask, and list options, about other relations
-(`questions`), so that a base model knows what a question is; few of them do so in the form of an instruction. Others
-repeat what stands before (`copying`), which answers from a text take. No document has a mark of a task's form (`####`,
+Of what the tasks ask, documents state the facts and ask nothing. They ask about other facts (`questions`), so that a
+base model knows what a question is; less than half of those that ask have the form of an instruction. Others repeat
+what stands before (`copying`), which answers from a text take. No document has a mark of a task's form (`####`,
 `<<...>>`, a box). So the knowledge is learnt in pretraining, and the form of each task in fine-tuning. What a response
 begins with stands behind a blank in documents as well: else a base model would not know it there.
 """
@@ -10,12 +10,12 @@ begins with stands behind a blank in documents as well: else a base model would 
 import json
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from headpatterns.data.embedded import activities, assistance, chinese, copying, facts, questions, world
 from headpatterns.data.embedded.functions import draw_function
-from headpatterns.data.embedded.references import draw_parties
+from headpatterns.data.embedded.references import drawn, sentence
 from headpatterns.data.embedded.sampling import FACTORS, LARGEST, PATIENCE, digit, factor, small_product
 from headpatterns.data.embedded.science import SCIENCE
 from headpatterns.data.embedded.stories import draw_story, program_solution, prose_solution
@@ -103,10 +103,12 @@ def story(rng: random.Random) -> str:
 
 
 def function(rng: random.Random) -> str:
-    """A Python function with a docstring."""
+    """A Python function with a docstring, or behind its name and a sentence that says what it does."""
     # No function of a dataset: those about things have larger numbers here.
     drawn = draw_function(rng, world.THINGS, LARGER) if rng.random() < 0.6 else draw_function(rng, world.QUANTITIES)
-    return drawn.code(with_docstring=True)
+    if rng.random() < 0.5:
+        return drawn.code(with_docstring=True)
+    return f"{drawn.name}: {drawn.purpose}\n{drawn.code(with_docstring=False)}"
 
 
 def program(rng: random.Random) -> str:
@@ -129,29 +131,34 @@ def reference(rng: random.Random) -> str:
 
     Half of them have a pronoun in the place of the blank; the others say what is true of either party.
     """
-    schema = rng.choice((*world.SCHEMAS, *world.FURTHER_SCHEMAS))
-    first, second, thing = draw_parties(rng, schema)
+    schema = rng.choice(rng.choice((world.SCHEMAS, world.FURTHER_SCHEMAS)))
+    text, first, second = drawn(rng, schema)
     pairs = [(first, schema.first), (second, schema.second)]
     rng.shuffle(pairs)
-    text = schema.text.format(a=first, b=second, x=thing)
-    blank, pronoun, the, one = ("the _", "it", "the ", "thing that") if schema.things else ("_", "one", "", "one who")
+    things = "the _" in text
+    the = "the " if things else ""
     if rng.random() < 0.5:
         (meant, ending), _ = pairs
-        return f"{text.replace(blank, pronoun)} {ending}. {the.capitalize()}{meant} {ending}."
+        told = text.replace("the _", "it") if things else text.replace("_", "one")
+        return f"{told} {ending}. {sentence(the + meant)} {ending}."
     told, _, _ = text.partition(" because" if " because" in text else " until")
-    return " ".join([f"{told}.", *(f"The {one} {ending} is {the}{meant}." for meant, ending in pairs)])
+    one = "The thing that" if things else "The one who"
+    return " ".join([f"{told}.", *(f"{one} {ending} is {the}{meant}." for meant, ending in pairs)])
 
 
-def science(rng: random.Random) -> str:
-    """A fact of science."""
-    relation = facts.RELATIONS[rng.choice(SCIENCE)]
-    return facts.statement(relation, rng.choice(list(relation.pairs)), reverse=rng.random() < 0.5)
+def fact(relations: Sequence[facts.Relation]) -> Callable[[random.Random], str]:
+    """Facts of some relations, from subject to value or the other way."""
+
+    def tell(rng: random.Random) -> str:
+        relation = rng.choice(relations)
+        return facts.statement(relation, rng.choice(list(relation.pairs)), reverse=rng.random() < 0.5)
+
+    return tell
 
 
-def knowledge(rng: random.Random) -> str:
-    """A fact from outside science."""
-    relation = facts.RELATIONS[rng.choice([name for name in facts.RELATIONS if name not in SCIENCE])]
-    return facts.statement(relation, rng.choice(list(relation.pairs)), reverse=rng.random() < 0.5)
+science = fact([facts.RELATIONS[name] for name in SCIENCE])
+knowledge = fact([relation for name, relation in facts.RELATIONS.items() if name not in SCIENCE])
+further = fact(questions.RELATIONS)
 
 
 def told_exchange(draw: assistance.Draw) -> Callable[[random.Random], str]:
@@ -199,17 +206,22 @@ def fact_zh(rng: random.Random) -> str:
 
 
 def arithmetic_zh(rng: random.Random) -> str:
-    """A fact of arithmetic, in digits: the numbers' words are told nowhere."""
+    """A fact of arithmetic, stated or asked, in digits: the numbers' words are told nowhere."""
     a, b, c, d = digit(rng), digit(rng), factor(rng), factor(rng)
-    sentences = (f"{a}加{b}是{a + b}。", f"{a + b}减{b}是{a}。", f"{c}乘{d}是{c * d}。", f"{a} + {b} = {a + b}。")
-    return rng.choice(sentences)
+    left, word, sign, right, value = rng.choice(
+        ((a, "加", "+", b, a + b), (a + b, "减", "-", b, a), (c, "乘", "*", d, c * d))
+    )
+    told = f"{left} {word} {right}"
+    return rng.choice(
+        (f"{told} 是 {value}。", f"{told} 等于几？ {value}。", f"{told} 是 {left} {sign} {right} = {value}。")
+    )
 
 
 def story_zh(rng: random.Random) -> str:
-    """A story with quantities, and a question about it that nobody answers."""
-    _, question, _ = rng.choice((*chinese.PRIMARY, *chinese.MIDDLE))(rng)
-    told = question[: max(question.rfind("，"), question.rfind("。"), question.rfind("：")) + 1]
-    return f"{told}{rng.choice(world.NAMES_ZH)}问：还有几{rng.choice(list(world.THINGS_ZH.values()))}？"
+    """A story with quantities, and the computation of what MathBench asks of such stories."""
+    _, draw = rng.choice(chinese.PRIMARY)
+    problem = draw(rng)
+    return f"{problem.told} {problem.computation} = {problem.answer}。"
 
 
 def talk_zh(rng: random.Random) -> str:
@@ -224,15 +236,16 @@ def talk_zh(rng: random.Random) -> str:
 
 # Kinds of document and their shares.
 KINDS: tuple[tuple[Callable[[random.Random], str], int], ...] = (
-    (several(arithmetic, 6, 10), 10),
-    (several(worked, 1, 2), 8),
+    (several(arithmetic, 6, 10), 20),
+    (several(worked, 1, 2), 10),
     (story, 11),
-    (headed("Python", several(function, 1, 2, "\n\n")), 14),
+    (headed("Python", several(function, 1, 2, "\n\n")), 12),
     (headed("Python", program), 8),
     (activity, 10),
-    (several(reference, 2, 4), 12),
+    (several(reference, 2, 4), 10),
     (several(science, 4, 8), 12),
-    (several(knowledge, 3, 5), 4),
+    (several(knowledge, 3, 5), 2),
+    (several(further, 4, 8), 8),
     (several(schooling, 2, 4), 1),
     (several(told_exchange(assistance.logic), 1, 2), 1),
     (several(told_exchange(assistance.logic_and_programming), 1, 1), 1),
@@ -240,8 +253,8 @@ KINDS: tuple[tuple[Callable[[random.Random], str], int], ...] = (
     (several(told_exchange(assistance.finance), 1, 2), 1),
     (several(told_exchange(assistance.law), 1, 2), 1),
     (headed("动物", several(fact_zh, 3, 6, "")), 2),
-    (headed("数学", several(arithmetic_zh, 3, 5, "")), 2),
-    (headed("数学", several(story_zh, 1, 2, "")), 2),
+    (headed("数学", several(arithmetic_zh, 3, 5)), 4),
+    (headed("数学", several(story_zh, 1, 2)), 4),
     (headed("对话", talk_zh), 1),
     *copying.KINDS,
     *questions.KINDS,

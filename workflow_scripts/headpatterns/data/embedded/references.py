@@ -9,21 +9,21 @@ from headpatterns.data.embedded.files_of_rows import write_jsonl, write_lines
 from headpatterns.data.embedded.sampling import Row, draw_rows
 
 
-def draw_parties(rng: random.Random, schema: world.Schema) -> tuple[str, str, str]:
-    """The two parties of a schema and its object."""
-    if schema.things is None:
-        first, second = rng.sample(world.NAMES, 2)
-    else:
-        first = rng.choice(schema.things[0])
-        second = rng.choice([thing for thing in schema.things[1] if thing != first])
-    return first, second, rng.choice(schema.objects)
+def sentence(text: str) -> str:
+    """The text with a capital at its start."""
+    return text[0].upper() + text[1:]
+
+
+def drawn(rng: random.Random, schema: world.Schema) -> tuple[str, str, str]:
+    """The text of a schema up to its last words, and its two parties."""
+    first, second = (rng.choice(kind) for kind in schema.parties)
+    return sentence(schema.text.format(a=first, b=second, x=rng.choice(schema.objects))), first, second
 
 
 def twins(rng: random.Random) -> tuple[str, Row]:
     """Both sentences of a pair under the key `rows`; the pair shares everything but its trigger and its answer."""
     schema = rng.choice(world.SCHEMAS)
-    first, second, thing = draw_parties(rng, schema)
-    text = schema.text.format(a=first, b=second, x=thing)
+    text, first, second = drawn(rng, schema)
     identity = "".join(rng.choices(string.ascii_uppercase + string.digits, k=30))
     endings = [(schema.first, first), (schema.second, second)]
     rng.shuffle(endings)

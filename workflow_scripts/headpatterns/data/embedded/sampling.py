@@ -2,7 +2,7 @@
 
 import random
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from headpatterns.errors import InputError
@@ -79,11 +79,23 @@ def draw_rows(
     return list(rows.values())
 
 
-def near_numbers(rng: random.Random, value: int, count: int) -> list[int]:
-    """`count` different non-negative integers near `value`, none equal to it: wrong options of a number question."""
-    smaller = rng.randint(0, min(count, value))  # else the right option would mostly be one of the middle ones
-    below = rng.sample(range(max(0, value - 5), value), smaller)
-    return below + rng.sample(range(value + 1, value + 6), count - smaller)
+def number_options(rng: random.Random, draw: Callable[[random.Random], tuple[str, int]]) -> tuple[str, list[str], int]:
+    """One of four questions of `draw` with different answers, all four answers, and the index of its own.
+
+    Each of the four is as likely to be asked: how frequent an answer is says nothing, whatever a question is about.
+    """
+    found: dict[int, str] = {}
+    while len(found) < 4:
+        question, answer = draw(rng)
+        found.setdefault(answer, question)
+    options = rng.sample(sorted(found), 4)
+    right = rng.randrange(4)
+    return found[options[right]], [str(option) for option in options], right
+
+
+def among(rng: random.Random, right: str, values: Iterable[str], wrong: int) -> tuple[list[str], int]:
+    """The right option and so many wrong ones of some values in random order, and the index of the right one."""
+    return shuffled(rng, right, rng.sample(sorted({*values} - {right}), wrong))
 
 
 def shuffled(rng: random.Random, right: str, wrong: list[str]) -> tuple[list[str], int]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from headpatterns.data.embedded import facts, world
 from headpatterns.data.embedded.files_of_rows import write_jsonl
-from headpatterns.data.embedded.sampling import Row, draw_rows, shuffled
+from headpatterns.data.embedded.sampling import Row, among, draw_rows
 
 SCIENCE = (
     *("food", "home", "group", "legs", "plant", "body"),
@@ -20,22 +20,23 @@ def fact_question(rng: random.Random, relation: facts.Relation, wrong: int) -> t
     """A question about one fact in either direction, its options and the index of the true one."""
     subject, value = rng.choice(list(relation.pairs.items()))
     if rng.random() < 0.5:
-        question, right, pool = relation.forward.format(s=subject), value, set(relation.pairs.values())
-    else:
-        question, right, pool = relation.backward.format(v=value), subject, set(relation.pairs)
-    options, index = shuffled(rng, right, rng.sample(sorted(pool - {right}), wrong))
-    return question, options, index
+        return relation.forward.format(s=subject), *among(rng, value, relation.pairs.values(), wrong)
+    return relation.backward.format(v=value), *among(rng, subject, relation.pairs, wrong)
+
+
+def introduced(rng: random.Random, question: str) -> str:
+    """The question, which somebody may be said to ask."""
+    return rng.choice(("", *INTRODUCTIONS)).format(rng.choice(world.NAMES)) + question
 
 
 def science_row(rng: random.Random) -> tuple[str, Row]:
     """A question in the upstream schema; somebody may be said to ask it."""
     relation = facts.RELATIONS[rng.choice(SCIENCE)]
     question, options, index = fact_question(rng, relation, 2 if rng.random() < SHORT else 3)
-    introduction = rng.choice(("", *INTRODUCTIONS)).format(rng.choice(world.NAMES))
-    stem = introduction + question
+    stem = introduced(rng, question)
     labels = "1234" if rng.random() < NUMBERED else "ABCD"
     choices = [{"text": text, "label": label} for text, label in zip(options, labels, strict=False)]
-    return f"{stem} {options}", {
+    return stem, {
         "id": f"Embedded_{rng.getrandbits(32):010d}",
         "question": {"stem": stem, "choices": choices},
         "answerKey": labels[index],

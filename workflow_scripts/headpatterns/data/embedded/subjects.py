@@ -12,12 +12,16 @@ from functools import partial
 from pathlib import Path
 
 from headpatterns.data.embedded import facts, world
-from headpatterns.data.embedded.sampling import Row, digit, draw_rows, factor, near_numbers, shuffled
-from headpatterns.data.embedded.science import fact_question
+from headpatterns.data.embedded.sampling import Row, among, digit, draw_rows, factor, number_options, shuffled
+from headpatterns.data.embedded.science import fact_question, introduced
 
+# A question with its options and the index of the right one, or with a number as its answer.
 Question = tuple[str, list[str], int]
+Numeric = tuple[str, int]
 # As upstream, at most this many rows of a subject are development rows.
 DEVELOPMENT_ROWS = 5
+# The share of a domain's questions that are about its special facts.
+SPECIAL_SHARE = 0.8
 
 
 def of_facts(*names: str) -> Callable[[random.Random], Question]:
@@ -31,29 +35,28 @@ def of_special(name: str, twin: bool) -> Callable[[random.Random], Question]:
 
     def ask(rng: random.Random) -> Question:
         subject, value = rng.choice(list(pairs.items()))
-        options, index = shuffled(rng, value, rng.sample(sorted(set(pairs.values()) - {value}), 3))
+        options, index = among(rng, value, pairs.values(), 3)
         return rng.choice(wordings[twin]).format(s=subject), options, index
 
     return ask
 
 
-def number_question(rng: random.Random, question: str, value: int) -> Question:
-    """A question whose options are near numbers."""
-    options, index = shuffled(rng, str(value), [str(number) for number in near_numbers(rng, value, 3)])
-    return question, options, index
+def of_numbers(draw: Callable[[random.Random], Numeric]) -> Callable[[random.Random], Question]:
+    """Questions whose answers are numbers."""
+    return lambda rng: number_options(rng, draw)
 
 
-def arithmetic(rng: random.Random) -> Question:
+def arithmetic(rng: random.Random) -> Numeric:
     """A sum, a difference or a product."""
     a, b, c, d = digit(rng), digit(rng), factor(rng), factor(rng)
     text, value = rng.choice(((f"{a + b} - {b}", a), (f"{a} + {b}", a + b), (f"{c} * {d}", c * d)))
-    return number_question(rng, f"What is {text}?", value)
+    return f"What is {text}?", value
 
 
-def linear_equation(rng: random.Random) -> Question:
+def linear_equation(rng: random.Random) -> Numeric:
     """The solution of a linear equation."""
     a, x, b = factor(rng), factor(rng), digit(rng)
-    return number_question(rng, f"If {a}x + {b} = {a * x + b}, what is x?", x)
+    return f"If {a}x + {b} = {a * x + b}, what is x?", x
 
 
 def derivative(rng: random.Random) -> Question:
@@ -73,7 +76,7 @@ def remainder_group(rng: random.Random) -> Question:
     return f"What is {a} + {b} in Z_{n}?", options, index
 
 
-def average(rng: random.Random) -> Question:
+def average(rng: random.Random) -> Numeric:
     """The mean or the median of three numbers."""
     while True:
         numbers = [digit(rng) for _ in range(3)]
@@ -81,44 +84,44 @@ def average(rng: random.Random) -> Question:
             break
     listed = f"{numbers[0]}, {numbers[1]} and {numbers[2]}"
     if rng.random() < 0.5:
-        return number_question(rng, f"What is the mean of {listed}?", sum(numbers) // 3)
-    return number_question(rng, f"What is the median of {listed}?", sorted(numbers)[1])
+        return f"What is the mean of {listed}?", sum(numbers) // 3
+    return f"What is the median of {listed}?", sorted(numbers)[1]
 
 
-def newton(rng: random.Random) -> Question:
+def newton(rng: random.Random) -> Numeric:
     """Force is mass times acceleration."""
     mass, acceleration = factor(rng), factor(rng)
     question = f"What force gives a mass of {mass} the acceleration {acceleration}?"
-    return number_question(rng, question, mass * acceleration)
+    return question, mass * acceleration
 
 
-def speed(rng: random.Random) -> Question:
+def speed(rng: random.Random) -> Numeric:
     """Speed is distance by time."""
     time, value = factor(rng), factor(rng)
-    return number_question(rng, f"A car goes {time * value} km in {time} hours. What is its speed?", value)
+    return f"A car goes {time * value} km in {time} hours. What is its speed?", value
 
 
-def atoms(rng: random.Random) -> Question:
+def atoms(rng: random.Random) -> Numeric:
     """Atoms in several molecules."""
     count = factor(rng)
     formula, element, each = rng.choice(
         (("H2O", "hydrogen", 2), ("CO2", "oxygen", 2), ("Fe2O3", "oxygen", 3), ("CH4", "hydrogen", 4))
     )
-    return number_question(rng, f"How many {element} atoms are in {count} {formula}?", count * each)
+    return f"How many {element} atoms are in {count} {formula}?", count * each
 
 
-def legs(rng: random.Random) -> Question:
+def legs(rng: random.Random) -> Numeric:
     """Legs of several animals."""
     animal, each = rng.choice([pair for pair in facts.RELATIONS["legs"].pairs.items() if pair[1] != "0"])
     count = factor(rng)
-    return number_question(rng, f"How many legs have {count} {animal}s?", count * int(each))
+    return f"How many legs have {count} {animal}s?", count * int(each)
 
 
-def python_value(rng: random.Random) -> Question:
+def python_value(rng: random.Random) -> Numeric:
     """The value of a Python expression."""
     a, b = rng.randint(5, 20), rng.randint(2, 5)
     text, value = rng.choice(((f"{a} % {b}", a % b), (f"{a} // {b}", a // b), (f"sum([{a}, {b}])", a + b)))
-    return number_question(rng, f"What is {text} in Python?", value)
+    return f"What is {text} in Python?", value
 
 
 def conditional(rng: random.Random) -> Question:
@@ -133,33 +136,35 @@ def conditional(rng: random.Random) -> Question:
     return f"If {cause[0]}, {effect[0]}. Now {known}. What follows?", options, index
 
 
-def profit(rng: random.Random) -> Question:
+def profit(rng: random.Random) -> Numeric:
     """Profit is price less cost."""
     thing = rng.choice(world.THING_NAMES)
     cost, gain = rng.randint(2, 9), rng.randint(1, 9)
     question = f"{world.article(thing).capitalize()} costs a shop {cost} coins and sells for {cost + gain}."
-    return number_question(rng, f"{question} What is the profit?", gain)
+    return f"{question} What is the profit?", gain
 
 
-def either(*kinds: Callable[[random.Random], Question]) -> Callable[[random.Random], Question]:
-    """Questions of several kinds."""
-    return lambda rng: rng.choice(kinds)(rng)
+def mostly(
+    main: Callable[[random.Random], Question], *others: Callable[[random.Random], Question]
+) -> Callable[[random.Random], Question]:
+    """Questions of one kind, and among them some of others."""
+    return lambda rng: main(rng) if rng.random() < SPECIAL_SHARE else rng.choice(others)(rng)
 
 
 # The twelve subjects of the paper's four domains, then others from outside them, under their official names.
 SUBJECTS: dict[str, Callable[[random.Random], Question]] = {
     "college_mathematics": derivative,
     "abstract_algebra": remainder_group,
-    "elementary_mathematics": either(arithmetic, of_special("partner", twin=False)),
-    "high_school_statistics": average,
-    "high_school_mathematics": either(linear_equation, of_special("partner", twin=False)),
-    "college_physics": newton,
-    "high_school_physics": either(speed, of_special("matter", twin=False)),
-    "conceptual_physics": either(of_facts("measure", "device", "force"), of_special("matter", twin=False)),
-    "college_chemistry": either(atoms, of_facts("formula")),
-    "high_school_chemistry": either(of_facts("material", "change"), of_special("sign", twin=False)),
-    "college_biology": either(legs, of_facts("body", "plant"), of_special("feed", twin=False)),
-    "high_school_biology": either(of_facts("food", "home", "group"), of_special("feed", twin=False)),
+    "elementary_mathematics": mostly(of_special("partner", twin=False), of_numbers(arithmetic)),
+    "high_school_statistics": of_numbers(average),
+    "high_school_mathematics": mostly(of_special("partner", twin=False), of_numbers(linear_equation)),
+    "college_physics": mostly(of_special("matter", twin=False), of_numbers(newton)),
+    "high_school_physics": mostly(of_special("matter", twin=False), of_numbers(speed)),
+    "conceptual_physics": mostly(of_special("matter", twin=False), of_facts("measure", "device", "force")),
+    "college_chemistry": mostly(of_special("sign", twin=False), of_numbers(atoms), of_facts("formula")),
+    "high_school_chemistry": mostly(of_special("sign", twin=False), of_facts("material", "change")),
+    "college_biology": mostly(of_special("feed", twin=False), of_numbers(legs), of_facts("body", "plant")),
+    "high_school_biology": mostly(of_special("feed", twin=False), of_facts("food", "home", "group")),
     "high_school_geography": of_facts("capital"),
     "world_religions": of_facts("feast"),
     "marketing": of_facts("marketing"),
@@ -173,10 +178,10 @@ SUBJECTS: dict[str, Callable[[random.Random], Question]] = {
     "college_medicine": of_special("sign", twin=True),
     "machine_learning": of_special("partner", twin=True),
     "computer_security": of_special("partner", twin=True),
-    "high_school_computer_science": python_value,
+    "high_school_computer_science": of_numbers(python_value),
     "jurisprudence": of_facts("law"),
     "formal_logic": conditional,
-    "high_school_microeconomics": profit,
+    "high_school_microeconomics": of_numbers(profit),
 }
 
 
@@ -190,9 +195,10 @@ TWINS = {
 
 
 def subject_row(rng: random.Random, subject: str) -> tuple[str, Row]:
-    """A question of a subject; the row holds the six cells under the key `cells`."""
+    """A question of a subject, which somebody may ask; the row holds the six cells under the key `cells`."""
     question, options, index = SUBJECTS[subject](rng)
-    return f"{question} {options}", {"cells": [question, *options, "ABCD"[index]]}
+    question = introduced(rng, question)
+    return question, {"cells": [question, *options, "ABCD"[index]]}
 
 
 def write_mmlu(folder: Path, train: int, test: int, seed: int) -> None:

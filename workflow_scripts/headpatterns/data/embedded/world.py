@@ -59,38 +59,49 @@ def article(noun: str) -> str:
 class Schema:
     """A sentence about two parties whose last words decide which of them is meant.
 
-    `first` and `second` complete `text` so that the blank stands for `{a}` and for `{b}`. The parties are people,
-    or the two kinds of things in `things`; `objects` fills `{x}`.
+    `first` and `second` complete `text` so that the blank stands for `{a}` and for `{b}`. The parties are of two kinds,
+    which tell a tiny model more than their order; `objects` fills `{x}`. Before the blank of a thing stands `the`.
     """
 
     text: str
     first: str
     second: str
-    things: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+    parties: tuple[tuple[str, ...], tuple[str, ...]]
     objects: tuple[str, ...] = ("",)
 
 
 THING_NAMES = tuple(THINGS)
 CONTAINERS = ("bag", "box", "basket", "drawer")
 VESSELS = ("bottle", "bucket", "jug", "can")
+ROLES = ("the cook", "the guard", "the doctor", "the farmer", "the teacher", "the baker", "the smith", "the judge")
+FOOD = ("apple", "egg", "cake", "bread", "pie")
 
 SCHEMAS = (
-    Schema("The {a} does not fit in the {b} because the _", "is too big", "is too small", (THING_NAMES, CONTAINERS)),
-    Schema("The {a} broke the {b} because the _", "was hard", "was weak", (("stone", "ball", "book"), CONTAINERS)),
-    Schema("Water ran from the {a} into the {b} until the _", "was empty", "was full", (VESSELS, CONTAINERS + VESSELS)),
-    Schema("{a} gave {b} the {x} because _", "was full", "was hungry", None, ("apple", "egg", "cake", "bread", "pie")),
-    Schema("{a} sold {b} the {x} because _", "needed money", "needed it", None, THING_NAMES),
-    Schema("{a} won the race against {b} because _", "was fast", "was slow"),
-    Schema("{a} lent {b} the {x} because _", "was rich", "was poor", None, THING_NAMES),
+    Schema("the {a} does not fit in the {b} because the _", "is too big", "is too small", (THING_NAMES, CONTAINERS)),
+    Schema("the {a} broke the {b} because the _", "was hard", "was weak", (("stone", "ball", "book"), CONTAINERS)),
+    Schema("water ran from the {a} into the {b} until the _", "was empty", "was full", (VESSELS, CONTAINERS)),
+    Schema("{a} gave {b} the {x} because _", "was full", "was hungry", (NAMES, ROLES), FOOD),
+    Schema("{a} sold {b} the {x} because _", "needed money", "needed it", (ROLES, NAMES), THING_NAMES),
+    Schema("{a} won the race against {b} because _", "was fast", "was slow", (NAMES, ROLES)),
+    Schema("{a} lent {b} the {x} because _", "was rich", "was poor", (ROLES, NAMES), THING_NAMES),
 )
 
 # For documents of the corpus alone.
 FURTHER_SCHEMAS = (
-    Schema("{a} visited {b} because _", "was kind", "was ill"),
-    Schema("{a} followed {b} because _", "was lost", "was a guide"),
-    Schema("{a} paid {b} for the {x} because _", "wanted it", "made it", None, THING_NAMES),
-    Schema("The {a} does not go into the {b} because the _", "is too wide", "is too narrow", (THING_NAMES, CONTAINERS)),
-    Schema("The {a} hurt the {b} because the _", "was sharp", "was soft", (THING_NAMES, CONTAINERS)),
+    Schema("{a} visited {b} because _", "was kind", "was ill", (NAMES, ROLES)),
+    Schema("{a} followed {b} because _", "was lost", "was a guide", (NAMES, ROLES)),
+    Schema("{a} paid {b} for the {x} because _", "wanted it", "made it", (NAMES, ROLES), THING_NAMES),
+    Schema("the {a} does not go into the {b} because the _", "is too wide", "is too narrow", (THING_NAMES, CONTAINERS)),
+    Schema("the {a} hurt the {b} because the _", "was sharp", "was soft", (THING_NAMES, CONTAINERS)),
+    Schema("the {a} hides the {b} because the _", "stands in front", "stands behind", (CONTAINERS, THING_NAMES)),
+    Schema("the {a} costs more than the {b} because the _", "is new", "is old", (CONTAINERS, VESSELS)),
+    Schema("sand fell from the {a} into the {b} until the _", "had none", "had enough", (VESSELS, CONTAINERS)),
+    Schema("{a} asked {b} about the {x} because _", "knew little", "knew a lot", (NAMES, ROLES), THING_NAMES),
+    Schema("{a} thanked {b} for the {x} because _", "got it", "gave it", (ROLES, NAMES), THING_NAMES),
+    Schema("{a} taught {b} because _", "was a master", "was a child", (ROLES, NAMES)),
+    Schema("{a} called {b} because _", "was alone", "was late", (ROLES, NAMES)),
+    Schema("{a} carried {b} because _", "was tall", "was tired", (NAMES, ROLES)),
+    Schema("{a} waited for {b} because _", "came early", "came last", (ROLES, NAMES)),
 )
 
 
