@@ -12,8 +12,8 @@ from snakemake.io import report as in_report
 from headpatterns.cluster import commands, resources
 from headpatterns.data.embedded import registry
 from headpatterns.errors import InputError
-from headpatterns.experiment import arguments, batches, checks, files, jobs, needed, tables, written
-from headpatterns.experiment.experiment import Experiment
+from headpatterns.experiment import arguments, batches, checks, jobs, missing, needed, tables, written
+from headpatterns.experiment.experiment import OWN_FILES, Experiment
 from headpatterns.experiment.runs import TRAINING
 from headpatterns.report import quotes
 from headpatterns.studies import load_studies
@@ -33,20 +33,10 @@ def or_stop(function, *given):
         raise WorkflowError(str(error)) from None
 
 
-def files_are_needed():
-    """Whether data and models of your own must be here: not for a plan alone, which comes before they do.
-
-    Jobs rely on what the main process has checked.
-    """
-    if not is_main() or jobs.asked_for():
-        return False
-    asked = targets()
-    return not asked or not asked <= {"plan", "costs"}
-
-
-AT_HAND = files_are_needed()
-EXPERIMENT = or_stop(Experiment, config, or_stop(load_studies), AT_HAND)
-or_stop(checks.check, EXPERIMENT, AT_HAND)
+EXPERIMENT = or_stop(Experiment, config, or_stop(load_studies), True)
+or_stop(checks.check, EXPERIMENT)
+if is_main():
+    take_for_there(missing.away(EXPERIMENT))
 
 PATHS, RESULTS = EXPERIMENT.paths, EXPERIMENT.paths.root
 CONFIG, BATCHES = EXPERIMENT.config, EXPERIMENT.batches
@@ -98,7 +88,7 @@ def on_disk(*kinds):
 
 def opencompass_python():
     """Its interpreter: that of the conda environment where Snakemake makes one, else the one that the config names."""
-    return "python" if conda_is_used() else files.expand(CONFIG.evaluation.python, "evaluation.python")
+    return "python" if conda_is_used() else PATHS.own.path("python", CONFIG.evaluation.python)
 
 
 def captioned(paths, study, category):

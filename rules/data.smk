@@ -56,7 +56,7 @@ rule prepare_instructions:
         options=lambda wildcards: json.dumps(CONFIG.datasets[wildcards.dataset].options),
         template=as_is(arguments.templates.resolve(CONFIG.prompt_template)),
         # Snakemake itself sees only a folder's own time.
-        folders=lambda wildcards: files.state_of_folders(PATHS.rows_on_disk(wildcards.dataset)),
+        folders=lambda wildcards: PATHS.own.state("rows", PATHS.rows_on_disk(wildcards.dataset)),
     shell:
         "python workflow_scripts/prepare_instructions.py --dataset {wildcards.dataset} --adapter {params.adapter} --options {params.options:q}"
         " {params.rows} --template {params.template:q} --output {params.folder} --log {log}"

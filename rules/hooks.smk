@@ -26,6 +26,18 @@ def requested(selected):
     return Counter(resources.request(EXPERIMENT, job, groups.get(job.rule.name, "")) for job in selected)
 
 
+def missing_for(selected):
+    """What is missing of that which some jobs of Snakemake read, in sentences."""
+    inputs = {str(file) for job in selected for file in job.input}
+    return missing.sentences(EXPERIMENT, inputs, {kind_of(job.rule.name) for job in selected})
+
+
+def check_files():
+    """Refuse jobs that read files of your own which are not there."""
+    if lines := missing_for(jobs_to_run()):
+        raise WorkflowError("\n".join(lines))
+
+
 def check_cluster():
     """Refuse what this Slurm cannot run, or what needs one that is not there.
 
@@ -54,25 +66,41 @@ def before_the_first_job():
     """Everything that is refused before a job starts, and the table of all jobs of this target."""
     if runs_here():
         without_rate_limit()
+    check_files()
     check_cluster()
     check_disk()
     # Plans and costs may be asked for while another run is at work, whose table this is then.
     if any(job.rule.name not in WITHOUT_BENCHMARK for job in jobs_of_target()):
         jobs.write(Path(RESULTS) / "jobs.csv", map(as_job, jobs_of_target()))
+        missing.record(EXPERIMENT, Path(RESULTS) / OWN_FILES)
 
 
-def after_a_dry_run():
-    """Snakemake calls no hook then: what its GPU jobs would ask of Slurm, and the table of jobs where it is wanted."""
-    if not is_dry_run():
+def without_a_hook():
+    """What is left to do where Snakemake runs nothing and calls no hook."""
+    if not knows_jobs():
         return
-    if wanted := jobs.asked_for():
+    if is_dry_run() and (wanted := jobs.asked_for()):
         jobs.write(wanted, map(as_job, jobs_of_target()))
-    elif CONFIG.cluster.configured:
-        print(requests.table(requested(jobs_to_run(planned=True))))
+    elif is_dry_run() or is_picture():
+        tell(jobs_to_run(planned=True))
+    elif not jobs_to_run(planned=True):
+        missing.record(EXPERIMENT, Path(RESULTS) / OWN_FILES)
+
+
+def tell(shown):
+    """What the jobs of a dry-run would ask of Slurm, and what is missing for them.
+
+    A picture or a list of jobs may be for another program: what is missing stands beside it.
+    """
+    if is_dry_run() and CONFIG.cluster.configured and (table := requests.table(requested(shown))):
+        print(table)
+    if lines := missing_for(shown):
+        text = "\n  ".join(["Missing, and these jobs are not started without it:", *lines])
+        print(text, file=sys.stdout if is_dry_run() else sys.stderr)
 
 
 if is_main():
-    atexit.register(after_a_dry_run)
+    atexit.register(without_a_hook)
 
 
 def farewell():

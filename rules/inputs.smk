@@ -77,7 +77,7 @@ def evaluated_input(wildcards):
 @functools.cache
 def builtin_state():
     """Sizes and times of OpenCompass's own data, which are no input of a rule: exchanged, they are evaluated again."""
-    return files.state_of_folders([f"{arguments.opencompass_data(EXPERIMENT)}/data"])
+    return PATHS.own.state("data", [CONFIG.evaluation.opencompass_data], missing.OPENCOMPASS_DATA)
 
 
 EVALUATED_SETS = EXPERIMENT.evaluated_sets

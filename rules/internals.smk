@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 from snakemake import benchmark as sampling
-from snakemake.cli import get_argument_parser
+from snakemake.io import IOCache, Mtime
 from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
@@ -22,11 +22,6 @@ from headpatterns.experiment.timings import SAMPLED_SECONDS
 # sample goes through all pages of the job's processes, 25 ms of a processor for one with torch. Less often, the first
 # minutes of a job are sampled rather than its first 15 seconds.
 sampling.BENCHMARK_INTERVAL_SHORT = SAMPLED_SECONDS
-
-
-def targets():
-    """What the user asks for, from the command line: Snakemake itself knows it only once it has read all files."""
-    return set(get_argument_parser().parse_known_args()[0].targets)
 
 
 def is_main():
@@ -49,6 +44,16 @@ def is_dry_run():
     return workflow.dryrun
 
 
+def is_picture():
+    """Whether the jobs are only shown or listed, as by --dag, --rulegraph or --summary."""
+    return workflow.executor_plugin is None
+
+
+def knows_jobs():
+    """Whether Snakemake has made out its jobs, rather than stopped before it."""
+    return workflow.dag is not None and bool(workflow.dag.jobs)
+
+
 def jobs_of_target():
     """Every job behind the target, done or not."""
     return workflow.dag.jobs
@@ -56,7 +61,22 @@ def jobs_of_target():
 
 def jobs_to_run(planned=False):
     """The jobs that will run; once `planned`, those that would in a dry-run."""
-    return workflow.dag.needrun_jobs(exclude_finished=False) if planned else workflow.dag.needrun_jobs()
+    return list(workflow.dag.needrun_jobs(exclude_finished=not planned))
+
+
+def take_for_there(files):
+    """Let Snakemake take files that are away for old ones as it makes out the jobs, for which it needs no more of them.
+
+    This fills what it remembers of files in that time. It forgets all of it before the first job.
+    """
+    plain = IOCache.__init__
+
+    def filled(cache, *given):
+        plain(cache, *given)
+        cache.exists_local.update(dict.fromkeys(files, True))
+        cache.mtime.update((file, Mtime(local=0)) for file in files)
+
+    IOCache.__init__ = filled
 
 
 def submitted_with():

@@ -214,21 +214,12 @@ def test_studies_without_models_are_left_out(config):
             },
             "evaluation.opencompass_data is null, but a set is a configuration of OpenCompass",
         ),
-        (
-            {
-                "evaluation.sets.x": {"opencompass": "ARC_c/ARC_c_gen_1e0de5"},
-                "evaluation.opencompass_data": "/nowhere",
-                "studies.benchmarks": {"checkpoints": [{"model": "opt", "run": "base"}], "sets": ["x"]},
-            },
-            "evaluation.opencompass_data is /nowhere, which holds no folder data/",
-        ),
         ({"evaluation.max_new_tokens": 256}, "evaluation.max_new_tokens is 256, which leaves no room for a prompt"),
         ({"evaluation.sets.x": {}}, r"evaluation\.sets\.x"),
         (
             {"evaluation.sets.mmlu-physics": {"dataset": "arc"}},
             r"evaluation\.sets\.mmlu-physics has the name of a set of",
         ),
-        ({"evaluation.python": "$NOT_SET_HERE/python"}, "environment variable NOT_SET_HERE"),
         (
             {
                 "domains.maths-base": {"label": "x", "tags": ["a"]},

@@ -14,7 +14,7 @@ from refusals import assert_refusal
 from scripts import FOLDER
 
 from headpatterns.errors import InputError
-from headpatterns.experiment import document, files, needed, tables, written
+from headpatterns.experiment import document, files, missing, needed, tables, written
 from headpatterns.experiment.runs import Run, TaskSet, of_task
 from headpatterns.studies import load_studies
 from headpatterns.studies.composition.settings import expected_pairs
@@ -185,16 +185,6 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
         ),
         ({"models.llama.source": {"hub": "llama", "revision": "c"}}, "models.llama.source.hub", "'llama'"),
         (
-            {"models.llama.source": {"path": "/nowhere"}},
-            "models.llama.source.path",
-            ("/nowhere", "no model (no config.json)", "fix the path"),
-        ),
-        (
-            {"models.llama.source": {"path": "$NOT_SET/x"}},
-            "models.llama.source.path",
-            "environment variable NOT_SET, which is not set",
-        ),
-        (
             {"models.llama.source": {"model": "gema", "run": "nlp.gsm8k.seed0"}},
             "models.llama.source.model",
             ("unknown model 'gema'", "did you mean 'gemma'?"),
@@ -254,16 +244,6 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
             "datasets.arc.train[0].revision",
             ("kind embedded", "remove it"),
         ),
-        (
-            {"datasets.arc.train[0]": {"path": "/nowhere/*.jsonl"}},
-            "datasets.arc.train[0].path",
-            ("/nowhere/*.jsonl", "fix the path"),
-        ),
-        (
-            {"datasets.arc.probe[0]": {"path": "${NOT_SET}/x.jsonl"}},
-            "datasets.arc.probe[0].path",
-            ("environment variable NOT_SET", "export it"),
-        ),
         # Sizes.
         (
             {"finetuning.global_batch_size": 24},
@@ -310,8 +290,10 @@ def test_what_an_overlay_may_say(config, tmp_path, monkeypatch):
     config["studies"]["mixing"]["parts"] = None
     config |= {"seeds": [3, 1], "device": "cuda"}
     config["resources"]["extract_patterns"] = {"gpu": 1}
-    assert not any(group == "nlp" for group in expected_pairs(checked(config)))
-    assert files.expand("${MY_DATA}/x", "key") == f"{tmp_path}/x"
+    experiment = checked(config)
+    assert not any(group == "nlp" for group in expected_pairs(experiment))
+    assert not missing.away(experiment)
+    assert files.expand("${MY_DATA}/x") == f"{tmp_path}/x"
 
 
 def test_an_overlay_may_leave_out_section_5_with_what_it_says(config):

@@ -24,16 +24,6 @@ TINY = ("--configfile", "tests/config/tiny.yaml")
         ({"studies": {"dynamics": {"models": ["lama"]}}}, "studies.dynamics.models[0]", "unknown model 'lama'"),
         ({"task_groups": {"nlp": {"tasks": ["gsm8", "sgsm"]}}}, "task_groups.nlp.tasks[0]", "did you mean 'gsm8k'"),
         ({"models": {"llama": {"source": {"step": 7}}}}, "models.llama.source.step", ("7", "pretraining.llama keeps")),
-        (
-            {"datasets": {"gsm8k": {"train": [{"path": "/nowhere/x.jsonl"}]}}},
-            "datasets.gsm8k.train[0].path",
-            "/nowhere/x.jsonl",
-        ),
-        (
-            {"datasets": {"gsm8k": {"train": [{"path": "$NOT_SET_HERE/x"}]}}},
-            "datasets.gsm8k.train[0].path",
-            "environment variable NOT_SET_HERE",
-        ),
     ],
 )
 def test_a_wrong_config_is_one_sentence(tmp_path, overlay, key, hint):

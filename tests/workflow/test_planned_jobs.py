@@ -14,11 +14,6 @@ TINY = "tests/config/tiny.yaml"
 @pytest.fixture(scope="module")
 def project(clone) -> Path:
     folder = clone("plan")
-    (folder / "data/infinity_instruct").mkdir(parents=True)
-    for name in ("primary/cloze_cn", "middle/single_choice_cn"):
-        path = folder / f"data/mathbench_v1/{name}.jsonl"
-        path.parent.mkdir(parents=True)
-        path.touch()
     (folder / "seeds.yaml").write_text("seeds: [0]\nstudies: {validity: {models: [gemma-7b]}}\n")
     (folder / "other.yaml").write_text(
         "models: {after: {label: two stages, source: {model: gemma, run: nlp.gsm8k.seed3}}}\n"
@@ -45,15 +40,14 @@ def project(clone) -> Path:
 )
 def test_as_many_jobs_as_snakemake_runs(project, experiment, overlays):
     chosen = ["--configfile", *overlays] if overlays else []
-    environment = {"HEADPATTERNS_DATA": str(project / "data")}
-    answer = snakemake(project, "all", "-n", "--quiet", "rules", *chosen, **environment)
+    answer = snakemake(project, "all", "-n", "--quiet", "rules", *chosen)
     assert answer.returncode == 0, answer.stdout
     counts = dict(re.findall(r"^([\w-]+) +(\d+)$", answer.stdout, re.MULTILINE))
     total = int(counts.pop("total"))
     rules = Counter()
     for name, count in counts.items():
         rules[re.sub(r"^(finetune|extract_patterns|ablate_heads)_.*", r"\1", name)] += int(count)
-    answer = snakemake(project, "plan", "--cores", "1", *chosen, **environment)
+    answer = snakemake(project, "plan", "--cores", "1", *chosen)
     assert answer.returncode == 0, answer.stdout
     assert f"# Plan of the experiment {experiment}" in answer.stdout
     assert not (project / f"results/{experiment}/jobs.csv").exists()  # which is that of a run at work
@@ -84,10 +78,7 @@ def test_the_plan_precedes_the_data(project):
     (project / "away.yaml").write_text(
         f"experiment: away\nmodels: {{own: {own}}}\nstudies: {{adaptation: {{models: [own]}}}}\n"
     )
-    away = {"HEADPATTERNS_DATA": "/nowhere"}
-    answer = snakemake(project, "all", "-n", *chosen, **away)
-    assert answer.returncode != 0 and "models.own.source.path uses the environment variable" in answer.stdout
-    answer = snakemake(project, "plan", "--cores", "1", *chosen, **away)
+    answer = snakemake(project, "plan", "--cores", "1", *chosen, HEADPATTERNS_DATA="/nowhere")
     assert answer.returncode == 0, answer.stdout
     assert "models.own.source.path; $HEADPATTERNS_NOWHERE/model holds no model yet." in answer.stdout
 

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from headpatterns.data import templates
 from headpatterns.experiment import needed, written
-from headpatterns.experiment.files import expand
 from headpatterns.experiment.needed import ItemSet
 from headpatterns.experiment.runs import SELECTION, TRAINING, Run
 from headpatterns.experiment.sources import OnHub, RowsOnHub
-from headpatterns.experiment.values import architecture
+from headpatterns.experiment.values import positions
 
 if TYPE_CHECKING:
     from headpatterns.experiment.experiment import Experiment
@@ -210,17 +209,17 @@ def readers(experiment: "Experiment") -> list[tuple[str, int, list[str]]]:
     for row in experiment.variants:
         base = needed.base_model(experiment.config, row["model"])
         on_hub = isinstance(experiment.config.models[base].source, OnHub)
-        positions = architecture(experiment.config, base).get("max_position_embeddings")
-        if positions and not on_hub and experiment.evaluation_sets[row["set"]].dataset:
+        most = positions(experiment, base)
+        if most and not on_hub and experiment.evaluation_sets[row["set"]].dataset:
             tokenizer = needed.tokenizer_of(experiment.config, row["model"])
-            found.setdefault((tokenizer, positions), {})[row["set"]] = None
-    return [(tokenizer, positions, list(names)) for (tokenizer, positions), names in found.items()]
+            found.setdefault((tokenizer, most), {})[row["set"]] = None
+    return [(tokenizer, most, list(names)) for (tokenizer, most), names in found.items()]
 
 
 def read_by(experiment: "Experiment") -> str:
     """The same as options."""
-    return " ".join(options({"read_by": [experiment.paths.tokenizer(tokenizer), positions, *names]})
-                    for tokenizer, positions, names in readers(experiment))  # fmt: skip
+    return " ".join(options({"read_by": [experiment.paths.tokenizer(tokenizer), most, *names]})
+                    for tokenizer, most, names in readers(experiment))  # fmt: skip
 
 
 def builtin_sets(experiment: "Experiment", names: Iterable[str]) -> str:
@@ -242,7 +241,7 @@ def evaluation(experiment: "Experiment", model: str, batch: str) -> str:
 def opencompass_data(experiment: "Experiment") -> str | None:
     """The folder above OpenCompass's own `data/`, if the config names one."""
     data = experiment.config.evaluation.opencompass_data
-    return data and expand(data, "evaluation.opencompass_data")
+    return data and experiment.paths.own.path("data", data)
 
 
 def decoding(experiment: "Experiment", model: str, batch: str) -> str:

@@ -5,28 +5,20 @@ Names come first: what is said of values relies on names that exist.
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from pathlib import Path
 
 from headpatterns.data import adapters, templates
 from headpatterns.data.embedded import registry
-from headpatterns.errors import InputError
 from headpatterns.experiment import runs, values
 from headpatterns.experiment.experiment import Experiment, refusal
-from headpatterns.experiment.files import expand, matches
 from headpatterns.experiment.gpus import GPUS
 from headpatterns.experiment.places import Size
 from headpatterns.experiment.references import names_of_run, said_by, unknown, unknown_in
 from headpatterns.experiment.schema import Config, TaskGroup
-from headpatterns.experiment.sources import AfterRun, EmbeddedRows, OnDisk, Pretrained, RowsOnDisk
-from headpatterns.models.loading import has_tokenizer
+from headpatterns.experiment.sources import AfterRun, EmbeddedRows, Pretrained
 
 
-def check(experiment: Experiment, at_hand: bool = True) -> None:
-    """Refuse an experiment that the workflow cannot run.
-
-    Args:
-        experiment: the experiment.
-        at_hand: whether files of your own must exist.
+def check(experiment: Experiment) -> None:
+    """Refuse an experiment that the workflow cannot run, whether or not files of your own are here (`missing`).
 
     Raises:
         InputError: with a line for each problem: the key's path, what is wrong, and the fix.
@@ -34,8 +26,7 @@ def check(experiment: Experiment, at_hand: bool = True) -> None:
     if problems := list(dict.fromkeys(_names(experiment))):
         raise refusal(problems)
     found = [values.problems(experiment), *(study.problems(experiment) for study in experiment.studies)]
-    missing = _missing(experiment) if at_hand else ()
-    if problems := list(dict.fromkeys(chain(*found, missing, values.mixed_rows(experiment)))):
+    if problems := list(dict.fromkeys(chain(*found, _builtin_sets(experiment), values.mixed_rows(experiment)))):
         raise refusal(problems)
 
 
@@ -147,56 +138,7 @@ def _evaluation_sets(experiment: Experiment) -> Iterator[str]:
             yield from unknown(f"evaluation.sets.{name}.dataset", "dataset", described.dataset, config.datasets)
 
 
-def _missing(experiment: Experiment) -> Iterator[str]:
-    """Paths that lead nowhere, of the models and datasets that some study selects: others may lie elsewhere."""
-    config = experiment.config
-    for model in experiment.models:
-        source = config.models[model].source
-        if isinstance(source, OnDisk):
-            yield from _missing_model(f"models.{model}.source.path", source.path)
-    for dataset in experiment.datasets:
-        for split in ("train", "probe"):
-            for place, rows in enumerate(config.datasets[dataset].sources(split)):
-                if isinstance(rows, RowsOnDisk):
-                    yield from _missing_rows(f"datasets.{dataset}.{split}[{place}].path", rows.path)
-    yield from _missing_opencompass(experiment)
-
-
-def _expanded(key: str, path: str) -> tuple[str, list[str]]:
-    """A path with its variables filled in, or what is wrong with them."""
-    try:
-        return expand(path, key), []
-    except InputError as error:
-        return "", [str(error).removeprefix("config key ")]
-
-
-def _missing_model(key: str, path: str) -> Iterator[str]:
-    folder, problems = _expanded(key, path)
-    yield from problems
-    if not problems and not (Path(folder) / "config.json").is_file():
-        yield f"{key} is {folder}, which holds no model (no config.json): fix the path."
-    elif not problems and not has_tokenizer(Path(folder)):
-        yield f"{key} is {folder}, which holds no tokenizer: save the model's own there."
-
-
-def _missing_rows(key: str, path: str) -> Iterator[str]:
-    pattern, problems = _expanded(key, path)
-    yield from problems
-    if not problems and not matches(pattern):
-        yield f"{key} is {pattern}, where no file or folder is: fix the path."
-
-
-def _missing_opencompass(experiment: Experiment) -> Iterator[str]:
-    """A missing data folder, where a built-in configuration of OpenCompass is to be evaluated."""
-    evaluation = experiment.config.evaluation
-    yield from _expanded("evaluation.python", evaluation.python)[1]
-    if not any(experiment.evaluation_sets[row["set"]].opencompass for row in experiment.variants):
-        return
-    if evaluation.opencompass_data is None:
+def _builtin_sets(experiment: Experiment) -> Iterator[str]:
+    """No data folder, where a built-in configuration of OpenCompass is to be evaluated."""
+    if experiment.has_builtin_sets and experiment.config.evaluation.opencompass_data is None:
         yield "evaluation.opencompass_data is null, but a set is a configuration of OpenCompass: name its folder."
-        return
-    folder, problems = _expanded("evaluation.opencompass_data", evaluation.opencompass_data)
-    yield from problems
-    path = evaluation.opencompass_data
-    if not problems and not (Path(folder) / "data").is_dir():
-        yield f"evaluation.opencompass_data is {path}, which holds no folder data/: fix the path."

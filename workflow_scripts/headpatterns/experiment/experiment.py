@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 from pydantic import ValidationError
@@ -9,11 +10,16 @@ from pydantic import ValidationError
 from headpatterns.errors import InputError
 from headpatterns.experiment import batches, needed
 from headpatterns.experiment.fields import Section
+from headpatterns.experiment.own import OwnFiles
 from headpatterns.experiment.paths import Paths
 from headpatterns.experiment.recipes import Finetuning, OwnRecipe
 from headpatterns.experiment.runs import Run
 from headpatterns.experiment.schema import Config, config_model
 from headpatterns.experiment.sentences import sentences
+from headpatterns.io import read_json
+
+OWN_FILES = "own_files.json"
+"""What a run writes down of files of your own, in the folder of the experiment (`missing.record`)."""
 
 
 class Part(Protocol):
@@ -74,8 +80,10 @@ class Experiment:
         paths: where everything of this experiment lies.
     """
 
-    def __init__(self, given: Mapping[str, Any], studies: Sequence[Part], at_hand: bool = True) -> None:
-        """The experiment of a config as Snakemake reads it; `at_hand` says whether files of your own must exist.
+    def __init__(self, given: Mapping[str, Any], studies: Sequence[Part], recall: bool = False) -> None:
+        """The experiment of a config as Snakemake reads it.
+
+        With `recall`, files of your own that are away count as its last run has seen them.
 
         Raises:
             InputError: keys are unknown or missing, or values of a wrong kind; every problem is listed.
@@ -87,7 +95,8 @@ class Experiment:
             raise refusal(sentences(error, model)) from None
         self.given = dict(given)
         self.studies = tuple(studies)
-        self.paths = Paths(self.config, at_hand)
+        seen = Path("results") / self.config.experiment / OWN_FILES
+        self.paths = Paths(self.config, OwnFiles(read_json(seen) if recall and seen.is_file() else {}))
 
     def seeds(self, study: str) -> list[int]:
         """The training seeds of a study."""
@@ -181,6 +190,11 @@ class Experiment:
     def evaluated_sets(self) -> list[str]:
         """Evaluation sets that some checkpoint is evaluated on, each once."""
         return list(dict.fromkeys(row["set"] for row in self.variants))
+
+    @cached_property
+    def has_builtin_sets(self) -> bool:
+        """Whether some checkpoint is evaluated on a configuration of OpenCompass."""
+        return any(self.evaluation_sets[name].opencompass for name in self.evaluated_sets)
 
     @cached_property
     def labels(self) -> dict[str, str]:

@@ -8,17 +8,17 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from headpatterns.data.sources import labels_file
-from headpatterns.errors import InputError
 
 
-def expand(path: str, key: str) -> str:
-    """A path with its environment variables and `~` filled in; an unset variable is an InputError naming `key`."""
-    expanded = os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111 - globs are no paths
-    if unset := re.search(r"\$\{?(\w+)\}?", expanded):
-        raise InputError(
-            f"config key {key} uses the environment variable {unset[1]}, which is not set: export it or write the path."
-        )
-    return expanded
+def expand(path: str) -> str:
+    """A path with its environment variables and `~` filled in; variables that are not set stay."""
+    return os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111 - globs are no paths
+
+
+def unset_variable(path: str) -> str:
+    """The first environment variable of a path that is not set; empty without any."""
+    left = re.search(r"\$\{?(\w+)\}?", expand(path))
+    return left[1] if left else ""
 
 
 def matches(pattern: str) -> list[str]:

@@ -4,15 +4,12 @@ A run's paths hold its model and seed, which may be wildcards of a rule as well:
 """
 
 from dataclasses import replace
-from pathlib import Path
 
-from headpatterns.errors import InputError
 from headpatterns.experiment import needed
-from headpatterns.experiment.files import expand, matches, with_labels
+from headpatterns.experiment.own import OwnFiles
 from headpatterns.experiment.runs import TRAINING, MixtureSet, PseudoPrivateSet, Run, SelectedSet
 from headpatterns.experiment.schema import Config
 from headpatterns.experiment.sources import AfterRun, EmbeddedRows, OnDisk, OnHub, RowsOnDisk, RowsOnHub
-from headpatterns.models import loading
 
 FIGURE_FORMATS = ("pdf", "svg", "png")
 TABLE_FORMATS = ("csv", "md", "tex")
@@ -22,26 +19,18 @@ class Paths:
     """Every path of one experiment, as text.
 
     Attributes:
+        own: models and rows of your own.
         root: the folder of the experiment.
         run_table: runs.csv, which patterns belong to which study.
         variants: variants.csv, what is evaluated as what.
     """
 
-    def __init__(self, config: Config, at_hand: bool = True) -> None:
-        """The paths of the experiment of a config; unless files are `at_hand`, variables of paths may be unset."""
-        self.config, self.at_hand = config, at_hand
+    def __init__(self, config: Config, own: OwnFiles) -> None:
+        """The paths of the experiment of a config."""
+        self.config, self.own = config, own
         self.root = f"results/{config.experiment}"
         self.run_table = f"{self.root}/runs.csv"
         self.variants = f"{self.root}/variants.csv"
-
-    def own(self, path: str, key: str) -> str:
-        """A path of your own, its variables filled in; as it is written where one is not set and need not be yet."""
-        try:
-            return expand(path, key)
-        except InputError:
-            if self.at_hand:
-                raise
-            return path
 
     # Raw rows, instructions, tokens, training sets.
 
@@ -53,7 +42,7 @@ class Paths:
                 return f"{self.root}/raw/hub/{source.file}.parquet"
             case EmbeddedRows():
                 return f"{self.root}/raw/{source.embedded}/{source.file}"
-        return self.own(source.path, f"datasets.{dataset}.{split}[{place}].path")
+        return self.own.path("rows", source.path)
 
     def rows(self, dataset: str, split: str) -> list[str]:
         """The files, folders or globs of a split; none where the probe set is held out of the training rows."""
@@ -69,17 +58,15 @@ class Paths:
                 case EmbeddedRows():
                     found.append(f"{self.root}/raw/{source.embedded}")
                 case RowsOnDisk():
-                    found += with_labels(matches(path))
+                    found += self.own.files("rows", source.path)
                 case _:
                     found.append(path)
         return list(dict.fromkeys(found))
 
     def rows_on_disk(self, dataset: str) -> list[str]:
-        """Files, folders and globs of your own that hold rows of a dataset."""
+        """Files, folders and globs of your own that hold rows of a dataset, as the config writes them."""
         own = self.config.datasets[dataset]
-        return [path for split in ("train", "probe")
-                for source, path in zip(own.sources(split), self.rows(dataset, split), strict=True)
-                if isinstance(source, RowsOnDisk)]  # fmt: skip
+        return [source.path for source in [*own.train, *own.probe] if isinstance(source, RowsOnDisk)]
 
     def instructions(self, dataset: str, split: str) -> str:
         """Instructions of a split, a parquet file."""
@@ -139,7 +126,7 @@ class Paths:
         source = self.config.models[model].source
         match source:
             case OnDisk():
-                return self.own(source.path, f"models.{model}.source.path")
+                return self.own.path("model", source.path)
             case OnHub():
                 return f"{self.root}/models/{model}"
             case AfterRun():
@@ -158,8 +145,7 @@ class Paths:
         source = self.config.models[model].source
         match source:
             case OnDisk():
-                folder = Path(self.model(model, seed))
-                return [str(path) for path in loading.files(folder)] if self.at_hand or folder.is_dir() else []
+                return self.own.files("model", source.path)
             case OnHub() | AfterRun():
                 return [self.model(model, seed)]
         return [self.pretraining(source.pretraining, seed)]

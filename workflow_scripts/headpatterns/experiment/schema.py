@@ -138,6 +138,7 @@ class Dataset(Section):
     expected: ExpectedRows | None = Field(
         None, description="instructions that its files must give; null for any number"
     )
+    obtain: Text = Field(UNSTATED, description="how to get rows that lie on the disk; told where they are missing")
     size: DatasetSize = Field(UNSTATED, description="for the plan, as long as the dataset is not prepared")
     max_new_tokens: Positive | None = Field(
         None, description="tokens of an answer to it; null takes `evaluation.max_new_tokens`"

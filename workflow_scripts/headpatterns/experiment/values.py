@@ -3,16 +3,12 @@
 import math
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headpatterns.errors import InputError
 from headpatterns.experiment import needed
-from headpatterns.experiment.files import expand
 from headpatterns.experiment.recipes import Finetuning
 from headpatterns.experiment.schema import Config
 from headpatterns.experiment.sources import AfterRun, EmbeddedRows, OnDisk, Pretrained
-from headpatterns.io import read_json
 
 if TYPE_CHECKING:
     from headpatterns.experiment.experiment import Experiment
@@ -129,35 +125,35 @@ def mixed_rows(experiment: "Experiment") -> Iterator[str]:
             )
 
 
-def architecture(config: Config, model: str) -> dict[str, Any]:
-    """Fields of a model's transformers config as far as that is at hand, and none elsewhere.
+def architecture(experiment: "Experiment", model: str) -> dict[str, Any]:
+    """Fields of a model's transformers config as far as that is known before any job, and none elsewhere.
 
     Raises:
         InputError: a model of your own whose config is no JSON.
     """
-    source = config.models[model].source
+    config, source = experiment.config, experiment.config.models[model].source
     if isinstance(source, Pretrained):
         return config.pretraining[source.pretraining].architecture.model_dump()
     if not isinstance(source, OnDisk):
         return {}
-    path = f"models.{model}.source.path"
-    try:
-        file = Path(expand(source.path, path)) / "config.json"
-    except InputError:  # which is said of the path itself
-        return {}
-    try:
-        return read_json(file) if file.is_file() else {}
-    except ValueError:
-        raise InputError(f"config key {path} holds {file}, which is not valid JSON: give a whole model.") from None
+    return experiment.paths.own.architecture(source.path, f"models.{model}.source.path")
 
 
-def heads(config: Config, model: str) -> int | None:
+def positions(experiment: "Experiment", model: str) -> int | None:
+    """Positions of a model: of one that was never here at least those of a sample; None where they are not known."""
+    source, own = experiment.config.models[model].source, experiment.paths.own
+    known: int | None = architecture(experiment, model).get("max_position_embeddings")
+    unseen = isinstance(source, OnDisk) and own.problem("model", source.path) and not own.last("model", source.path)
+    return known or (experiment.config.tokenization.max_length if unseen else None)
+
+
+def heads(experiment: "Experiment", model: str) -> int | None:
     """Heads of all layers of a model, or of that which its chain of runs began with; None where they are not known."""
-    base = needed.base_model(config, model)
-    size = config.models[base].size
+    base = needed.base_model(experiment.config, model)
+    size = experiment.config.models[base].size
     if size:
         return size.layers * size.heads
-    found = architecture(config, base)
+    found = architecture(experiment, base)
     layers, own = found.get("num_hidden_layers"), found.get("num_attention_heads")
     return layers * own if isinstance(layers, int) and isinstance(own, int) else None
 
@@ -169,11 +165,11 @@ def _lengths(experiment: "Experiment") -> Iterator[str]:
         lengths = {"tokenization.max_length": config.tokenization.max_length}
         if isinstance(config.models[model].source, Pretrained):
             lengths["pretraining_recipe.block_size"] = config.pretraining_recipe.block_size
-        positions = architecture(config, model).get("max_position_embeddings")
+        most = architecture(experiment, model).get("max_position_embeddings")
         for key, length in lengths.items():
-            if positions and length > positions and (key, positions) not in said:
-                said.add((key, positions))
-                yield f"{key} is {length}, but models.{model} has {positions} positions: set it to {positions} or less."
+            if most and length > most and (key, most) not in said:
+                said.add((key, most))
+                yield f"{key} is {length}, but models.{model} has {most} positions: set it to {most} or less."
 
 
 def _cluster(config: Config) -> Iterator[str]:

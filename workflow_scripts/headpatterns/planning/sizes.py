@@ -9,7 +9,6 @@ from pathlib import Path
 
 from headpatterns.data.embedded.registry import UNSPLIT
 from headpatterns.data.embedded.subjects import SUBJECTS
-from headpatterns.errors import InputError
 from headpatterns.experiment import needed
 from headpatterns.experiment.experiment import Experiment
 from headpatterns.experiment.files import expand
@@ -87,10 +86,7 @@ class Sizes:
 
     def _at_path(self, key: str, path: str) -> formulas.Model | None:
         """The size of a model on the disk; its folder may be there only later, as it may for everything planned."""
-        try:
-            folder = Path(expand(path, key))
-        except InputError:  # a variable that is not set yet
-            folder = Path(path)
+        folder = Path(expand(path))
         if (folder / "config.json").is_file():
             return from_files(folder)
         self.missing[key] = f"{folder} holds no model yet"

@@ -51,7 +51,7 @@ def problems(experiment: "Experiment") -> Iterator[str]:
             yield f"{where}.probe is {probe}, but studies.{NAME} takes two sets of two: raise it to {fewest} or more."
     largest = max(settings.top)
     for model in {run.model: None for run in selected}:
-        own_heads = heads(config, model)
+        own_heads = heads(experiment, model)
         if own_heads is not None and largest > own_heads:
             yield f"studies.{NAME}.top has {largest}, but models.{model} has {own_heads} heads in all: lower it."
 

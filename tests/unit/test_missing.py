@@ -1,0 +1,210 @@
+"""What is missing of models and data of your own, in sentences; and how it was, once a run has written that down."""
+
+import json
+import shutil
+
+import pytest
+from experiments import config_of, meaning
+from refusals import assert_refusal
+
+from headpatterns.experiment import checks, missing, written
+from headpatterns.experiment.experiment import OWN_FILES, Experiment
+from headpatterns.experiment.values import positions
+from headpatterns.studies import load_studies
+
+PAPER = "config/paper.yaml"
+EVERY_READER = frozenset.union(*missing.READERS.values())
+BUILTIN = {
+    "evaluation": {"sets": {"x": {"opencompass": "ARC_c/ARC_c_gen_1e0de5"}}, "opencompass_data": "/nowhere"},
+    "studies": {"benchmarks": {"checkpoints": [{"model": "opt", "run": "base"}], "sets": ["x"]}},
+}
+
+
+def accepted(config):
+    """The experiment of a config that is not refused."""
+    experiment = meaning(config)
+    checks.check(experiment)
+    return experiment
+
+
+def said(experiment, inputs=None, rules=EVERY_READER):
+    """What is said to jobs that depend on all that is away, or on some inputs."""
+    return missing.sentences(experiment, missing.away(experiment) if inputs is None else set(inputs), set(rules))
+
+
+@pytest.mark.parametrize(
+    ("overlay", "key", "hint"),
+    [
+        (
+            {"models": {"llama": {"source": {"path": "/nowhere"}}}},
+            "models.llama.source.path",
+            ("/nowhere", "no model (no config.json)", "fix the path", "hf download"),
+        ),
+        (
+            {"models": {"llama": {"source": {"path": "$NOT_SET/x"}}}},
+            "models.llama.source.path",
+            ("environment variable NOT_SET, which is not set", "export it"),
+        ),
+        (
+            {"datasets": {"arc": {"train": [{"path": "/nowhere/*.jsonl"}], "probe": []}}},
+            "datasets.arc.train[0].path",
+            ("/nowhere/*.jsonl", "no file or folder", "fix the path"),
+        ),
+        (
+            {
+                "datasets": {
+                    "arc": {"train": [{"path": "/usr"}, {"path": "${NOT_SET}/x"}], "probe": [], "obtain": "ask us."}
+                }
+            },
+            "datasets.arc.train[1].path",
+            ("environment variable NOT_SET", "export it", "To get it: ask us."),
+        ),
+        (BUILTIN, "evaluation.opencompass_data", ("/nowhere", "no folder data/", "OpenCompassData-core")),
+        ({"evaluation": {"python": "$NOT_SET/python"}}, "evaluation.python", "environment variable NOT_SET"),
+    ],
+)
+def test_what_is_missing_is_one_sentence_and_no_reason_to_refuse_the_config(overlay, key, hint):
+    config = config_of(overlay)
+    if "models" in overlay:
+        config["models"]["llama"]["source"] = overlay["models"]["llama"]["source"]
+    lines = said(accepted(config))
+    assert len(lines) == 1
+    assert_refusal(lines[0], f"config key {key}", hint)
+
+
+def test_a_model_without_a_tokenizer(tmp_path):
+    config = config_of()
+    (tmp_path / "config.json").write_text("{}")
+    config["models"]["llama"]["source"] = {"path": str(tmp_path)}
+    assert_refusal(
+        "\n".join(said(accepted(config))), "models.llama.source.path", "holds no tokenizer: save the model's own"
+    )
+
+
+def test_the_paper_lacks_two_datasets_of_three_paths(monkeypatch):
+    monkeypatch.delenv("HEADPATTERNS_DATA", raising=False)
+    infinity, *mathbench = said(accepted(config_of(PAPER)))
+    assert_refusal(infinity, "datasets.infinity-mathematics.train[0].path", ("HEADPATTERNS_DATA", "hf download BAAI"))
+    for name in ("reasoning", "programming", "education", "finance", "law", "reasoning-programming"):
+        assert f"datasets.infinity-{name}.train[0].path" in infinity
+    for place, line in enumerate(mathbench):
+        assert_refusal(line, f"datasets.mathbench.train[{place}].path", ("HEADPATTERNS_DATA", "mathbench_v1.zip"))
+    assert len(mathbench) == 2
+
+
+def test_a_job_is_told_of_what_it_reads(monkeypatch):
+    monkeypatch.delenv("HEADPATTERNS_DATA", raising=False)
+    experiment = accepted(config_of(PAPER, {"evaluation": {"python": "$NOT_SET/python"}}))
+    read = experiment.paths.rows_input("mathbench", "train")
+    assert read == [
+        f"$HEADPATTERNS_DATA/mathbench_v1/{name}_cn.jsonl" for name in ("primary/cloze", "middle/single_choice")
+    ]
+    assert [line.split()[2] for line in said(experiment, read[1:], ["prepare_instructions"])] == [
+        "datasets.mathbench.train[1].path"
+    ]
+    assert [line.split()[2] for line in said(experiment, [], ["evaluate"])] == ["evaluation.python"]
+    assert said(experiment, [], ["draw_figure1", "finetune"]) == []
+
+
+def test_the_braces_of_a_variable_are_no_wildcard(monkeypatch):
+    monkeypatch.delenv("AWAY", raising=False)
+    experiment = accepted(config_of({"datasets": {"arc": {"train": [{"path": "${AWAY}/x.jsonl"}], "probe": []}}}))
+    assert experiment.paths.rows_input("arc", "train") == ["$AWAY/x.jsonl"]
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A config with rows, a model, an interpreter and data of one's own, all there, in the folder of the project."""
+    place = tmp_path / "own"
+    (place / "rows/below").mkdir(parents=True)
+    (place / "rows/below/a.jsonl").write_text("{}\n")
+    (place / "probe.jsonl").write_text("{}\n")
+    (place / "probe-labels.lst").write_text("A\n")
+    (place / "opencompass/data").mkdir(parents=True)
+    (place / "opencompass/data/items.json").write_text("[]")
+    (place / "model").mkdir()
+    described = {"max_position_embeddings": 200, "num_hidden_layers": 2, "num_attention_heads": 3, "vocab_size": 9}
+    (place / "model/config.json").write_text(json.dumps(described))
+    (place / "model/tokenizer.json").write_text("{}")
+    monkeypatch.setenv("OWN", str(place))
+    monkeypatch.chdir(tmp_path)
+    config = config_of(BUILTIN)
+    config["evaluation"] |= {"opencompass_data": "$OWN/opencompass", "python": "$OWN/python", "max_new_tokens": 20}
+    config["models"]["llama"]["source"] = {"path": "$OWN/model"}
+    config["datasets"]["arc"] |= {"train": [{"path": "$OWN/rows"}], "probe": [{"path": "${OWN}/p*.jsonl"}]}
+    config["tokenization"]["max_length"] = 128
+    return config
+
+
+def recalled(config):
+    return Experiment(config, load_studies(), recall=True)
+
+
+def known(experiment):
+    """All that jobs take from the files of one's own."""
+    paths = experiment.paths
+    return (
+        [paths.rows("arc", split) + paths.rows_input("arc", split) for split in ("train", "probe")],
+        [paths.own.state(*folders) for folders in missing.folders(experiment)],
+        paths.model("llama", 0),
+        paths.model_input("llama", 0),
+        paths.own.path("python", experiment.config.evaluation.python),
+        paths.own.path("data", experiment.config.evaluation.opencompass_data),
+        positions(experiment, "llama"),
+    )
+
+
+@pytest.mark.parametrize("goes", ["variable", "files", "both"])
+def test_what_was_written_down_is_known_without_it(own, tmp_path, monkeypatch, goes):
+    experiment = recalled(own)
+    before = known(experiment)
+    assert all(before[1]) and len(before[1]) == 2
+    missing.record(experiment, tmp_path / experiment.paths.root / OWN_FILES)
+    if goes != "files":
+        monkeypatch.delenv("OWN")
+    if goes != "variable":
+        shutil.move(tmp_path / "own", tmp_path / "elsewhere")
+    after = recalled(own)
+    assert known(after) == before
+    expected = {"models.llama.source.path", "datasets.arc.train[0].path", "datasets.arc.probe[0].path"}
+    expected |= {"evaluation.opencompass_data"} | ({"evaluation.python"} if goes != "files" else set())
+    assert {line.split()[2] for line in said(after)} == expected
+    # Written down again, it stays known: a run that reads none of it may do so.
+    missing.record(after, tmp_path / experiment.paths.root / OWN_FILES)
+    assert known(recalled(own)) == before
+
+
+def test_another_path_was_never_seen(own, tmp_path):
+    experiment = recalled(own)
+    missing.record(experiment, tmp_path / experiment.paths.root / OWN_FILES)
+    own["datasets"]["arc"]["train"] = [{"path": "$OWN/other"}]
+    changed = recalled(own)
+    assert changed.paths.rows_input("arc", "train") == [f"{tmp_path}/own/other"]
+    assert changed.paths.own.state("rows", changed.paths.rows_on_disk("arc")) == ""
+
+
+def test_files_at_hand_are_taken_as_they_are(own, tmp_path):
+    experiment = recalled(own)
+    missing.record(experiment, tmp_path / experiment.paths.root / OWN_FILES)
+    before = known(experiment)
+    (tmp_path / "own/rows/below/b.jsonl").write_text("{}\n")
+    (tmp_path / "own/probe2.jsonl").write_text("{}\n")
+    after = known(recalled(own))
+    assert before[0][1] != after[0][1] and before[1][0] != after[1][0]
+
+
+def test_nothing_is_written_down_where_nothing_is_ones_own(tmp_path):
+    missing.record(accepted(config_of()), tmp_path / OWN_FILES)
+    assert not (tmp_path / OWN_FILES).exists()
+
+
+def test_a_model_that_was_never_here_reads_at_least_a_sample():
+    config = config_of()
+    config["models"]["llama"]["source"] = {"path": "/nowhere"}
+    assert positions(accepted(config), "llama") == config["tokenization"]["max_length"]
+
+
+def test_how_to_get_rows_decides_no_result():
+    config = config_of()
+    told = config_of({"datasets": {"arc": {"obtain": "ask us."}}})
+    assert written.decisive(told) == written.decisive(config) and written.digest(told) == written.digest(config)

@@ -1,0 +1,111 @@
+"""Files of your own that a config names (rows, models, OpenCompass and its data): as they are, or as they last were.
+
+A dry-run needs none of them. Of what is away, jobs depend on what the last run has written down, so that the same jobs
+are to run as with it. Where nothing is written down, they depend on the path as the config has it.
+"""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from headpatterns.errors import InputError
+from headpatterns.experiment.files import expand, matches, state_of_folders, unset_variable, with_labels
+from headpatterns.io import read_json
+from headpatterns.models import loading
+
+Kind = Literal["rows", "model", "python", "data"]
+"""Raw rows; a model; OpenCompass's interpreter; the folder above its data."""
+
+ARCHITECTURE = ("max_position_embeddings", "num_hidden_layers", "num_attention_heads")
+"""What is written down of a model's config: all that the workflow reads of it before a job does."""
+
+
+def _no_rows(path: str) -> str:
+    return "" if matches(path) else f"is {path}, where no file or folder is: fix the path."
+
+
+def _no_model(path: str) -> str:
+    if not (Path(path) / "config.json").is_file():
+        return (
+            f"is {path}, which holds no model (no config.json): fix the path, or put one there, as `hf download "
+            "ORGANISATION/NAME --local-dir FOLDER` does."
+        )
+    return (
+        "" if loading.has_tokenizer(Path(path)) else f"is {path}, which holds no tokenizer: save the model's own there."
+    )
+
+
+def _no_data(path: str) -> str:
+    if (Path(path) / "data").is_dir():
+        return ""
+    return f"is {path}, which holds no folder data/: fix the path, or unpack OpenCompassData-core there."
+
+
+# Whether there is an interpreter is asked by a job of its own, which also sees that it is the right one.
+_ABSENCE: dict[Kind, Callable[[str], str]] = {
+    "rows": _no_rows,
+    "model": _no_model,
+    "python": lambda path: "",
+    "data": _no_data,
+}
+
+
+class OwnFiles:
+    """What the paths that a config writes lead to.
+
+    Attributes:
+        seen: what was written down, by kind and the path as the config has it: `path` with its variables filled in, the
+            `files` that jobs depend on, and the `architecture` of a model. Under `states`, digests of folders.
+    """
+
+    def __init__(self, seen: Mapping[str, Any]) -> None:
+        """Files of your own, with what `missing.record` wrote down of them; empty where it has not."""
+        self.seen = seen
+        self.problem = functools.cache(self._problem)
+
+    def _problem(self, kind: Kind, written: str) -> str:
+        """What is wrong with a path, to be read after its key; empty where all is well."""
+        if variable := unset_variable(written):
+            return f"uses the environment variable {variable}, which is not set: export it or write the path."
+        return _ABSENCE[kind](expand(written))
+
+    def last(self, kind: Kind, written: str) -> Mapping[str, Any]:
+        """What was written down of a path."""
+        found: Mapping[str, Any] = self.seen.get(kind, {}).get(written, {})
+        return found
+
+    def path(self, kind: Kind, written: str) -> str:
+        """A path with its variables filled in; of what is away, as it was, or as far as it goes."""
+        last = self.last(kind, written) if self.problem(kind, written) else {}
+        return str(last.get("path", expand(written)))
+
+    def files(self, kind: Kind, written: str) -> list[str]:
+        """Files and folders that jobs depend on: of what is away as they were, or the path as the config has it."""
+        if self.problem(kind, written):
+            # Braces would be wildcards of Snakemake.
+            unknown = expand(written).translate(str.maketrans("", "", "{}"))
+            return list(self.last(kind, written).get("files", [unknown]))
+        path = expand(written)
+        return with_labels(matches(path)) if kind == "rows" else list(map(str, loading.files(Path(path))))
+
+    def architecture(self, written: str, key: str) -> dict[str, Any]:
+        """Fields of a model's config, as far as they are known.
+
+        Raises:
+            InputError: the config, which `key` leads to, is no JSON.
+        """
+        file = Path(self.path("model", written)) / "config.json"
+        if not file.is_file():
+            return dict(self.last("model", written).get("architecture", {}))
+        try:
+            found: dict[str, Any] = read_json(file)
+        except ValueError:
+            raise InputError(f"config key {key} holds {file}, which is not valid JSON: give a whole model.") from None
+        return found
+
+    def state(self, kind: Kind, written: Sequence[str], below: str = "") -> str:
+        """Digest of what lies below the folders among some paths (`state_of_folders`), as it is or was."""
+        if any(self.problem(kind, one) for one in written):
+            return str(self.seen.get("states", {}).get(" ".join(written), ""))
+        return state_of_folders(f"{expand(one)}{below}" for one in written)
