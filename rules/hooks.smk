@@ -66,6 +66,8 @@ def before_the_first_job():
     """Everything that is refused before a job starts, and the table of all jobs of this target."""
     if runs_here():
         without_rate_limit()
+    elif all(job.is_local for job in jobs_to_run()):
+        without_submission()
     check_files()
     check_cluster()
     check_disk()

@@ -89,6 +89,15 @@ def runs_here():
     return workflow.local_exec
 
 
+def without_submission():
+    """Leave the Slurm plugin out of a run whose jobs all run here.
+
+    Its thread looks for submitted jobs, of which there are none, and sleeps for 40 seconds. Snakemake would wait for it
+    to wake in the end; a sleeping one ends with the process.
+    """
+    workflow.scheduler._executor = workflow.scheduler._local_executor
+
+
 def without_rate_limit():
     """Start jobs as soon as there is room for them.
 

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -106,6 +108,32 @@ def test_config_on_the_command_line_does_not_lose_account_and_partitions(elsewhe
 def test_the_plan_needs_no_slurm(elsewhere):
     assert elsewhere.run("plan", *CONFIG) == 0, elsewhere.said
     assert (elsewhere.folder / "results/slurm/plan.md").is_file()
+
+
+WATCHED = """
+from snakemake.cli import main
+from snakemake_executor_plugin_slurm import Executor
+
+shutdown = Executor.shutdown
+
+def watched(executor):
+    print("The plugin is waited for.")
+    shutdown(executor)
+
+Executor.shutdown = watched
+main()
+"""
+"""Snakemake that says when it begins to wait for the thread that looks after submitted jobs."""
+
+
+@pytest.mark.parametrize("target", ["plan", "results/slurm/runs.csv"])
+def test_what_submits_nothing_does_not_wait_for_the_plugin(elsewhere, target):
+    words = ["--profile", "slurm", target, *CONFIG, "--slurm-init-seconds-before-status-checks", "1"]
+    command = [sys.executable, "-c", WATCHED, *words]
+    answer = subprocess.run(command, cwd=elsewhere.folder, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    assert "SLURM run ID" in answer.stderr
+    assert "The plugin is waited for." not in answer.stdout
 
 
 def test_a_dry_run_shows_what_gpu_jobs_would_ask_for(clone):
