@@ -12,7 +12,7 @@ from snakemake.io import report as in_report
 from headpatterns.cluster import commands, resources
 from headpatterns.data.embedded import registry
 from headpatterns.errors import InputError
-from headpatterns.experiment import arguments, batches, checks, jobs, missing, needed, tables, written
+from headpatterns.experiment import arguments, batches, checks, jobs, missing, needed, sources, tables, written
 from headpatterns.experiment.experiment import OWN_FILES, Experiment
 from headpatterns.experiment.runs import TRAINING
 from headpatterns.report import quotes
@@ -55,6 +55,11 @@ limit("runs_on_disk", CONFIG.plan.parallel_jobs)
 def one_of(names):
     """A wildcard constraint that matches exactly these names."""
     return "|".join(map(re.escape, names)) or "none"
+
+
+def of_kind(kind):
+    """A wildcard constraint that matches the models with one kind of source: what makes their folders differs."""
+    return one_of([name for name, model in CONFIG.models.items() if isinstance(model.source, kind)])
 
 
 wildcard_constraints:

@@ -1,4 +1,4 @@
-# Base models: pretrained here, or fetched from the hub. Models on disk are used where they lie.
+# Base models: pretrained here, fetched from the hub, or made of a GGUF file. Model folders on disk are used where they lie.
 
 
 rule train_tokenizer:
@@ -51,8 +51,25 @@ rule fetch_model:
         checked=ancient(f"{RESULTS}/hub.json"),
     output:
         directory(f"{RESULTS}/models/{{model}}"),
+    wildcard_constraints:
+        model=of_kind(sources.OnHub),
     localrule: True
     params:
         source=lambda wildcards: arguments.hub(CONFIG.models[wildcards.model].source),
     shell:
         "python workflow_scripts/fetch_model.py {params.source} --output {output} --log {log}"
+
+
+# As early as what is asked of the hub: a file that transformers cannot read shows before anything expensive starts.
+rule convert_gguf:
+    input:
+        lambda wildcards: PATHS.gguf_input(wildcards.model),
+    output:
+        directory(f"{RESULTS}/models/{{model}}"),
+    wildcard_constraints:
+        model=of_kind(sources.InGguf),
+    priority: 30
+    params:
+        file=lambda wildcards: PATHS.gguf(wildcards.model),
+    shell:
+        "python workflow_scripts/convert_gguf.py --gguf {params.file:q} --output {output} --log {log}"

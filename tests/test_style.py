@@ -33,7 +33,7 @@ def test_make_lint_runs_what_a_commit_runs():
 
 
 def test_the_version_is_the_same_everywhere():
-    """`headpatterns.__version__` is the only place where it is written for the build."""
+    """The build reads `headpatterns.__version__` alone. Of the changelog, it is that of the newest release."""
     citation = yaml.safe_load((PROJECT / "CITATION.cff").read_text())
     newest = re.search(r"^## (\S+)$", (PROJECT / "CHANGELOG.md").read_text(), re.MULTILINE)[1]
     assert str(citation["version"]) == newest == headpatterns.__version__

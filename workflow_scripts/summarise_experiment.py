@@ -17,6 +17,7 @@ def main(arguments: argparse.Namespace) -> None:
             tokenized=arguments.tokenized,
             jobs=arguments.jobs,
             benchmarks=arguments.benchmarks,
+            converted=command_line.paths_by_name(arguments.converted, "--converted", "NAME=FILE"),
             settings=arguments.settings,
         ),
         summary.Outputs(
@@ -37,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--tokenized", type=Path, nargs="+", required=True, help="shards {tokenizer}/{dataset}/{split}")
     made.add_argument("--jobs", type=Path, required=True, help="CSV of the experiment's jobs, which alone are counted")
     made.add_argument("--benchmarks", type=Path, required=True, help="folder of Snakemake's benchmark files")
+    made.add_argument("--converted", nargs="*", default=[], help="NAME=FILE: gguf.json of a model from a GGUF file")
     made.add_argument("--settings", type=json.loads, required=True, help="JSON put into the provenance")
     made.add_argument("--data-output", type=Path, required=True, help="CSV")
     made.add_argument("--tokens-output", type=Path, required=True, help="CSV")

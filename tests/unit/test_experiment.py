@@ -155,11 +155,11 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
         ({"task_groups.nlp.tasks": ["sgsm"]}, "task_groups.nlp.tasks", "no task but the complex one"),
         ({"resources.finetun": {}}, "resources.finetun", ("unknown rule 'finetun'", "did you mean 'finetune'?")),
         # Sources of models.
-        ({"models.llama.source": {}}, "models.llama.source", "exactly one of pretraining, path, hub and model"),
+        ({"models.llama.source": {}}, "models.llama.source", "exactly one of pretraining, path, gguf, hub and model"),
         (
             {"models.llama.source.path": "x"},
             "models.llama.source",
-            ("exactly one of pretraining, path, hub and model", "it has pretraining"),
+            ("exactly one of pretraining, path, gguf, hub and model", "it has pretraining"),
         ),
         (
             {"models.llama.source.pretraining": "lama"},
@@ -184,6 +184,24 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
             ("kind hub", "remove it"),
         ),
         ({"models.llama.source": {"hub": "llama", "revision": "c"}}, "models.llama.source.hub", "'llama'"),
+        (
+            {"models.llama.source": {"gguf": "x.gguf", "path": "x"}},
+            "models.llama.source",
+            ("exactly one of pretraining, path, gguf, hub and model", "it has path and gguf"),
+        ),
+        (
+            {"models.llama.source": {"gguf": "x.gguf", "revision": "c"}},
+            "models.llama.source.revision",
+            ("kind gguf", "remove it"),
+        ),
+        (
+            {
+                "models.llama.source": {"gguf": __file__},
+                "models.llama.size": {"parameters": 10**6, "layers": 2, "heads": 2, "width": 8},
+            },
+            "models.llama.size",
+            "does not belong to a model whose files are read",
+        ),
         (
             {"models.llama.source": {"model": "gema", "run": "nlp.gsm8k.seed0"}},
             "models.llama.source.model",

@@ -4,7 +4,10 @@ import json
 import shutil
 
 import pytest
+import tokenizers_of_all_kinds as kinds
 from experiments import config_of, meaning
+from gguf import GGMLQuantizationType as GgufType
+from gguf_files import model_of, write
 from refusals import assert_refusal
 
 from headpatterns.experiment import checks, missing, written
@@ -45,6 +48,17 @@ def said(experiment, inputs=None, rules=EVERY_READER):
             "models.llama.source.path",
             ("environment variable NOT_SET, which is not set", "export it"),
         ),
+        (
+            {"models": {"llama": {"source": {"gguf": "/nowhere/model.gguf"}}}},
+            "models.llama.source.gguf",
+            ("/nowhere/model.gguf does not exist", "fix the path"),
+        ),
+        (
+            {"models": {"llama": {"source": {"gguf": "$NOT_SET/model.gguf"}}}},
+            "models.llama.source.gguf",
+            "environment variable NOT_SET, which is not set",
+        ),
+        ({"models": {"llama": {"source": {"gguf": __file__}}}}, "models.llama.source.gguf", "is not a GGUF file"),
         (
             {"datasets": {"arc": {"train": [{"path": "/nowhere/*.jsonl"}], "probe": []}}},
             "datasets.arc.train[0].path",
@@ -202,6 +216,23 @@ def test_a_model_that_was_never_here_reads_at_least_a_sample():
     config = config_of()
     config["models"]["llama"]["source"] = {"path": "/nowhere"}
     assert positions(accepted(config), "llama") == config["tokenization"]["max_length"]
+
+
+def test_a_gguf_file_is_known_once_it_is_away(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tokenizer = kinds.fast("gpt2")
+    write(tmp_path / "own.gguf", model_of(len(tokenizer), max_position_embeddings=200), tokenizer, GgufType.F32)
+    config = config_of()
+    config["models"]["llama"]["source"] = {"gguf": str(tmp_path / "own.gguf")}
+    config["tokenization"]["max_length"] = 128
+    seen = recalled(config)
+    missing.record(seen, tmp_path / seen.paths.root / OWN_FILES)
+    assert positions(seen, "llama") == 200
+    (tmp_path / "own.gguf").unlink()
+    away = recalled(config)
+    assert positions(away, "llama") == 200
+    assert away.paths.gguf_input("llama") == [str(tmp_path / "own.gguf")]
+    assert len(said(away)) == 1
 
 
 def test_how_to_get_rows_decides_no_result():

@@ -4,17 +4,22 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import scripts
 from experiments import ONE_SEED, config_of, experiment_of
+from gguf import GGMLQuantizationType
+from gguf_files import model_of
+from gguf_files import write as write_gguf
 from refusals import assert_refusal, refusal
 
 from headpatterns.errors import InputError
 from headpatterns.experiment import checks, jobs, needed, timings, written
 from headpatterns.experiment.experiment import Experiment
 from headpatterns.experiment.jobs import Job
+from headpatterns.models import conversion
 from headpatterns.planning import courses, disk, estimates, summaries
 from headpatterns.planning.sizes import Samples, Sizes
 from headpatterns.planning.weights import from_files
@@ -227,6 +232,42 @@ def test_a_model_on_the_disk(model_folder, tmp_path):
     (tmp_path / "broken/model.safetensors").unlink()
     with refusal(str(tmp_path / "broken"), "holds no weights"):
         from_files(tmp_path / "broken")
+
+
+def test_a_model_in_a_gguf_file(tmp_path):
+    """Its folder is planned from the file's header, and has that size once it is there."""
+    from tokenizers_of_all_kinds import fast
+
+    tokenizer = fast("gpt2")
+    file = write_gguf(tmp_path / "tiny.gguf", model_of(len(tokenizer)), tokenizer, GGMLQuantizationType.Q8_0)
+    overlay = {
+        "models": {"small": {"label": "Small", "source": {"gguf": str(file)}}},
+        "tokenization": {"max_length": 128},
+        "studies": {"adaptation": {"models": ["small"]}, "validity": {"models": []}},
+    }
+    experiment = experiment_of(overlay, ONE_SEED)
+    checks.check(experiment)
+    results = tmp_path / "results"
+    ahead, known = Sizes(experiment, results).model("small")
+    assert (ahead.layers, ahead.heads, ahead.width, known) == (2, 4, 64, "GGUF header")
+    assert ahead.bytes == 4 * ahead.parameters
+    convert = job("convert_gguf", model="small")
+    start, speed = experiment.config.plan.start_seconds.model, experiment.config.plan.disk_gb_per_second
+    assert seconds(experiment, convert) == start + 2 * ahead.bytes / (1e9 * speed)
+    (part,) = [part for part in disk.parts(Sizes(experiment, results), [convert]) if part.what == "models from GGUF"]
+    assert (part.bytes, part.stays) == (ahead.bytes, "kept")
+    conversion.convert(file, results / "models/small")
+    there, known = Sizes(experiment, results).model("small")
+    assert (replace(there, bytes=ahead.bytes), known) == (ahead, "measured")
+    assert 0 <= there.bytes - ahead.bytes < 4096  # the header of the weights
+    file.unlink()
+    sizes = Sizes(experiment, tmp_path / "elsewhere")
+    assert sizes.model("small")[0] is None
+    assert sizes.missing["models.small.source.gguf"] == f"{file} is not there yet"
+    overlay["tokenization"]["max_length"] = 129
+    write_gguf(file, model_of(len(tokenizer)), tokenizer)
+    with refusal("tokenization.max_length", ("129", "models.small has 128 positions")):
+        checks.check(experiment_of(overlay, ONE_SEED))
 
 
 def test_the_plan_goes_on_without_a_size(tmp_path):

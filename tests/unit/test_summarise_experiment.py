@@ -7,8 +7,17 @@ import pytest
 import scripts
 
 from headpatterns.experiment import jobs
-from headpatterns.report import summary
+from headpatterns.report import page, summary
 
+ABOUT = {
+    "file": "own.Q8_0.gguf",
+    "sha256": "0123",
+    "architecture": "llama",
+    "quantization": "Q8_0",
+    "tensors": {"Q8_0": 16, "F32": 5},
+    "parameters": 106432,
+    "checked_tokens": 16,
+}
 BENCHMARK = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 
 
@@ -65,6 +74,7 @@ def experiment(tmp_path):
         instructions=instructions,
         runs=runs,
         tokenized=shards,
+        converted=[f"own={write(tmp_path / 'models/own/gguf.json', json.dumps(ABOUT))}"],
         jobs=tmp_path / "jobs.csv",
         benchmarks=tmp_path / "benchmarks",
         settings=json.dumps({"experiment": "x", "seeds": [0]}),
@@ -143,3 +153,8 @@ def test_provenance(experiment):
     assert content["versions"]["python"].startswith("3.")
     assert {"numpy", "torch", "transformers"} <= content["versions"].keys()
     assert content["commit"] and content["platform"]
+    told = ("file", "architecture", "quantization", "tensors", "sha256")
+    assert content["models from GGUF"] == {"own": {key: ABOUT[key] for key in told}}
+    (_, pairs) = next(one for one in page.provenance_sections(experiment / "provenance.json") if "GGUF" in one[0])
+    said = "file own.Q8_0.gguf, architecture llama, quantization Q8_0, tensors Q8_0 16, F32 5, sha256 0123"
+    assert pairs == [("own", said)]

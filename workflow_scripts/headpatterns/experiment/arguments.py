@@ -78,6 +78,12 @@ def hub_sources(experiment: "Experiment") -> list[dict[str, str]]:
     return list({source["output"]: source for source in found}.values())
 
 
+def converted(experiment: "Experiment") -> str:
+    """What the folders of models that are made of GGUF files say of these."""
+    names = needed.in_gguf(experiment.config, experiment.models)
+    return by_name("converted", {name: experiment.paths.about_gguf(name) for name in names})
+
+
 def starting_models(experiment: "Experiment", runs: Iterable[Run]) -> list[str]:
     """The model that each run of a job starts from, or the one that all of them do."""
     folders = [experiment.paths.starting_model(run) for run in runs]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headpatterns.experiment.own import ARCHITECTURE, Kind
-from headpatterns.experiment.sources import OnDisk, RowsOnDisk
+from headpatterns.experiment.sources import InGguf, OnDisk, RowsOnDisk
 from headpatterns.io import write_json
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ def sources(experiment: "Experiment") -> Iterator[Source]:
         source = config.models[model].source
         if isinstance(source, OnDisk):
             yield Source(f"models.{model}.source.path", "model", source.path)
+        if isinstance(source, InGguf):
+            yield Source(f"models.{model}.source.gguf", "gguf", source.gguf)
     for name in experiment.datasets:
         dataset = config.datasets[name]
         for split in ("train", "probe"):
@@ -115,7 +117,7 @@ def _entry(experiment: "Experiment", source: Source) -> dict[str, Any]:
     entry = {"path": path, "files": own.files(kind, written)}
     if kind == "rows":
         return entry
-    architecture = own.architecture(written, key)
+    architecture = own.in_gguf(written) if kind == "gguf" else own.architecture(written, key)
     return {**entry, "architecture": {name: architecture[name] for name in ARCHITECTURE if name in architecture}}
 
 

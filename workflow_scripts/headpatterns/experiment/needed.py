@@ -7,7 +7,7 @@ from typing import Any
 from headpatterns.experiment import runs as runs_of
 from headpatterns.experiment.runs import Run, TaskSet
 from headpatterns.experiment.schema import Config
-from headpatterns.experiment.sources import AfterRun, Pretrained, RowsOnHub
+from headpatterns.experiment.sources import AfterRun, InGguf, Pretrained, RowsOnHub
 
 Rows = Sequence[Mapping[str, Any]]
 """Rows of variants.csv."""
@@ -105,6 +105,11 @@ def written_sets(config: Config) -> dict[str, ItemSet]:
     """The evaluation sets that the config itself names."""
     return {name: ItemSet(**described.model_dump(exclude_unset=True))
             for name, described in config.evaluation.sets.items()}  # fmt: skip
+
+
+def in_gguf(config: Config, models: Iterable[str]) -> list[str]:
+    """Those of some models that are made of a GGUF file."""
+    return [model for model in models if isinstance(config.models[model].source, InGguf)]
 
 
 def hub_rows(config: Config) -> dict[str, RowsOnHub]:

@@ -12,10 +12,10 @@ from typing import Any, Literal
 from headpatterns.errors import InputError
 from headpatterns.experiment.files import expand, matches, state_of_folders, unset_variable, with_labels
 from headpatterns.io import read_json
-from headpatterns.models import loading
+from headpatterns.models import gguf_header, loading
 
-Kind = Literal["rows", "model", "python", "data"]
-"""Raw rows; a model; OpenCompass's interpreter; the folder above its data."""
+Kind = Literal["rows", "model", "gguf", "python", "data"]
+"""Raw rows; a model's folder; a GGUF file; OpenCompass's interpreter; the folder above its data."""
 
 ARCHITECTURE = ("max_position_embeddings", "num_hidden_layers", "num_attention_heads")
 """What is written down of a model's config: all that the workflow reads of it before a job does."""
@@ -36,6 +36,14 @@ def _no_model(path: str) -> str:
     )
 
 
+def _no_gguf(path: str) -> str:
+    try:
+        gguf_header.check(gguf_header.read_header(Path(path)))
+    except InputError as error:
+        return f"leads to no model: {error}"
+    return ""
+
+
 def _no_data(path: str) -> str:
     if (Path(path) / "data").is_dir():
         return ""
@@ -46,6 +54,7 @@ def _no_data(path: str) -> str:
 _ABSENCE: dict[Kind, Callable[[str], str]] = {
     "rows": _no_rows,
     "model": _no_model,
+    "gguf": _no_gguf,
     "python": lambda path: "",
     "data": _no_data,
 }
@@ -87,6 +96,8 @@ class OwnFiles:
             unknown = expand(written).translate(str.maketrans("", "", "{}"))
             return list(self.last(kind, written).get("files", [unknown]))
         path = expand(written)
+        if kind == "gguf":
+            return [path]
         return with_labels(matches(path)) if kind == "rows" else list(map(str, loading.files(Path(path))))
 
     def architecture(self, written: str, key: str) -> dict[str, Any]:
@@ -103,6 +114,12 @@ class OwnFiles:
         except ValueError:
             raise InputError(f"config key {key} holds {file}, which is not valid JSON: give a whole model.") from None
         return found
+
+    def in_gguf(self, written: str) -> dict[str, Any]:
+        """The same of a model in a GGUF file."""
+        if self.problem("gguf", written):
+            return dict(self.last("gguf", written).get("architecture", {}))
+        return dict(gguf_header.read_header(Path(expand(written))).config())
 
     def state(self, kind: Kind, written: Sequence[str], below: str = "") -> str:
         """Digest of what lies below the folders among some paths (`state_of_folders`), as it is or was."""

@@ -9,7 +9,7 @@ from headpatterns.experiment import needed
 from headpatterns.experiment.own import OwnFiles
 from headpatterns.experiment.runs import TRAINING, MixtureSet, PseudoPrivateSet, Run, SelectedSet
 from headpatterns.experiment.schema import Config
-from headpatterns.experiment.sources import AfterRun, EmbeddedRows, OnDisk, OnHub, RowsOnDisk, RowsOnHub
+from headpatterns.experiment.sources import AfterRun, EmbeddedRows, InGguf, OnDisk, OnHub, RowsOnDisk, RowsOnHub
 
 FIGURE_FORMATS = ("pdf", "svg", "png")
 TABLE_FORMATS = ("csv", "md", "tex")
@@ -127,13 +127,29 @@ class Paths:
         match source:
             case OnDisk():
                 return self.own.path("model", source.path)
-            case OnHub():
+            case OnHub() | InGguf():
                 return f"{self.root}/models/{model}"
             case AfterRun():
                 return f"{self.root}/checkpoints/{source.model}/{source.run}/final"
         folder = self.pretraining(source.pretraining, seed)
         last = self.config.pretraining[source.pretraining].steps
         return f"{folder}/final" if source.step == last else f"{folder}/intermediate/step-{source.step}"
+
+    def gguf(self, model: str) -> str:
+        """The GGUF file that the folder of a model is made of."""
+        source = self.config.models[model].source
+        assert isinstance(source, InGguf)
+        return self.own.path("gguf", source.gguf)
+
+    def gguf_input(self, model: str) -> list[str]:
+        """That file as what its conversion depends on."""
+        source = self.config.models[model].source
+        assert isinstance(source, InGguf)
+        return self.own.files("gguf", source.gguf)
+
+    def about_gguf(self, model: str) -> str:
+        """What the folder of such a model says of the file."""
+        return f"{self.model(model, 0)}/gguf.json"
 
     def pretraining(self, name: str, seed: int | str) -> str:
         """The folder of a pretraining run; all training seeds share one unless they move it."""
@@ -146,7 +162,7 @@ class Paths:
         match source:
             case OnDisk():
                 return self.own.files("model", source.path)
-            case OnHub() | AfterRun():
+            case OnHub() | InGguf() | AfterRun():
                 return [self.model(model, seed)]
         return [self.pretraining(source.pretraining, seed)]
 

@@ -95,7 +95,9 @@ class Model(Section):
     """A base model."""
 
     label: Text = Field(description="its name in figures and tables")
-    source: ModelSource = Field(description="where it comes from: pretraining and step, path, hub, or model and run")
+    source: ModelSource = Field(
+        description="where it comes from: pretraining and step, path, gguf, hub, or model and run"
+    )
     stands_for: PaperModel = Field(UNSTATED, description="the paper's model whose values are shown beside its own")
     size: ModelSize = Field(UNSTATED, description="for the plan, as long as its files are not here")
 

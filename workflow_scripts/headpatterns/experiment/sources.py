@@ -6,7 +6,7 @@ from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from headpatterns.experiment.fields import UNSTATED, Positive, RunName, Section, Text
 
-MODEL_KINDS = ("pretraining", "path", "hub", "model")
+MODEL_KINDS = ("pretraining", "path", "gguf", "hub", "model")
 ROW_KINDS = ("embedded", "path", "hub")
 HubName = Annotated[str, StringConstraints(pattern=r"^[^/]+/[^/]+$")]
 
@@ -22,6 +22,12 @@ class OnDisk(Section):
     """A folder in Hugging Face layout."""
 
     path: Text = Field(description="folder; environment variables are expanded")
+
+
+class InGguf(Section):
+    """A model in a GGUF file, of which the workflow makes a folder in Hugging Face layout."""
+
+    gguf: Text = Field(description="file; environment variables are expanded")
 
 
 class OnHub(Section):
@@ -75,6 +81,7 @@ def _kind(kinds: tuple[str, ...], source: Any) -> str | None:
 ModelSource = Annotated[
     Annotated[Pretrained, Tag("pretraining")]
     | Annotated[OnDisk, Tag("path")]
+    | Annotated[InGguf, Tag("gguf")]
     | Annotated[OnHub, Tag("hub")]
     | Annotated[AfterRun, Tag("model")],
     Discriminator(lambda source: _kind(MODEL_KINDS, source), custom_error_type="kinds_of_models",

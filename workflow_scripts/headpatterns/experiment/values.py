@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from headpatterns.experiment import needed
+from headpatterns.experiment.own import Kind
 from headpatterns.experiment.recipes import Finetuning
 from headpatterns.experiment.schema import Config
-from headpatterns.experiment.sources import AfterRun, EmbeddedRows, OnDisk, Pretrained
+from headpatterns.experiment.sources import AfterRun, EmbeddedRows, InGguf, OnDisk, Pretrained
 
 if TYPE_CHECKING:
     from headpatterns.experiment.experiment import Experiment
@@ -79,7 +80,7 @@ def _sizes_of_models(config: Config) -> Iterator[str]:
         size = model.size
         if size is None:
             continue
-        if isinstance(model.source, OnDisk | AfterRun):
+        if isinstance(model.source, OnDisk | InGguf | AfterRun):
             yield f"models.{name}.size does not belong to a model whose files are read: remove it."
         if size.width % size.heads:
             yield (
@@ -134,6 +135,8 @@ def architecture(experiment: "Experiment", model: str) -> dict[str, Any]:
     config, source = experiment.config, experiment.config.models[model].source
     if isinstance(source, Pretrained):
         return config.pretraining[source.pretraining].architecture.model_dump()
+    if isinstance(source, InGguf):
+        return experiment.paths.own.in_gguf(source.gguf)
     if not isinstance(source, OnDisk):
         return {}
     return experiment.paths.own.architecture(source.path, f"models.{model}.source.path")
@@ -143,7 +146,13 @@ def positions(experiment: "Experiment", model: str) -> int | None:
     """Positions of a model: of one that was never here at least those of a sample; None where they are not known."""
     source, own = experiment.config.models[model].source, experiment.paths.own
     known: int | None = architecture(experiment, model).get("max_position_embeddings")
-    unseen = isinstance(source, OnDisk) and own.problem("model", source.path) and not own.last("model", source.path)
+    lead: tuple[Kind, str] | None = None
+    match source:
+        case OnDisk():
+            lead = ("model", source.path)
+        case InGguf():
+            lead = ("gguf", source.gguf)
+    unseen = lead and own.problem(*lead) and not own.last(*lead)
     return known or (experiment.config.tokenization.max_length if unseen else None)
 
 

@@ -48,7 +48,8 @@ def _staying(sizes: Sizes, planned: Collection[Job]) -> Iterator[Part]:
 
     finetuning = sizes.config.finetuning
     number = formulas.BYTES[finetuning.checkpoint_dtype]
-    yield part("models of the hub", "their files", "fetch_model", _fetched_model)
+    yield part("models of the hub", "their files", "fetch_model", _model_folder)
+    yield part("models from GGUF", "parameters × 4", "convert_gguf", _model_folder)
     rows = [job for job in planned if job.rule == "fetch_dataset"]
     yield Part("rows of the hub", KEPT, f"rows × tokens × {TEXT_BYTES}", _fetched_rows(sizes, rows))
     yield part("pretrained models", "checkpoints × parameters × 4", "pretrain", _pretrained)
@@ -176,7 +177,7 @@ def used_space(folder: Path) -> int:
     return total
 
 
-def _fetched_model(sizes: Sizes, job: Job) -> float:
+def _model_folder(sizes: Sizes, job: Job) -> float:
     model, _ = sizes.model(job.wildcards["model"])
     return model.bytes if model else 0
 

@@ -216,6 +216,12 @@ def _fetch_model(sizes: Sizes, job: Job) -> float | None:
     return None if model is None else model.bytes / (sizes.config.plan.download_mb_per_second * 1e6)
 
 
+def _convert_gguf(sizes: Sizes, job: Job) -> float | None:
+    """The folder is written, and read again to be checked; the file itself is smaller than both."""
+    model, _ = sizes.model(job.wildcards["model"])
+    return None if model is None else 2 * model.bytes / _disk(sizes.experiment)
+
+
 def _fetch_dataset(sizes: Sizes, job: Job) -> float | None:
     """Of the first dataset that reads these rows; others that do read the same."""
     dataset, share = next(iter(fetched(sizes.experiment, [job]).items()))
@@ -257,6 +263,7 @@ WORK: dict[str, Callable[[Sizes, Job], float | None]] = {
     "prepare_instructions": _prepare_instructions,
     "tokenize_instructions": _tokenize_instructions,
     "fetch_model": _fetch_model,
+    "convert_gguf": _convert_gguf,
     "pretrain": _pretrain,
     "finetune": _finetune,
     "extract_patterns": _extract_patterns,
@@ -268,6 +275,7 @@ WORK: dict[str, Callable[[Sizes, Job], float | None]] = {
 LOADING = {
     "tokenize_instructions",
     "check_lengths",
+    "convert_gguf",
     "pretrain",
     "finetune",
     "extract_patterns",

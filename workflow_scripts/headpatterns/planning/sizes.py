@@ -14,12 +14,12 @@ from headpatterns.experiment.experiment import Experiment
 from headpatterns.experiment.files import expand
 from headpatterns.experiment.runs import SELECTION, TRAINING, MixtureSet, PseudoPrivateSet, Run, SelectedSet
 from headpatterns.experiment.schema import Dataset
-from headpatterns.experiment.sources import EmbeddedRows, OnDisk, OnHub, Pretrained
+from headpatterns.experiment.sources import EmbeddedRows, InGguf, OnDisk, OnHub, Pretrained
 from headpatterns.io import read_json
 from headpatterns.planning import formulas
-from headpatterns.planning.weights import from_files
+from headpatterns.planning.weights import from_files, from_gguf
 
-MEASURED, STATED, DERIVED = "measured", "stated", "from the config"
+MEASURED, STATED, DERIVED, HEADER = "measured", "stated", "from the config", "GGUF header"
 ADD = "add it to the config"
 TEXT_BYTES = 4
 """Bytes of a token in raw rows and instructions: about four characters."""
@@ -62,7 +62,7 @@ class Sizes:
         return needed.tokenizer_of(self.config, self.experiment.models[0])
 
     def fetched(self, model: str) -> Path:
-        """Where a model of the hub is put."""
+        """Where a model of the hub, or one that is made of a GGUF file, is put."""
         return self.results / "models" / model
 
     def _model(self, name: str) -> tuple[formulas.Model | None, str]:
@@ -71,8 +71,10 @@ class Sizes:
         source, size = self.config.models[base].source, self.config.models[base].size
         if isinstance(source, OnDisk):
             return self._at_path(f"models.{base}.source.path", source.path), MEASURED
-        if isinstance(source, OnHub) and (self.fetched(base) / "config.json").is_file():
+        if isinstance(source, OnHub | InGguf) and (self.fetched(base) / "config.json").is_file():
             return from_files(self.fetched(base)), MEASURED
+        if isinstance(source, InGguf):
+            return self._in_gguf(f"models.{base}.source.gguf", source.gguf), HEADER
         if size:
             held = size.bytes or 2 * size.parameters
             return formulas.Model(size.parameters, size.layers, size.heads, size.width, held), size.source or STATED
@@ -90,6 +92,14 @@ class Sizes:
         if (folder / "config.json").is_file():
             return from_files(folder)
         self.missing[key] = f"{folder} holds no model yet"
+        return None
+
+    def _in_gguf(self, key: str, path: str) -> formulas.Model | None:
+        """The size of a model in a GGUF file, which may be there only later as well."""
+        file = Path(expand(path))
+        if file.is_file():
+            return from_gguf(file)
+        self.missing[key] = f"{file} is not there yet"
         return None
 
     def _samples(self, tokenizer: str, dataset: str, split: str) -> Samples:

@@ -20,6 +20,7 @@ ORDER = (
     "cut_training_set",
     "pretrain",
     "fetch_model",
+    "convert_gguf",
     "finetune",
     "extract_patterns",
     "ablate_heads",

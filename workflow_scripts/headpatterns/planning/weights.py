@@ -1,4 +1,4 @@
-"""The size of a model on the disk, from its config and the headers of its weights."""
+"""The size of a model on the disk: from its config and the headers of its weights, or the header of a GGUF file."""
 
 import json
 import math
@@ -8,6 +8,7 @@ from typing import Any
 
 from headpatterns.errors import InputError
 from headpatterns.io import read_json
+from headpatterns.models.gguf_header import read_header
 from headpatterns.planning import formulas
 
 NAMES = (("num_hidden_layers", "n_layer"), ("num_attention_heads", "n_head"), ("hidden_size", "n_embd"))
@@ -47,6 +48,19 @@ def from_files(folder: Path) -> formulas.Model:
         raise InputError(f"{folder} holds no weights (*.safetensors or *.bin): give a whole model.")
     width = heads * (config.get("head_dim") or hidden // heads)
     return formulas.Model(parameters, layers, heads, width, size)
+
+
+def from_gguf(file: Path) -> formulas.Model:
+    """The size of the folder that is made of a GGUF file: its weights in float32.
+
+    Raises:
+        InputError: the header cannot be read, or lacks a size.
+    """
+    header = read_header(file)
+    found = header.config()
+    layers, heads = found["num_hidden_layers"], found["num_attention_heads"]
+    size = header.parameters * formulas.BYTES["float32"]
+    return formulas.Model(header.parameters, layers, heads, heads * found["head_dim"], size)
 
 
 def _dtype(config: dict[str, Any]) -> str:

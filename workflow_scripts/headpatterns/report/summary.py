@@ -21,7 +21,8 @@ class Inputs:
         tokenized: folders of shards, {tokenizer}/{dataset}/{split}.
         jobs: table of the experiment's jobs, which alone are counted.
         benchmarks: folder of Snakemake's benchmark files.
-        settings: what the provenance says apart from commit, versions and platform.
+        converted: gguf.json of each model that was made of a GGUF file, by its name.
+        settings: what the provenance says apart from these, commit, versions and platform.
     """
 
     instructions: Sequence[Path]
@@ -29,6 +30,7 @@ class Inputs:
     tokenized: Sequence[Path]
     jobs: Path
     benchmarks: Path
+    converted: Mapping[str, Path]
     settings: Mapping[str, Any]
 
 
@@ -54,7 +56,15 @@ def summarise(inputs: Inputs, outputs: Outputs) -> None:
     write_rows(outputs.tokens, map(token_row, inputs.tokenized))
     done = timings.measured(inputs.benchmarks, jobs.read(inputs.jobs))
     write_rows(outputs.timings, timings.rows(done), timings.COLUMNS)
-    write_json(outputs.provenance, {**inputs.settings, **provenance.environment()})
+    converted = {name: converted_model(path) for name, path in inputs.converted.items()}
+    made_of = {"models from GGUF": converted} if converted else {}
+    write_json(outputs.provenance, {**inputs.settings, **made_of, **provenance.environment()})
+
+
+def converted_model(path: Path) -> dict[str, Any]:
+    """What tells a GGUF file from others: its name, quantization, tensors by how they are stored, and checksum."""
+    content = read_json(path)
+    return {key: content[key] for key in ("file", "architecture", "quantization", "tensors", "sha256")}
 
 
 def data_rows(report: Path) -> Iterator[dict[str, Any]]:
