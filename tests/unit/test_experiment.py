@@ -104,7 +104,7 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
             "task_groups.nlp.expected_pair",
             "names the complex task",
         ),
-        ({"finetuning.checkpoint_steps": [2, 151]}, "finetuning.checkpoint_steps", ("151", "max_steps 150")),
+        ({"finetuning.checkpoint_steps": [2, 201]}, "finetuning.checkpoint_steps", ("201", "max_steps 200")),
         ({"tokenization.max_length": 600}, "tokenization.max_length", ("600", "models.llama has 512 positions")),
         (
             {"studies.adaptation.models[1]": "gema"},
@@ -169,12 +169,12 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
         (
             {"models.llama.source.step": 123},
             "models.llama.source.step",
-            ("123", "pretraining.llama", "[1000, 2000, 4000]"),
+            ("123", "pretraining.llama", "[1000, 2000, 3000]"),
         ),
         (
             {"pretraining.llama.checkpoint_steps": [200, 100, 4900], "models.llama.source.step": 4900},
             "models.llama.source.step",
-            ("4900", "pretraining.llama", "[100, 200, 4000]"),
+            ("4900", "pretraining.llama", "[100, 200, 3000]"),
         ),
         ({"models.llama.source.step": ...}, "models.llama.source", ("lacks 'step'", "kind pretraining needs")),
         ({"models.llama.source": {"hub": "a/b"}}, "models.llama.source", ("lacks 'revision'", "kind hub")),
@@ -318,15 +318,15 @@ def test_an_overlay_may_leave_out_section_5_with_what_it_says(config):
     """Candidates, related tags and sizes of a study without models are those of the config below the overlay."""
     config["task_groups"]["nlp"]["tasks"] = ["arc", "sgsm"]
     config["studies"]["selection"] |= {"domains": ["maths"], "related": {"law": ["x"]}}
-    config["finetuning"] |= {"per_device_batch_size": 256, "global_batch_size": 256}
+    config["finetuning"] |= {"per_device_batch_size": 512, "global_batch_size": 512}
     said = complaint(config)
     assert_refusal(said, "config key studies.mixing.parts[0]", "unknown candidate 'gsm8k'")
     assert_refusal(said, "config key studies.selection.related.law", "unknown domain 'law'")
     assert_refusal(said, "config key studies.selection.related", "lacks the domain 'maths'")
     config["studies"]["mixing"]["parts"] = config["studies"]["selection"]["related"] = None
     said = complaint(config)
-    assert_refusal(said, "config key studies.mixing.instructions", ("128", "one step of global_batch_size 256"))
-    assert_refusal(said, "config key studies.selection.budgets", ("48", "one step of global_batch_size 256"))
+    assert_refusal(said, "config key studies.mixing.instructions", ("256", "one step of global_batch_size 512"))
+    assert_refusal(said, "config key studies.selection.budgets", ("48", "one step of global_batch_size 512"))
     config["studies"]["mixing"]["parts"] = ["gsm8k", "refgpt"]
     config["studies"]["selection"]["related"] = {"law": ["x"]}
     without_applications(config)

@@ -60,7 +60,7 @@ def test_a_fresh_clone_shows_all_jobs_and_then_what_is_missing(fresh, tmp_path):
     with_data = snakemake(fresh, *SLURM, "-n", "all", HEADPATTERNS_DATA=str(tmp_path))
     assert with_data.returncode == 0 and HEAD not in with_data.stdout
     named = with_data.stdout.replace(str(tmp_path), "$HEADPATTERNS_DATA")
-    assert len(jobs(named)) > 2000
+    assert len(jobs(named)) > 1500
     assert jobs(answer.stdout) == jobs(named)
 
 
@@ -89,8 +89,8 @@ def test_a_job_that_reads_none_of_it_is_told_nothing(fresh):
 
 def test_a_real_run_is_refused_before_anything_starts_with_the_same_list(fresh):
     chosen = ("--cores", "1", "--configfile", "config/paper.yaml")
-    shown = snakemake(fresh, "-n", "table1", *chosen)
-    refused = snakemake(fresh, "table1", *chosen)
+    shown = snakemake(fresh, "-n", "table2", *chosen)
+    refused = snakemake(fresh, "table2", *chosen)
     assert refused.returncode != 0
     assert "Traceback" not in refused.stdout
     said = [line for line in refused.stdout.splitlines() if line.startswith("config key ")]
@@ -160,7 +160,7 @@ def test_the_same_jobs_are_to_run_as_with_it(away, arguments):
     assert there.returncode == gone.returncode == 0
     assert jobs(there.stdout) == jobs(gone.stdout) and jobs(there.stdout)
     assert HEAD not in there.stdout
-    assert_refusal("\n".join(lines_of(gone.stdout)), "config key models.own.source.path", "")
+    assert_refusal("\n".join(lines_of(gone.stdout)), "config key models.own.source.path", "the path")
 
 
 def test_what_a_config_change_makes_stale_is_stale_without_it_too(away, finished):

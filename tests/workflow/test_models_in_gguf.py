@@ -81,7 +81,9 @@ def test_a_broken_file_is_refused_before_anything_starts(project):
     (project / "broken/tiny.F32.gguf").write_bytes(content[: len(content) // 2])
     (project / "broken/tiny.Q8_0.gguf").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
     (project / "broken/own").symlink_to(project / "own")
-    answer = snakemake(project, "all", "--cores", "2", *CHOSEN, TINY_MODELS=str(project / "broken"))
+    (project / "broken.yaml").write_text(OVERLAY.replace("experiment: gguf", "experiment: broken"))
+    chosen = [*CHOSEN[:2], "broken.yaml"]
+    answer = snakemake(project, "all", "--cores", "2", *chosen, TINY_MODELS=str(project / "broken"))
     assert answer.returncode != 0 and "Traceback" not in answer.stdout
     for model, said in (("exact", "tiny.F32.gguf is cut off"), ("rounded", "tiny.Q8_0.gguf is a Git LFS pointer")):
         assert f"config key models.{model}.source.gguf leads to no model: {project}/broken/{said}" in answer.stdout
