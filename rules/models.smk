@@ -69,7 +69,5 @@ rule convert_gguf:
     wildcard_constraints:
         model=of_kind(sources.InGguf),
     priority: 30
-    params:
-        file=lambda wildcards: PATHS.gguf(wildcards.model),
     shell:
-        "python workflow_scripts/convert_gguf.py --gguf {params.file:q} --output {output} --log {log}"
+        "python workflow_scripts/convert_gguf.py --gguf {input:q} --output {output} --log {log}"

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from headpatterns.experiment.own import ARCHITECTURE, Kind
-from headpatterns.experiment.sources import InGguf, OnDisk, RowsOnDisk
+from headpatterns.experiment.own import ARCHITECTURE, Kind, of_model
+from headpatterns.experiment.sources import RowsOnDisk
 from headpatterns.io import write_json
 
 if TYPE_CHECKING:
@@ -34,11 +34,8 @@ def sources(experiment: "Experiment") -> Iterator[Source]:
     """Paths of the models and datasets that some study selects: others may lie elsewhere."""
     config = experiment.config
     for model in experiment.models:
-        source = config.models[model].source
-        if isinstance(source, OnDisk):
-            yield Source(f"models.{model}.source.path", "model", source.path)
-        if isinstance(source, InGguf):
-            yield Source(f"models.{model}.source.gguf", "gguf", source.gguf)
+        if own := of_model(config.models[model].source):
+            yield Source(f"models.{model}.source.{own.key}", own.kind, own.written)
     for name in experiment.datasets:
         dataset = config.datasets[name]
         for split in ("train", "probe"):
@@ -117,7 +114,7 @@ def _entry(experiment: "Experiment", source: Source) -> dict[str, Any]:
     entry = {"path": path, "files": own.files(kind, written)}
     if kind == "rows":
         return entry
-    architecture = own.in_gguf(written) if kind == "gguf" else own.architecture(written, key)
+    architecture = own.architecture(kind, written, key)
     return {**entry, "architecture": {name: architecture[name] for name in ARCHITECTURE if name in architecture}}
 
 

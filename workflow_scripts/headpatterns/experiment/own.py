@@ -7,10 +7,11 @@ are to run as with it. Where nothing is written down, they depend on the path as
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from headpatterns.errors import InputError
 from headpatterns.experiment.files import expand, matches, state_of_folders, unset_variable, with_labels
+from headpatterns.experiment.sources import InGguf, ModelSource, OnDisk
 from headpatterns.io import read_json
 from headpatterns.models import gguf_header, loading
 
@@ -19,6 +20,24 @@ Kind = Literal["rows", "model", "gguf", "python", "data"]
 
 ARCHITECTURE = ("max_position_embeddings", "num_hidden_layers", "num_attention_heads")
 """What is written down of a model's config: all that the workflow reads of it before a job does."""
+
+
+class OwnModel(NamedTuple):
+    """A model of your own: what the config leads to, its path as it is written there, and the key of the source."""
+
+    kind: Kind
+    written: str
+    key: str
+
+
+def of_model(source: ModelSource) -> OwnModel | None:
+    """What a model of your own is; None of one that is made or fetched here."""
+    match source:
+        case OnDisk():
+            return OwnModel("model", source.path, "path")
+        case InGguf():
+            return OwnModel("gguf", source.gguf, "gguf")
+    return None
 
 
 def _no_rows(path: str) -> str:
@@ -100,23 +119,24 @@ class OwnFiles:
             return [path]
         return with_labels(matches(path)) if kind == "rows" else list(map(str, loading.files(Path(path))))
 
-    def architecture(self, written: str, key: str) -> dict[str, Any]:
+    def architecture(self, kind: Kind, written: str, key: str) -> dict[str, Any]:
         """Fields of a model's config, as far as they are known.
 
         Raises:
             InputError: the config, which `key` leads to, is no JSON.
         """
-        file = Path(self.path("model", written)) / "config.json"
+        if kind == "gguf":
+            return self._in_gguf(written)
+        file = Path(self.path(kind, written)) / "config.json"
         if not file.is_file():
-            return dict(self.last("model", written).get("architecture", {}))
+            return dict(self.last(kind, written).get("architecture", {}))
         try:
             found: dict[str, Any] = read_json(file)
         except ValueError:
             raise InputError(f"config key {key} holds {file}, which is not valid JSON: give a whole model.") from None
         return found
 
-    def in_gguf(self, written: str) -> dict[str, Any]:
-        """The same of a model in a GGUF file."""
+    def _in_gguf(self, written: str) -> dict[str, Any]:
         if self.problem("gguf", written):
             return dict(self.last("gguf", written).get("architecture", {}))
         return dict(gguf_header.read_header(Path(expand(written))).config())

@@ -135,14 +135,8 @@ class Paths:
         last = self.config.pretraining[source.pretraining].steps
         return f"{folder}/final" if source.step == last else f"{folder}/intermediate/step-{source.step}"
 
-    def gguf(self, model: str) -> str:
-        """The GGUF file that the folder of a model is made of."""
-        source = self.config.models[model].source
-        assert isinstance(source, InGguf)
-        return self.own.path("gguf", source.gguf)
-
     def gguf_input(self, model: str) -> list[str]:
-        """That file as what its conversion depends on."""
+        """The GGUF file that the folder of a model is made of, as what its conversion depends on."""
         source = self.config.models[model].source
         assert isinstance(source, InGguf)
         return self.own.files("gguf", source.gguf)

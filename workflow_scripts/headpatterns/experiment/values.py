@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from headpatterns.experiment import needed
-from headpatterns.experiment.own import Kind
+from headpatterns.experiment.own import of_model
 from headpatterns.experiment.recipes import Finetuning
 from headpatterns.experiment.schema import Config
 from headpatterns.experiment.sources import AfterRun, EmbeddedRows, InGguf, OnDisk, Pretrained
@@ -135,24 +135,16 @@ def architecture(experiment: "Experiment", model: str) -> dict[str, Any]:
     config, source = experiment.config, experiment.config.models[model].source
     if isinstance(source, Pretrained):
         return config.pretraining[source.pretraining].architecture.model_dump()
-    if isinstance(source, InGguf):
-        return experiment.paths.own.in_gguf(source.gguf)
-    if not isinstance(source, OnDisk):
-        return {}
-    return experiment.paths.own.architecture(source.path, f"models.{model}.source.path")
+    if own := of_model(source):
+        return experiment.paths.own.architecture(own.kind, own.written, f"models.{model}.source.{own.key}")
+    return {}
 
 
 def positions(experiment: "Experiment", model: str) -> int | None:
     """Positions of a model: of one that was never here at least those of a sample; None where they are not known."""
-    source, own = experiment.config.models[model].source, experiment.paths.own
+    own, files = of_model(experiment.config.models[model].source), experiment.paths.own
     known: int | None = architecture(experiment, model).get("max_position_embeddings")
-    lead: tuple[Kind, str] | None = None
-    match source:
-        case OnDisk():
-            lead = ("model", source.path)
-        case InGguf():
-            lead = ("gguf", source.gguf)
-    unseen = lead and own.problem(*lead) and not own.last(*lead)
+    unseen = own and files.problem(own.kind, own.written) and not files.last(own.kind, own.written)
     return known or (experiment.config.tokenization.max_length if unseen else None)
 
 

@@ -24,12 +24,17 @@ def words(rng: random.Random) -> str:
     return f"{listed}\n{listed}"
 
 
-def holdings(rng: random.Random) -> str:
-    """Who has how many of which things, and some of it again in another order."""
-    number = rng.randint(2, 4)
+def held(rng: random.Random, most: int) -> list[tuple[str, int, str]]:
+    """Who has how many of which things: two people or more, and `most` at most."""
+    number = rng.randint(2, most)
     people, things = rng.sample(world.NAMES, number), rng.sample(list(world.THINGS.values()), number)
-    told = [f"{who} has {rng.randint(1, 2 * LARGEST)} {what}." for who, what in zip(people, things, strict=True)]
-    return " ".join([*told, *rng.sample(told, number)])
+    return [(who, rng.randint(1, 2 * LARGEST), what) for who, what in zip(people, things, strict=True)]
+
+
+def holdings(rng: random.Random) -> str:
+    """Who has how many of which things, and the same again in another order."""
+    told = [f"{who} has {count} {what}." for who, count, what in held(rng, 4)]
+    return " ".join([*told, *rng.sample(told, len(told))])
 
 
 def lettered(rng: random.Random) -> str:

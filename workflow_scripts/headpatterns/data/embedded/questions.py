@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 from headpatterns.data.embedded import activities, further_facts, world
 from headpatterns.data.embedded.continuations import next_step
+from headpatterns.data.embedded.copying import held
 from headpatterns.data.embedded.references import drawn
-from headpatterns.data.embedded.sampling import LARGEST, digit
+from headpatterns.data.embedded.sampling import digit
 from headpatterns.data.embedded.science import fact_question, introduced
 
 RELATIONS = tuple(further_facts.RELATIONS.values())
@@ -32,10 +33,8 @@ def of_facts(rng: random.Random) -> str:
 
 def about_holdings(rng: random.Random) -> str:
     """Who has how many of which things, and a question about one of them."""
-    number = rng.randint(2, 3)
-    people, things = rng.sample(world.NAMES, number), rng.sample(list(world.THINGS.values()), number)
-    held = [(who, rng.randint(1, 2 * LARGEST), what) for who, what in zip(people, things, strict=True)]
-    who, count, what = rng.choice(held)
+    holdings = held(rng, 3)
+    who, count, what = rng.choice(holdings)
     asked, answer = rng.choice(
         (
             (f"How many {what} does {who} have?", f"{count}"),
@@ -43,7 +42,7 @@ def about_holdings(rng: random.Random) -> str:
             (f"What does {who} have?", f"{count} {what}"),
         )
     )
-    told = " ".join(f"{one} has {n} {many}." for one, n, many in held)
+    told = " ".join(f"{one} has {n} {many}." for one, n, many in holdings)
     if rng.random() < AS_INSTRUCTION:
         return instruction(f"{told} {asked}", answer)
     return f"{told} {asked} {answer}."
