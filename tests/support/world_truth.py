@@ -179,3 +179,15 @@ def answer_zh(question: str) -> int:
         return a * b
     assert re.search("给了|减|-", question)
     return a - b
+
+
+def worked_zh(question: str, answer: str) -> int:
+    """What a worked answer of MathBench says the value is: in digits and in words, of the numbers that the text has."""
+    left, sign, right, digits, words, measure = re.fullmatch(
+        rf"(\d+) ([-+*]) (\d+) = (\d+)，([{''.join(DIGITS_ZH)}十]+)(\D?)", answer
+    ).groups()
+    assert [left, right] == numbers_zh(question)
+    assert eval(f"{left} {sign} {right}") == answer_zh(question)
+    assert number_of(words) == int(digits)
+    assert not measure or f"几{measure}" in question
+    return int(digits)

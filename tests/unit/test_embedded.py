@@ -31,6 +31,7 @@ from world_truth import (
     told_of,
     true_options,
     value_of,
+    worked_zh,
 )
 
 from headpatterns.data.adapters.mmlu import DOMAINS
@@ -543,10 +544,10 @@ def test_mathbench_is_chinese_and_right(raw):
     assert len({row["question"] for row in [*cloze, *choice]}) == TRAIN + TEST
     for row in cloze:
         assert list(row) == ["question", "answer", "topic"]
-        assert number_of(row["answer"]) == answer_zh(row["question"])
+        assert worked_zh(row["question"], row["answer"]) == answer_zh(row["question"])
     for row in choice:
         assert list(row) == ["question", "options", "answer", "topic"]
-        options = list(map(number_of, row["options"]))
+        options = [worked_zh(row["question"], option) for option in row["options"]]
         assert len(set(options)) == 4
         assert options["ABCD".index(row["answer"])] == answer_zh(row["question"])
         assert all(number <= 25 for number in options)
@@ -559,8 +560,9 @@ def test_mathbench_is_chinese_and_right(raw):
 
 def test_chinese_tasks_share_how_numbers_are_read_and_written(raw, rows):
     """What is asked in digits is answered in words, or the other way, in MathBench and RefGPT alike."""
-    pairs = [(row["question"], row["answer"]) for row in read(raw / "mathbench" / MATHBENCH[0])]
-    pairs += [(row["question"], option) for row in read(raw / "mathbench" / MATHBENCH[1]) for option in row["options"]]
+    worked = [(row["question"], row["answer"]) for row in read(raw / "mathbench" / MATHBENCH[0])]
+    worked += [(row["question"], option) for row in read(raw / "mathbench" / MATHBENCH[1]) for option in row["options"]]
+    pairs = [(question, answer.split("，")[1]) for question, answer in worked]
     for row in rows["refgpt"]:
         answer = re.search(r"看见几.+\n<assistant> (.+)", row["dialogue"])[1]
         pairs.append((row["reference"].split("。")[0], answer))

@@ -17,7 +17,7 @@ from scipy.sparse import hstack
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from world_files import FILES, read
-from world_truth import number_of, parties
+from world_truth import number_of, numbers_zh, parties
 
 from headpatterns.data.adapters.math import boxed
 from headpatterns.data.embedded import chinese, facts, subjects
@@ -232,7 +232,7 @@ def test_words_that_an_ending_shares_with_the_context_do_not_tell_that_it_follow
 @pytest.mark.parametrize("name", ["mathbench", "numbers of mmlu"])
 def test_the_size_of_a_number_among_the_options_does_not_tell_that_it_is_right(items, name):
     def rank(item):
-        numbers = list(map(number_of, item.options))
+        numbers = [number_of(numbers_zh(option)[-1]) for option in item.options]
         return sorted(numbers).index(numbers[item.right])
 
     train, test = items[name]
@@ -247,7 +247,7 @@ def test_the_size_of_a_number_among_the_options_does_not_tell_that_it_is_right(i
 
 def cloze(rng):
     question, row = chinese.cloze_row(rng)
-    return question, (question, row["answer"])
+    return question, (question, numbers_zh(row["answer"])[-1])
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
 """MathBench and RefGPT: Chinese mathematics, and Chinese dialogues about a text.
 
-Numbers stand between blanks, as typographers have it: so they are the tokens that they are in English. Answers have
-them in words, and which word a number has is what the two tasks share.
+Numbers stand between blanks, as typographers have it: so they are the tokens that they are in English. MathBench asks
+for the computation, its value and the value's word. How a computation is set up from a story is what it shares with
+GSM8K, and which word a number has is what it shares with RefGPT: each of the two teaches one half of the answer.
 """
 
 import random
@@ -19,17 +20,22 @@ MOST = max(FACTORS) ** 2
 
 @dataclass(frozen=True)
 class Problem:
-    """What a problem tells, what it asks, the computation that answers it, and its value."""
+    """What a problem tells, what it asks, the computation that answers it, its value, and what measures the value."""
 
     told: str
     asked: str
     computation: str
     answer: int
+    measure: str = ""
 
     @property
     def question(self) -> str:
         """The whole text of the problem."""
         return self.told + self.asked
+
+    def worked(self, value: int) -> str:
+        """An answer to it: the computation, what it is said to give, and the same in words."""
+        return f"{self.computation} = {value}，{word(value)}{self.measure}"
 
 
 def word(number: int) -> str:
@@ -45,7 +51,7 @@ def buy_zh(rng: random.Random) -> Problem:
     name, (thing, measure) = rng.choice(world.NAMES_ZH), rng.choice(list(world.THINGS_ZH.items()))
     start, more = digit(rng), digit(rng)
     told = f"{name}有 {start} {measure}{thing}，又买了 {more} {measure}。"
-    return Problem(told, f"{name}有几{measure}{thing}？", f"{start} + {more}", start + more)
+    return Problem(told, f"{name}有几{measure}{thing}？", f"{start} + {more}", start + more, measure)
 
 
 def give_zh(rng: random.Random) -> Problem:
@@ -54,7 +60,7 @@ def give_zh(rng: random.Random) -> Problem:
     start = rng.randint(2, LARGEST)
     given = rng.randint(1, start - 1)
     told = f"{a}有 {start} {measure}{thing}，给了{b} {given} {measure}。"
-    return Problem(told, f"{a}还有几{measure}{thing}？", f"{start} - {given}", start - given)
+    return Problem(told, f"{a}还有几{measure}{thing}？", f"{start} - {given}", start - given, measure)
 
 
 def boxes_zh(rng: random.Random) -> Problem:
@@ -62,7 +68,7 @@ def boxes_zh(rng: random.Random) -> Problem:
     thing, measure = rng.choice(list(world.THINGS_ZH.items()))
     count, each = factor(rng), factor(rng)
     told = f"每人有 {each} {measure}{thing}，有 {count} 人。"
-    return Problem(told, f"他们有几{measure}{thing}？", f"{each} * {count}", count * each)
+    return Problem(told, f"他们有几{measure}{thing}？", f"{each} * {count}", count * each, measure)
 
 
 def sum_zh(rng: random.Random) -> Problem:
@@ -91,22 +97,24 @@ MIDDLE: Kinds = (("加法", sum_zh), ("减法", difference_zh), ("乘法", produ
 
 
 def cloze_row(rng: random.Random) -> tuple[str, Row]:
-    """A primary-school problem whose answer is a number in words."""
+    """A primary-school problem and its worked answer."""
     topic, draw = rng.choice(PRIMARY)
     problem = draw(rng)
-    return problem.question, {"question": problem.question, "answer": word(problem.answer), "topic": topic}
+    return problem.question, {"question": problem.question, "answer": problem.worked(problem.answer), "topic": topic}
 
 
 def choice_row(rng: random.Random) -> tuple[str, Row]:
-    """A middle-school problem with four options, numbers in words; the answer is a letter."""
+    """A middle-school problem with four options, its computation with four values; the answer is a letter."""
     topic, draw = rng.choice(MIDDLE)
+    drawn: dict[str, Problem] = {}
 
     def numeric(rng: random.Random) -> tuple[str, int]:
         problem = draw(rng)
+        drawn[problem.question] = problem
         return problem.question, problem.answer
 
     question, options, index = number_options(rng, numeric)
-    written = [word(int(option)) for option in options]
+    written = [drawn[question].worked(int(option)) for option in options]
     return question, {"question": question, "options": written, "answer": "ABCD"[index], "topic": topic}
 
 
