@@ -18,6 +18,7 @@ from headpatterns.attribution import REDUCTIONS, activation_patterns, passes
 from headpatterns.attribution.extraction import unrecorded
 from headpatterns.data.batching import batches
 from headpatterns.data.tokens import TokenizedSample
+from headpatterns.models.projection import head_of
 
 BATCH = 4
 """Samples of a batch in the authors' procedure."""
@@ -53,10 +54,10 @@ def plain(model: PreTrainedModel, samples: Sequence[TokenizedSample], batching: 
 
 def eager(model: PreTrainedModel, samples: Sequence[TokenizedSample], batching: Batching) -> np.ndarray:
     """The same passes, batches and padding, with eager attention and the gradients of its matrices; `abs_of_sum`."""
-    values = {}
+    values, head = {}, head_of(model)
     with passes.frozen(model), attention_matrices(model) as kept:
         for indices in batches([len(sample.input_ids) for sample in samples], batching.tokens):
-            passes.backward(model, [samples[index] for index in indices])
+            passes.backward(model, head, [samples[index] for index in indices])
             values.update(zip(indices, sums(kept), strict=True))
     return np.array([values[index] for index in range(len(samples))])
 

@@ -11,6 +11,7 @@ from project import PROJECT
 
 CHECKED = [
     "headpatterns.statistics",
+    "headpatterns.models.token_losses",
     # Triton reads the source of the kernels in fused.py, which the check would change.
     *(
         f"headpatterns.attribution.{path.stem}"

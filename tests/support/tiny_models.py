@@ -81,6 +81,8 @@ FURTHER = {
         "moe_intermediate_size": 8,
         "shared_expert_intermediate_size": 8,
     },
+    "cohere": {"model_type": "cohere", **GATED, "num_key_value_heads": 2, "logit_scale": 0.0625},
+    "granite": {"model_type": "granite", **GATED, "num_key_value_heads": 2, "logits_scaling": 8.0},
     "diffllama-two-maps": {"model_type": "diffllama", **GATED, "num_key_value_heads": 2},
     "bloom": {"model_type": "bloom", "hidden_size": 24, "n_layer": 3, "n_head": 6, "vocab_size": 50},
     "falcon-alibi": {"model_type": "falcon", **SIZE, "alibi": True},

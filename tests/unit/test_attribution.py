@@ -20,6 +20,7 @@ from headpatterns.data import batching
 from headpatterns.data.batching import batches
 from headpatterns.data.tokens import TokenizedSample
 from headpatterns.errors import InputError
+from headpatterns.models import projection
 
 LENGTHS = [(5, 3), (2, 9), (11, 1), (4, 4), (7, 6)]
 
@@ -112,8 +113,10 @@ def test_every_layer_attends_by_blocks_where_sdpa_cannot(name, monkeypatch):
 
         monkeypatch.setattr(blockwise._Attention, step, staticmethod(counted))
     model, samples = build(name), make_samples()
+    head = projection.head_of(model)
+    seen.update(forward=0)
     with passes.frozen(model), recording(model, ["abs_of_sum"]) as recorded:
-        passes.backward(model, samples)
+        passes.backward(model, head, samples)
     assert sorted(recorded) == [0, 1, 2]
     assert seen == dict.fromkeys(seen, 3 if name in REFUSED else 0)
 
@@ -193,7 +196,7 @@ def test_nothing_is_left_after_an_error_in_a_backward_pass(name, reduction):
         passes.frozen(model),
         recording(model, [reduction]) as found,
     ):
-        passes.backward(model, make_samples())
+        passes.backward(model, projection.head_of(model), make_samples())
     assert list(found) == [2]
     attached.remove()
     gc.collect()
@@ -210,7 +213,7 @@ def test_one_attention_is_replaced_at_a_time():
         for model in (first, second):
             with pytest.raises(InputError, match=r"replaced already in this process .*: let that end first"):
                 activation_patterns(model, samples)
-        passes.backward(first, samples[:1])
+        passes.backward(first, projection.head_of(first), samples[:1])
         np.testing.assert_allclose(torch.cat([recorded[layer][:, 0] for layer in range(3)]), expected[0], rtol=1e-5)
     assert_untouched(first, "sdpa")
     assert_untouched(second, "sdpa")

@@ -18,9 +18,10 @@ import pytest
 import scripts
 import torch
 from safetensors.torch import load_file
+from test_losses import made, make_samples, trained
 from test_tokenization import write_instructions
 from test_training import RECIPE, options, small, weights
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, Trainer
 
 from headpatterns.models import loading as models
 from headpatterns.training import train as training
@@ -31,6 +32,8 @@ LAUNCH = [sys.executable, str(scripts.FOLDER / "launch.py"), "--standalone", "--
 needs_compiler = pytest.mark.skipif(
     not (shutil.which("g++") or shutil.which("c++")), reason="no C++ compiler here, with which DeepSpeed builds it"
 )
+TIED = {"llama-grouped-query": False, "cohere": True}
+"""Whether architectures have the embeddings of their input for the projection to the vocabulary."""
 
 
 def command(processes, **values):
@@ -191,6 +194,43 @@ with training.session(recipe, "cpu"):
     done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert weights(tmp_path / "float32") == weights(tmp_path / "bfloat16")
+
+
+def test_losses_in_pieces_are_those_of_the_plain_trainer_with_zero_2(tokenizer, tokenizer_folder, tmp_path):
+    """Two processes, each with logits of seven tokens at a time; with tied embeddings and without, padded and not."""
+    script = tmp_path / "pieces.py"
+    script.write_text(f"""
+import sys
+sys.path[:0] = {[str(scripts.FOLDER), str(Path(__file__).parent), str(Path(scripts.__file__).parent)]!r}
+from pathlib import Path
+from test_losses import made, make_samples
+from test_training import changed
+from transformers import AutoTokenizer
+from headpatterns.models import projection
+from headpatterns.training import run_folder, train as training
+projection.PIECE["cpu"] = 7
+plain = dict(learning_rate=1e-12, lr_scheduler="linear", warmup_ratio=0.0, max_grad_norm=1e9, max_steps=2, seed=42)
+shared = dict(engine="deepspeed", devices=2, per_device_batch_size=2, checkpoint_steps=())
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
+with training.session(changed(**plain, **shared), "cpu"):
+    for name in {TIED!r}:
+        for free in (False, True):
+            recipe = changed(**plain, **shared, padding_free=free)
+            run = Path(sys.argv[2]) / f"{{name}} {{free}}"
+            training.train(made(name), tokenizer, make_samples(), recipe, "identity", run)
+            run_folder.publish(run)
+""")
+    words = [*LAUNCH, str(script), str(tokenizer_folder), str(tmp_path)]
+    done = subprocess.run(words, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for name, tied in TIED.items():
+        assert made(name).config.tie_word_embeddings == tied
+        losses, gradients, _ = trained(Trainer, name, make_samples(), tokenizer, tmp_path / "plain")
+        norms = [float(torch.stack([one.norm() for one in step.values()]).norm()) for step in gradients]
+        for free in (False, True):
+            found = curve(tmp_path / f"{name} {free}")
+            assert [entry["loss"] for entry in found] == pytest.approx(losses, rel=1e-6)
+            assert [entry["grad_norm"] for entry in found] == pytest.approx(norms, rel=2e-6)
 
 
 def test_a_finished_run_of_deepspeed_leaves_neither_memory_nor_environment(tokenizer_folder, tmp_path):

@@ -18,7 +18,7 @@ import pytest
 import scripts
 import torch
 from test_attribution import make_samples, textbook
-from tiny_models import ARCHITECTURES, GATED, VOCABULARY, build
+from tiny_models import VOCABULARY, build
 from transformers import DataCollatorForSeq2Seq, DataCollatorWithFlattening, PreTrainedModel
 
 import headpatterns
@@ -27,11 +27,9 @@ from headpatterns.data import batching
 from headpatterns.data.tokens import IGNORED, TokenizedSample, tokenize
 from headpatterns.errors import InputError
 from headpatterns.models import loading as models
+from headpatterns.models import projection
 
-LOGITS_OF_THEIR_OWN = {
-    "cohere": {"model_type": "cohere", **GATED, "num_key_value_heads": 2, "logit_scale": 0.0625},
-    "granite": {"model_type": "granite", **GATED, "num_key_value_heads": 2, "logits_scaling": 8.0},
-}
+LOGITS_OF_THEIR_OWN = ("cohere", "granite", "gemma2-soft-capping")
 
 
 @pytest.fixture
@@ -71,26 +69,34 @@ def test_batches_of_any_lengths_are_padded_by_less_than_a_twentieth(seed):
         assert len(batch) == 1 or len(batch) * max(lengths[index] for index in batch) <= budget
 
 
-def test_the_vocabulary_is_projected_to_at_response_positions_alone(llama):
-    samples = make_samples()
-    seen = []
-    llama.lm_head.register_forward_hook(lambda module, given, output: seen.append(math.prod(output.shape[:-1])))
+def test_the_vocabulary_is_projected_to_at_response_positions_alone(llama, monkeypatch):
+    samples, seen, own = make_samples(), [], []
+    project = projection.Head.project
+
+    def watched(head, states, weight):
+        seen.append(len(states))
+        return project(head, states, weight)
+
+    monkeypatch.setattr(projection.Head, "project", watched)
+    llama.lm_head.register_forward_hook(lambda module, given, output: own.append(math.prod(output.shape[:-1])))
     activation_patterns(llama, samples, token_budget=1)
-    own, compared, *batches = seen
+    # Of the longest sample all tokens, of a probe its few, and nothing in any batch.
+    longest, probed = max(inputs.lengths(samples)), projection.PROBED
+    assert own == [longest, probed, *[0] * (1 + len(samples))]
     responses = [sample.response_tokens for sample in samples]
-    # Of the longest sample all tokens, and once without the last position, after which nothing is predicted.
-    longest = max(inputs.lengths(samples))
-    assert (own, compared) == (longest, longest - 1)
-    assert sorted(batches) == sorted(responses)
+    # Once without the last position of the longest, after which nothing is predicted.
+    assert seen[:3] == [probed, probed, longest - 1]
+    assert sorted(seen[3:]) == sorted(responses)
     seen.clear()
     activation_patterns(llama, [samples[0]] * 7, token_budget=10_000)
-    assert seen[2:] == [7 * responses[0]]
+    assert seen[3:] == [7 * responses[0]]
 
 
 @pytest.mark.parametrize("name", [*LOGITS_OF_THEIR_OWN, "lm-head-pre-scaled"])
 def test_what_a_model_does_to_its_logits_is_in_its_patterns(name, monkeypatch):
+    """Also where they are made a few at a time."""
+    monkeypatch.setitem(projection.PIECE, "cpu", 7)
     if name in LOGITS_OF_THEIR_OWN:
-        monkeypatch.setitem(ARCHITECTURES, name, LOGITS_OF_THEIR_OWN[name])
         model = build(name)
     else:
         model = build("llama-grouped-query")
@@ -310,7 +316,7 @@ def test_the_budget_that_finds_itself_follows_free_memory_and_cost(monkeypatch):
         model = build("llama-grouped-query", intermediate_size=width)
         for free in (2**17, 2**22, 2**23, 2**60):
             monkeypatch.setattr(memory, "free", lambda device, free=free: free)
-            run = functools.partial(passes.backward, model)
+            run = functools.partial(passes.backward, model, projection.head_of(model))
             budgets[width, free] = memory.token_budget("auto", model, samples, run)
     assert budgets[32, 2**60] == budgets[512, 2**60] == memory.MOST_TOKENS["cpu"]
     assert budgets[32, 2**23] == 2 * budgets[32, 2**22]
@@ -322,12 +328,17 @@ def test_the_budget_that_finds_itself_follows_free_memory_and_cost(monkeypatch):
 def test_a_sample_is_measured_once(llama):
     """The longest one, where it has the largest share of response tokens as well."""
     samples = [TokenizedSample(f"s{length}", [5] * length, length // 3, False) for length in (12, 6)]
-    seen = []
-    memory.token_budget("auto", llama, samples, lambda batch: seen.append(batch) or passes.backward(llama, batch))
+    seen, head = [], projection.head_of(llama)
+
+    def run(batch):
+        seen.append(batch)
+        return passes.backward(llama, head, batch)
+
+    memory.token_budget("auto", llama, samples, run)
     assert seen == [samples[:1]] * 2  # the first of them warms up
     seen.clear()
     dense = [*samples, TokenizedSample("dense", [5] * 11, 1, False)]
-    memory.token_budget("auto", llama, dense, lambda batch: seen.append(batch) or passes.backward(llama, batch))
+    memory.token_budget("auto", llama, dense, run)
     assert [batch[0].id for batch in seen] == ["s12", "s12", "dense"]
 
 
@@ -359,11 +370,13 @@ from tiny_models import build
 from headpatterns.attribution import activation_patterns, extraction, memory, passes
 from headpatterns.errors import InputError
 from headpatterns.data.tokens import TokenizedSample
+from headpatterns.models import projection
 
 size = {"hidden_size": 96, "intermediate_size": 256, "vocab_size": 3000, "max_position_embeddings": 512}
 model, draw, found = build("llama-grouped-query", **size), random.Random(0), {}
 samples = [TokenizedSample(f"s{n}", [draw.randrange(3, 3000) for _ in range(200 + n)], 60, False) for n in range(16)]
-run = lambda batch: passes.backward(model, batch)
+head = projection.head_of(model)
+run = lambda batch: passes.backward(model, head, batch)
 
 with passes.frozen(model):
     run(samples[:1])

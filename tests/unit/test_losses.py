@@ -1,4 +1,6 @@
-"""The loss with logits where a label is predicted alone: loss and gradients of the model's own, over all positions."""
+"""The loss with logits of a few labels at a time: loss and gradients of the model's own, over all positions at once."""
+
+import sys
 
 import pytest
 import torch
@@ -7,10 +9,14 @@ from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArgu
 
 from headpatterns.data.tokens import IGNORED
 from headpatterns.errors import InputError
+from headpatterns.models import projection
 from headpatterns.training.batches import collator
 from headpatterns.training.losses import PredictingTrainer
 
-ARCHITECTURES = ["llama-grouped-query", "gemma-multi-query", "opt", "gpt2", "phi"]
+ARCHITECTURES = [
+    *("llama-grouped-query", "gemma-multi-query", "gemma2-soft-capping", "opt", "gpt2", "phi", "qwen3"),
+    *("cohere", "granite"),
+]
 
 
 def made(name):
@@ -30,8 +36,7 @@ def made(name):
     return model
 
 
-@pytest.fixture(scope="module")
-def samples():
+def make_samples():
     """Samples of different lengths with masked prompts; one has a loss on every token, one on none."""
     generator = torch.Generator().manual_seed(0)
     lengths = [(9, 4), (17, 6), (1, 0), (5, 5), (12, 0), (23, 20), (7, 3), (8, 7)]
@@ -39,8 +44,19 @@ def samples():
     return [{"input_ids": row, "labels": [IGNORED] * prompt + row[prompt:]} for row, prompt in rows]
 
 
+@pytest.fixture(scope="module")
+def samples():
+    return make_samples()
+
+
+@pytest.fixture(autouse=True)
+def pieces(monkeypatch):
+    """Logits of seven tokens at a time: the labels of a micro-batch come in pieces, of different sizes."""
+    monkeypatch.setitem(projection.PIECE, "cpu", 7)
+
+
 class Watch(TrainerCallback):
-    """Keeps the gradients of every step, by parameter, and the tokens that the projection to the vocabulary saw."""
+    """Keeps the gradients of every step, by parameter, and the tokens that the model gave logits of."""
 
     def __init__(self, model):
         self.model, self.gradients, self.projected = model, [], []
@@ -69,8 +85,8 @@ def trained(kind, name, samples, tokenizer, folder, padding_free=False, **settin
         **{"per_device_train_batch_size": 4, **settings},
     )
     collate, watch = collator(tokenizer, model, padding_free), Watch(model)
-    watch.projected.clear()
     trainer = kind(model=model, args=arguments, train_dataset=samples, data_collator=collate, callbacks=[watch])
+    watch.projected.clear()  # of what was tried before
     trainer.train()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     return losses, watch.gradients, watch.projected
@@ -85,13 +101,35 @@ def check_same(name, samples, tokenizer, folder, tolerance=1e-6, **settings):
         for parameter, gradient in of_step.items():
             largest = gradient.abs().max()
             assert (step[parameter] - gradient).abs().max() <= 5 * tolerance * largest + 1e-8, parameter
-    labelled = sum(label != IGNORED for sample in samples for label in sample["labels"][1:])
-    assert sum(found[2]) == labelled < sum(expected[2]) / 2
+    assert sum(found[2]) == 0 < sum(expected[2])
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_the_loss_and_the_gradients_are_the_models_own(name, samples, tokenizer, tmp_path):
     check_same(name, samples, tokenizer, tmp_path)
+
+
+def test_a_model_with_logits_of_another_kind_makes_them_itself(samples, tokenizer, tmp_path, monkeypatch):
+    """Where labels are predicted, and nowhere else."""
+
+    own = made
+
+    def peculiar(name):
+        model = own(name)
+        model.lm_head.register_forward_hook(lambda module, hidden, logits: logits.abs())
+        return model
+
+    assert projection.head_of(peculiar("llama-grouped-query")).projection is None
+    monkeypatch.setattr(sys.modules[__name__], "made", peculiar)
+    expected, found = (
+        trained(kind, "llama-grouped-query", samples, tokenizer, tmp_path) for kind in (Trainer, PredictingTrainer)
+    )
+    assert found[0] == pytest.approx(expected[0], rel=1e-6)
+    for step, of_step in zip(found[1], expected[1], strict=True):
+        for parameter, gradient in of_step.items():
+            torch.testing.assert_close(step[parameter], gradient, rtol=1e-4, atol=5e-6 * float(gradient.abs().max()))
+    labelled = sum(label != IGNORED for sample in samples for label in sample["labels"][1:])
+    assert sum(found[2]) == labelled < sum(expected[2]) / 2
 
 
 @pytest.mark.parametrize("name", ["llama-grouped-query", "opt"])
@@ -103,9 +141,8 @@ def test_micro_batches_of_a_step_count_by_their_labels(name, samples, tokenizer,
 
 def test_checkpointed_gradients_and_rows_without_padding(samples, tokenizer, tmp_path):
     check_same("llama-grouped-query", samples, tokenizer, tmp_path, activation_checkpointing=True)
-    expected = trained(Trainer, "gpt2", samples, tokenizer, tmp_path, padding_free=True)
-    found = trained(PredictingTrainer, "gpt2", samples, tokenizer, tmp_path, padding_free=True)
-    assert found[0] == pytest.approx(expected[0], rel=1e-6)
+    for name in ("gpt2", "llama-grouped-query"):
+        check_same(name, samples, tokenizer, tmp_path, padding_free=True)
 
 
 def test_mixed_precision_rounds_alike(samples, tokenizer, tmp_path):

@@ -14,7 +14,8 @@ The rooms of the package, in the order in which data passes through them:
     processes, cluster  several processes, GPUs and Slurm
     planning            what an experiment will cost
 
-Importing one never imports a heavier one: only `training` and `attribution` import torch.
+Importing one never imports a heavier one: only `training`, `attribution` and what both
+take, `models.token_losses`, import torch.
 `activation_patterns` and what belongs to it are found here too, and import it when they are asked for.
 """
 

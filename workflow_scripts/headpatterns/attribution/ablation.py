@@ -24,6 +24,7 @@ from headpatterns.attribution.interface import attending_by
 from headpatterns.data import batching
 from headpatterns.errors import InputError
 from headpatterns.models import loading as models
+from headpatterns.models import projection
 
 
 @dataclass(frozen=True)
@@ -113,17 +114,18 @@ def ablated_losses(
             progress(done, len(pairs))
 
     with passes.frozen(model):
-        budget = memory.token_budget(token_budget, model, labelled, functools.partial(passes.backward, model))
+        head = projection.head_of(model)
+        budget = memory.token_budget(token_budget, model, labelled, functools.partial(passes.backward, model, head))
         beginning = passes.beginning(labelled, model)
         own_logits = passes.own_logits(model, beginning)
         with torch.no_grad(), _scaling(model) as scales:
             scales.update(enumerate(torch.ones(shape[0], 1, shape[1], device=model.device)))
-            passes.check_logits(model, beginning, own_logits)
+            passes.check_logits(model, head, beginning, own_logits)
             _check_reached(model, scales)
 
             def run(batch: Sequence[Pair]) -> Float64[np.ndarray, " batch"]:
                 scales.update(enumerate(factors[[pair.setting for pair in batch]].unbind(1)))
-                return passes.forward(model, batch)[0].double().cpu().numpy()
+                return passes.forward(model, head, batch)[0]
 
             memory.each_batch(model, pairs, batching.batches(lengths(pairs), budget), run, keep)
     return losses.reshape(len(labelled), len(kept)).T

@@ -16,6 +16,7 @@ from headpatterns.attribution.recording import Recorded, recording
 from headpatterns.data import batching
 from headpatterns.errors import InputError
 from headpatterns.models import loading as models
+from headpatterns.models import projection
 
 Progress = Callable[[int, int], None]
 
@@ -115,12 +116,13 @@ def extract(
     with passes.frozen(model):
         beginning = passes.beginning(samples, model)
         own_logits = memory.attempt_one(model, beginning, functools.partial(passes.own_logits, model))
+        head = projection.head_of(model)
         with recording(model, reductions) as recorded:
-            memory.attempt_one(model, beginning, lambda sample: passes.check_logits(model, sample, own_logits))
+            memory.attempt_one(model, beginning, lambda sample: passes.check_logits(model, head, sample, own_logits))
 
             def run(batch: Sequence[Sample]) -> tuple[BatchValues, BatchLosses]:
                 recorded.clear()
-                batch_losses = passes.backward(model, batch)
+                batch_losses = passes.backward(model, head, batch)
                 return _collect(model, recorded, batch, shape), batch_losses
 
             budget = agree(memory.token_budget(token_budget, model, samples, run))
@@ -158,7 +160,7 @@ def unrecorded(
     losses = np.empty(len(labelled), dtype=np.float64)
     keep = _reporting(losses.__setitem__, len(labelled), progress)
     with passes.frozen(model):
-        run = functools.partial(passes.backward, model)
+        run = functools.partial(passes.backward, model, projection.head_of(model))
         budget = memory.token_budget(token_budget, model, labelled, run)
         memory.each_batch(model, labelled, batching.batches(lengths(labelled), budget), run, keep)
     return losses

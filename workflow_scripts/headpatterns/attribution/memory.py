@@ -46,7 +46,7 @@ def token_budget(
     That is the free memory over the bytes that a token costs in `run` (a forward and a backward pass), rounded down to
     a power of two, so that a little more or less of free memory gives the same batches. The cost is the larger one of
     the longest sample and of the one with the largest share of response tokens among those at least half as long:
-    logits are what costs most.
+    where a model makes its logits in a way of its own, they are what costs most.
 
     Raises:
         InputError: no whole number from 1 on nor `auto`, or the longest sample does not fit.

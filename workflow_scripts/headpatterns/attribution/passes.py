@@ -17,6 +17,7 @@ from headpatterns.data.tokens import IGNORED
 from headpatterns.errors import InputError, first_line
 from headpatterns.models import loading as models
 from headpatterns.models import projection
+from headpatterns.models.token_losses import weighed
 
 LOGITS_TOLERANCE = {torch.float64: 1e-4, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 3e-2}
 """By dtype of the model, how far apart two ways to the same logits may be: the norm of the difference, relative to that
@@ -84,15 +85,14 @@ def pad(batch: Sequence[Sample], device: torch.device) -> tuple[Padded, Padded, 
     return input_ids.to(device), mask.to(device), labels.to(device)
 
 
-def response_logits(
+def response_states(
     model: PreTrainedModel,
+    head: projection.Head,
     embedded: Float[torch.Tensor, "batch positions hidden"],
     mask: Padded,
     labels: Padded,
-) -> tuple[
-    Float32[torch.Tensor, "responses vocabulary"], Int[torch.Tensor, " responses"], Int[torch.Tensor, " responses"]
-]:
-    """Logits that predict the response tokens, float32 [response tokens, vocabulary], their targets and their rows.
+) -> tuple[Float[torch.Tensor, "responses hidden"], Int[torch.Tensor, " responses"], Int[torch.Tensor, " responses"]]:
+    """What `head` predicts the response tokens from, [response tokens, hidden], these tokens, and their rows.
 
     The projection to the vocabulary is the largest matrix of a small model and is needed at these positions only: it is
     given those of all rows as one sequence.
@@ -101,11 +101,10 @@ def response_logits(
         InputError: the model has no projection to the vocabulary that could be told so.
     """
     rows, positions, targets = projection.predicting(labels)
-    with projection.projected(model, rows, positions):
+    with projection.projected(model, head, rows, positions) as places:
         # Not the call of the module, whose hooks would see logits of another shape than they know.
         logits = model.forward(inputs_embeds=embedded, attention_mask=mask, use_cache=False).logits
-    projection.check(type(model).__name__, logits, len(rows))
-    return logits.squeeze(0).float(), targets, rows  # a view, whose gradient is one too
+    return places.states(type(model).__name__, head, logits), targets, rows
 
 
 def beginning(samples: Sequence[Sample], model: PreTrainedModel) -> LabelledSample:
@@ -132,7 +131,9 @@ def own_logits(model: PreTrainedModel, sample: Sample) -> Float32[torch.Tensor, 
 
 
 @torch.no_grad()
-def check_logits(model: PreTrainedModel, sample: Sample, own: Float32[torch.Tensor, "tokens vocabulary"]) -> None:
+def check_logits(
+    model: PreTrainedModel, head: projection.Head, sample: Sample, own: Float32[torch.Tensor, "tokens vocabulary"]
+) -> None:
     """Refuse a model whose attention or embeddings do something that SDPA or `forward` does not know of.
 
     `own` is what `own_logits` gave for the same sample.
@@ -142,11 +143,12 @@ def check_logits(model: PreTrainedModel, sample: Sample, own: Float32[torch.Tens
     input_ids, mask, labels = pad([sample], model.device)
     embedded = model.get_input_embeddings()(input_ids)
     try:
-        ours, _, _ = response_logits(model, embedded, mask, labels)
+        states, _, _ = response_states(model, head, embedded, mask, labels)
     except InputError:
         raise
     except ValueError as error:
         raise InputError(f"{type(model).__name__} cannot run with SDPA attention: {first_line(error)}.") from error
+    ours = torch.cat([logits for _, logits in head.pieces(states)])
     # Where its own are not finite either, the loss of a sample says so.
     finite = own.isfinite()
     ours, own = ours[finite], own[finite]
@@ -164,20 +166,20 @@ def check_logits(model: PreTrainedModel, sample: Sample, own: Float32[torch.Tens
 
 
 @torch.enable_grad()
-def backward(model: PreTrainedModel, batch: Sequence[Sample]) -> Float64[np.ndarray, " batch"]:
+def backward(model: PreTrainedModel, head: projection.Head, batch: Sequence[Sample]) -> Float64[np.ndarray, " batch"]:
     """One forward and backward pass of a batch; returns the loss of each sample, float64 [batch].
 
     It has gradients whatever the caller has switched off.
     """
-    losses, embedded = forward(model, batch)
-    torch.autograd.grad(losses.sum(), embedded)
-    return losses.detach().double().cpu().numpy()
+    losses, total, embedded = forward(model, head, batch)
+    torch.autograd.grad(total, embedded)
+    return losses
 
 
 def forward(
-    model: PreTrainedModel, batch: Sequence[Sample]
-) -> tuple[Float32[torch.Tensor, " batch"], Float[torch.Tensor, "batch positions hidden"]]:
-    """One forward pass of a batch: the loss of each sample, float32 [batch], and the leaf that it is a function of.
+    model: PreTrainedModel, head: projection.Head, batch: Sequence[Sample]
+) -> tuple[Float64[np.ndarray, " batch"], Float32[torch.Tensor, ""], Float[torch.Tensor, "batch positions hidden"]]:
+    """One forward pass of a batch: the loss of each sample, float64 [batch], their sum, and the leaf that it is of.
 
     Raises:
         InputError: a loss is not finite.
@@ -186,13 +188,13 @@ def forward(
     # The embeddings are the one leaf that requires a gradient: autograd then keeps what the activations need and
     # nothing for the weights.
     embedded = model.get_input_embeddings()(input_ids).detach().requires_grad_()
-    logits, targets, rows = response_logits(model, embedded, mask, labels)
-    token_losses = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+    states, targets, rows = response_states(model, head, embedded, mask, labels)
     counts = torch.bincount(rows, minlength=len(batch))
-    losses = torch.zeros(len(batch), device=logits.device).index_add(0, rows, token_losses) / counts
+    total, token_losses = weighed(head, states, targets, (1 / counts)[rows])
+    losses = torch.zeros(len(batch), device=rows.device).index_add(0, rows, token_losses) / counts
     for sample, loss in zip(batch, losses.tolist(), strict=True):
         if not np.isfinite(loss):
             raise InputError(
                 f"the loss of sample '{sample.id}' is {loss}: the checkpoint or its precision is broken (try float32)."
             )
-    return losses, embedded
+    return losses.double().cpu().numpy(), total, embedded

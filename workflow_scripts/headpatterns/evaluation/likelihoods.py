@@ -100,6 +100,7 @@ def _losses(model: "PreTrainedModel", items: Iterable[Texts], count: int, token_
 
     turn = _turn(model)
     found = np.empty(count)
+    head = projection.head_of(model)
     number = 0
     kinds: dict[bool, list[Pass]] = {False: [], True: []}
     for item in items:
@@ -111,7 +112,7 @@ def _losses(model: "PreTrainedModel", items: Iterable[Texts], count: int, token_
         for passes in kinds.values():
             for indices in batches([len(one.ids) for one in passes], token_budget):
                 batch = [passes[index] for index in indices]
-                found[[number for one in batch for number, _ in one.texts]] = _of_batch(model, batch)
+                found[[number for one in batch for number, _ in one.texts]] = _of_batch(model, head, batch)
     return found
 
 
@@ -148,7 +149,7 @@ def _passes(texts: Iterable[tuple[int, Text]], merged: bool) -> Iterator[Pass]:
     yield from found
 
 
-def _of_batch(model: "PreTrainedModel", batch: Sequence[Pass]) -> Any:
+def _of_batch(model: "PreTrainedModel", head: projection.Head, batch: Sequence[Pass]) -> Any:
     """Negative log-likelihoods of the texts of all passes of a batch, in order, float64 [texts]."""
     import torch
 
@@ -157,7 +158,7 @@ def _of_batch(model: "PreTrainedModel", batch: Sequence[Pass]) -> Any:
     mask = torch.zeros_like(ids)
     rows: list[int] = []
     positions: list[int] = []
-    logits_of: list[int] = []
+    places: list[int] = []
     targets: list[int] = []
     lengths: list[int] = []
     for row, one in enumerate(batch):
@@ -165,19 +166,22 @@ def _of_batch(model: "PreTrainedModel", batch: Sequence[Pass]) -> Any:
         mask[row, : len(one.ids)] = 1
         for _, text in one.texts:
             begin = len(rows) + text.start - 1 - one.first
-            logits_of += range(begin, begin + text.predicted)
+            places += range(begin, begin + text.predicted)
             targets += text.ids[text.start :].tolist()
             lengths.append(text.predicted)
         predicting = range(one.first, max(len(text.ids) for _, text in one.texts) - 1)
         rows += [row] * len(predicting)
         positions += predicting
-    at = [torch.tensor(values, device=model.device) for values in (rows, positions, logits_of, targets)]
-    with projection.projected(model, at[0], at[1]):
+    at = [torch.tensor(values, device=model.device) for values in (rows, positions, places, targets)]
+    with projection.projected(model, head, at[0], at[1]) as asked:
         # Not the call of the module, whose hooks would see logits of another shape than they know.
         inputs = {"input_ids": ids.to(model.device), "attention_mask": mask.to(model.device)}
         made = model.forward(**inputs, use_cache=False).logits
-    projection.check(type(model).__name__, made, len(rows))
-    logits = made.squeeze(0).float()
+    losses = torch.empty(len(targets), device=model.device)
+    for piece, logits in head.pieces(asked.states(type(model).__name__, head, made)):
+        inside = (at[2] >= piece.start) & (at[2] < piece.stop)
+        place, target = at[2][inside] - piece.start, at[3][inside]
+        losses[inside] = logits.logsumexp(dim=-1)[place] - logits[place, target]
     # Rounding makes a little less than 0 of a certainty.
-    losses = (logits.logsumexp(dim=-1)[at[2]] - logits[at[2], at[3]]).clamp(min=0).double().cpu().numpy()
-    return np.add.reduceat(losses, np.cumsum([0, *lengths[:-1]]))
+    found: Any = np.add.reduceat(losses.clamp(min=0).double().cpu().numpy(), np.cumsum([0, *lengths[:-1]]))
+    return found

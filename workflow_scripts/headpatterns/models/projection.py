@@ -1,11 +1,14 @@
-"""The projection to the vocabulary, computed where a token is predicted and nowhere else.
+"""From hidden states to the logits of tokens, computed where a token is predicted and nowhere else.
 
-Its logits are the largest tensor of a pass, with as many numbers for each token as there are tokens in the vocabulary.
-Prompt and padding need none.
+Logits are the largest tensor of a pass, with as many numbers for each token as there are tokens in the vocabulary.
+Prompt and padding need none, and those of the others need not be there all at once: `Head.pieces` gives them a few
+tokens at a time.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from headpatterns.data.tokens import IGNORED
@@ -14,6 +17,110 @@ from headpatterns.errors import InputError
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
+
+PIECE = {"cpu": 128, "cuda": 512}
+"""Tokens whose logits are there at a time. Fewer would take longer, because each piece goes through all weights of the
+projection and their gradient."""
+
+PROBED = 8
+"""Positions at which the logits that a model makes are compared with those of `Head`."""
+
+LARGEST = 50.0
+"""Logits at which they are compared: as large as those of trained models, so that a soft cap shows."""
+
+MULTIPLIERS = ("logit_scale", "lm_head_multiplier")
+DIVISORS = ("logits_scaling",)
+"""What configs of transformers call the number that logits are taken times (Cohere; Falcon-H1), or divided by
+(Granite)."""
+
+SOFT_CAP = "final_logit_softcapping"
+"""What they call the cap of logits: cap · tanh(logits / cap) (Gemma 2 and 3)."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a model does to its hidden states to get logits: cap · tanh(scale · (W·h + b) / cap).
+
+    Attributes:
+        projection: W, and b if it has one. None where a model does anything else: it is asked for its logits, and they
+            stand for the hidden states here.
+        scale: what logits are taken times.
+        cap: the soft cap, None where there is none.
+    """
+
+    projection: "torch.nn.Linear | None" = None
+    scale: float = 1.0
+    cap: float | None = None
+
+    def project(self, states: "torch.Tensor", weight: "torch.Tensor | None") -> "torch.Tensor":
+        """W·h + b in float32, [tokens, vocabulary], of states [tokens, hidden]; `weight` is W in their dtype.
+
+        The tensor is the caller's to change, also where the states are logits.
+        """
+        import torch
+
+        if self.projection is None or weight is None:
+            return states.to(torch.float32, copy=True)
+        bias = self.projection.bias
+        return torch.nn.functional.linear(states, weight, None if bias is None else bias.to(states.dtype)).float()
+
+    def finish(self, projected: "torch.Tensor") -> "torch.Tensor":
+        """Logits of what `project` gives, which is used up."""
+        if self.cap is None:
+            return projected if self.scale == 1 else projected.mul_(self.scale)
+        return projected.mul_(self.scale / self.cap).tanh_().mul_(self.cap)
+
+    def slope(self, logits: "torch.Tensor") -> "torch.Tensor | float":
+        """Derivative of logits by what they are made of: of their shape, or one number for all."""
+        if self.cap is None:
+            return self.scale
+        return (logits / self.cap).square_().neg_().add_(1).mul_(self.scale)
+
+    def weight(self, states: "torch.Tensor") -> "torch.Tensor | None":
+        """W in the dtype of the states, the copy made once for all pieces."""
+        return None if self.projection is None else self.projection.weight.to(states.dtype)
+
+    def places(self, states: "torch.Tensor") -> list[slice]:
+        """Pieces of the tokens of `states`, one at least, of about the same size and at most `PIECE` tokens."""
+        tokens = len(states)
+        most = PIECE.get(states.device.type, PIECE["cuda"])
+        step = math.ceil(tokens / max(1, math.ceil(tokens / most))) or 1
+        return [slice(start, min(start + step, tokens)) for start in range(0, max(1, tokens), step)]
+
+    def pieces(self, states: "torch.Tensor") -> "Iterator[tuple[slice, torch.Tensor]]":
+        """Logits of all tokens of `states`, float32 [tokens of a piece, vocabulary], piece by piece."""
+        weight = self.weight(states)
+        for place in self.places(states):
+            yield place, self.finish(self.project(states[place], weight))
+
+
+@dataclass
+class Predictions:
+    """Places that predict a token, and what a pass of the model has there.
+
+    Attributes:
+        rows: of the batch, [places].
+        positions: in the rows, [places].
+        kept: the states that reached a known projection at these places, [places, hidden], once the model has run.
+    """
+
+    rows: "torch.Tensor"
+    positions: "torch.Tensor"
+    kept: "list[torch.Tensor]" = field(default_factory=list)
+
+    def states(self, name: str, head: Head, logits: "torch.Tensor") -> "torch.Tensor":
+        """What `head` takes, [places, hidden], after a pass inside `projected` that gave `logits`.
+
+        Raises:
+            InputError: the model, of the class `name`, gave other logits than those that it was asked for.
+        """
+        whole = head.projection is None
+        if logits.shape[:2] != (1, len(self.rows) if whole else 0) or len(self.kept) != (not whole):
+            raise InputError(
+                f"{name} does not give its hidden states to its output embeddings as [batch, positions, "
+                "hidden]: use another architecture."
+            )
+        return logits.squeeze(0) if whole else self.kept[0]
 
 
 def predicting(labels: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
@@ -26,20 +133,40 @@ def predicting(labels: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor, tor
 
 
 @contextmanager
-def projected(model: "PreTrainedModel", rows: "torch.Tensor", positions: "torch.Tensor") -> Iterator[None]:
-    """Inside, `model` gives logits of these places alone, as one sequence: [1, predicted tokens, vocabulary].
+def projected(
+    model: "PreTrainedModel", head: Head, rows: "torch.Tensor", positions: "torch.Tensor"
+) -> Iterator[Predictions]:
+    """Inside, `model` keeps the states of these places and gives no logits: [1, 0, vocabulary].
 
-    What else a model does to its logits (scale, cap) it does itself.
+    Where the head is not known, it gives logits of these places alone, as one sequence: [1, places, vocabulary]. One
+    pass may be made inside.
 
     Raises:
         InputError: the model has no projection to a vocabulary.
     """
-    projection = of(model)
-    chosen = projection.register_forward_pre_hook(lambda _, hidden: (hidden[0][rows, positions][None],))
+    found = Predictions(rows, positions)
+
+    def choose(module: Any, given: "tuple[torch.Tensor, ...]") -> "tuple[torch.Tensor]":
+        states = given[0][rows, positions]
+        if head.projection is None:
+            return (states[None],)
+        found.kept.append(_cast(states, module.weight))
+        return (states[None, :0],)
+
+    chosen = of(model).register_forward_pre_hook(choose)
     try:
-        yield
+        yield found
     finally:
         chosen.remove()
+
+
+def _cast(states: "torch.Tensor", weight: "torch.Tensor") -> "torch.Tensor":
+    """The states in the dtype in which they would be projected: autocast's inside of it."""
+    import torch
+
+    kind = states.device.type
+    mixed = torch.is_autocast_enabled(kind)
+    return states.to(torch.get_autocast_dtype(kind) if mixed else weight.dtype)
 
 
 def of(model: "PreTrainedModel") -> Any:
@@ -54,14 +181,45 @@ def of(model: "PreTrainedModel") -> Any:
     return projection
 
 
-def check(name: str, logits: "torch.Tensor", tokens: int) -> None:
-    """Refuse the model `name` where it gave other logits than those that `projected` asked for.
+def head_of(model: "PreTrainedModel") -> Head:
+    """How `model` makes its logits, as far as its config says so and a short pass agrees.
+
+    No list of architectures would stay true: the model is given hidden states of which its logits become large, and
+    where those are not the head's, it is left to make them itself.
 
     Raises:
-        InputError: it did.
+        InputError: the model has no projection to a vocabulary.
     """
-    if logits.shape[:2] != (1, tokens):
-        raise InputError(
-            f"{name} does not give its hidden states to its output embeddings as [batch, positions, "
-            "hidden]: use another architecture."
-        )
+    import torch
+
+    projection, config = of(model), model.config.get_text_config()
+    if type(projection) is not torch.nn.Linear:
+        return Head()
+    scale = math.prod(float(getattr(config, name, None) or 1) for name in MULTIPLIERS)
+    scale /= math.prod(float(getattr(config, name, None) or 1) for name in DIVISORS)
+    head = Head(projection, scale, getattr(config, SOFT_CAP, None))
+    return head if _agrees(model, head) else Head()
+
+
+def _agrees(model: "PreTrainedModel", head: Head) -> bool:
+    """Whether `model` makes the logits of `head`, but for rounding."""
+    import torch
+
+    projection = of(model)
+    drawn = torch.randn(PROBED, projection.in_features, generator=torch.Generator().manual_seed(0))
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        states = drawn.to(projection.weight.device, projection.weight.dtype)
+        states *= LARGEST / head.finish(head.project(states, head.weight(states))).abs().max()
+        replaced = projection.register_forward_pre_hook(lambda module, given: (states[None],))
+        try:
+            tokens = torch.zeros(1, PROBED, dtype=torch.long, device=model.device)
+            own = model(input_ids=tokens, use_cache=False).logits.float()
+        finally:
+            replaced.remove()
+            model.train(training)
+        ours = torch.cat([logits for _, logits in head.pieces(states)])
+    if own.shape != (1, *ours.shape):
+        return False
+    return bool((own[0] - ours).abs().max() <= torch.finfo(states.dtype).eps ** 0.75 * ours.abs().max())
