@@ -23,6 +23,10 @@ ARCHITECTURES = {
         **LLAMA, "hidden_size": 2048, "num_hidden_layers": 16, "intermediate_size": 8192, "num_key_value_heads": 8,
         "vocab_size": 128256, "tie_word_embeddings": True,
     },
+    "smollm2-135m": {
+        "model_type": "llama", "hidden_size": 576, "num_hidden_layers": 30, "num_attention_heads": 9,
+        "intermediate_size": 1536, "num_key_value_heads": 3, "vocab_size": 49152, "tie_word_embeddings": True,
+    },
     "gemma-7b": {
         "model_type": "gemma", "hidden_size": 3072, "num_hidden_layers": 28, "num_attention_heads": 16,
         "num_key_value_heads": 16, "head_dim": 256, "intermediate_size": 24576, "vocab_size": 256000,

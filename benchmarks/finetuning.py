@@ -3,13 +3,16 @@
     python benchmarks/finetuning.py --architecture llama-3-8b --layers 8 [--devices 2] [--output NAME]
     python benchmarks/finetuning.py --model DIR
     python benchmarks/finetuning.py --architecture small --device cpu --precision fp32 --steps 4
+    python benchmarks/finetuning.py --architecture smollm2-135m --length 256 --batch-size 2 --accumulation 4 \\
+        --device cpu --precision fp32 --steps 4 --warmup 2 --engines pytorch
 
 The model has random weights, made on the device, unless one is named; the samples have the lengths of GSM8K's, random
-tokens and masked prompts. Each row is measured in processes of its own: seconds and tokens of the steps after the
-first `--warmup`, the peak memory of a device (on processors, of a process), and the share of the GPUs' dense bf16 peak
-that 6 operations a parameter and token, and the attention's, make up (Chowdhery et al. 2022, App. B; what gradient
-checkpointing computes again is not counted). A row that does not fit into memory says so. Weights are written at the
-end of a run: `--work-folder` needs room for them.
+tokens and masked prompts, or all have `--length` tokens, a quarter of them prompt. Each row is measured in processes of
+its own: seconds and tokens of the steps after the first `--warmup`, the peak memory of a device (on processors, of a
+process), both also in relation to the plain Trainer's, and the share of the GPUs' dense bf16 peak that 6 operations a
+parameter and token, and the attention's, make up (Chowdhery et al. 2022, App. B; what gradient checkpointing computes
+again is not counted). A row that does not fit into memory says so. Weights are written at the end of a run:
+`--work-folder` needs room for them.
 """
 
 import argparse
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "trainer", "padding_free", "devices", "status", "steps", "seconds", "tokens", "tokens_per_second", "ratio",
-    "peak_gib", "bf16_share",
+    "peak_gib", "peak_ratio", "bf16_share",
 )  # fmt: skip
 LAUNCHER = Path(__file__).resolve().parent.parent / "workflow_scripts" / "launch.py"
 PLAIN = "transformers"
@@ -56,7 +59,8 @@ def main(arguments: argparse.Namespace) -> None:
     rows = []
     for case in cases:
         rows.append(measured(case, arguments))
-        rows[-1]["ratio"] = ratio(rows[-1], rows[0])
+        rows[-1]["ratio"] = ratio("tokens_per_second", rows[-1], rows[0])
+        rows[-1]["peak_ratio"] = ratio("peak_gib", rows[-1], rows[0])
         print(
             f"{case.trainer}{', padding-free' * case.padding_free}: {rows[-1]['status']}", file=sys.stderr, flush=True
         )
@@ -66,10 +70,10 @@ def main(arguments: argparse.Namespace) -> None:
         common.write_table(arguments.output, COLUMNS, rows, text)
 
 
-def ratio(row: dict[str, Any], plain: dict[str, Any]) -> float | str:
-    """How many times the tokens a second of the plain Trainer."""
-    speeds = [measured.get("tokens_per_second") for measured in (row, plain)]
-    return speeds[0] / speeds[1] if all(speeds) else ""
+def ratio(column: str, row: dict[str, Any], plain: dict[str, Any]) -> float | str:
+    """How many times as many tokens a second, or as much memory, as the plain Trainer."""
+    values = [measured.get(column) for measured in (row, plain)]
+    return values[0] / values[1] if all(values) else ""
 
 
 def measured(case: Case, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -109,7 +113,8 @@ def measure(case: Case, arguments: argparse.Namespace) -> None:
         device = processes.own_device(arguments.device)
         stored = models.stored_dtype(arguments.model) if arguments.model else "bfloat16"
         model = made(arguments, training.loading_dtype(recipe, stored), device)
-        samples = generated(arguments.steps * recipe.global_batch_size, model.config.get_text_config().vocab_size)
+        count = arguments.steps * recipe.global_batch_size
+        samples = generated(count, model.config.get_text_config().vocab_size, arguments.length)
         if case.trainer == PLAIN:
             curve = train_plainly(model, samples, recipe, arguments)
         else:
@@ -163,11 +168,12 @@ def made(arguments: argparse.Namespace, dtype: str, device: Any) -> "PreTrainedM
     return common.random_model(AutoConfig.for_model(**settings), dtype, device)
 
 
-def generated(count: int, vocabulary: int) -> list[dict[str, list[int]]]:
-    """Samples of the lengths of GSM8K's; only responses carry a loss."""
+def generated(count: int, vocabulary: int, length: int | None) -> list[dict[str, list[int]]]:
+    """Samples of one length, or of those of GSM8K's; only responses carry a loss."""
     generator = np.random.default_rng(0)
     samples = []
-    for prompt, response in common.gsm8k_lengths(count, generator):
+    alike = length and [(length // 4, length - length // 4)] * count
+    for prompt, response in alike or common.gsm8k_lengths(count, generator):
         tokens = generator.integers(3, vocabulary, prompt + response).tolist()
         samples.append({"input_ids": tokens, "labels": [-100] * prompt + tokens[prompt:]})
     return samples
@@ -269,6 +275,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--gradient-checkpointing", action="store_true", help="compute activations again")
     made.add_argument("--batch-size", type=int, default=4, help="samples of a micro-batch (4)")
     made.add_argument("--accumulation", type=int, default=4, help="micro-batches of a step (4)")
+    made.add_argument("--length", type=int, help="tokens of every sample (as many as GSM8K's have)")
     made.add_argument("--steps", type=int, default=15, help="steps (15)")
     made.add_argument("--warmup", type=int, default=3, help="first steps, which are not measured (3)")
     made.add_argument("--threads", type=int, default=1, help="processor threads of a process (1)")
