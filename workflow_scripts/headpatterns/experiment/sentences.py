@@ -145,12 +145,16 @@ def _named(annotation: Any) -> Iterator[str]:
 
 
 def as_number(value: Any) -> str:
-    """The fix for a number that YAML reads as text: it wants a point before the exponent."""
+    """The fix for a number that YAML reads as text: without quotes, and with a point before its exponent."""
+    if not isinstance(value, str):
+        return ""
+    if value.strip().isdecimal():
+        return f"; write {int(value)} without quotes"
     try:
         mantissa, exponent = f"{float(value):e}".split("e")
-    except (TypeError, ValueError):
+    except ValueError:
         return ""
-    return f"; write {float(mantissa)}e{int(exponent):+d}" if isinstance(value, str) else ""
+    return f"; write {float(mantissa)}e{int(exponent):+d}"
 
 
 def _constraint(error: Error, annotation: Any) -> str:
