@@ -95,6 +95,20 @@ def test_a_model_without_a_tokenizer(tmp_path):
     )
 
 
+def test_a_model_whose_weights_git_lfs_has_not_fetched(tmp_path):
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        (tmp_path / name).write_text("{}")
+    config = config_of()
+    config["models"]["llama"]["source"] = {"path": str(tmp_path)}
+    assert said(accepted(config)) == []
+    (tmp_path / "model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n")
+    assert_refusal(
+        "\n".join(said(accepted(config))),
+        "models.llama.source.path",
+        (str(tmp_path), "model.safetensors is a Git LFS pointer", "git lfs pull"),
+    )
+
+
 def test_the_paper_lacks_two_datasets_of_three_paths(monkeypatch):
     monkeypatch.delenv("HEADPATTERNS_DATA", raising=False)
     infinity, *mathbench = said(accepted(config_of(PAPER)))

@@ -19,6 +19,9 @@ from headpatterns.errors import InputError
 if TYPE_CHECKING:
     import pyarrow
 
+LFS_POINTER = b"version https://git-lfs"
+"""What a file begins with that stands for another, which Git LFS has not fetched."""
+
 IDENTITY = "identity.json"
 """What says to which work an unfinished folder belongs."""
 
@@ -71,6 +74,12 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def is_lfs_pointer(path: Path) -> bool:
+    """Whether a file is a pointer of Git LFS, which was cloned without the file that it stands for."""
+    with path.open("rb") as file:
+        return file.read(len(LFS_POINTER)) == LFS_POINTER
 
 
 def write_json(path: Path, content: Any) -> None:

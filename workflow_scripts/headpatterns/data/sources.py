@@ -15,6 +15,7 @@ from typing import Any
 
 from headpatterns.data.records import Row
 from headpatterns.errors import InputError
+from headpatterns.io import is_lfs_pointer
 
 PARQUET_BATCH = 1024
 LONGEST_CSV_FIELD = 2**31 - 1
@@ -79,6 +80,8 @@ def read_rows(files: Iterable[Path], csv_columns: Columns = None) -> Iterator[Ro
     """
     for file in files:
         try:
+            if is_lfs_pointer(file):
+                raise InputError(f"{file} is a Git LFS pointer, not the file itself: fetch it with `git lfs pull`.")
             yield from READERS[suffix(file) or ""](file, csv_columns)
         except UnicodeDecodeError as error:
             raise InputError(f"{file} is not UTF-8 text ({error.reason} at byte {error.start}): convert it.") from error

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 from headpatterns.errors import InputError
 from headpatterns.experiment.files import expand, matches, state_of_folders, unset_variable, with_labels
 from headpatterns.experiment.sources import InGguf, ModelSource, OnDisk
-from headpatterns.io import read_json
+from headpatterns.io import is_lfs_pointer, read_json
 from headpatterns.models import gguf_header, loading
 
 Kind = Literal["rows", "model", "gguf", "python", "data"]
@@ -50,9 +50,12 @@ def _no_model(path: str) -> str:
             f"is {path}, which holds no model (no config.json): fix the path, or put one there, as `hf download "
             "ORGANISATION/NAME --local-dir FOLDER` does."
         )
-    return (
-        "" if loading.has_tokenizer(Path(path)) else f"is {path}, which holds no tokenizer: save the model's own there."
-    )
+    if not loading.has_tokenizer(Path(path)):
+        return f"is {path}, which holds no tokenizer: save the model's own there."
+    pointers = [file.name for file in loading.files(Path(path)) if is_lfs_pointer(file)]
+    if pointers:
+        return f"is {path}, where {pointers[0]} is a Git LFS pointer, not the file itself: `git lfs pull` there."
+    return ""
 
 
 def _no_gguf(path: str) -> str:

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from headpatterns.errors import InputError
+from headpatterns.io import is_lfs_pointer
 
-MAGIC, LFS = b"GGUF", b"version https://git-lfs"
+MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 ALIGNMENT = 32
 """Bytes to whose multiples tensors are aligned where the file says nothing else."""
@@ -177,10 +178,9 @@ def read_header(file: Path | str) -> Header:
 @functools.lru_cache(maxsize=64)
 def _read_once(file: Path, size: int, changed: int) -> Header:
     with file.open("rb") as opened:
-        begin = opened.read(len(LFS))
-        if begin == LFS:
+        if is_lfs_pointer(file):
             raise InputError(f"{file} is a Git LFS pointer, not the file itself: fetch it with `git lfs pull`.")
-        if not begin.startswith(MAGIC):
+        if opened.read(len(MAGIC)) != MAGIC:
             raise InputError(f"{file} is not a GGUF file (it does not begin with GGUF): fix the path, or {INSTEAD}.")
         with mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _parsed(file, _Cursor(data), size)
