@@ -426,6 +426,18 @@ def test_infinity_instruct_takes_the_first_exchange():
     assert with_system.prompt == "Be brief.\n\nIs every square a rectangle?"
 
 
+@pytest.mark.parametrize("turns", ["first", "all"])
+@pytest.mark.parametrize("said", ["Be brief.", "", None])
+def test_infinity_instruct_reads_a_system_turn_that_is_tagged_as_an_answer(said, turns):
+    """As in 383 697 rows of the release; some of these turns are empty."""
+    spoken = [[{"from": role, "value": said}, *INFINITY["conversations"]] for role in ("gpt", "system")]
+    tagged, marked = (
+        convert("infinity_instruct", {**INFINITY, "conversations": one}, {"turns": turns}) for one in spoken
+    )
+    assert tagged == marked
+    assert tagged.prompt.startswith("Be brief." if said else ("User: " if turns == "all" else "") + "Is every square")
+
+
 @pytest.mark.parametrize(
     ("options", "selected"),
     [
@@ -452,7 +464,7 @@ def test_infinity_instruct_leaves_unlabelled_rows_out():
 
 @pytest.mark.parametrize(
     "conversations",
-    [[], "text", ["text"], INFINITY["conversations"][:1], INFINITY["conversations"][1:], [{"role": "tool"}] * 2],
+    [[], "text", ["text"], INFINITY["conversations"][:1], INFINITY["conversations"][1:3], [{"role": "tool"}] * 2],
 )
 def test_conversations_that_start_otherwise_are_rejected(conversations):
     with pytest.raises(RowError, match="conversation"):

@@ -24,9 +24,21 @@ def convert(row: Row, options: Mapping[str, Any]) -> Instruction | Skipped:
     tags = (labels.get(options["tag_field"]) or []) if isinstance(labels, dict) else []
     if options["tags"] and not _fits(levelled(tags), levelled(options["tags"]), options["match"]):
         return Skipped("its tags are " + (" + ".join(sorted(levelled(tags))) or "none"))
-    prompt, response = turns.instruction(value(row, "conversations"), options["turns"])
+    prompt, response = turns.instruction(_marked(value(row, "conversations")), options["turns"])
     name = row.fields.get("id")
     return Instruction(prompt, response, id="" if name is None else f"infinity-{name}", tags=tuple(map(str, tags)))
+
+
+def _marked(conversation: Any) -> Any:
+    """A conversation with its system turn marked as one: the release tags those of 383 697 rows as answers (`gpt`).
+
+    An answer to nothing, which a question and its answer follow, is such a turn.
+    """
+    if not isinstance(conversation, list) or not all(isinstance(turn, dict) for turn in conversation):
+        return conversation
+    if [turn.get("from") for turn in conversation[:3]] != ["gpt", "human", "gpt"]:
+        return conversation
+    return [{**conversation[0], "from": "system"}, *conversation[1:]]
 
 
 def levelled(tags: Iterable[str]) -> frozenset[str]:
