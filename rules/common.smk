@@ -41,7 +41,7 @@ if is_main():
 PATHS, RESULTS = EXPERIMENT.paths, EXPERIMENT.paths.root
 CONFIG, BATCHES = EXPERIMENT.config, EXPERIMENT.batches
 MIXING, SELECTION = EXPERIMENT.settings("mixing"), EXPERIMENT.settings("selection")
-HUB_ROWS = needed.hub_rows(CONFIG)
+HUB_ROWS, PINNED = needed.hub_rows(CONFIG), needed.pinned(CONFIG)
 TRAINING_SETS = {cut.name: cut for cut in map(PATHS.cut, EXPERIMENT.runs) if cut}
 
 
@@ -71,6 +71,7 @@ wildcard_constraints:
     domain=one_of(SELECTION.domains),
     batch=one_of({batch for _, batch in EXPERIMENT.evaluation_batches}),
     rows=one_of(HUB_ROWS),
+    pinned=one_of(PINNED),
     split="train|probe",
     generator=one_of(registry.GENERATORS),
     pretraining=one_of(CONFIG.pretraining),

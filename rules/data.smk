@@ -40,6 +40,21 @@ rule fetch_dataset:
         "python workflow_scripts/fetch_dataset.py {params.source} --output {output} --log {log}"
 
 
+# Where the files come from is in what was checked, and no parameter: the same files from elsewhere make nothing stale.
+rule fetch_pinned:
+    input:
+        checked=ancient(f"{RESULTS}/hub.json"),
+    output:
+        directory(PATHS.pinned("{pinned}")),
+    priority: 10
+    localrule: True
+    params:
+        files=lambda wildcards: arguments.pinned_files(wildcards.pinned),
+    shell:
+        "python workflow_scripts/fetch_pinned.py --dataset {wildcards.pinned} --checked {input.checked} --output {output}"
+        " --log {log}"
+
+
 rule prepare_instructions:
     input:
         train=lambda wildcards: PATHS.rows_input(wildcards.dataset, "train"),

@@ -1,4 +1,4 @@
-"""Ask the Hugging Face hub for every model and dataset of a config, before anything is downloaded."""
+"""Ask the hub and other sources for every model and dataset of a config, before anything is downloaded."""
 
 import argparse
 import json
@@ -17,7 +17,10 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command_line.parser(__doc__)
     made.add_argument(
-        "--sources", required=True, help="JSON list of {kind, hub, revision, output}, of a dataset also name and split"
+        "--sources",
+        required=True,
+        help="JSON list of {kind, hub, revision, output}, of a dataset also name and split; of pinned ones, what "
+        "config/datasets.csv has",
     )
     made.add_argument("--output", type=Path, required=True, help="JSON of the sources and their bytes")
     return made

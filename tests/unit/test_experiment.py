@@ -240,11 +240,11 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
             ("unknown model 'lama'", "did you mean 'llama'?"),
         ),
         # Sources of rows.
-        ({"datasets.arc.train[0]": {}}, "datasets.arc.train[0]", "exactly one of embedded, path and hub"),
+        ({"datasets.arc.train[0]": {}}, "datasets.arc.train[0]", "exactly one of embedded, path, pinned and hub"),
         (
             {"datasets.arc.train[0]": {**HUB, **PATH}},
             "datasets.arc.train[0]",
-            ("exactly one of embedded, path and hub", "it has path and hub"),
+            ("exactly one of embedded, path, pinned and hub", "it has path and hub"),
         ),
         (
             {"datasets.arc.probe[0].embedded": "ark"},
@@ -262,6 +262,23 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
             "datasets.arc.train[0].revision",
             ("kind embedded", "remove it"),
         ),
+        (
+            {"datasets.arc.train[0]": {"pinned": "ark", "files": "ARC-Easy/train-*.parquet"}},
+            "datasets.arc.train[0].pinned",
+            ("unknown dataset of config/datasets.csv 'ark'", "did you mean 'arc'?"),
+        ),
+        (
+            {"datasets.arc.train[0]": {"pinned": "arc", "files": "ARC-Easy/train.parquet"}},
+            "datasets.arc.train[0].files",
+            ("unknown pattern of arc in config/datasets.csv", "did you mean 'ARC-Easy/train-*.parquet'?"),
+        ),
+        (
+            {"datasets.arc.train[0]": {"pinned": "infinity-instruct", "files": "0625/*"}},
+            "datasets.arc.train[0].pinned",
+            ("whose version config/datasets.csv lacks", "write it there"),
+        ),
+        ({"datasets.arc.train[0]": {"pinned": "arc"}}, "datasets.arc.train[0]", ("lacks 'files'", "kind pinned")),
+        ({"sources": "mirrors"}, "sources", ("'mirrors'", "primary", "mirror")),
         # Sizes.
         (
             {"finetuning.global_batch_size": 24},

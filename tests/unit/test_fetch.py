@@ -1,29 +1,26 @@
 """Fetching from a hub of our own on this machine, which speaks as much of the real one's protocol as clients need."""
 
 import copy
-import hashlib
-import http.server
 import json
 import re
 import socket
 import subprocess
-import threading
 import time
-import urllib.parse
 
+import hub_server
 import pandas
 import pyarrow
 import pyarrow.parquet
 import pytest
 import safetensors.torch
 import scripts
+from hub_server import COMMIT
 from project import snakemake
 
 from headpatterns.models import loading as models
 
 pytestmark = pytest.mark.slow
 
-COMMIT = hashlib.sha1(b"a commit").hexdigest()
 CARD = """---
 configs:
 - config_name: algebra
@@ -32,88 +29,6 @@ configs:
   data_files: [{split: train, path: geometry/train.parquet}]
 ---
 """
-
-
-class Hub(http.server.BaseHTTPRequestHandler):
-    """Serves the repositories below `root`: {models,datasets}/{organisation}/{name}/…
-
-    Of those named `gated…` it tells everybody, but gives files only to who has the right token; it says that a file of
-    those named `enormous…` has a thousand million times the bytes that it has. It stops in the middle of files named in
-    `halted` until `released`, and keeps the names of files that it was asked for in `given`.
-    """
-
-    root = None
-
-    def log_message(self, *_):
-        pass
-
-    def answer(self, status, body=b"", **headers):
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": len(body)}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        if self.command == "GET":
-            half = len(body) // 2 if self.path.rpartition("/")[2] in self.halted else len(body)
-            self.wfile.write(body[:half])
-            if half < len(body):
-                self.wfile.flush()
-                self.released.wait()
-                self.wfile.write(body[half:])
-
-    def do_GET(self):
-        parts = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path).strip("/").split("/")
-        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
-        if token == "expired":
-            return self.answer(401, b"{}", X_Error_Message="Invalid credentials in Authorization header")
-        asks, parts = parts[0] == "api", parts[parts[0] == "api" :]
-        kind, parts = (parts[0], parts[1:]) if parts[0] in ("models", "datasets") else ("models", parts)
-        name, question = "/".join(parts[:2]), parts[2:]
-        if len(parts) < 2:  # what a client asks a hub as such
-            return self.answer(404, b"{}")
-        forbidden = parts[1].startswith("gated") and token != "welcome"
-        if forbidden and question[0] in ("auth-check", "resolve"):
-            return self.answer(403 if token else 401, b"{}", X_Error_Code="GatedRepo")
-        if asks:
-            return self.describe(kind, name, question)
-        path = self.root / kind / name / "/".join(question[2:])  # organisation/name/resolve/commit/path
-        if not path.is_file():
-            return self.answer(404, X_Error_Code="EntryNotFound", X_Repo_Commit=COMMIT)
-        body = path.read_bytes()
-        about = {"ETag": f'"{hashlib.sha1(body).hexdigest()}"', "X_Repo_Commit": COMMIT}
-        if self.command == "GET":
-            self.given.append(path.name)
-        return self.answer(200, body, **about)
-
-    do_HEAD = do_GET  # noqa: N815
-
-    def describe(self, kind, name, question):
-        folder = self.root / kind / name
-        if not folder.is_dir():
-            return self.answer(404, b"{}", X_Error_Code="RepoNotFound")
-        if question[0] == "auth-check":
-            return self.answer(200, b"{}")
-        if question[1] not in ("main", COMMIT):
-            return self.answer(404, b"{}", X_Error_Code="RevisionNotFound")
-        below = "/".join(question[2:])
-        scale = 10**9 if folder.name.startswith("enormous") else 1
-        files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
-        tree = [
-            {
-                "type": "file",
-                "path": name,
-                "size": scale * path.stat().st_size,
-                "oid": hashlib.sha1(path.read_bytes()).hexdigest(),
-            }
-            for name, path in files.items()
-            if name.startswith(below)
-        ]
-        about = {
-            "id": name,
-            "sha": COMMIT,
-            "gated": "manual" if folder.name.startswith("gated") else False,
-            "siblings": [{"rfilename": file["path"], "size": file["size"]} for file in tree],
-        }
-        return self.answer(200, json.dumps(tree if question[0] == "tree" else about).encode())
 
 
 @pytest.fixture(scope="module")
@@ -146,18 +61,14 @@ def server(tmp_path_factory, model_folder):
             import torch
 
             torch.save(safetensors.torch.load(weights), folder / "pytorch_model.bin")
-    state = {"root": root, "halted": set(), "released": threading.Event(), "given": []}
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("OurHub", (Hub,), state))
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
+    with hub_server.serving(root) as server:
+        yield server
 
 
 @pytest.fixture
 def hub(server):
     """The hub's address."""
-    return f"http://127.0.0.1:{server.server_port}"
+    return server.address
 
 
 def fetch(script, tmp_path, hub, repository, revision="main", token=None, **options):
@@ -226,6 +137,22 @@ def test_a_model_comes_with_what_loading_needs(hub, tmp_path, model_folder, name
 def test_a_model_without_weights_is_refused(hub, tmp_path):
     done = fetch("fetch_model", tmp_path, hub, "org/bare")
     assert sentence(done).startswith("fetch_model: the model org/bare (revision main) has no weights")
+
+
+def test_weights_that_are_not_what_the_hub_states_are_refused(server, hub, tmp_path):
+    [path] = (server.state.root / "models/org/pickled").glob("*.bin")
+    good = path.read_bytes()
+    server.state.changed[path.name] = good[:-1] + bytes([good[-1] ^ 1])
+    asked = {"positional": ["--hub", "org/pickled"], "revision": COMMIT, "output": tmp_path / "out" / "it"}
+    try:
+        said = sentence(scripts.launch("fetch_model", tmp_path / "home", hub=hub, **asked))
+    finally:
+        server.state.changed.clear()
+    assert said.startswith(f"fetch_model: {path.name} of the model org/pickled (revision {COMMIT}) has the ")
+    assert " checksum " in said and "where the hub states" in said and "what came is removed; run again" in said
+    done = fetch("fetch_model", tmp_path, hub, "org/pickled", COMMIT)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "it" / path.name).read_bytes() == good
 
 
 KINDS = pytest.mark.parametrize(
@@ -300,7 +227,7 @@ def test_a_download_tells_how_far_it_is(hub, tmp_path, script, kind, options, pa
 
 @KINDS
 def test_a_killed_download_goes_on_with_the_files_that_it_lacks(server, hub, tmp_path, script, kind, options, page):
-    state = server.RequestHandlerClass
+    state = server.state
     repository, name, whole = {
         "model": ("org/both", "model.safetensors", "tokenizer.json"),
         "dataset": ("org/maths", "test.parquet", "train.parquet"),
@@ -367,7 +294,7 @@ def test_the_check_says_everything_at_once(hub, tmp_path):
     assert told[1].startswith("the dataset org/maths (revision main) has no split 'validation' of the configuration")
     assert told[2].startswith("the dataset org/maths (revision main) has no configuration 'calculus'")
     assert told[3].startswith("the model org/bare (revision main) has no weights")
-    assert told[4].startswith("what is fetched from the hub takes ")
+    assert told[4].startswith("what is to be downloaded takes ")
     assert len(told) == 5
     assert not (tmp_path / "hub.json").exists() and not list((tmp_path / "home").iterdir())
 
@@ -387,7 +314,7 @@ def test_the_check_measures_what_is_to_be_fetched_and_asks_nothing_of_what_is_th
     algebra = source(tmp_path, "dataset", "org/maths", COMMIT, name="algebra", split="train")
     done = check(tmp_path, hub, there, algebra)
     assert done.returncode == 0, done.stderr
-    files = server.RequestHandlerClass.root / "datasets" / "org" / "maths" / "algebra"
+    files = server.state.root / "datasets" / "org" / "maths" / "algebra"
     assert json.loads((tmp_path / "hub.json").read_text()) == [
         {"kind": "model", "hub": "there/model", "revision": COMMIT, "bytes": 5},
         {

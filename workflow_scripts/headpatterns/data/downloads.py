@@ -8,7 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from headpatterns import cli as command_line
-from headpatterns.data import hub
+from headpatterns.data import hub, pinned_source, transfers
+from headpatterns.data.pinned import Pinned
 from headpatterns.errors import InputError
 from headpatterns.io import atomic_path, open_unfinished, remove, unfinished
 from headpatterns.provenance import fingerprint
@@ -32,12 +33,16 @@ def fetch_model(id: str, revision: str, output: Path) -> None:
     hub.caches(unfinished(output))
     model = hub.look("model", id, revision)
     files = hub.model_files(model)
-    with download(model, files, output) as folder:
+    work = fingerprint(model.id, model.commit, *files)
+    with hub.said(model.kind, id, revision), download(str(model), id, work, files, output) as folder:
         from huggingface_hub import snapshot_download
 
         made = folder / "files"
         snapshot_download(model.id, revision=model.commit, local_dir=made, allow_patterns=list(files))
         remove(made / ".cache")
+        for name in files:
+            stated = model.checksums[name]
+            transfers.check(made / name, stated, f"{name} of {model}", "the hub", "give a local folder as path")
         remove(output)
         made.rename(output)
 
@@ -68,10 +73,38 @@ def fetch_dataset(id: str, name: str | None, split: str, revision: str, output: 
             remove(work)
         raise
     files = hub.dataset_files(dataset, made)
-    with download(dataset, files, output, copies=3):  # downloaded, prepared, written
+    identity = fingerprint(id, dataset.commit, *files)
+    # Downloaded, prepared, written.
+    with hub.said(dataset.kind, id, revision), download(str(dataset), id, identity, files, output, copies=3):
         made.download_and_prepare()
         with atomic_path(output) as temporary:
             made.as_dataset(split=split).to_parquet(temporary)
+
+
+def fetch_pinned(source: Pinned, output: Path) -> None:
+    """Download the files of a pinned dataset into a folder, where they have the names that they have at the source.
+
+    What an earlier process has left is gone on with, whichever source it came from.
+
+    Args:
+        source: where they are fetched from.
+        output: folder of the files.
+
+    Raises:
+        InputError: the source does not give them, or gives others, or the disk is too small.
+    """
+    with pinned_source.said(source):
+        files = pinned_source.look(source)
+        sizes = {name: file.size for name, file in files.items()}
+        work = fingerprint(source.dataset, source.version, source.checksum, *files)
+        with download(str(source), source.dataset, work, sizes, output) as folder:
+            made = folder / "files"
+            for name, file in files.items():
+                transfers.fetch(file, made / name, source.instead)
+            if pinned_source.is_archive(source):
+                made = pinned_source.unpack(source, made, folder / "unpacked")
+            remove(output)
+            made.rename(output)
 
 
 def check_space(what: str, size: int, folder: Path) -> None:
@@ -89,24 +122,35 @@ def check_space(what: str, size: int, folder: Path) -> None:
 
 
 @contextmanager
-def download(repository: hub.Repository, files: Mapping[str, int], output: Path, copies: int = 1) -> Iterator[Path]:
-    """A folder to download `files` into, which keeps whole files until the block ends well; the terminal sees how far.
+def download(
+    what: str, name: str, work: str, files: Mapping[str, int], output: Path, copies: int = 1
+) -> Iterator[Path]:
+    """A folder to download files into, which keeps them until the block ends well; the terminal sees how far.
 
-    `copies` is how many times the disk holds the files before they are `output`.
+    Args:
+        what: what is downloaded, in words.
+        name: the same in the lines about how far.
+        work: fingerprint of it: what an earlier process has left of other work is removed.
+        files: bytes of each file.
+        output: what is made of it.
+        copies: how many times the disk holds the files before they are `output`.
+
+    Raises:
+        InputError: the disk is too small.
     """
-    folder, work = unfinished(output), fingerprint(repository.id, repository.commit, *files)
+    folder = unfinished(output)
     size = sum(files.values())
     for part in folder.rglob("*.incomplete"):  # the client begins such a file again, under another name
         remove(part)
-    check_space(str(repository), max(0, copies * size - _downloaded(folder)[1]), output.parent)
+    check_space(what, max(0, copies * size - _downloaded(folder)[1]), output.parent)
     open_unfinished(output, work)
-    with _told(repository, len(files), size, folder), hub.said(repository.kind, repository.id, repository.revision):
+    with _told(name, len(files), size, folder):
         yield folder
     remove(folder)
 
 
 @contextmanager
-def _told(repository: hub.Repository, files: int, size: int, folder: Path) -> Iterator[None]:
+def _told(name: str, files: int, size: int, folder: Path) -> Iterator[None]:
     """Tell of a download at every tenth of it, and when half a minute has brought less."""
     ended = threading.Event()
 
@@ -121,7 +165,7 @@ def _told(repository: hub.Repository, files: int, size: int, folder: Path) -> It
 
     def line(done: int, there: int) -> None:
         of = f"{there / GB:.2f} of {size / GB:.2f} GB"
-        command_line.tell(f"{repository.id}: {done} of {files} files, {of}")
+        command_line.tell(f"{name}: {done} of {files} files, {of}")
 
     thread = threading.Thread(target=tell, daemon=True)
     thread.start()
@@ -136,9 +180,12 @@ def _told(repository: hub.Repository, files: int, size: int, folder: Path) -> It
 def _downloaded(folder: Path) -> tuple[int, int]:
     """Files that are there and bytes, those of files on the way included; the client renames them meanwhile."""
     done, size = 0, 0
-    for place, _, names in (step for kind in ("files", "hub") for step in os.walk(folder / kind)):
-        for path in (Path(place, name) for name in names):
-            with suppress(FileNotFoundError):
-                size += path.lstat().st_size
-                done += path.parent.name in ("files", "blobs") and path.suffix != ".incomplete"
+    for kind in ("files", "hub"):
+        for place, _, names in os.walk(folder / kind):
+            below = Path(place).relative_to(folder).parts
+            holds_files = below[-1] == "blobs" if kind == "hub" else ".cache" not in below
+            for path in (Path(place, name) for name in names):
+                with suppress(FileNotFoundError):
+                    size += path.lstat().st_size
+                    done += holds_files and path.suffix not in (".incomplete", transfers.PARTIAL)
     return done, size

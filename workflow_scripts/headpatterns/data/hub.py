@@ -5,12 +5,14 @@ it to it before.
 """
 
 import os
+import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from headpatterns.data import transfers
 from headpatterns.errors import InputError, first_line
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ class Repository(NamedTuple):
         id, revision: as the config states them.
         commit: what the revision is.
         files: the bytes of each file by name.
+        checksums: what the hub states of each file: `sha256:…` where Git LFS stores it, else `git:…`, its blob's id.
     """
 
     kind: str
@@ -35,6 +38,7 @@ class Repository(NamedTuple):
     revision: str
     commit: str
     files: dict[str, int]
+    checksums: dict[str, str]
 
     def __str__(self) -> str:
         return f"the {self.kind} {self.id} (revision {self.revision})"
@@ -46,18 +50,37 @@ def caches(folder: Path) -> None:
 
 
 def look(kind: str, id: str, revision: str) -> Repository:
-    """Ask the hub for a repository.
+    """Ask the hub for a repository; where it answers that too much is asked of it, again after the time that it says.
 
     Raises:
         InputError: it is not there, not at this revision or not for us, or the hub does not answer.
     """
-    from huggingface_hub import HfApi
-
     with said(kind, id, revision):
-        found: Any = HfApi().repo_info(id, repo_type=kind, revision=revision, files_metadata=True)
-        if found.gated:  # its description is public, its files are not
-            HfApi().auth_check(id, repo_type=kind)
-    return Repository(kind, id, revision, found.sha, {file.rfilename: file.size or 0 for file in found.siblings})
+        return described(kind, id, revision)
+
+
+def described(kind: str, id: str, revision: str, endpoint: str | None = None) -> Repository:
+    """The same, with the errors of the hub's client.
+
+    Another hub, whose address is `endpoint`, is told no login.
+    """
+    from huggingface_hub import HfApi, constants
+
+    # HfApi.repo_info asks the same, but once.
+    page = f"{endpoint or constants.ENDPOINT}/api/{kind}s/{id}/revision/{urllib.parse.quote(revision, safe='')}"
+    found = transfers.ask("GET", page, with_login=endpoint is None, blobs=True).json()
+    if found.get("gated") and not endpoint:  # its description is public, its files are not
+        HfApi().auth_check(id, repo_type=kind)
+    files = {file["rfilename"]: file for file in found["siblings"]}
+    sizes = {name: file.get("size") or 0 for name, file in files.items()}
+    return Repository(kind, id, revision, found["sha"], sizes, {name: _stated(file) for name, file in files.items()})
+
+
+def _stated(file: dict[str, Any]) -> str:
+    """The checksum that a description of a file has."""
+    if file.get("lfs"):
+        return f"sha256:{file['lfs']['sha256']}"
+    return f"git:{file['blobId']}" if file.get("blobId") else ""
 
 
 def model_files(model: Repository) -> dict[str, int]:
@@ -120,24 +143,54 @@ def said(kind: str, id: str, revision: str) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:  # dozens of types for what are a few things to the user
-        raise InputError(_sentence(kind, id, revision, error)) from error
+        raise InputError(sentence(kind, id, revision, error)) from error
 
 
-def _sentence(kind: str, id: str, revision: str, error: BaseException) -> str:
+def causes(error: BaseException) -> list[BaseException]:
+    """An error and what it comes from, the last of which is the first cause."""
+    found = [error]
+    while cause := found[-1].__cause__ or found[-1].__context__:
+        found.append(cause)
+    return found
+
+
+def status_of(error: BaseException) -> int | None:
+    """The status of HTTP with which a server refused; None of any other error."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return next((one.response.status_code for one in causes(error) if isinstance(one, HfHubHTTPError)), None)
+
+
+def lost(error: BaseException) -> str:
+    """Why an address does not give what it should have, as far as another may; empty of any other error."""
+    import httpx2
+    from huggingface_hub import errors
+
+    found, status = causes(error), status_of(error)
+
+    def caused_by(*kinds: type[BaseException]) -> bool:
+        return any(isinstance(one, kinds) for one in found)
+
+    if caused_by(errors.GatedRepoError, errors.OfflineModeIsEnabled):
+        return ""
+    taken_down = caused_by(errors.RepositoryNotFoundError, errors.DisabledRepoError)
+    if status is not None and (taken_down or status in (404, 410, 451) or status >= 500):
+        return f"HTTP {status}"
+    return first_line(found[-1]) if caused_by(httpx2.TransportError) else ""
+
+
+def sentence(kind: str, id: str, revision: str, error: BaseException) -> str:
     """What an error means to the user, and what helps."""
     import httpx2
     from huggingface_hub import constants, errors, get_token
 
-    causes = [error]
-    while cause := causes[-1].__cause__ or causes[-1].__context__:
-        causes.append(cause)
+    found = causes(error)
 
     def caused_by(*kinds: type[BaseException]) -> bool:
-        return any(isinstance(cause, kinds) for cause in causes)
+        return any(isinstance(cause, kinds) for cause in found)
 
     what = f"the {kind} {id} (revision {revision})"
     page = f"{constants.ENDPOINT}/{'datasets/' if kind == 'dataset' else ''}{id}"
-    status = next((cause.response.status_code for cause in causes if isinstance(cause, errors.HfHubHTTPError)), None)
     if caused_by(errors.GatedRepoError):
         if get_token():
             return f"{what} is gated and this login has no access to it: accept its licence at {page} with its account."
@@ -147,7 +200,7 @@ def _sentence(kind: str, id: str, revision: str, error: BaseException) -> str:
     if caused_by(errors.RepositoryNotFoundError):
         seen = "or hidden from this login" if get_token() else "or private, and there is no login (`hf auth login`)"
         return f"the {kind} {id} is not on the hub, {seen}: fix its id."
-    if status == 401:
+    if status_of(error) == 401:
         return (
             f"the hub does not accept this login's token, in asking for {what}: `hf auth login` again, or fix HF_TOKEN."
         )
@@ -155,7 +208,7 @@ def _sentence(kind: str, id: str, revision: str, error: BaseException) -> str:
         return "the hub is not asked while HF_HUB_OFFLINE is set: unset it, or give local files as path."
     if caused_by(httpx2.TransportError, ConnectionError):
         return (
-            f"the hub at {constants.ENDPOINT} cannot be reached ({first_line(causes[-1])}): check the network and "
+            f"the hub at {constants.ENDPOINT} cannot be reached ({first_line(found[-1])}): check the network and "
             "HTTPS_PROXY, or give local files as path; files that are complete are kept."
         )
     if caused_by(RuntimeError) and "Dataset scripts are no longer supported" in str(error):

@@ -1,28 +1,32 @@
-"""Asking the Hugging Face hub for every model and dataset of a config, before anything is downloaded."""
+"""Asking the hub and other sources for every model and dataset of a config, before anything is downloaded."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from headpatterns.data import hub
+from headpatterns.data import hub, pinned_source
 from headpatterns.data.downloads import check_space
+from headpatterns.data.pinned import Pinned
 from headpatterns.errors import InputError
-from headpatterns.io import write_json
+from headpatterns.io import read_json, write_json
+
+PINNED = "pinned"
 
 
-def check(sources: Sequence[Mapping[str, str]], output: Path) -> None:
+def check(sources: Sequence[Mapping[str, Any]], output: Path) -> None:
     """Say everything that is wrong at once; of what was fetched before, nothing is asked.
 
     Args:
-        sources: {kind, hub, revision, output}, of a dataset also name and split.
+        sources: {kind, hub, revision, output}, of a dataset also name and split; of the kind `pinned` {kind, output}
+            and all that `Pinned` has.
         output: JSON of the sources and their bytes.
 
     Raises:
-        InputError: the hub refuses one of them, or the disk is too small for all.
+        InputError: one of them cannot be had, or the disk is too small for all.
     """
     found: list[dict[str, Any]] = []
-    missing: dict[tuple[str | None, ...], int] = {}
+    missing: dict[tuple[Any, ...], int] = {}
     problems: list[str] = []
     with tempfile.TemporaryDirectory() as name:
         hub.caches(Path(name))
@@ -36,9 +40,9 @@ def check(sources: Sequence[Mapping[str, str]], output: Path) -> None:
             found.append({**{key: value for key, value in source.items() if key != "output"}, "bytes": size})
             if not place.exists():
                 # Splits of one configuration are files of one download.
-                missing[tuple(source.get(key) for key in ("kind", "hub", "revision", "name"))] = size
+                missing[tuple(source.get(key) for key in ("kind", "hub", "revision", "name", "dataset"))] = size
     try:
-        check_space("what is fetched from the hub", sum(missing.values()), output.parent)
+        check_space("what is to be downloaded", sum(missing.values()), output.parent)
     except InputError as error:
         problems.append(str(error))
     if problems:
@@ -46,8 +50,28 @@ def check(sources: Sequence[Mapping[str, str]], output: Path) -> None:
     write_json(output, found)
 
 
-def _size_asked(source: Mapping[str, str], cache: Path) -> int:
-    """Bytes that a model or a configuration of a dataset has on the hub."""
+def checked_source(checked: Path, dataset: str) -> Pinned:
+    """The source of a pinned dataset that `check` has found to have it.
+
+    Raises:
+        InputError: it has not asked for one.
+    """
+    for source in read_json(checked):
+        if source["kind"] == PINNED and source["dataset"] == dataset:
+            return _pinned(source)
+    raise InputError(f"{checked} has no source of {dataset}: remove the file, so that it is made again.")
+
+
+def _pinned(source: Mapping[str, Any]) -> Pinned:
+    given = {name: source[name] for name in Pinned._fields}
+    return Pinned(**{**given, "files": tuple(source["files"]), "others": tuple(source["others"])})
+
+
+def _size_asked(source: Mapping[str, Any], cache: Path) -> int:
+    """Bytes that a model, a configuration of a dataset or a pinned dataset has at its source."""
+    if source["kind"] == PINNED:
+        with pinned_source.said(_pinned(source)):
+            return sum(file.size for file in pinned_source.look(_pinned(source)).values())
     repository = hub.look(source["kind"], source["hub"], source["revision"])
     if source["kind"] == "model":
         return sum(hub.model_files(repository).values())
@@ -57,4 +81,4 @@ def _size_asked(source: Mapping[str, str], cache: Path) -> int:
 
 def _size_there(path: Path) -> int:
     """Bytes of a file, or of the files in a folder."""
-    return sum(file.stat().st_size for file in (path.iterdir() if path.is_dir() else [path]))
+    return sum(file.stat().st_size for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())

@@ -8,11 +8,11 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from headpatterns.data import templates
+from headpatterns.data import pinned, templates
 from headpatterns.experiment import needed, written
 from headpatterns.experiment.needed import ItemSet
 from headpatterns.experiment.runs import SELECTION, TRAINING, Run
-from headpatterns.experiment.sources import OnHub, RowsOnHub
+from headpatterns.experiment.sources import OnHub, RowsOnHub, RowsPinned
 from headpatterns.experiment.values import positions
 
 if TYPE_CHECKING:
@@ -61,10 +61,16 @@ def hub(source: OnHub | RowsOnHub) -> str:
     return options(keys)
 
 
-def hub_sources(experiment: "Experiment") -> list[dict[str, str]]:
-    """What the experiment fetches from the hub, and where to: models, and splits of datasets."""
+def pinned_files(name: str) -> str:
+    """What is fetched of a dataset of config/datasets.csv; from where is not said, which changes no file."""
+    source = pinned.chosen(name, pinned.PRIMARY)
+    return " ".join([source.version, *source.files, source.checksum])
+
+
+def hub_sources(experiment: "Experiment") -> list[dict[str, Any]]:
+    """What the experiment downloads, and where to: models, splits of the hub's datasets, and pinned datasets."""
     config, paths = experiment.config, experiment.paths
-    found = []
+    found: list[dict[str, Any]] = []
     for model in experiment.models:
         source = config.models[model].source
         if isinstance(source, OnHub):
@@ -75,6 +81,9 @@ def hub_sources(experiment: "Experiment") -> list[dict[str, str]]:
                 if isinstance(part, RowsOnHub):
                     output = paths.rows_of(dataset, split, place)
                     found.append({"kind": "dataset", **part.model_dump(exclude_unset=True), "output": output})
+                elif isinstance(part, RowsPinned):
+                    chosen = pinned.chosen(part.pinned, config.sources)
+                    found.append({"kind": "pinned", **chosen._asdict(), "output": paths.pinned(part.pinned)})
     return list({source["output"]: source for source in found}.values())
 
 
@@ -285,12 +294,20 @@ def provenance(experiment: "Experiment") -> dict[str, Any]:
             dataset: str({split: given["datasets"][dataset].get(split, []) for split in ("train", "probe")})
             for dataset in experiment.datasets
         },
+        **_pinned(experiment),
         **{f"study: {name}": study for name, study in given["studies"].items()},
         "domains": {name: domain.tags for name, domain in config.domains.items()},
         "device": config.device,
         "prompt_template": templates.resolve(config.prompt_template),
         **{key: given[key] for key in ("sampling", "tokenization", "finetuning", "patterns", "analysis", "evaluation")},
     }
+
+
+def _pinned(experiment: "Experiment") -> dict[str, dict[str, str]]:
+    """Address and version of the pinned datasets, whichever source gave the files; nothing without any."""
+    found = {entry["dataset"]: pinned.chosen(entry["dataset"], pinned.PRIMARY)
+             for entry in hub_sources(experiment) if entry["kind"] == "pinned"}  # fmt: skip
+    return {"pinned": {name: f"{one.address} at {one.version}" for name, one in found.items()}} if found else {}
 
 
 def stands_for(experiment: "Experiment") -> dict[str, str]:

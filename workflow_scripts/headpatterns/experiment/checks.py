@@ -6,7 +6,7 @@ Names come first: what is said of values relies on names that exist.
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from headpatterns.data import adapters, templates
+from headpatterns.data import adapters, pinned, templates
 from headpatterns.data.embedded import registry
 from headpatterns.experiment import runs, values
 from headpatterns.experiment.experiment import Experiment, refusal
@@ -14,7 +14,7 @@ from headpatterns.experiment.gpus import GPUS
 from headpatterns.experiment.places import Size
 from headpatterns.experiment.references import names_of_run, said_by, unknown, unknown_in
 from headpatterns.experiment.schema import Config, TaskGroup
-from headpatterns.experiment.sources import AfterRun, EmbeddedRows, Pretrained
+from headpatterns.experiment.sources import AfterRun, EmbeddedRows, Pretrained, RowsPinned
 
 
 def check(experiment: Experiment) -> None:
@@ -114,6 +114,18 @@ def _names_of_dataset(config: Config, name: str) -> Iterator[str]:
             if isinstance(source, EmbeddedRows):
                 path = f"datasets.{name}.{split}[{place}].embedded"
                 yield from unknown(path, "generator", source.embedded, registry.GENERATORS)
+            elif isinstance(source, RowsPinned):
+                yield from _names_of_pinned(f"datasets.{name}.{split}[{place}]", source)
+
+
+def _names_of_pinned(path: str, source: RowsPinned) -> Iterator[str]:
+    table = pinned.read()
+    yield from unknown(f"{path}.pinned", f"dataset of {pinned.NAME}", source.pinned, table)
+    if source.pinned in table:
+        files, kind = table[source.pinned][pinned.PRIMARY].files, f"pattern of {source.pinned} in {pinned.NAME}"
+        yield from unknown(f"{path}.files", kind, source.files, files)
+        if not all(one.version for one in table[source.pinned].values()):
+            yield f"{path}.pinned is {source.pinned}, whose version {pinned.NAME} lacks: write it there, or give path."
 
 
 def _names_of_group(config: Config, path: str, group: TaskGroup) -> Iterator[str]:

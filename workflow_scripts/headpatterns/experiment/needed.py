@@ -7,7 +7,7 @@ from typing import Any
 from headpatterns.experiment import runs as runs_of
 from headpatterns.experiment.runs import Run, TaskSet
 from headpatterns.experiment.schema import Config
-from headpatterns.experiment.sources import AfterRun, InGguf, Pretrained, RowsOnHub
+from headpatterns.experiment.sources import AfterRun, InGguf, Pretrained, RowsOnHub, RowsPinned
 
 Rows = Sequence[Mapping[str, Any]]
 """Rows of variants.csv."""
@@ -114,6 +114,14 @@ def in_gguf(config: Config, models: Iterable[str]) -> list[str]:
 
 def hub_rows(config: Config) -> dict[str, RowsOnHub]:
     """Splits of hub datasets by a name of their own, so that datasets which share one fetch it once."""
-    sources = [source for dataset in config.datasets.values() for split in ("train", "probe")
-               for source in dataset.sources(split)]  # fmt: skip
-    return {source.file: source for source in sources if isinstance(source, RowsOnHub)}
+    return {source.file: source for source in _sources(config) if isinstance(source, RowsOnHub)}
+
+
+def pinned(config: Config) -> list[str]:
+    """Datasets of config/datasets.csv that the config names, each once."""
+    return list(dict.fromkeys(source.pinned for source in _sources(config) if isinstance(source, RowsPinned)))
+
+
+def _sources(config: Config) -> list[Any]:
+    return [source for dataset in config.datasets.values() for split in ("train", "probe")
+            for source in dataset.sources(split)]  # fmt: skip

@@ -9,7 +9,16 @@ from headpatterns.experiment import needed
 from headpatterns.experiment.own import OwnFiles
 from headpatterns.experiment.runs import TRAINING, MixtureSet, PseudoPrivateSet, Run, SelectedSet
 from headpatterns.experiment.schema import Config
-from headpatterns.experiment.sources import AfterRun, EmbeddedRows, InGguf, OnDisk, OnHub, RowsOnDisk, RowsOnHub
+from headpatterns.experiment.sources import (
+    AfterRun,
+    EmbeddedRows,
+    InGguf,
+    OnDisk,
+    OnHub,
+    RowsOnDisk,
+    RowsOnHub,
+    RowsPinned,
+)
 
 FIGURE_FORMATS = ("pdf", "svg", "png")
 TABLE_FORMATS = ("csv", "md", "tex")
@@ -42,6 +51,8 @@ class Paths:
                 return f"{self.root}/raw/hub/{source.file}.parquet"
             case EmbeddedRows():
                 return f"{self.root}/raw/{source.embedded}/{source.file}"
+            case RowsPinned():
+                return f"{self.pinned(source.pinned)}/{source.files}"
         return self.own.path("rows", source.path)
 
     def rows(self, dataset: str, split: str) -> list[str]:
@@ -57,11 +68,17 @@ class Paths:
             match source:
                 case EmbeddedRows():
                     found.append(f"{self.root}/raw/{source.embedded}")
+                case RowsPinned():
+                    found.append(self.pinned(source.pinned))
                 case RowsOnDisk():
                     found += self.own.files("rows", source.path)
                 case _:
                     found.append(path)
         return list(dict.fromkeys(found))
+
+    def pinned(self, name: str) -> str:
+        """The folder of a dataset of config/datasets.csv."""
+        return f"{self.root}/raw/pinned/{name}"
 
     def rows_on_disk(self, dataset: str) -> list[str]:
         """Files, folders and globs of your own that hold rows of a dataset, as the config writes them."""

@@ -265,6 +265,7 @@ class Config(Section):
     pretraining_recipe: PretrainingRecipe
     models: dict[Name, Model] = Field(description="models, by name")
     datasets: dict[Name, Dataset] = Field(description="datasets, by name")
+    sources: Literal["primary", "mirror"] = Field(description="where pinned datasets with a mirror are fetched from")
     prompt_template: str = Field(description="question, alpaca, or a text with {instruction} and perhaps {response}")
     sampling: Sampling
     tokenization: Tokenization

@@ -7,7 +7,7 @@ from pydantic import Discriminator, Field, StringConstraints, Tag
 from headpatterns.experiment.fields import UNSTATED, Positive, RunName, Section, Text
 
 MODEL_KINDS = ("pretraining", "path", "gguf", "hub", "model")
-ROW_KINDS = ("embedded", "path", "hub")
+ROW_KINDS = ("embedded", "path", "pinned", "hub")
 HubName = Annotated[str, StringConstraints(pattern=r"^[^/]+/[^/]+$")]
 
 
@@ -57,6 +57,13 @@ class RowsOnDisk(Section):
     path: Text = Field(description="file, folder or glob: jsonl, json, csv, parquet; variables are expanded")
 
 
+class RowsPinned(Section):
+    """Files of a dataset of config/datasets.csv."""
+
+    pinned: Text = Field(description="name of a dataset in config/datasets.csv")
+    files: Text = Field(description="one of the patterns of files that it has there")
+
+
 class RowsOnHub(Section):
     """A split of a dataset of the Hugging Face hub."""
 
@@ -88,7 +95,10 @@ ModelSource = Annotated[
                   custom_error_message="a source has exactly one kind"),
 ]  # fmt: skip
 RowSource = Annotated[
-    Annotated[EmbeddedRows, Tag("embedded")] | Annotated[RowsOnDisk, Tag("path")] | Annotated[RowsOnHub, Tag("hub")],
+    Annotated[EmbeddedRows, Tag("embedded")]
+    | Annotated[RowsOnDisk, Tag("path")]
+    | Annotated[RowsPinned, Tag("pinned")]
+    | Annotated[RowsOnHub, Tag("hub")],
     Discriminator(lambda source: _kind(ROW_KINDS, source), custom_error_type="kinds_of_rows",
                   custom_error_message="a source has exactly one kind"),
 ]  # fmt: skip

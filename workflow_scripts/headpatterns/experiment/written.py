@@ -35,8 +35,8 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def decisive(config: Given) -> dict[str, Any]:
-    """A config but for what no result depends on: where jobs are submitted, what plans assume, how to get rows."""
-    found = {key: value for key, value in config.items() if key not in ("cluster", "plan")}
+    """A config but for what no result depends on: where jobs are submitted, what plans assume, where rows come from."""
+    found = {key: value for key, value in config.items() if key not in ("cluster", "plan", "sources")}
     told = {name: dataset for name, dataset in config["datasets"].items() if "obtain" in dataset}
     plain = {name: {key: dataset[key] for key in dataset if key != "obtain"} for name, dataset in told.items()}
     return {**found, "datasets": {**config["datasets"], **plain}}

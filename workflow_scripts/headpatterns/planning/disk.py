@@ -50,8 +50,8 @@ def _staying(sizes: Sizes, planned: Collection[Job]) -> Iterator[Part]:
     number = formulas.BYTES[finetuning.checkpoint_dtype]
     yield part("models of the hub", "their files", "fetch_model", _model_folder)
     yield part("models from GGUF", "parameters × 4", "convert_gguf", _model_folder)
-    rows = [job for job in planned if job.rule == "fetch_dataset"]
-    yield Part("rows of the hub", KEPT, f"rows × tokens × {TEXT_BYTES}", _fetched_rows(sizes, rows))
+    rows = [job for job in planned if job.rule in estimates.FETCHING]
+    yield Part("downloaded rows", KEPT, f"rows × tokens × {TEXT_BYTES}", _fetched_rows(sizes, rows))
     yield part("pretrained models", "checkpoints × parameters × 4", "pretrain", _pretrained)
     yield part("instructions", f"samples × tokens × {TEXT_BYTES}", "prepare_instructions", _instructions)
     yield part("tokenized shards", f"samples × tokens × {ARROW_BYTES}", "tokenize_instructions", _shards)
@@ -93,15 +93,14 @@ def peak(found: Iterable[Part]) -> float:
 
 
 def downloads(sizes: Sizes, planned: Collection[Job]) -> Iterator[tuple[str, float | None]]:
-    """Models and datasets of the hub that are not there yet, with their bytes."""
+    """Models and datasets to download that are not there yet, with their bytes."""
     models = {job.wildcards["model"] for job in planned if job.rule == "fetch_model"}
     for name in sizes.experiment.models:
         if name in models and not sizes.fetched(name).is_dir():
             model, _ = sizes.model(name)
             yield name, model.bytes if model else None
-    rows = [job for job in planned if job.rule == "fetch_dataset"]
-    folder = sizes.results / "raw" / "hub"
-    absent = [job for job in rows if not (folder / f"{job.wildcards['rows']}.parquet").is_file()]
+    rows = [job for job in planned if job.rule in estimates.FETCHING]
+    absent = [job for job in rows if not estimates.fetched_to(sizes.results, job).exists()]
     for dataset, share in estimates.fetched(sizes.experiment, absent).items():
         size = sizes.raw_bytes(dataset)
         yield dataset, None if size is None else share * size

@@ -4,6 +4,7 @@ Which jobs there are, Snakemake says; how long a job takes, the function of its 
 """
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 from headpatterns.cluster import resources
@@ -11,10 +12,13 @@ from headpatterns.data import adapters
 from headpatterns.experiment.experiment import Experiment
 from headpatterns.experiment.gpus import GPUS
 from headpatterns.experiment.jobs import Job
-from headpatterns.experiment.sources import Pretrained, RowsOnHub
+from headpatterns.experiment.sources import Pretrained, RowsOnHub, RowSource, RowsPinned
 from headpatterns.planning import courses, formulas
 from headpatterns.planning.courses import checkpoint_bytes
 from headpatterns.planning.sizes import Samples, Sizes
+
+FETCHING = {"fetch_dataset": "rows", "fetch_pinned": "pinned"}
+"""Rules that download rows, with the wildcard that says which."""
 
 OPTIONS = 4
 """Assumed of a question with options."""
@@ -222,24 +226,40 @@ def _convert_gguf(sizes: Sizes, job: Job) -> float | None:
     return None if model is None else 2 * model.bytes / _disk(sizes.experiment)
 
 
-def _fetch_dataset(sizes: Sizes, job: Job) -> float | None:
+def _fetch_rows(sizes: Sizes, job: Job) -> float | None:
     """Of the first dataset that reads these rows; others that do read the same."""
     dataset, share = next(iter(fetched(sizes.experiment, [job]).items()))
     size = sizes.raw_bytes(dataset)
     return None if size is None else share * size / (sizes.config.plan.download_mb_per_second * 1e6)
 
 
+def fetched_to(results: Path, job: Job) -> Path:
+    """What a job makes that downloads rows."""
+    names = job.wildcards
+    return results / "raw" / (f"hub/{names['rows']}.parquet" if "rows" in names else f"pinned/{names['pinned']}")
+
+
 def fetched(experiment: Experiment, rows: Iterable[Job]) -> dict[str, float]:
-    """Datasets that read rows of the hub, with the share of their sources that the given jobs fetch."""
-    names = {job.wildcards["rows"] for job in rows}
+    """Datasets that read downloaded rows, with the share of their sources that the given jobs fetch."""
+    names = {(rule, job.wildcards[wildcard]) for job in rows for rule, wildcard in FETCHING.items() if rule == job.rule}
     found = {}
     for dataset in experiment.datasets:
         entry = experiment.config.datasets[dataset]
         sources = [*entry.train, *entry.probe]
-        share = sum(isinstance(source, RowsOnHub) and source.file in names for source in sources) / len(sources)
+        share = sum(_fetched_by(source) in names for source in sources) / len(sources)
         if share:
             found[dataset] = share
     return found
+
+
+def _fetched_by(source: RowSource) -> tuple[str, str] | None:
+    """The rule that fetches a source of rows, and its wildcard; None of rows that are not downloaded."""
+    match source:
+        case RowsOnHub():
+            return "fetch_dataset", source.file
+        case RowsPinned():
+            return "fetch_pinned", source.pinned
+    return None
 
 
 def _prepare_instructions(sizes: Sizes, job: Job) -> float | None:
@@ -259,7 +279,8 @@ def tokenized(sizes: Sizes, job: Job) -> Samples:
 
 
 WORK: dict[str, Callable[[Sizes, Job], float | None]] = {
-    "fetch_dataset": _fetch_dataset,
+    "fetch_dataset": _fetch_rows,
+    "fetch_pinned": _fetch_rows,
     "prepare_instructions": _prepare_instructions,
     "tokenize_instructions": _tokenize_instructions,
     "fetch_model": _fetch_model,
@@ -284,5 +305,5 @@ LOADING = {
 }
 """Those that load a model or a tokenizer first."""
 
-DOWNLOADS = {"fetch_dataset", "fetch_model"}
+DOWNLOADS = {"fetch_model", *FETCHING}
 """Those that run beside Snakemake, never under a scheduler that ends them after `resources.RULE.runtime`."""

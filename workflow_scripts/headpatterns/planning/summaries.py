@@ -15,6 +15,7 @@ from headpatterns.planning.sizes import Sizes
 ORDER = (
     "generate_raw_data",
     "fetch_dataset",
+    "fetch_pinned",
     "prepare_instructions",
     "tokenize_instructions",
     "cut_training_set",
@@ -44,6 +45,7 @@ def read_jobs(experiment: Experiment, path: Path) -> list[Job]:
         "dataset": experiment.config.datasets,
         "pretraining": experiment.config.pretraining,
         "rows": needed.hub_rows(experiment.config),
+        "pinned": dict.fromkeys(needed.pinned(experiment.config)),
     }
     for job in found:
         strange = [value for name, value in job.wildcards.items() if value not in known.get(name, {value})]
