@@ -7,7 +7,7 @@ import pytest
 from experiments import experiment_of
 from project import PROJECT
 
-from headpatterns.data import templates
+from headpatterns.data import pinned, templates
 from headpatterns.data.adapters import ADAPTERS
 from headpatterns.experiment import arguments
 from headpatterns.experiment.document import key_table
@@ -79,16 +79,16 @@ def test_the_paper_config_follows_its_sources(paper):
     config = paper.config
     assert templates.resolve(config.prompt_template).endswith("\n\n### Response:{response}")
     assert config.datasets["gsm8k"].options == {"keep_calculator_marks": True}
-    assert config.datasets["sgsm"].train[0].revision == "376054a60c9ffb2c0281a2a21301df09ddd312eb"
-    assert [source.name for source in config.datasets["arc"].train] == ["ARC-Easy", "ARC-Challenge"]
+    sgsm = pinned.chosen(config.datasets["sgsm"].train[0].pinned, config.sources)
+    assert sgsm.version == "376054a60c9ffb2c0281a2a21301df09ddd312eb"
+    assert [source.files.partition("/")[0] for source in config.datasets["arc"].train] == ["ARC-Easy", "ARC-Challenge"]
     recipe = config.finetuning
     assert (recipe.learning_rate, recipe.devices, recipe.epochs, recipe.global_batch_size) == (1e-6, 8, 3, 128)
     assert (recipe.engine, recipe.precision, config.tokenization.max_length) == ("deepspeed", "bf16", 1024)
     assert config.seeds == [0, 1, 2]
     assert config.studies.mixing.random_draws == config.studies.selection.random_draws == 10
-    for dataset in config.datasets.values():
-        for source in (*dataset.train, *dataset.probe):
-            assert re.fullmatch(r"[0-9a-f]{40}", getattr(source, "revision", "0" * 40))
+    for model in paper.models:
+        assert re.fullmatch(r"[0-9a-f]{40}", config.models[model].source.revision)
 
 
 def test_expected_numbers_reach_preparation(paper, monkeypatch):

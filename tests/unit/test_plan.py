@@ -70,8 +70,8 @@ def preparations(experiment):
 
 
 def fetched(experiment, part):
-    """The jobs that fetch rows of the hub whose file names have a part."""
-    return [job("fetch_dataset", rows=rows) for rows in needed.hub_rows(experiment.config) if part in rows]
+    """The jobs that fetch the files of pinned datasets whose names have a part."""
+    return [job("fetch_pinned", pinned=name) for name in needed.pinned(experiment.config) if part in name]
 
 
 def fetched_models(experiment):
@@ -390,12 +390,23 @@ def test_downloads_that_are_there_are_not_counted(paper, tmp_path):
     assert before[LLAMA3] == 2 * 8_030_261_248
     assert before["gsm8k"] == 4 * 150 * (7473 + 1319)
     assert before["sgsm"] == 4 * 180 * 20490
-    assert "mathbench" not in before  # which is read from a local copy
-    write(tmp_path / f"raw/hub/{fetched(paper, 'gsm8k')[0].wildcards['rows']}.parquet", "")
+    assert before["mathbench"] == 4 * 130 * 358
+    assert not [name for name in before if name.startswith("infinity")]  # which are read from a local copy
+    write(tmp_path / "raw/pinned/gsm8k/main/train-00000-of-00001.parquet", "")
     (tmp_path / "models" / LLAMA3).mkdir(parents=True)
     after = dict(disk.downloads(sizes, planned))
-    assert after["gsm8k"] == before["gsm8k"] / 2
-    assert before.keys() - after.keys() == {LLAMA3}
+    assert before.keys() - after.keys() == {LLAMA3, "gsm8k"}
+
+
+def test_a_split_of_the_hub_that_is_there_is_half_of_a_download(tmp_path):
+    hub = {"hub": "openai/gsm8k", "name": "main", "revision": "0" * 40}
+    rows = {"train": [{**hub, "split": "train"}], "probe": [{**hub, "split": "test"}]}
+    experiment = experiment_of(PAPER, {"datasets": {"gsm8k": rows}})
+    planned = [job("fetch_dataset", rows=rows) for rows in needed.hub_rows(experiment.config)]
+    sizes = Sizes(experiment, tmp_path)
+    assert dict(disk.downloads(sizes, planned)) == {"gsm8k": 4 * 150 * (7473 + 1319)}
+    write(tmp_path / f"raw/hub/{planned[0].wildcards['rows']}.parquet", "")
+    assert dict(disk.downloads(sizes, planned)) == {"gsm8k": 4 * 150 * (7473 + 1319) / 2}
 
 
 def test_too_small_a_disk_is_refused(tmp_path):
@@ -454,8 +465,8 @@ def test_hours_of_preparing_rows_by_hand(paper):
     assert seconds(paper, job("prepare_instructions", dataset="gsm8k")) == 1 + 4 * 150 * (7473 + 1319) / 5e6
     tokenized = job("tokenize_instructions", tokenizer=LLAMA3, dataset="gsm8k", split="train")
     assert seconds(paper, tokenized) == 60 + 150 * 7473 / 5e5
-    [rows] = [one for one in fetched(paper, "gsm8k") if ".train." in one.name]
-    assert seconds(paper, rows) == 1 + 4 * 150 * (7473 + 1319) / 2 / 50e6
+    [rows] = fetched(paper, "gsm8k")
+    assert seconds(paper, rows) == 1 + 4 * 150 * (7473 + 1319) / 50e6
     assert seconds(paper, job("fetch_model", model=LLAMA3)) == 1 + 2 * 8_030_261_248 / 50e6
 
 
