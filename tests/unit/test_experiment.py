@@ -196,7 +196,7 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
         ),
         (
             {
-                "models.llama.source": {"gguf": __file__},
+                "models.llama.source": {"path": "/models/x"},
                 "models.llama.size": {"parameters": 10**6, "layers": 2, "heads": 2, "width": 8},
             },
             "models.llama.size",

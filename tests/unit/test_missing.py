@@ -58,6 +58,11 @@ def said(experiment, inputs=None, rules=EVERY_READER):
             "models.llama.source.gguf",
             "environment variable NOT_SET, which is not set",
         ),
+        (
+            {"models": {"llama": {"source": {"gguf": "/nowhere/x.gguf"}, "obtain": "ask them."}}},
+            "models.llama.source.gguf",
+            ("/nowhere/x.gguf does not exist", "To get it: ask them."),
+        ),
         ({"models": {"llama": {"source": {"gguf": __file__}}}}, "models.llama.source.gguf", "is not a GGUF file"),
         (
             {"datasets": {"arc": {"train": [{"path": "/nowhere/*.jsonl"}], "probe": []}}},
@@ -246,7 +251,7 @@ def test_a_gguf_file_is_known_once_it_is_away(tmp_path, monkeypatch):
     assert len(said(away)) == 1
 
 
-def test_how_to_get_rows_decides_no_result():
+def test_how_to_get_files_decides_no_result():
     config = config_of()
-    told = config_of({"datasets": {"arc": {"obtain": "ask us."}}})
+    told = config_of({"models": {"opt": {"obtain": "ask them."}}, "datasets": {"arc": {"obtain": "ask us."}}})
     assert written.decisive(told) == written.decisive(config) and written.digest(told) == written.digest(config)

@@ -264,6 +264,10 @@ def test_a_model_in_a_gguf_file(tmp_path):
     sizes = Sizes(experiment, tmp_path / "elsewhere")
     assert sizes.model("small")[0] is None
     assert sizes.missing["models.small.source.gguf"] == f"{file} is not there yet"
+    size = {"parameters": 10**6, "layers": 2, "heads": 4, "width": 64, "bytes": 4 * 10**6, "source": "published"}
+    stated = Sizes(experiment_of(overlay, ONE_SEED, {"models": {"small": {"size": size}}}), tmp_path / "elsewhere")
+    assert stated.model("small")[0].bytes == 4 * 10**6 and stated.model("small")[1] == "published"
+    assert not stated.missing
     overlay["tokenization"]["max_length"] = 129
     write_gguf(file, model_of(len(tokenizer)), tokenizer)
     with refusal("tokenization.max_length", ("129", "models.small has 128 positions")):

@@ -35,7 +35,8 @@ def sources(experiment: "Experiment") -> Iterator[Source]:
     config = experiment.config
     for model in experiment.models:
         if own := of_model(config.models[model].source):
-            yield Source(f"models.{model}.source.{own.key}", own.kind, own.written)
+            obtain = config.models[model].obtain or ""
+            yield Source(f"models.{model}.source.{own.key}", own.kind, own.written, obtain)
     for name in experiment.datasets:
         dataset = config.datasets[name]
         for split in ("train", "probe"):

@@ -100,6 +100,7 @@ class Model(Section):
     )
     stands_for: PaperModel = Field(UNSTATED, description="the paper's model whose values are shown beside its own")
     size: ModelSize = Field(UNSTATED, description="for the plan, as long as its files are not here")
+    obtain: Text = Field(UNSTATED, description="how to get a model that lies on the disk; told where it is missing")
 
 
 class DatasetSampling(Section):

@@ -9,7 +9,7 @@ from headpatterns.experiment import needed
 from headpatterns.experiment.own import of_model
 from headpatterns.experiment.recipes import Finetuning
 from headpatterns.experiment.schema import Config
-from headpatterns.experiment.sources import AfterRun, EmbeddedRows, InGguf, OnDisk, Pretrained
+from headpatterns.experiment.sources import AfterRun, EmbeddedRows, OnDisk, Pretrained
 
 if TYPE_CHECKING:
     from headpatterns.experiment.experiment import Experiment
@@ -80,7 +80,7 @@ def _sizes_of_models(config: Config) -> Iterator[str]:
         size = model.size
         if size is None:
             continue
-        if isinstance(model.source, OnDisk | InGguf | AfterRun):
+        if isinstance(model.source, OnDisk | AfterRun):
             yield f"models.{name}.size does not belong to a model whose files are read: remove it."
         if size.width % size.heads:
             yield (

@@ -35,11 +35,13 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def decisive(config: Given) -> dict[str, Any]:
-    """A config but for what no result depends on: where jobs are submitted, what plans assume, where rows come from."""
+    """A config but for what no result depends on: where jobs are submitted, what plans assume, where files come from."""
     found = {key: value for key, value in config.items() if key not in ("cluster", "plan", "sources")}
-    told = {name: dataset for name, dataset in config["datasets"].items() if "obtain" in dataset}
-    plain = {name: {key: dataset[key] for key in dataset if key != "obtain"} for name, dataset in told.items()}
-    return {**found, "datasets": {**config["datasets"], **plain}}
+    for section in ("models", "datasets"):
+        told = {name: entry for name, entry in config[section].items() if "obtain" in entry}
+        plain = {name: {key: entry[key] for key in entry if key != "obtain"} for name, entry in told.items()}
+        found[section] = {**config[section], **plain}
+    return found
 
 
 def digest(config: Given) -> str:

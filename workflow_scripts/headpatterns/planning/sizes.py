@@ -73,7 +73,7 @@ class Sizes:
             return self._at_path(f"models.{base}.source.path", source.path), MEASURED
         if isinstance(source, OnHub | InGguf) and (self.fetched(base) / "config.json").is_file():
             return from_files(self.fetched(base)), MEASURED
-        if isinstance(source, InGguf):
+        if isinstance(source, InGguf) and (Path(expand(source.gguf)).is_file() or not size):
             return self._in_gguf(f"models.{base}.source.gguf", source.gguf), HEADER
         if size:
             held = size.bytes or 2 * size.parameters
