@@ -59,7 +59,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
     def make(name: str) -> Path:
         target = tmp_path_factory.mktemp(name) / "project"
-        made = (".git", ".venv*", ".snakemake", "__pycache__", "*.egg-info", ".*_cache", "results")
+        made = (".git", ".venv*", ".snakemake", "__pycache__", "*.egg-info", ".*_cache", "results", "*.gguf")
         shutil.copytree(PROJECT, target, symlinks=True, ignore=shutil.ignore_patterns(*made))
         if OPENCOMPASS.is_file():
             (target / ".venv-opencompass").symlink_to(OPENCOMPASS.parents[1])

@@ -1,8 +1,9 @@
 """Experiments of the project's config: under overlays, or of a config that a test has changed."""
 
+import re
 from typing import Any
 
-from project import config_in
+from project import PROJECT, config_in
 
 from headpatterns.experiment import checks
 from headpatterns.experiment.experiment import Experiment
@@ -32,6 +33,16 @@ def config_of(*overlays: Overlay) -> dict[str, Any]:
     for overlay in ("config.yaml", *overlays):
         config = merged(config, overlay if isinstance(overlay, dict) else config_in(overlay))
     return config
+
+
+def stacks() -> list[list[str]]:
+    """The overlays of each command that an overlay of config/ has at its head, below the project."""
+    found = []
+    for file in sorted((PROJECT / "config").glob("*.yaml")):
+        commands = re.findall(r"^#  +snakemake .*--configfile (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+        assert commands, f"{file} says at its head how to run it"
+        found += [command.split() for command in commands]
+    return [stack for place, stack in enumerate(found) if stack not in found[:place]]
 
 
 def meaning(config: dict[str, Any]) -> Experiment:

@@ -8,13 +8,13 @@ from collections import Counter
 
 import jsonschema
 import pytest
-from experiments import ONE_SEED, checked, config_of, meaning
+from experiments import ONE_SEED, checked, config_of, meaning, stacks
 from project import PROJECT, config_in
 from refusals import assert_refusal
 from scripts import FOLDER
 
 from headpatterns.errors import InputError
-from headpatterns.experiment import document, files, missing, needed, tables, written
+from headpatterns.experiment import checks, document, files, missing, needed, tables, written
 from headpatterns.experiment.runs import Run, TaskSet, of_task
 from headpatterns.studies import load_studies
 from headpatterns.studies.composition.settings import expected_pairs
@@ -495,10 +495,34 @@ def test_an_editor_is_told_what_a_config_may_say():
     schema = json.loads(document.json_schema(load_studies()))
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
-    for overlay in ("config.yaml", "config/paper.yaml", "tests/config/tiny.yaml", "tests/config/real.yaml"):
+    overlays = [str(file.relative_to(PROJECT)) for file in sorted((PROJECT / "config").glob("*.yaml"))]
+    assert "config/paper.yaml" in overlays
+    for overlay in ("config.yaml", *overlays, "tests/config/tiny.yaml", "tests/config/real.yaml"):
         assert not list(validator.iter_errors(config_in(overlay))), overlay
     assert list(validator.iter_errors({"finetuning": {"learning_rat": 1.0}}))
     assert list(validator.iter_errors({"device": "gpu"}))
+
+
+@pytest.mark.parametrize("stack", stacks(), ids=" ".join)
+def test_every_overlay_is_run_as_its_head_says(stack):
+    """Nothing of it is refused; section 4 is whole, and every model and dataset has a size to plan with."""
+    experiment = meaning(config_of(*stack))
+    checks.check(experiment)
+    config, adaptation = experiment.config, experiment.settings("adaptation")
+    assert {run.task for run in section_4(experiment)} >= set(config.task_groups[adaptation.group].tasks)
+    assert all(config.models[name].size for name in experiment.models)
+    if "config/smollm2.yaml" not in stack:
+        assert all(config.datasets[name].size for name in experiment.datasets)
+
+
+def test_what_needs_a_login_is_an_overlay_of_its_own():
+    desk = ("config/paper.yaml", "config/desk.yaml")
+    free, gated = meaning(config_of(*desk)), meaning(config_of(*desk, "config/desk-gated.yaml"))
+    assert set(gated.models) - set(free.models) == {"gemma-3-270m"}
+    added = set(gated.datasets) - set(free.datasets)
+    assert len(added) == 7 and all(name.startswith("infinity-") for name in added)
+    families = [gated.config.models[name].stands_for for name in gated.settings("adaptation").models]
+    assert families == ["Llama3-8B", "Gemma-7B", "OPT-6.7B"]
 
 
 def test_a_recipe_is_the_section_of_the_config_and_its_seed(config):

@@ -97,9 +97,11 @@ def test_related_tags_reach_the_split_of_their_domain(config):
     assert of_selection.rankings(experiment_of(UNKNOWN)) == []
 
 
-@pytest.mark.parametrize("overlay", ["config/paper.yaml", "tests/config/real.yaml"])
-def test_of_real_data_nobody_knows_the_truth(overlay):
-    experiment = experiment_of(KNOWN, overlay)
+@pytest.mark.parametrize(
+    "overlays", [["config/paper.yaml"], ["config/paper.yaml", "config/desk.yaml"], ["tests/config/real.yaml"]]
+)
+def test_of_real_data_nobody_knows_the_truth(overlays):
+    experiment = experiment_of(KNOWN, *overlays)
     assert experiment.settings("mixing").parts is None and experiment.settings("selection").related is None
     assert not any("oracle" in run.task for run in experiment.runs)
 

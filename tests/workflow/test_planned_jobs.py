@@ -36,6 +36,9 @@ def project(clone) -> Path:
         ("tiny", [TINY, "tests/config/two-seeds.yaml"]),
         ("paper", ["config/paper.yaml"]),
         ("paper", ["config/paper.yaml", "seeds.yaml"]),
+        ("desk", ["config/paper.yaml", "config/desk.yaml", "config/desk-gated.yaml"]),
+        ("desk-cpu", ["config/paper.yaml", "config/desk-cpu.yaml"]),
+        ("smollm2", ["config/desk-cpu.yaml", "config/smollm2.yaml"]),
     ],
 )
 def test_as_many_jobs_as_snakemake_runs(project, experiment, overlays):

