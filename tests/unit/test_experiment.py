@@ -335,15 +335,20 @@ def test_an_overlay_may_leave_out_section_5_with_what_it_says(config):
     """Candidates, related tags and sizes of a study without models are those of the config below the overlay."""
     config["task_groups"]["nlp"]["tasks"] = ["arc", "sgsm"]
     config["studies"]["selection"] |= {"domains": ["maths"], "related": {"law": ["x"]}}
-    config["finetuning"] |= {"per_device_batch_size": 512, "global_batch_size": 512}
+    config["finetuning"] |= {"per_device_batch_size": 2, "gradient_accumulation_steps": 8}
+    for study in ("mixing", "selection"):
+        config["studies"][study]["finetuning"] |= {"per_device_batch_size": 128, "global_batch_size": 1024}
     said = complaint(config)
     assert_refusal(said, "config key studies.mixing.parts[0]", "unknown candidate 'gsm8k'")
     assert_refusal(said, "config key studies.selection.related.law", "unknown domain 'law'")
     assert_refusal(said, "config key studies.selection.related", "lacks the domain 'maths'")
     config["studies"]["mixing"]["parts"] = config["studies"]["selection"]["related"] = None
     said = complaint(config)
-    assert_refusal(said, "config key studies.mixing.instructions", ("256", "one step of global_batch_size 512"))
-    assert_refusal(said, "config key studies.selection.budgets", ("48", "one step of global_batch_size 512"))
+    assert_refusal(said, "config key studies.mixing.instructions", ("512", "one step of global_batch_size 1024"))
+    assert_refusal(said, "config key studies.selection.budgets", ("48", "one step of global_batch_size 1024"))
+    for study in ("mixing", "selection"):
+        config["studies"][study]["finetuning"]["global_batch_size"] = 8
+    assert_refusal(complaint(config), "config key studies.mixing.finetuning.global_batch_size", ("8", "1024"))
     config["studies"]["mixing"]["parts"] = ["gsm8k", "refgpt"]
     config["studies"]["selection"]["related"] = {"law": ["x"]}
     without_applications(config)

@@ -24,7 +24,9 @@ def problems(experiment: "Experiment") -> Iterator[str]:
     if late := [step for step in config.finetuning.checkpoint_steps if step > (config.finetuning.max_steps or step)]:
         yield f"finetuning.checkpoint_steps has {late[0]}, beyond max_steps {config.finetuning.max_steps}: remove it."
     for study in type(config.studies).model_fields:
-        own = _recipe(experiment.recipe(study)) if hasattr(experiment.settings(study), "finetuning") else ()
+        settings = experiment.settings(study)
+        trains = hasattr(settings, "finetuning") and settings.models
+        own = _recipe(experiment.recipe(study)) if trains else ()
         yield from (f"studies.{study}.finetuning.{said}" for said in own if said not in common)
     yield from _seeds(experiment)
     yield from _sizes_of_models(config)
