@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["REDUCTIONS", "Patterns", "activation_patterns"]
 
-__version__ = "0.7.0"
+__version__ = "0.8.0"
 """The version, here alone: the build reads it, and a test compares CITATION.cff and CHANGELOG.md with it."""
 
 
