@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 
 import pytest
 import scripts
@@ -147,12 +148,21 @@ def test_timings(experiment):
     assert rows[1]["peak_memory_mb"] == ""  # too short to be sampled
 
 
+def test_the_days_of_the_runs(tmp_path):
+    assert summary.dates([]) == {}
+    for day, name in enumerate(("b", "c", "a")):
+        os.utime(write(tmp_path / name, ""), (86400.0 * day, 86400.0 * day))
+    found = summary.dates([tmp_path / name for name in "abc"])
+    assert found == {"first": "1970-01-01", "last": "1970-01-03"}
+
+
 def test_provenance(experiment):
     content = json.loads((experiment / "provenance.json").read_text())
     assert content["experiment"] == "x" and content["seeds"] == [0]
     assert content["versions"]["python"].startswith("3.")
     assert {"numpy", "torch", "transformers"} <= content["versions"].keys()
     assert content["commit"] and content["platform"]
+    assert content["machine"].keys() == {"processor", "cores", "memory_gb"} and content["machine"]["memory_gb"] > 0
     told = ("file", "architecture", "quantization", "tensors", "sha256")
     assert content["models from GGUF"] == {"own": {key: ABOUT[key] for key in told}}
     (_, pairs) = next(one for one in page.provenance_sections(experiment / "provenance.json") if "GGUF" in one[0])

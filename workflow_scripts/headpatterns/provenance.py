@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import os
 import platform
 import subprocess
 from importlib import metadata
@@ -52,6 +53,15 @@ def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
 def environment() -> dict[str, Any]:
     """Commit, versions and platform, as stored beside every result."""
     return {"commit": git_commit(), "versions": versions(), "platform": platform.platform()}
+
+
+def machine() -> dict[str, Any]:
+    """Processor, its cores as the operating system counts them, and memory in GB, as far as they can be known."""
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text(encoding="utf-8").splitlines() if told.is_file() else []
+    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    return {"processor": next(iter(names), platform.machine()), "cores": os.cpu_count(), "memory_gb": round(memory, 1)}
 
 
 def fingerprint(*parts: str | bytes | Path) -> str:

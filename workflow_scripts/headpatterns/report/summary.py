@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,14 @@ def summarise(inputs: Inputs, outputs: Outputs) -> None:
     write_rows(outputs.timings, timings.rows(done), timings.COLUMNS)
     converted = {name: converted_model(path) for name, path in inputs.converted.items()}
     made_of = {"models from GGUF": converted} if converted else {}
-    write_json(outputs.provenance, {**inputs.settings, **made_of, **provenance.environment()})
+    of_runs = {"fine-tuned": dates(inputs.runs), "machine": provenance.machine()}
+    write_json(outputs.provenance, {**inputs.settings, **made_of, **provenance.environment(), **of_runs})
+
+
+def dates(files: Iterable[Path]) -> dict[str, str]:
+    """The days (UTC) on which the first and the last of some files were written."""
+    times = sorted(datetime.fromtimestamp(path.stat().st_mtime, UTC).date().isoformat() for path in files)
+    return {"first": times[0], "last": times[-1]} if times else {}
 
 
 def converted_model(path: Path) -> dict[str, Any]:
