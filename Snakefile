@@ -11,15 +11,27 @@ report: "workflow_scripts/headpatterns/report/workflow.rst"
 include: "rules/internals.smk"
 include: "rules/common.smk"
 include: "rules/inputs.smk"
-include: "rules/data.smk"
-include: "rules/models.smk"
-include: "rules/runs.smk"
-include: "rules/training_sets.smk"
-include: "rules/evaluation.smk"
 include: "rules/studies.smk"
 include: "rules/report.smk"
+include: "rules/export.smk"
 include: "rules/quotes.smk"
-include: "rules/plan.smk"
+
+
+if PUBLISHED:
+
+    include: "rules/published.smk"
+
+else:
+
+    include: "rules/data.smk"
+    include: "rules/models.smk"
+    include: "rules/runs.smk"
+    include: "rules/training_sets.smk"
+    include: "rules/evaluation.smk"
+    include: "rules/summary.smk"
+    include: "rules/plan.smk"
+
+
 include: "rules/hooks.smk"
 
 
@@ -31,7 +43,8 @@ rule all:
         f"{RESULTS}/config.yaml",
 
 
-or_stop(checks.check_rules, EXPERIMENT, kinds())
+if not PUBLISHED:
+    or_stop(checks.check_rules, EXPERIMENT, kinds())
 
 
 onstart:

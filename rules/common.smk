@@ -8,11 +8,23 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.io import report as in_report
+from snakemake.utils import update_config
 
 from headpatterns.cluster import commands, resources
 from headpatterns.data.embedded import registry
 from headpatterns.errors import InputError
-from headpatterns.experiment import arguments, batches, checks, jobs, missing, needed, sources, tables, written
+from headpatterns.experiment import (
+    arguments,
+    batches,
+    checks,
+    jobs,
+    missing,
+    needed,
+    published,
+    sources,
+    tables,
+    written,
+)
 from headpatterns.experiment.experiment import OWN_FILES, Experiment
 from headpatterns.experiment.runs import TRAINING
 from headpatterns.report import quotes
@@ -33,8 +45,25 @@ def or_stop(function, *given):
         raise WorkflowError(str(error)) from None
 
 
-EXPERIMENT = or_stop(Experiment, config, or_stop(load_studies), True)
-or_stop(checks.check, EXPERIMENT)
+# With `--config from=FOLDER`, a published result in the place of an experiment that is run, None without.
+PUBLISHED = or_stop(published.asked, config, overlay())
+PUBLISH_TO = str(config.pop("to", ""))
+if PUBLISHED:
+    theirs, ours = or_stop(published.config_of, PUBLISHED), dict(config)
+    config.clear()
+    # The first gives the order of the keys, and the last the values, as Snakemake does it with --configfile.
+    for layer in (theirs, ours, theirs):
+        update_config(config, layer)
+
+
+def meaning():
+    """The experiment, once nothing about it is refused."""
+    made = Experiment(config, load_studies(), recall=True, root=PUBLISHED and PUBLISHED.root)
+    checks.check(made)
+    return made
+
+
+EXPERIMENT = or_stop(published.explained, meaning, PUBLISHED)
 if is_main():
     take_for_there(missing.away(EXPERIMENT))
 
@@ -50,6 +79,11 @@ TRAINING_SETS = {cut.name: cut for cut in map(PATHS.cut, EXPERIMENT.runs) if cut
 # to those of its checkpoints, and another starts only where none of them waits. A job holds its place while it runs and
 # waits for no other then: there is no deadlock.
 limit("runs_on_disk", CONFIG.plan.parallel_jobs)
+
+
+def is_computed(calculation):
+    """Whether an analysis or effects are computed here; else their tables are those of a published result."""
+    return not PUBLISHED or published.is_computed(EXPERIMENT, calculation, PUBLISHED.kept)
 
 
 def one_of(names):

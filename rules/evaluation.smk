@@ -1,16 +1,6 @@
 # OpenCompass, in an environment of its own: one job evaluates several checkpoints of a model, an evaluation batch.
 
 
-rule write_variant_table:
-    output:
-        PATHS.variants,
-    localrule: True
-    params:
-        rows=EXPERIMENT.variants,
-    run:
-        tables.write_variant_table(Path(output[0]), params.rows)
-
-
 # First of all jobs: a missing environment, or a set without answers, shows before anything expensive starts.
 rule check_opencompass:
     input:
@@ -127,3 +117,21 @@ rule collect_scores:
     localrule: True
     shell:
         "python workflow_scripts/collect_scores.py --variants {input.variants} --scores {input.scores} --output {output} --log {log}"
+
+
+# The sets whose answers are compared: the others need no gold answers, and the competence study has a table of its own.
+COMPARED_SETS = [name for name in EVALUATED_SETS if EXPERIMENT.evaluation_sets[name].answers_needed]
+
+
+rule assess_answers:
+    input:
+        set_files(COMPARED_SETS),
+        scores=[PATHS.analysis("scores")] if EXPERIMENT.evaluation_batches else [],
+    output:
+        PATHS.analysis("answers"),
+    localrule: True
+    params:
+        scores=lambda wildcards, input: arguments.options({"scores": input.get("scores")}),
+        sets=arguments.own_sets(EXPERIMENT, COMPARED_SETS),
+    shell:
+        "python workflow_scripts/assess_answers.py {params.scores} {params.sets} --output {output} --log {log}"

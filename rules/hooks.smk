@@ -68,6 +68,8 @@ def before_the_first_job():
         without_rate_limit()
     elif all(job.is_local for job in jobs_to_run()):
         without_submission()
+    if any(job.rule.name == "export" for job in jobs_of_target()):
+        or_stop(published.check_target, PUBLISH_TO)
     check_files()
     check_cluster()
     check_disk()

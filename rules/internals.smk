@@ -39,6 +39,11 @@ def conda_is_used():
     return DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 
 
+def overlay():
+    """What the command line and its files set in the config."""
+    return workflow.config_settings.overwrite_config
+
+
 def is_dry_run():
     """Whether nothing is run."""
     return workflow.dryrun
@@ -115,6 +120,8 @@ WITHOUT_BENCHMARK = (
     "plan",
     "costs",
     "publish",
+    "export",
+    "take_published",
 )
 
 

@@ -11,6 +11,16 @@ rule write_run_table:
         tables.write_run_table(Path(output[0]), params.rows)
 
 
+rule write_variant_table:
+    output:
+        PATHS.variants,
+    localrule: True
+    params:
+        rows=EXPERIMENT.variants,
+    run:
+        tables.write_variant_table(Path(output[0]), params.rows)
+
+
 rule write_config:
     output:
         f"{RESULTS}/config.yaml",
@@ -24,7 +34,7 @@ rule write_config:
 MADE, TARGETS = {}, []
 
 for study in EXPERIMENT.studies:
-    for analysis in study.analyses:
+    for analysis in filter(is_computed, study.analyses):
 
         rule:
             name:
@@ -43,7 +53,7 @@ for study in EXPERIMENT.studies:
                 "python workflow_scripts/analyse.py {params.name} --inputs {params.inputs:q} --outputs {params.outputs:q}"
                 " --settings {params.settings:q} --log {log}"
 
-    for effects in study.effects:
+    for effects in filter(is_computed, study.effects):
 
         rule:
             name:

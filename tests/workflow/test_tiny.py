@@ -18,6 +18,7 @@ import pytest
 import scipy.stats
 import yaml
 from project import snakemake
+from refusals import assert_refusal
 
 TINY = ("--configfile", "tests/config/tiny.yaml")
 TWO_SEEDS = (*TINY, "tests/config/two-seeds.yaml", "lean.yaml")
@@ -481,6 +482,98 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 OF_ALL_RUNS = ("analysis", "figures", "tables")
+
+
+@pytest.fixture(scope="module")
+def shipped(finished: Path, clone: Callable[[str], Path]) -> Path:
+    """Another clone, which has of that experiment the published folder alone, as checked out now."""
+    answer = snakemake(finished, "export", "--cores", "1", *TINY, "--config", "to=published/tiny")
+    assert answer.returncode == 0, answer.stdout
+    assert rules(answer.stdout) == {"export"} and "published/tiny: " in answer.stdout
+    reader = clone("reader")
+    for file in files_of(finished / "published"):
+        (reader / "published" / file).parent.mkdir(parents=True, exist_ok=True)
+        (reader / "published" / file).write_bytes((finished / "published" / file).read_bytes())
+    shutil.rmtree(finished / "published")
+    return reader
+
+
+NEEDS_DATA_OR_MODELS = re.compile(
+    r"generate|fetch|prepare|token|cut|train|pretrain|finetune|extract|ablate|mix_|split_|select_|evaluate|check_|assess|"
+    r"collect_scores|summarise"
+)
+FROM = ("--config", "from=published/tiny")
+
+
+def test_a_published_folder_is_small_and_has_no_text_of_the_data(finished: Path, shipped: Path) -> None:
+    import pyarrow.parquet
+
+    files = [shipped / "published" / name for name in files_of(shipped / "published")]
+    assert sum(path.stat().st_size for path in files) < 5e6
+    assert {path.suffix for path in files} == {".csv", ".json", ".md", ".npy", ".png", ".tex", ".yaml"}
+    texts = [path.read_text(encoding="utf-8") for path in files if path.suffix not in {".npy", ".png"}]
+    whole = " ".join(" ".join(texts).replace("\\n", " ").split())
+    rows = [
+        row
+        for path in (finished / "results/tiny/instructions").rglob("*.parquet")
+        for row in pyarrow.parquet.read_table(path).to_pylist()
+    ]
+    lines = {" ".join(line.split()) for row in rows for key in ("prompt", "response") for line in row[key].splitlines()}
+    items = {row["prediction"] for path in (finished / "results/tiny/evaluations").rglob("*.items.csv")
+             for row in read_csv(path)}  # fmt: skip
+    longer = {text for text in lines | items if len(text) >= 16}
+    assert len(longer) > 500
+    assert [text for text in sorted(longer) if text in whole] == []
+
+
+def test_figures_and_numbers_of_a_published_folder_are_those_of_the_experiment(finished: Path, shipped: Path) -> None:
+    planned_rules = snakemake(shipped, "figures", "-n", *FROM)
+    assert planned_rules.returncode == 0, planned_rules.stdout
+    assert rules(planned_rules.stdout) >= {
+        "take_published",
+        "analyse_similarity",
+        "analyse_sensitivity",
+        "draw_figure1",
+    }
+    assert not [name for name in rules(planned_rules.stdout) if NEEDS_DATA_OR_MODELS.match(name)]
+    done = snakemake(shipped, "all", "--cores", "2", *FROM)
+    assert done.returncode == 0, done.stdout
+    assert not [name for name in rules(done.stdout) if NEEDS_DATA_OR_MODELS.match(name)]
+    made, original = shipped / "results/published/tiny", finished / "results/tiny"
+    for folder in ("figures", "tables", "analysis"):
+        names = {path.name for path in (made / folder).iterdir()}
+        assert names == {path.name for path in (original / folder).iterdir()} - {"quotes.csv"}
+        assert [name for name in sorted(names) if (made / folder / name).read_bytes() !=
+                (original / folder / name).read_bytes()] == []  # fmt: skip
+    for name in ("summary.md", "report.html", "config.yaml"):
+        assert (made / name).read_bytes() == (original / name).read_bytes()
+
+
+def test_a_published_folder_may_be_published_again(shipped: Path) -> None:
+    """As after a change of an analysis; the results of the test before are at hand."""
+    done = snakemake(shipped, "export", "--cores", "2", *FROM, "to=published/again")
+    assert done.returncode == 0, done.stdout
+    assert "Nothing to be done" in snakemake(shipped, "all", "-n", *FROM).stdout
+    first, second = (
+        json.loads((shipped / f"published/{name}/manifest.json").read_text()) for name in ("tiny", "again")
+    )
+    assert second["files"] == first["files"] and second["patterns"] == first["patterns"]
+
+
+def test_a_published_folder_that_has_changed_is_refused(shipped: Path) -> None:
+    table = shipped / "published/tiny/analysis/competence.csv"
+    before = table.read_bytes()
+    table.write_bytes(before + b"\n")
+    answer = snakemake(shipped, "figures", "--cores", "1", *FROM)
+    table.write_bytes(before)
+    assert answer.returncode != 0
+    assert_refusal(answer.stdout, "published/tiny/analysis/competence.csv", ("checksum differs", "git checkout"))
+    answer = snakemake(shipped, "figures", "--cores", "1", *FROM, "seeds=[1]")
+    assert answer.returncode != 0
+    assert_refusal(answer.stdout, "from=published/tiny", ("leave out", "seeds"))
+    answer = snakemake(shipped, "export", "--cores", "1", *FROM)
+    assert answer.returncode != 0
+    assert_refusal(answer.stdout, "`export`", "--config to=published/NAME")
 
 
 def test_a_second_run_gives_the_same_bytes(finished: Path, again: Path) -> None:

@@ -80,8 +80,10 @@ class Experiment:
         paths: where everything of this experiment lies.
     """
 
-    def __init__(self, given: Mapping[str, Any], studies: Sequence[Part], recall: bool = False) -> None:
-        """The experiment of a config as Snakemake reads it.
+    def __init__(
+        self, given: Mapping[str, Any], studies: Sequence[Part], recall: bool = False, root: str | None = None
+    ) -> None:
+        """The experiment of a config as Snakemake reads it, below results/ or in another folder, `root`.
 
         With `recall`, files of your own that are away count as its last run has seen them.
 
@@ -95,8 +97,9 @@ class Experiment:
             raise refusal(sentences(error, model)) from None
         self.given = dict(given)
         self.studies = tuple(studies)
-        seen = Path("results") / self.config.experiment / OWN_FILES
-        self.paths = Paths(self.config, OwnFiles(read_json(seen) if recall and seen.is_file() else {}))
+        root = root or f"results/{self.config.experiment}"
+        seen = Path(root) / OWN_FILES
+        self.paths = Paths(self.config, OwnFiles(read_json(seen) if recall and seen.is_file() else {}), root)
 
     def seeds(self, study: str) -> list[int]:
         """The training seeds of a study."""

@@ -29,15 +29,14 @@ class Paths:
 
     Attributes:
         own: models and rows of your own.
-        root: the folder of the experiment.
+        root: the folder of the experiment, below results/.
         run_table: runs.csv, which patterns belong to which study.
         variants: variants.csv, what is evaluated as what.
     """
 
-    def __init__(self, config: Config, own: OwnFiles) -> None:
-        """The paths of the experiment of a config."""
-        self.config, self.own = config, own
-        self.root = f"results/{config.experiment}"
+    def __init__(self, config: Config, own: OwnFiles, root: str) -> None:
+        """The paths of the experiment of a config below its folder."""
+        self.config, self.own, self.root = config, own, root
         self.run_table = f"{self.root}/runs.csv"
         self.variants = f"{self.root}/variants.csv"
 

@@ -48,6 +48,7 @@ class Analysis:
         outputs: names of the CSV files, without `.csv`, by the key of the table that the function returns.
         settings: numbers and names from the config, by keyword.
         needs: further paths that must exist first, such as the pattern folders that runs.csv names.
+        reads_every_reduction: whether it reads patterns in the reductions of `patterns.also` as well.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Analysis:
     outputs: Mapping[str, str]
     settings: Callable[["Experiment"], dict[str, Any]] = no_settings
     needs: Callable[["Experiment"], list[str]] = nothing
+    reads_every_reduction: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,7 @@ STUDY = Study(
             outputs={"verdicts": "sensitivity", "summary": "sensitivity_summary"},
             settings=settings.readings,
             needs=settings.needed,
+            reads_every_reduction=True,
         ),
     ),
     drawings=(

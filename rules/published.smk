@@ -1,0 +1,14 @@
+# A published result in the place of everything that needs rows or models: what was measured, and tables about it.
+
+TAKEN = [published.relative(EXPERIMENT, path) for path in or_stop(published.taken, EXPERIMENT, PUBLISHED)]
+
+
+rule take_published:
+    input:
+        # With the checksums of all files.
+        str(PUBLISHED.folder / published.MANIFEST),
+    output:
+        [f"{RESULTS}/{path}" if path in PUBLISHED.files else directory(f"{RESULTS}/{path}") for path in TAKEN],
+    localrule: True
+    run:
+        published.copy(PUBLISHED, TAKEN, Path(RESULTS))

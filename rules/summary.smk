@@ -1,0 +1,30 @@
+# What went into the experiment, as tables: data, tokens, training, time; and where all of it comes from.
+
+
+rule summarise_experiment:
+    input:
+        instructions=[f"{RESULTS}/instructions/{name}/report.json" for name in EXPERIMENT.datasets],
+        runs=[f"{PATHS.checkpoints(run)}/run.json" for run in EXPERIMENT.runs],
+        curves=[f"{PATHS.checkpoints(run)}/training.csv" for run in EXPERIMENT.runs],
+        training_sets=list(dict.fromkeys(map(PATHS.training_set, EXPERIMENT.runs))),
+        tokenized=PATHS.shards(EXPERIMENT.runs),
+        converted=[PATHS.model(model, 0) for model in needed.in_gguf(CONFIG, EXPERIMENT.models)],
+        claims=rules.collect_claims.output,
+        config=f"{RESULTS}/config.yaml",
+    output:
+        data=PATHS.analysis("data"),
+        tokens=PATHS.analysis("tokens"),
+        training=PATHS.analysis("training"),
+        timings=PATHS.analysis("timings"),
+        provenance=f"{RESULTS}/provenance.json",
+    localrule: True
+    params:
+        benchmarks=f"{RESULTS}/benchmarks",
+        jobs=f"{RESULTS}/jobs.csv",
+        converted=arguments.converted(EXPERIMENT),
+        settings=as_is(arguments.as_json(arguments.provenance(EXPERIMENT))),
+    shell:
+        "python workflow_scripts/summarise_experiment.py --instructions {input.instructions} --runs {input.runs}"
+        " --tokenized {input.tokenized} {params.converted} --jobs {params.jobs} --benchmarks {params.benchmarks}"
+        " --settings {params.settings:q} --data-output {output.data} --tokens-output {output.tokens}"
+        " --training-output {output.training} --timings-output {output.timings} --provenance-output {output.provenance} --log {log}"

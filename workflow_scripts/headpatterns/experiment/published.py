@@ -1,0 +1,291 @@
+"""A result that ships: a folder with all that the figures of an experiment are drawn from, but no model and no row.
+
+It has the layout of results/{experiment}, of which it is a part: config.yaml, provenance.json and summary.md;
+analysis/, figures/ and tables/; and what was measured, `MEASURED`. manifest.json has the checksum of each file.
+Whatever reads nothing but measured files is computed from them again; the tables of everything else are taken as they
+are.
+"""
+
+import hashlib
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+from headpatterns import __version__
+from headpatterns.errors import InputError, first_line
+from headpatterns.experiment import written
+from headpatterns.experiment.study import Analysis, Effects, Study
+from headpatterns.io import atomic_path, read_json
+
+if TYPE_CHECKING:
+    from headpatterns.experiment.experiment import Experiment
+
+FORMAT = 1
+"""Of the folder; a reader of one format reads no other."""
+
+MANIFEST = "manifest.json"
+CONFIG = "config.yaml"
+
+MEASURED = ("patterns", "ablations", "mixtures", "selections", "domains")
+"""Folders of an experiment whose files hold numbers and names of samples alone: no text of a row or of an answer."""
+
+EVERY_REDUCTION, ONE_REDUCTION, MEANS = "every-reduction", "one-reduction", "means"
+KEPT = (EVERY_REDUCTION, ONE_REDUCTION, MEANS)
+"""What is kept of patterns: each sample's in all reductions, or in that of the config alone, or means over samples."""
+
+ACCOUNTS = ("answers", "data", "tokens", "training", "timings")
+"""Tables about what went into an experiment, which are made of its rows and runs."""
+
+FOLDER_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published folder that has been checked.
+
+    Attributes:
+        folder: where it lies.
+        kept: one of `KEPT`.
+        files: SHA-256 of each file by its path below the folder.
+    """
+
+    folder: Path
+    kept: str
+    files: Mapping[str, str]
+
+    @property
+    def root(self) -> str:
+        """Where everything that is made from it goes."""
+        return f"results/published/{self.folder.name}"
+
+    def below(self, path: str) -> list[str]:
+        """The files of the folder that belong to a path: the file itself, or all below a folder."""
+        return [name for name in self.files if PurePath(name).is_relative_to(path)]
+
+
+def asked(config: dict[str, Any], overlay: Mapping[str, Any]) -> Published | None:
+    """The folder that `--config from=FOLDER` names, None without; the key is taken out of the config.
+
+    Args:
+        config: as Snakemake reads it.
+        overlay: the part of it that comes from the command line and its files.
+
+    Raises:
+        InputError: the folder cannot be used (`opened`), or the command line sets something else as well.
+    """
+    named = config.pop("from", None)
+    if named is None:
+        return None
+    if others := [key for key in overlay if key not in ("from", "to")]:
+        raise InputError(
+            f"from={named} takes the config of that folder, so nothing else can be set: leave out {', '.join(others)}."
+        )
+    return opened(Path(str(named)))
+
+
+def opened(folder: Path) -> Published:
+    """A published folder, once every file of it is as it was published.
+
+    Raises:
+        InputError: it is missing, no published folder, of another format, or a file is missing or has changed.
+    """
+    if not folder.is_dir():
+        raise InputError(f"from={folder} leads to no folder: fix the path, which is that of a published result.")
+    check_name(folder)
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        raise InputError(
+            f"{folder} is no published result (it has no {MANIFEST}): make one of an experiment with "
+            "`snakemake export --config to=FOLDER`."
+        )
+    try:
+        content = read_json(manifest)
+        made = content["format"], content["headpatterns"]
+        files, kept = dict(content.get("files", {})), str(content.get("patterns"))
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise InputError(f"{manifest} cannot be read ({first_line(error)}): {_restore(folder)}.") from None
+    if made[0] != FORMAT or kept not in KEPT:
+        raise InputError(
+            f"{folder} has the format {made[0]} of headpatterns {made[1]}, but headpatterns {__version__} reads the "
+            f"format {FORMAT}: use that version, or publish the experiment again."
+        )
+    for name, checksum in files.items():
+        path = folder / name
+        if not path.is_file():
+            raise InputError(f"{path} is missing, which {MANIFEST} lists: {_restore(folder)}.")
+        if sha256(path) != checksum:
+            raise InputError(
+                f"{path} is not as it was published (its checksum differs from {MANIFEST}): {_restore(folder)}."
+            )
+    return Published(folder, kept, files)
+
+
+def _restore(folder: Path) -> str:
+    return f"restore it (`git checkout -- {folder}`), or publish the experiment again"
+
+
+def check_name(folder: Path) -> None:
+    """Refuse a folder whose name cannot be part of the paths of results.
+
+    Raises:
+        InputError: it has other characters than letters, digits, `_`, `.` and `-`.
+    """
+    if not FOLDER_NAME.fullmatch(folder.name):
+        raise InputError(
+            f"The folder '{folder}' has a name that paths of results cannot have: rename it with letters, digits, "
+            "'_', '.' and '-' alone."
+        )
+
+
+def check_target(target: str) -> None:
+    """Refuse to publish into a folder that holds something else.
+
+    Raises:
+        InputError: no folder is named, its name cannot be used, or it has files but no manifest.
+    """
+    if not target:
+        raise InputError("`export` publishes into a folder: name it, as in --config to=published/NAME.")
+    folder = Path(target)
+    check_name(folder)
+    if folder.exists() and not (folder / MANIFEST).is_file() and (folder.is_file() or any(folder.iterdir())):
+        raise InputError(f"to={target} is not empty and no published result: name another folder, or remove it.")
+
+
+def config_of(published: Published) -> dict[str, Any]:
+    """The config that the results were made with.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    return written.read_config(published.folder / CONFIG)
+
+
+def explained(meaning: Callable[[], "Experiment"], published: Published | None) -> "Experiment":
+    """The experiment that is meant; what is refused of a published config is said to be of another version.
+
+    Raises:
+        InputError: the config cannot be read or run.
+    """
+    try:
+        return meaning()
+    except InputError as error:
+        if not published:
+            raise
+        raise InputError(
+            f"{published.folder}/{CONFIG} does not fit headpatterns {__version__}: use the version that "
+            f"{MANIFEST} names, or publish the experiment again. {error}"
+        ) from None
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# What an experiment publishes, and what is made of it again.
+
+
+def chosen(experiment: "Experiment") -> list[Study]:
+    """The studies that the config asks for."""
+    return [study for study in experiment.studies if study.selected(experiment)]  # type: ignore[misc]
+
+
+def calculations(experiment: "Experiment") -> Iterator[Analysis | Effects]:
+    """All analyses and effects of these."""
+    for study in chosen(experiment):
+        yield from study.analyses
+        yield from study.effects
+
+
+def tables_of(one: Analysis | Effects) -> list[str]:
+    """The names of the tables that a calculation writes."""
+    return list(one.outputs.values()) if isinstance(one, Analysis) else [f"{one.name}_effects"]
+
+
+def read_by(experiment: "Experiment", one: Analysis | Effects) -> list[str]:
+    """Every path that a calculation reads."""
+    flat = chain.from_iterable(
+        [paths] if isinstance(paths, str) else paths for paths in one.inputs(experiment).values()
+    )
+    return list(dict.fromkeys([*flat, *one.needs(experiment)]))
+
+
+def place(experiment: "Experiment", path: str) -> str:
+    """The folder or file of an experiment that a path belongs to; empty for one of the workflow itself."""
+    own = PurePath(path).is_relative_to(experiment.paths.root)
+    return PurePath(relative(experiment, path)).parts[0] if own else ""
+
+
+def is_computed(experiment: "Experiment", one: Analysis | Effects, kept: str) -> bool:
+    """Whether a published folder has all that a calculation reads."""
+    every = isinstance(one, Analysis) and one.reads_every_reduction
+    if kept == MEANS or (every and kept != EVERY_REDUCTION):
+        return False
+    at_hand = {"", "runs.csv", "variants.csv", "analysis", *MEASURED}
+    return all(place(experiment, path) in at_hand for path in read_by(experiment, one))
+
+
+def measured(experiment: "Experiment") -> list[str]:
+    """The measured files and folders that calculations read which can be done again, and those of the report."""
+    found = [
+        path
+        for one in calculations(experiment)
+        if is_computed(experiment, one, EVERY_REDUCTION)
+        for path in read_by(experiment, one)
+        if place(experiment, path) in MEASURED
+    ]
+    return list(dict.fromkeys([*found, *mixture_reports(experiment)]))
+
+
+def mixture_reports(experiment: "Experiment") -> list[str]:
+    """What the report tells of the mixtures of each model and seed."""
+    models, seeds = experiment.settings("mixing").models, experiment.seeds("mixing")
+    return [experiment.paths.mixture(model, seed, "report.json") for model in models for seed in seeds]
+
+
+def accounts(experiment: "Experiment") -> list[str]:
+    """Tables and provenance of what went into the experiment."""
+    names = [*(["scores"] if experiment.evaluation_batches else []), *ACCOUNTS]
+    return [*map(experiment.paths.analysis, names), f"{experiment.paths.root}/provenance.json"]
+
+
+def taken(experiment: "Experiment", published: Published) -> list[str]:
+    """Everything that is taken from a published folder as it is, as paths of results.
+
+    Raises:
+        InputError: the folder lacks some of it.
+    """
+    tables = [
+        experiment.paths.analysis(name)
+        for one in calculations(experiment)
+        if not is_computed(experiment, one, published.kept)
+        for name in tables_of(one)
+    ]
+    found = list(dict.fromkeys([*measured(experiment), *tables, *accounts(experiment)]))
+    for path in found:
+        if not published.below(relative(experiment, path)):
+            raise InputError(
+                f"{published.folder} lacks {relative(experiment, path)}, which this version of the workflow reads: "
+                "publish the experiment again."
+            )
+    return found
+
+
+def relative(experiment: "Experiment", path: str) -> str:
+    """A path below the folder of the experiment."""
+    return str(PurePath(path).relative_to(experiment.paths.root))
+
+
+def copy(published: Published, paths: Iterable[str], root: Path) -> None:
+    """Copy what is taken from a published folder to its places below `root`, each atomically."""
+    for path in paths:
+        with atomic_path(root / path) as temporary:
+            for name in published.below(path):
+                target = temporary / PurePath(name).relative_to(path)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(published.folder / name, target)

@@ -1,0 +1,119 @@
+"""The results of an experiment as a folder that ships (`headpatterns.experiment.published` says what it holds)."""
+
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path, PurePath
+from typing import Any
+
+from headpatterns import __version__, provenance
+from headpatterns.errors import InputError
+from headpatterns.experiment.published import (
+    EVERY_REDUCTION,
+    FORMAT,
+    KEPT,
+    MANIFEST,
+    MEANS,
+    MEASURED,
+    ONE_REDUCTION,
+    check_target,
+    sha256,
+)
+from headpatterns.io import atomic_path, read_json, write_json
+
+LEFT_OUT = {
+    EVERY_REDUCTION: re.compile(r"(?!)"),
+    ONE_REDUCTION: re.compile(r"step-\d+\.\w+\.samples\.npy"),
+    MEANS: re.compile(r"(?!step-\d+\.npy$).*\.npy"),
+}
+"""Names of arrays that are left out, by what is kept."""
+
+PATHS_IN_JSON = ("model", "data")
+"""Keys beside arrays that may hold a path of the machine: of a model or rows of one's own."""
+
+
+def export(
+    results: Path, target: Path, paths: Iterable[Path], most_mb: float, richest: str = EVERY_REDUCTION
+) -> tuple[str, float]:
+    """Copy results into a folder, with the checksum of each file; what was there is replaced.
+
+    Arrays are stored as they are, float32: in float16, the numbers of the tables would be others. Of patterns, as much
+    is kept as stays below a size, arrays with the same bytes counted once, as Git stores them once.
+
+    Args:
+        results: the folder of the experiment.
+        target: the folder to make.
+        paths: files and folders below `results` that are published.
+        most_mb: size of all arrays, in MB, up to which more than means of patterns are kept.
+        richest: one of `KEPT`, the most that `results` has.
+
+    Returns:
+        What was kept of patterns, and the MB of all files.
+
+    Raises:
+        InputError: `target` holds something else, or a path is missing.
+    """
+    check_target(str(target))
+    files = dict(files_of(results, paths))
+    kept = choice(files, most_mb, KEPT[KEPT.index(richest) :])
+    with atomic_path(target) as temporary:
+        for name, file in files.items():
+            if not left_out(name, kept):
+                put(file, temporary / name, name)
+        written = sorted(str(path.relative_to(temporary)) for path in temporary.rglob("*") if path.is_file())
+        manifest = {
+            "format": FORMAT,
+            "headpatterns": __version__,
+            "commit": provenance.git_commit(),
+            "date": datetime.now(UTC).date().isoformat(),
+            "patterns": kept,
+            "files": {name: sha256(temporary / name) for name in written},
+        }
+        write_json(temporary / MANIFEST, manifest)
+    return kept, sum(path.stat().st_size for path in target.rglob("*") if path.is_file()) / 1e6
+
+
+def files_of(results: Path, paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+    """The files of some paths by their names below the results, those of folders one by one.
+
+    Raises:
+        InputError: a path is missing.
+    """
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"{path} is missing, which is to be published: run the workflow to its end first.")
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file() and not file.name.startswith("."):  # Snakemake's own marks in folders
+                yield str(file.relative_to(results)), file
+
+
+def left_out(name: str, kept: str) -> bool:
+    """Whether a file is left out: arrays below `MEASURED` alone may be."""
+    path = PurePath(name)
+    return path.parts[0] in MEASURED and LEFT_OUT[kept].fullmatch(path.name) is not None
+
+
+def choice(files: Mapping[str, Path], most_mb: float, among: Sequence[str]) -> str:
+    """The first of some kinds of `KEPT` whose arrays are small enough, or the last one."""
+    arrays = {name: (sha256(file), file.stat().st_size) for name, file in files.items() if file.suffix == ".npy"}
+    for kept in among:
+        distinct = {array for name, array in arrays.items() if not left_out(name, kept)}
+        if sum(size for _, size in distinct) <= most_mb * 1e6:
+            return kept
+    return among[-1]
+
+
+def put(file: Path, target: Path, name: str) -> None:
+    """Copy a file; of what stands beside arrays, paths from the root of the machine are cut to their last part."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if file.suffix == ".json" and PurePath(name).parts[0] in MEASURED:
+        write_json(target, without_root(read_json(file)))
+    else:
+        shutil.copyfile(file, target)
+
+
+def without_root(content: dict[str, Any]) -> dict[str, Any]:
+    """What a JSON file says of arrays, without folders of the machine."""
+    paths = {key: Path(content[key]) for key in PATHS_IN_JSON if key in content}
+    return {**content, **{key: path.name for key, path in paths.items() if path.is_absolute()}}
