@@ -1,6 +1,7 @@
 # Numbers and figures of README and docs that come from an experiment: held against a fresh run, or taken from it.
 
-QUOTED = or_stop(quotes.read, Path("docs/quoted.csv"))
+SOURCE = str(PUBLISHED.folder) if PUBLISHED else ""
+QUOTED = or_stop(quotes.read, Path("docs/quoted.csv"), SOURCE)
 
 
 rule check_quotes:
@@ -12,10 +13,11 @@ rule check_quotes:
         PATHS.analysis("quotes"),
     localrule: True
     params:
+        source=SOURCE,
         analysis=subpath(output[0], parent=True),
     shell:
-        "python workflow_scripts/check_quotes.py --quotes {input.listed} --analysis {params.analysis} --output {output}"
-        " --log {log} && cat {log}"
+        "python workflow_scripts/check_quotes.py --quotes {input.listed} --source {params.source:q} --analysis {params.analysis}"
+        " --output {output} --log {log} && cat {log}"
 
 
 rule:
@@ -25,16 +27,18 @@ rule:
         rules.check_quotes.output,
 
 
-# The one rule that writes beside results/: into the documents, and into docs/.
+# Writes beside results/: into the documents and, of a run, into docs/. A published folder is itself what stands behind.
 rule publish:
     input:
         listed="docs/quoted.csv",
-        figures=PATHS.figure("figure2", "png"),
+        figures=[] if PUBLISHED else PATHS.figure("figure2", "png"),
         tables=[PATHS.analysis(name) for name in quotes.tables(QUOTED)],
         provenance=f"{RESULTS}/provenance.json",
     localrule: True
     params:
+        source=SOURCE,
         results=subpath(input.provenance, parent=True),
+        kind="--renew" if PUBLISHED else "--publish",
     shell:
-        "python workflow_scripts/check_quotes.py --quotes {input.listed} --analysis {params.results}/analysis"
-        " --publish {input.figures} --provenance {input.provenance} --log {log}"
+        "python workflow_scripts/check_quotes.py --quotes {input.listed} --source {params.source:q}"
+        " --analysis {params.results}/analysis {params.kind} {input.figures} --provenance {input.provenance} --log {log}"

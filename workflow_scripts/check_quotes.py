@@ -9,10 +9,13 @@ from headpatterns.report import quotes
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Check the quotes, and print those outside their intervals; with --publish, renew them."""
+    """Check the quotes, and print those outside their intervals; with --publish or --renew, renew them."""
     if arguments.publish and not arguments.provenance:
         raise InputError("--publish needs --provenance, the provenance.json of the experiment.")
-    listed = quotes.read(arguments.quotes)
+    listed = quotes.read(arguments.quotes, arguments.source)
+    if arguments.renew:
+        quotes.renew(listed, arguments.project, arguments.analysis)
+        return
     if arguments.publish:
         files = {figure.name: figure for figure in arguments.publish} | {"published.json": arguments.provenance}
         quotes.publish(listed, arguments.project, arguments.analysis, files)
@@ -26,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command_line.parser(__doc__)
     made.add_argument("--quotes", type=Path, required=True, help="CSV of the quotes, docs/quoted.csv")
+    made.add_argument("--source", default="", help="check those from this published folder; without, those of a run")
     made.add_argument("--project", type=Path, default=Path(), help="folder that the files of the quotes lie in")
     made.add_argument("--analysis", type=Path, required=True, help="folder of the experiment's tables")
     kind = made.add_mutually_exclusive_group(required=True)
@@ -33,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     kind.add_argument(
         "--publish", type=Path, nargs="+", metavar="FIGURE", help="renew the quotes, and copy these figures"
     )
+    kind.add_argument("--renew", action="store_true", help="renew the quotes, and nothing else")
     made.add_argument("--provenance", type=Path, help="with --publish, the experiment's provenance.json")
     return made
 

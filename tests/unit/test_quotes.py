@@ -13,7 +13,8 @@ from refusals import assert_refusal
 from headpatterns.errors import InputError
 from headpatterns.report import quotes
 
-LISTED = quotes.read(PROJECT / "docs/quoted.csv")
+LISTED = quotes.read(PROJECT / "docs/quoted.csv", "")
+SHIPPED = [quote for quote in quotes.read(PROJECT / "docs/quoted.csv") if quote.source]
 RESULTS = {
     "README.md": ["## What the embedded experiment shows"],
     "docs/attribution.md": ["## When the reductions disagree", "## Do the patterns mean anything?"],
@@ -44,6 +45,20 @@ def test_every_result_in_the_documents_is_listed(file):
         assert unlisted(document, section(document, title), own) == []
 
 
+def test_quotes_from_a_published_folder_are_its_numbers():
+    """To the last digit that is shown: the folder does not change by chance, as another run does."""
+    for quote in SHIPPED:
+        text = quote.found((PROJECT / quote.file).read_text(encoding="utf-8"))["number"]
+        number = quotes.fresh(quote, PROJECT / quote.source / "analysis")[quote.column]
+        assert text == quote.shown(number), f"{quote.file}: '{quote.text}': {number}"
+
+
+def test_every_number_of_a_document_about_a_published_folder_is_listed():
+    for file in {quote.file for quote in SHIPPED}:
+        document = (PROJECT / file).read_text(encoding="utf-8")
+        assert unlisted(document, document, [quote for quote in SHIPPED if quote.file == file]) == []
+
+
 def test_what_is_published_is_what_is_quoted():
     """docs/published.csv has a row for each quote, with the number that stands in the text, within its interval."""
     with (PROJECT / "docs/published.csv").open(newline="", encoding="utf-8") as file:
@@ -63,13 +78,13 @@ The mean is 0.50 [0.40, 0.60] before
 fine-tuning and −0.21 after it. In 3 of 4
 runs it is 1.7 or more.
 """
-HEADER = "file,text,table,where,column,decimals\n"
+HEADER = "file,text,table,where,column,decimals,source\n"
 QUOTED = (
     HEADER
-    + """page.md,"mean is {#} [#, #] before",levels,phase=before,value,2
-page.md,"mean is # [{#}, #] before",levels,phase=before,low,2
-page.md,"mean is # [#, {#}] before",levels,phase=before,high,2
-page.md,"before fine-tuning and {#} after it",levels,phase=after;task=*,value,2
+    + """page.md,"mean is {#} [#, #] before",levels,phase=before,value,2,
+page.md,"mean is # [{#}, #] before",levels,phase=before,low,2,
+page.md,"mean is # [#, {#}] before",levels,phase=before,high,2,
+page.md,"before fine-tuning and {#} after it",levels,phase=after;task=*,value,2,
 """
 )
 
@@ -119,7 +134,7 @@ def test_rounding_is_granted_and_no_more(folder, capsys, high, verdict):
 
 
 def test_a_table_without_intervals_has_to_give_the_same_number(folder):
-    (folder / "quoted.csv").write_text(HEADER + 'page.md,"runs it is {#} or more",counts,,share,1\n')
+    (folder / "quoted.csv").write_text(HEADER + 'page.md,"runs it is {#} or more",counts,,share,1,\n')
     for value, verdict in (("1.74", "within"), ("1.76", "outside")):
         (folder / "analysis/counts.csv").write_text(f"share\n{value}\n")
         assert [row["verdict"] for row in checked(folder)] == [verdict]
@@ -134,6 +149,19 @@ def test_publishing_writes_fresh_numbers_into_the_text(folder):
     assert (folder / "docs/published.json").read_text() == "{}"
     with (folder / "docs/published.csv").open(newline="", encoding="utf-8") as file:
         assert [row["quoted"] for row in csv.DictReader(file)] == ["0.45", "0.35", "0.55", "−0.20"]
+
+
+def test_a_quote_from_a_published_folder_is_told_apart(folder):
+    """Each source has a check of its own, and to renew one leaves the text of the other alone."""
+    listed = folder / "quoted.csv"
+    listed.write_text(f'{QUOTED}page.md,"runs it is {{#}} or more",counts,,share,1,published/x\n')
+    assert [len(quotes.read(listed, source)) for source in (None, "", "published/x", "published/y")] == [5, 4, 1, 0]
+    assert len(checked(folder)) == 4
+    (folder / "analysis/counts.csv").write_text("share\n2.5\n")
+    scripts.run("check_quotes", quotes=listed, project=folder, analysis=folder / "analysis", source="published/x",
+                renew=True)  # fmt: skip
+    assert (folder / "page.md").read_text() == TEXT.replace("1.7", "2.5")
+    assert not (folder / "docs/published.csv").exists()
 
 
 def test_numbers_that_no_quote_covers_are_found(folder):
@@ -156,7 +184,7 @@ def test_numbers_that_no_quote_covers_are_found(folder):
     ],
 )  # fmt: skip
 def test_a_list_that_does_not_fit_is_refused(folder, row, start, hint):
-    (folder / "quoted.csv").write_text(f"{HEADER}{row}\n")
+    (folder / "quoted.csv").write_text(f"{HEADER}{row},\n")
     with pytest.raises(InputError) as refused:
         checked(folder)
     assert_refusal(str(refused.value), start.format(folder=folder), hint)

@@ -3,6 +3,7 @@
 docs/quoted.csv lists them. `text` is a passage of `file` in which `{#}` stands for the quoted number and `#` for any
 other one. `table`, `where` and `column` say where it comes from: `where` holds conditions such as
 `phase=before;task=*`, and where several rows meet them, their mean is quoted. The number itself is in the text alone.
+`source` is the published folder that the table lies in, such as published/NAME, or empty: a run of the experiment.
 """
 
 import re
@@ -15,7 +16,7 @@ from statistics import fmean
 from headpatterns.errors import InputError
 from headpatterns.io import read_csv, write_csv, write_text
 
-COLUMNS = ("file", "text", "table", "where", "column", "decimals")
+COLUMNS = ("file", "text", "table", "where", "column", "decimals", "source")
 CHECKED = ("file", "text", "quoted", "table", "where", "column", "value", "low", "high", "verdict")
 WITHIN, OUTSIDE, BOUND = "within", "outside", "bound"
 NUMBER = r"[−-]?\d+(?:\.\d+)?"
@@ -34,6 +35,7 @@ class Quote:
         where: value by column, of the rows that it is the mean of.
         column: the column of the number: `value`, or `low` or `high` for the end of an interval.
         decimals: how many are shown.
+        source: the published folder of the table, below the project; empty for one of a run.
     """
 
     file: str
@@ -42,6 +44,7 @@ class Quote:
     where: tuple[tuple[str, str], ...]
     column: str
     decimals: int
+    source: str = ""
 
     @property
     def pattern(self) -> re.Pattern[str]:
@@ -69,14 +72,15 @@ class Quote:
         return f"{number:.{self.decimals}f}".replace("-", "−")
 
 
-def read(path: Path) -> list[Quote]:
-    """The quotes of a list.
+def read(path: Path, source: str | None = None) -> list[Quote]:
+    """The quotes of a list: all of them, or those from one source.
 
     Raises:
         InputError: a column is missing, a text without or with several `{#}`, a condition without `=`, or decimals that
             are no number.
     """
-    return [_quote(row, f"{path}, row {number}") for number, row in enumerate(read_csv(path, COLUMNS), start=1)]
+    found = [_quote(row, f"{path}, row {number}") for number, row in enumerate(read_csv(path, COLUMNS), start=1)]
+    return [quote for quote in found if source in (None, quote.source)]
 
 
 def _quote(row: Row, where: str) -> Quote:
@@ -88,7 +92,7 @@ def _quote(row: Row, where: str) -> Quote:
     if not row["decimals"].isdecimal():
         raise InputError(f"{where}: decimals is '{row['decimals']}', no whole number of 0 or more: fix it.")
     chosen = tuple((column, value) for column, _, value in conditions)
-    return Quote(row["file"], row["text"], row["table"], chosen, row["column"], int(row["decimals"]))
+    return Quote(row["file"], row["text"], row["table"], chosen, row["column"], int(row["decimals"]), row["source"])
 
 
 def tables(quotes: Iterable[Quote]) -> list[str]:
@@ -147,15 +151,8 @@ def write_checked(path: Path, rows: Sequence[tuple[object, ...]]) -> list[str]:
     ]
 
 
-def publish(quotes: Sequence[Quote], project: Path, analysis: Path, files: Mapping[str, Path]) -> None:
-    """Write fresh numbers into the documents, and copy what stands behind them into docs/.
-
-    Args:
-        quotes: all of them.
-        project: folder of the documents.
-        analysis: folder of the tables.
-        files: what is copied into docs/, by the name that it gets there: figures, and published.json, the experiment's
-            own provenance with its commit, versions and machine. docs/published.csv has the rows of `CHECKED`.
+def renew(quotes: Sequence[Quote], project: Path, analysis: Path) -> None:
+    """Write fresh numbers into the documents.
 
     Raises:
         InputError: as `check`; no document has been changed then.
@@ -168,6 +165,22 @@ def publish(quotes: Sequence[Quote], project: Path, analysis: Path, files: Mappi
         changed[quote.file] = text[:start] + quote.shown(fresh(quote, analysis)[quote.column]) + text[end:]
     for name, text in changed.items():
         write_text(project / name, text)
+
+
+def publish(quotes: Sequence[Quote], project: Path, analysis: Path, files: Mapping[str, Path]) -> None:
+    """Write fresh numbers into the documents, and copy what stands behind them into docs/.
+
+    Args:
+        quotes: all of them.
+        project: folder of the documents.
+        analysis: folder of the tables.
+        files: what is copied into docs/, by the name that it gets there: figures, and published.json, the experiment's
+            own provenance with its commit, versions and machine. docs/published.csv has the rows of `CHECKED`.
+
+    Raises:
+        InputError: as `renew`.
+    """
+    renew(quotes, project, analysis)
     for name, file in files.items():
         shutil.copyfile(file, project / "docs" / name)
     write_csv(project / "docs/published.csv", CHECKED, check(quotes, project, analysis))
