@@ -104,7 +104,11 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
             "task_groups.nlp.expected_pair",
             "names the complex task",
         ),
-        ({"finetuning.max_steps": 150, "finetuning.checkpoint_steps": [2, 151]}, "finetuning.checkpoint_steps", ("151", "max_steps 150")),
+        (
+            {"finetuning.max_steps": 150, "finetuning.checkpoint_steps": [2, 151]},
+            "finetuning.checkpoint_steps",
+            ("151", "max_steps 150"),
+        ),
         ({"tokenization.max_length": 600}, "tokenization.max_length", ("600", "models.llama has 512 positions")),
         (
             {"studies.adaptation.models[1]": "gema"},

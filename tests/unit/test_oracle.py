@@ -80,7 +80,9 @@ def test_the_plan_counts_the_runs_of_the_oracle(config, tmp_path):
     sizes = Sizes(experiment, tmp_path)
     named = {run.name: run for run in experiment.runs}
     assert sizes.training_set(named["mixing.oracle-basic.seed0"]).count == config["studies"]["mixing"]["instructions"]
-    assert sizes.training_set(named["mixing.oracle.seed0"]).count == config["datasets"]["mathbench"]["sampling"]["train"]
+    assert (
+        sizes.training_set(named["mixing.oracle.seed0"]).count == config["datasets"]["mathbench"]["sampling"]["train"]
+    )
     assert sizes.training_set(named["selection.physics-oracle-40.seed0"]).count == 40
     trained = [run for batch in experiment.batches.values() for of in batch.takers for run in batch.of(*of)]
     assert sum("oracle" in run.task for run in trained) == 2 + 4

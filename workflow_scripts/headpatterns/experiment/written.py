@@ -35,7 +35,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def decisive(config: Given) -> dict[str, Any]:
-    """A config but for what no result depends on: where jobs are submitted, what plans assume, where files come from."""
+    """A config but for what no result depends on: where jobs are submitted, what plans assume, where files are from."""
     found = {key: value for key, value in config.items() if key not in ("cluster", "plan", "sources")}
     for section in ("models", "datasets"):
         told = {name: entry for name, entry in config[section].items() if "obtain" in entry}
