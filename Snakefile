@@ -2,6 +2,16 @@
 # shards → checkpoints → activation patterns → statistics → figures, tables and a report.
 
 
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+if Path.cwd().resolve() != Path(workflow.basedir).resolve():
+    raise WorkflowError(
+        f"This workflow reads and writes beside its Snakefile: run snakemake in {workflow.basedir}, without --directory."
+    )
+
+
 configfile: "config.yaml"
 
 

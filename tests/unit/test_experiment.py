@@ -472,14 +472,14 @@ def test_the_state_of_folders_changes_with_their_files(tmp_path):
     (tmp_path / "rows" / "deep").mkdir(parents=True)
     file = tmp_path / "rows" / "deep" / "a.json"
     file.write_text("1")
-    states = [files.state_of_folders([tmp_path / "rows"])]
-    assert files.state_of_folders([tmp_path / "rows"]) == states[0]
+    states = [files.state_of_unseen([tmp_path / "rows"])]
+    assert files.state_of_unseen([tmp_path / "rows"]) == states[0]
     file.write_text("12")
-    states.append(files.state_of_folders([tmp_path / "rows"]))
+    states.append(files.state_of_unseen([tmp_path / "rows"]))
     (tmp_path / "rows" / "b.json").touch()
-    states.append(files.state_of_folders([tmp_path / "rows"]))
+    states.append(files.state_of_unseen([tmp_path / "rows"]))
     assert len(set(states)) == 3
-    assert files.state_of_folders([file]) == files.state_of_folders([]) == ""
+    assert files.state_of_unseen([file]) == files.state_of_unseen([]) == ""
 
 
 def test_the_schema_and_the_table_of_keys_are_those_of_the_models():

@@ -586,7 +586,7 @@ def test_generic_styles():
         ("infinity_instruct", {"tags": [1]}, "must be a list of texts, not [1]"),
         ("infinity_instruct", {"match": "exact"}, "cannot be exact: did you mean exactly?"),
         ("generic", {}, "either the option columns or the option style"),
-        ("generic", {"style": "alpaca", "columns": {}}, "either the option columns or the option style"),
+        ("generic", {"style": "alpaca", "columns": {}}, "has both options columns and style"),
         ("generic", {"columns": {"prompt": "a"}}, "must name the columns of prompt and response"),
         ("generic", {"columns": {"promt": "a"}}, "has no key promt: did you mean prompt?"),
         ("generic", {"columns": {"prompt": 1, "response": "b"}}, "maps prompt to 1: name a column"),

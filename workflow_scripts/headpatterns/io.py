@@ -93,18 +93,21 @@ def write_text(path: Path, content: str) -> None:
         temporary.write_text(content, encoding="utf-8")
 
 
-def read_parquet(path: Path) -> "pyarrow.Table":
-    """Read a parquet file.
+def read_parquet(path: Path, columns: Sequence[str] | None = None) -> "pyarrow.Table":
+    """Read a parquet file, all of it or some columns.
 
     Raises:
-        InputError: it is none.
+        InputError: it is none, or lacks one of the columns.
     """
     import pyarrow
     import pyarrow.parquet
 
     try:
-        return pyarrow.parquet.read_table(path)
-    except pyarrow.ArrowInvalid as error:
+        present = pyarrow.parquet.read_schema(path).names
+        if lacking := [column for column in columns or () if column not in present]:
+            raise InputError(f"{path} lacks the column {lacking[0]!r}: it must have {', '.join(columns or ())}.")
+        return pyarrow.parquet.read_table(path, columns=columns and list(columns))
+    except (OSError, pyarrow.ArrowException) as error:
         raise InputError(f"{path} is not a readable parquet file ({error}): write it again.") from error
 
 

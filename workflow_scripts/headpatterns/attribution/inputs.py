@@ -91,7 +91,7 @@ def samples(given: Iterable[Any] | Mapping[str, Any], tokenizer: Any = None) -> 
 
 
 def _of_row(row: Mapping[str, Any], number: int, tokenizer: Any) -> TokenizedSample:
-    checked = rows.checked("samples", number, dict(row))
+    checked = rows.checked(f"samples, row {number}", number, dict(row))
     if tokenizer is None:
         raise InputError(f"row {number} of the samples is text, but there is no tokenizer: give one (tokenizer=...).")
     return tokenize(tokenizer, **checked, max_length=sys.maxsize)

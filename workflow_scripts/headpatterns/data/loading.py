@@ -9,7 +9,8 @@ from typing import Any
 
 from headpatterns.data import sources, templates
 from headpatterns.data.adapters import ADAPTERS
-from headpatterns.data.records import Instruction, MissingFieldError, Row, RowError, Skipped
+from headpatterns.data.records import Instruction, MissingFieldError, Row, RowError, Skipped, listed
+from headpatterns.data.texts import valid
 from headpatterns.errors import InputError
 
 FIRST_ROWS = 3
@@ -17,9 +18,6 @@ FIRST_ROWS = 3
 
 MAX_REJECTED = 0.2
 """Above this share of rejected rows, a dataset is not what its adapter takes it for."""
-
-LONGEST_NAME = 40
-"""Characters of a field's name in a message: the first row of a file without header is taken for names."""
 
 
 @dataclass
@@ -68,8 +66,8 @@ def load(
                 if isinstance(error, MissingFieldError) and number <= FIRST_ROWS:
                     lacking.append((row, error))
             if number == FIRST_ROWS:
-                _check_schema(adapter, lacking, number)
-        _check_schema(adapter, lacking, min(number, FIRST_ROWS))
+                _check_schema(adapter, options, lacking, number)
+        _check_schema(adapter, options, lacking, min(number, FIRST_ROWS))
     _check_rejections(dataset, adapter, loaded)
     return loaded
 
@@ -77,26 +75,25 @@ def load(
 def _finished(one: Instruction, row: Row, dataset: str, label: str, template: str) -> Instruction:
     number = "" if row.number is None else f"-{row.number}"
     name = one.id or f"{dataset}-{label}{number}"
-    for content in (one.prompt, one.response):
-        if not content.strip():
-            raise RowError("empty prompt or response")
-        try:
-            content.encode()
-        except UnicodeEncodeError as error:
-            raise RowError("text is not valid Unicode") from error
+    if not (one.prompt.strip() and one.response.strip()):
+        raise RowError("empty prompt or response")
+    for content in (name, one.prompt, one.response, one.answer, one.group, *one.tags, *one.choices):
+        valid(content)
     prompt, response = templates.apply(template, one.prompt, one.response)
     return replace(one, id=name, group=one.group or name, prompt=prompt, response=response)
 
 
-def _check_schema(adapter: str, lacking: Sequence[tuple[Row, MissingFieldError]], rows: int) -> None:
+def _check_schema(
+    adapter: str, options: Mapping[str, Any], lacking: Sequence[tuple[Row, MissingFieldError]], rows: int
+) -> None:
     if not lacking or len(lacking) < rows:
         return
     row, error = lacking[0]
-    fields = ", ".join(str(name)[:LONGEST_NAME] for name in row.fields)
-    fix = f"give files that the adapter {adapter} reads, or choose another adapter"
-    if adapter == "generic":
-        fix = "name one of these in the option columns"
-    raise InputError(f"{row.place} has no field {' or '.join(error.names)} (its fields are {fields}): {fix}.")
+    advice = ADAPTERS[adapter].advice
+    fix = advice(row, options) if advice else f"give files that the adapter {adapter} reads, or choose another adapter"
+    raise InputError(
+        f"{row.place} has no field {' or '.join(error.names)} (its fields are {listed(row.fields)}): {fix}."
+    )
 
 
 def _check_rejections(dataset: str, adapter: str, loaded: Loaded) -> None:

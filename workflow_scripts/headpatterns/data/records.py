@@ -6,6 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from headpatterns.data.texts import RowError, as_written, missing, required, trimmed
+
+LONGEST_NAME = 40
+"""Characters of a field's name in a message: the first row of a file without header is taken for names."""
+
+MOST_NAMES = 8
+"""Fields that a message lists: a file of another orientation has one for each row."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -46,10 +54,6 @@ class Skipped:
     why: str
 
 
-class RowError(Exception):
-    """This row cannot become an instruction; the message is the reason under which it is counted."""
-
-
 class MissingFieldError(RowError):
     """The row lacks a field that its dataset has; `names` are the spellings that would have done."""
 
@@ -60,7 +64,7 @@ class MissingFieldError(RowError):
 
 
 def value(row: Row, *names: str) -> Any:
-    """The first of the fields `names` that the row fills; None where it only has empty ones.
+    """The first of the fields `names` that the row fills; None where all that it has of them are missing values.
 
     Raises:
         MissingFieldError: the row has none of the fields.
@@ -68,29 +72,60 @@ def value(row: Row, *names: str) -> Any:
     present = [name for name in names if name in row.fields]
     if not present:
         raise MissingFieldError(names)
-    return next((row.fields[name] for name in present if row.fields[name] is not None), None)
+    return next((row.fields[name] for name in present if not missing(row.fields[name])), None)
 
 
 def text(row: Row, *names: str) -> str:
-    """Like `value`, as stripped text.
+    """Like `value`, as text without white space around it: a question, a label, the name of something.
 
     Raises:
         MissingFieldError: the row has none of the fields.
-        RowError: the field is empty, or neither text nor a number.
+        RowError: the field is missing or not text (see `texts`).
     """
     return as_text(value(row, *names), names[0])
 
 
+def written(row: Row, *names: str) -> str:
+    """Like `text`, with all white space: a response, which may be code.
+
+    Raises:
+        MissingFieldError: the row has none of the fields.
+        RowError: the field is missing or not text (see `texts`).
+    """
+    return required(value(row, *names), names[0])
+
+
+def prompt(row: Row, *names: str) -> str:
+    """Like `text`, with its indentation (see `trimmed`): a prompt, which may be code.
+
+    Raises:
+        MissingFieldError: the row has none of the fields.
+        RowError: the field is missing or not text (see `texts`).
+    """
+    return trimmed(written(row, *names))
+
+
+def label(row: Row, *names: str) -> str:
+    """Like `text`, of fields that a row may lack: empty where it does.
+
+    Raises:
+        RowError: the field is not text (see `texts`).
+    """
+    found = next((row.fields[name] for name in names if not missing(row.fields.get(name))), None)
+    return as_written(found, names[0]).strip()
+
+
 def as_text(found: Any, name: str) -> str:
-    """Stripped text of `found`, a string or a number; `name` says in a RowError what was empty or not text."""
-    if found is None or found == "":
-        raise RowError(f"empty {name}")
-    if isinstance(found, bool) or not isinstance(found, str | int | float):
-        raise RowError(f"{name} is not text")
-    stripped = str(found).strip()
-    if not stripped:
-        raise RowError(f"empty {name}")
-    return stripped
+    """The text of `found` without white space around it; `name` says in a RowError what was missing or not text."""
+    return required(found, name).strip()
+
+
+def listed(names: Iterable[Any]) -> str:
+    """Names for a message, each cut to a readable length; of many, how many there are more."""
+    shown = [str(name) for name in names]
+    cut = [name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…" for name in shown[:MOST_NAMES]]
+    more = f" and {len(shown) - MOST_NAMES} more" if len(shown) > MOST_NAMES else ""
+    return f"{', '.join(cut)}{more}"
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

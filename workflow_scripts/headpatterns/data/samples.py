@@ -1,27 +1,28 @@
 """Reading the samples of a probe set: the workflow's instructions or anybody's own file."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
+from headpatterns.data import sources
+from headpatterns.data.records import listed
+from headpatterns.data.texts import RowError, as_written, missing
 from headpatterns.data.tokens import TokenizedSample, tokenize_all
 from headpatterns.errors import InputError
-from headpatterns.io import read_parquet
 
 
 def read(path: Path) -> list[dict[str, str]]:
-    """Rows with `id`, `prompt` and `response` of a jsonl or parquet file, in order; a missing id is the row's number.
+    """Rows with `id`, `prompt` and `response` of a file or folder, in order; a missing id is the row's number.
+
+    The formats are those of raw datasets.
 
     Raises:
         InputError: no such file, another format, a row that lacks a field or repeats an id, an empty response.
     """
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"the data file {path} does not exist.")
-    readers = {".jsonl": _read_jsonl, ".parquet": _read_parquet}
-    if path.suffix not in readers:
-        raise InputError(f"{path} is neither .jsonl nor .parquet: convert it to one of them.")
-    rows = [checked(path, number, row) for number, row in enumerate(readers[path.suffix](path), start=1)]
+    found = sources.read_rows(sources.expand([path]))
+    rows = [checked(row.place, number, row.fields) for number, row in enumerate(found, start=1)]
     if not rows:
         raise InputError(f"{path} holds no row.")
     seen: dict[str, int] = {}
@@ -50,44 +51,31 @@ def tokenized(
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
+    """SHA-256 of a file or, of a folder, of those of its files, hexadecimal."""
+    if path.is_dir():
+        return hashlib.sha256("".join(map(digest, sources.expand([path]))).encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read_parquet(path: Path) -> list[Any]:
-    rows: list[Any] = read_parquet(path).to_pylist()
-    return rows
-
-
-def _read_jsonl(path: Path) -> list[Any]:
-    rows = []
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                rows.append(json.loads(line))
-            except ValueError as error:  # no JSON, or no UTF-8
-                raise InputError(f"{path}, line {number} is not valid JSON ({error}): fix or remove it.") from error
-    return rows
-
-
-def checked(path: Path | str, number: int, row: Any) -> dict[str, str]:
-    """`id`, `prompt` and `response` of the row with this number, from 1 on; `path` is where it is said to come from.
+def checked(place: str, number: int, row: Any) -> dict[str, str]:
+    """`id`, `prompt` and `response` of the row with this number, from 1 on, as they are written (see `texts`).
 
     Raises:
-        InputError: it lacks one of the latter two, or has an empty response.
+        InputError: it lacks one of the latter two, or one is not text; it has an empty response.
     """
     if not isinstance(row, dict):
-        raise InputError(f"{path}, row {number} is not an object with prompt and response.")
+        raise InputError(f"{place} is not an object with prompt and response.")
     for field in ("prompt", "response"):
-        if not isinstance(row.get(field), str):
+        if missing(row.get(field)) and not isinstance(row.get(field), str):
             raise InputError(
-                f"{path}, row {number} has no text in the field '{field}' (fields there: {', '.join(row)}): "
+                f"{place} has no text in the field '{field}' (fields there: {listed(row)}): "
                 "every row needs prompt and response."
             )
-    if not row["response"].strip():
-        raise InputError(f"{path}, row {number} has an empty response: remove it or give it one.")
-    id = number if row.get("id") is None else row["id"]
-    return {"id": str(id), "prompt": row["prompt"], "response": row["response"]}
+    if missing(row["response"]):
+        raise InputError(f"{place} has an empty response: remove it or give it one.")
+    try:
+        id, prompt, response = (as_written(row.get(field), field) for field in ("id", "prompt", "response"))
+    except RowError as error:
+        raise InputError(f"{place} cannot be used ({error}): fix or remove it.") from error
+    return {"id": id or str(number), "prompt": prompt, "response": response}

@@ -1,33 +1,24 @@
-"""Raw dataset files, wherever they come from: JSON lines, JSON, CSV and parquet, read row by row.
+"""Raw dataset files, wherever they come from: files, folders and globs, read row by row.
 
 Nothing here touches the network: a dataset of the Hugging Face hub arrives as parquet files with the hub's columns.
 """
 
-import csv
 import functools
 import glob
-import gzip
-import json
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
+from headpatterns.data import formats
 from headpatterns.data.records import Row
 from headpatterns.errors import InputError
-from headpatterns.io import is_lfs_pointer
-
-PARQUET_BATCH = 1024
-LONGEST_CSV_FIELD = 2**31 - 1
-
-Columns = tuple[str, ...] | None
+from headpatterns.io import read_json
 
 
 def expand(paths: Iterable[str | Path]) -> list[Path]:
     """Every raw file that `paths` mean, each once, sorted within each of them.
 
-    A path may be a file, a folder (all files below it with a known suffix: MATH comes as a tree of one-problem files)
-    or a glob, in which `**` crosses folders.
+    A path may be a file, a folder (all files below it with a known suffix: MATH comes as a tree of one-problem files;
+    those of a saved dataset) or a glob, in which `**` crosses folders. What exists is itself and no glob.
 
     Raises:
         InputError: a path leads to no file, or to a file of unknown suffix.
@@ -36,7 +27,7 @@ def expand(paths: Iterable[str | Path]) -> list[Path]:
     for path in map(str, paths):
         files = _files_of(path)
         if not files:
-            raise InputError(f"{path} leads to no raw file: give a file, a folder or a glob of {', '.join(READERS)}.")
+            raise InputError(f"{path} leads to no raw file: give a file, a folder or a glob of {formats.KNOWN}.")
         found.update(dict.fromkeys(files))
     return list(found)
 
@@ -44,14 +35,34 @@ def expand(paths: Iterable[str | Path]) -> list[Path]:
 def _files_of(path: str) -> list[Path]:
     given = Path(path)
     if given.is_file():
-        if suffix(given) is None:
-            raise InputError(f"{path} has a suffix that cannot be read: known are {', '.join(READERS)}.")
+        if formats.suffix(given) is None:
+            raise InputError(f"{path} has a suffix that cannot be read: known are {formats.KNOWN}.")
         return [given]
     if given.is_dir():
+        if saved := _saved(given):
+            return saved
         candidates = [given / below for below in sorted(_visible(given))]
     else:
         candidates = sorted(map(Path, glob.glob(path, recursive=True)))  # noqa: PTH207
-    return [file for file in candidates if suffix(file) is not None and file.is_file()]
+    return [file for file in candidates if formats.suffix(file) is not None and file.is_file()]
+
+
+def _saved(folder: Path) -> list[Path]:
+    """The Arrow files of a dataset that `datasets` has saved in a folder; none where it has not.
+
+    Raises:
+        InputError: the folder holds several splits.
+    """
+    if (folder / "dataset_dict.json").is_file():
+        splits = ", ".join(sorted(path.parent.name for path in folder.glob("*/state.json")))
+        raise InputError(f"{folder} holds a dataset with the splits {splits}: name the folder of one of them.")
+    state = folder / "state.json"
+    if not (state.is_file() and (folder / "dataset_info.json").is_file()):
+        return []
+    try:
+        return [folder / one["filename"] for one in read_json(state)["_data_files"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{state} is not what `datasets` saves ({error!r}): save the dataset again.") from error
 
 
 def _visible(folder: Path) -> Iterator[Path]:
@@ -60,17 +71,12 @@ def _visible(folder: Path) -> Iterator[Path]:
     return (path for path in below if not any(part.startswith(".") for part in path.parts))
 
 
-def suffix(path: Path) -> str | None:
-    """The known suffix that the file's name ends with, or None."""
-    return next((known for known in READERS if path.name.lower().endswith(known)), None)
-
-
 def stem(path: Path) -> str:
     """The file's name without its known suffix."""
-    return path.name[: len(path.name) - len(suffix(path) or "")]
+    return path.name[: len(path.name) - len(formats.suffix(path) or "")]
 
 
-def read_rows(files: Iterable[Path], csv_columns: Columns = None) -> Iterator[Row]:
+def read_rows(files: Iterable[Path], csv_columns: formats.Columns = None) -> Iterator[Row]:
     """The rows of `files`, file by file, in their order.
 
     `csv_columns` names the columns of header-less CSV files (MMLU); by default a CSV file starts with its header.
@@ -79,108 +85,7 @@ def read_rows(files: Iterable[Path], csv_columns: Columns = None) -> Iterator[Ro
         InputError: a file cannot be read, or a row of it is malformed; the sentence names file and line.
     """
     for file in files:
-        try:
-            if is_lfs_pointer(file):
-                raise InputError(f"{file} is a Git LFS pointer, not the file itself: fetch it with `git lfs pull`.")
-            yield from READERS[suffix(file) or ""](file, csv_columns)
-        except UnicodeDecodeError as error:
-            raise InputError(f"{file} is not UTF-8 text ({error.reason} at byte {error.start}): convert it.") from error
-        except (OSError, EOFError, zlib.error) as error:
-            raise InputError(f"{file} cannot be read ({error}): check that it is complete and readable.") from error
-
-
-def _json_lines(path: Path, columns: Columns) -> Iterator[Row]:
-    opener: Callable[..., Any] = gzip.open if suffix(path) == ".jsonl.gz" else open
-    with opener(path, "rt", encoding="utf-8-sig") as lines:
-        number = 0
-        for line_number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            number += 1
-            place = f"{path}:{line_number}"
-            yield Row(_object(_parsed(line, place), place), path, number, place)
-
-
-def _json(path: Path, columns: Columns) -> Iterator[Row]:
-    content = path.read_text(encoding="utf-8-sig")
-    try:
-        parsed = json.loads(content)
-    except json.JSONDecodeError as error:
-        if error.msg != "Extra data":
-            raise InputError(f"{path}:{error.lineno} is not valid JSON ({error.msg}): fix the file.") from error
-        # Several values one after the other: JSON lines under the name .json, as some releases have it.
-        yield from _json_lines(path, columns)
-        return
-    if not isinstance(parsed, list):
-        yield Row(_object(parsed, str(path)), path, None, str(path))
-        return
-    for number, row in enumerate(parsed, start=1):
-        place = f"{path}, row {number}"
-        yield Row(_object(row, place), path, number, place)
-
-
-def _parsed(line: str, place: str) -> Any:
-    try:
-        return json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{place} is not valid JSON ({error.msg} at column {error.colno}): fix the line.") from error
-
-
-def _object(parsed: Any, place: str) -> dict[str, Any]:
-    if not isinstance(parsed, dict):
-        raise InputError(f"{place} is a JSON {type(parsed).__name__}, not an object with named fields: fix the file.")
-    return parsed
-
-
-def _csv(path: Path, columns: Columns, delimiter: str = ",") -> Iterator[Row]:
-    csv.field_size_limit(LONGEST_CSV_FIELD)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=delimiter)
-        names: Sequence[str] = columns or next(reader, [])
-        number = 0
-        try:
-            for cells in reader:
-                if not cells:
-                    continue
-                number += 1
-                place = f"{path}:{reader.line_num}"
-                if len(cells) != len(names):
-                    raise InputError(
-                        f"{place} has {len(cells)} columns where {len(names)} are expected ({', '.join(names)}): "
-                        "fix the line's quotes."
-                    )
-                yield Row(dict(zip(names, cells, strict=True)), path, number, place)
-        except csv.Error as error:
-            raise InputError(f"{path}:{reader.line_num} is not valid CSV ({error}): fix the line.") from error
-
-
-def _tsv(path: Path, columns: Columns) -> Iterator[Row]:
-    return _csv(path, columns, delimiter="\t")
-
-
-def _parquet(path: Path, columns: Columns) -> Iterator[Row]:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            number = 0
-            for batch in file.iter_batches(batch_size=PARQUET_BATCH):
-                for fields in batch.to_pylist():
-                    number += 1
-                    yield Row(fields, path, number, f"{path}, row {number}")
-    except pyarrow.ArrowInvalid as error:
-        raise InputError(f"{path} is not a valid parquet file ({error}): download it again.") from error
-
-
-READERS: dict[str, Callable[[Path, Columns], Iterator[Row]]] = {
-    ".jsonl": _json_lines,
-    ".jsonl.gz": _json_lines,
-    ".json": _json,
-    ".csv": _csv,
-    ".tsv": _tsv,
-    ".parquet": _parquet,
-}
+        yield from formats.read(file, csv_columns)
 
 
 @functools.lru_cache

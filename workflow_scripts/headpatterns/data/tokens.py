@@ -8,7 +8,7 @@ from typing import Any
 
 from headpatterns.data import seam
 from headpatterns.errors import InputError
-from headpatterns.io import atomic_path, write_json
+from headpatterns.io import atomic_path, read_parquet, write_json
 from headpatterns.models import loading as models
 from headpatterns.provenance import fingerprint
 
@@ -112,12 +112,10 @@ def tokenize_instructions(model: Path, instructions: Path, max_length: int, outp
         output: folder of the shards.
 
     Raises:
-        InputError: no sample is left, or the folder holds no tokenizer.
+        InputError: no sample is left, the instructions cannot be read, or the folder holds no tokenizer.
     """
-    import pyarrow.parquet
-
     tokenizer = models.load_tokenizer(model)
-    rows = pyarrow.parquet.read_table(instructions, columns=["id", "prompt", "response"]).to_pylist()
+    rows = read_parquet(instructions, ["id", "prompt", "response"]).to_pylist()
     samples = tokenize_all(tokenizer, rows, max_length)
     kept = [sample for sample in samples if sample.response_tokens]
     if not kept:

@@ -4,31 +4,35 @@ Everything here is pure text. Reading gives a canonical answer (a letter; a numb
 text), so that a prediction is right exactly if what is read from it equals the canonical gold answer.
 
 What belongs to the answer
-    Full-width characters are read as their ASCII twins. The answer ends where the model begins a new task of its own
-    (`Question:`, `问题：`, or a line that starts with `Q:`, `Problem:` and the like), and its first paragraph ends at
-    the first blank line. The *marked* answer is what follows the first `####` of a line or, without one, what the last
-    `\boxed{…}` holds; a mark in the first paragraph goes before one in a later paragraph, since worked solutions may
-    have several. Nothing else is read from later paragraphs. The *announced* answer is what follows, up to the end of
-    the line, the last `answer is`, `Answer:`, `答案是`, `答案为`, `答案：` or `选` of the first paragraph (`option` and
-    `choice` announce as `answer` does).
+    Full-width characters are read as their ASCII twins. What stands between `<think>` and `</think>`, or before a
+    `</think>` alone, is thought and not answered; a thought that never ends leaves nothing to read. The answer ends
+    where the model begins a new task of its own (`Question:`, `问题：`, or a line that starts with `Q:`, `Problem:` and
+    the like). Paragraphs end at blank lines. The *marked* answer is what follows the first `####` of a line or, without
+    one, what the last `\boxed{…}` holds. The *announced* answers are what follows, up to the end of the line,
+    `answer is`, `Answer:`, `答案是`, `答案为`, `答案：` or `选` (`option` and `choice` announce as `answer` does); the
+    last goes first.
 
 Multiple choice: a letter of an existing option, from the first of these that holds one
-    1. the marked answer, read by rules 2 and 4;
-    2. the beginning of the first paragraph: `C` alone on its line, `(C)`, `C)`, `C.`, `C:` or `C、`, in either case;
+    1. the marked answer, read by rules 3 and 5;
+    2. the first paragraph, where its first line is an option as it is listed: `C` alone, or `C.` and the option's text;
     3. the last announced answer that begins with a capital letter, bracketed or not, no letter or digit behind it;
-    4. the last announced answer or, where none is announced, the first paragraph or its first line, being the text of
-       exactly one option.
+    4. the beginning of the first paragraph: `(C)`, `C)`, `C.`, `C:` or `C、`, in either case;
+    5. the last announced answer or, where none is announced, the first paragraph or its first line, being the text of
+       exactly one option;
+    6. the last paragraph, where it is one line that rule 4 or 5 reads.
 
 Open, gold answer a number: where the text holds a function solution(), what that returns
 (see headpatterns.data.programs), or nothing. Else from the first of these that exists
     1. the marked answer: the last number in it, or its text where it holds none (then it is wrong, yet read);
-    2. the last number of the first paragraph.
+    2. the first paragraph, where it is a number and nothing else but its unit;
+    3. the last announced answer with a number: the last one in its first sentence;
+    4. the last number of all, which with paragraphs of working is that of the conclusion.
 
 Open, gold answer of several lines (a program): the whole text, line by line, without empty lines and blanks at the end
 of a line. It ends where a line begins with `Question:`.
 
 Open, other gold answer: the normalised text of
-    1. the marked answer; 2. the announced answer; 3. the first line.
+    1. the marked answer; 2. the last announced answer; 3. the first line.
 
 Numbers may have a sign, thousands separators (`1,234`, `1{,}234`), decimals, be a fraction (`3/4`, `\frac{3}{4}`) or a
 mixed number (`2 1/2`), and are compared exactly: 0.5 equals 1/2, 0.33 does not equal 1/3. A minus right behind a digit,
@@ -62,6 +66,9 @@ BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 ANNOUNCEMENT = re.compile(
     r"(?:\b(?:answer|option|choice)\s*(?:is|:)|答案\s*(?:是|应?为|:)|选(?!项|择题)择?)\s*:?\s*", re.IGNORECASE
 )
+THOUGHT = re.compile(r"\A.*</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
+OPEN_THOUGHT = re.compile(r"<think(?:ing)?>", re.IGNORECASE)
+SENTENCE_END = re.compile(r"[.!?;](?=\s|$)|。")
 EMPHASIS = re.compile(r"\*\*|__")
 
 DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?<!\d)\.\d+"
@@ -100,6 +107,9 @@ def read(prediction: str, gold: str, choices: Sequence[str] = ()) -> str | None:
 
     `gold` decides only whether a number or text is looked for; `choices` are the options' texts, () for an open task.
     """
+    prediction = THOUGHT.sub("", prediction, count=1)
+    if OPEN_THOUGHT.search(prediction):
+        return None
     if not choices and _is_program(gold):
         return _lines(prediction) or None
     own = NEW_TASK.split(prediction, maxsplit=1)[0]
@@ -107,15 +117,12 @@ def read(prediction: str, gold: str, choices: Sequence[str] = ()) -> str | None:
         returned = programs.value(own)
         return None if returned is None else _shortest(returned)
     text = _own_answer(prediction)
-    paragraph = BLANK_LINE.split(text)[0]
-    marked = _marked(paragraph)
-    if marked is None:
-        marked = _marked(text)
+    marked = _marked(text)
     if choices:
-        return _read_choice(paragraph, marked, choices)
+        return _read_choice(text, marked, choices)
     if number(gold) is not None:
-        return _read_number(paragraph, marked)
-    return _read_text(paragraph, marked)
+        return _read_number(text, marked)
+    return _read_text(text, marked)
 
 
 def number(text: str) -> str | None:
@@ -167,25 +174,38 @@ def _braced(rest: str) -> str | None:
     return None
 
 
-def _announced(paragraph: str) -> list[str]:
+def _announced(text: str) -> list[str]:
     """The rests of the lines behind every announcement of an answer, the last one first."""
-    rests = [_first_line(paragraph[found.end() :]).strip() for found in ANNOUNCEMENT.finditer(paragraph)]
+    rests = [_first_line(text[found.end() :]).strip() for found in ANNOUNCEMENT.finditer(text)]
     return [rest for rest in reversed(rests) if rest]
 
 
-def _read_choice(paragraph: str, marked: str | None, choices: Sequence[str]) -> str | None:
+def _read_choice(text: str, marked: str | None, choices: Sequence[str]) -> str | None:
     letters = LETTERS[: len(choices)]
     if marked and (letter := _leading_letter(_unwrapped(marked), letters) or _option(marked, choices)):
         return letter
-    if letter := _leading_letter(_unwrapped(paragraph), letters):
+    text = _unwrapped(text)
+    first, last = BLANK_LINE.split(text)[0], BLANK_LINE.split(text)[-1]
+    announced = _announced(text)
+    listed = _listed_option(_first_line(first), choices)
+    named = (re.match(rf"(?:option\s+)?\(?([{letters}])(?![A-Za-z0-9])", rest) for rest in announced)
+    if letter := listed or next((found[1] for found in named if found), None) or _leading_letter(first, letters):
         return letter
-    announced = _announced(_unwrapped(paragraph))
-    for rest in announced:
-        if found := re.match(rf"(?:option\s+)?\(?([{letters}])(?![A-Za-z0-9])", rest):
-            return found[1]
-    if announced:
-        return _option(announced[0], choices)
-    return _option(paragraph, choices) or _option(_first_line(paragraph), choices)
+    said = (
+        _option(announced[0], choices) if announced else _option(first, choices) or _option(_first_line(first), choices)
+    )
+    if said or "\n" in last:
+        return said
+    return _leading_letter(last, letters) or _option(last, choices)
+
+
+def _listed_option(line: str, choices: Sequence[str]) -> str | None:
+    """The letter of a line that is an option as a prompt lists it, or the letter alone."""
+    letter = _leading_letter(line, LETTERS[: len(choices)])
+    if letter is None:
+        return None
+    rest = re.sub(r"^\W*\w\W*", "", line)
+    return letter if not rest or _canonical_text(rest) == _canonical_text(choices[LETTERS.index(letter)]) else None
 
 
 def _leading_letter(text: str, letters: str) -> str | None:
@@ -202,15 +222,18 @@ def _option(text: str, choices: Sequence[str]) -> str | None:
     return alike[0] if wanted and len(alike) == 1 else None
 
 
-def _read_number(paragraph: str, marked: str | None) -> str | None:
+def _read_number(text: str, marked: str | None) -> str | None:
     if marked is not None:
         return _last_number(marked) or normalised(marked) or None
-    return _last_number(paragraph)
+    if alone := number(BLANK_LINE.split(text)[0]):
+        return alone
+    sentences = (SENTENCE_END.split(rest, maxsplit=1)[0] for rest in _announced(text))
+    return next(filter(None, map(_last_number, sentences)), None) or _last_number(text)
 
 
-def _read_text(paragraph: str, marked: str | None) -> str | None:
-    candidates = (marked, *_announced(paragraph)[:1], _first_line(paragraph))
-    return next((text for candidate in candidates if candidate and (text := _canonical_text(candidate))), None)
+def _read_text(text: str, marked: str | None) -> str | None:
+    candidates = (marked, *_announced(text)[:1], _first_line(text))
+    return next((found for candidate in candidates if candidate and (found := _canonical_text(candidate))), None)
 
 
 def _first_line(paragraph: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from headpatterns.data import training_sets
 from headpatterns.data.adapters.choices import FORMS, LETTERS, written
 from headpatterns.data.records import nearest
+from headpatterns.data.texts import RowError, as_written, required
 from headpatterns.errors import InputError
 from headpatterns.evaluation import answers
 from headpatterns.io import read_parquet
@@ -187,10 +188,15 @@ def _rows(parquet: Path) -> Rows:
     table = read_parquet(parquet)
     if missing := [column for column in COLUMNS if column not in table.column_names]:
         raise InputError(f"{parquet} lacks the column '{missing[0]}': an instructions file has {', '.join(COLUMNS)}.")
-    return [
-        {name: (list(value or ()) if name == "choices" else str(value or "")) for name, value in row.items()}
-        for row in table.select(COLUMNS).to_pylist()
-    ]
+    return [_texts(row, f"{parquet}, row {place}") for place, row in enumerate(table.select(COLUMNS).to_pylist(), 1)]
+
+
+def _texts(row: dict[str, Any], place: str) -> dict[str, Any]:
+    try:
+        texts: dict[str, Any] = {name: as_written(value, name) for name, value in row.items() if name != "choices"}
+        return {**texts, "choices": [required(choice, "choice") for choice in row["choices"] or ()]}
+    except RowError as error:
+        raise InputError(f"{place} cannot be evaluated ({error}): fix that row.") from error
 
 
 def _check(row: dict[str, Any], parquet: Path, needs_answer: bool) -> None:

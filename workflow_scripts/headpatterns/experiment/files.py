@@ -22,7 +22,9 @@ def unset_variable(path: str) -> str:
 
 
 def matches(pattern: str) -> list[str]:
-    """Files and folders that a glob leads to, `**` included; a plain path leads to itself."""
+    """Files and folders that a glob leads to, `**` included; what exists is itself, brackets or not."""
+    if os.path.exists(pattern):  # noqa: PTH110 - globs are no paths
+        return [pattern]
     return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - absolute patterns
 
 
@@ -32,8 +34,18 @@ def with_labels(paths: Iterable[str]) -> list[str]:
     return [path for rows, labels in found for path in ((rows, labels) if Path(labels).is_file() else (rows,))]
 
 
-def state_of_folders(paths: Iterable[str]) -> str:
-    """Digest of names, sizes and times of all files below those of `paths` that are folders; empty without any."""
-    files = sorted(file for path in map(Path, paths) if path.is_dir() for file in path.rglob("*") if file.is_file())
+def unnameable(path: str) -> bool:
+    """Whether a path has braces that Snakemake takes for a wildcard, which it has no way to escape."""
+    return re.search(r"\{\s*[.\w]+\s*(?:,[^{}]*)?\}", path) is not None
+
+
+def state_of_unseen(paths: Iterable[str]) -> str:
+    """Digest of names, sizes and times of all files that Snakemake does not look at; empty without any.
+
+    They are those below folders among `paths`, and those with names that it cannot have as an input.
+    """
+    found = [Path(file) for path in paths for file in matches(path)]
+    below = [file for folder in found if folder.is_dir() for file in folder.rglob("*") if file.is_file()]
+    files = sorted([*below, *(file for file in found if file.is_file() and unnameable(str(file)))])
     entries = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return hashlib.sha256(repr(entries).encode()).hexdigest()[:16] if entries else ""

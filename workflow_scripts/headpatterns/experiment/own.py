@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from headpatterns.errors import InputError
-from headpatterns.experiment.files import expand, matches, state_of_folders, unset_variable, with_labels
+from headpatterns.experiment.files import expand, matches, state_of_unseen, unnameable, unset_variable, with_labels
 from headpatterns.experiment.sources import InGguf, ModelSource, OnDisk
 from headpatterns.io import is_lfs_pointer, read_json
 from headpatterns.models import gguf_header, loading
@@ -99,6 +99,10 @@ class OwnFiles:
         """What is wrong with a path, to be read after its key; empty where all is well."""
         if variable := unset_variable(written):
             return f"uses the environment variable {variable}, which is not set: export it or write the path."
+        if kind in ("model", "gguf") and unnameable(expand(written)):
+            return (
+                f"is {expand(written)}, whose braces Snakemake takes for a wildcard: rename it, or write a link to it."
+            )
         return _ABSENCE[kind](expand(written))
 
     def last(self, kind: Kind, written: str) -> Mapping[str, Any]:
@@ -120,7 +124,11 @@ class OwnFiles:
         path = expand(written)
         if kind == "gguf":
             return [path]
-        return with_labels(matches(path)) if kind == "rows" else list(map(str, loading.files(Path(path))))
+        return (
+            [file for file in with_labels(matches(path)) if not unnameable(file)]
+            if kind == "rows"
+            else list(map(str, loading.files(Path(path))))
+        )
 
     def architecture(self, kind: Kind, written: str, key: str) -> dict[str, Any]:
         """Fields of a model's config, as far as they are known.
@@ -145,7 +153,7 @@ class OwnFiles:
         return dict(gguf_header.read_header(Path(expand(written))).config())
 
     def state(self, kind: Kind, written: Sequence[str], below: str = "") -> str:
-        """Digest of what lies below the folders among some paths (`state_of_folders`), as it is or was."""
+        """Digest of what Snakemake does not look at of some paths (`state_of_unseen`), as it is or was."""
         if any(self.problem(kind, one) for one in written):
             return str(self.seen.get("states", {}).get(" ".join(written), ""))
-        return state_of_folders(f"{expand(one)}{below}" for one in written)
+        return state_of_unseen(f"{expand(one)}{below}" for one in written)

@@ -31,6 +31,7 @@ class Adapter:
         RowError (MissingFieldError) for a row that cannot be used.
     options: the options by name.
     csv_columns: column names of CSV files that have no header.
+    advice: for a row without a needed field, and the resolved options, what to change; ends a sentence.
     resolve: checks options against each other and works out what `convert` needs of them, once.
     """
 
@@ -38,6 +39,7 @@ class Adapter:
     options: Mapping[str, Option] = field(default_factory=dict)
     csv_columns: tuple[str, ...] | None = None
     resolve: Callable[[dict[str, Any]], dict[str, Any]] = _unchanged
+    advice: Callable[[Row, Mapping[str, Any]], str] | None = None
 
 
 def resolved(name: str, adapter: Adapter, given: Mapping[str, Any]) -> dict[str, Any]:

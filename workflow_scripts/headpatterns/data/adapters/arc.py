@@ -5,7 +5,7 @@ from typing import Any
 
 from headpatterns.data.adapters.adapter import Adapter
 from headpatterns.data.adapters.choices import OPTIONS, multiple_choice, resolve
-from headpatterns.data.records import Instruction, MissingFieldError, Row, RowError, as_text, text, value
+from headpatterns.data.records import Instruction, MissingFieldError, Row, RowError, as_text, label, text, value
 
 
 def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
@@ -19,8 +19,7 @@ def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
     key = text(row, "answerKey")
     if key not in labels:
         raise RowError("answerKey is none of the labels")
-    name = str(row.fields.get("id") or "")
-    return multiple_choice(as_text(stem, "question"), texts, labels.index(key), options, id=name)
+    return multiple_choice(as_text(stem, "question"), texts, labels.index(key), options, id=label(row, "id"))
 
 
 def _columns(listed: Any) -> tuple[list[str], list[Any]]:
@@ -31,7 +30,9 @@ def _columns(listed: Any) -> tuple[list[str], list[Any]]:
         listed = {name: [one.get(name) for one in listed] for name in ("label", "text")}
     if not isinstance(listed, dict) or not {"label", "text"} <= listed.keys():
         raise RowError("choices without text and label")
-    return [str(label).strip() for label in listed["label"]], list(listed["text"])
+    if not all(isinstance(listed[name], list) for name in ("label", "text")):
+        raise RowError("choices without lists of text and label")
+    return [as_text(one, "label") for one in listed["label"]], listed["text"]
 
 
 ADAPTER = Adapter(convert, options=OPTIONS, resolve=resolve)

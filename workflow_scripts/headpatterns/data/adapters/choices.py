@@ -9,6 +9,7 @@ from typing import Any
 
 from headpatterns.data.adapters.adapter import Option
 from headpatterns.data.records import Instruction, RowError, as_text
+from headpatterns.data.texts import as_written
 from headpatterns.errors import InputError
 
 LETTERS = "ABCDEFGHIJ"
@@ -68,9 +69,9 @@ def position(label: Any, first: str | int) -> int:
     Raises:
         RowError: there is no label, or it is not of that sequence.
     """
-    if label is None or str(label).strip() == "":
+    label = as_written(label, "label").strip().removesuffix(".0")  # as pandas writes numbers of which some are missing
+    if not label:
         raise RowError("no gold label")
-    label = str(label).strip()
     if isinstance(first, str):
         if len(label) != 1 or label.upper() not in LETTERS:
             raise RowError("label is not a letter")

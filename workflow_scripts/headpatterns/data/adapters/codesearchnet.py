@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from headpatterns.data.adapters.adapter import Adapter, Option
-from headpatterns.data.records import Instruction, Row, RowError, Skipped, text
+from headpatterns.data.records import Instruction, Row, RowError, Skipped, label, text, written
 
 FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -18,12 +18,12 @@ def convert(row: Row, options: Mapping[str, Any]) -> Instruction | Skipped:
     Option: `direction`, `to_code` (default) or `to_docstring`: the bare code is given, the docstring is the response.
     Rows of one repository form a group. The id is the function's address below github.com, where the row has one.
     """
-    language = str(row.fields.get("language", "python")).lower()
+    language = label(row, "language").lower() or "python"
     if language != "python":
         return Skipped(f"its language is {language}")
     docstring = text(row, "docstring", "func_documentation_string")
     name = text(row, "func_name")
-    code = text(row, "code", "func_code_string")
+    code = written(row, "code", "func_code_string")
     bare = without_docstring(code, docstring)
     # A text has no shorter answer than itself.
     prompt, response = f"Write the Python function {name} that this docstring describes.\n\n{docstring}", bare
@@ -33,7 +33,7 @@ def convert(row: Row, options: Mapping[str, Any]) -> Instruction | Skipped:
         prompt=prompt,
         response=response,
         answer=response,
-        id=str(row.fields.get("url") or row.fields.get("func_code_url") or "").removeprefix("https://github.com/"),
+        id=label(row, "url", "func_code_url").removeprefix("https://github.com/"),
         group=text(row, "repo", "repository_name"),
     )
 

@@ -3,50 +3,89 @@
 from collections.abc import Mapping
 from typing import Any
 
+from headpatterns.data.adapters import turns
 from headpatterns.data.adapters.adapter import Adapter, Option
-from headpatterns.data.adapters.turns import first_exchange
-from headpatterns.data.records import Instruction, Row, nearest, text, value
+from headpatterns.data.records import Instruction, Row, RowError, nearest, prompt, value, written
+from headpatterns.data.texts import as_written, missing, required, trimmed
 from headpatterns.errors import InputError
 
 COLUMNS = ("prompt", "response", "id", "answer", "choices", "tags")
+
+CONVERSATIONS = ("messages", "conversations")
 
 
 def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
     """Options: `columns`, which maps prompt and response (id, answer, choices, tags) to columns, or `style`.
 
     Style `alpaca` reads `instruction`, `input` (may be empty or absent) and `output`; style `chat` the first exchange
-    of `messages` or `conversations`.
+    of `messages` or `conversations`. With either, a text in the column `system` goes before the prompt. Responses stay
+    as they are written.
     """
     if options["style"] == "alpaca":
-        parts = [text(row, "instruction"), str(row.fields.get("input") or "").strip()]
-        return Instruction("\n\n".join(filter(None, parts)), text(row, "output"))
+        return _alpaca(row)
     if options["style"] == "chat":
-        return Instruction(*first_exchange(value(row, "messages", "conversations")))
+        return Instruction(*turns.instruction(row, value(row, *CONVERSATIONS), "first"))
     columns = options["columns"]
     return Instruction(
-        prompt=text(row, columns["prompt"]),
-        response=text(row, columns["response"]),
+        prompt=prompt(row, columns["prompt"]),
+        response=written(row, columns["response"]),
         id=_optional(row, columns, "id"),
         answer=_optional(row, columns, "answer"),
         choices=_listed(row, columns, "choices"),
-        tags=_listed(row, columns, "tags"),
+        tags=tuple(one.strip() for one in _listed(row, columns, "tags")),
     )
+
+
+def _alpaca(row: Row) -> Instruction:
+    if row.fields.get("history"):
+        raise RowError("history of earlier turns, which the style alpaca does not read")
+    system, more = (trimmed(as_written(row.fields.get(name), name)) for name in ("system", "input"))
+    parts = [system, prompt(row, "instruction"), more]
+    return Instruction("\n\n".join(filter(None, parts)), written(row, "output"))
 
 
 def _optional(row: Row, columns: Mapping[str, str], name: str) -> str:
     found = value(row, columns[name]) if name in columns else None
-    return "" if found is None else str(found).strip()
+    return as_written(found, name).strip()
 
 
 def _listed(row: Row, columns: Mapping[str, str], name: str) -> tuple[str, ...]:
     found = value(row, columns[name]) if name in columns else None
-    return tuple(map(str, found if isinstance(found, list) else [] if found is None else [found]))
+    if missing(found):
+        return ()
+    return tuple(required(one, name) for one in (found if isinstance(found, list) else [found]))
+
+
+def _advice(row: Row, options: Mapping[str, Any]) -> str:
+    """What to change where the rows lack what the options ask for."""
+    style = options["style"]
+    others = {
+        "alpaca": {"instruction", "output"} <= row.fields.keys(),
+        "chat": bool(row.fields.keys() & {*CONVERSATIONS}),
+    }
+    fitting = next((name for name, fits in others.items() if fits and name != style), None)
+    if fitting:
+        return f"give the option style: {fitting}, and nothing in its place"
+    if turned := next((name for name, found in row.fields.items() if _is_conversation(found)), None):
+        return f"rename the field {turned} to {CONVERSATIONS[0]}, which the style chat reads"
+    if style is None:
+        return "name fields that the rows have in the option columns"
+    return f"give the option columns, which names the fields of prompt and response, instead of style: {style}"
+
+
+def _is_conversation(found: Any) -> bool:
+    return isinstance(found, list) and bool(found) and all(isinstance(turn, dict) for turn in found)
 
 
 def _resolve(options: dict[str, Any]) -> dict[str, Any]:
     columns, style = options["columns"], options["style"]
-    if (columns is None) == (style is None):
+    if columns is None and style is None:
         raise InputError("The adapter generic needs either the option columns or the option style: give one of them.")
+    if columns is not None and style is not None:
+        raise InputError(
+            "The adapter generic has both options columns and style, each of which says alone what the rows hold: "
+            "leave one of them out."
+        )
     for name, column in (columns or {}).items():
         if name not in COLUMNS:
             raise InputError(f"The option columns of the adapter generic has no key {name}: {nearest(name, COLUMNS)}.")
@@ -61,4 +100,5 @@ ADAPTER = Adapter(
     convert,
     options={"columns": Option(None, dict), "style": Option(None, str, ("alpaca", "chat"))},
     resolve=_resolve,
+    advice=_advice,
 )

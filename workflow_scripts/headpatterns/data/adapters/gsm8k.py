@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from headpatterns.data.adapters.adapter import Adapter, Option
-from headpatterns.data.records import Instruction, Row, RowError, text
+from headpatterns.data.records import Instruction, Row, RowError, text, written
 
 CALCULATOR_MARK = re.compile(r"<<.*?>>")
 FINAL_ANSWER = re.compile(r"####\s*(\S.*?)\s*$")
@@ -13,7 +13,7 @@ FINAL_ANSWER = re.compile(r"####\s*(\S.*?)\s*$")
 
 def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
     """The response is the worked solution with its last line `#### N`, the answer N without thousands separators."""
-    solution = text(row, "answer")
+    solution = written(row, "answer")
     if not options["keep_calculator_marks"]:
         solution = CALCULATOR_MARK.sub("", solution)
     final = FINAL_ANSWER.search(solution)

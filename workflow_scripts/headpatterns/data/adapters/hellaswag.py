@@ -6,7 +6,7 @@ from typing import Any
 
 from headpatterns.data.adapters.adapter import Adapter
 from headpatterns.data.adapters.choices import OPTIONS, multiple_choice, position, resolve
-from headpatterns.data.records import Instruction, Row, RowError, as_text, text, value
+from headpatterns.data.records import Instruction, Row, RowError, as_text, label, text, value
 
 QUESTION = "Which ending continues the text best?"
 REQUEST = "Continue the text."
@@ -21,16 +21,15 @@ def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
     if not isinstance(endings, list):
         raise RowError("endings is not a list")
     context = without_markers(text(row, "ctx"))
-    activity = str(row.fields.get("activity_label") or "").strip()
-    number, split = row.fields.get("ind"), row.fields.get("split")
+    activity, number, split = label(row, "activity_label"), label(row, "ind"), label(row, "split")
     asked = QUESTION if options["listed"] else REQUEST
     return multiple_choice(
         f"{asked}\n{activity}: {context}" if activity else f"{asked}\n{context}",
         [without_markers(as_text(ending, "option")) for ending in endings],
         position(value(row, "label"), first=0),
         options,
-        id=f"hellaswag-{split}-{number}" if split and number is not None else "",
-        group=str(row.fields.get("source_id") or ""),
+        id=f"hellaswag-{split}-{number}" if split and number else "",
+        group=label(row, "source_id"),
     )
 
 

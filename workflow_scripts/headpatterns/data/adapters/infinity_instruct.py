@@ -5,7 +5,8 @@ from typing import Any
 
 from headpatterns.data.adapters import turns
 from headpatterns.data.adapters.adapter import Adapter, Option
-from headpatterns.data.records import Instruction, Row, Skipped, value
+from headpatterns.data.records import Instruction, Row, RowError, Skipped, as_text, label, value
+from headpatterns.data.texts import missing
 
 
 def convert(row: Row, options: Mapping[str, Any]) -> Instruction | Skipped:
@@ -17,16 +18,20 @@ def convert(row: Row, options: Mapping[str, Any]) -> Instruction | Skipped:
     and white space do not count in the comparison. `turns`: `first` (default), or `all`, the last answer after all.
     """
     if options["language"]:
-        language = str(value(row, "langdetect"))
+        value(row, "langdetect")
+        language = label(row, "langdetect") or "unknown"
         if language != options["language"]:
             return Skipped(f"its language is {language}")
     labels = value(row, "label") if options["tags"] else row.fields.get("label")
-    tags = (labels.get(options["tag_field"]) or []) if isinstance(labels, dict) else []
+    found = (labels.get(options["tag_field"]) or []) if isinstance(labels, dict) else []
+    if not isinstance(found, list):
+        raise RowError(f"{options['tag_field']} is not a list")
+    tags = [as_text(tag, "tag") for tag in found if not missing(tag)]
     if options["tags"] and not _fits(levelled(tags), levelled(options["tags"]), options["match"]):
         return Skipped("its tags are " + (" + ".join(sorted(levelled(tags))) or "none"))
-    prompt, response = turns.instruction(_marked(value(row, "conversations")), options["turns"])
-    name = row.fields.get("id")
-    return Instruction(prompt, response, id="" if name is None else f"infinity-{name}", tags=tuple(map(str, tags)))
+    prompt, response = turns.instruction(row, _marked(value(row, "conversations")), options["turns"])
+    name = label(row, "id")
+    return Instruction(prompt, response, id=f"infinity-{name}" if name else "", tags=tuple(tags))
 
 
 def _marked(conversation: Any) -> Any:
@@ -43,7 +48,7 @@ def _marked(conversation: Any) -> Any:
 
 def levelled(tags: Iterable[str]) -> frozenset[str]:
     """Tags as they are compared."""
-    return frozenset(" ".join(str(tag).casefold().split()) for tag in tags)
+    return frozenset(" ".join(tag.casefold().split()) for tag in tags)
 
 
 def _fits(tags: frozenset[str], asked: frozenset[str], match: str) -> bool:

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from headpatterns.data.adapters.adapter import Adapter
-from headpatterns.data.records import Instruction, Row, RowError, text
+from headpatterns.data.records import Instruction, Row, RowError, text, written
 
 BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])\s*")
 
 
 def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
     """The response is the solution, the answer what its last box holds; tags are the subject and the level."""
-    solution = text(row, "solution")
+    solution = written(row, "solution")
     tags = (text(row, "type", "subject"), text(row, "level"))
     return Instruction(prompt=text(row, "problem"), response=solution, answer=boxed(solution), tags=tags)
 

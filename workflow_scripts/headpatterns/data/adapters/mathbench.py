@@ -5,16 +5,17 @@ from typing import Any
 
 from headpatterns.data.adapters.adapter import Adapter
 from headpatterns.data.adapters.choices import OPTIONS, multiple_choice, position, resolve
-from headpatterns.data.records import Instruction, Row, RowError, text, value
+from headpatterns.data.records import Instruction, Row, RowError, label, text, value
+from headpatterns.data.texts import missing
 
 
 def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
     """A row with `options` is a choice whose answer is a letter; without, the answer itself is the response."""
     question = text(row, "question")
-    topic = str(row.fields.get("topic") or "").strip()
+    topic = label(row, "topic")
     tags = (topic,) if topic else ()
     listed = row.fields.get("options")
-    if listed is None:
+    if missing(listed):
         answer = text(row, "answer")
         return Instruction(question, answer, answer=answer, tags=tags)
     if not isinstance(listed, list):

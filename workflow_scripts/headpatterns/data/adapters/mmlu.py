@@ -8,6 +8,7 @@ from headpatterns.data.adapters.adapter import Adapter, Option
 from headpatterns.data.adapters.choices import LETTERS, OPTIONS, multiple_choice, position, resolve
 from headpatterns.data.records import Instruction, MissingFieldError, Row, RowError, Skipped, text, value
 from headpatterns.data.sources import stem
+from headpatterns.data.texts import as_written
 
 SUBJECTS = (
     "abstract_algebra",
@@ -100,13 +101,13 @@ def convert(row: Row, options: Mapping[str, Any]) -> Instruction | Skipped:
     listed = row.fields.get("choices")
     choices = [value(row, letter) for letter in LETTERS[:4]] if listed is None else listed
     answer = value(row, "answer")
-    first = "A" if str(answer).strip().isalpha() else 0
+    first = "A" if as_written(answer, "answer").strip().isalpha() else 0
     return multiple_choice(text(row, "question"), choices, position(answer, first), options, tags=(subject,))
 
 
 def _subject(row: Row) -> str:
     if "subject" in row.fields:
-        return str(row.fields["subject"])
+        return text(row, "subject")
     name = RAW_FILE.fullmatch(stem(row.path))
     if not name:
         raise MissingFieldError(("subject",))

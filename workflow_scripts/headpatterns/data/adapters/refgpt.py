@@ -7,10 +7,12 @@ from typing import Any
 from headpatterns.data.adapters import turns
 from headpatterns.data.adapters.adapter import Adapter
 from headpatterns.data.records import Instruction, Row, value
+from headpatterns.data.texts import trimmed
 
 # <user> … <assistant> … as released, <Human 1>:… <Assistant 1>:… as its generator writes it.
 MARK = re.compile(r"<(user|human|assistant)(?:\s*\d+)?>\s*[:：]?", re.I)
 LENGTH_REQUEST = re.compile(r"^\s*[(（](?:字数要求|word count)[^)）]*[)）]", re.I)
+BLANKS = " \t\u00a0\u3000"
 FRAME = re.compile(r"</?(?:start|end)_chat>", re.I)
 
 
@@ -22,17 +24,20 @@ def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
     dialogue = value(row, "dialogue")
     if isinstance(dialogue, list) and all(isinstance(turn, str) for turn in dialogue):
         dialogue = "\n".join(dialogue)
-    prompt, response = turns.instruction(
-        marked_turns(dialogue) if isinstance(dialogue, str) else dialogue, options["turns"]
-    )
-    return Instruction(prompt, response)
+    said = marked_turns(dialogue) if isinstance(dialogue, str) else dialogue
+    return Instruction(*turns.instruction(row, said, options["turns"]))
 
 
 def marked_turns(dialogue: str) -> list[dict[str, str]]:
     """The turns of a marked text, without the requests for length that the generator put before some of them."""
     pieces = MARK.split(FRAME.sub("", dialogue))
     spoken = zip(pieces[1::2], pieces[2::2], strict=True)
-    return [{"role": role, "content": LENGTH_REQUEST.sub("", content).strip()} for role, content in spoken]
+    return [{"role": role, "content": _said(LENGTH_REQUEST.sub("", content))} for role, content in spoken]
+
+
+def _said(content: str) -> str:
+    """What stands behind a mark without the layout of the marked text; lines of their own keep their indentation."""
+    return trimmed(content.lstrip(BLANKS))
 
 
 ADAPTER = Adapter(convert, options=turns.TURNS)

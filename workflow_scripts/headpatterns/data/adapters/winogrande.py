@@ -5,7 +5,7 @@ from typing import Any
 
 from headpatterns.data.adapters.adapter import Adapter
 from headpatterns.data.adapters.choices import OPTIONS, multiple_choice, position, resolve
-from headpatterns.data.records import Instruction, MissingFieldError, Row, RowError, text
+from headpatterns.data.records import Instruction, MissingFieldError, Row, RowError, label, text
 from headpatterns.data.sources import companion_labels, stem
 
 
@@ -18,7 +18,7 @@ def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
     if "_" not in sentence:
         raise RowError("sentence without a blank")
     candidates = [text(row, "option1"), text(row, "option2")]
-    name = str(row.fields.get("qID") or "")
+    name = label(row, "qID")
     return multiple_choice(
         f"{'Which option' if options['listed'] else 'What'} fills the blank (_)?\n{sentence}",
         candidates,
