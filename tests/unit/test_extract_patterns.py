@@ -644,15 +644,23 @@ def refused(model_folder, data, tmp_path, capfd, monkeypatch):
 @pytest.mark.parametrize(
     ("lines", "sentence"),
     [
-        (['{"prompt": "a", "response": "b"}', "", '{"prompt": '], r"probe\.jsonl, line 3 is not valid JSON"),
-        (['{"prompt": "a", "response": "b"}', "\udcff"], r"probe\.jsonl, line 2 is not valid JSON"),
+        (['{"prompt": "a", "response": "b"}', "", '{"prompt": '], r"probe\.jsonl:3 is not valid JSON"),
+        (['{"prompt": "a", "response": "b"}', "\udcff"], r"probe\.jsonl:2 is not UTF-8 text"),
         (
             ['{"prompt": "a", "answer": "b"}'],
-            r"row 1 has no text in the field 'response' \(fields there: prompt, answer\)",
+            r"probe\.jsonl:1 has no text in the field 'response' \(fields there: prompt, answer\)",
         ),
-        (['{"prompt": null, "response": "b"}'], r"row 1 has no text in the field 'prompt'"),
-        (['["a", "b"]'], r"row 1 is not an object"),
-        (['{"prompt": "a", "response": "b"}', '{"prompt": "a", "response": " \\n"}'], r"row 2 has an empty response"),
+        (['{"prompt": null, "response": "b"}'], r"probe\.jsonl:1 has no text in the field 'prompt'"),
+        (['["a", "b"]'], r"probe\.jsonl:1 is a JSON array, not an object"),
+        (['{"prompt": "a", "response": NaN}'], r"probe\.jsonl:1 has no text in the field 'response'"),
+        (['{"prompt": "a", "response": ["b"]}'], r"probe\.jsonl:1 cannot be used \(response is not text\)"),
+        (['{"prompt": "a", "response": "\\ud83d"}'], r"probe\.jsonl:1 cannot be used \(text is not valid Unicode\)"),
+        (['{"prompt": "a", "response": "b", "id": "\\ud83d"}'], r"probe\.jsonl:1 cannot be used \(text is not valid"),
+        (['{"prompt": "a", "response": ' + "[" * 100_000], r"probe\.jsonl:1 is not valid JSON"),
+        (
+            ['{"prompt": "a", "response": "b"}', '{"prompt": "a", "response": " \\n"}'],
+            r"probe\.jsonl:2 has an empty response",
+        ),
         (
             ['{"id": "x", "prompt": "a", "response": "b"}', '{"id": "y", "prompt": "a", "response": "b"}'] * 2,
             r"rows 1 and 3 have the same id 'x'",
@@ -667,10 +675,12 @@ def test_data_that_cannot_be_used(refused, data, lines, sentence):
 
 def test_files_that_are_not_there_or_of_another_kind(refused, data, tmp_path):
     assert "the data file nowhere.jsonl does not exist" in refused(data="nowhere.jsonl")
-    (tmp_path / "probe.csv").write_text("prompt,response\na,b\n")
-    assert "is neither .jsonl nor .parquet" in refused(data=tmp_path / "probe.csv")
+    (tmp_path / "probe.txt").write_text("a b\n")
+    assert "has a suffix that cannot be read: known are .jsonl" in refused(data=tmp_path / "probe.txt")
+    (tmp_path / "probe.csv").write_text('prompt,response\na,"b\n')
+    assert "probe.csv:2 is not valid CSV" in refused(data=tmp_path / "probe.csv")
     (tmp_path / "probe.parquet").write_text("no parquet")
-    assert "is not a readable parquet file" in refused(data=tmp_path / "probe.parquet")
+    assert "probe.parquet cannot be read (" in refused(data=tmp_path / "probe.parquet")
     pyarrow.parquet.write_table(pyarrow.table({"prompt": ["a"]}), tmp_path / "probe.parquet")
     assert "no text in the field 'response'" in refused(data=tmp_path / "probe.parquet")
     assert "must end in .npy" in refused(output=tmp_path / "out.csv")

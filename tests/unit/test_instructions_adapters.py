@@ -567,6 +567,161 @@ def test_generic_styles():
     assert convert("generic", {"conversations": conversations}, {"style": "chat"}).response == "Yes."
 
 
+CODE_ANSWER = "    if a == 0:\n        return b\n    return a + b\n"
+
+
+@pytest.mark.parametrize(
+    ("adapter", "row", "options"),
+    [
+        ("generic", {"q": "Add.", "a": CODE_ANSWER}, {"columns": {"prompt": "q", "response": "a"}}),
+        ("generic", {"instruction": "Add.", "output": CODE_ANSWER}, {"style": "alpaca"}),
+        (
+            "generic",
+            {"messages": [{"role": "user", "content": "Add."}, {"role": "assistant", "content": CODE_ANSWER}]},
+            {"style": "chat"},
+        ),
+        ("sgsm", {"question": "Add.", "solution": f"def solution():\n{CODE_ANSWER}"}, {}),
+        ("gsm8k", {"question": "Add.", "answer": f"{CODE_ANSWER}#### 3\n"}, {}),
+        ("math", {**MATH, "solution": f"{CODE_ANSWER}\\boxed{{3}}\n"}, {}),
+    ],
+)
+def test_responses_keep_their_white_space(adapter, row, options):
+    last = [*row.values()][-1]
+    wanted = last[-1]["content"] if isinstance(last, list) else last
+    assert convert(adapter, row, options).response == wanted
+
+
+def test_prompts_keep_their_indentation_and_no_layout():
+    columns = {"columns": {"prompt": "q", "response": "a"}}
+    assert convert("generic", {"q": "\n    x = 1\n    y = 2\n\n", "a": "b"}, columns).prompt == "    x = 1\n    y = 2"
+    assert convert("generic", {"q": "  Why? ", "a": "b"}, columns).prompt == "Why?"
+
+
+def test_marked_turns_and_programs_in_text_keep_their_indentation():
+    dialogue = "<user>: Add. <assistant>:\n    if a:\n        return b\n"
+    assert convert("refgpt", {"dialogue": dialogue}).response == "    if a:\n        return b"
+    output = "Question: Two and 1?\nSolution:\n    def solution():\n        return 3\n"
+    assert convert("sgsm", {"output": output}).response == "    def solution():\n        return 3"
+
+
+ALPACA = {"instruction": "Even?", "output": "Yes."}
+
+
+@pytest.mark.parametrize(
+    ("more", "prompt"),
+    [
+        ({"input": 0}, "Even?\n\n0"),
+        ({"input": float("nan")}, "Even?"),
+        ({"input": None}, "Even?"),
+        ({"system": "Be brief."}, "Be brief.\n\nEven?"),
+        ({"history": []}, "Even?"),
+    ],
+)
+def test_an_alpaca_row_with_more_fields(more, prompt):
+    assert convert("generic", {**ALPACA, **more}, {"style": "alpaca"}) == Instruction(prompt, "Yes.")
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"input": ["b", "a"]}, "input is not text"),
+        ({"input": {"a": 1}}, "input is not text"),
+        ({"input": True}, "input is not text"),
+        ({"system": ["a"]}, "system is not text"),
+        ({"output": float("nan")}, "empty output"),
+        ({"output": "\ud83d"}, "text is not valid Unicode"),
+        ({"history": [["a", "b"]]}, "history of earlier turns"),
+    ],
+)
+def test_an_alpaca_row_that_is_refused(changed, reason):
+    with pytest.raises(RowError, match=reason):
+        convert("generic", {**ALPACA, **changed}, {"style": "alpaca"})
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "reason"),
+    [
+        ("id", ["a"], "id is not text"),
+        ("id", "\ud83d", "text is not valid Unicode"),
+        ("answer", {"a": 1}, "answer is not text"),
+        ("choices", {"text": ["a"], "label": ["A"]}, "choices is not text"),
+        ("choices", ["a", None], "empty choices"),
+        ("tags", [["a"]], "tags is not text"),
+        ("tags", ["\udcb2"], "text is not valid Unicode"),
+    ],
+)
+def test_every_column_is_checked_as_text(name, found, reason):
+    columns = {"prompt": "q", "response": "r", name: "x"}
+    with pytest.raises(RowError, match=reason):
+        convert("generic", {"q": "Why?", "r": "So.", "x": found}, {"columns": columns})
+
+
+def test_missing_values_of_columns_are_none():
+    columns = {"prompt": "q", "response": "r", "id": "i", "answer": "a", "choices": "c", "tags": "t"}
+    nothing = dict.fromkeys("iact", float("nan"))
+    assert convert("generic", {"q": "Why?", "r": "So.", **nothing}, {"columns": columns}) == Instruction("Why?", "So.")
+
+
+def chat(*contents, **more):
+    roles = ("system", "user", "assistant")[3 - len(contents) :]
+    return {"messages": [{"role": role, "content": said} for role, said in zip(roles, contents, strict=True)], **more}
+
+
+PART = [{"type": "text", "text": "Be brief."}]
+
+
+@pytest.mark.parametrize(
+    ("row", "prompt"),
+    [
+        (chat(PART, "Q", "A"), "Be brief.\n\nQ"),
+        (chat([{"type": "text", "text": "Q"}], [{"type": "text", "text": "A"}]), "Q"),
+        (chat("Q", "A", system="Be brief."), "Be brief.\n\nQ"),
+        (chat("Be brief.", "Q", "A", system="Be brief."), "Be brief.\n\nQ"),
+        (chat("Be kind.", "Q", "A", system="Be brief."), "Be brief.\n\nBe kind.\n\nQ"),
+        (chat("Q", "A", system=None), "Q"),
+        (chat(None, "Q", "A"), "Q"),
+    ],
+)
+def test_what_goes_before_a_chat(row, prompt):
+    assert convert("generic", row, {"style": "chat"}) == Instruction(prompt, "A")
+
+
+def test_turns_of_two_forms_in_one_table():
+    turns = [
+        {"from": None, "value": None, "role": "user", "content": "Q"},
+        {"from": "gpt", "value": "A", "role": None, "content": None},
+    ]
+    assert convert("generic", {"conversations": turns}, {"style": "chat"}) == Instruction("Q", "A")
+
+
+@pytest.mark.parametrize("adapter", ["infinity_instruct", "refgpt"])
+def test_a_system_column_is_read_by_every_chat(adapter):
+    turns = [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]
+    row = {"conversations": turns, "dialogue": turns, "langdetect": "en", "system": "Be brief."}
+    for which in ("first", "all"):
+        assert convert(adapter, row, {"turns": which}).prompt == "Be brief.\n\nQ"
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [({"label": float("nan")}, "no gold label"), ({"label": True}, "label is not text"), ({"label": [1]}, "not text")],
+)
+def test_labels_that_are_none(changed, reason):
+    with pytest.raises(RowError, match=reason):
+        convert("hellaswag", {**HELLASWAG, **changed})
+
+
+def test_a_label_that_pandas_has_made_a_fraction():
+    assert convert("hellaswag", {**HELLASWAG, "label": 1.0}).answer == "B"
+
+
+def test_lists_that_are_text_are_no_lists():
+    with pytest.raises(RowError, match="choices without lists of text and label"):
+        convert("arc", {"question": "Q", "choices": {"text": "abcd", "label": "ABCD"}, "answerKey": "A"})
+    with pytest.raises(RowError, match="cate_ability_en is not a list"):
+        convert("infinity_instruct", {**INFINITY, "label": {"cate_ability_en": "maths"}})
+
+
 @pytest.mark.parametrize(
     ("adapter", "options", "sentence"),
     [

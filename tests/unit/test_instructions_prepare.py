@@ -198,6 +198,45 @@ def test_text_that_is_not_unicode_is_rejected(tmp_path):
     }
 
 
+GENERIC = {"adapter": "generic", "probe_samples": 1}
+
+
+@pytest.mark.parametrize(
+    ("column", "found", "reason"),
+    [
+        ("id", "x\ud83d", "text is not valid Unicode"),
+        ("tags", ["\udcb2"], "text is not valid Unicode"),
+        ("answer", "\udcb2", "text is not valid Unicode"),
+        ("choices", ["a", "\udcb2"], "text is not valid Unicode"),
+        ("a", float("nan"), "empty a"),
+        ("a", [1], "a is not text"),
+    ],
+)
+def test_a_value_that_is_no_text_is_counted_in_every_column(tmp_path, column, found, reason):
+    rows = [{"q": f"Q{n}", "a": f"A{n}", "id": str(n), "answer": "A", "tags": [], "choices": []} for n in range(6)]
+    rows[2][column] = found
+    columns = {"prompt": "q", "response": "a", **{name: name for name in ("id", "answer", "tags", "choices")}}
+    done = prepared([jsonl(tmp_path / "train.jsonl", rows)], **GENERIC, options={"columns": columns})
+    assert done.report["splits"]["train"]["rejected"] == {reason: 1}
+
+
+@pytest.mark.parametrize(
+    ("row", "options", "advice"),
+    [
+        ({"task": "T", "result": "R"}, {"style": "alpaca"}, "give the option columns, .* instead of style: alpaca"),
+        ({"task": "T", "result": "R"}, {"style": "chat"}, "give the option columns, .* instead of style: chat"),
+        ({"messages": []}, {"style": "alpaca"}, "give the option style: chat, and nothing in its place"),
+        ({"instruction": "T", "output": "R"}, {"style": "chat"}, "give the option style: alpaca, and nothing"),
+        ({"turns": [{"role": "user"}]}, {"style": "chat"}, "rename the field turns to messages"),
+        ({"q": "Q"}, {"columns": {"prompt": "q", "response": "a"}}, "name fields that the rows have in the option co"),
+        ({f"c{n}": n for n in range(999)}, {"style": "chat"}, r"its fields are c0, c1, .*, c7 and 991 more\)"),
+    ],
+)
+def test_advice_on_a_wrong_schema_can_be_followed(tmp_path, row, options, advice):
+    with pytest.raises(InputError, match=advice):
+        prepared([jsonl(tmp_path / "train.jsonl", [row] * 4)], **GENERIC, options=options)
+
+
 def test_rows_not_selected_are_no_rejections_and_an_empty_selection_says_what_there_is(tmp_path):
     def conversation(n, tag):
         turns = [{"from": "human", "value": f"Question {n}"}, {"from": "gpt", "value": "Answer"}]

@@ -191,9 +191,8 @@ def _read_choice(text: str, marked: str | None, choices: Sequence[str]) -> str |
     named = (re.match(rf"(?:option\s+)?\(?([{letters}])(?![A-Za-z0-9])", rest) for rest in announced)
     if letter := listed or next((found[1] for found in named if found), None) or _leading_letter(first, letters):
         return letter
-    said = (
-        _option(announced[0], choices) if announced else _option(first, choices) or _option(_first_line(first), choices)
-    )
+    candidates = announced[:1] or [first, _first_line(first)]
+    said = next(filter(None, (_option(candidate, choices) for candidate in candidates)), None)
     if said or "\n" in last:
         return said
     return _leading_letter(last, letters) or _option(last, choices)

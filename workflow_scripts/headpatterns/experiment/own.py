@@ -100,9 +100,7 @@ class OwnFiles:
         if variable := unset_variable(written):
             return f"uses the environment variable {variable}, which is not set: export it or write the path."
         if kind in ("model", "gguf") and unnameable(expand(written)):
-            return (
-                f"is {expand(written)}, whose braces Snakemake takes for a wildcard: rename it, or write a link to it."
-            )
+            return f"is {expand(written)}, whose braces Snakemake takes for a wildcard: rename it or link to it."
         return _ABSENCE[kind](expand(written))
 
     def last(self, kind: Kind, written: str) -> Mapping[str, Any]:
@@ -124,11 +122,9 @@ class OwnFiles:
         path = expand(written)
         if kind == "gguf":
             return [path]
-        return (
-            [file for file in with_labels(matches(path)) if not unnameable(file)]
-            if kind == "rows"
-            else list(map(str, loading.files(Path(path))))
-        )
+        if kind == "rows":
+            return [file for file in with_labels(matches(path)) if not unnameable(file)]
+        return list(map(str, loading.files(Path(path))))
 
     def architecture(self, kind: Kind, written: str, key: str) -> dict[str, Any]:
         """Fields of a model's config, as far as they are known.
