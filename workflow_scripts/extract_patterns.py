@@ -69,7 +69,11 @@ def parser() -> argparse.ArgumentParser:
     made = command_line.parser(__doc__)
     made.add_argument("--model", type=Path, required=True, help="model folder in Hugging Face layout")
     made.add_argument(
-        "--data", type=Path, nargs="+", required=True, help="jsonl or parquet with prompt, response, optionally id"
+        "--data",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="rows (jsonl, json, csv, tsv, parquet, arrow) with prompt, response, optionally id",
     )
     made.add_argument("--output", type=Path, help="OUT.npy, for one model")
     made.add_argument("--run", type=Path, nargs="+", help="folder of a run that started from the model")

@@ -5,6 +5,7 @@ import csv
 import json
 import re
 from collections import Counter
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -15,6 +16,7 @@ from scripts import FOLDER
 
 from headpatterns.errors import InputError
 from headpatterns.experiment import checks, document, files, missing, needed, tables, written
+from headpatterns.experiment.own import OwnFiles
 from headpatterns.experiment.runs import Run, TaskSet, of_task
 from headpatterns.studies import load_studies
 from headpatterns.studies.composition.settings import expected_pairs
@@ -480,6 +482,33 @@ def test_the_state_of_folders_changes_with_their_files(tmp_path):
     states.append(files.state_of_unseen([tmp_path / "rows"]))
     assert len(set(states)) == 3
     assert files.state_of_unseen([file]) == files.state_of_unseen([]) == ""
+
+
+@pytest.mark.parametrize("name", ["rows [v2].jsonl", "rows*.jsonl", "rows {v2}.jsonl", "a 'b' #1 %20 & é.jsonl"])
+def test_a_path_that_exists_is_itself_whatever_its_name(tmp_path, name):
+    (tmp_path / name).touch()
+    (tmp_path / "rows 2.jsonl").touch()
+    assert files.matches(str(tmp_path / name)) == [str(tmp_path / name)]
+    assert files.matches(str(tmp_path / "rows 2*")) == [str(tmp_path / "rows 2.jsonl")]
+
+
+def test_rows_that_snakemake_cannot_name_are_known_by_their_state(tmp_path):
+    plain, braced = str(tmp_path / "a.jsonl"), str(tmp_path / "a {v2}.jsonl")
+    for path in (plain, braced):
+        Path(path).write_text("{}")
+    own = OwnFiles({})
+    assert own.files("rows", str(tmp_path / "a*.jsonl")) == [plain]
+    assert own.files("rows", braced) == []
+    assert own.path("rows", braced) == braced
+    assert own.state("rows", [plain]) == ""
+    before = own.state("rows", [braced])
+    Path(braced).write_text('{"more": 1}')
+    assert before and own.state("rows", [braced]) not in ("", before)
+    assert not files.unnameable("a {v 2} {}.jsonl")  # which are no wildcards
+
+
+def test_a_model_that_snakemake_cannot_name_is_refused():
+    assert "whose braces Snakemake takes for a wildcard" in OwnFiles({}).problem("model", "/models/{v2}")
 
 
 def test_the_schema_and_the_table_of_keys_are_those_of_the_models():

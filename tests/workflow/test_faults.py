@@ -47,6 +47,29 @@ def test_a_wrong_row_is_named_on_the_terminal(clone, tmp_path):
     assert not (folder / target).exists()
 
 
+@pytest.mark.parametrize("options", [("-s", f"{PROJECT}/Snakefile"), ("-s", f"{PROJECT}/Snakefile", "-d", ".")])
+def test_another_working_folder_is_one_sentence(tmp_path, options):
+    answer = snakemake(tmp_path, "-n", *options, "--configfile", f"{PROJECT}/tests/config/tiny.yaml")
+    assert answer.returncode != 0
+    assert_refusal(answer.stdout, f"run snakemake in {PROJECT}", "without --directory")
+
+
+@pytest.mark.parametrize("name", ["rows [v2].jsonl", "rows {v2}.jsonl", "a 'b' #1 %20 & é.jsonl"])
+def test_rows_in_a_path_with_other_characters_are_prepared(clone, tmp_path, name):
+    folder = clone("odd-names")
+    rows = tmp_path / name
+    rows.write_text("".join(json.dumps({"question": f"{n} + 1?", "answer": f"#### {n + 1}"}) + "\n" for n in range(40)))
+    overlay = tmp_path / "overlay.json"
+    overlay.write_text(json.dumps({"datasets": {"gsm8k": {"train": [{"path": str(rows)}], "probe": []}}}))
+    target = "results/tiny/instructions/gsm8k/train.parquet"
+    for said in ("1 of 1 steps", "Nothing to be done"):
+        answer = snakemake(folder, target, "--cores", "1", *TINY, str(overlay))
+        assert answer.returncode == 0, answer.stdout
+        assert said in answer.stdout
+    rows.write_text(rows.read_text().replace("#### 9", "####  9"))
+    assert "1 of 1 steps" in snakemake(folder, target, "--cores", "1", *TINY, str(overlay)).stdout
+
+
 def test_a_missing_opencompass_is_said_before_anything_is_computed(clone, tmp_path):
     folder = clone("no-opencompass")
     overlay = tmp_path / "overlay.json"

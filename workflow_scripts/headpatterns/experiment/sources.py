@@ -54,7 +54,9 @@ class EmbeddedRows(Section):
 class RowsOnDisk(Section):
     """Raw rows on the disk."""
 
-    path: Text = Field(description="file, folder or glob: jsonl, json, csv, parquet; variables are expanded")
+    path: Text = Field(
+        description="file, folder or glob: jsonl, json, csv, tsv (also compressed), parquet, arrow; variables are expanded"
+    )
 
 
 class RowsPinned(Section):
