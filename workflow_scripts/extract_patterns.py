@@ -73,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         nargs="+",
         required=True,
-        help="rows (jsonl, json, csv, tsv, parquet, arrow) with prompt, response, optionally id",
+        help="rows with prompt, response, optionally id, in any format of raw rows",
     )
     made.add_argument("--output", type=Path, help="OUT.npy, for one model")
     made.add_argument("--run", type=Path, nargs="+", help="folder of a run that started from the model")

@@ -10,7 +10,7 @@ from headpatterns.data import sources, splitting, templates
 from headpatterns.data.adapters import resolve_options
 from headpatterns.data.loading import Loaded, id_labels, load, ordered
 from headpatterns.data.records import Instruction
-from headpatterns.errors import InputError
+from headpatterns.errors import InputError, first_line
 from headpatterns.io import atomic_path, write_json
 
 COLUMNS = ("id", "prompt", "response", "tags", "choices", "answer")
@@ -102,8 +102,8 @@ def parsed_options(text: str) -> dict[str, Any]:
     """
     try:
         options = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"--options {text!r} is not valid JSON ({error.msg}): give a JSON object.") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"--options {text!r} is not valid JSON ({first_line(error)}): give a JSON object.") from error
     if not isinstance(options, dict):
         raise InputError(f"--options {text!r} is not a JSON object: give names and values in braces.")
     return options

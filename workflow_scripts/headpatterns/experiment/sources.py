@@ -55,7 +55,7 @@ class RowsOnDisk(Section):
     """Raw rows on the disk."""
 
     path: Text = Field(
-        description="file, folder or glob: jsonl, json, csv, tsv (also compressed), parquet, arrow; variables are expanded"
+        description="file, folder or glob: jsonl, json, csv, tsv, parquet, arrow; variables are expanded"
     )
 
 

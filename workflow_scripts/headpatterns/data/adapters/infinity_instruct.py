@@ -6,7 +6,7 @@ from typing import Any
 from headpatterns.data.adapters import turns
 from headpatterns.data.adapters.adapter import Adapter, Option
 from headpatterns.data.records import Instruction, Row, RowError, Skipped, as_text, label, value
-from headpatterns.data.texts import missing
+from headpatterns.data.texts import as_written, missing
 
 
 def convert(row: Row, options: Mapping[str, Any]) -> Instruction | Skipped:
@@ -18,8 +18,7 @@ def convert(row: Row, options: Mapping[str, Any]) -> Instruction | Skipped:
     and white space do not count in the comparison. `turns`: `first` (default), or `all`, the last answer after all.
     """
     if options["language"]:
-        value(row, "langdetect")
-        language = label(row, "langdetect") or "unknown"
+        language = as_written(value(row, "langdetect"), "langdetect").strip() or "unknown"
         if language != options["language"]:
             return Skipped(f"its language is {language}")
     labels = value(row, "label") if options["tags"] else row.fields.get("label")
