@@ -341,3 +341,50 @@ def test_no_program_is_read(prediction):
 def test_a_gold_answer_of_one_line_is_no_program():
     assert answers.canonical("def f(): return 1\n") == "def f():return 1"
     assert answers.read("Def  f() : return 1", "def f(): return 1") == answers.canonical("def f(): return 1")
+
+
+@pytest.mark.parametrize(
+    ("prediction", "number"),
+    [
+        ("The house costs 130,000.\n\nIt is then worth 200,000.\n\nThe profit is 70,000.", "70000"),
+        ("3 and 4 make 7.\n\nTwice that.\n\nThe answer is 14.", "14"),
+        ("The answer is 14.\n\nI like 3 cats.", "14"),
+        ("The answer is 14. It is 2 more than 12.", "14"),
+        ("The answer is:\n\n14", "14"),
+        ("The answer is below.\n\n14", "14"),
+        ("14\n\nI like 3 cats.", "14"),
+        ("First \\boxed{3}.\n\nSo it is \\boxed{6}.", "6"),
+        ("<think>\nMaybe 5?\n\nNo, 6.\n</think>\n\nThe answer is 6.", "6"),
+        ("<think>#### 5</think>6", "6"),
+        ("Maybe 5.\n</think>\n6", "6"),
+        ("<think>A</think><THINKING>5</THINKING>6", "6"),
+    ],
+)
+def test_the_number_of_the_conclusion_is_read(prediction, number):
+    assert answers.read(prediction, "0") == number
+
+
+@pytest.mark.parametrize(
+    "prediction",
+    [
+        "Let me think about tools.\n\nThe answer is C.",
+        "Let me think.\n\nC",
+        "Let me think.\n\n(C) thermometer",
+        "Let me think.\n\nThermometer.",
+        "A. clock tells the time.\n\nC. thermometer is warm.\n\nThe answer is C.",
+        "C. thermometer\n\nThe answer is A to others.",
+        "<think>A. clock\n\nThe answer is B.</think>\n\nC",
+    ],
+)
+def test_the_choice_of_a_later_paragraph_is_read(prediction):
+    assert answers.read(prediction, "A", TOOLS) == "C"
+
+
+@pytest.mark.parametrize("gold", ["5", "even", CODE])
+def test_a_thought_that_does_not_end_is_no_answer(gold):
+    assert answers.read(f"<think>{gold}", gold) is None
+    assert answers.read(f"<think>no</think>{gold}", gold) == answers.canonical(gold)
+
+
+def test_options_listed_in_the_last_paragraph_are_no_choice():
+    assert answers.read("Which is it?\n\nA. clock\nB. ruler", "A", TOOLS) is None
