@@ -22,9 +22,9 @@ take, `models.token_losses`, import torch.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from headpatterns.attribution import REDUCTIONS, Patterns, activation_patterns
+    from headpatterns.attribution import REDUCTIONS, Check, Patterns, activation_patterns, check_model
 
-__all__ = ["REDUCTIONS", "Patterns", "activation_patterns"]
+__all__ = ["REDUCTIONS", "Check", "Patterns", "activation_patterns", "check_model"]
 
 __version__ = "0.8.0"
 """The version, here alone: the build reads it, and a test compares CITATION.cff and CHANGELOG.md with it."""

@@ -6,19 +6,20 @@ The names below are imported when they are asked for, since they need torch, and
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from headpatterns.attribution.check import Check, check_model
     from headpatterns.attribution.extraction import activation_patterns
     from headpatterns.attribution.patterns import REDUCTIONS, Patterns
 
-__all__ = ["REDUCTIONS", "Patterns", "activation_patterns"]
+__all__ = ["REDUCTIONS", "Check", "Patterns", "activation_patterns", "check_model"]
 
 
 def __getattr__(name: str) -> Any:
     """A name of `__all__`."""
     if name not in __all__:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    from headpatterns.attribution import extraction
+    from headpatterns.attribution import check, extraction
 
-    return getattr(extraction, name)
+    return getattr(check if hasattr(check, name) else extraction, name)
 
 
 def __dir__() -> list[str]:

@@ -17,11 +17,10 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int
 from transformers import PreTrainedModel
 
-from headpatterns.attribution import inputs, memory, passes
+from headpatterns.attribution import inputs, memory, passes, selftest
 from headpatterns.attribution.blockwise import attend
-from headpatterns.attribution.inputs import Sample, lengths
+from headpatterns.attribution.inputs import Sample
 from headpatterns.attribution.interface import attending_by
-from headpatterns.data import batching
 from headpatterns.errors import InputError
 from headpatterns.models import loading as models
 from headpatterns.models import projection
@@ -123,11 +122,17 @@ def ablated_losses(
             passes.check_logits(model, head, beginning, own_logits)
             _check_reached(model, scales)
 
+            def whole(batch: Sequence[Sample]) -> tuple[Float64[np.ndarray, " batch"]]:
+                scales.update(enumerate(torch.ones(shape[0], 1, shape[1], device=model.device)))
+                return (passes.forward(model, batch)[0].double().cpu().numpy(),)
+
+            budget = selftest.token_budget(model, budget, memory.plan(model, pairs, budget), whole)
+
             def run(batch: Sequence[Pair]) -> Float64[np.ndarray, " batch"]:
                 scales.update(enumerate(factors[[pair.setting for pair in batch]].unbind(1)))
                 return passes.forward(model, head, batch)[0]
 
-            memory.each_batch(model, pairs, batching.batches(lengths(pairs), budget), run, keep)
+            memory.each_batch(model, pairs, memory.plan(model, pairs, budget), run, keep)
     return losses.reshape(len(labelled), len(kept)).T
 
 

@@ -9,11 +9,10 @@ import torch
 from jaxtyping import Float32, Float64
 from transformers import PreTrainedModel
 
-from headpatterns.attribution import inputs, memory, passes
-from headpatterns.attribution.inputs import Sample, lengths
+from headpatterns.attribution import inputs, memory, passes, selftest
+from headpatterns.attribution.inputs import Sample
 from headpatterns.attribution.patterns import REDUCTIONS, Patterns
 from headpatterns.attribution.recording import Recorded, recording
-from headpatterns.data import batching
 from headpatterns.errors import InputError
 from headpatterns.models import loading as models
 from headpatterns.models import projection
@@ -37,8 +36,9 @@ def activation_patterns(
     """Activation pattern of every sample (Eq. 2), for every layer and query head.
 
     The loss is per sample and parameters are frozen, so a pattern depends neither on the samples that share a batch
-    nor on padding, and costs one forward pass and one backward pass through activations. Whatever the dtype of the
-    model, logits, losses and the sums of products of Eq. 2 are taken in float32.
+    nor on padding, and costs one forward pass and one backward pass through activations. Models that would let it
+    depend on either are given one sample at a time, as `selftest` finds them, and LongRoPE samples of its kinds apart.
+    Whatever the dtype of the model, logits, losses and the sums of products of Eq. 2 are taken in float32.
 
     >>> from transformers import AutoModelForCausalLM, LlamaConfig
     >>> config = LlamaConfig(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
@@ -64,7 +64,7 @@ def activation_patterns(
     Raises:
         InputError: a sample without response tokens or beyond the model's positions, one that does not fit into memory
             alone, a loss or gradient that is not finite (naming sample and layer), or a model whose attention or
-            logits cannot be reached.
+            logits cannot be reached, or which reads a sample otherwise a second time.
     """
     labelled = inputs.samples(samples, tokenizer)
     values, losses = [np.empty(0)] * len(labelled), np.empty(len(labelled), dtype=np.float64)
@@ -120,14 +120,22 @@ def extract(
         with recording(model, reductions) as recorded:
             memory.attempt_one(model, beginning, lambda sample: passes.check_logits(model, head, sample, own_logits))
 
-            def run(batch: Sequence[Sample]) -> tuple[BatchValues, BatchLosses]:
-                recorded.clear()
-                batch_losses = passes.backward(model, head, batch)
-                return _collect(model, recorded, batch, shape), batch_losses
-
-            budget = agree(memory.token_budget(token_budget, model, samples, run))
-            left = _left(batching.batches(lengths(samples), budget), done, share)
+            run = functools.partial(_run, model, head, recorded, shape)
+            found = memory.token_budget(token_budget, model, samples, run)
+            budget = agree(selftest.token_budget(model, found, memory.plan(model, samples, found), run))
+            left = _left(memory.plan(model, samples, budget), done, share)
             memory.each_batch(model, samples, left, run, lambda indices, found: keep(indices, *found))
+
+
+def depends_on_batch(model: PreTrainedModel) -> bool:
+    """Whether losses and patterns of a sample come out otherwise beside other samples than alone.
+
+    Raises:
+        InputError: they come out otherwise when it is read a second time.
+    """
+    with passes.frozen(model), recording(model, ["abs_of_sum"]) as recorded:
+        run = functools.partial(_run, model, projection.head_of(model), recorded, models.heads_of(model))
+        return selftest.depends_on_batch(model, run)
 
 
 def check_reductions(reductions: Sequence[str]) -> None:
@@ -162,8 +170,21 @@ def unrecorded(
     with passes.frozen(model):
         run = functools.partial(passes.backward, model, projection.head_of(model))
         budget = memory.token_budget(token_budget, model, labelled, run)
-        memory.each_batch(model, labelled, batching.batches(lengths(labelled), budget), run, keep)
+        memory.each_batch(model, labelled, memory.plan(model, labelled, budget), run, keep)
     return losses
+
+
+def _run(
+    model: PreTrainedModel,
+    head: projection.Head,
+    recorded: dict[int, torch.Tensor],
+    shape: tuple[int, int],
+    batch: Sequence[Sample],
+) -> tuple[BatchValues, BatchLosses]:
+    """Values and losses of a batch, by a forward and a backward pass that are recorded."""
+    recorded.clear()
+    losses = passes.backward(model, head, batch)
+    return _collect(model, recorded, batch, shape), losses
 
 
 def _left(plan: Iterable[list[int]], done: Collection[int], share: tuple[int, int]) -> Iterator[list[int]]:

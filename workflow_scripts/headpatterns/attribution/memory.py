@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 from headpatterns.attribution.inputs import Sample, lengths
 from headpatterns.data import batching
 from headpatterns.errors import InputError
+from headpatterns.models import independence
 
 AUTO = "auto"
 """The token budget that finds itself."""
@@ -141,14 +142,22 @@ def _reclaimable(statistics: Path) -> int:
     return int(fields.get("total_inactive_file", fields.get("inactive_file", 0)))
 
 
+def plan(model: PreTrainedModel, samples: Sequence[Sample], budget: int) -> list[list[int]]:
+    """Indices of the samples of each batch of at most so many tokens, padding included, as `batching.batches` has them.
+
+    Samples that a model reads in different ways share none.
+    """
+    return list(batching.batches(lengths(samples), budget, independence.turn(model.config)))
+
+
 def each_batch(
     model: PreTrainedModel,
     samples: Sequence[S],
-    plan: Iterable[list[int]],
+    batches: Iterable[list[int]],
     run: Callable[[list[S]], T],
     keep: Callable[[list[int], T], None],
 ) -> None:
-    """Call `run` with the samples of each batch of a plan, and `keep` with their indices and what it gave.
+    """Call `run` with the samples of each of the batches, and `keep` with their indices and what it gave.
 
     Where memory runs out, what is left, this batch included, goes into batches of half its size and so on; what was
     kept stays.
@@ -156,7 +165,7 @@ def each_batch(
     Raises:
         InputError: a single sample does not fit.
     """
-    waiting = deque(plan)
+    waiting = deque(batches)
     while waiting:
         indices = waiting.popleft()
         result = attempt(model, [samples[index] for index in indices], run)
@@ -167,7 +176,7 @@ def each_batch(
         budget = len(sizes) * max(sizes) // 2
         warnings.warn(f"memory ran out in a batch of {2 * budget} tokens: going on with {budget} at most", stacklevel=2)
         left = [*indices, *(index for batch in waiting for index in batch)]
-        smaller = batching.batches(lengths([samples[index] for index in left]), budget)
+        smaller = plan(model, [samples[index] for index in left], budget)
         waiting = deque([left[place] for place in batch] for batch in smaller)
 
 

@@ -6,17 +6,19 @@ PADDING = 0.05
 """Tokens of padding for each real one that a batch may have at most."""
 
 
-def batches(lengths: Sequence[int], token_budget: int) -> Iterator[list[int]]:
+def batches(lengths: Sequence[int], token_budget: int, turn: int | None = None) -> Iterator[list[int]]:
     """Indices of samples, batch by batch: longest first, padded size at most `token_budget` tokens a batch.
 
-    A batch ends as well where it would have more than `PADDING` tokens of padding for each real one. Starting with the
-    longest shows at once whether the budget fits into memory.
+    A batch ends as well where it would have more than `PADDING` tokens of padding for each real one, and at a `turn`:
+    samples of more tokens than that share no batch with others. Starting with the longest shows at once whether the
+    budget fits into memory.
     """
     batch: list[int] = []
     real = 0
     for index in sorted(range(len(lengths)), key=lambda index: (-lengths[index], index)):
         padded = lengths[batch[0]] * (len(batch) + 1) if batch else 0
-        if padded > token_budget or padded > (1 + PADDING) * (real + lengths[index]):
+        turned = turn is not None and bool(batch) and lengths[batch[0]] > turn >= lengths[index]
+        if turned or padded > token_budget or padded > (1 + PADDING) * (real + lengths[index]):
             yield batch
             batch, real = [], 0
         batch.append(index)

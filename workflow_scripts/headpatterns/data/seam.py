@@ -4,6 +4,7 @@ Models have read the two in one text, where most tokenizers make one token of a 
 apart, the prompt would end in a token of a lone blank, and the response begin with a word that lacks its own.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -81,12 +82,15 @@ def response_start(
 
 
 def _before(tokenizer: Any) -> list[int]:
-    """The special tokens that the tokenizer puts before a text: BOS or none, with most."""
+    """The special tokens that the tokenizer puts before a text: BOS or none, with most.
+
+    One that puts BOS there twice, by a template and by a setting, is taken to mean it once.
+    """
     alone = tokenizer("x", add_special_tokens=False)["input_ids"]
     whole = tokenizer("x")["input_ids"]
     for place in range(len(whole) - len(alone) + 1):
         if whole[place : place + len(alone)] == alone:
-            return list(whole[:place])
+            return [token for token, _ in itertools.groupby(whole[:place])]
     raise InputError(
         f"the tokenizer {_name(tokenizer)} cuts a text otherwise where it adds special tokens: use one that does not."
     )

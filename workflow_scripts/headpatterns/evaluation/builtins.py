@@ -4,6 +4,7 @@ import copy
 import difflib
 import importlib
 import importlib.util
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -62,19 +63,20 @@ def _names() -> Iterator[str]:
         yield path.relative_to(folder).with_suffix("").as_posix()
 
 
-def read(config: str, max_new_tokens: int) -> list[dict[str, Any]]:
+def read(config: str, max_new_tokens: int, rehearsals: Path) -> list[dict[str, Any]]:
     """The datasets that a configuration (its full name) defines, ready to be evaluated by generation.
 
-    No answer gets more than `max_new_tokens` tokens, and fewer where the configuration says so.
+    No answer gets more than `max_new_tokens` tokens, and fewer where the configuration says so. `rehearsals` is a new
+    folder for what is tried.
 
     Raises:
-        InputError: as `definitions` and `count_items`.
+        InputError: as `definitions`, `count_items` and `check_scoring`.
     """
     datasets = definitions(config)
-    for abbr, dataset in datasets.items():
+    for number, (abbr, dataset) in enumerate(datasets.items()):
         inferencer = dataset["infer_cfg"]["inferencer"]
         inferencer["max_out_len"] = min(inferencer.get("max_out_len") or max_new_tokens, max_new_tokens)
-        count_items(config, abbr, dataset)
+        check_scoring(config, dataset, count_items(config, abbr, dataset), rehearsals / str(number))
     return list(datasets.values())
 
 
@@ -82,9 +84,13 @@ def definitions(config: str) -> dict[str, dict[str, Any]]:
     """The datasets that a configuration (its full name) defines, by abbreviation; no data are read.
 
     Raises:
-        InputError: it defines no dataset, or one that is not evaluated by generating text.
+        InputError: it defines no dataset, or one that is not evaluated by generating text, or needs a package that is
+            not installed.
     """
-    module = importlib.import_module(f"opencompass.configs.datasets.{config.replace('/', '.')}")
+    try:
+        module = importlib.import_module(f"opencompass.configs.datasets.{config.replace('/', '.')}")
+    except ImportError as error:
+        raise _lacking(config, error) from error
     lists = [value for name, value in vars(module).items() if name.endswith("datasets") and isinstance(value, list)]
     datasets = {dataset["abbr"]: copy.deepcopy(dataset) for found in lists for dataset in found}
     if not datasets:
@@ -118,7 +124,8 @@ def count_items(config: str, abbr: str, dataset: dict[str, Any]) -> int:
     """Items of a dataset that a configuration (its full name) defines; all its data are read.
 
     Raises:
-        InputError: the data are not where OpenCompass looks for them; `forbid_downloads` makes that sure.
+        InputError: the data are not where OpenCompass looks for them, which `forbid_downloads` makes sure, or cannot be
+            read.
     """
     from opencompass.utils import build_dataset_from_cfg
 
@@ -130,3 +137,65 @@ def count_items(config: str, abbr: str, dataset: dict[str, Any]) -> int:
             f"the built-in configuration {config} cannot read the data of {abbr} at {where}: complete them below "
             "--opencompass-data."
         ) from error
+    except InputError:
+        raise
+    except ImportError as error:
+        raise _lacking(config, error) from error
+    except Exception as error:  # each dataset has a reader of its own
+        raise InputError(
+            f"the built-in configuration {config} cannot read the data of {abbr} at {_place(dataset)} "
+            f"({first_line(error)}): give the files that OpenCompass expects there."
+        ) from error
+
+
+def _place(dataset: dict[str, Any]) -> str:
+    """Where the data of a dataset lie, to the line where this is no JSON."""
+    from opencompass.utils import get_data_path
+
+    place = Path(get_data_path(str(dataset["path"])))
+    for file in [place] if place.is_file() else sorted(place.rglob("*.jsonl")):
+        for number, line in enumerate(file.read_bytes().splitlines(), start=1):
+            try:
+                json.loads(line)
+            except ValueError:
+                return f"{os.path.normpath(file)}, line {number}"
+    return os.path.normpath(place)
+
+
+def _lacking(config: str, error: BaseException) -> InputError:
+    """The sentence for a configuration that imports what is not installed."""
+    link: BaseException | None = error
+    while link is not None and not isinstance(link, ModuleNotFoundError):
+        link = link.__cause__ or link.__context__
+    name = link.name if isinstance(link, ModuleNotFoundError) else None
+    why = f"needs the Python package {name}, which is not installed" if name else f"fails ({first_line(error)})"
+    return InputError(
+        f"the built-in configuration {config} {why}: make it usable under {sys.executable}, or choose another "
+        "configuration."
+    )
+
+
+def check_scoring(config: str, dataset: dict[str, Any], items: int, folder: Path) -> None:
+    """Let OpenCompass score answers that nobody wrote, one an item: what fails there would fail after all are written.
+
+    Args:
+        config: the full name of the configuration.
+        dataset: one that it defines.
+        items: of its test split.
+        folder: a new one, for OpenCompass's files.
+
+    Raises:
+        InputError: its evaluator needs a package that is not installed, fails, or gives no accuracy.
+    """
+    from headpatterns.evaluation import harness, scores
+
+    try:
+        output = harness.rehearsed(dataset, items, folder)
+    except ImportError as error:
+        raise _lacking(config, error) from error
+    except Exception as error:  # each evaluator fails in its own way
+        raise InputError(
+            f"the built-in configuration {config} cannot score {dataset['abbr']} ({first_line(error)}): choose another "
+            "configuration, or install what its evaluator needs."
+        ) from error
+    scores.of_builtin(output)

@@ -120,7 +120,7 @@ def lengths(asked: sets.Asked, readers: Sequence[Sequence[str]], output: Path) -
 
 
 def builtin_sets(given: Sequence[Sequence[str]], data: Path, work_folder: Path, output: Path) -> None:
-    """Check that OpenCompass's own sets are evaluated by generating an answer, and have their data.
+    """Check that OpenCompass's own sets are evaluated by generating an answer, have their data, and can be scored.
 
     All paths are absolute, as the working directory changes.
 
@@ -131,7 +131,8 @@ def builtin_sets(given: Sequence[Sequence[str]], data: Path, work_folder: Path, 
         output: CSV of the items of each dataset of each set.
 
     Raises:
-        InputError: as `builtins.full_name`, `builtins.definitions` and `builtins.count_items`.
+        InputError: as `builtins.full_name`, `builtins.definitions`, `builtins.count_items` and
+            `builtins.check_scoring`.
     """
     from headpatterns.evaluation import harness
 
@@ -140,11 +141,12 @@ def builtin_sets(given: Sequence[Sequence[str]], data: Path, work_folder: Path, 
         named = [(name, builtins.full_name(config)) for name, config in given]
         harness.isolate(work_folder, data, threads=1)
         builtins.forbid_downloads()
-        rows = [
-            (name, abbr, builtins.count_items(config, abbr, dataset))
-            for name, config in named
-            for abbr, dataset in builtins.definitions(config).items()
-        ]
+        rows = []
+        for name, config in named:
+            for number, (abbr, dataset) in enumerate(builtins.definitions(config).items()):
+                items = builtins.count_items(config, abbr, dataset)
+                builtins.check_scoring(config, dataset, items, work_folder / "rehearsals" / name / str(number))
+                rows.append((name, abbr, items))
     finally:
         remove(work_folder)
     write_csv(output, BUILTIN_COLUMNS, rows)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from headpatterns.data import seam
 from headpatterns.evaluation import sequences
 from headpatterns.evaluation.scores import Output
-from headpatterns.io import read_json
+from headpatterns.io import read_json, write_json
 from headpatterns.models import loading as models
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 ABBREVIATION = "checkpoint"
 """What OpenCompass calls the model; it names a folder below each checkpoint's own."""
+
+REHEARSED = "A"
+"""An answer that any evaluator takes, right or not."""
 
 
 def isolate(work_folder: Path, data: Path | None, threads: int) -> None:
@@ -156,30 +159,54 @@ def evaluate(
 
     Raises whatever fails in OpenCompass: its command line would report success.
     """
-    from mmengine.config import ConfigDict
-    from opencompass.tasks import OpenICLEvalTask, OpenICLInferTask
+    from opencompass.tasks import OpenICLInferTask
 
     folder.mkdir(parents=True)
     encoder = PromptEncoder(model.tokenizer, decoding.longest, decoding.examples)
     model.tokenizer.batch_encode_plus = encoder
-    config = ConfigDict(
-        models=[
-            {
-                "abbr": ABBREVIATION,
-                "type": type(model),
-                "path": model.path,
-                "batch_size": decoding.batch_size,
-                "max_out_len": decoding.max_new_tokens,
-            }
-        ],
+    answering = {
+        "type": type(model),
+        "path": model.path,
+        "batch_size": decoding.batch_size,
+        "max_out_len": decoding.max_new_tokens,
+    }
+    config = _configuration(answering, dataset, folder)
+    OpenICLInferTask(config).run(model, ABBREVIATION)
+    return _scored(config, dataset, folder, encoder.cut)
+
+
+def rehearsed(dataset: dict[str, Any], items: int, folder: Path) -> Output:
+    """Score answers that nobody wrote as `evaluate` scores those of a model; `folder` must be new.
+
+    Raises whatever fails in OpenCompass.
+    """
+    config = _configuration({}, dataset, folder)
+    answers = {str(number): {"origin_prompt": "", "prediction": REHEARSED} for number in range(items)}
+    path = folder / "predictions" / ABBREVIATION / f"{dataset['abbr']}.json"
+    path.parent.mkdir(parents=True)
+    write_json(path, answers)
+    return _scored(config, dataset, folder, cut=0)
+
+
+def _configuration(answering: dict[str, Any], dataset: dict[str, Any], folder: Path) -> Any:
+    """What OpenCompass's tasks are told of one dataset and what answers it."""
+    from mmengine.config import ConfigDict
+
+    return ConfigDict(
+        models=[{"abbr": ABBREVIATION, **answering}],
         datasets=[[dataset]],
         work_dir=str(folder),
         eval={"runner": {"task": {"dump_details": True}}},
     )
-    OpenICLInferTask(config).run(model, ABBREVIATION)
+
+
+def _scored(config: Any, dataset: dict[str, Any], folder: Path, cut: int) -> Output:
+    """What OpenCompass makes of the answers that lie in a folder."""
+    from opencompass.tasks import OpenICLEvalTask
+
     OpenICLEvalTask(config).run()
     written = f"{ABBREVIATION}/{dataset['abbr']}.json"
     predictions = read_json(folder / "predictions" / written)
     results = read_json(folder / "results" / written)
     ordered = [predictions[str(number)] for number in range(len(predictions))]
-    return Output(dataset["abbr"], ordered, results, encoder.cut)
+    return Output(dataset["abbr"], ordered, results, cut)

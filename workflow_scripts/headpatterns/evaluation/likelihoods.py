@@ -13,8 +13,8 @@ import numpy as np
 from headpatterns.data.batching import batches
 from headpatterns.errors import InputError
 from headpatterns.evaluation.sequences import Ids, Text, Texts
+from headpatterns.models import independence, projection
 from headpatterns.models import loading as models
-from headpatterns.models import projection
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -65,7 +65,9 @@ class Pass:
         return min(text.start for _, text in self.texts) - 1
 
 
-def of_items(model: "PreTrainedModel", name: str, items: Sequence[Texts], token_budget: int) -> list[Likelihood]:
+def of_items(
+    model: "PreTrainedModel", name: str, items: Sequence[Texts], token_budget: int, *, alone: bool = False
+) -> list[Likelihood]:
     """What a model makes of the items of the set `name`, in order.
 
     Args:
@@ -73,6 +75,7 @@ def of_items(model: "PreTrainedModel", name: str, items: Sequence[Texts], token_
         name: for errors.
         items: as `sequences.tokenized` gives them.
         token_budget: tokens of a batch, padding included.
+        alone: whether each text is read by itself and whole, whatever begins as it does.
 
     Raises:
         InputError: a token that the model has no embedding for, a likelihood that is no number, or a model that does
@@ -80,7 +83,7 @@ def of_items(model: "PreTrainedModel", name: str, items: Sequence[Texts], token_
     """
     texts = [text for item in items for text in (item.gold, *item.options)]
     models.check_tokens(model, max(int(text.ids.max()) for text in texts), f"the set '{name}'")
-    losses = _losses(model, items, len(texts), token_budget)
+    losses = _losses(model, items, len(texts), token_budget, alone)
     if not np.isfinite(losses).all():
         raise InputError(
             f"{type(model).__name__} gives likelihoods on the set '{name}' that are no numbers: use another "
@@ -94,41 +97,26 @@ def of_items(model: "PreTrainedModel", name: str, items: Sequence[Texts], token_
     return likelihoods
 
 
-def _losses(model: "PreTrainedModel", items: Iterable[Texts], count: int, token_budget: int) -> Any:
+def _losses(model: "PreTrainedModel", items: Iterable[Texts], count: int, token_budget: int, alone: bool) -> Any:
     """Negative log-likelihood of the response of every text, in the order of the items, float64 [texts]."""
     import torch
 
-    turn = _turn(model)
+    turn = independence.turn(model.config)
+    merged = turn is None and not alone
     found = np.empty(count)
     head = projection.head_of(model)
     number = 0
-    kinds: dict[bool, list[Pass]] = {False: [], True: []}
+    passes: list[Pass] = []
     for item in items:
         texts = [item.gold, *item.options]
-        for one in _passes(enumerate(texts, start=number), turn is None):
-            kinds[turn is not None and len(one.ids) > turn].append(one)
+        passes += _passes(enumerate(texts, start=number), merged)
         number += len(texts)
+    budget = 1 if alone else token_budget
     with torch.inference_mode():
-        for passes in kinds.values():
-            for indices in batches([len(one.ids) for one in passes], token_budget):
-                batch = [passes[index] for index in indices]
-                found[[number for one in batch for number, _ in one.texts]] = _of_batch(model, head, batch)
+        for indices in batches([len(one.ids) for one in passes], budget, turn):
+            batch = [passes[index] for index in indices]
+            found[[number for one in batch for number, _ in one.texts]] = _of_batch(model, head, batch)
     return found
-
-
-def _turn(model: "PreTrainedModel") -> int | None:
-    """The length beyond which a model reads every position of a text in another way; None with nearly all models.
-
-    LongRoPE does so, and looks at the longest text of a batch: those on either side of it must not share one, and each
-    must be read with all of its tokens.
-    """
-    config: Any = model.config.get_text_config()
-    rope = getattr(config, "rope_parameters", None) or {}
-    nested = [rope, *(value for value in rope.values() if isinstance(value, dict))]
-    if not any(one.get("rope_type") == "longrope" for one in nested):
-        return None
-    own = (one.get("original_max_position_embeddings") for one in nested)
-    return next((length for length in own if length), None) or getattr(config, "original_max_position_embeddings", None)
 
 
 def _passes(texts: Iterable[tuple[int, Text]], merged: bool) -> Iterator[Pass]:

@@ -13,6 +13,7 @@ from headpatterns.errors import InputError
 from headpatterns.evaluation import builtins, likelihoods, scores, sequences, sets, targets
 from headpatterns.evaluation.sets import EvaluationSet
 from headpatterns.io import remove, write_csv
+from headpatterns.models import independence
 from headpatterns.models import loading as models
 
 Own = Mapping[str, EvaluationSet]
@@ -132,14 +133,13 @@ def _evaluate_all(
     found: dict[tuple[Path, str], Found] = {}
     for number, folder in enumerate(longest):
         model = harness.load(folder, settings.dtype, settings.device)
+        alone = independence.logits_depend(model.model)
         for name in dict.fromkeys(target.set for target in asked if target.folder == folder):
             # Likelihoods first: what does not fit together shows before anything is written.
-            taken = (
-                likelihoods.of_items(model.model, name, texts[folder, name], settings.token_budget)
-                if name in own
-                else []
-            )
-            decoding = harness.Decoding(longest[folder], settings.batch_size, settings.max_new_tokens,
+            read = texts[folder, name] if name in own else []
+            taken = likelihoods.of_items(model.model, name, read, settings.token_budget, alone=alone) if read else []
+            together = 1 if alone else _together(model.model, read, longest[folder], settings)
+            decoding = harness.Decoding(longest[folder], together, settings.max_new_tokens,
                                         own[name].examples if name in own else ())  # fmt: skip
             place = work_folder / "checkpoints" / str(number) / name
             outputs = [harness.evaluate(model, dataset, decoding, place / str(part))
@@ -151,6 +151,23 @@ def _evaluate_all(
         del model
         models.free_memory(settings.device)
     return found
+
+
+def _together(model: Any, texts: Sequence[sequences.Texts], longest_prompt: int | None, settings: Settings) -> int:
+    """Prompts that are answered at a time: one, where a longer one beside it could change how the model reads it.
+
+    Args:
+        model: reads prompts.
+        texts: the items as it reads them; none where only OpenCompass knows them.
+        longest_prompt: tokens that any prompt may have.
+        settings: how many are answered at a time otherwise.
+    """
+    turn = independence.turn(model.config)
+    if turn is None:
+        return settings.batch_size
+    longest = max((text.gold.start + 1 for text in texts), default=longest_prompt)
+    short = longest is not None and longest + settings.max_new_tokens <= turn
+    return settings.batch_size if short else 1
 
 
 def _of_builtin(name: str, outputs: Sequence[scores.Output]) -> Found:
@@ -187,4 +204,7 @@ def _configure(own: Own, configs: Mapping[str, str], settings: Settings) -> dict
     generated = {name: [item for item in items.items if items.is_generated(item)] for name, items in own.items()}
     datasets = {name: [parts.dataset(name, items, folder / f"{name}.json")] if items else []
                 for name, items in generated.items()}  # fmt: skip
-    return datasets | {name: builtins.read(config, settings.max_new_tokens) for name, config in configs.items()}
+    rehearsals = settings.work_folder / "rehearsals"
+    return datasets | {
+        name: builtins.read(config, settings.max_new_tokens, rehearsals / name) for name, config in configs.items()
+    }

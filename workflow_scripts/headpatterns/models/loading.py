@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from headpatterns.errors import InputError, first_line
 from headpatterns.io import read_json
+from headpatterns.models import probing
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -33,13 +34,14 @@ def load_tokenizer(folder: Path | str) -> Any:
     """The tokenizer saved in `folder`.
 
     Raises:
-        InputError: there is none, it cannot be loaded, or it has no end-of-sequence token.
+        InputError: there is none, it cannot be loaded, or as `probing.check_tokenizer`.
     """
     import transformers
 
     folder = Path(folder)
     if not has_tokenizer(folder):
         raise InputError(f"{folder} holds no tokenizer: save the model's own there (tokenizer.save_pretrained).")
+    probing.check_packages(folder)
     transformers.utils.logging.set_verbosity_error()
     try:
         # AutoTokenizer imports torch, and a list of all models, to ask a config that such a folder does not have.
@@ -47,8 +49,7 @@ def load_tokenizer(folder: Path | str) -> Any:
         tokenizer = loader.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # transformers and tokenizers raise many types for what is one thing to the user
         raise InputError(f"no tokenizer can be loaded from {folder}: {first_line(error)}.") from error
-    if tokenizer.eos_token_id is None:
-        raise InputError(f"the tokenizer in {folder} has no EOS token: set eos_token in its tokenizer_config.json.")
+    probing.check_tokenizer(tokenizer, folder)
     return tokenizer
 
 
@@ -65,7 +66,7 @@ def load_model(folder: Path | str, dtype: str = "float32", device: str = "cpu") 
 
     Raises:
         InputError: no such folder, weights that do not match the config (missing, unexpected or of another shape), an
-            unknown dtype, a device that is not there or one whose memory is too small.
+            unknown dtype, a device that is not there or one whose memory is too small; or as `probing.settle`.
     """
     import torch
     import transformers
@@ -83,6 +84,7 @@ def load_model(folder: Path | str, dtype: str = "float32", device: str = "cpu") 
             local_files_only=True,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # reported instead, as the missing and the unexpected are
+            **probing.repairs(folder),
         )
     except Exception as error:  # transformers, safetensors and the hub raise many types here
         raise InputError(f"the model in {folder} cannot be loaded: {first_line(error)}.") from error
@@ -94,6 +96,7 @@ def load_model(folder: Path | str, dtype: str = "float32", device: str = "cpu") 
                 f"the weights in {folder} do not match its config.json: {kind.replace('_', ' ')} {names[0]}"
                 f"{f' and {len(names) - 1} more' if len(names) > 1 else ''}; give a complete checkpoint."
             )
+    probing.settle(model, folder)
     try:
         placed: PreTrainedModel = model.to(device).eval()
     except RuntimeError as error:

@@ -15,6 +15,7 @@ from transformers import PreTrainedModel, TrainingArguments
 
 from headpatterns.errors import InputError, Interrupted
 from headpatterns.io import open_unfinished, unfinished
+from headpatterns.models import independence
 from headpatterns.processes import group as processes
 from headpatterns.processes import interruption, memory
 from headpatterns.provenance import fingerprint
@@ -91,7 +92,8 @@ def train(
 
     Raises:
         InputError: the global batch size is not the product of its parts, there are fewer samples than one step takes,
-            samples in one row would mix, another program trains this run, or the loss is not finite.
+            samples in one row would mix, the model reads samples otherwise beside each other, another program trains
+            this run, or the loss is not finite.
         Interrupted: SIGTERM came; the state after the step is saved.
     """
     check_global_batch(recipe)
@@ -100,6 +102,8 @@ def train(
             f"the training set of {output} has {len(samples)} samples, less than one step of global_batch_size "
             f"{recipe.global_batch_size}: lower it or give more rows (a group is cut to its smallest task)."
         )
+    if len(samples) and recipe.per_device_batch_size > 1:
+        independence.check_micro_batches(model, samples)
     collate = collator(tokenizer, model, recipe.padding_free) if len(samples) else None
     workplace = unfinished(output)
     with processes.exclusive_lock(workplace.with_name(f"{workplace.name}.lock"), str(output)):

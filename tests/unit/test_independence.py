@@ -1,0 +1,155 @@
+"""A sample has the same loss and pattern whatever shares its batch, or is read by itself."""
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import build
+from transformers import AutoModelForCausalLM, Phi3Config
+
+from headpatterns import activation_patterns
+from headpatterns.attribution import extraction
+from headpatterns.attribution.ablation import ablated_losses
+from headpatterns.data import batching
+from headpatterns.errors import InputError
+from headpatterns.evaluation import likelihoods
+from headpatterns.evaluation.sequences import Text, Texts
+from headpatterns.models import independence
+
+TURN = 64
+
+
+@pytest.fixture(autouse=True)
+def any_padding(monkeypatch):
+    """Batches of samples of any lengths."""
+    monkeypatch.setattr(batching, "PADDING", 100)
+
+
+def longrope():
+    """A Phi-3 that reads texts of more than 64 tokens in another way."""
+    rope = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 4, "long_factor": [8.0, 4.0, 2.0, 1.5],
+            "original_max_position_embeddings": TURN, "factor": 4.0}  # fmt: skip
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(Phi3Config(
+        vocab_size=100, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, pad_token_id=0, bos_token_id=1, eos_token_id=2, max_position_embeddings=256,
+        original_max_position_embeddings=TURN, rope_parameters=rope,
+    ))  # fmt: skip
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(8 if parameter.dim() > 1 else 1)
+    return model.eval()
+
+
+def crowded():
+    """A model in which each sample of a batch leaves something to the others, as experts of limited capacity do."""
+    model = build("llama")
+
+    def share(module, given, output):
+        return output + 0.5 * output.mean(dim=(0, 1), keepdim=True) * (len(output) - 1)
+
+    model.model.layers[0].mlp.register_forward_hook(share)
+    return model
+
+
+def forgetful():
+    """A model that reads a sample otherwise after each other one."""
+    model, read = build("llama"), []
+
+    def drift(module, given, output):
+        read.append(1)
+        return output * (1 + 0.3 * len(read))
+
+    model.model.layers[0].mlp.register_forward_hook(drift)
+    return model
+
+
+def sample(length):
+    ids = torch.randint(3, 50, (length,), generator=torch.Generator().manual_seed(length)).tolist()
+    return {"input_ids": ids, "labels": [-100] * (length // 2) + ids[length // 2 :]}
+
+
+def assert_same(found, wanted):
+    np.testing.assert_allclose(found.losses, wanted.losses, rtol=1e-5)
+    np.testing.assert_allclose(found.values, wanted.values, rtol=1e-3, atol=1e-5 * wanted.values.max())
+
+
+@pytest.mark.parametrize(("make", "lengths"), [(longrope, (63, 64, 65, 66)), (crowded, (9, 12, 20, 9))])
+def test_patterns_are_those_of_each_sample_alone(make, lengths):
+    model, samples = make(), [sample(length) for length in lengths]
+    together = activation_patterns(model, samples, token_budget=10_000)
+    turned = activation_patterns(model, samples[::-1], token_budget=10_000)
+    for number, one in enumerate(samples):
+        alone = activation_patterns(model, [one])
+        for found in (together, turned):
+            place = number if found is together else len(samples) - 1 - number
+            np.testing.assert_allclose(found.losses[place], alone.losses[0], rtol=1e-5)
+            np.testing.assert_allclose(found.values[place], alone.values[0], rtol=1e-3, atol=1e-5 * alone.values.max())
+
+
+@pytest.mark.parametrize("make", [longrope, crowded])
+def test_they_would_be_others_in_one_batch(make, monkeypatch):
+    """Otherwise the tests of this module could not fail."""
+    model, samples = make(), [sample(9), sample(66)]
+    alone = activation_patterns(model, samples, token_budget=1)
+    monkeypatch.setattr(independence, "turn", lambda config: None)
+    monkeypatch.setattr(independence, "depends", lambda *given: False)
+    beside = activation_patterns(model, samples, token_budget=10_000)
+    assert abs(beside.values[0] - alone.values[0]).max() > 0.05 * alone.values[0].max()
+
+
+@pytest.mark.parametrize(("make", "lengths"), [(longrope, (60, 70)), (crowded, (9, 20))])
+def test_ablated_losses_are_those_of_each_sample_alone(make, lengths):
+    model, samples = make(), [sample(length) for length in lengths]
+    layers, heads = model.config.num_hidden_layers, model.config.num_attention_heads
+    kept = np.ones((2, layers, heads), dtype=bool)
+    kept[1, 0, 1] = False
+    together = ablated_losses(model, samples, kept, token_budget=10_000)
+    for place, one in enumerate(samples):
+        np.testing.assert_allclose(
+            together[:, place], ablated_losses(model, [one], kept, token_budget=1)[:, 0], rtol=1e-5
+        )
+
+
+def test_likelihoods_are_those_of_each_text_alone():
+    model = crowded()
+    ids = np.array(sample(20)["input_ids"], dtype=np.int32)
+    items = [Texts(Text(ids[:length], 4), (Text(ids[:8], 4),), False) for length in (9, 14, 20)]
+    assert independence.logits_depend(model)
+    together = likelihoods.of_items(model, "set", items, 10_000, alone=True)
+    for item, found in zip(items, together, strict=True):
+        with torch.no_grad():
+            logs = model(torch.from_numpy(item.gold.ids.astype(np.int64))[None]).logits[0].log_softmax(dim=-1)
+        wanted = -sum(logs[place - 1, item.gold.ids[place]].item() for place in range(4, len(item.gold.ids)))
+        assert found.nll == pytest.approx(wanted, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "name", ["llama-grouped-query", "opt", "gpt2", "mistral-sliding-window", "deepseek-small-values"]
+)
+def test_models_that_read_a_sample_alike_may_batch(name):
+    model = build(name)
+    assert not independence.logits_depend(model)
+    assert not extraction.depends_on_batch(model)
+    assert independence.turn(model.config) is None
+
+
+def test_a_model_that_reads_a_sample_otherwise_the_second_time_is_refused():
+    with pytest.raises(InputError, match="LlamaForCausalLM reads a sample otherwise when it reads it a second time"):
+        independence.logits_depend(forgetful())
+
+
+def test_samples_of_both_kinds_share_no_batch():
+    assert list(batching.batches([10, 70, 64, 65], 10_000, turn=64)) == [[1, 3], [2, 0]]
+    assert list(batching.batches([10, 70, 64, 65], 10_000)) == [[1, 3, 2, 0]]
+
+
+def test_micro_batches_of_samples_that_change_each_other_are_refused():
+    model = longrope()
+    with pytest.raises(
+        InputError, match=r"Phi3ForCausalLM reads samples of more than 64 tokens in another way.*60 to 70"
+    ):
+        independence.check_micro_batches(model, [sample(60), sample(70)])
+    independence.check_micro_batches(model, [sample(60), sample(64)])
+    independence.check_micro_batches(model, [sample(65), sample(70)])
+    with pytest.raises(InputError, match="LlamaForCausalLM reads a sample otherwise beside others than alone"):
+        independence.check_micro_batches(crowded(), [sample(9), sample(20)])

@@ -1,0 +1,132 @@
+"""Whether a model reads a sample alike whatever shares its batch, which losses, patterns and training rely on.
+
+Most do, but for rounding. LongRoPE chooses its frequencies by the longest sample of a batch, experts of limited
+capacity leave tokens out when others came first, and a kernel may not mind padding. The first shows in a config, and
+samples on either side never share a batch. The others show in a test of two short samples.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headpatterns.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+LENGTHS = (5, 9)
+"""Tokens of the two samples: few, for the test is made with every model that is loaded."""
+
+TOLERANCE = {"float64": 1e-3, "float32": 1e-3, "float16": 0.05, "bfloat16": 0.1}
+"""By dtype, how far apart two readings of a sample may be: the norm of the difference, relative to that of a reading.
+Rounding makes 1e-6 in float32; what other samples do to one is of the order of the reading itself."""
+
+Reading = Sequence[Any]
+"""Arrays of one sample, such as its loss and its pattern."""
+
+
+def turn(config: "PretrainedConfig") -> int | None:
+    """The length beyond which a model reads every position of a text in another way; None with nearly all models.
+
+    LongRoPE does so, and looks at the longest text of a batch: those on either side of it must not share one, and each
+    must be read with all of its tokens.
+    """
+    text: Any = config.get_text_config()
+    rope = getattr(text, "rope_parameters", None) or {}
+    nested = [rope, *(value for value in rope.values() if isinstance(value, dict))]
+    if not any(one.get("rope_type") == "longrope" for one in nested):
+        return None
+    own = (one.get("original_max_position_embeddings") for one in nested)
+    return next((length for length in own if length), None) or getattr(text, "original_max_position_embeddings", None)
+
+
+def depends(model: "PreTrainedModel", read: Callable[[list[list[int]]], Sequence[Reading] | None]) -> bool:
+    """Whether two samples come out otherwise together, one of them padded and twice, than each alone.
+
+    Args:
+        model: what reads.
+        read: gives the arrays of each sample of a batch, or None where it cannot read the batch; what is wrong then
+            shows with the samples that the model is there for.
+
+    Raises:
+        InputError: a sample comes out otherwise when it is read a second time.
+    """
+    embeddings: Any = model.get_input_embeddings()
+    tokens = [token % int(embeddings.num_embeddings) for token in range(3, 3 + sum(LENGTHS))]
+    short, long = tokens[: LENGTHS[0]], tokens[LENGTHS[0] :]
+    first, second, together = read([short]), read([long]), read([short, long, short])
+    if first is None or second is None or together is None:
+        return False
+    tolerance = TOLERANCE.get(str(model.dtype).removeprefix("torch."), max(TOLERANCE.values()))
+    wanted = [first[0], second[0], first[0]]
+    if all(_alike(*pair, tolerance) for pair in zip(together, wanted, strict=True)):
+        return False
+    again = read([short])
+    if again is None or not _alike(again[0], first[0], tolerance):
+        raise InputError(
+            f"{type(model).__name__} reads a sample otherwise when it reads it a second time, so that losses and "
+            "patterns would depend on what was read before: use another architecture or dtype."
+        )
+    return True
+
+
+def _alike(found: Reading, wanted: Reading, tolerance: float) -> bool:
+    """Whether all arrays are the same but for rounding; what is not finite alone tells nothing."""
+    pairs = [
+        (np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)) for a, b in zip(found, wanted, strict=True)
+    ]
+    return all(
+        not np.isfinite(alone).all() or np.linalg.norm(beside - alone) <= tolerance * np.linalg.norm(alone)
+        for beside, alone in pairs
+    )
+
+
+def logits_depend(model: "PreTrainedModel") -> bool:
+    """Whether the logits of a sample depend on what shares its batch; the model reads as in evaluation.
+
+    Raises:
+        InputError: as `depends`.
+    """
+    import torch
+
+    def read(batch: list[list[int]]) -> list[Reading]:
+        width = max(map(len, batch))
+        ids = torch.tensor([[*sample, *[0] * (width - len(sample))] for sample in batch], device=model.device)
+        mask = torch.tensor([[1] * len(sample) + [0] * (width - len(sample)) for sample in batch], device=model.device)
+        logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits.float().cpu().numpy()
+        return [(logits[row, : len(sample)],) for row, sample in enumerate(batch)]
+
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            return depends(model, read)
+    finally:
+        model.train(training)
+
+
+def check_micro_batches(model: "PreTrainedModel", samples: Sequence[dict[str, list[int]]]) -> None:
+    """Refuse to train on several samples at a time where each would then be learnt as others allow.
+
+    Raises:
+        InputError: the model reads samples otherwise beside each other.
+    """
+    name, fix = (
+        type(model).__name__,
+        "set per_device_batch_size of the recipe to 1, with more gradient_accumulation_steps",
+    )
+    border = turn(model.config)
+    if border is not None:
+        lengths = [len(sample["input_ids"]) for sample in samples]
+        if min(lengths) <= border < max(lengths):
+            raise InputError(
+                f"{name} reads samples of more than {border} tokens in another way, and with them all of their "
+                f"micro-batch, and the training set has samples of {min(lengths)} to {max(lengths)} tokens: {fix}, or "
+                f"the maximum length to {border}."
+            )
+    if logits_depend(model):
+        raise InputError(
+            f"{name} reads a sample otherwise beside others than alone, so that it would learn from their micro-batch: "
+            f"{fix}."
+        )

@@ -1,0 +1,144 @@
+"""What is asked of a tokenizer and of a model as soon as they are loaded: whatever of it would fail hours later."""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headpatterns.data import seam
+from headpatterns.errors import InputError, first_line
+from headpatterns.io import read_json
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+NEEDED = {"unk_token": "unknown", "eos_token": "EOS", "bos_token": "BOS"}
+"""Special tokens that stand in texts, and what they are called."""
+
+UNUSUAL = "x \u4e16\u754c \u00e9\U0001f600"
+"""A text that shows what a tokenizer does with characters that it has never seen."""
+
+
+def check_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """Refuse a tokenizer whose special tokens are not what training, attribution and evaluation take them for.
+
+    A padding token that is empty, unknown or without an embedding is taken out instead: padding is masked everywhere,
+    and EOS stands in for one that is not there.
+
+    Args:
+        tokenizer: of transformers.
+        folder: what it was loaded from; of a model's folder, config.json says how many embeddings there are.
+
+    Raises:
+        InputError: EOS is not there; EOS, BOS or the unknown token is empty, not in the vocabulary or, where it stands
+            in texts, without an embedding; or no text can be tokenized.
+    """
+    if not tokenizer.eos_token:
+        raise InputError(f"the tokenizer in {folder} has no EOS token: set eos_token in its tokenizer_config.json.")
+    for name, called in NEEDED.items():
+        # Before any id is asked for: an empty unknown token would be looked up for ever.
+        if getattr(tokenizer, name) == "":
+            raise InputError(
+                f"the tokenizer in {folder} has an empty {called} token: give {name} its text, or leave it out, in its "
+                "tokenizer_config.json."
+            )
+    for name, called in NEEDED.items():
+        token = getattr(tokenizer, name)
+        if token is not None and _is_unknown(tokenizer, name):
+            raise InputError(
+                f"the tokenizer in {folder} has the {called} token '{token}', which is not in its vocabulary: set "
+                f"{name} in its tokenizer_config.json to one that is."
+            )
+    embeddings = _embeddings(folder)
+    if tokenizer.pad_token is not None and (
+        not tokenizer.pad_token or _is_unknown(tokenizer, "pad_token") or tokenizer.pad_token_id >= embeddings
+    ):
+        tokenizer.pad_token = None
+    try:
+        put_before = seam.encoded(tokenizer, [UNUSUAL])[0]
+    except InputError:
+        raise
+    except Exception as error:  # tokenizers raises a bare Exception
+        raise InputError(f"the tokenizer in {folder} cannot tokenize a text: {first_line(error)}.") from error
+    for name in ("eos_token", "bos_token"):
+        token, number = getattr(tokenizer, name), getattr(tokenizer, f"{name}_id")
+        if token is not None and number >= embeddings and (name == "eos_token" or number in put_before):
+            raise InputError(
+                f"the tokenizer in {folder} has the {NEEDED[name]} token '{token}' with the id {number}, but the "
+                f"model has {embeddings} embeddings (vocab_size of its config.json): set {name} in "
+                "tokenizer_config.json to a token that the model knows."
+            )
+
+
+def _is_unknown(tokenizer: Any, name: str) -> bool:
+    """Whether a special token is none of the vocabulary, where tokenizers give it the id of the unknown token."""
+    number = getattr(tokenizer, f"{name}_id")
+    lent = number == tokenizer.unk_token_id and str(getattr(tokenizer, name)) != str(tokenizer.unk_token)
+    return number is None or lent
+
+
+def _embeddings(folder: Path) -> float:
+    """Embeddings of the model in a folder by its config.json; endless where that does not say."""
+    path = folder / "config.json"
+    config = read_json(path) if path.is_file() else {}
+    found = config.get("vocab_size") or (config.get("text_config") or {}).get("vocab_size")
+    return found if isinstance(found, int) else float("inf")
+
+
+def repairs(folder: Path) -> dict[str, Any]:
+    """Keys of config.json that a model is to be loaded without, as None.
+
+    That is a padding token beyond the embeddings, which no embedding could be built with. Padding is masked everywhere.
+    """
+    padding = read_json(folder / "config.json").get("pad_token_id")
+    return {"pad_token_id": None} if isinstance(padding, int) and padding >= _embeddings(folder) else {}
+
+
+def check_packages(folder: Path) -> None:
+    """Refuse a tokenizer that is a SentencePiece model alone where what reads it is not installed.
+
+    Raises:
+        InputError: a package is missing; transformers would name another one.
+    """
+    alone = any((folder / name).is_file() for name in ("tokenizer.model", "spiece.model"))
+    if not alone or (folder / "tokenizer.json").is_file():
+        return
+    for package, module in (("sentencepiece", "sentencepiece"), ("protobuf", "google.protobuf")):
+        try:
+            __import__(module)
+        except ImportError as error:
+            raise InputError(
+                f"the tokenizer in {folder} is a SentencePiece model, and reading it takes the Python package "
+                f"{package}: install the version that envs/workflow.txt names, or put the model's tokenizer.json there."
+            ) from error
+
+
+def settle(model: "PreTrainedModel", folder: Path) -> None:
+    """Take out of a model's config what was set to look at it, and refuse what saving it would refuse.
+
+    Raises:
+        InputError: transformers does not save its config, or its settings for generation, as they are.
+    """
+    for config in _configs(model.config):
+        config.output_attentions = config.output_hidden_states = False
+        if hasattr(config, "return_dict"):
+            config.return_dict = True
+    parts: dict[str, Any] = {"config": model.config}
+    if model.can_generate():
+        parts["generation_config"] = model.generation_config
+    with tempfile.TemporaryDirectory() as place:
+        for name, part in parts.items():
+            try:
+                part.save_pretrained(place)
+            except OSError:
+                raise
+            except Exception as error:  # transformers and huggingface_hub raise several types
+                raise InputError(
+                    f"checkpoints of the model in {folder} could not be saved ({name}: {first_line(error)}): correct "
+                    f"its {name}.json."
+                ) from error
+
+
+def _configs(config: "PretrainedConfig") -> "list[PretrainedConfig]":
+    """A config and those of the parts of its model."""
+    parts = (getattr(config, name, None) for name in config.sub_configs)
+    return [config, *(part for part in parts if part is not None)]
