@@ -68,11 +68,6 @@ def sample(length):
     return {"input_ids": ids, "labels": [-100] * (length // 2) + ids[length // 2 :]}
 
 
-def assert_same(found, wanted):
-    np.testing.assert_allclose(found.losses, wanted.losses, rtol=1e-5)
-    np.testing.assert_allclose(found.values, wanted.values, rtol=1e-3, atol=1e-5 * wanted.values.max())
-
-
 @pytest.mark.parametrize(("make", "lengths"), [(longrope, (63, 64, 65, 66)), (crowded, (9, 12, 20, 9))])
 def test_patterns_are_those_of_each_sample_alone(make, lengths):
     model, samples = make(), [sample(length) for length in lengths]
@@ -86,10 +81,10 @@ def test_patterns_are_those_of_each_sample_alone(make, lengths):
             np.testing.assert_allclose(found.values[place], alone.values[0], rtol=1e-3, atol=1e-5 * alone.values.max())
 
 
-@pytest.mark.parametrize("make", [longrope, crowded])
-def test_they_would_be_others_in_one_batch(make, monkeypatch):
+@pytest.mark.parametrize(("make", "lengths"), [(longrope, (63, 66)), (crowded, (9, 20))])
+def test_they_would_be_others_in_one_batch(make, lengths, monkeypatch):
     """Otherwise the tests of this module could not fail."""
-    model, samples = make(), [sample(9), sample(66)]
+    model, samples = make(), [sample(length) for length in lengths]
     alone = activation_patterns(model, samples, token_budget=1)
     monkeypatch.setattr(independence, "turn", lambda config: None)
     monkeypatch.setattr(independence, "depends", lambda *given: False)

@@ -1,5 +1,6 @@
 """What is asked of a tokenizer and of a model as soon as they are loaded: whatever of it would fail hours later."""
 
+import importlib
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,7 +105,7 @@ def check_packages(folder: Path) -> None:
         return
     for package, module in (("sentencepiece", "sentencepiece"), ("protobuf", "google.protobuf")):
         try:
-            __import__(module)
+            importlib.import_module(module)
         except ImportError as error:
             raise InputError(
                 f"the tokenizer in {folder} is a SentencePiece model, and reading it takes the Python package "
