@@ -190,13 +190,14 @@ def test_nothing_is_left_after_an_error_in_a_backward_pass(name, reduction):
         kept.append(weakref.ref(output[0]))
         output[0].register_hook(fail)
 
+    head = projection.head_of(model)
     attached = model.model.layers[1].self_attn.register_forward_hook(hook)
     with (
         pytest.raises(RuntimeError, match="in the middle"),
         passes.frozen(model),
         recording(model, [reduction]) as found,
     ):
-        passes.backward(model, projection.head_of(model), make_samples())
+        passes.backward(model, head, make_samples())
     assert list(found) == [2]
     attached.remove()
     gc.collect()

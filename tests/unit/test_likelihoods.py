@@ -97,7 +97,7 @@ def test_what_begins_alike_is_read_once(form, passes, tokenizer, monkeypatch):
     monkeypatch.setattr(type(model), "forward", lambda *given, **named: (rows.append(len(named["input_ids"])),
                                                                          forward(*given, **named))[1])  # fmt: skip
     taken(model, tokenizer, [choice(n, form) for n in range(3)])
-    assert sum(rows) == 3 * passes
+    assert sum(rows) == 1 + 3 * passes  # one to learn how the model makes its logits
 
 
 def longrope():

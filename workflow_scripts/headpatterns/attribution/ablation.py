@@ -124,7 +124,7 @@ def ablated_losses(
 
             def whole(batch: Sequence[Sample]) -> tuple[Float64[np.ndarray, " batch"]]:
                 scales.update(enumerate(torch.ones(shape[0], 1, shape[1], device=model.device)))
-                return (passes.forward(model, head, batch)[0].double().cpu().numpy(),)
+                return (passes.forward(model, head, batch)[0],)
 
             budget = selftest.token_budget(model, budget, memory.plan(model, pairs, budget), whole)
 

@@ -91,8 +91,8 @@ def response_states(
     embedded: Float[torch.Tensor, "batch positions hidden"],
     mask: Padded,
     labels: Padded,
-) -> tuple[Float[torch.Tensor, "responses hidden"], Int[torch.Tensor, " responses"], Int[torch.Tensor, " responses"]]:
-    """What `head` predicts the response tokens from, [response tokens, hidden], these tokens, and their rows.
+) -> tuple[Float[torch.Tensor, "responses states"], Int[torch.Tensor, " responses"], Int[torch.Tensor, " responses"]]:
+    """What `head` takes where a response token is predicted, these tokens, and their rows.
 
     The projection to the vocabulary is the largest matrix of a small model and is needed at these positions only: it is
     given those of all rows as one sequence.
