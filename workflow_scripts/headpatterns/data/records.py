@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headpatterns.data.texts import RowError, as_written, missing, required, trimmed
+from headpatterns.data.texts import RowError as RowError
+from headpatterns.data.texts import as_written, missing, required, trimmed
 
 LONGEST_NAME = 40
 """Characters of a field's name in a message: the first row of a file without header is taken for names."""
