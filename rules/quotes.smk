@@ -13,10 +13,10 @@ rule check_quotes:
         PATHS.analysis("quotes"),
     localrule: True
     params:
-        source=SOURCE,
+        source=arguments.options({"source": SOURCE or None}),
         analysis=subpath(output[0], parent=True),
     shell:
-        "python workflow_scripts/check_quotes.py --quotes {input.listed} --source {params.source:q} --analysis {params.analysis}"
+        "python workflow_scripts/check_quotes.py --quotes {input.listed} {params.source} --analysis {params.analysis}"
         " --output {output} --log {log} && cat {log}"
 
 
@@ -36,9 +36,9 @@ rule publish:
         provenance=f"{RESULTS}/provenance.json",
     localrule: True
     params:
-        source=SOURCE,
+        source=arguments.options({"source": SOURCE or None}),
         results=subpath(input.provenance, parent=True),
         kind="--renew" if PUBLISHED else "--publish",
     shell:
-        "python workflow_scripts/check_quotes.py --quotes {input.listed} --source {params.source:q}"
+        "python workflow_scripts/check_quotes.py --quotes {input.listed} {params.source}"
         " --analysis {params.results}/analysis {params.kind} {input.figures} --provenance {input.provenance} --log {log}"
