@@ -26,8 +26,8 @@ from headpatterns.attribution import activation_patterns, extraction, inputs, me
 from headpatterns.data import batching
 from headpatterns.data.tokens import IGNORED, TokenizedSample, tokenize
 from headpatterns.errors import InputError
-from headpatterns.models import loading as models
 from headpatterns.models import independence, projection
+from headpatterns.models import loading as models
 
 LOGITS_OF_THEIR_OWN = ("cohere", "granite", "gemma2-soft-capping")
 

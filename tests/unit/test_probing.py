@@ -120,7 +120,13 @@ def test_a_tokenizer_of_sentencepiece_alone(model_folder, tmp_path):
     shutil.copytree(model_folder, folder)
     (folder / "tokenizer.json").unlink()
     (tmp_path / "own.model").rename(folder / "tokenizer.model")
-    keys = {"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "add_bos_token": True}
+    keys = {
+        "tokenizer_class": "LlamaTokenizer",
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+        "add_bos_token": True,
+    }
     (folder / "tokenizer_config.json").write_text(json.dumps(keys))
     own = sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
     sample = tokenize(load_tokenizer(folder), "a", "Once there was", " a dog.", 100)
