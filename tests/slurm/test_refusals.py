@@ -148,7 +148,9 @@ def test_a_dry_run_shows_what_gpu_jobs_would_ask_for(clone):
 
 def test_several_machines_need_a_cluster(clone):
     folder = clone("one-machine")
-    (folder / "two.json").write_text(json.dumps({"finetuning": {"devices": 2, "nodes": 2, "global_batch_size": 8}}))
+    changes = {"finetuning": {"devices": 2, "nodes": 2, "global_batch_size": 8}}
+    changes["studies"] = {"mixing": {"models": []}, "selection": {"models": []}}
+    (folder / "two.json").write_text(json.dumps(changes))
     answer = snakemake(folder, "table1", "--cores", "1", "--configfile", "tests/config/tiny.yaml", "two.json")
     assert answer.returncode != 0
     assert_refusal(answer.stdout, "finetuning.nodes", ("2", "set it to 1, or use --profile slurm"))
