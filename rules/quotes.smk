@@ -1,6 +1,8 @@
 # Numbers and figures of README and docs that come from an experiment: held against a fresh run, or taken from it.
 
-SOURCE = str(PUBLISHED.folder) if PUBLISHED else ""
+import os
+
+SOURCE = os.path.relpath(PUBLISHED.folder) if PUBLISHED else ""
 QUOTED = or_stop(quotes.read, Path("docs/quoted.csv"), SOURCE)
 
 

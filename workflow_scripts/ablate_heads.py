@@ -49,9 +49,7 @@ def parser() -> argparse.ArgumentParser:
     made = command_line.parser(__doc__)
     made.add_argument("--model", type=Path, required=True, help="model folder in Hugging Face layout")
     made.add_argument("--run", type=Path, nargs="+", required=True, help="folder of a run that started from the model")
-    made.add_argument(
-        "--data", type=Path, nargs="+", required=True, help="for each run jsonl or parquet with prompt and response"
-    )
+    made.add_argument("--data", type=Path, nargs="+", required=True, help="for each run rows with prompt and response")
     made.add_argument("--output-folder", type=Path, nargs="+", required=True, help="for each run a folder to write")
     made.add_argument("--samples", type=int, default=32, help="samples ablated on, and others for patterns")
     made.add_argument("--draws", type=int, default=10, help="random groups of each size")

@@ -13,6 +13,8 @@ def main(arguments: argparse.Namespace) -> None:
     if arguments.publish and not arguments.provenance:
         raise InputError("--publish needs --provenance, the provenance.json of the experiment.")
     listed = quotes.read(arguments.quotes, arguments.source)
+    if arguments.source and not listed:
+        raise InputError(f"{arguments.quotes} quotes nothing from {arguments.source}: add rows with that source.")
     if arguments.renew:
         quotes.renew(listed, arguments.project, arguments.analysis)
         return

@@ -553,6 +553,8 @@ def test_generic_columns():
         "Why?", "Because.", id="5", tags=("short",), choices=("x", "y"), answer="B"
     )
     assert convert("generic", row, {"columns": {"prompt": "q", "response": "r"}}) == Instruction("Why?", "Because.")
+    tagged = convert("generic", {**row, "of": [" x ", None, " "]}, {"columns": {**columns, "tags": "of"}})
+    assert tagged.tags == ("x",)
     with pytest.raises(MissingFieldError, match="no field answer"):
         convert("generic", row, {"columns": {"prompt": "q", "response": "answer"}})
 

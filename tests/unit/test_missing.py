@@ -114,6 +114,18 @@ def test_a_model_whose_weights_git_lfs_has_not_fetched(tmp_path):
     )
 
 
+def test_a_model_whose_weights_are_a_link_to_nowhere(tmp_path):
+    """As in a cache of the hub of which the files were removed."""
+    for name in ("config.json", "tokenizer.json"):
+        (tmp_path / name).write_text("{}")
+    (tmp_path / "old.bin").mkdir()
+    (tmp_path / "model.safetensors").symlink_to(tmp_path / "blobs" / "gone")
+    config = config_of()
+    config["models"]["llama"]["source"] = {"path": str(tmp_path)}
+    hints = (str(tmp_path), "model.safetensors cannot be read (No such file or directory)", "put the file there")
+    assert_refusal("\n".join(said(accepted(config))), "models.llama.source.path", hints)
+
+
 def test_the_paper_lacks_one_dataset(monkeypatch):
     monkeypatch.delenv("HEADPATTERNS_DATA", raising=False)
     [infinity] = said(accepted(config_of(PAPER)))

@@ -69,6 +69,14 @@ def test_a_special_token_that_is_read_as_the_unknown_one(tokenizer_folder, tmp_p
         probing.check_tokenizer(loaded, folder)
 
 
+@pytest.mark.parametrize(("text", "sentence"), [("{", "is not valid JSON"), ("[]", "is no JSON object: fix it")])
+def test_a_config_beside_a_tokenizer_that_is_none(changed, tokenizer, text, sentence):
+    folder = changed("config.json")
+    (folder / "config.json").write_text(text)
+    with pytest.raises(InputError, match=rf"config\.json {sentence}"):
+        probing.check_tokenizer(tokenizer, folder)
+
+
 @pytest.mark.parametrize("padding", ["", "[PAD]"])
 def test_padding_without_an_embedding_is_left_to_eos(changed, padding):
     folder = changed("tokenizer_config.json", pad_token=padding)

@@ -162,6 +162,9 @@ def test_a_quote_from_a_published_folder_is_told_apart(folder):
                 renew=True)  # fmt: skip
     assert (folder / "page.md").read_text() == TEXT.replace("1.7", "2.5")
     assert not (folder / "docs/published.csv").exists()
+    with pytest.raises(InputError, match=r"quoted\.csv quotes nothing from published/y: add rows with that source"):
+        scripts.run("check_quotes", quotes=listed, project=folder, analysis=folder / "analysis", source="published/y",
+                    renew=True)  # fmt: skip
 
 
 def test_numbers_that_no_quote_covers_are_found(folder):

@@ -94,6 +94,11 @@ def test_csv_without_header_takes_the_given_columns(tmp_path):
     assert rows == [{"question": "q", "answer": "A"}, {"question": "r", "answer": "B"}]
 
 
+def test_csv_may_begin_with_an_empty_line(tmp_path):
+    file = write(tmp_path / "x.csv", "\nq,A\n\nr,B\n")
+    assert [(row.fields, row.place) for row in read_rows([file])] == [({"q": "r", "A": "B"}, f"{file}:4")]
+
+
 def test_expand_takes_files_folders_and_globs_in_sorted_order(tmp_path):
     for name in ("b/2.json", "b/1.json", "a/3.json", "a/note.md", ".cache/4.json", "z.jsonl"):
         write(tmp_path / name, "{}")

@@ -64,7 +64,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Target:
-    """A run, a file of the rows it is measured on (jsonl or parquet), and the folder for what is found."""
+    """A run, a file of the rows it is measured on, in any format, and the folder for what is found."""
 
     run: Path
     data: Path

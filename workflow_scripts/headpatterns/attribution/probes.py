@@ -17,7 +17,7 @@ class Probe:
     """Rows of a file.
 
     Attributes:
-        data: jsonl or parquet with prompt, response and optionally id.
+        data: rows with prompt, response and optionally id.
         among: the path of a training set (CSV) whose samples alone are taken, or `EVERY_SAMPLE`.
     """
 

@@ -214,7 +214,7 @@ def _table(path: Path, columns: Columns, **dialect: Any) -> Iterator[Row]:
         reader = csv.reader(file, **dialect)
         number, begun = 0, 0
         try:
-            names = columns or _header(path, next(reader, []), dialect["delimiter"])
+            names = columns or _header(path, next(filter(None, reader), []), dialect["delimiter"])
             begun = reader.line_num
             for cells in reader:
                 place, begun = f"{path}:{reader.line_num}", reader.line_num

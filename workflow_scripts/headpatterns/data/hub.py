@@ -45,7 +45,7 @@ class Repository(NamedTuple):
 
 
 def caches(folder: Path) -> None:
-    """Let the hub's client keep its caches below `folder`, for nothing is written outside the results."""
+    """Let the hub's client keep its caches below `folder`: nothing is written outside the results."""
     os.environ |= {"HF_HUB_CACHE": str(folder / "hub"), "HF_XET_CACHE": str(folder / "xet")}
 
 

@@ -25,6 +25,7 @@ THE_HUB = "https://huggingface.co/"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 REPOSITORY = re.compile(r"(https?://[^/]+)/datasets/([^/]+/[^/]+)")
 FILE = re.compile(r"https?://[^/]+/.*[^/]")
+ARCHIVE = ".zip"
 CHECKSUM = re.compile(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}")
 
 
@@ -133,13 +134,15 @@ def _problems(row: Mapping[str, str | None]) -> Iterator[str]:
     if whole["source"] not in (PRIMARY, MIRROR):
         yield f"has the source '{whole['source']}': write {PRIMARY} or {MIRROR}."
     address, version = whole["address"], whole["version"]
-    is_repository = bool(REPOSITORY.fullmatch(address)) and "." not in address.rpartition("/")[2]
+    is_repository = bool(REPOSITORY.fullmatch(address)) and not address.endswith(ARCHIVE)
     if address and not FILE.fullmatch(address):
         yield f"has the address '{address}': write http:// or https:// with the path of a repository or a file."
     elif is_repository and version and not COMMIT.fullmatch(version):
         yield f"has the version '{version}' of a repository: write the 40 hexadecimal digits of a commit."
     elif is_repository and whole["checksum"]:
         yield "has a checksum for a repository: leave it empty, its hub states that of each file."
+    elif not is_repository and not address.endswith(ARCHIVE) and whole["files"] != address.rpartition("/")[2]:
+        yield f"has the files '{whole['files']}' of one file: write the last part of its address, or take a zip."
     if whole["checksum"] and not CHECKSUM.fullmatch(whole["checksum"]):
         yield f"has the checksum '{whole['checksum']}': write md5: or sha256: and its hexadecimal digits."
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from headpatterns.data import hub, pinned
-from headpatterns.data.pinned import Pinned
+from headpatterns.data.pinned import ARCHIVE, Pinned
 from headpatterns.data.transfers import Remote, size_of
 from headpatterns.errors import InputError, first_line
 
@@ -48,7 +48,7 @@ def _wanted(source: Pinned, there: Iterable[str]) -> list[str]:
 
 def is_archive(source: Pinned) -> bool:
     """Whether the address is that of a zip, of which the files are parts."""
-    return not source.repository and source.address.endswith(".zip")
+    return not source.repository and source.address.endswith(ARCHIVE)
 
 
 def unpack(source: Pinned, folder: Path, output: Path) -> Path:

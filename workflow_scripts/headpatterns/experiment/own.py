@@ -52,7 +52,11 @@ def _no_model(path: str) -> str:
         )
     if not loading.has_tokenizer(Path(path)):
         return f"is {path}, which holds no tokenizer: save the model's own there."
-    pointers = [file.name for file in loading.files(Path(path)) if is_lfs_pointer(file)]
+    try:
+        pointers = [file.name for file in loading.files(Path(path)) if is_lfs_pointer(file)]
+    except OSError as error:
+        name = Path(str(error.filename)).name
+        return f"is {path}, where {name} cannot be read ({error.strerror}): put the file there."
     if pointers:
         return f"is {path}, where {pointers[0]} is a Git LFS pointer, not the file itself: `git lfs pull` there."
     return ""

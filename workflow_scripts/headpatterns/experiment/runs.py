@@ -42,7 +42,7 @@ class TargetSet:
     group = MIXING
     task = "target"
     probe_sets = (TRAINING,)
-    """D_T is probed on its own samples, for the others are the test."""
+    """D_T is probed on its own samples: the others are the test."""
 
     @property
     def datasets(self) -> Datasets:

@@ -158,7 +158,7 @@ def check_device(device: str) -> None:
 def files(folder: Path) -> list[Path]:
     """The files that a model in a folder consists of: config, weights, tokenizer."""
     suffixes = {".json", ".safetensors", ".bin", ".model", ".txt"}
-    return sorted(path for path in folder.iterdir() if path.suffix in suffixes)
+    return sorted(path for path in folder.iterdir() if path.suffix in suffixes and not path.is_dir())
 
 
 def has_tokenizer(folder: Path) -> bool:

@@ -80,8 +80,14 @@ def _is_unknown(tokenizer: Any, name: str) -> bool:
 def _embeddings(folder: Path) -> float:
     """Embeddings of the model in a folder by its config.json; endless where that does not say."""
     path = folder / "config.json"
-    config = read_json(path) if path.is_file() else {}
-    found = config.get("vocab_size") or (config.get("text_config") or {}).get("vocab_size")
+    try:
+        config = read_json(path) if path.is_file() else {}
+    except ValueError as error:
+        raise InputError(f"{path} is not valid JSON ({first_line(error)}): fix it.") from error
+    if not isinstance(config, dict):
+        raise InputError(f"{path} is no JSON object: fix it.")
+    text = config.get("text_config")
+    found = config.get("vocab_size") or (text.get("vocab_size") if isinstance(text, dict) else None)
     return found if isinstance(found, int) else float("inf")
 
 

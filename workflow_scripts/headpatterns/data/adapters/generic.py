@@ -32,7 +32,7 @@ def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
         id=_optional(row, columns, "id"),
         answer=_optional(row, columns, "answer"),
         choices=_listed(row, columns, "choices"),
-        tags=tuple(one.strip() for one in _listed(row, columns, "tags")),
+        tags=_listed(row, columns, "tags"),
     )
 
 
@@ -53,7 +53,10 @@ def _listed(row: Row, columns: Mapping[str, str], name: str) -> tuple[str, ...]:
     found = value(row, columns[name]) if name in columns else None
     if missing(found):
         return ()
-    return tuple(required(one, name) for one in (found if isinstance(found, list) else [found]))
+    entries = found if isinstance(found, list) else [found]
+    # An option that is missing would move the letters of those behind it; a tag that is missing is none.
+    kept = [one for one in entries if not missing(one)] if name == "tags" else entries
+    return tuple(required(one, name).strip() for one in kept)
 
 
 def _advice(row: Row, options: Mapping[str, Any]) -> str:
