@@ -55,9 +55,10 @@ test-slurm: .venv/test.ready
 	.venv/bin/python -m pytest tests/slurm
 
 # Checks and measures on one GPU what no test can without it: tests/gpu/check.py says what, in less than eight minutes.
+# It installs nothing: where there is no .venv, it takes the packages of $(PYTHON).
 .PHONY: gpu-check
-gpu-check: .venv/test.ready
-	.venv/bin/python tests/gpu/check.py
+gpu-check:
+	$(or $(wildcard .venv/bin/python),$(PYTHON)) tests/gpu/check.py
 
 # Writes the JSON schema and the table of keys of a config, from the models that read it.
 .PHONY: docs

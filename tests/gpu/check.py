@@ -3,19 +3,26 @@
     python tests/gpu/check.py [--output gpu-check]
     python tests/gpu/check.py --device cpu --small
 
-1. benchmarks/attribution.py and benchmarks/finetuning.py, in bfloat16 and float32, on random weights.
-2. kernels.py: the fused kernel against the block-wise path and eager attention.
+1. kernels.py: the fused kernel against the block-wise path and eager attention; the bf16 peak, as measured.
+2. architectures.py: patterns and losses of ten architectures and more against eager attention, in float32 and bfloat16.
 3. samples.py: samples alone and together, padded and in another order.
-4. A small experiment through Snakemake, to table1, figure1 and figure5.
+4. halving.py: memory that runs out in a batch.
+5. devices.py: two processes and ZeRO-2, where there are two GPUs.
+6. A small experiment through Snakemake, to table1, figure1 and figure5.
+7. benchmarks/attribution.py and benchmarks/finetuning.py in bfloat16, on random weights in Llama-3-8B's shape. Of it
+   fine-tuning has a few layers only: AdamW of all in float32 is beyond one GPU. Where less than 60 GB of a GPU are
+   free, both have the shape of Llama-3.2-1B.
 
 Each part is a process with a time limit, and one that fails or takes too long keeps no other from its turn. The output
 folder gets check.json and check.md, a log of each part, and what it wrote. The exit status is 1 where anything failed.
-Without a GPU, `--small` goes the same ways in about two minutes; of the benchmarks it takes one dtype each.
+Nothing is installed or fetched, and a part that needs a package that is not here is skipped. Without a GPU, `--small`
+goes the same ways in about two minutes.
 """
 
 import argparse
 import contextlib
 import functools
+import importlib.util
 import os
 import shutil
 import signal
@@ -25,16 +32,20 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
-
-import outcomes
-from outcomes import FAILED, MEASURED, PASSED, Row
-
-from headpatterns.errors import InputError
-from headpatterns.io import remove
+from typing import Any, NamedTuple
 
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parents[1]
+PATHS = [str(PROJECT / folder) for folder in ("workflow_scripts", "benchmarks", "tests/support", "tests/gpu")]
+sys.path += PATHS  # any Python does that has the packages: this project need not be installed in it
+
+import common  # noqa: E402
+import outcomes  # noqa: E402
+from outcomes import FAILED, MEASURED, PASSED, SKIPPED, Row  # noqa: E402
+
+from headpatterns.errors import InputError  # noqa: E402
+from headpatterns.io import remove  # noqa: E402
+
 ALTOGETHER = 460
 """Seconds of all parts; the shares below add up to it."""
 
@@ -42,17 +53,27 @@ GRACE = 5
 """Seconds that a part has to stop its own processes."""
 
 ERRORS = {"float32": 1e-3, "bfloat16": 0.15}
-"""What patterns may differ from eager attention, as benchmarks/attribution.py has it, through 16 layers."""
+"""What patterns may differ from eager attention, as benchmarks/attribution.py has it, through 32 layers."""
+
+SHAPE, LESS, ROOM = "llama-3-8b", "llama-3.2-1b", 60
+"""What the benchmarks have the shape of, and what where the GPU has fewer GB free than this."""
+
+LAYERS = 8
+"""Of Llama-3-8B in fine-tuning: 2.8 billion parameters, at 16 bytes each 45 GB."""
 
 TARGETS = {"table1": "tables/table1.csv", "figure1": "figures/figure1.png", "figure5": "figures/figure5.png"}
 """What the experiment makes, below its results."""
 
+SCRIPTS = {"kernels": 40, "architectures": 45, "samples": 25, "halving": 20, "devices": 40}
+"""Scripts of this folder, and their shares of the time."""
+
 KEPT = ("tables", "figures", "logs", "benchmarks")
 """Folders of the experiment's results that the output folder gets."""
 
-MACHINE = """import platform, sys, torch
-name = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
-print(name if sys.argv[1] == "cuda" else platform.processor() or platform.machine(), torch.__version__, sep="\\n")"""
+MACHINE = """import platform, sys, torch, transformers
+there = sys.argv[1] == "cuda" and torch.cuda.is_available()
+name = torch.cuda.get_device_name() if there else "" if sys.argv[1] == "cuda" else platform.machine()
+print(name, torch.__version__, transformers.__version__, torch.cuda.mem_get_info()[0] if there else 0, sep="\\n")"""
 
 
 class Part(NamedTuple):
@@ -64,6 +85,7 @@ class Part(NamedTuple):
         share: seconds that it may take; what parts before it have left of theirs comes on top.
         rows: reads what it has written.
         folder: where it runs.
+        needs: a module; where it is not installed, the part is skipped.
     """
 
     name: str
@@ -71,6 +93,7 @@ class Part(NamedTuple):
     share: float
     rows: Callable[[], list[Row]]
     folder: Path = PROJECT
+    needs: str = "torch"
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -85,7 +108,9 @@ def main(arguments: argparse.Namespace) -> int:
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as temporary:
         copy = copied(Path(temporary) / "project")
-        parts = [*benchmarks(arguments, output), *scripts(arguments, output), experiment(arguments, output, copy)]
+        chosen = architecture(arguments.small, about["free GB"])
+        parts = [*scripts(arguments, output), experiment(arguments, output, copy)]
+        parts += [attribution(arguments, output, chosen), finetuning(arguments, output, chosen)]
         for number, part in enumerate(parts, start=1):
             left = ALTOGETHER - (time.monotonic() - started)
             limit = left - sum(later.share for later in parts[number:])
@@ -93,60 +118,82 @@ def main(arguments: argparse.Namespace) -> int:
             rows += found
             print(f"{part.name}: {found[-1].outcome}, {found[-1].note or f'{found[-1].value:.0f} s'}", flush=True)
             outcomes.write(output, about, rows)
+    rows += outcomes.of_measured_peak(rows)
     about |= {"seconds": round(time.monotonic() - started)}
     print(f"\n{outcomes.write(output, about, rows)}\nWritten to {output}")
     return int(outcomes.failed(rows))
 
 
-def described(device: str) -> dict[str, object]:
+def described(device: str) -> dict[str, Any]:
     """The machine, in words.
 
     Raises:
         InputError: a GPU is asked for, and torch sees none.
     """
     # In a process of its own: one that has asked for a GPU holds memory there.
-    found = subprocess.run([sys.executable, "-c", MACHINE, device], capture_output=True, text=True, check=True)
-    name, version = found.stdout.splitlines()
+    found = subprocess.run([sys.executable, "-c", MACHINE, device], capture_output=True, text=True)
+    if found.returncode:
+        raise InputError("torch and transformers cannot be imported here: install envs/workflow.txt first.")
+    name, torch, transformers, free = found.stdout.splitlines()
     if not name:
         raise InputError("torch sees no GPU here: run this on a machine with one, or with --device cpu --small.")
-    return {"machine": name, "torch": version, "python": sys.version.split()[0]}
+    versions = {"torch": torch, "transformers": transformers, "python": sys.version.split()[0]}
+    return {"machine": name, **versions, "free GB": round(int(free) / 1e9)}
 
 
 def environment(arguments: argparse.Namespace, temporary: str) -> dict[str, str]:
     """Of every part: this project's modules, no network, and Triton's interpreter where there is no GPU."""
-    paths = [PROJECT / "workflow_scripts", PROJECT / "benchmarks", PROJECT / "tests/support", HERE]
-    made = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths)), "HF_HUB_OFFLINE": "1", "TMPDIR": temporary}
+    made = {**os.environ, "PYTHONPATH": os.pathsep.join(PATHS), "HF_HUB_OFFLINE": "1", "TMPDIR": temporary}
     return made | ({"TRITON_INTERPRET": "1"} if arguments.device == "cpu" else {})
 
 
-def benchmarks(arguments: argparse.Namespace, output: Path) -> list[Part]:
-    """Part 1, a process for each benchmark and dtype."""
-    device = ["--device", arguments.device, "--architecture", "small" if arguments.small else "llama-3.2-1b"]
-    attribution = ["--rows", "3", "--padding", "256"] if arguments.small else ["--rows", "32", "--limit", "30"]
-    finetuning = ["--steps", "3", "--warmup", "1", "--batch-size", "2", "--accumulation", "1"]
-    finetuning = finetuning if arguments.small else ["--steps", "10"]
-    parts = []
-    for dtype, share in [("float32", 90)] if arguments.small else [("bfloat16", 90), ("float32", 85)]:
-        name = f"attribution-{dtype}"
-        words = ["benchmarks/attribution.py", *device, "--dtype", dtype, "--repeats", "1", *attribution]
-        rows = functools.partial(outcomes.attribution_rows, name, output / name / "attribution.csv", ERRORS[dtype])
-        parts.append(Part(name, [*words, "--output", str(output / name)], share, rows))
-    for precision in ["bf16"] if arguments.small else ["bf16", "fp32"]:
-        name = f"finetuning-{precision}"
-        words = ["benchmarks/finetuning.py", *device, "--engines", "pytorch", "--precision", precision, *finetuning]
-        rows = functools.partial(outcomes.finetuning_rows, name, output / name / "finetuning.csv")
-        parts.append(Part(name, [*words, "--output", str(output / name / "finetuning")], 60, rows))
-    return parts
+def architecture(small: bool, free: float) -> str:
+    """That of the benchmarks, by the GB that are free on the GPU."""
+    return "small" if small else SHAPE if free >= ROOM else LESS
+
+
+def attribution(arguments: argparse.Namespace, output: Path, chosen: str) -> Part:
+    """Part 7, of patterns; without a GPU in float32, which processors are made for."""
+    dtype = "float32" if arguments.small else "bfloat16"
+    name = f"attribution {chosen}"
+    words = ["--rows", "3", "--padding", "256"] if arguments.small else ["--rows", "32", "--limit", "45"]
+    words += ["--architecture", chosen, "--device", arguments.device, "--dtype", dtype, "--repeats", "1"]
+    rows = functools.partial(outcomes.attribution_rows, name, output / "attribution/attribution.csv", ERRORS[dtype])
+    return Part(name, ["benchmarks/attribution.py", *words, "--output", str(output / "attribution")], 130, rows)
+
+
+def finetuning(arguments: argparse.Namespace, output: Path, chosen: str) -> Part:
+    """Part 7, of fine-tuning; of Llama-3-8B a few layers, and what they say of all."""
+    small = ["--steps", "3", "--warmup", "1", "--batch-size", "2", "--accumulation", "1"]
+    words = small if arguments.small else ["--steps", "10"]
+    words += ["--architecture", chosen, "--device", arguments.device, "--engines", "pytorch"]
+    path, name = output / "finetuning/finetuning.csv", f"finetuning {chosen}"
+    rows = functools.partial(outcomes.finetuning_rows, name, path)
+    if chosen == SHAPE:
+        name, words = f"{name}, {LAYERS} layers", [*words, "--layers", str(LAYERS)]
+        whole = common.ARCHITECTURES[SHAPE]["num_hidden_layers"]
+        times = multiplied(SHAPE, whole) / multiplied(SHAPE, LAYERS)
+        rows = functools.partial(outcomes.scaled_rows, name, path, times, whole)
+    return Part(name, ["benchmarks/finetuning.py", *words, "--output", str(path.with_suffix(""))], 80, rows)
+
+
+def multiplied(name: str, layers: int) -> int:
+    """Weights of a Llama that a token is multiplied with: of so many layers, and of the projection at the end."""
+    shape = common.ARCHITECTURES[name]
+    width, heads = shape["hidden_size"], shape["num_attention_heads"]
+    attention = 2 * width**2 * (heads + shape["num_key_value_heads"]) // heads
+    return layers * (attention + 3 * width * shape["intermediate_size"]) + width * shape["vocab_size"]
 
 
 def scripts(arguments: argparse.Namespace, output: Path) -> list[Part]:
-    """Parts 2 and 3."""
+    """Parts 1 to 5."""
     parts = []
-    for name, share in (("kernels", 45), ("samples", 25)):
+    for name, share in SCRIPTS.items():
         result = output / f"{name}.json"
         words = [str(HERE / f"{name}.py"), "--device", arguments.device, "--result", str(result)]
         words += ["--small"] if arguments.small else []
-        parts.append(Part(name, words, share, functools.partial(outcomes.script_rows, name, result)))
+        rows = functools.partial(outcomes.script_rows, name, result)
+        parts.append(Part(name, words, share, rows, needs="deepspeed" if name == "devices" else "torch"))
     return parts
 
 
@@ -158,11 +205,12 @@ def copied(target: Path) -> Path:
 
 
 def experiment(arguments: argparse.Namespace, output: Path, copy: Path) -> Part:
-    """Part 4, in the copy; the overlay that takes a GPU is left out where there is none."""
+    """Part 6, in the copy; the overlay that takes a GPU is left out where there is none."""
     words = ["-m", "snakemake", *TARGETS, "--cores", str(min(os.cpu_count() or 1, 8)), "--resources", "gpu=1"]
     words += ["--configfile", "tests/config/tiny.yaml"]
     words += ["tests/gpu/cuda.yaml"] if arguments.device == "cuda" else []
-    return Part("experiment", words, 95, functools.partial(made, copy / "results/tiny", output / "experiment"), copy)
+    rows = functools.partial(made, copy / "results/tiny", output / "experiment")
+    return Part("experiment", words, 80, rows, copy, needs="snakemake")
 
 
 def made(results: Path, kept: Path) -> list[Row]:
@@ -183,6 +231,8 @@ def made(results: Path, kept: Path) -> list[Row]:
 
 def run(part: Part, limit: float, variables: Mapping[str, str], output: Path) -> list[Row]:
     """What a part found, with how it ended as the last row."""
+    if importlib.util.find_spec(part.needs) is None:
+        return [Row(part.name, "ended", SKIPPED, note=f"{part.needs} is not installed")]
     if limit <= GRACE:
         return [Row(part.name, "ended", FAILED, note="not started: no time was left")]
     started = time.monotonic()

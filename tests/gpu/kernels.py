@@ -1,5 +1,7 @@
 """The fused kernel of `sum_of_abs` against the block-wise path and eager attention, and how fast the two are.
 
+Also the operations a second of matrix products in bfloat16, beside which the benchmarks can be held.
+
     python tests/gpu/kernels.py --device cuda --result FILE
 
 Without a GPU, Triton interprets where TRITON_INTERPRET=1 is in the environment; it knows no bfloat16.
@@ -11,10 +13,12 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import common
 import kernel_cases
 import torch
-from outcomes import MEASURED, SKIPPED, Row, held, write_rows
+from outcomes import MEASURED, PRODUCTS, SHARE, SKIPPED, Row, held, write_rows
 
 from headpatterns.attribution.layer_inputs import AttentionInputs
 from headpatterns.attribution.reductions import sum_of_abs_by_blocks
@@ -27,17 +31,20 @@ LAYER = {"positions": 2048, "heads": 32, "key_heads": 8, "size": 64, "scaling": 
 """The layer that is timed, with two samples."""
 
 TURNS = 10
+BATCHED = 10
+"""Matrix products of a turn."""
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Write the rows of the table."""
-    if importlib.util.find_spec("triton") is None:
-        write_rows(arguments.result, [Row(PART, "the fused kernel", SKIPPED, note="Triton is not installed")])
-        return
     device = arguments.device
+    rows = products(device, 512 if arguments.small else 8192)
+    if importlib.util.find_spec("triton") is None:
+        write_rows(arguments.result, [*rows, Row(PART, "the fused kernel", SKIPPED, note="Triton is not installed")])
+        return
     half = torch.bfloat16 if device == "cuda" else torch.float16
     cases = kernel_cases.HALVED if arguments.small else tuple(kernel_cases.CASES)
-    rows = compared(device, torch.float32, cases) + compared(device, half, kernel_cases.HALVED)
+    rows += compared(device, torch.float32, cases) + compared(device, half, kernel_cases.HALVED)
     expected = {name: [[True, True], [True, False]] for name in kernel_cases.BROKEN}
     wrong = [name for name, found in kernel_cases.finite(device).items() if found != expected[name]]
     rows.append(held(PART, "what is not finite stays so, in its head alone", len(wrong), 0, "cases", ", ".join(wrong)))
@@ -46,6 +53,23 @@ def main(arguments: argparse.Namespace) -> None:
             device, dtype, {**LAYER, "positions": 64, "heads": 2, "key_heads": 1} if arguments.small else LAYER
         )
     write_rows(arguments.result, rows)
+
+
+def products(device: str, size: int) -> list[Row]:
+    """Operations a second of square matrix products, and their share of what the data sheet says, if it is known."""
+    left, right = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
+    reached = 2 * size**3 * BATCHED / (milliseconds(multiplied, left, right) / 1000)
+    rows = [Row(PART, PRODUCTS, MEASURED, reached / 1e12, unit="TFLOP/s", note=f"{size} rows and columns")]
+    if stated := common.bf16_peak(torch.device(device)):
+        rows.append(Row(PART, f"{PRODUCTS}: bf16 share", MEASURED, reached / stated, unit=SHARE))
+    return rows
+
+
+def multiplied(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """A few products, so that the start of each is hidden; the last of them."""
+    for _ in range(BATCHED):
+        product = left @ right
+    return product
 
 
 def compared(device: str, dtype: torch.dtype, cases: tuple[str, ...]) -> list[Row]:
@@ -90,12 +114,12 @@ def timed(device: str, dtype: torch.dtype, layer: dict[str, float]) -> list[Row]
     ]
 
 
-def milliseconds(function: Callable[..., torch.Tensor], inputs: AttentionInputs, gradient: torch.Tensor) -> float:
+def milliseconds(function: Callable[..., torch.Tensor], inputs: Any, last: torch.Tensor) -> float:
     """The median of a few calls after the first, each to the end of what it has left to a GPU."""
     turns = []
-    for _ in range(1 + (TURNS if gradient.is_cuda else 1)):
+    for _ in range(1 + (TURNS if last.is_cuda else 1)):
         started = time.perf_counter()
-        function(inputs, gradient).sum().item()
+        function(inputs, last).sum().item()
         turns.append(1000 * (time.perf_counter() - started))
     return statistics.median(turns[1:])
 

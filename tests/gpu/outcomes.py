@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,19 @@ TABLE = "check.json"
 OURS = ("abs_of_sum", "abs_per_position", "sum_of_abs")
 """Procedures of benchmarks/attribution.py that must be measured and right; what the others do is only written down."""
 
+SHARE = "of the peak"
+"""The unit of a share of the bf16 peak that a data sheet states."""
+
 ATTRIBUTION_UNITS = {
-    "samples_per_second": "samples/s", "times_unrecorded": "times", "times_faster_than_published": "times",
-    "peak_gib": "GiB", "bf16_share": "of the peak",
+    "seconds": "s", "samples_per_second": "samples/s", "tokens_per_second": "tokens/s", "times_unrecorded": "times",
+    "times_faster_than_published": "times", "peak_gib": "GiB", "bf16_share": SHARE,
 }  # fmt: skip
-FINETUNING_UNITS = {"tokens_per_second": "tokens/s", "ratio": "times", "peak_gib": "GiB", "bf16_share": "of the peak"}
+FINETUNING_UNITS = {
+    "seconds": "s", "tokens_per_second": "tokens/s", "ratio": "times", "peak_gib": "GiB", "bf16_share": SHARE,
+}  # fmt: skip
+
+PRODUCTS = "bfloat16 matrix products"
+"""What the fastest operations on a device are; kernels.py measures them."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +94,44 @@ def _speeds(part: str, name: str, found: Mapping[str, str], units: Mapping[str, 
     ]
 
 
+def scaled_rows(part: str, path: Path, times: float, layers: int) -> list[Row]:
+    """Those of `finetuning_rows`, and the tokens a second of a model of so many layers at the same share of the peak.
+
+    Args:
+        part: of the check.
+        path: the table, of fewer layers.
+        times: operations a token of the model with all layers, over those of the one that was measured.
+        layers: how many all are.
+    """
+    rows = finetuning_rows(part, path)
+    ending = ": tokens per second"
+    estimates = [
+        Row(
+            part,
+            f"{row.what}, {layers} layers",
+            MEASURED,
+            row.value / times,
+            unit=row.unit,
+            note="scaled by operations",
+        )
+        for row in rows
+        if row.what.endswith(ending) and row.value
+    ]
+    return rows + estimates
+
+
+def of_measured_peak(rows: Sequence[Row]) -> list[Row]:
+    """For each share of the data sheet's peak, the share of what matrix products reach on this device."""
+    reached = next((row.value for row in rows if row.what.startswith(PRODUCTS) and row.unit == SHARE), None)
+    return [
+        replace(row, what=f"{row.what}, of the measured peak", value=row.value / reached)
+        for row in rows
+        if reached and row.value and row.unit == SHARE and not row.what.startswith(PRODUCTS)
+    ]
+
+
 def script_rows(part: str, path: Path) -> list[Row]:
-    """What kernels.py or samples.py has written by `write_rows`."""
+    """What a script of this folder has written by `write_rows`."""
     return [Row(**{**found, "part": part}) for found in read_json(path)]
 
 
@@ -128,15 +172,15 @@ def write(folder: Path, about: Mapping[str, Any], rows: Sequence[Row]) -> str:
 
     Args:
         folder: is made where there is none.
-        about: the machine and how it was checked, in words.
+        about: the `machine`, which is the heading, and how it was checked, in words.
         rows: in the order in which they were found.
     """
     counts = {outcome: sum(row.outcome == outcome for row in rows) for outcome in (PASSED, FAILED, SKIPPED, MEASURED)}
     write_json(folder / TABLE, {**about, "counts": counts, "rows": [asdict(row) for row in rows]})
     head = [
-        *(f"{key}: {value}" for key, value in about.items()),
+        *(f"{key}: {value}" for key, value in about.items() if key != "machine"),
         ", ".join(f"{n} {word}" for word, n in counts.items()),
     ]
-    text = "\n".join(f"- {line}" for line in head) + f"\n\n{markdown(rows)}\n"
+    text = f"## {about['machine']}\n\n" + "\n".join(f"- {line}" for line in head) + f"\n\n{markdown(rows)}\n"
     write_text(folder / "check.md", text)
     return text
