@@ -24,7 +24,8 @@ pytorch,True,failed,,,,,
 
 @pytest.fixture
 def outcomes(monkeypatch):
-    monkeypatch.syspath_prepend(PROJECT / "tests/gpu")
+    for folder in ("benchmarks", "tests/gpu"):
+        monkeypatch.syspath_prepend(PROJECT / folder)
     return importlib.import_module("outcomes")
 
 
@@ -137,7 +138,6 @@ def test_the_benchmarks_have_the_shape_that_fits(outcomes):
 @pytest.mark.slow
 def test_another_attention_than_eager_fails(outcomes, monkeypatch):
     """Right architectures pass in both dtypes; one whose reference has another window does not."""
-    importlib.import_module("check")  # which names the folders of what is imported
     architectures = importlib.import_module("architectures")
     for dtype in (torch.float32, torch.bfloat16):
         rows = architectures.compared("mistral-sliding-window", dtype, "cpu")
