@@ -400,7 +400,7 @@ def confine(megabytes):
 steps = []
 with warnings.catch_warnings(record=True) as told:
     warnings.simplefilter("always")
-    confine(50)
+    confine(40)
     tight = activation_patterns(model, samples, token_budget=4096, progress=lambda *at: steps.append(at))
 found["told"], found["steps"] = [str(one.message) for one in told], steps
 for name in ("values", "losses"):
