@@ -8,12 +8,11 @@ In bfloat16 eager attention has errors of its own, and ours are held against the
 """
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 import procedures
 import torch
-from outcomes import FAILED, Row, held, write_rows
+from outcomes import FAILED, Row, held, parser, write_rows
 from tiny_models import ARCHITECTURES, FURTHER, build
 from transformers import PreTrainedModel
 
@@ -117,14 +116,5 @@ def error_of(found: np.ndarray, exact: np.ndarray) -> float:
     return float((np.abs(found - exact) / exact).max())
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
-    made.add_argument("--small", action="store_true", help="three architectures")
-    made.add_argument("--result", type=Path, required=True, help="where the rows are written")
-    return made
-
-
 if __name__ == "__main__":
-    main(parser().parse_args())
+    main(parser(__doc__, "three architectures").parse_args())

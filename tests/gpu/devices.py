@@ -13,6 +13,7 @@ from pathlib import Path
 
 import common
 import finetuning
+import outcomes
 import torch
 from outcomes import FAILED, SKIPPED, Row, held, write_rows
 from transformers import AutoConfig
@@ -86,10 +87,7 @@ def train(arguments: argparse.Namespace) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
-    made.add_argument("--small", action="store_true", help="the same: this is small")
-    made.add_argument("--result", type=Path, required=True, help="where the rows are written")
+    made = outcomes.parser(__doc__, "the same: this is small")
     made.add_argument("--processes", type=int, help=argparse.SUPPRESS)
     return made
 

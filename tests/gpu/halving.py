@@ -17,7 +17,7 @@ import common
 import numpy as np
 import psutil
 import torch
-from outcomes import FAILED, PASSED, SKIPPED, Row, held, write_rows
+from outcomes import FAILED, PASSED, SKIPPED, Row, held, parser, write_rows
 from transformers import AutoConfig
 
 from headpatterns.attribution import activation_patterns
@@ -103,14 +103,5 @@ def confine(device: str, left: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
-    made.add_argument("--small", action="store_true", help="a smaller model, half as many samples")
-    made.add_argument("--result", type=Path, required=True, help="where the rows are written")
-    return made
-
-
 if __name__ == "__main__":
-    main(parser().parse_args())
+    main(parser(__doc__, "a smaller model, half as many samples").parse_args())

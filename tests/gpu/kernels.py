@@ -12,13 +12,12 @@ import importlib.util
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import common
 import kernel_cases
 import torch
-from outcomes import MEASURED, PRODUCTS, SHARE, SKIPPED, Row, held, write_rows
+from outcomes import MEASURED, PRODUCTS, SHARE, SKIPPED, Row, held, parser, write_rows
 
 from headpatterns.attribution.layer_inputs import AttentionInputs
 from headpatterns.attribution.reductions import sum_of_abs_by_blocks
@@ -124,14 +123,5 @@ def milliseconds(function: Callable[..., torch.Tensor], inputs: Any, last: torch
     return statistics.median(turns[1:])
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
-    made.add_argument("--small", action="store_true", help="a few cases, a small layer")
-    made.add_argument("--result", type=Path, required=True, help="where the rows are written")
-    return made
-
-
 if __name__ == "__main__":
-    main(parser().parse_args())
+    main(parser(__doc__, "a few cases, a small layer").parse_args())

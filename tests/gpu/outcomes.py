@@ -1,5 +1,6 @@
 """The table of tests/gpu/check.py: what passed, failed, was skipped or was measured, as JSON and Markdown."""
 
+import argparse
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -184,3 +185,12 @@ def write(folder: Path, about: Mapping[str, Any], rows: Sequence[Row]) -> str:
     text = f"## {about['machine']}\n\n" + "\n".join(f"- {line}" for line in head) + f"\n\n{markdown(rows)}\n"
     write_text(folder / "check.md", text)
     return text
+
+
+def parser(description: str | None, small: str) -> argparse.ArgumentParser:
+    """The command line of a part that is a script of its own; `small` says what --small makes of it."""
+    made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
+    made.add_argument("--small", action="store_true", help=small)
+    made.add_argument("--result", type=Path, required=True, help="where the rows are written")
+    return made

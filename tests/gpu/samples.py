@@ -8,13 +8,12 @@ relative to the largest pattern of its layer and sample, and those of losses rel
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import common
 import numpy as np
 import torch
-from outcomes import Row, held, write_rows
+from outcomes import Row, held, parser, write_rows
 from transformers import AutoConfig
 
 from headpatterns.attribution import REDUCTIONS, activation_patterns
@@ -103,14 +102,5 @@ def arranged(take: Callable[[Any], Patterns], samples: list[dict[str, list[int]]
     }
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
-    made.add_argument("--small", action="store_true", help="a smaller model")
-    made.add_argument("--result", type=Path, required=True, help="where the rows are written")
-    return made
-
-
 if __name__ == "__main__":
-    main(parser().parse_args())
+    main(parser(__doc__, "a smaller model").parse_args())
