@@ -40,6 +40,7 @@ else:
     include: "rules/evaluation.smk"
     include: "rules/summary.smk"
     include: "rules/plan.smk"
+    include: "rules/samples.smk"
 
 
 include: "rules/hooks.smk"

@@ -21,6 +21,7 @@ from headpatterns.experiment import (
     missing,
     needed,
     published,
+    shown,
     sources,
     tables,
     written,
@@ -48,6 +49,7 @@ def or_stop(function, *given):
 # With `--config from=FOLDER`, a published result in the place of an experiment that is run, None without.
 PUBLISHED = or_stop(published.asked, config, overlay())
 PUBLISH_TO = str(config.pop("to", ""))
+SHOW = str(config.pop("show", ""))
 if PUBLISHED:
     theirs, ours = or_stop(published.config_of, PUBLISHED), dict(config)
     config.clear()

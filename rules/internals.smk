@@ -122,6 +122,7 @@ WITHOUT_BENCHMARK = (
     "publish",
     "export",
     "take_published",
+    "show_sample",
 )
 
 

@@ -81,16 +81,22 @@ class Experiment:
     """
 
     def __init__(
-        self, given: Mapping[str, Any], studies: Sequence[Part], recall: bool = False, root: str | None = None
+        self,
+        given: Mapping[str, Any],
+        studies: Sequence[Part],
+        recall: bool = False,
+        root: str | None = None,
+        places: bool = True,
     ) -> None:
         """The experiment of a config as Snakemake reads it, below results/ or in another folder, `root`.
 
-        With `recall`, files of your own that are away count as its last run has seen them.
+        With `recall`, files of your own that are away count as its last run has seen them. Without `places`, the config
+        is the one that the folder of an experiment keeps (`written.decisive`).
 
         Raises:
             InputError: keys are unknown or missing, or values of a wrong kind; every problem is listed.
         """
-        model = config_model({study.name: study.settings for study in studies})
+        model = config_model({study.name: study.settings for study in studies}, places)
         try:
             self.config: Config = model.model_validate(dict(given))
         except ValidationError as error:

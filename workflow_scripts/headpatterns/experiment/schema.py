@@ -297,8 +297,16 @@ class Config(Section):
         return {**self.resources["default"].model_dump(), **(own.model_dump(exclude_unset=True) if own else {})}
 
 
-def config_model(settings: Mapping[str, type[Section]]) -> type[Config]:
-    """The model of a whole config whose studies have these settings, by the name of the study."""
+PLACES = ("cluster", "plan", "sources")
+"""Sections that no result depends on: where jobs are submitted, what plans assume, where files are from."""
+
+
+def config_model(settings: Mapping[str, type[Section]], places: bool = True) -> type[Config]:
+    """The model of a whole config whose studies have these settings, by the name of the study.
+
+    Without `places`, that of a config as an experiment keeps it in its folder, which lacks `PLACES`.
+    """
     fields: dict[str, Any] = {name: (model, ...) for name, model in settings.items()}
     studies = create_model("Studies", __base__=Section, __doc__="Which models and tasks each study takes.", **fields)
-    return create_model("Config", __base__=Config, __doc__=Config.__doc__, studies=(studies, ...))
+    lacking: dict[str, Any] = {} if places else dict.fromkeys(PLACES, (None, None))
+    return create_model("Config", __base__=Config, __doc__=Config.__doc__, studies=(studies, ...), **lacking)

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from headpatterns.errors import InputError
+from headpatterns.experiment.schema import PLACES
 from headpatterns.io import atomic_path
 
 Given = Mapping[str, Any]
@@ -36,7 +37,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def decisive(config: Given) -> dict[str, Any]:
     """A config but for what no result depends on: where jobs are submitted, what plans assume, where files are from."""
-    found = {key: value for key, value in config.items() if key not in ("cluster", "plan", "sources")}
+    found = {key: value for key, value in config.items() if key not in PLACES}
     for section in ("models", "datasets"):
         told = {name: entry for name, entry in config[section].items() if "obtain" in entry}
         plain = {name: {key: entry[key] for key in entry if key != "obtain"} for name, entry in told.items()}

@@ -1,6 +1,6 @@
 """Figure 1: activation patterns before and after fine-tuning and their change, layer × head."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ from headpatterns.presentation.inputs import RunTable, mean_over_seeds, read_run
 TEXT = ("model", "task", "seed", "state")
 NUMBERS = ("layer", "head", "value")
 STATES = ("before", "after", "change")
+TITLES = {state: state for state in STATES}
 
 
 def figures(runs: Path, patterns: Path) -> dict[str, Figure]:
@@ -26,13 +27,18 @@ def figures(runs: Path, patterns: Path) -> dict[str, Figure]:
     return {"figure1": draw(read_run_table(runs), read_table(patterns, TEXT, NUMBERS), patterns)}
 
 
-def draw(runs: RunTable, patterns: pd.DataFrame, source: Path | str = "patterns.csv") -> Figure:
+def draw(
+    runs: RunTable,
+    patterns: pd.DataFrame,
+    source: Path | str = "patterns.csv",
+    titles: Mapping[str, str] = TITLES,
+) -> Figure:
     """Draw the heat maps: a row a task, three columns a model, seeds averaged.
 
     `patterns` has the columns `TEXT` and `NUMBERS`. Colours show the square root of a value as a share of the largest
     one of its model and task (before and after share it; the change has its own), because a few heads carry most of a
     pattern and would leave the others black on a linear scale; a logarithm could not show a head at zero. That largest
-    value stands above the panels.
+    value stands above the panels. `titles` are what the states are called.
     """
     runs = runs.of_study("adaptation")
     models = runs.order("model", patterns["model"], source)
@@ -72,7 +78,7 @@ def draw(runs: RunTable, patterns: pd.DataFrame, source: Path | str = "patterns.
                     axes.set_xticklabels([])
                 if t == 0:
                     style.text_at(
-                        figure, left + m * block + s * (panel + 0.07) + panel / 2, 0.3, STATES[s],
+                        figure, left + m * block + s * (panel + 0.07) + panel / 2, 0.3, titles[STATES[s]],
                         ha="center", va="center",
                     )  # fmt: skip
     for t, label in enumerate(labels):

@@ -1,0 +1,145 @@
+"""Two checkpoints side by side, with no workflow around it: patterns, one table, one page."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from headpatterns import provenance
+from headpatterns.attribution import files
+from headpatterns.attribution.extract import Settings
+from headpatterns.comparison import numbers, page, pair, probing
+from headpatterns.errors import InputError
+from headpatterns.io import write_csv, write_text
+
+TABLE, PAGE = "comparison.csv", "comparison.html"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` gives back.
+
+    Attributes:
+        table: every number, with the columns `numbers.COLUMNS`; its states are a, b, change and change_rate.
+        csv: the file of that table.
+        page: the file of the page.
+        patterns: the folder of the patterns, one below it for each probe set: step-0 of the first checkpoint, step-1 of
+            the second.
+    """
+
+    table: pd.DataFrame
+    csv: Path
+    page: Path
+    patterns: Path
+
+
+def compare(
+    first: str | Path,
+    second: str | Path,
+    data: str | Path | Mapping[str, str | Path],
+    output: str | Path = "comparison",
+    *,
+    experiment: str | Path | None = None,
+    samples: int | None = 64,
+    reduction: str = "abs_of_sum",
+    max_length: int = 1024,
+    token_budget: int | str = "auto",
+    device: str = "cpu",
+    dtype: str = "float32",
+    threads: int | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Comparison:
+    """Compare the activation patterns of two checkpoints on the same samples.
+
+    Patterns that an earlier call has left in `output` are taken from there where they are of the same checkpoints,
+    samples and settings. An interrupted call goes on with the samples that are missing.
+
+    Args:
+        first: a folder in Hugging Face layout, a GGUF file, or a name of `experiment`: MODEL or MODEL/RUN.
+        second: likewise; of the same architecture, with as many layers and heads, and the same tokenizer.
+        data: a file or folder of rows with prompt, response and optionally id, or several by the name of the probe set.
+        output: folder for the page, the table and the patterns.
+        experiment: folder of an experiment, results/NAME, whose models and runs may be named.
+        samples: how many of each probe set, by a seeded draw; None for all.
+        reduction: reading of Eq. 2, one of `REDUCTIONS`.
+        max_length: tokens at which a sample is cut; one whose response lies wholly beyond is left out.
+        token_budget: tokens of a batch, padding included; `auto` takes what fits into free memory.
+        device: cpu, cuda, cuda:N or mps.
+        dtype: float32, bfloat16 or float16.
+        threads: processor threads; None for all processors.
+        resamples: bootstrap replicates of the probe samples.
+        seed: of the draws of samples and replicates.
+
+    Raises:
+        InputError: what is given cannot be used.
+        Interrupted: SIGTERM came; what is finished is kept.
+    """
+    folder = Path(output)
+    probe_sets = _by_name(data)
+    place = Path(experiment) if experiment else None
+    both = [pair.checkpoint(str(one), place, folder / "models") for one in (first, second)]
+    pair.check(both)
+    wanted = {
+        name: probing.chosen(name, path, samples, seed, probing.patterns(folder, name))
+        for name, path in probe_sets.items()
+    }
+    settings = Settings(
+        model=both[0].folder,
+        reduction=reduction,
+        also=[],
+        max_length=max_length,
+        skip_truncated=True,
+        token_budget=token_budget,
+        device=device,
+        devices=1,
+        dtype=dtype,
+        threads=threads or os.cpu_count() or 1,
+        save_seconds=60,
+    )
+    probing.extract_patterns(both, wanted, folder, settings)
+    table = numbers.compared(folder / probing.RUNS, resamples, seed)
+    write_csv(folder / TABLE, numbers.COLUMNS, table.itertuples(index=False))
+    about = _about(both, probe_sets, folder, settings)
+    write_text(folder / PAGE, page.page(both, folder / probing.RUNS, table, about))
+    return Comparison(table, folder / TABLE, folder / PAGE, folder / "patterns")
+
+
+def _by_name(data: str | Path | Mapping[str, str | Path]) -> dict[str, Path]:
+    """Files by the name of the probe set, which stands in paths and tables.
+
+    Raises:
+        InputError: none is given, or a name cannot stand there.
+    """
+    given = data if isinstance(data, Mapping) else {Path(data).stem or Path(data).name: data}
+    if not given:
+        raise InputError("no probe set was given: give a file of rows with prompt and response.")
+    for name in given:
+        if not name or set(name) & set("/\\+") or name.startswith("."):
+            raise InputError(f"a probe set cannot be called '{name}': name it (--data NAME=FILE) without /, \\ and +.")
+    return {name: Path(path) for name, path in given.items()}
+
+
+def _about(
+    both: list[pair.Checkpoint], probe_sets: Mapping[str, Path], folder: Path, settings: Settings
+) -> dict[str, Any]:
+    """What the page says of where its numbers come from."""
+    found: dict[str, Any] = {name: f"{one.name}, in {one.folder}" for name, one in zip(("A", "B"), both, strict=True)}
+    for name, path in probe_sets.items():
+        known = files.about(probing.patterns(folder, name), 0)
+        found[f"Probe set {name}"] = (
+            f"{len(known.ids)} samples of {path}, {known.response_tokens.sum()} response tokens"
+        )
+    environment = provenance.environment()
+    return {
+        **found,
+        "Reading of Eq. 2": settings.reduction,
+        "Number format": settings.dtype,
+        "Device": settings.device,
+        "Versions": ", ".join(f"{name} {version}" for name, version in environment["versions"].items()),
+        "Commit": environment["commit"],
+        "Platform": environment["platform"],
+    }

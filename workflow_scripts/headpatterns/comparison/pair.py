@@ -1,0 +1,137 @@
+"""The two checkpoints of a comparison: where they lie, and whether their heads and tokens are the same ones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headpatterns.data.tokens import TokenizedSample
+from headpatterns.errors import InputError, first_line
+from headpatterns.experiment import written
+from headpatterns.experiment.experiment import Experiment
+from headpatterns.models import loading as models
+from headpatterns.models.conversion import convert
+from headpatterns.studies import load_studies
+
+RUN = "/"
+"""Between the name of a model and that of its run, as in `llama/nlp.gsm8k.seed0`."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One of the two.
+
+    Attributes:
+        name: what it is called on the page.
+        folder: in Hugging Face layout.
+    """
+
+    name: str
+    folder: Path
+
+
+def checkpoint(given: str, experiment: Path | None, workplace: Path) -> Checkpoint:
+    """The checkpoint that somebody names.
+
+    Args:
+        given: a folder, a GGUF file, or the name of a model of the experiment or of a run of it, MODEL/RUN.
+        experiment: the folder of an experiment, results/NAME; None where no name is known.
+        workplace: folder in which a GGUF file is converted, once.
+
+    Raises:
+        InputError: it is none of these, or no such model or run.
+    """
+    path = Path(given)
+    if path.suffix == ".gguf" and path.is_file():
+        folder = workplace / f"{path.stem}-{path.stat().st_size}"
+        if not folder.is_dir():
+            convert(path, folder)
+        return Checkpoint(path.stem, folder)
+    if path.is_dir():
+        return Checkpoint(path.name if path.name != "final" else f"{path.parent.name}", path)
+    if experiment is None:
+        raise InputError(
+            f"{given} is no folder and no GGUF file: give one of these, or the name of a model or run (MODEL/RUN) "
+            "together with --experiment results/NAME."
+        )
+    return _named(given, experiment)
+
+
+def _named(given: str, folder: Path) -> Checkpoint:
+    """A model or a run of an experiment."""
+    config = folder / "config.yaml"
+    if not config.is_file():
+        raise InputError(f"{folder} is no folder of an experiment (it has no config.yaml): give results/NAME.")
+    experiment = Experiment(written.read_config(config), load_studies(), recall=True, root=str(folder), places=False)
+    model, _, run = given.partition(RUN)
+    if model not in experiment.config.models:
+        raise InputError(f"{folder} has no model '{model}': use one of {', '.join(experiment.models)}.")
+    label = experiment.config.models[model].label
+    if not run:
+        return Checkpoint(label, Path(experiment.paths.model(model, experiment.config.seeds[0])))
+    if (model, run) not in experiment.run_named:
+        runs = [name for of, name in experiment.run_named if of == model]
+        raise InputError(f"{folder} has no run '{run}' of {model}: use one of {', '.join(runs)}.")
+    return Checkpoint(f"{label}, {run}", Path(experiment.evaluated(model, run)))
+
+
+def check(pair: Sequence[Checkpoint]) -> None:
+    """Refuse two checkpoints that are the same folder, or whose layers or heads are not the same ones.
+
+    Raises:
+        InputError: naming what differs; or a folder is no model.
+    """
+    for one in pair:
+        models.check_folder(one.folder)
+    if pair[0].folder.resolve() == pair[1].folder.resolve():
+        raise InputError(f"both checkpoints are {pair[0].folder}: give two.")
+    shapes = [_shape(one.folder) for one in pair]
+    for what, first, second in zip(("architecture", "layers", "query heads"), *shapes, strict=True):
+        if first != second:
+            raise InputError(
+                f"{pair[0].folder} has {_said(what, first)} but {pair[1].folder} has {_said(what, second)}, so their "
+                "heads are not the same ones: compare a model with what was trained from it."
+            )
+
+
+def _shape(folder: Path) -> tuple[Any, ...]:
+    """Architecture, layers and query heads of a model, from its config alone."""
+    import transformers
+
+    try:
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True).get_text_config()
+        return config.model_type, config.num_hidden_layers, config.num_attention_heads
+    except Exception as error:  # transformers raises many types for a config that it cannot read
+        raise InputError(f"the config of the model in {folder} cannot be read: {first_line(error)}.") from error
+
+
+def _said(what: str, value: Any) -> str:
+    return f"the architecture {value}" if what == "architecture" else f"{value} {what}"
+
+
+def check_tokens(
+    pair: Sequence[Checkpoint], samples: Sequence[Sequence[TokenizedSample]], ends: Sequence[int | None]
+) -> None:
+    """Refuse two checkpoints whose tokenizers read a sample otherwise; the EOS behind it may be each one's own.
+
+    Args:
+        pair: the two.
+        samples: of one probe set, as each tokenizer gives them.
+        ends: the EOS of each.
+
+    Raises:
+        InputError: naming the first such sample.
+    """
+    for first, second in zip(*samples, strict=True):
+        read = [_body(one, end) for one, end in zip((first, second), ends, strict=True)]
+        if read[0] != read[1] or first.response_start != second.response_start:
+            raise InputError(
+                f"the tokenizers of {pair[0].folder} and {pair[1].folder} read the sample '{first.id}' as other "
+                "tokens: compare checkpoints with one tokenizer."
+            )
+
+
+def _body(sample: TokenizedSample, end: int | None) -> list[int]:
+    """The tokens of a sample without the EOS behind it."""
+    ids = sample.input_ids
+    return ids[:-1] if ids and ids[-1] == end and not sample.truncated else ids

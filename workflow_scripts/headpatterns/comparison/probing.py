@@ -1,0 +1,110 @@
+"""The patterns of two checkpoints on the same samples, from files to files; what an earlier call has finished stays.
+
+Below the folder of a comparison lie `runs.csv`, in which each probe set is a run from the first checkpoint to the
+second, and for each probe set `patterns/{name}/`: samples.csv, the samples that were chosen; step-0, the patterns of
+the first checkpoint; step-1, those of the second.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from headpatterns.attribution import extract, probes
+from headpatterns.attribution.extract import Settings
+from headpatterns.attribution.probes import Probe, Probed
+from headpatterns.comparison import pair as pairs
+from headpatterns.comparison.pair import Checkpoint
+from headpatterns.data import training_sets
+from headpatterns.data.splitting import rank
+from headpatterns.errors import InputError
+from headpatterns.experiment import run_table
+from headpatterns.io import remove, write_csv, write_text
+from headpatterns.models import loading as models
+
+STUDY, MODEL = "adaptation", "pair"
+"""What the table of runs calls a comparison, so that the numbers of that study are read from it."""
+
+RUNS = "runs.csv"
+
+
+def chosen(name: str, data: Path, most: int | None, seed: int, folder: Path) -> Probe:
+    """Some samples of a file, by a seeded draw, in the file's order.
+
+    Args:
+        name: of the probe set.
+        data: rows with prompt, response and optionally id.
+        most: how many; None for all.
+        seed: of the draw.
+        folder: receives samples.csv, which lists them.
+
+    Raises:
+        InputError: the file cannot be used (`probes.read`), or has less than two rows.
+    """
+    ids = [row["id"] for row in probes.read(Probe(data))]
+    if len(ids) < 2:
+        raise InputError(f"{data} holds one row: give two or more, or nothing says how far a number can be trusted.")
+    kept = sorted(ids, key=lambda id: rank(seed, id))[: most or len(ids)]
+    listed = folder / "samples.csv"
+    training_sets.write(listed, [(name, id) for id in ids if id in set(kept)])
+    return Probe(data, str(listed))
+
+
+def tokenized(pair: Sequence[Checkpoint], wanted: Mapping[str, Probe], max_length: int) -> list[dict[str, Probed]]:
+    """The samples of each probe set as the tokenizer of each checkpoint gives them.
+
+    Raises:
+        InputError: a tokenizer cannot be loaded, or the two read a sample otherwise.
+    """
+    tokenizers = [models.load_tokenizer(one.folder) for one in pair]
+    rows = {name: probes.read(probe) for name, probe in wanted.items()}
+    found = [
+        {name: probes.tokenized(probe, rows[name], tokenizer, max_length, skip=True) for name, probe in wanted.items()}
+        for tokenizer in tokenizers
+    ]
+    for name in wanted:
+        samples = [of_one[name].samples for of_one in found]
+        pairs.check_tokens(pair, samples, [tokenizer.eos_token_id for tokenizer in tokenizers])
+    return found
+
+
+def extract_patterns(pair: Sequence[Checkpoint], wanted: Mapping[str, Probe], output: Path, settings: Settings) -> None:
+    """Extract what is missing, and write the table of runs.
+
+    Raises:
+        InputError: as `extract.of_model` and `tokenized`.
+        Interrupted: as there.
+    """
+    samples = tokenized(pair, wanted, settings.max_length)
+    for name, probe in wanted.items():
+        for step, one in enumerate(pair):
+            own = replace(settings, model=one.folder)
+            of_step = patterns(output, name) / f"step-{step}.npy"
+            identity = extract.identity(samples[step][name], own, *models.files(one.folder))
+            mark = of_step.with_suffix(".identity")
+            if mark.is_file() and mark.read_text(encoding="utf-8") == identity:
+                continue
+            remove(mark)
+            extract.of_model(probe, of_step, own)
+            write_text(mark, identity)
+    write_csv(output / RUNS, run_table.COLUMNS, [_row(name, pair, output) for name in wanted])
+
+
+def patterns(output: Path, name: str) -> Path:
+    """The folder of the patterns on a probe set."""
+    return output / "patterns" / name
+
+
+def _row(name: str, pair: Sequence[Checkpoint], output: Path) -> list[Any]:
+    """The row of a probe set in the table of runs."""
+    row = {
+        "study": STUDY,
+        "model": MODEL,
+        "model_label": f"{pair[0].name} → {pair[1].name}",
+        "task": name,
+        "task_label": name,
+        "seed": 0,
+        "run": name,
+        "patterns": patterns(output, name),
+    }
+    return [row.get(column, "") for column in run_table.COLUMNS]

@@ -1,0 +1,28 @@
+"""Print a sample token by token with its labels, as training and patterns read it."""
+
+import argparse
+from pathlib import Path
+
+from headpatterns import cli as command_line
+from headpatterns.data.sample import show
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Print it."""
+    command_line.check_counts(arguments, "max_length")
+    print(show(arguments.model, arguments.data, arguments.id, arguments.max_length, arguments.colour))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = command_line.parser(__doc__)
+    made.add_argument("--model", type=Path, required=True, help="folder with the tokenizer")
+    made.add_argument("--data", type=Path, required=True, help="rows with prompt, response, optionally id")
+    made.add_argument("--id", help="of the sample; without it the first")
+    made.add_argument("--max-length", type=int, default=1024, help="tokens at which it is cut")
+    made.add_argument("--colour", action="store_true", help="for a terminal: tokens with a loss are green")
+    return made
+
+
+if __name__ == "__main__":
+    command_line.run(main, parser())
