@@ -83,6 +83,8 @@ def compare(
     place = Path(experiment) if experiment else None
     both = [pair.checkpoint(str(one), place, folder / "models") for one in (first, second)]
     pair.check(both)
+    if both[0].name == both[1].name:
+        both = [pair.Checkpoint(str(one.folder), one.folder) for one in both]
     wanted = {
         name: probing.chosen(name, path, samples, seed, probing.patterns(folder, name))
         for name, path in probe_sets.items()

@@ -11,6 +11,7 @@ from headpatterns.experiment import written
 from headpatterns.experiment.experiment import Experiment
 from headpatterns.models import loading as models
 from headpatterns.models.conversion import convert
+from headpatterns.provenance import fingerprint
 from headpatterns.studies import load_studies
 
 RUN = "/"
@@ -34,7 +35,8 @@ def checkpoint(given: str, experiment: Path | None, workplace: Path) -> Checkpoi
     """The checkpoint that somebody names.
 
     Args:
-        given: a folder, a GGUF file, or the name of a model of the experiment or of a run of it, MODEL/RUN.
+        given: a folder, a GGUF file, or the name of a model of the experiment or of a run of it, MODEL/RUN. Where each
+            seed has its own base, MODEL is that of the first, and MODEL/base.seedN that of another.
         experiment: the folder of an experiment, results/NAME; None where no name is known.
         workplace: folder in which a GGUF file is converted, once.
 
@@ -43,12 +45,13 @@ def checkpoint(given: str, experiment: Path | None, workplace: Path) -> Checkpoi
     """
     path = Path(given)
     if path.suffix == ".gguf" and path.is_file():
-        folder = workplace / f"{path.stem}-{path.stat().st_size}"
+        folder = workplace / f"{path.stem}-{fingerprint(path)}"
         if not folder.is_dir():
             convert(path, folder)
         return Checkpoint(path.stem, folder)
     if path.is_dir():
-        return Checkpoint(path.name if path.name != "final" else f"{path.parent.name}", path)
+        named = path.resolve()
+        return Checkpoint(named.parent.name if named.name == "final" else named.name, path)
     if experiment is None:
         raise InputError(
             f"{given} is no folder and no GGUF file: give one of these, or the name of a model or run (MODEL/RUN) "
@@ -67,12 +70,10 @@ def _named(given: str, folder: Path) -> Checkpoint:
     if model not in experiment.config.models:
         raise InputError(f"{folder} has no model '{model}': use one of {', '.join(experiment.models)}.")
     label = experiment.config.models[model].label
-    if not run:
-        return Checkpoint(label, Path(experiment.paths.model(model, experiment.config.seeds[0])))
-    if (model, run) not in experiment.run_named:
-        runs = [name for of, name in experiment.run_named if of == model]
-        raise InputError(f"{folder} has no run '{run}' of {model}: use one of {', '.join(runs)}.")
-    return Checkpoint(f"{label}, {run}", Path(experiment.evaluated(model, run)))
+    known = [name for of, name in (*experiment.bases, *experiment.run_named) if of == model]
+    if run and run not in known:
+        raise InputError(f"{folder} has no run '{run}' of {model}: use one of {', '.join(known)}.")
+    return Checkpoint(f"{label}, {run}" if run else label, Path(experiment.evaluated(model, run or known[0])))
 
 
 def check(pair: Sequence[Checkpoint]) -> None:

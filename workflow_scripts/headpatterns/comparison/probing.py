@@ -42,12 +42,24 @@ def chosen(name: str, data: Path, most: int | None, seed: int, folder: Path) -> 
         InputError: the file cannot be used (`probes.read`), or has less than two rows.
     """
     ids = [row["id"] for row in probes.read(Probe(data))]
-    if len(ids) < 2:
-        raise InputError(f"{data} holds one row: give two or more, or nothing says how far a number can be trusted.")
+    _check_number(data, len(ids))
     kept = sorted(ids, key=lambda id: rank(seed, id))[: most or len(ids)]
     listed = folder / "samples.csv"
     training_sets.write(listed, [(name, id) for id in ids if id in set(kept)])
     return Probe(data, str(listed))
+
+
+def _check_number(data: Path, samples: int) -> None:
+    """Refuse a single sample.
+
+    Raises:
+        InputError: there is but one.
+    """
+    if samples < 2:
+        raise InputError(
+            f"{data} gives {samples} sample that can be used: two or more are needed, or nothing says how far a number "
+            "can be trusted."
+        )
 
 
 def tokenized(pair: Sequence[Checkpoint], wanted: Mapping[str, Probe], max_length: int) -> list[dict[str, Probed]]:
@@ -62,8 +74,9 @@ def tokenized(pair: Sequence[Checkpoint], wanted: Mapping[str, Probe], max_lengt
         {name: probes.tokenized(probe, rows[name], tokenizer, max_length, skip=True) for name, probe in wanted.items()}
         for tokenizer in tokenizers
     ]
-    for name in wanted:
+    for name, probe in wanted.items():
         samples = [of_one[name].samples for of_one in found]
+        _check_number(probe.data, len(samples[0]))
         pairs.check_tokens(pair, samples, [tokenizer.eos_token_id for tokenizer in tokenizers])
     return found
 
