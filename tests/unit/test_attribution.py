@@ -1,6 +1,7 @@
 """Eq. 2 against the textbook way: eager attention, `retain_grad` on the attention matrix, one sample at a time."""
 
 import gc
+import inspect
 import math
 import random
 import weakref
@@ -9,10 +10,16 @@ import numpy as np
 import pytest
 import torch
 from tiny_models import ARCHITECTURES, FURTHER, REFUSED, build
-from transformers import AttentionInterface, AutoModelForCausalLM, Gemma3Config, Gemma3ForConditionalGeneration
+from transformers import (
+    AttentionInterface,
+    AutoModelForCausalLM,
+    BertConfig,
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
+)
 from transformers.masking_utils import AttentionMaskInterface
 
-from headpatterns.attribution import REDUCTIONS, activation_patterns, blockwise, passes
+from headpatterns.attribution import REDUCTIONS, activation_patterns, adapters, blockwise, passes
 from headpatterns.attribution.interface import NAME, attending_by
 from headpatterns.attribution.layer_inputs import AttentionInputs
 from headpatterns.attribution.recording import recording
@@ -36,7 +43,8 @@ def make_samples(seed: int = 0) -> list[TokenizedSample]:
 def textbook(model, samples, reduction):
     """Patterns [N, L, H] from the attention matrices themselves, `signed` ones too; and the losses."""
     before = model.config._attn_implementation
-    model.set_attn_implementation("eager")
+    model.config._attn_implementation = "eager"  # not set_attn_implementation, which Falcon does not heed
+    hooks = [one.register_forward_pre_hook(adapters.alibi_once, with_kwargs=True) for one in model.modules()]
     values, losses = [], []
     for sample in samples:
         inputs = torch.tensor([sample.input_ids])
@@ -55,14 +63,13 @@ def textbook(model, samples, reduction):
             values.append([product.sum(2).abs().sum(1).tolist() for product in products])
         losses.append(result.loss.item())
         model.zero_grad()
-    model.set_attn_implementation(before)
+    model.config._attn_implementation = before
+    for hook in hooks:
+        hook.remove()
     return np.array(values), np.array(losses)
 
 
 UNREACHABLE = {
-    "bloom": "the attention of BloomForCausalLM cannot be reached: it does not use transformers' AttentionInterface",
-    "falcon-alibi": "the attention of FalconForCausalLM cannot be reached: .*; use an architecture whose layers",
-    "lfm2-convolutions": r"layers \[0, 2\] of Lfm2ForCausalLM gave no gradient: .*; use an architecture",
     "deepseek-chosen-positions": r"layer 0 of the model \(DeepseekV32Attention\) gives 'indices' .*: use another",
     "laguna-heads-by-layer": "layer 1 of LagunaForCausalLM has 4 query heads, where its config says 6: use an",
     "diffllama-two-maps": "layer 2 of DiffLlamaForCausalLM attends more than once in a pass, .*: use an architecture",
@@ -86,7 +93,7 @@ def test_equals_the_textbook_procedure(name, reduction, monkeypatch):
     expected, losses = textbook(model, samples, reduction)
     for token_budget in (1, 10_000):  # one sample a batch; all in one batch, padded
         found = activation_patterns(model, samples, reduction=reduction, token_budget=token_budget)
-        assert found.values.shape == (5, 3, 6)
+        assert found.values.shape == (5, 1 if name == "lfm2-convolutions" else 3, 6)
         assert_equal(found.values, expected)
         np.testing.assert_allclose(found.losses, losses, rtol=1e-5)
 
@@ -98,6 +105,57 @@ def test_attention_that_cannot_be_recorded_is_refused(name):
     with pytest.raises(InputError, match=UNREACHABLE[name]):
         activation_patterns(model, make_samples())
     assert_untouched(model, before)
+
+
+OWN_ATTENTION = [name for name in FURTHER if name.split("-")[0] in ("bloom", "falcon", "gpt", "gptj", "mpt")]
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("name", ["llama", *OWN_ATTENTION])
+def test_padding_on_either_side_changes_nothing(name, side):
+    """Where a model is told the positions it does not count itself; ALiBi counts what the mask leaves."""
+    model, samples = build(name), make_samples()[:2]
+    width, alone = max(len(sample.input_ids) for sample in samples), []
+    ids, mask = (torch.zeros(2, width, dtype=torch.long) for _ in range(2))
+    for row, sample in enumerate(samples):
+        length = len(sample.input_ids)
+        place = slice(width - length, width) if side == "left" else slice(0, length)
+        ids[row, place], mask[row, place] = torch.tensor(sample.input_ids), 1
+        alone.append(activation_patterns(model, [sample], also=["sum_of_abs", "abs_per_position"]))
+    if "position_ids" in inspect.signature(model.forward).parameters:
+        placed = {"position_ids": (mask.cumsum(1) - 1).clamp(min=0)}
+    else:
+        placed = {}
+    with passes.frozen(model), recording(model, REDUCTIONS) as recorded:
+        embedded = model.get_input_embeddings()(ids).detach().requires_grad_()
+        logits = model(inputs_embeds=embedded, attention_mask=mask, use_cache=False, **placed).logits
+        for row, sample in enumerate(samples):
+            own = logits[row][mask[row].bool()]
+            labels = torch.tensor(sample.labels[1:])
+            torch.nn.functional.cross_entropy(own[:-1], labels, ignore_index=-100).backward(retain_graph=row == 0)
+            found = torch.stack([recorded[layer][row] for layer in range(3)], dim=1)
+            for place, reduction in enumerate(REDUCTIONS):
+                assert_equal(found[place].abs().numpy()[None], alone[row].by(reduction))
+            recorded.clear()
+
+
+def test_a_layer_that_attends_where_the_config_says_that_it_does_not():
+    model = build("llama")
+    model.config.layer_types = ["full_attention", "conv", "full_attention"]
+    with pytest.raises(
+        InputError, match=r"layers \[1\] of LlamaForCausalLM attend, though its config says that they do"
+    ):
+        activation_patterns(model, make_samples())
+
+
+def test_a_model_in_which_tokens_see_those_after_them_is_refused():
+    model = AutoModelForCausalLM.from_config(BertConfig(
+        vocab_size=50, hidden_size=24, num_hidden_layers=3, num_attention_heads=6, intermediate_size=32, pad_token_id=0,
+    )).eval()  # fmt: skip
+    with pytest.raises(
+        InputError, match=r"BertLMHeadModel predicts a token from itself and those after it.*: use a dec"
+    ):
+        activation_patterns(model, make_samples())
 
 
 @pytest.mark.parametrize("name", ["llama-grouped-query", *REFUSED])

@@ -194,7 +194,7 @@ def _measure(folder: Path, units: Sequence[Unit], phase: str, settings: Settings
             progress=functools.partial(_report, f"{folder}, {unit.run}"),
         )
         arrays = {"changes": ablated.changes, "patterns": patterns, "groups": ablated.groups}
-        details = _details(chosen, shape, time.perf_counter() - started, settings)
+        details = _details(chosen, models.attention_layers(model), shape[1], time.perf_counter() - started, settings)
         about = {"model": str(folder), **chosen.about, "phase": phase, **details, "losses": ablated.losses.tolist()}
         _write(unit.workplace, phase, arrays, about)
     del model
@@ -214,7 +214,7 @@ def _report(what: str, done: int, total: int) -> None:
     print(f"{what}: {done}/{total} passes", flush=True)
 
 
-def _details(chosen: Chosen, shape: tuple[int, int], seconds: float, settings: Settings) -> dict[str, Any]:
+def _details(chosen: Chosen, layers: list[int], heads: int, seconds: float, settings: Settings) -> dict[str, Any]:
     """What the provenance of a phase says beside what it was measured on and the losses."""
     return {
         "reductions": list(REDUCTIONS),
@@ -226,8 +226,9 @@ def _details(chosen: Chosen, shape: tuple[int, int], seconds: float, settings: S
         "token_budget": settings.token_budget,
         "dtype": settings.dtype,
         "device": settings.device,
-        "layers": shape[0],
-        "heads": shape[1],
+        "layers": len(layers),
+        "layer_numbers": layers,
+        "heads": heads,
         "samples": len(chosen.ablated),
         "tokens": sum(len(sample.input_ids) for sample in chosen.ablated),
         "seconds": round(seconds, 3),

@@ -17,10 +17,12 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int
 from transformers import PreTrainedModel
 
-from headpatterns.attribution import inputs, memory, passes, selftest
+from headpatterns.attribution import adapters, inputs, memory, passes, selftest
 from headpatterns.attribution.blockwise import attend
 from headpatterns.attribution.inputs import Sample
 from headpatterns.attribution.interface import attending_by
+from headpatterns.attribution.layer_inputs import named
+from headpatterns.attribution.reductions import HeadOutputs
 from headpatterns.errors import InputError
 from headpatterns.models import loading as models
 from headpatterns.models import projection
@@ -93,7 +95,7 @@ def ablated_losses(
     """
     labelled = inputs.samples(samples, tokenizer)
     passes.check_samples(model, labelled)
-    shape = models.heads_of(model)
+    layers, shape = models.attention_layers(model), models.heads_of(model)
     if kept.ndim != 3 or kept.shape[1:] != shape:
         raise InputError(
             f"the heads to keep have the shape {list(kept.shape)}, but {type(model).__name__} has {shape[0]} layers of "
@@ -118,18 +120,18 @@ def ablated_losses(
         beginning = passes.beginning(labelled, model)
         own_logits = passes.own_logits(model, beginning)
         with torch.no_grad(), _scaling(model) as scales:
-            scales.update(enumerate(torch.ones(shape[0], 1, shape[1], device=model.device)))
+            scales.update(zip(layers, torch.ones(shape[0], 1, shape[1], device=model.device), strict=True))
             passes.check_logits(model, head, beginning, own_logits)
             _check_reached(model, scales)
 
             def whole(batch: Sequence[Sample]) -> tuple[Float64[np.ndarray, " batch"]]:
-                scales.update(enumerate(torch.ones(shape[0], 1, shape[1], device=model.device)))
+                scales.update(zip(layers, torch.ones(shape[0], 1, shape[1], device=model.device), strict=True))
                 return (passes.forward(model, head, batch)[0],)
 
             budget = selftest.token_budget(model, budget, memory.plan(model, pairs, budget), whole)
 
             def run(batch: Sequence[Pair]) -> Float64[np.ndarray, " batch"]:
-                scales.update(enumerate(factors[[pair.setting for pair in batch]].unbind(1)))
+                scales.update(zip(layers, factors[[pair.setting for pair in batch]].unbind(1), strict=True))
                 return passes.forward(model, head, batch)[0]
 
             memory.each_batch(model, pairs, memory.plan(model, pairs, budget), run, keep)
@@ -223,6 +225,14 @@ def _scaling(model: PreTrainedModel) -> Iterator[dict[int, Float[torch.Tensor, "
     """
     scales: dict[int, Float[torch.Tensor, "batch heads"]] = {}
 
+    def scaled(layer: int, output: HeadOutputs) -> HeadOutputs:
+        if layer not in scales:
+            raise InputError(
+                f"{named(layer)} of {type(model).__name__} attends more than once in a pass, so its heads cannot "
+                "be told apart: use an architecture with one attention a layer."
+            )
+        return output * scales.pop(layer)[:, None, :, None].to(output.dtype)
+
     def attention(
         module: torch.nn.Module,
         query: torch.Tensor,
@@ -231,17 +241,10 @@ def _scaling(model: PreTrainedModel) -> Iterator[dict[int, Float[torch.Tensor, "
         attention_mask: torch.Tensor | None,
         **settings: Any,
     ) -> tuple[torch.Tensor, None]:
-        layer = cast(int, module.layer_idx)
-        if layer not in scales:
-            raise InputError(
-                f"layer {layer} of {type(model).__name__} attends more than once in a pass, so its heads cannot "
-                "be told apart: use an architecture with one attention a layer."
-            )
         output, _ = attend(module, query, key, value, attention_mask, **settings)
-        scale = scales.pop(layer)
-        return output * scale[:, None, :, None].to(output.dtype), None
+        return scaled(cast(int, module.layer_idx), output), None
 
-    with attending_by(model, attention):
+    with adapters.watched(model, scaled) if adapters.fits(model) else attending_by(model, attention):
         yield scales
 
 

@@ -204,7 +204,8 @@ def _extract(folder: Path, probed: Probed, output: Path, parts: Path, settings: 
         kept = Parts(parts, settings.save_seconds)
     patterns = Patterns.stacked(settings.reductions, *kept.together(len(probed.samples)))
     seconds = time.perf_counter() - started
-    about = {"model": str(folder), **probed.about, "token_budget": budget}
+    layers = models.attention_layers(model)
+    about = {"model": str(folder), **probed.about, "token_budget": budget, "layer_numbers": layers}
     files.write(output, patterns, {**about, **_details(probed, patterns, seconds, settings)})
     remove(parts)
 

@@ -117,6 +117,7 @@ def extract(
         beginning = passes.beginning(samples, model)
         own_logits = memory.attempt_one(model, beginning, functools.partial(passes.own_logits, model))
         head = projection.head_of(model)
+        memory.attempt_one(model, beginning, lambda sample: passes.check_causal(model, sample, own_logits))
         with recording(model, reductions) as recorded:
             memory.attempt_one(model, beginning, lambda sample: passes.check_logits(model, head, sample, own_logits))
 
@@ -216,25 +217,32 @@ def _collect(
     shape: tuple[int, int],
 ) -> BatchValues:
     """What the layers recorded for a batch, checked to be complete and finite."""
-    missing = sorted(set(range(shape[0])) - recorded.keys())
+    layers = models.attention_layers(model)
+    missing = [layer for layer in layers if layer not in recorded]
     if missing:
         raise InputError(
             f"layers {missing} of {type(model).__name__} gave no gradient: their attention does not go through "
             "transformers' AttentionInterface, so their heads cannot be seen; use an architecture that does."
         )
-    for layer in range(shape[0]):
+    unexpected = sorted(recorded.keys() - set(layers))
+    if unexpected:
+        raise InputError(
+            f"layers {unexpected} of {type(model).__name__} attend, though its config says that they do not, so it is "
+            "not known which layers its patterns are of: use another architecture."
+        )
+    for layer in layers:
         if recorded[layer].shape[2] != shape[1]:
             raise InputError(
                 f"layer {layer} of {type(model).__name__} has {recorded[layer].shape[2]} query heads, where its config "
                 f"says {shape[1]}: use an architecture with as many heads in every layer."
             )
-    values: BatchValues = torch.stack([recorded[layer] for layer in range(shape[0])], dim=2).cpu().numpy()
+    values: BatchValues = torch.stack([recorded[layer] for layer in layers], dim=2).cpu().numpy()
     broken = np.argwhere(~np.isfinite(values).all(axis=(1, 3)))
     if len(broken):
         # The backward pass runs from the last layer to the first: what breaks it shows at the largest index.
         sample, layer = max(broken, key=lambda place: place[1])
         raise InputError(
-            f"the gradient of layer {layer} for sample '{batch[sample].id}' is not finite: the checkpoint or its "
-            "precision is broken (try float32)."
+            f"the gradient of layer {layers[layer]} for sample '{batch[sample].id}' is not finite: the checkpoint or "
+            "its precision is broken (try float32)."
         )
     return values

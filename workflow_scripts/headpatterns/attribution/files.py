@@ -42,6 +42,7 @@ class About:
         ids: of the samples.
         losses: float64 [samples], mean negative log-likelihood of the response tokens (nats).
         response_tokens: [samples], those that the loss is the mean of.
+        layer_numbers: of the layers in the model, in the order of the patterns'; None where that is from 0 on.
     """
 
     path: Path
@@ -50,6 +51,7 @@ class About:
     ids: list[str]
     losses: Float64[np.ndarray, " samples"]
     response_tokens: Int[np.ndarray, " samples"]
+    layer_numbers: list[int] | None = None
 
     def samples_file(self, reduction: str | None = None) -> Path:
         """The array of a reduction, or of the first.
@@ -111,6 +113,7 @@ def about(folder: Path, step: int) -> About:
             what = ", ".join(missing) or "the signs"
             raise InputError(f"{path} is of an earlier format of patterns (it lacks {what}): {AGAIN}.")
         ids = list(content["ids"])
+        layers = None if content.get("layer_numbers") is None else list(map(int, content["layer_numbers"]))
         losses, tokens = (np.array(content[key], dtype=np.float64) for key in ("losses", "response_tokens"))
     except InputError:
         raise
@@ -120,7 +123,7 @@ def about(folder: Path, step: int) -> About:
         raise InputError(
             f"{path} has {len(ids)} ids, {losses.size} losses and {tokens.size} counts of response tokens: {AGAIN}."
         )
-    return About(path, reduction, also, ids, losses, tokens.astype(np.int64))
+    return About(path, reduction, also, ids, losses, tokens.astype(np.int64), layers)
 
 
 def load_stored(found: About, reduction: str | None = None) -> Float32[np.ndarray, "samples layers heads"]:
@@ -141,6 +144,10 @@ def load_stored(found: About, reduction: str | None = None) -> Float32[np.ndarra
         raise InputError(f"{path} is no complete NumPy array ({first_line(error)}): {AGAIN}.") from error
     if values.ndim != 3 or 0 in values.shape or len(values) != len(found.ids):
         raise InputError(f"{path} has shape {values.shape}, not {len(found.ids)} samples x layers x heads: {AGAIN}.")
+    if found.layer_numbers is not None and len(found.layer_numbers) != values.shape[1]:
+        raise InputError(
+            f"{path} has {values.shape[1]} layers, but {found.path} numbers {len(found.layer_numbers)}: {AGAIN}."
+        )
     broken = np.argwhere(~np.isfinite(values))
     if len(broken):
         sample, layer, head = broken[0]

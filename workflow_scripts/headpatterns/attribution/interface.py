@@ -36,7 +36,7 @@ def attending_by(model: PreTrainedModel, attention: Attention) -> Iterator[None]
             "let that end first, or use another process."
         )
     try:
-        with _registered(attention), _restored(model):
+        with _registered(attention), restored(model):
             _switch(model)
             yield
     finally:
@@ -56,9 +56,9 @@ def _registered(attention: Attention) -> Iterator[None]:
 
 
 @contextmanager
-def _restored(model: PreTrainedModel) -> Iterator[None]:
+def restored(model: PreTrainedModel) -> Iterator[None]:
     """After the block each part of the model has the attention function that it had before."""
-    configs = _configs(model)
+    configs = configs_of(model)
     before = [config._attn_implementation for config in configs]
     try:
         yield
@@ -82,7 +82,7 @@ def _switch(model: PreTrainedModel) -> None:
         )
 
 
-def _configs(model: PreTrainedModel) -> list[PretrainedConfig]:
+def configs_of(model: PreTrainedModel) -> list[PretrainedConfig]:
     """The configs of a model and of all its parts, each once."""
     found: dict[int, PretrainedConfig] = {}
     waiting = [module.config for module in model.modules() if isinstance(module, PreTrainedModel)]

@@ -82,6 +82,11 @@ class AttentionInputs:
         return self.query.shape[1] // self.key.shape[1]
 
 
+def named(layer: int | None) -> str:
+    """What a layer is called in a sentence; one that several share has no number of its own."""
+    return f"layer {layer}" if layer is not None and layer >= 0 else "an attention that layers share"
+
+
 def check_keywords(module: torch.nn.Module, settings: dict[str, Any], *, further: Collection[str] = ()) -> None:
     """Refuse a layer that asks for more than is known here, such as attention to chosen positions alone."""
     for name, value in settings.items():

@@ -15,8 +15,8 @@ from transformers import PreTrainedModel
 from headpatterns.attribution.inputs import LabelledSample, Sample
 from headpatterns.data.tokens import IGNORED
 from headpatterns.errors import InputError, first_line
+from headpatterns.models import families, projection
 from headpatterns.models import loading as models
-from headpatterns.models import projection
 from headpatterns.models.token_losses import weighed
 
 LOGITS_TOLERANCE = {torch.float64: 1e-4, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 3e-2}
@@ -130,6 +130,23 @@ def own_logits(model: PreTrainedModel, sample: Sample) -> Float32[torch.Tensor, 
     return chosen
 
 
+def check_causal(model: PreTrainedModel, sample: Sample, own: Float32[torch.Tensor, "tokens vocabulary"]) -> None:
+    """Refuse a model in which a token sees those after it, such as an encoder: its loss is no prediction.
+
+    `own` is what `own_logits` gave for the same sample.
+    """
+    last = sample.input_ids[-1]
+    changed = LabelledSample(sample.id, [*sample.input_ids[:-1], last - 1 if last else 1], list(sample.labels))
+    other = own_logits(model, changed)
+    finite = own.isfinite() & other.isfinite()
+    own, other = own[finite], other[finite]
+    if (other - own).norm() > LOGITS_TOLERANCE.get(model.dtype, max(LOGITS_TOLERANCE.values())) * own.norm():
+        raise InputError(
+            f"{type(model).__name__} predicts a token from itself and those after it, as encoders do, so its loss says "
+            f"nothing: use a decoder ({families.LISTED})."
+        )
+
+
 @torch.no_grad()
 def check_logits(
     model: PreTrainedModel, head: projection.Head, sample: Sample, own: Float32[torch.Tensor, "tokens vocabulary"]
@@ -146,8 +163,8 @@ def check_logits(
         states, _, _ = response_states(model, head, embedded, mask, labels)
     except InputError:
         raise
-    except ValueError as error:
-        raise InputError(f"{type(model).__name__} cannot run with SDPA attention: {first_line(error)}.") from error
+    except (ValueError, TypeError, AttributeError) as error:  # of a model that needs more than embeddings and a mask
+        raise InputError(f"{type(model).__name__} cannot run as patterns need it: {first_line(error)}.") from error
     ours = torch.cat([logits for _, logits in head.pieces(states)])
     # Where its own are not finite either, the loss of a sample says so.
     finite = own.isfinite()
@@ -188,7 +205,8 @@ def forward(
     # The embeddings are the one leaf that requires a gradient: autograd then keeps what the activations need and
     # nothing for the weights.
     embedded = model.get_input_embeddings()(input_ids).detach().requires_grad_()
-    states, targets, rows = response_states(model, head, embedded, mask, labels)
+    # A copy, since some models scale what they are given in place, which a leaf does not bear.
+    states, targets, rows = response_states(model, head, embedded.clone(), mask, labels)
     counts = torch.bincount(rows, minlength=len(batch))
     total, token_losses = weighed(head, states, targets, (1 / counts)[rows])
     losses = torch.zeros(len(batch), device=rows.device).index_add(0, rows, token_losses) / counts

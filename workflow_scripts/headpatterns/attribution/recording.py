@@ -8,10 +8,11 @@ import torch
 from jaxtyping import Float, Float32
 from transformers import PreTrainedModel
 
+from headpatterns.attribution import adapters
 from headpatterns.attribution.blockwise import attend, attend_by_blocks
 from headpatterns.attribution.interface import attending_by
-from headpatterns.attribution.layer_inputs import AttentionInputs
-from headpatterns.attribution.reductions import sums
+from headpatterns.attribution.layer_inputs import AttentionInputs, named
+from headpatterns.attribution.reductions import HeadOutputs, sums, sums_of_matrix
 from headpatterns.errors import InputError
 
 Recorded = dict[int, Float32[torch.Tensor, "batch reductions heads"]]
@@ -34,6 +35,25 @@ def recording(model: PreTrainedModel, reductions: Sequence[str]) -> Iterator[Rec
     recorded: Recorded = {}
     recomputes = "sum_of_abs" in reductions
 
+    def keep(layer: int, found: Float32[torch.Tensor, "batch reductions heads"]) -> None:
+        if layer in recorded:
+            raise InputError(
+                f"{named(layer)} of {type(model).__name__} attends more than once in a pass, so its heads have no "
+                "one pattern: use an architecture with one attention a layer."
+            )
+        recorded[layer] = found
+
+    def watch(layer: int, output: HeadOutputs, inputs: AttentionInputs | None = None) -> HeadOutputs:
+        if output.requires_grad:
+            detached = output.detach()
+            output.register_hook(lambda gradient: keep(layer, sums(reductions, inputs, detached, gradient)))
+        return output
+
+    def see(layer: int, matrix: Float[torch.Tensor, "batch heads positions positions"]) -> None:
+        if matrix.requires_grad:
+            detached = matrix.detach()
+            matrix.register_hook(lambda gradient: keep(layer, sums_of_matrix(reductions, detached, gradient)))
+
     def attention(
         module: torch.nn.Module,
         query: torch.Tensor,
@@ -47,20 +67,11 @@ def recording(model: PreTrainedModel, reductions: Sequence[str]) -> Iterator[Rec
             # A pass that compares logits: they then tell whether A, as the reduction will see it, is the layer's.
             return attend_by_blocks(inputs), None
         output, _ = attend(module, query, key, value, attention_mask, **settings)
-        if not output.requires_grad:
-            return output, None
-        detached, layer = output.detach(), cast(int, module.layer_idx)
+        return watch(cast(int, module.layer_idx), output, inputs), None
 
-        def record(gradient: Float[torch.Tensor, "batch positions heads value_size"]) -> None:
-            if layer in recorded:
-                raise InputError(
-                    f"layer {layer} of {type(model).__name__} attends more than once in a pass, so its heads have no "
-                    "one pattern: use an architecture with one attention a layer."
-                )
-            recorded[layer] = sums(reductions, inputs, detached, gradient)
-
-        output.register_hook(record)
-        return output, None
-
-    with attending_by(model, attention):
-        yield recorded
+    if adapters.fits(model):
+        with adapters.watched(model, None if recomputes else watch, see if recomputes else None):
+            yield recorded
+    else:
+        with attending_by(model, attention):
+            yield recorded

@@ -72,6 +72,21 @@ OF_PRODUCTS = {"abs_of_sum": signed_sum, "abs_per_position": abs_per_position}
 """The reductions that need no attention matrix."""
 
 
+def sums_of_matrix(
+    reductions: Sequence[str],
+    matrix: Float[torch.Tensor, "batch heads positions positions"],
+    gradient: Float[torch.Tensor, "batch heads positions positions"],
+) -> Float32[torch.Tensor, "batch reductions heads"]:
+    """What `sums` gives, from A and G [batch, heads, positions, positions] where a layer has computed both."""
+    products = matrix.float() * gradient.float()
+    found = {
+        "abs_of_sum": lambda: products.sum(dim=(2, 3)),
+        "abs_per_position": lambda: products.sum(dim=3).abs().sum(dim=2),
+        "sum_of_abs": lambda: products.abs().sum(dim=(2, 3)),
+    }
+    return torch.stack([found[reduction]() for reduction in reductions], dim=1)
+
+
 def sum_of_abs(inputs: AttentionInputs | None, gradient: HeadOutputs) -> Sums:
     """`Σ_ij | A_ij G_ij |`, the other reading of the paper's text, from what the layer was given and dO.
 

@@ -10,6 +10,7 @@ from headpatterns.experiment.own import of_model
 from headpatterns.experiment.recipes import Finetuning
 from headpatterns.experiment.schema import Config
 from headpatterns.experiment.sources import AfterRun, EmbeddedRows, OnDisk, Pretrained
+from headpatterns.models import families
 
 if TYPE_CHECKING:
     from headpatterns.experiment.experiment import Experiment
@@ -32,6 +33,7 @@ def problems(experiment: "Experiment") -> Iterator[str]:
     yield from _sizes_of_models(config)
     yield from _sizes_of_datasets(config)
     yield from _lengths(experiment)
+    yield from _families(experiment)
     yield from _cluster(config)
 
 
@@ -159,6 +161,13 @@ def heads(experiment: "Experiment", model: str) -> int | None:
     found = architecture(experiment, base)
     layers, own = found.get("num_hidden_layers"), found.get("num_attention_heads")
     return layers * own if isinstance(layers, int) and isinstance(own, int) else None
+
+
+def _families(experiment: "Experiment") -> Iterator[str]:
+    """Models that some study selects and that have no heads, or are no decoder, as far as their config is at hand."""
+    for model in experiment.models:
+        if said := families.refusal(architecture(experiment, model)):
+            yield f"models.{model} {said}"
 
 
 def _lengths(experiment: "Experiment") -> Iterator[str]:

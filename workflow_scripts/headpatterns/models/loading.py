@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from headpatterns.errors import InputError, first_line
 from headpatterns.io import read_json
-from headpatterns.models import probing
+from headpatterns.models import families, probing
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -77,6 +77,7 @@ def load_model(folder: Path | str, dtype: str = "float32", device: str = "cpu") 
     if dtype not in DTYPES:
         raise InputError(f"unknown dtype '{dtype}': use one of {', '.join(DTYPES)}.")
     transformers.utils.logging.set_verbosity_error()
+    families.check(probing.config_of(folder), f"the model in {folder}")
     try:
         loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
             folder,
@@ -189,18 +190,33 @@ def positions(model: "PreTrainedModel") -> int | None:
 
 def positions_of(config: "PretrainedConfig") -> int | None:
     """The same of a model that is not loaded, from its config."""
-    return getattr(config.get_text_config(), "max_position_embeddings", None)
+    stated: int | None = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return stated if stated and stated > 0 else None
+
+
+def attention_layers(model: "PreTrainedModel") -> list[int]:
+    """Numbers of the layers of a model that attend, ascending; those of its patterns, in their order.
+
+    Raises:
+        InputError: none of them does.
+    """
+    found = families.attention_layers(model.config)
+    if not found:
+        raise InputError(
+            f"{type(model).__name__} has no attention and so no heads: use a model that has ({families.LISTED})."
+        )
+    return found
 
 
 def heads_of(model: "PreTrainedModel") -> tuple[int, int]:
-    """Layers of a model, and query heads of each.
+    """Layers of a model that attend, and query heads of each.
 
     Raises:
-        InputError: its layers have different numbers of heads, by its config.
+        InputError: its layers have different numbers of heads, by its config, or none attends.
     """
-    text = model.config.get_text_config()
+    layers = len(attention_layers(model))
     try:
-        return text.num_hidden_layers, text.num_attention_heads
+        return layers, model.config.get_text_config().num_attention_heads
     except RuntimeError as error:  # what transformers raises for a number that layers have each for themselves
         raise InputError(
             f"the layers of {type(model).__name__} have different numbers of heads, so its patterns are no matrix: use "

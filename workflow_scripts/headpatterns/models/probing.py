@@ -79,6 +79,18 @@ def _is_unknown(tokenizer: Any, name: str) -> bool:
 
 def _embeddings(folder: Path) -> float:
     """Embeddings of the model in a folder by its config.json; endless where that does not say."""
+    config = config_of(folder)
+    text = config.get("text_config")
+    found = config.get("vocab_size") or (text.get("vocab_size") if isinstance(text, dict) else None)
+    return found if isinstance(found, int) else float("inf")
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    """The fields of config.json in a folder, none where there is no such file.
+
+    Raises:
+        InputError: it is no JSON object.
+    """
     path = folder / "config.json"
     try:
         config = read_json(path) if path.is_file() else {}
@@ -86,9 +98,7 @@ def _embeddings(folder: Path) -> float:
         raise InputError(f"{path} is not valid JSON ({first_line(error)}): fix it.") from error
     if not isinstance(config, dict):
         raise InputError(f"{path} is no JSON object: fix it.")
-    text = config.get("text_config")
-    found = config.get("vocab_size") or (text.get("vocab_size") if isinstance(text, dict) else None)
-    return found if isinstance(found, int) else float("inf")
+    return config
 
 
 def repairs(folder: Path) -> dict[str, Any]:

@@ -29,6 +29,11 @@ def rows_of(path: Path, study: str) -> list[RunRow]:
     return run_table.read(path, study, [one.name for one in load_studies() if one.in_run_table])
 
 
+def layer_numbers(run: RunRow) -> list[int] | None:
+    """Numbers in the model of the layers of a run's patterns, None where they are counted from 0."""
+    return _about(run.patterns, 0).layer_numbers
+
+
 def check(runs: Iterable[RunRow], reading: Reading = PLAIN) -> None:
     """Check from the headers of the pattern files and their provenance alone that the runs can be compared.
 

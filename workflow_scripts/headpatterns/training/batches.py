@@ -124,13 +124,17 @@ def _has_windows(model: "PreTrainedModel") -> bool:
 
 
 def _keeps_apart(model: "PreTrainedModel", flatten: Collator) -> bool:
-    """Whether two short samples in one row have the logits that each has alone, but for rounding."""
+    """Whether two short samples in one row have the logits that each has alone, but for rounding.
+
+    Alone they are given without positions, as padded samples are: some models count from elsewhere than 0.
+    """
     import torch
 
     embeddings: Any = model.get_input_embeddings()
     tokens = [token % int(embeddings.num_embeddings) for token in range(3, 14)]
     samples: list[Sample] = [{"input_ids": part, "labels": part} for part in (tokens[:6], tokens[6:])]
-    alone = torch.cat([_logits(model, flatten([sample])) for sample in samples])
+    ids = [torch.tensor([sample["input_ids"]]) for sample in samples]
+    alone = torch.cat([_logits(model, {"input_ids": one, "use_cache": False}) for one in ids])
     together = _logits(model, flatten(samples))
     # Another sample in sight changes logits by about as much as they are large.
     return bool((together - alone).abs().max() <= torch.finfo(model.dtype).eps ** 0.5 * alone.abs().max())

@@ -125,10 +125,14 @@ def numbers(seeds: Sequence[np.ndarray], statistic: str, state: str) -> tuple[fl
 def head_rows(run: RunRow, before: np.ndarray, after: np.ndarray) -> Iterator[tuple[Any, ...]]:
     """A row for each state, layer and head of a run; of replicates [1 + B, layers, heads].
 
+    Layers have their numbers in the model, of which some do not attend in a hybrid.
+
     Change rates alone are debiased: the plain one is the value of `change` over that of `before`.
     """
     states = {"before": before, "after": after, "change": change(before, after)}
+    layers = patterns.layer_numbers(run) or range(before.shape[1])
     for state, replicates in {**states, "change_rate": change_rate(before, after)}.items():
         value, low, high = estimate_and_interval(replicates, limits=LEVEL_LIMITS[state])
         for place in np.ndindex(value.shape):
-            yield (run.model, run.task, run.seed, state, *place, value[place], low[place], high[place])
+            where = (run.model, run.task, run.seed, state, layers[place[0]], place[1])
+            yield (*where, value[place], low[place], high[place])

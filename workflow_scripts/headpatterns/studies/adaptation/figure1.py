@@ -45,6 +45,7 @@ def draw(
     tasks = runs.order("task", patterns["task"], source)
     averaged = mean_over_seeds(patterns, ("model", "task", "state", "layer", "head"), ("value",))
     grids = {key: grid(rows) for key, rows in averaged.groupby(["model", "task", "state"], sort=False)}
+    numbers = {model: sorted(rows["layer"].unique()) for model, rows in averaged.groupby("model")}
 
     panel = float(np.clip(9.0 / (3 * len(models)), 0.72, 1.3))
     tallest = max(rows / columns for rows, columns in (found.shape for found in grids.values()))
@@ -64,7 +65,7 @@ def draw(
             scales = (largest(found[:2]), largest(found[:2]), largest(found[2:]))
             for s, (values, scale) in enumerate(zip(found, scales, strict=True)):
                 axes = style.axes_at(figure, left + m * block + s * (panel + 0.07), 0.5 + t * row_height, panel, height)
-                show(axes, values, scale, signed=STATES[s] == "change")
+                show(axes, values, scale, numbers[model], signed=STATES[s] == "change")
                 if s == 0:
                     axes.set_title(f"≤ {style.number(scale)}", size=style.SMALL, loc="left", color=style.FAINT)
                     axes.set_ylabel("layer", size=style.SMALL, labelpad=1)
@@ -104,8 +105,11 @@ def signed_root(values: np.ndarray) -> np.ndarray:
     return root
 
 
-def show(axes: Axes, values: np.ndarray | None, scale: float, signed: bool) -> None:
-    """Draw one pattern; an image rather than one path a head keeps a figure of thousands of heads small."""
+def show(axes: Axes, values: np.ndarray | None, scale: float, numbers: Sequence[int], signed: bool) -> None:
+    """Draw one pattern, whose layers have these numbers.
+
+    An image rather than one path a head keeps a figure of thousands of heads small.
+    """
     for spine in axes.spines.values():
         spine.set_linewidth(0.4)
     if values is None:
@@ -126,7 +130,8 @@ def show(axes: Axes, values: np.ndarray | None, scale: float, signed: bool) -> N
         sides: Sequence[Literal["left", "right"]] = ("left", "right")
         for label, side in zip(axes.get_xticklabels(), sides, strict=False):
             label.set_horizontalalignment(side)
-    axes.set_yticks(sorted({0, layers - 1}))
+    ends = sorted({0, layers - 1})
+    axes.set_yticks(ends, labels=[str(numbers[end]) for end in ends])
     axes.tick_params(pad=1, size=1.5)
 
 

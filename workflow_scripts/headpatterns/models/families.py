@@ -1,0 +1,87 @@
+"""Which models have attention heads that a pattern can be taken of, as far as their config says so.
+
+docs/architectures.csv lists what was tried.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from headpatterns.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+WITHOUT_ATTENTION = frozenset({"falcon_mamba", "mamba", "mamba2", "rwkv", "xlstm"})
+"""Types of models in which no layer attends."""
+
+ENCODER_DECODERS = frozenset(
+    {
+        *("bart", "bigbird_pegasus", "blenderbot", "blenderbot-small", "marian", "mbart", "mvp", "pegasus", "plbart"),
+        *("prophetnet", "trocr", "whisper"),
+    }
+)
+"""Types of models with an encoder, whose decoder transformers also makes alone; its config then says `is_decoder`."""
+
+ENCODERS = frozenset(
+    {
+        *("bert", "bert-generation", "big_bird", "camembert", "data2vec-text", "electra", "ernie", "megatron-bert"),
+        *("reformer", "rembert", "roberta", "roberta-prelayernorm", "roc_bert", "roformer", "xlm-roberta"),
+        *("xlm-roberta-xl", "xmod"),
+    }
+)
+"""Types of models in which a token sees those after it, unless their config says `is_decoder`."""
+
+NOT_ATTENDING = frozenset({"linear_attention", "conv", "moe", "mlp"})
+"""Kinds of layers, as `layer_types` of a config names them, that have no attention matrix: no softmax, or no attention
+at all. What transformers once called mamba is a linear attention there."""
+
+LISTED = "docs/architectures.csv lists those that are known"
+
+
+def refusal(config: Mapping[str, Any]) -> str | None:
+    """Why no pattern can be taken of a model with such fields of a config, as far as they say; None where it may be."""
+    kind = config.get("model_type")
+    if kind in WITHOUT_ATTENTION:
+        return f"is of the type '{kind}', which has no attention and so no heads: use a model that has ({LISTED})."
+    alone = config.get("is_decoder") and not config.get("is_encoder_decoder")
+    if not alone and (kind in ENCODER_DECODERS or config.get("is_encoder_decoder")):
+        return f"is of the type '{kind}', an encoder with a decoder: use a model that is a decoder alone ({LISTED})."
+    if not alone and kind in ENCODERS:
+        return (
+            f"is of the type '{kind}', an encoder, in which a token sees those after it: use a decoder ({LISTED}), or "
+            "set is_decoder to true in its config.json if it was trained as one."
+        )
+    return None
+
+
+def check(config: Mapping[str, Any], source: str) -> None:
+    """Refuse a model that has no heads, or is none that predicts the next token from those before it.
+
+    Args:
+        config: fields of its config.json.
+        source: how it is called in the sentence.
+
+    Raises:
+        InputError: by name.
+    """
+    import transformers
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    kind = config.get("model_type")
+    said = refusal(config)
+    if not said and isinstance(kind, str) and kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        said = (
+            f"is of the type '{kind}', of which transformers {transformers.__version__} makes no causal language "
+            f"model: use a decoder ({LISTED})."
+        )
+    if said:
+        raise InputError(f"{source} {said}")
+
+
+def attention_layers(config: "PretrainedConfig") -> list[int]:
+    """Numbers of the layers that attend, ascending: all of them, but for hybrids, whose config says which."""
+    text: Any = config.get_text_config()
+    kinds = getattr(text, "layer_types", None) or ["full_attention"] * text.num_hidden_layers
+    if getattr(text, "model_type", None) in WITHOUT_ATTENTION:
+        return []
+    return [layer for layer, kind in enumerate(kinds) if kind not in NOT_ATTENDING]
