@@ -62,6 +62,10 @@ OWN: dict[str, dict[str, Any]] = {
         **{"hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": TOKENS, "per_layer_config": {}},
         **{"layer_types": ["sliding_attention", "full_attention", "full_attention"]},
     },
+    "gemma4_unified_text": {
+        **{"hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": TOKENS, "per_layer_config": {}},
+        **{"layer_types": ["sliding_attention", "full_attention", "full_attention"]},
+    },
     "gpt_neo": {"attention_types": [[["global", "local", "global"], 1]], "window_size": 4},
     "gptj": {"rotary_dim": 4},
     "granitemoehybrid": {"layer_types": ["mamba", "attention", "mamba"]},
