@@ -71,8 +71,8 @@ def test_the_readme_and_the_documentation_count_as_the_table_does():
 @pytest.mark.parametrize(
     ("config", "sentence"),
     [
-        ({"model_type": "mamba"}, "is of the type 'mamba', which has no attention and so no heads: use a model with"),
-        ({"model_type": "rwkv"}, "is of the type 'rwkv', which has no attention and so no heads: use a model with"),
+        ({"model_type": "mamba"}, "is of the type 'mamba', which has no attention and so no heads: use a model"),
+        ({"model_type": "rwkv"}, "is of the type 'rwkv', which has no attention and so no heads: use a model"),
         (
             {"model_type": "t5", "is_encoder_decoder": True},
             "is of the type 't5', an encoder with a decoder: use a model",
