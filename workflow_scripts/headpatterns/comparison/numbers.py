@@ -67,7 +67,9 @@ def _of_runs(runs: Sequence[RunRow], resamples: int, seed: int) -> Iterator[tupl
         losses = [weights @ patterns.losses(run, step) for step in (0, 1)]
         yield from _states(task, LOSS, "", losses, NOT_NEGATIVE)
         levels = patterns.paired(run, resamples, seed)
-        for layer, of_layer in enumerate(zip(*(np.moveaxis(one.mean(axis=2), 1, 0) for one in levels), strict=True)):
+        layers = patterns.layer_numbers(run) or range(levels[0].shape[1])
+        for place, layer in enumerate(layers):
+            of_layer = [one[:, place].mean(axis=1) for one in levels]
             yield from _states(task, OF_LAYERS, layer, of_layer, NOT_NEGATIVE)
         for name, correlation in BETWEEN.items():
             yield (task, "", name, "", "", "", *_interval(correlation(*levels), CORRELATION))

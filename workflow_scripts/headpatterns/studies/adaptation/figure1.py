@@ -45,7 +45,7 @@ def draw(
     tasks = runs.order("task", patterns["task"], source)
     averaged = mean_over_seeds(patterns, ("model", "task", "state", "layer", "head"), ("value",))
     grids = {key: grid(rows) for key, rows in averaged.groupby(["model", "task", "state"], sort=False)}
-    numbers = {model: sorted(rows["layer"].unique()) for model, rows in averaged.groupby("model")}
+    numbers = {model: sorted(rows["layer"].astype(int).unique()) for model, rows in averaged.groupby("model")}
 
     panel = float(np.clip(9.0 / (3 * len(models)), 0.72, 1.3))
     tallest = max(rows / columns for rows, columns in (found.shape for found in grids.values()))
