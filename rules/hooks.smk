@@ -2,6 +2,7 @@
 
 import atexit
 
+from headpatterns import storage
 from headpatterns.cluster import gpus, refusals, requests
 from headpatterns.planning import disk
 
@@ -68,8 +69,11 @@ def before_the_first_job():
         without_rate_limit()
     elif all(job.is_local for job in jobs_to_run()):
         without_submission()
+    else:
+        holding.have_jobs_elsewhere(HOLDERS)
     if any(job.rule.name == "export" for job in jobs_of_target()):
         or_stop(published.check_target, PUBLISH_TO)
+    or_stop(storage.check, Path(RESULTS))
     check_files()
     check_cluster()
     check_disk()

@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 from snakemake import benchmark as sampling
+from snakemake.dag import DAG
 from snakemake.io import IOCache, Mtime
 from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
@@ -17,6 +18,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 from headpatterns.cluster.resources import SEVERAL_RUNS
 from headpatterns.experiment.timings import SAMPLED_SECONDS
+from headpatterns.processes import holding, starter
 
 # For its benchmark files Snakemake starts a timer twice a second for each job, 31 times, and then every 30 seconds. Each
 # sample goes through all pages of the job's processes, 25 ms of a processor for one with torch. Less often, the first
@@ -27,6 +29,25 @@ sampling.BENCHMARK_INTERVAL_SHORT = SAMPLED_SECONDS
 def is_main():
     """Whether this is the process that the user started, and not one of its jobs."""
     return workflow.is_main_process
+
+
+HOLDERS = Path(".snakemake/holders")
+
+
+def go_on_after_a_kill():
+    """Let the same command go on after a Snakemake that was killed.
+
+    Its locks are removed, and what it has not finished is made again, as --unlock and --rerun-incomplete would have it.
+    """
+    plain = DAG.check_incomplete
+
+    async def made_again(dag):
+        dag.workflow.dag_settings.force_incomplete = True
+        await plain(dag)
+
+    DAG.check_incomplete = made_again
+    if holding.join(HOLDERS, Path(".snakemake/locks")):
+        print("The run before this one was killed: this one goes on where it was.", file=sys.stderr)
 
 
 def limit(name, most):
@@ -111,6 +132,13 @@ def without_rate_limit():
     """
     workflow.scheduler.job_rate_limiter = None
 
+
+if is_main():
+    go_on_after_a_kill()
+else:
+    # The Snakemake of one job, which is of no use without the one that started it.
+    starter.end_with()
+starter.become()
 
 WITHOUT_BENCHMARK = (
     "write_run_table",

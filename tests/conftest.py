@@ -1,13 +1,12 @@
 """What the tests share: where real data lies, and copies of the project to run the workflow in."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from jaxtyping import install_import_hook
-from project import PROJECT
+from project import OPENCOMPASS, PROJECT, copy_to
 
 CHECKED = [
     "headpatterns.statistics",
@@ -42,9 +41,6 @@ def real() -> Path:
     return Path(place).resolve()
 
 
-OPENCOMPASS = Path(os.environ.get("HEADPATTERNS_OPENCOMPASS") or PROJECT / ".venv-opencompass/bin/python").absolute()
-
-
 @pytest.fixture(scope="session")
 def opencompass() -> Path:
     """The interpreter of the OpenCompass environment."""
@@ -55,15 +51,10 @@ def opencompass() -> Path:
 
 @pytest.fixture(scope="session")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Make a copy of the project as a clone would have it: no results, no environment but, as a link, OpenCompass's."""
+    """Make a copy of the project as a clone would have it (`copy_to`)."""
 
     def make(name: str) -> Path:
-        target = tmp_path_factory.mktemp(name) / "project"
-        made = (".git", ".venv*", ".snakemake", "__pycache__", "*.egg-info", ".*_cache", "results", "*.gguf")
-        shutil.copytree(PROJECT, target, symlinks=True, ignore=shutil.ignore_patterns(*made))
-        if OPENCOMPASS.is_file():
-            (target / ".venv-opencompass").symlink_to(OPENCOMPASS.parents[1])
-        return target
+        return copy_to(tmp_path_factory.mktemp(name) / "project")
 
     return make
 

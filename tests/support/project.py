@@ -3,6 +3,7 @@
 import copy
 import functools
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
+OPENCOMPASS = Path(os.environ.get("HEADPATTERNS_OPENCOMPASS") or PROJECT / ".venv-opencompass/bin/python").absolute()
+"""The interpreter of the OpenCompass environment."""
 
 
 def config_in(file: str) -> dict[str, Any]:
@@ -34,3 +37,12 @@ def snakemake(folder: Path, *arguments: str, **environment: str) -> subprocess.C
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def copy_to(target: Path) -> Path:
+    """Make a copy of the project as a clone would have it: no results, no environment but, as a link, OpenCompass's."""
+    made = (".git", ".venv*", ".snakemake", "__pycache__", "*.egg-info", ".*_cache", "results", "*.gguf")
+    shutil.copytree(PROJECT, target, symlinks=True, ignore=shutil.ignore_patterns(*made))
+    if OPENCOMPASS.is_file():
+        (target / ".venv-opencompass").symlink_to(OPENCOMPASS.parents[1])
+    return target

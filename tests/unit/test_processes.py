@@ -1,13 +1,19 @@
-"""The lock that keeps two programs from the same output: between processes, and where a file system knows no locks."""
+"""Locks that keep programs from the same files and what a killed one leaves of them, and jobs that end with it."""
 
 import errno
 import fcntl
 import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
 
 import pytest
 
 from headpatterns.errors import InputError
 from headpatterns.processes import group as processes
+from headpatterns.processes import holding, interruption
 
 SENTENCE = "another program is training run: wait for its end, or end it, and run this again."
 
@@ -67,3 +73,113 @@ def test_any_other_failure_of_a_lock_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", flock)
     with pytest.raises(OSError, match="the disk is broken"), processes.exclusive_lock(tmp_path / "run.lock", "run"):
         pass
+
+
+STARTING = """
+import subprocess, sys
+from headpatterns.processes import starter
+starter.become()
+between = ["sh", "-c", '"$@"; true', "sh"] if "between" in sys.argv else []
+subprocess.run([*between, sys.executable, "-c", sys.argv[1]])
+"""
+JOB = """
+import time
+from headpatterns.processes import starter
+starter.end_with()
+print("at work", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("between", [[], ["between"]], ids=["directly", "through a shell"])
+def test_a_job_ends_with_the_one_that_started_it(between):
+    started = subprocess.Popen([sys.executable, "-c", STARTING, JOB, *between], stdout=subprocess.PIPE, text=True)
+    assert started.stdout.readline() == "at work\n"
+    started.kill()
+    started.wait()
+    assert started.stdout.read() == ""  # which comes to an end when the job has
+
+
+def test_a_job_that_nobody_started_goes_on(monkeypatch):
+    monkeypatch.setenv("HEADPATTERNS_STARTER", "1000000000")
+    answer = subprocess.run([sys.executable, "-c", JOB.replace("600", "0.2")], capture_output=True, text=True)
+    assert (answer.returncode, answer.stdout) == (0, "at work\n")
+
+
+HOLDING = """
+import sys
+from pathlib import Path
+from headpatterns.processes import holding
+print(holding.join(Path("holders"), Path("locks")), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Start a process that holds the file of a folder; what it says of locks there, and how to kill it."""
+    started = []
+
+    def start():
+        process = subprocess.Popen(
+            [sys.executable, "-c", HOLDING], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        started.append(process)
+        return process.stdout.readline().strip() == "True", process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_locks_of_a_killed_process_are_removed_and_those_of_a_living_one_are_not(tmp_path, holder):
+    removed, first = holder()
+    assert not removed
+    (tmp_path / "locks").mkdir()
+    (tmp_path / "locks/0.input.lock").write_text("file")
+    removed, second = holder()
+    assert not removed
+    first.kill()
+    first.wait()
+    removed, third = holder()
+    assert not removed and (tmp_path / "locks/0.input.lock").is_file()
+    for process in (second, third):
+        process.kill()
+        process.wait()
+    removed, _ = holder()
+    assert removed and not (tmp_path / "locks").exists()
+
+
+def test_locks_that_another_machine_may_hold_stay(tmp_path, holder):
+    locks, holders = tmp_path / "locks", tmp_path / "holders"
+    locks.mkdir()
+    (locks / "0.input.lock").write_text("file")
+    for last in ("", "another-machine"):
+        holders.write_text(last)
+        removed, process = holder()
+        process.kill()
+        process.wait()
+        assert not removed and locks.is_dir() and holders.read_text() == last
+    holders.write_text(socket.gethostname())
+    holding.have_jobs_elsewhere(holders)
+    removed, process = holder()
+    assert not removed and locks.is_dir()
+    process.kill()
+    process.wait()
+    (locks / "0.input.lock").unlink()  # as at the end of a run that nobody kills
+    holder()
+    assert holders.read_text() == socket.gethostname()
+
+
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_remembered_and_a_second_interrupt_ends_the_work(kind):
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    with interruption.awaited():
+        assert not interruption.received_here()
+        os.kill(os.getpid(), kind)
+        assert interruption.received_here() and interruption.name() == kind.name
+    with pytest.raises(KeyboardInterrupt), interruption.awaited():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+    assert before == {number: signal.getsignal(number) for number in before}

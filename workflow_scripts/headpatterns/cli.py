@@ -7,11 +7,14 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import NoReturn, TextIO
 
+from headpatterns import storage
 from headpatterns.errors import InputError, Interrupted
 from headpatterns.io import write_json
+from headpatterns.processes import starter
 
 _terminal: TextIO | None = None
 """What standard error was before the log took its place."""
@@ -96,26 +99,39 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
     """
     global _terminal
     namespace = arguments.parse_args()
+    starter.end_with()
     if not online:
         os.environ["HF_HUB_OFFLINE"] = "1"
     terminal = _terminal = os.fdopen(os.dup(sys.stderr.fileno()), "w")
-    if namespace.log:
-        namespace.log.parent.mkdir(parents=True, exist_ok=True)
-        begin = os.O_TRUNC if os.environ.get("RANK", "0") == "0" else 0
-        log = os.open(namespace.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | begin, 0o644)
-        os.dup2(log, sys.stdout.fileno())
-        os.dup2(log, sys.stderr.fileno())
     name = Path(sys.argv[0]).stem
     try:
-        main(namespace)
+        with storage.written(namespace.log.parent) if namespace.log else nullcontext():
+            if namespace.log:
+                _open_log(namespace.log)
+            main(namespace)
     except (InputError, Interrupted) as error:
         if namespace.log:
-            print(f"{name}: {error}", file=sys.stderr)
+            _print_to_log(f"{name}: {error}\n")
         _fail(f"{name}: {error}", 2 if isinstance(error, InputError) else 128 + signal.SIGTERM, terminal)
     except Exception as error:
-        traceback.print_exc()
+        _print_to_log(traceback.format_exc())
         where = f" (the whole story is in {namespace.log})" if namespace.log else ""
         _fail(f"{name}: {type(error).__name__}: {error}{where}", 1, terminal)
+
+
+def _open_log(path: Path) -> None:
+    """Let all output go to a file, which the first of several processes starts over."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    begin = os.O_TRUNC if os.environ.get("RANK", "0") == "0" else 0
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | begin, 0o644)
+    os.dup2(log, sys.stdout.fileno())
+    os.dup2(log, sys.stderr.fileno())
+
+
+def _print_to_log(text: str) -> None:
+    """Print to standard error, unless the disk has no room for it: the terminal has its own sentence."""
+    with suppress(OSError):
+        sys.stderr.write(text)
 
 
 def _fail(sentence: str, status: int, terminal: TextIO) -> NoReturn:

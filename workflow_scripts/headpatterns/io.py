@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headpatterns import storage
 from headpatterns.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,17 +34,21 @@ def atomic_path(path: Path) -> Iterator[Path]:
     The temporary path keeps the suffix of `path`, because many writers choose the format by it. The block may write a
     file or make a folder there; an existing file or folder at `path` is replaced. What a killed writer of the same path
     left behind is removed: one path has one writer at a time.
+
+    Raises:
+        InputError: the disk is full, or nothing may be written there.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in path.parent.glob(f".[0-9]*.{glob.escape(path.name)}"):
-        remove(leftover)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        yield temporary
-        if temporary.is_dir() or path.is_dir():
-            remove(path)
-        temporary.replace(path)
+        with storage.written(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            for leftover in path.parent.glob(f".[0-9]*.{glob.escape(path.name)}"):
+                remove(leftover)
+            yield temporary
+            if temporary.is_dir() or path.is_dir():
+                remove(path)
+            temporary.replace(path)
     finally:
         remove(temporary)
 
@@ -72,7 +77,7 @@ def remove(path: Path) -> None:
     """Remove a file or a whole folder; do nothing where there is none."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
-    else:
+    elif path.exists() or path.is_symlink():  # a file system for reading only refuses even what does nothing
         path.unlink(missing_ok=True)
 
 

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from headpatterns.processes import group as processes
+from headpatterns.processes import starter
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
@@ -29,6 +30,7 @@ def launch(words: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:  # the sentences of the processes lie there
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, partial(_pass_on, Path(folder)))
+        starter.end_with()
         return _run(words, Path(folder))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, TrainingArguments
 
+from headpatterns import storage
 from headpatterns.errors import InputError, Interrupted
 from headpatterns.io import open_unfinished, unfinished
 from headpatterns.models import independence
@@ -34,7 +35,7 @@ OPTIMIZERS = {"adamw": "adamw_torch", "adamw_fused": "adamw_torch_fused"}
 
 @contextmanager
 def session(recipe: Recipe, device: str) -> Iterator[None]:
-    """What training and publishing happen in: the processes of the recipe talk, and SIGTERM waits for a good moment.
+    """What training and publishing happen in: the processes of the recipe talk, and signals wait for a good moment.
 
     Raises:
         InputError: there are not as many processes as the recipe's devices, or what the recipe needs is not installed.
@@ -56,7 +57,7 @@ def stop_between_runs(device: str) -> None:
         Interrupted: they were.
     """
     if interruption.received(processes.own_device(device)):
-        raise Interrupted("interrupted by SIGTERM between two runs: run it again to go on.")
+        raise Interrupted(f"interrupted by {interruption.name()} between two runs: run it again to go on.")
 
 
 def loading_dtype(recipe: Recipe, stored: str) -> str:
@@ -93,7 +94,7 @@ def train(
     Raises:
         InputError: the global batch size is not the product of its parts, there are fewer samples than one step takes,
             samples in one row would mix, the model reads samples otherwise beside each other, another program trains
-            this run, or the loss is not finite.
+            this run, the loss is not finite, or the disk is full.
         Interrupted: SIGTERM came; the state after the step is saved.
     """
     check_global_batch(recipe)
@@ -110,7 +111,8 @@ def train(
         if processes.is_first():
             run_folder.tidy(open_unfinished(output, fingerprint(identity, json.dumps(asdict(recipe)))))
         if not processes.broadcast((workplace / "run.json").is_file()):
-            _train(model, tokenizer, samples, collate, recipe, identity, workplace, device)
+            with storage.written(workplace):
+                _train(model, tokenizer, samples, collate, recipe, identity, workplace, device)
 
 
 def _train(
@@ -171,7 +173,8 @@ def _fit(
     trainer.train(resume_from_checkpoint=state)
     last = trainer.state.global_step
     if stopper.stopped:
-        raise Interrupted(f"interrupted by SIGTERM at step {last}: its state is saved, run it again to go on.")
+        name = interruption.name()
+        raise Interrupted(f"interrupted by {name} at step {last}: its state is saved, run it again to go on.")
     keeper.save(workplace / "final")
     if recipe.engine == "deepspeed":
         trainer.model_wrapped.destroy()  # or its hooks keep the model and the optimizer in memory

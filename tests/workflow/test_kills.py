@@ -1,0 +1,130 @@
+"""An experiment that is killed at every turn, or whose disk is full, ends as one that nobody disturbs."""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import kills
+import pytest
+from outcomes import differences
+from project import snakemake
+from refusals import assert_refusal
+
+
+class Undisturbed(NamedTuple):
+    """A copy of the project with the finished experiment, its rules, and what its jobs took of a processor."""
+
+    folder: Path
+    rules: set[str]
+    usual: dict[str, float]
+
+    @property
+    def results(self) -> Path:
+        return self.folder / kills.RESULTS
+
+
+@pytest.fixture(scope="module")
+def undisturbed(clone: Callable[[str], Path], opencompass: Path) -> Undisturbed:
+    folder = clone("undisturbed")
+    log = folder.parent / "log"
+    usual = kills.undisturbed(folder, log)
+    return Undisturbed(folder, kills.rules_run(log.read_text()), usual)
+
+
+def test_thirty_kills_that_hit_every_rule_change_nothing(clone, undisturbed):
+    """Of one experiment that goes on: jobs, Snakemake and all of them together get SIGKILL, SIGTERM and SIGINT."""
+    assert len(undisturbed.rules) > 50
+    folder = clone("killed-often")
+    plan = kills.Plan(set(undisturbed.rules), random.Random(0), least=30)
+    kills.disturbed(folder, plan, undisturbed.usual, folder.parent / "log")
+    assert len(plan.kills) >= 30
+    assert {rule for kill in plan.kills for rule in kill.hit} >= undisturbed.rules
+    assert {(kill.target, kill.signal) for kill in plan.kills} >= {
+        (target, number) for target in kills.TARGETS for number in kills.SIGNALS
+    }
+    assert differences(undisturbed.results, folder / kills.RESULTS) == []
+    assert "Nothing to be done" in snakemake(folder, "all", "-n", *kills.CONFIG).stdout
+
+
+def mount(*words: str) -> None:
+    done = subprocess.run(["mount", *words], capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"no file system can be mounted here: {done.stderr}")
+
+
+@pytest.fixture(scope="module")
+def small(undisturbed: Undisturbed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Another copy of the finished experiment, whose results are on a small file system of their own."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a file system takes root")
+    folder = tmp_path_factory.mktemp("small-disk") / "project"
+    shutil.copytree(undisturbed.folder, folder, symlinks=True, ignore=shutil.ignore_patterns("results"))
+    (folder / "results").mkdir()
+    mount("-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder / "results"))
+    shutil.copytree(undisturbed.results, folder / kills.RESULTS)
+    yield folder
+    subprocess.run(["umount", folder / "results"], check=True)
+
+
+def fill(folder: Path, kilobytes: int) -> Path:
+    """Put a file into a folder that leaves so much room on its file system."""
+    ballast = folder / "ballast"
+    ballast.write_bytes(bytes(shutil.disk_usage(folder).free - kilobytes * 1024))
+    return ballast
+
+
+@pytest.mark.parametrize(
+    ("place", "target", "script", "kilobytes"),
+    [
+        ("tokenized/embedded/mmlu/probe", "", "tokenize_instructions", 60),
+        ("checkpoints/llama/nlp.arc.seed0", "final", "finetune", 40),
+        ("checkpoints/llama/nlp.arc.seed0", "final", "finetune", 500),
+        ("patterns/llama/nlp.arc.seed0/arc", "", "extract_patterns", 40),
+        ("analysis/sensitivity.csv", "", "analyse", 24),
+    ],
+    ids=["tokenization", "state", "checkpoint", "patterns", "table"],
+)
+def test_a_full_disk_is_one_sentence_and_with_room_the_same_command_goes_on(
+    small, undisturbed, place, target, script, kilobytes
+):
+    results = small / kills.RESULTS
+    remove = shutil.rmtree if (results / place).is_dir() else Path.unlink
+    remove(results / place)
+    command = (str(kills.RESULTS / place / target), "--cores", "1", *kills.CONFIG)
+    ballast = fill(results, kilobytes)
+    refused = snakemake(small, *command)
+    ballast.unlink()
+    assert refused.returncode != 0
+    said = [line for line in refused.stdout.splitlines() if line.startswith(f"{script}: ")]
+    assert len(said) == 1, refused.stdout
+    assert_refusal(
+        refused.stdout, str(small / "results"), (f"{script}: {kills.RESULTS}/", "no space is left", "make room")
+    )
+    assert not (results / place / target).exists()
+    done = snakemake(small, *command)
+    assert done.returncode == 0, done.stdout
+    assert differences(undisturbed.results, results) == []
+
+
+def test_results_that_may_only_be_read_are_one_sentence_before_any_job(small, undisturbed):
+    table = small / kills.RESULTS / "analysis/distribution.csv"
+    table.unlink()
+    command = (str(table.relative_to(small)), "--cores", "1", *kills.CONFIG)
+    mount("-o", "remount,ro", str(small / "results"))
+    refused = snakemake(small, *command)
+    log = table.parents[1] / "logs/analyse_distribution.log"
+    words = [sys.executable, "workflow_scripts/analyse.py", "distribution", "--log", log.relative_to(small)]
+    words += ["--inputs", "{}", "--outputs", "{}", "--settings", "{}"]
+    by_hand = subprocess.run(words, cwd=small, capture_output=True, text=True)
+    mount("-o", "remount,rw", str(small / "results"))
+    assert refused.returncode != 0 and by_hand.returncode != 0
+    for text, key in ((refused.stdout, kills.RESULTS), (by_hand.stderr, log.relative_to(small))):
+        assert_refusal(text, str(key), ("mounted for reading only", "mount it for writing", str(small / "results")))
+    assert "rule analyse_distribution" not in refused.stdout
+    assert snakemake(small, *command).returncode == 0
+    assert differences(undisturbed.results, small / kills.RESULTS) == []
