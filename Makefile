@@ -54,6 +54,13 @@ test-workflow: .venv/test.ready .venv-opencompass/ready
 test-slurm: .venv/test.ready
 	.venv/bin/python -m pytest tests/slurm
 
+# Kills a small experiment again and again, and compares it with one that nobody disturbs: tests/support/kills.py.
+KILLS ?= 300
+SEED ?= 0
+.PHONY: kills
+kills: .venv/test.ready .venv-opencompass/ready
+	.venv/bin/python tests/support/kills.py --kills $(KILLS) --seed $(SEED)
+
 # Checks and measures on one GPU what no test can without it: tests/gpu/check.py says what, in less than eight minutes.
 # It installs nothing: where there is no .venv, it takes the packages of $(PYTHON).
 .PHONY: gpu-check

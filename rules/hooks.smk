@@ -74,6 +74,7 @@ def before_the_first_job():
     if any(job.rule.name == "export" for job in jobs_of_target()):
         or_stop(published.check_target, PUBLISH_TO)
     or_stop(storage.check, Path(RESULTS))
+    remove_what_a_kill_left()
     check_files()
     check_cluster()
     check_disk()

@@ -9,15 +9,17 @@ import sys
 from itertools import chain
 from pathlib import Path
 
+import snakemake.io
 from snakemake import benchmark as sampling
 from snakemake.dag import DAG
-from snakemake.io import IOCache, Mtime
+from snakemake.io import IOCache, Mtime, is_flagged
 from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 from headpatterns.cluster.resources import SEVERAL_RUNS
 from headpatterns.experiment.timings import SAMPLED_SECONDS
+from headpatterns.io import remove, remove_leftovers
 from headpatterns.processes import holding, starter
 
 # For its benchmark files Snakemake starts a timer twice a second for each job, 31 times, and then every 30 seconds. Each
@@ -48,6 +50,32 @@ def go_on_after_a_kill():
     DAG.check_incomplete = made_again
     if holding.join(HOLDERS, Path(".snakemake/locks")):
         print("The run before this one was killed: this one goes on where it was.", file=sys.stderr)
+
+
+def remove_folders_at_once():
+    """Let Snakemake move a folder out of the way before it removes it, so that a kill leaves no half of one."""
+    plain = snakemake.io.remove
+
+    async def at_once(file, remove_non_empty_dir=False, only_local=False):
+        if remove_non_empty_dir and Path(file).is_dir():
+            remove(Path(file))
+        else:
+            await plain(file, remove_non_empty_dir, only_local)
+
+    snakemake.io.remove = at_once
+
+
+def remove_what_a_kill_left():
+    """Remove what was on its way out when a Snakemake was killed, and temporary outputs whose readers are all done."""
+    dag, to_run = workflow.dag, set(jobs_to_run())
+    for job in jobs_of_target():
+        temporary = [file for file in job.output if is_flagged(file, "temp")]
+        for file in job.output if job in to_run else temporary:
+            remove_leftovers(Path(file))
+        for file in temporary:
+            readers = [reader for reader, files in dag.depending[job].items() if file in files]
+            if readers and not to_run.intersection([job, *readers]) and not dag.is_needed_tempfile(job, file):
+                remove(Path(file))
 
 
 def limit(name, most):
@@ -133,6 +161,7 @@ def without_rate_limit():
     workflow.scheduler.job_rate_limiter = None
 
 
+remove_folders_at_once()
 if is_main():
     go_on_after_a_kill()
 else:

@@ -89,10 +89,19 @@ class Plan:
 
 
 def start(folder: Path, log: Path, *more: str) -> subprocess.Popen[bytes]:
-    """Start the experiment in a copy of the project, as the README says, in a process group of its own."""
+    """Start the experiment in a copy of the project, as the README says, in a process group of its own.
+
+    Ctrl-C ends it even where this program runs in the background, in which a shell lets programs ignore it.
+    """
     with log.open("ab") as file:
-        command = [sys.executable, "-m", "snakemake", *ALL, *more]
-        return subprocess.Popen(command, cwd=folder, stdout=file, stderr=file, start_new_session=True)
+        return subprocess.Popen(
+            [sys.executable, "-m", "snakemake", *ALL, *more],
+            cwd=folder,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
 
 
 def children(process: int) -> Iterator[int]:
@@ -172,20 +181,18 @@ def caught(snakemake: subprocess.Popen[bytes], plan: Plan, usual: Mapping[str, f
 
 
 def strike(snakemake: subprocess.Popen[bytes], job: Job, plan: Plan) -> Kill:
-    """Send a signal to the job, to Snakemake or to all of them, and wait for the end of Snakemake."""
+    """Send a signal to the job, or to Snakemake or all of them, the end of which is waited for."""
     target, number = plan.way()
     at_work = {one.rule for one in jobs_of(snakemake.pid) if work_of(one) is not None}
     if target == "job":
         hit = {job.rule} if work_of(job) is not None else set()
         with suppress(psutil.NoSuchProcess):
             job.process.send_signal(number)
-    elif target == "group":
-        hit = at_work
-        os.killpg(snakemake.pid, number)
     else:
-        hit = at_work if number == signal.SIGKILL else set()  # it lets its jobs end where it can
-        snakemake.send_signal(number)
-    snakemake.wait()
+        # Snakemake alone lets its jobs end where it can.
+        hit = set() if target == "snakemake" and number != signal.SIGKILL else at_work
+        (os.killpg if target == "group" else os.kill)(snakemake.pid, number)
+        snakemake.wait()
     plan.rules -= hit
     plan.kills.append(Kill(target, number, frozenset(hit)))
     return plan.kills[-1]
@@ -201,16 +208,17 @@ def disturbed(folder: Path, plan: Plan, usual: Mapping[str, float], log: Path) -
     """
     again: list[str] = []
     while True:
-        snakemake = start(folder, log, *again)
-        if job := caught(snakemake, plan, usual):
-            kill, again = strike(snakemake, job, plan), []
+        snakemake, before = start(folder, log, *again), len(plan.kills)
+        while job := caught(snakemake, plan, usual):
+            kill = strike(snakemake, job, plan)
             with log.open("a") as file:
                 print(f"\n== {len(plan.kills)}: {kill.target} {kill.signal.name}, {sorted(kill.hit)}", file=file)
-            continue
-        assert snakemake.returncode == 0, log.read_text()[-20_000:]
-        if not plan.rules:
-            return
-        again = ["--forcerun", min(plan.rules)]
+        assert snakemake.returncode == 0 or len(plan.kills) > before, log.read_text()[-20_000:]
+        again = []
+        if snakemake.returncode == 0:
+            if not plan.rules:
+                return
+            again = ["--forcerun", min(plan.rules)]
 
 
 def main(arguments: argparse.Namespace) -> int:

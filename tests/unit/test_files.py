@@ -2,12 +2,13 @@
 
 import math
 import re
+import shutil
 
 import numpy as np
 import pytest
 
 from headpatterns.errors import InputError
-from headpatterns.io import atomic_path, read_csv, read_json, remove, write_csv, write_json
+from headpatterns.io import atomic_path, read_csv, read_json, remove, remove_leftovers, write_csv, write_json
 
 
 def names(folder):
@@ -66,6 +67,22 @@ def test_a_block_that_writes_nothing_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "file"):
         pass
     assert (tmp_path / "file").read_text() == "old"
+
+
+def test_a_kill_leaves_no_half_of_a_removed_folder(tmp_path, monkeypatch):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "part").touch()
+
+    def killed(path):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(shutil, "rmtree", killed)
+        remove(tmp_path / "folder")
+    assert not (tmp_path / "folder").exists() and len(names(tmp_path)) == 1
+    (tmp_path / ".4711.other").touch()
+    remove_leftovers(tmp_path / "folder")
+    assert names(tmp_path) == [".4711.other"]
 
 
 def test_json_keeps_order_and_letters(tmp_path):

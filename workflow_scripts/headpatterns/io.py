@@ -43,8 +43,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         with storage.written(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
-            for leftover in path.parent.glob(f".[0-9]*.{glob.escape(path.name)}"):
-                remove(leftover)
+            remove_leftovers(path)
             yield temporary
             if temporary.is_dir() or path.is_dir():
                 remove(path)
@@ -74,11 +73,22 @@ def open_unfinished(output: Path, identity: str) -> Path:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a whole folder; do nothing where there is none."""
+    """Remove a file or a whole folder; do nothing where there is none.
+
+    A folder is gone at once: one that a killed process had half removed would pass for a whole one.
+    """
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+        aside = path.with_name(f".{os.getpid()}.removed.{path.name}")
+        path.rename(aside)
+        shutil.rmtree(aside)
     elif path.exists() or path.is_symlink():  # a file system for reading only refuses even what does nothing
         path.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed processes have left hidden beside a path: half-written, or half removed."""
+    for leftover in path.parent.glob(f".[0-9]*.{glob.escape(path.name)}"):
+        remove(leftover)
 
 
 def is_lfs_pointer(path: Path) -> bool:
