@@ -46,6 +46,14 @@ def or_stop(function, *given):
         raise WorkflowError(str(error)) from None
 
 
+remove_folders_at_once()
+if is_main():
+    or_stop(go_on_after_a_kill)
+else:
+    # The Snakemake of one job, which is of no use without the one that started it.
+    starter.end_with()
+starter.become()
+
 # With `--config from=FOLDER`, a published result in the place of an experiment that is run, None without.
 PUBLISHED = or_stop(published.asked, config, overlay())
 PUBLISH_TO = str(config.pop("to", ""))

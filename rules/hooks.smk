@@ -2,7 +2,6 @@
 
 import atexit
 
-from headpatterns import storage
 from headpatterns.cluster import gpus, refusals, requests
 from headpatterns.planning import disk
 

@@ -17,6 +17,7 @@ from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
+from headpatterns import storage
 from headpatterns.cluster.resources import SEVERAL_RUNS
 from headpatterns.experiment.timings import SAMPLED_SECONDS
 from headpatterns.io import remove, remove_leftovers
@@ -48,7 +49,9 @@ def go_on_after_a_kill():
         await plain(dag)
 
     DAG.check_incomplete = made_again
-    if holding.join(HOLDERS, Path(".snakemake/locks")):
+    with storage.written(HOLDERS.parent):
+        removed = holding.join(HOLDERS, Path(".snakemake/locks"))
+    if removed:
         print("The run before this one was killed: this one goes on where it was.", file=sys.stderr)
 
 
@@ -160,14 +163,6 @@ def without_rate_limit():
     """
     workflow.scheduler.job_rate_limiter = None
 
-
-remove_folders_at_once()
-if is_main():
-    go_on_after_a_kill()
-else:
-    # The Snakemake of one job, which is of no use without the one that started it.
-    starter.end_with()
-starter.become()
 
 WITHOUT_BENCHMARK = (
     "write_run_table",

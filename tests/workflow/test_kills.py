@@ -113,22 +113,36 @@ def test_a_full_disk_is_one_sentence_and_with_room_the_same_command_goes_on(
     assert result.is_dir() or result.read_bytes() == expected.read_bytes()
 
 
-def test_results_that_may_only_be_read_are_one_sentence_before_any_job(small, undisturbed):
-    """After what the tests before have removed and made again, everything is as it was."""
+def test_what_may_only_be_read_is_one_sentence_before_any_job(small):
     table = small / kills.RESULTS / "analysis/distribution.csv"
     table.unlink()
-    command = (str(table.relative_to(small)), "--cores", "1", *kills.CONFIG)
+    log = Path(kills.RESULTS / "logs/analyse_distribution.log")
+    words = [sys.executable, "workflow_scripts/analyse.py", "distribution", "--log", log]
     mount("-o", "remount,ro", str(small / "results"))
+    command = (str(table.relative_to(small)), "--cores", "1", *kills.CONFIG)
     refused = snakemake(small, *command)
-    log = table.parents[1] / "logs/analyse_distribution.log"
-    words = [sys.executable, "workflow_scripts/analyse.py", "distribution", "--log", log.relative_to(small)]
-    words += ["--inputs", "{}", "--outputs", "{}", "--settings", "{}"]
-    by_hand = subprocess.run(words, cwd=small, capture_output=True, text=True)
+    by_hand = subprocess.run([*words, "--inputs", "{}", "--outputs", "{}", "--settings", "{}"], cwd=small,
+                             capture_output=True, text=True)  # fmt: skip
     mount("-o", "remount,rw", str(small / "results"))
-    assert refused.returncode != 0 and by_hand.returncode != 0
-    for text, key in ((refused.stdout, kills.RESULTS), (by_hand.stderr, log.relative_to(small))):
-        assert_refusal(text, str(key), ("mounted for reading only", "mount it for writing", str(small / "results")))
-    assert "rule analyse_distribution" not in refused.stdout
-    done = snakemake(small, "all", *command[1:])
+    state = str(small / ".snakemake")
+    mount("--bind", state, state)
+    mount("-o", "remount,ro,bind", state)
+    without_state = snakemake(small, *command)
+    subprocess.run(["umount", state], check=True)
+    for answer, key in ((refused, kills.RESULTS), (by_hand, log), (without_state, ".snakemake/holders")):
+        assert answer.returncode != 0
+        text = answer.stdout + (answer.stderr or "")
+        assert_refusal(text, str(key), ("mounted for reading only", "mount it for writing"))
+        assert "rule analyse_distribution" not in text
+
+
+def test_what_faults_and_kills_have_left_is_made_good_by_the_next_run(small, undisturbed):
+    """Also a folder that was on its way out, and a temporary one whose readers are done."""
+    run = small / kills.RESULTS / "checkpoints/llama/nlp.arc.seed0"
+    for name in (".4711.removed.intermediate", "intermediate"):
+        (run / name / "step-1").mkdir(parents=True)
+        os.utime(run / name, (1e9, 1e9))
+    (small / kills.RESULTS / "figures/figure5.pdf").unlink()
+    done = snakemake(small, "all", "--cores", "2", *kills.CONFIG)
     assert done.returncode == 0, done.stdout
     assert differences(undisturbed.results, small / kills.RESULTS) == []
