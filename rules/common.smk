@@ -46,6 +46,7 @@ def or_stop(function, *given):
         raise WorkflowError(str(error)) from None
 
 
+say_what_keeps_from_writing()
 remove_folders_at_once()
 if is_main():
     or_stop(go_on_after_a_kill)
