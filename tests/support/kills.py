@@ -81,7 +81,9 @@ class Plan:
         return rule in self.rules or (len(self.kills) < self.least and self.draw.random() < OF_THOSE_HIT)
 
     def way(self) -> tuple[str, signal.Signals]:
-        """What gets which signal next."""
+        """What gets which signal next; once there were enough kills, those that hit most."""
+        if len(self.kills) >= self.least:
+            return "group", self.draw.choice(SIGNALS)
         if not self.ways:
             self.ways = list(itertools.product(TARGETS, SIGNALS))
             self.draw.shuffle(self.ways)
