@@ -9,7 +9,8 @@ import subprocess
 import sys
 
 import pytest
-from pretend_slurm import output, wait_until
+from pretend_slurm import FIRST, output, silent, wait_until
+from refusals import assert_refusal
 from submitting import CONFIG
 
 RUN = "results/slurm/checkpoints/llama/nlp.{}.seed0"
@@ -58,12 +59,59 @@ def test_a_job_over_its_memory_is_submitted_with_more(finished, overlay):
     *killed, done = finished.jobs("extract_patterns")[len(earlier) :]
     assert killed
     assert [job.memory for job in [*killed, done]] == ["400M", "800M", "1200M"][: len(killed) + 1]
+    assert {job.minutes for job in [*killed, done]} == {"20:00"}
     assert "COMPLETED" not in {job.state for job in killed}
+    named = f"extract_patterns llama.nlp_gsm8k.seed0 (Slurm job {killed[0].number})"
+    assert_refusal(finished.said, named, (f"({killed[0].state})", "it is submitted again with 800 MB"))
     assert done.state == "COMPLETED"
 
 
+def test_what_is_left_of_a_killed_snakemake_and_of_cancelled_jobs_makes_the_same_numbers(finished, overlay):
+    """All jobs are cancelled; then Snakemake is killed while jobs run and wait, one of which waits for good."""
+    config = overlay(experiment="lost")
+    finished.begin("lost", "slurm")
+    earlier = {job.number for job in finished.jobs("finetune")}
+
+    def trained(*states):
+        return [job for job in finished.jobs("finetune", *states) if job.number not in earlier]
+
+    process = finished.start("table1", "figure1", *config)
+    wait_until(lambda: process.poll() is not None or len(trained("RUNNING")) == 2, "two run")
+    wait_until(lambda: process.poll() is not None or len(trained()) == 3, "the third is submitted")
+    subprocess.run(["scancel", "--user=root"], check=True)
+    wait_until(lambda: len(trained("CANCELLED")) == 3 and len(trained()) == 6, "all are submitted again")
+    *_, last = trained("PENDING")
+    subprocess.run(["scontrol", "hold", last.number], check=True)
+    wait_until(lambda: len(trained("RUNNING", "COMPLETED")) == 2, "the other two run")
+    process.kill()
+    process.wait()
+    for task in ("gsm8k", "codesearchnet", "sgsm"):
+        hint = ("(Slurm job ", "was cancelled", "(CANCELLED)", "it is submitted again, and goes on from its last state")
+        assert_refusal(finished.said, f"finetune llama.nlp_{task}.seed0", hint)
+
+    assert finished.run("--unlock", *config) == 0
+    assert finished.run("table1", "figure1", *config) != 0
+    assert_refusal(
+        finished.said,
+        f"{last.number} ({last.rule.removeprefix('rule_')}, PENDING)",
+        ("Wait for their end", "`scancel "),
+    )
+    subprocess.run(["scancel", last.number], check=True)
+    wait_until(lambda: not output("squeue", "-h"), "the others have ended")
+
+    assert finished.run("table1", "figure1", *config) == 0, finished.said
+    assert sorted(job.state for job in trained()) == ["CANCELLED"] * 4 + ["COMPLETED"] * 3
+    assert {job.minutes for job in trained()} == {"20:00"}
+    assert finished.numbers("lost") == finished.numbers("slurm")
+
+    # Those that ended while no Snakemake was there are known for what they were made of.
+    assert finished.run("table1", "-n", *overlay(experiment="lost", finetuning={"learning_rate": 0.002})) == 0
+    for task in ("gsm8k", "codesearchnet", "sgsm"):
+        assert f"rule finetune_nlp_{task}:" in finished.said
+
+
 def test_a_stopped_fine_tuning_goes_on_from_its_state(finished, overlay):
-    """Stopped by Slurm, which starts it again, as after a preemption; then cancelled, which Snakemake submits again."""
+    """Its node goes down, and Slurm queues it again, then does not answer; its time ends; then it is preempted."""
     task = "gsm8k"
     config = overlay(finetuning={"max_steps": 400, "resume_every": 20, "checkpoint_steps": [1]})
     run = finished.folder / RUN.format(task)
@@ -79,21 +127,42 @@ def test_a_stopped_fine_tuning_goes_on_from_its_state(finished, overlay):
         found = [int(path.parent.name.split("-")[1]) for path in states.glob("checkpoint-*/trainer_state.json")]
         return process.poll() is not None or max(found, default=0) > step
 
-    wait_until(lambda: state_after(0) and trained_beyond(20), "the first state is saved")
-    (job,) = finished.jobs("finetune", "RUNNING")
-    subprocess.run(["scontrol", "requeue", job.number], check=True)
-    wait_until(lambda: finished.jobs("finetune", "PENDING"), "it is queued again")
-    subprocess.run(["scontrol", "update", f"JobId={job.number}", "StartTime=now"], check=True)  # not in two minutes
-    before = max(steps(log.read_text()))
-    wait_until(lambda: finished.jobs("finetune", "RUNNING"), "it runs again", 180)
-    wait_until(lambda: trained_beyond(before + 40), "it is trained further")
-    subprocess.run(["scancel", job.number], check=True)
+    reached = [20]
+
+    def lose(*commands):
+        """Take the job from Slurm once it has a state, or has trained beyond the last one; its number."""
+        wait_until(lambda: state_after(0) and trained_beyond(reached[-1]), "it is trained further")
+        (job,) = finished.jobs("finetune", "RUNNING")
+        reached.append(max(steps(log.read_text())) + 20)
+        for command in commands:
+            subprocess.run(command.format(job.number).split(), check=True)
+        wait_until(lambda: not finished.jobs("finetune", "RUNNING"), "it runs no more")
+        return job.number
+
+    first = lose(f"scontrol update NodeName={FIRST} State=DOWN Reason=lost")
+    wait_until(lambda: "Slurm has queued it again" in finished.said, "that is said")
+    with silent():
+        wait_until(lambda: "Slurm does not answer" in finished.said, "that is said too")
+    subprocess.run(["scontrol", "update", f"NodeName={FIRST}", "State=RESUME"], check=True)
+    subprocess.run(["scontrol", "update", f"JobId={first}", "StartTime=now"], check=True)  # not in two minutes
+    # The job hangs until its time is over. Slurm looks for that twice a minute.
+    assert lose("scancel --signal=STOP {}", "scontrol update JobId={} EndTime=now") == first
+    second = lose("sbatch --partition=urgent --mem=12000 --output=/dev/null --wrap=true")
     assert process.wait() == 0, finished.said
-    first, second = finished.jobs("finetune_nlp_gsm8k")[-2:]
-    assert (first.number, first.state, second.state) == (job.number, "CANCELLED", "COMPLETED")
-    assert "Trying to restart job" in finished.said
+
+    jobs = finished.jobs("finetune_nlp_gsm8k")[-3:]
+    assert [job.number for job in jobs[:2]] == [first, second]
+    assert [job.state for job in jobs] == ["TIMEOUT", "PREEMPTED", "COMPLETED"]
+    assert [job.minutes for job in jobs[1:]] == ["40:00", "40:00"]
+    assert {job.memory for job in jobs} == {"2500M"}
+    again = "and it goes on from its last state"
+    named = "finetune llama.nlp_gsm8k.seed0 (Slurm job {})"
+    assert_refusal(finished.said, named.format(first), ("lost its node: Slurm has queued it again", again))
+    said = {first: ("20 minutes (TIMEOUT)", "with 40 minutes"), second: ("was preempted", "(PREEMPTED)")}
+    for number, hint in said.items():
+        assert_refusal(finished.said, named.format(number), (*hint, "it is submitted again", "goes on from its last"))
     resumed = steps(log.read_text())
-    assert min(resumed) > before
+    assert min(resumed) > reached[-2]
     assert max(resumed) == 400
 
     # The same command, as Snakemake printed it, in one go and to another place.

@@ -60,11 +60,14 @@ GresTypes=gpu
 SlurmdParameters=config_overrides
 ReturnToService=2
 MinJobAge=3600
+PreemptType=preempt/partition_prio
+PreemptMode=CANCEL
 KillWait=20
 NodeName={first} NodeHostname=localhost NodeAddr=127.0.0.1 Port=26818 CPUs=8 RealMemory=12000 Gres=gpu:pretend:2
 NodeName={second} NodeHostname=localhost NodeAddr=127.0.0.1 Port=26819 CPUs=4 RealMemory=6000
 PartitionName=cpu Nodes={first},{second} Default=YES MaxTime=1-0 DefMemPerCPU=500
 PartitionName=gpu Nodes={first} MaxTime=2:00:00 DefMemPerCPU=500
+PartitionName=urgent Nodes={first} PriorityTier=2
 """
 
 # Character devices: with plain files Slurm would leave CUDA_VISIBLE_DEVICES unset.
@@ -143,11 +146,28 @@ def stop(folder: Path) -> None:
         subprocess.run(["scancel", "--user=root"], check=False)
         wait_until(lambda: not output("squeue", "-h"), "all jobs have ended")
     for name in (f"slurmd.{FIRST}", f"slurmd.{SECOND}", "slurmctld", "munged"):
-        if pid := alive(folder, name):
-            os.kill(pid, signal.SIGTERM)
-            wait_until(lambda name=name: alive(folder, name) is None, f"{name} has ended")
+        end(folder, name)
     for name in FILES:
         (SITE / name).unlink(missing_ok=True)
+
+
+def end(folder: Path, name: str) -> None:
+    """End a daemon, if it runs."""
+    if pid := alive(folder, name):
+        os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: alive(folder, name) is None, f"{name} has ended")
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """The cluster without its controller, which nobody can ask then; its jobs are where they were afterwards."""
+    folder = made_for(SITE / "slurm.conf")
+    end(folder, "slurmctld")
+    try:
+        yield
+    finally:
+        run("slurmctld")
+        wait_until(lambda: output("sinfo", "-h"), "the controller answers")
 
 
 def alive(folder: Path, name: str) -> int | None:
@@ -169,7 +189,7 @@ def output(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True).stdout
 
 
-def wait_until(happened, what: str, seconds: float = 60) -> None:
+def wait_until(happened, what: str, seconds: float = 300) -> None:
     """Wait for something, and fail with its name if it does not happen."""
     end = time.monotonic() + seconds
     while not happened():

@@ -1,6 +1,8 @@
 """A clone of the project whose profile is filled in, Snakemake run with it, and what became of its jobs."""
 
+import csv
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,13 +18,18 @@ FILLED_IN = {
 }
 
 
+BEFORE_RUNS = ("raw", "instructions", "tokenized", "training_sets", "pretraining")
+"""Folders of results that fine-tunings start from."""
+
+
 class Job(NamedTuple):
-    """A job of Slurm: what it was, its state, the memory it asked for, and when (ISO 8601, so that they compare)."""
+    """A job of Slurm: what it was, its state, the memory and time it asked for, and when (ISO 8601, which compare)."""
 
     number: str
     rule: str
     state: str
     memory: str
+    minutes: str
     submitted: str
     started: str
     ended: str
@@ -68,7 +75,26 @@ class Submitting:
 
     def jobs(self, rule: str = "", *states: str) -> list[Job]:
         """This clone's jobs of rules whose names begin so, in the order of their submission; all, or some states'."""
-        columns = "%i|%k|%T|%m|%V|%S|%e|%Z"
+        columns = "%i|%k|%T|%m|%l|%V|%S|%e|%Z"
         rows = pretend_slurm.output("squeue", "-h", f"--states={','.join(states) or 'all'}", "-o", columns)
         split = sorted((row.split("|") for row in rows.splitlines()), key=lambda row: int(row[0]))
         return [Job(*row) for *row, folder in split if row[1].startswith(f"rule_{rule}") and folder == str(self.folder)]
+
+    def begin(self, experiment: str, another: str) -> None:
+        """Give an experiment what the fine-tunings of another started from."""
+        for name in BEFORE_RUNS:
+            shutil.copytree(self.folder / "results" / another / name, self.folder / "results" / experiment / name)
+
+    def numbers(self, experiment: str) -> dict[str, object]:
+        """Every pattern, table and weight of an experiment by its path: bytes, and rows without their seconds."""
+        root = self.folder / "results" / experiment
+        found: dict[str, object] = {}
+        for path in sorted(root.rglob("*")):
+            name = str(path.relative_to(root))
+            if path.suffix in (".npy", ".safetensors"):
+                found[name] = path.read_bytes()
+            if path.suffix == ".csv":
+                with path.open(newline="") as table:
+                    rows = [{**row, "seconds": ""} for row in csv.DictReader(table)]
+                found[name] = str(rows).replace(f"results/{experiment}/", "")
+        return found

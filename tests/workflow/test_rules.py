@@ -8,8 +8,8 @@ from project import PROJECT, snakemake
 
 TINY = ("--configfile", "tests/config/tiny.yaml")
 
-SNAKEMAKE = "9.27.1"
-"""The version whose undocumented statements rules/internals.smk stands on."""
+VERSIONS = {"snakemake": "9.27.1", "snakemake-executor-plugin-slurm": "2.8.0"}
+"""The versions whose undocumented statements rules/internals.smk stands on."""
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +25,10 @@ def fields(text):
     return dict(re.findall(r"^    (\w+): (.*)$", text, re.MULTILINE))
 
 
-def test_the_version_is_the_one_that_the_defaults_belong_to():
-    assert version("snakemake") == SNAKEMAKE, "see that rules/internals.smk still works, then name this version here"
-    assert f"snakemake=={SNAKEMAKE}" in (PROJECT / "envs/workflow.txt").read_text().splitlines()
+def test_the_versions_are_those_that_the_defaults_belong_to():
+    found = {name: version(name) for name in VERSIONS}
+    assert found == VERSIONS, "see that rules/internals.smk still works, then name these versions here"
+    assert {f"{name}=={found[name]}" for name in found} <= {*(PROJECT / "envs/workflow.txt").read_text().splitlines()}
 
 
 def test_logs_and_benchmarks_are_named_after_the_rule_and_its_wildcards(jobs):

@@ -1,7 +1,8 @@
 """What a cluster, or this machine, cannot run: one sentence before anything is submitted."""
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from headpatterns.cluster import site
@@ -37,6 +38,32 @@ def check(asked: Iterable[Request], configured: bool, status_command: str) -> No
     for request in asked:
         _check_granted(request)
         _check_partitions(request)
+
+
+def check_queue(folder: str, name: str, comments: Collection[str]) -> None:
+    """Refuse to make what jobs still make that another Snakemake has submitted: both would write the same files.
+
+    Args:
+        folder: where Snakemake works.
+        name: what the names of this experiment's jobs begin with, before the identifier of a Snakemake.
+        comments: comments of the jobs that are to be submitted, which say rule and wildcards.
+
+    Raises:
+        InputError: there are such jobs, or Slurm does not answer.
+    """
+    here = Path(folder).resolve()
+    left = [
+        job
+        for job in site.queued()
+        if job.name[: -site.IDENTIFIER] == name and job.comment in comments and Path(job.folder).resolve() == here
+    ]
+    if left:
+        numbers = " ".join(job.number for job in left)
+        shown = ", ".join(f"{job.number} ({job.comment.removeprefix('rule_')}, {job.state})" for job in left)
+        raise InputError(
+            f"Slurm still has jobs of an earlier Snakemake that make the same files: {shown}. Wait for their end, or "
+            f"type `scancel {numbers}`, and start again when `squeue --me` lists none of them."
+        )
 
 
 def check_without(asked: Iterable[Request], here: int | None) -> None:

@@ -14,6 +14,9 @@ from headpatterns.experiment.experiment import Experiment
 SEVERAL_RUNS = ("finetune", "extract_patterns", "ablate_heads")
 """Rules of which there is one for each batch of runs, named `{rule}_{batch}`."""
 
+Times = Callable[[Any, int, str], int]
+"""How many times as much a job asks for as at first, from its wildcards, the number of the attempt and the resource."""
+
 ON_A_GPU = ("extract_patterns", "ablate_heads", "evaluate", "pretrain")
 """Rules that compute on a GPU where device is cuda, whatever `resources` says; finetune is one by its recipe."""
 
@@ -42,18 +45,23 @@ def sharing(experiment: Experiment) -> int:
     return gpus(experiment, "extract_patterns") if experiment.config.device == "cuda" else 1
 
 
-def resources(experiment: Experiment, rule: str, group: str | None = None) -> dict[str, Any]:
+def by_attempt(wildcards: Any, attempt: int, resource: str) -> int:
+    """Where nobody knows what a job was short of, each attempt asks for more of everything."""
+    return attempt
+
+
+def resources(experiment: Experiment, rule: str, group: str | None = None, times: Times = by_attempt) -> dict[str, Any]:
     """What Snakemake's resources say of a rule: memory in MB, minutes, GPUs; on a cluster account and partition too.
 
-    A retry asks for as many times the memory and minutes as the job has had attempts, up to what its partition has.
-    `group` is that of the runs of a fine-tuning.
+    A retry asks for as many `times` the memory and minutes, up to what its partition has. `group` is that of the runs
+    of a fine-tuning.
     """
     size, chosen = experiment.config.size(rule), experiment.config.cluster
     count, machines = gpus(experiment, rule, group), nodes(experiment, rule, group)
     on_cluster = chosen.configured
     partition = (chosen.gpu_partition if count else chosen.cpu_partition) or ""
     limits = functools.partial(site.largest, partition) if on_cluster else dict
-    asked: dict[str, Any] = {name: _growing(name, size[name], limits) for name in ("mem_mb", "runtime")}
+    asked: dict[str, Any] = {name: _growing(name, size[name], limits, times) for name in ("mem_mb", "runtime")}
     asked |= {"slurm_account": chosen.account, "slurm_partition": partition}
     as_gres = on_cluster and (machines > 1 or chosen.gpus_as == "gres")
     asked |= _gpu_resources(count, chosen.gpu_type or "", as_gres)
@@ -74,13 +82,13 @@ def _gpu_resources(count: int, gpu_type: str, as_gres: bool) -> dict[str, Any]:
     return {"gpu": count, "gpu_model": gpu_type}
 
 
-def _growing(name: str, first: int, limits: Callable[[], dict[str, int]]) -> Callable[..., int]:
+def _growing(name: str, first: int, limits: Callable[[], dict[str, int]], times: Times) -> Callable[..., int]:
     """What each attempt asks for, as a function that Snakemake calls with its number."""
 
     def asked(wildcards: Any, attempt: int) -> int:
-        if attempt == 1:
+        if attempt == 1 or (wanted := first * times(wildcards, attempt, name)) == first:
             return first
-        return max(first, min(first * attempt, limits().get(name, first * attempt)))
+        return max(first, min(wanted, limits().get(name, wanted)))
 
     return asked
 

@@ -9,6 +9,19 @@ from typing import NamedTuple
 
 from headpatterns.errors import InputError
 
+IDENTIFIER = 36
+"""Characters at the end of a job's name that the jobs of one Snakemake share, a UUID."""
+
+
+class Queued(NamedTuple):
+    """A job that has not ended; Snakemake's plugin says in the comment for which rule and wildcards it is."""
+
+    number: str
+    name: str
+    comment: str
+    state: str
+    folder: str
+
 
 class Machines(NamedTuple):
     """Nodes of a partition that are alike, and what each has; minutes is None where the partition knows no limit."""
@@ -78,6 +91,17 @@ def largest(partition: str) -> dict[str, int]:
         **({"mem_mb": max(group.mem_mb for group in there)} if there else {}),
         **({"runtime": max(limits)} if limits else {}),
     }
+
+
+def queued() -> list[Queued]:
+    """The user's jobs that wait, run, or have processes that end.
+
+    Raises:
+        InputError: Slurm does not answer.
+    """
+    command = ("squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i|%j|%k|%T|%Z")
+    rows = (row.split("|") for row in output(*command).splitlines())
+    return [Queued(*row) for row in rows if len(row) == len(Queued._fields)]
 
 
 def keeps_accounts(settings: str) -> bool:
