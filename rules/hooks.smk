@@ -76,8 +76,9 @@ def in_queue():
 
 
 def look_at(said):
-    """States of jobs as Slurm's plugin should act on them; jobs that Slurm has queued again are told of."""
-    if (listed := in_queue()) is None:
+    """States of jobs as Slurm's plugin should act on them, if any were `said`; of jobs queued again it is told."""
+    listed = in_queue()
+    if said is None or listed is None:
         return None
     found = losses.settled(said, listed)
     for number in losses.queued_again(STATES, found) & SUBMITTED.keys():

@@ -175,16 +175,18 @@ def follow(name, look, answers, noted, lost):
     """Tell of the jobs that Slurm runs, whose names begin with `name`, and let its plugin act on their states.
 
     The plugin takes jobs for running that are cancelled ("CANCELLED by 1000"), preempted or have lost their node, and
-    submits jobs again that are still being ended. `look` makes states of these that it acts on. Where Slurm does not
+    submits jobs again that are still being ended. `look` makes states of these that it acts on, or None where there is no answer. Where Slurm does not
     answer, it forgets its jobs after five questions, and uses up the attempts of those to be submitted: both wait until
     Slurm `answers`. It looks ever less often, every three minutes in the end, for which the end of a job is not seen:
-    at most twice the first pause is enough. Of a lost job it does not say why: `noted` gets each job with its number at
-    Slurm, and `lost` gives the sentence.
+    at most twice the first pause is enough. While it looks, it knows of no job that an interruption should cancel. Of a
+    lost job it does not say why: `noted` gets each job with its number at Slurm, and `lost` gives the sentence.
     """
     executor = workflow.scheduler._executor
     plugin = sys.modules[type(executor).__module__]
     ask, submit = plugin.query_job_status, executor.run_job
     submitted, failed = executor.report_job_submission, executor.report_job_error
+    succeeded, cancel = executor.report_job_success, executor.cancel_jobs
+    active = {}
     longest = 2 * workflow.executor_settings.init_seconds_before_status_checks
 
     async def sleep():
@@ -193,7 +195,7 @@ def follow(name, look, answers, noted, lost):
     async def asked(command, logger):
         while executor.wait:
             states, seconds = await ask(command, logger)
-            if states is not None and (found := look(states)) is not None:
+            if (found := look(states)) is not None:
                 return found, seconds
             await asyncio.sleep(PAUSE)
         return {}, 0.0
@@ -205,14 +207,25 @@ def follow(name, look, answers, noted, lost):
 
     def report_submission(info, register_job=True):
         noted(info.external_jobid, info.job)
+        active[info.external_jobid] = info
         submitted(info, register_job)
 
+    def report_success(info):
+        active.pop(info.external_jobid, None)
+        succeeded(info)
+
     def report_error(info, msg=None, **more):
+        active.pop(info.external_jobid, None)
         said = f"{lost(info.external_jobid, info.job)} " if info.external_jobid else msg
         failed(info, said, **more)
 
+    def cancel_all(known):
+        executor.wait = False
+        cancel(list(active.values()))
+
     plugin.query_job_status, executor.sleep, executor.run_job = asked, sleep, submit_when_answered
     executor.report_job_submission, executor.report_job_error = report_submission, report_error
+    executor.report_job_success, executor.cancel_jobs = report_success, cancel_all
     executor.run_uuid = f"{name}{executor.run_uuid[-IDENTIFIER:]}"
 
 

@@ -111,7 +111,7 @@ def test_what_is_left_of_a_killed_snakemake_and_of_cancelled_jobs_makes_the_same
 
 
 def test_a_stopped_fine_tuning_goes_on_from_its_state(finished, overlay):
-    """Its node goes down, and Slurm queues it again, then does not answer; its time ends; then it is preempted."""
+    """Its node goes down, and Slurm queues it again; Slurm does not answer; the job's time ends; it is preempted."""
     task = "gsm8k"
     config = overlay(finetuning={"max_steps": 400, "resume_every": 20, "checkpoint_steps": [1]})
     run = finished.folder / RUN.format(task)
@@ -127,26 +127,29 @@ def test_a_stopped_fine_tuning_goes_on_from_its_state(finished, overlay):
         found = [int(path.parent.name.split("-")[1]) for path in states.glob("checkpoint-*/trainer_state.json")]
         return process.poll() is not None or max(found, default=0) > step
 
-    reached = [20]
+    reached = [0]
 
-    def lose(*commands):
-        """Take the job from Slurm once it has a state, or has trained beyond the last one; its number."""
-        wait_until(lambda: state_after(0) and trained_beyond(reached[-1]), "it is trained further")
+    def lose(command, meanwhile=lambda: None):
+        """Let the job hang once it is trained further, so that it does not end before Slurm acts; its number."""
+        wait_until(lambda: state_after(0) and trained_beyond(reached[-1] + 20), "it is trained further")
         (job,) = finished.jobs("finetune", "RUNNING")
-        reached.append(max(steps(log.read_text())) + 20)
-        for command in commands:
-            subprocess.run(command.format(job.number).split(), check=True)
+        reached.append(max(steps(log.read_text())))
+        subprocess.run(["scancel", "--signal=STOP", job.number], check=True)
+        meanwhile()
+        subprocess.run(command.format(job.number).split(), check=True)
         wait_until(lambda: not finished.jobs("finetune", "RUNNING"), "it runs no more")
         return job.number
 
+    def ask_in_vain():
+        with silent():
+            wait_until(lambda: "Slurm does not answer" in finished.said, "that is said")
+
     first = lose(f"scontrol update NodeName={FIRST} State=DOWN Reason=lost")
     wait_until(lambda: "Slurm has queued it again" in finished.said, "that is said")
-    with silent():
-        wait_until(lambda: "Slurm does not answer" in finished.said, "that is said too")
+    wait_until(lambda: not output("pgrep", "-f", rf"slurmstepd: \[{first}\."), "nothing of it is left on the node")
     subprocess.run(["scontrol", "update", f"NodeName={FIRST}", "State=RESUME"], check=True)
     subprocess.run(["scontrol", "update", f"JobId={first}", "StartTime=now"], check=True)  # not in two minutes
-    # The job hangs until its time is over. Slurm looks for that twice a minute.
-    assert lose("scancel --signal=STOP {}", "scontrol update JobId={} EndTime=now") == first
+    assert lose("scontrol update JobId={} EndTime=now", ask_in_vain) == first  # Slurm looks for that twice a minute
     second = lose("sbatch --partition=urgent --mem=12000 --output=/dev/null --wrap=true")
     assert process.wait() == 0, finished.said
 
@@ -162,7 +165,7 @@ def test_a_stopped_fine_tuning_goes_on_from_its_state(finished, overlay):
     for number, hint in said.items():
         assert_refusal(finished.said, named.format(number), (*hint, "it is submitted again", "goes on from its last"))
     resumed = steps(log.read_text())
-    assert min(resumed) > reached[-2]
+    assert min(resumed) > reached[-1]
     assert max(resumed) == 400
 
     # The same command, as Snakemake printed it, in one go and to another place.
@@ -186,9 +189,6 @@ def test_an_interrupted_snakemake_leaves_no_job_behind(finished, overlay):
     running = ("finetune", "RUNNING")
     wait_until(lambda: process.poll() is not None or len(finished.jobs(*running)) == 2, "both run")
     assert len(finished.jobs(*running)) == 2, finished.said
-    # Snakemake's plugin knows of no job for the moment in which it asks Slurm, as it does once both are submitted.
-    logs = [finished.folder / f"results/slurm/logs/finetune/llama.nlp_{task}.seed0.log" for task in ("gsm8k", "sgsm")]
-    wait_until(lambda: all(log.exists() and max(steps(log.read_text()), default=0) > 100 for log in logs), "both train")
     process.send_signal(signal.SIGINT)
     assert process.wait() != 0
     wait_until(lambda: not output("squeue", "-h"), "no job is left")

@@ -177,6 +177,15 @@ def test_a_retry_grows_up_to_what_one_of_several_partitions_has(config, site):
     assert [found["runtime"]({}, attempt=attempt) for attempt in (2, 3)] == [2880, 2880]
 
 
+def test_a_retry_may_ask_for_more_of_one_thing_alone(config, site):
+    def times(wildcards, attempt, resource):
+        return attempt if resource == "runtime" else 1
+
+    found = cluster.resources(meaning(config), "extract_patterns", None, times)
+    assert [found["mem_mb"]({}, attempt=attempt) for attempt in (1, 2, 3)] == [3000, 3000, 3000]
+    assert [found["runtime"]({}, attempt=attempt) for attempt in (1, 2, 3)] == [60, 120, 180]
+
+
 def test_a_retry_without_sinfo_grows_freely(config, site, tmp_path):
     (tmp_path / "sinfo").unlink()
     assert cluster.resources(meaning(config), "pretrain")["runtime"]({}, attempt=3) == 180
