@@ -19,6 +19,7 @@ report: "workflow_scripts/headpatterns/report/workflow.rst"
 
 
 include: "rules/internals.smk"
+include: "rules/slurm.smk"
 include: "rules/common.smk"
 include: "rules/inputs.smk"
 include: "rules/studies.smk"

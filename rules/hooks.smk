@@ -2,8 +2,7 @@
 
 import atexit
 
-from headpatterns.cluster import gpus, refusals, requests, site
-from headpatterns.cluster import lost as losses
+from headpatterns.cluster import gpus, refusals, requests
 from headpatterns.planning import disk
 
 
@@ -51,54 +50,9 @@ def check_cluster():
     elif asked:
         or_stop(refusals.check, asked, CONFIG.cluster.configured, submitted_with())
         comments = {comment_of(job) for job in jobs_to_run() if not job.is_local}
-        name = named(CONFIG.experiment)
-        or_stop(refusals.check_queue, Path.cwd(), name, comments)
-        follow(name, look_at, lambda: in_queue() is not None, SUBMITTED.__setitem__, what_is_lost)
+        or_stop(refusals.check_queue, Path.cwd(), names_of_jobs(), comments)
+        follow_jobs()
         print(requests.table(asked), file=sys.stderr)
-
-
-# Of this Snakemake's jobs at Slurm, by their number there: the jobs, and their states when they were last looked at.
-SUBMITTED, STATES = {}, {}
-SILENT = set()  # holds something while Slurm does not answer
-
-
-def in_queue():
-    """States of the user's jobs that have not ended, by number; None where Slurm does not answer."""
-    try:
-        found = {job.number: job.state for job in site.queued()}
-    except InputError:
-        if not SILENT:
-            print("Slurm does not answer: nothing is submitted until it does, and what runs goes on.", file=sys.stderr)
-        SILENT.add(True)
-        return None
-    SILENT.clear()
-    return found
-
-
-def look_at(said):
-    """States of jobs as Slurm's plugin should act on them, if any were `said`; of jobs queued again it is told."""
-    listed = in_queue()
-    if said is None or listed is None:
-        return None
-    found = losses.settled(said, listed)
-    for number in losses.queued_again(STATES, found) & SUBMITTED.keys():
-        shown = as_job(SUBMITTED[number])
-        print(losses.sentence_on_requeue(shown.rule, shown.name, number), file=sys.stderr)
-    STATES.update(found)
-    return {number: "FAILED" if state in losses.WHY else state for number, state in found.items()}
-
-
-def what_is_lost(number, job):
-    """The sentence on a job that Slurm has ended; the next attempt asks for more of what it was short of."""
-    state, shown = STATES[number], as_job(job)
-    amounts = ("mem_mb", "runtime")
-    asked = {name: job.resources[name] for name in amounts}
-    SHORTAGES.count((job.rule.name, *job.wildcards), state)
-    batch = BATCHES.get(shown.batch)
-    growing = resources.resources(EXPERIMENT, shown.rule, batch and batch.group, times(job.rule.name))
-    then = {name: growing[name](job.wildcards, job.attempt + 1) for name in amounts} if attempts_left(job) else None
-    logs = tuple(map(str, job.log))
-    return losses.sentence(losses.Lost(shown.rule, shown.name, number, state, asked, then, logs, "nodes" in growing))
 
 
 def check_disk():

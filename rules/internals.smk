@@ -1,13 +1,11 @@
-# Everything that Snakemake does not document, and what it is used for; no other file uses such things.
+# Everything that Snakemake does not document, and what it is used for; but for slurm.smk, no other file uses such things.
 #
 # Snakemake has no defaults for logs, benchmarks, environments, threads and resources. They come in here, where a statement
 # is made into a rule. The jobs of a target, and the way in which they are run, are known to `workflow` alone. The version
 # that all of this belongs to is in tests/workflow/test_rules.py.
 
-import asyncio
 import re
 import sys
-import time
 from itertools import chain
 from pathlib import Path
 
@@ -17,15 +15,12 @@ from snakemake.dag import DAG
 from snakemake.exceptions import ProtectedOutputException
 from snakemake.io import IOCache, Mtime, is_flagged
 from snakemake.jobs import Job
-from snakemake.persistence import PersistenceBase
 from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 from headpatterns import storage
-from headpatterns.cluster.lost import Shortages
 from headpatterns.cluster.resources import SEVERAL_RUNS
-from headpatterns.cluster.site import IDENTIFIER
 from headpatterns.experiment.timings import SAMPLED_SECONDS
 from headpatterns.io import remove, remove_leftovers
 from headpatterns.processes import holding, starter
@@ -34,10 +29,6 @@ from headpatterns.processes import holding, starter
 # sample goes through all pages of the job's processes, 25 ms of a processor for one with torch. Less often, the first
 # minutes of a job are sampled rather than its first 15 seconds.
 sampling.BENCHMARK_INTERVAL_SHORT = SAMPLED_SECONDS
-
-
-PAUSE = 5.0
-"""Seconds until Slurm is asked again that has not answered."""
 
 
 def is_main():
@@ -166,100 +157,6 @@ def submitted_with():
     return workflow.executor_settings.status_command if workflow.executor_plugin.name == "slurm" else ""
 
 
-def named(first):
-    """How the names of this Snakemake's jobs at Slurm begin, all but its identifier."""
-    return f"{first}_{workflow.scheduler._executor.run_uuid[:-IDENTIFIER]}"
-
-
-def follow(name, look, answers, noted, lost):
-    """Tell of the jobs that Slurm runs, whose names begin with `name`, and let its plugin act on their states.
-
-    The plugin takes jobs for running that are cancelled ("CANCELLED by 1000"), preempted or have lost their node, and
-    submits jobs again that are still being ended. `look` makes states of these that it acts on, or None where there is no answer. Where Slurm does not
-    answer, it forgets its jobs after five questions, and uses up the attempts of those to be submitted: both wait until
-    Slurm `answers`. It looks ever less often, every three minutes in the end, for which the end of a job is not seen:
-    at most twice the first pause is enough. While it looks, it knows of no job that an interruption should cancel. Of a
-    lost job it does not say why: `noted` gets each job with its number at Slurm, and `lost` gives the sentence.
-    """
-    executor = workflow.scheduler._executor
-    plugin = sys.modules[type(executor).__module__]
-    ask, submit = plugin.query_job_status, executor.run_job
-    submitted, failed = executor.report_job_submission, executor.report_job_error
-    succeeded, cancel = executor.report_job_success, executor.cancel_jobs
-    active = {}
-    longest = 2 * workflow.executor_settings.init_seconds_before_status_checks
-
-    async def sleep():
-        await asyncio.sleep(min(executor.next_seconds_between_status_checks, longest))
-
-    async def asked(command, logger):
-        while executor.wait:
-            states, seconds = await ask(command, logger)
-            if (found := look(states)) is not None:
-                return found, seconds
-            await asyncio.sleep(PAUSE)
-        return {}, 0.0
-
-    def submit_when_answered(job):
-        while executor.wait and not answers():
-            time.sleep(PAUSE)
-        submit(job)
-
-    def report_submission(info, register_job=True):
-        noted(info.external_jobid, info.job)
-        active[info.external_jobid] = info
-        submitted(info, register_job)
-
-    def report_success(info):
-        active.pop(info.external_jobid, None)
-        succeeded(info)
-
-    def report_error(info, msg=None, **more):
-        active.pop(info.external_jobid, None)
-        said = f"{lost(info.external_jobid, info.job)} " if info.external_jobid else msg
-        failed(info, said, **more)
-
-    def cancel_all(known):
-        executor.wait = False
-        cancel(list(active.values()))
-
-    plugin.query_job_status, executor.sleep, executor.run_job = asked, sleep, submit_when_answered
-    executor.report_job_submission, executor.report_job_error = report_submission, report_error
-    executor.report_job_success, executor.cancel_jobs = report_success, cancel_all
-    executor.run_uuid = f"{name}{executor.run_uuid[-IDENTIFIER:]}"
-
-
-def comment_of(job):
-    """What Slurm's plugin writes beside a job, by which `squeue` shows what it is for."""
-    return f"rule_{'_wildcards_'.join([job.name, *filter(None, ['_'.join(job.wildcards).replace('/', '_')])])}"
-
-
-def attempts_left(job):
-    """How many attempts a job has after this one."""
-    return job.restart_times - job.attempt + 1
-
-
-def recording():
-    """Let a job at Slurm record itself what its outputs were made of.
-
-    It takes the mark from them that they are incomplete, and leaves the record to the Snakemake that has submitted it.
-    Where that one is gone, nothing would know that the parameters of the outputs have changed since.
-    """
-    plain = PersistenceBase.finished
-
-    async def finished(store, job):
-        settings = store.dag.workflow.remote_execution_settings
-        settings.immediate_submit = True
-        await plain(store, job)
-        settings.immediate_submit = False
-
-    PersistenceBase.finished = finished
-
-
-if workflow.remote_exec:
-    recording()
-
-
 def runs_here():
     """Whether jobs run on this machine."""
     return workflow.local_exec
@@ -320,18 +217,6 @@ def stem_of(name, outputs):
 def flat(files):
     """Every path of outputs that may be lists."""
     return chain.from_iterable([file] if isinstance(file, str) else file for file in files)
-
-
-SHORTAGES = Shortages()
-
-
-def times(rule):
-    """How many times as much as at first the next attempt of a rule's job asks for."""
-
-    def of(wildcards, attempt, resource):
-        return SHORTAGES.times((rule, *wildcards), resource) if is_main() and submitted_with() else attempt
-
-    return of
 
 
 def with_defaults(made):

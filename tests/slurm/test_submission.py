@@ -129,15 +129,22 @@ def test_a_stopped_fine_tuning_goes_on_from_its_state(finished, overlay):
 
     reached = [0]
 
+    def hangs():
+        processes = output("ps", "-e", "-ww", "-o", "stat,args").splitlines()
+        return any(line.startswith("T") and "finetune.py" in line and RUN.format(task) in line for line in processes)
+
     def lose(command, meanwhile=lambda: None):
         """Let the job hang once it is trained further, so that it does not end before Slurm acts; its number."""
         wait_until(lambda: state_after(0) and trained_beyond(reached[-1] + 20), "it is trained further")
         (job,) = finished.jobs("finetune", "RUNNING")
-        reached.append(max(steps(log.read_text())))
         subprocess.run(["scancel", "--signal=STOP", job.number], check=True)
+        wait_until(hangs, "it hangs")
         meanwhile()
         subprocess.run(command.format(job.number).split(), check=True)
         wait_until(lambda: not finished.jobs("finetune", "RUNNING"), "it runs no more")
+        left = rf"slurmstepd: \[{job.number}\."
+        wait_until(lambda: not output("pgrep", "-f", left), "nothing of it is left on the node")
+        reached.append(max(steps(log.read_text())))
         return job.number
 
     def ask_in_vain():
@@ -146,7 +153,6 @@ def test_a_stopped_fine_tuning_goes_on_from_its_state(finished, overlay):
 
     first = lose(f"scontrol update NodeName={FIRST} State=DOWN Reason=lost")
     wait_until(lambda: "Slurm has queued it again" in finished.said, "that is said")
-    wait_until(lambda: not output("pgrep", "-f", rf"slurmstepd: \[{first}\."), "nothing of it is left on the node")
     subprocess.run(["scontrol", "update", f"NodeName={FIRST}", "State=RESUME"], check=True)
     subprocess.run(["scontrol", "update", f"JobId={first}", "StartTime=now"], check=True)  # not in two minutes
     assert lose("scontrol update JobId={} EndTime=now", ask_in_vain) == first  # Slurm looks for that twice a minute

@@ -9,7 +9,7 @@ from project import PROJECT, snakemake
 TINY = ("--configfile", "tests/config/tiny.yaml")
 
 VERSIONS = {"snakemake": "9.27.1", "snakemake-executor-plugin-slurm": "2.8.0"}
-"""The versions whose undocumented statements rules/internals.smk stands on."""
+"""The versions whose undocumented statements rules/internals.smk and rules/slurm.smk stand on."""
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def fields(text):
 
 def test_the_versions_are_those_that_the_defaults_belong_to():
     found = {name: version(name) for name in VERSIONS}
-    assert found == VERSIONS, "see that rules/internals.smk still works, then name these versions here"
+    assert found == VERSIONS, "see that internals.smk and slurm.smk in rules/ still work, then name these versions here"
     assert {f"{name}=={found[name]}" for name in found} <= {*(PROJECT / "envs/workflow.txt").read_text().splitlines()}
 
 
