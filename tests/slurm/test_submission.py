@@ -50,22 +50,6 @@ def test_two_gpu_jobs_run_at_once_and_the_third_waits(finished):
     assert third.submitted < min(first.ended, second.ended) <= third.started
 
 
-def test_a_job_over_its_memory_is_submitted_with_more(finished, overlay):
-    """PyTorch alone takes more than that; the second or the third attempt has enough."""
-    config = overlay(resources={"extract_patterns": {"mem_mb": 400}})
-    earlier = finished.jobs("extract_patterns")
-    target = "results/slurm/patterns/llama/nlp.gsm8k.seed0/gsm8k"
-    assert finished.run(target, "--force", *config) == 0, finished.said
-    *killed, done = finished.jobs("extract_patterns")[len(earlier) :]
-    assert killed
-    assert [job.memory for job in [*killed, done]] == ["400M", "800M", "1200M"][: len(killed) + 1]
-    assert {job.minutes for job in [*killed, done]} == {"20:00"}
-    assert "COMPLETED" not in {job.state for job in killed}
-    named = f"extract_patterns llama.nlp_gsm8k.seed0 (Slurm job {killed[0].number})"
-    assert_refusal(finished.said, named, (f"({killed[0].state})", "it is submitted again with 800 MB"))
-    assert done.state == "COMPLETED"
-
-
 def test_what_is_left_of_a_killed_snakemake_and_of_cancelled_jobs_makes_the_same_numbers(finished, overlay):
     """All jobs are cancelled; then Snakemake is killed while jobs run and wait, one of which waits for good."""
     config = overlay(experiment="lost")
@@ -108,6 +92,22 @@ def test_what_is_left_of_a_killed_snakemake_and_of_cancelled_jobs_makes_the_same
     assert finished.run("table1", "-n", *overlay(experiment="lost", finetuning={"learning_rate": 0.002})) == 0
     for task in ("gsm8k", "codesearchnet", "sgsm"):
         assert f"rule finetune_nlp_{task}:" in finished.said
+
+
+def test_a_job_over_its_memory_is_submitted_with_more(finished, overlay):
+    """PyTorch alone takes more than that; the second or the third attempt has enough."""
+    config = overlay(resources={"extract_patterns": {"mem_mb": 400}})
+    earlier = finished.jobs("extract_patterns")
+    target = "results/slurm/patterns/llama/nlp.gsm8k.seed0/gsm8k"
+    assert finished.run(target, "--force", *config) == 0, finished.said
+    *killed, done = finished.jobs("extract_patterns")[len(earlier) :]
+    assert killed
+    assert [job.memory for job in [*killed, done]] == ["400M", "800M", "1200M"][: len(killed) + 1]
+    assert {job.minutes for job in [*killed, done]} == {"20:00"}
+    assert "COMPLETED" not in {job.state for job in killed}
+    named = f"extract_patterns llama.nlp_gsm8k.seed0 (Slurm job {killed[0].number})"
+    assert_refusal(finished.said, named, (f"({killed[0].state})", "it is submitted again with 800 MB"))
+    assert done.state == "COMPLETED"
 
 
 def test_a_stopped_fine_tuning_goes_on_from_its_state(finished, overlay):
