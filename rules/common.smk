@@ -27,6 +27,7 @@ from headpatterns.experiment import (
     written,
 )
 from headpatterns.experiment.experiment import OWN_FILES, Experiment
+from headpatterns.experiment.own import of_model
 from headpatterns.experiment.runs import TRAINING
 from headpatterns.report import quotes
 from headpatterns.studies import load_studies
@@ -69,7 +70,8 @@ if PUBLISHED:
 
 def meaning():
     """The experiment, once nothing about it is refused."""
-    made = Experiment(config, load_studies(), recall=True, root=PUBLISHED and PUBLISHED.root)
+    runs = not (is_dry_run() or is_picture())
+    made = Experiment(config, load_studies(), recall=True, root=PUBLISHED and PUBLISHED.root, reads=runs)
     checks.check(made)
     return made
 

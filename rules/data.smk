@@ -57,8 +57,8 @@ rule fetch_pinned:
 
 rule prepare_instructions:
     input:
-        train=lambda wildcards: PATHS.rows_input(wildcards.dataset, "train"),
-        probe=lambda wildcards: PATHS.rows_input(wildcards.dataset, "probe"),
+        train=lambda wildcards: by_content(PATHS.rows_input(wildcards.dataset, "train")),
+        probe=lambda wildcards: by_content(PATHS.rows_input(wildcards.dataset, "probe")),
     output:
         train=PATHS.instructions("{dataset}", "train"),
         probe=PATHS.instructions("{dataset}", "probe"),
@@ -68,10 +68,9 @@ rule prepare_instructions:
         folder=subpath(output.train, parent=True),
         rows=lambda wildcards: arguments.rows(EXPERIMENT, wildcards.dataset),
         adapter=lambda wildcards: CONFIG.datasets[wildcards.dataset].adapter,
-        options=lambda wildcards: json.dumps(CONFIG.datasets[wildcards.dataset].options),
+        options=lambda wildcards: arguments.in_any_order(CONFIG.datasets[wildcards.dataset].options),
         template=as_is(arguments.templates.resolve(CONFIG.prompt_template)),
-        # Snakemake itself sees only a folder's own time.
-        folders=lambda wildcards: PATHS.own.state("rows", PATHS.rows_on_disk(wildcards.dataset)),
+        contents=lambda wildcards: PATHS.own.state("rows", *PATHS.rows_on_disk(wildcards.dataset)),
     shell:
         "python workflow_scripts/prepare_instructions.py --dataset {wildcards.dataset} --adapter {params.adapter} --options {params.options:q}"
         " {params.rows} --template {params.template:q} --output {params.folder} --log {log}"
@@ -80,11 +79,12 @@ rule prepare_instructions:
 rule tokenize_instructions:
     input:
         instructions=PATHS.instructions("{dataset}", "{split}"),
-        tokenizer=lambda wildcards: PATHS.tokenizer_input(wildcards.tokenizer),
+        tokenizer=lambda wildcards: by_content(PATHS.tokenizer_input(wildcards.tokenizer)),
     output:
         directory(PATHS.tokenized("{tokenizer}", "{dataset}", "{split}")),
     priority: 10
     params:
+        **contents("tokenizer", "tokenizer"),
         tokenizer=lambda wildcards: PATHS.tokenizer(wildcards.tokenizer),
         max_length=CONFIG.tokenization.max_length,
     shell:

@@ -38,13 +38,14 @@ rule check_lengths:
     input:
         f"{RESULTS}/evaluations/sets.csv",
         set_files(EVALUATED_SETS),
-        [file for reader, *_ in READERS for file in PATHS.tokenizer_input(reader)],
+        [file for reader, *_ in READERS for file in by_content(PATHS.tokenizer_input(reader))],
     output:
         f"{RESULTS}/evaluations/lengths.csv",
     priority: 20
     retries: 0
     localrule: True
     params:
+        **({"contents": [PATHS.content(reader, "tokenizer") for reader, *_ in READERS]} if OWN_MODELS else {}),
         sets=arguments.own_sets(EXPERIMENT, EVALUATED_SETS),
         scoring=arguments.scoring(EXPERIMENT, EVALUATED_SETS),
         read_by=arguments.read_by(EXPERIMENT),
@@ -76,10 +77,11 @@ rule check_builtin_sets:
 rule evaluate:
     input:
         environment=f"{RESULTS}/opencompass.json",
-        checked=f"{RESULTS}/evaluations/sets.csv" if set_files(EVALUATED_SETS) else [],
-        fitting=f"{RESULTS}/evaluations/lengths.csv" if READERS else [],
+        # These tables are of all sets and only have to be there before: a study more or less changes them, and no score.
+        checked=ancient(f"{RESULTS}/evaluations/sets.csv") if set_files(EVALUATED_SETS) else [],
+        fitting=ancient(f"{RESULTS}/evaluations/lengths.csv") if READERS else [],
         builtin=lambda wildcards: (
-            [f"{RESULTS}/evaluations/builtin_sets.csv"] if has_builtin(sets_of(wildcards)) else []
+            [ancient(f"{RESULTS}/evaluations/builtin_sets.csv")] if has_builtin(sets_of(wildcards)) else []
         ),
         checkpoints=evaluated_input,
         sets=lambda wildcards: set_files(sets_of(wildcards)),
@@ -95,6 +97,7 @@ rule evaluate:
             on_disk("final") if arguments.trained_runs(EXPERIMENT, wildcards.model, wildcards.batch) else 0
         ),
     params:
+        **contents("model"),
         python=lambda wildcards: opencompass_python(),
         batch=lambda wildcards: arguments.evaluation(EXPERIMENT, wildcards.model, wildcards.batch),
         state=lambda wildcards: builtin_state() if has_builtin(sets_of(wildcards)) else "",

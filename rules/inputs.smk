@@ -1,6 +1,20 @@
 # What jobs depend on, as answers to their wildcards. No rule here.
 
 
+OWN_INPUTS = {file for one in missing.sources(EXPERIMENT) for file in missing.inputs_of(EXPERIMENT, one)}
+OWN_MODELS = any(of_model(CONFIG.models[name].source) for name in EXPERIMENT.models)
+
+
+def by_content(paths):
+    """Inputs of a job: of files of your own the content decides, which is a parameter, and their times do not."""
+    return [ancient(path) if path in OWN_INPUTS else path for path in paths]
+
+
+def contents(part, wildcard="model"):
+    """The parameter that says what a model of your own holds; none where the experiment has no such model."""
+    return {"contents": lambda wildcards: PATHS.content(wildcards[wildcard], part)} if OWN_MODELS else {}
+
+
 def of_job(function, batch):
     """An input or params function of a rule: what `function` says of the runs of a job's model and seed."""
     return lambda wildcards: function(batch.of(wildcards.model, int(wildcards.seed)))
@@ -10,14 +24,15 @@ def finetuning_input(runs):
     """What the fine-tunings of a job depend on, apart from one another."""
     before = [f"{PATHS.checkpoints(run.earlier)}/final" for run in runs if run.earlier and run.earlier not in runs]
     sets = map(PATHS.training_set, runs)
-    return list(dict.fromkeys([*PATHS.model_input(runs[0].model, runs[0].seed), *before, *sets, *PATHS.shards(runs)]))
+    model = by_content(PATHS.model_input(runs[0].model, runs[0].seed))
+    return list(dict.fromkeys([*model, *before, *sets, *PATHS.shards(runs)]))
 
 
 def extraction_input(runs):
     """What extractions and ablations of a job depend on, apart from the checkpoints."""
     read = [path for run in runs for _, *paths in arguments.probes(EXPERIMENT, run) for path in paths]
     read = [path for path in read if path != arguments.EVERY_SAMPLE]
-    return list(dict.fromkeys([*PATHS.model_input(runs[0].model, runs[0].seed), *read]))
+    return list(dict.fromkeys([*by_content(PATHS.model_input(runs[0].model, runs[0].seed)), *read]))
 
 
 def run_outputs(batch, part):
@@ -70,14 +85,14 @@ def evaluated_input(wildcards):
     runs = arguments.trained_runs(EXPERIMENT, model, wildcards.batch)
     asked = {run for run, _ in EXPERIMENT.evaluation_batches[model, wildcards.batch]}
     seeds = [seed for (of, run), seed in EXPERIMENT.bases.items() if of == model and run in asked]
-    bases = [path for seed in seeds for path in PATHS.model_input(model, seed)]
+    bases = [path for seed in seeds for path in by_content(PATHS.model_input(model, seed))]
     return bases + [EXPERIMENT.evaluated(model, run) for run in runs]
 
 
 @functools.cache
 def builtin_state():
-    """Sizes and times of OpenCompass's own data, which are no input of a rule: exchanged, they are evaluated again."""
-    return PATHS.own.state("data", [CONFIG.evaluation.opencompass_data], missing.OPENCOMPASS_DATA)
+    """The content of OpenCompass's own data, which are no input of a rule: exchanged, they are evaluated again."""
+    return PATHS.own.state("data", CONFIG.evaluation.opencompass_data)
 
 
 EVALUATED_SETS = EXPERIMENT.evaluated_sets

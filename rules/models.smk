@@ -21,7 +21,9 @@ rule pretrain:
         directory(PATHS.pretraining("{pretraining}", "{seed}")),
     priority: 5
     params:
-        architecture=lambda wildcards: json.dumps(CONFIG.pretraining[wildcards.pretraining].architecture.model_dump()),
+        architecture=lambda wildcards: arguments.in_any_order(
+            CONFIG.pretraining[wildcards.pretraining].architecture.model_dump()
+        ),
         recipe=lambda wildcards: arguments.pretraining_recipe(
             EXPERIMENT, wildcards.pretraining, int(wildcards.get("seed", 0))
         ),
@@ -63,11 +65,13 @@ rule fetch_model:
 # As early as what is asked of the hub: a file that transformers cannot read shows before anything expensive starts.
 rule convert_gguf:
     input:
-        lambda wildcards: PATHS.gguf_input(wildcards.model),
+        lambda wildcards: by_content(PATHS.gguf_input(wildcards.model)),
     output:
         directory(f"{RESULTS}/models/{{model}}"),
     wildcard_constraints:
         model=of_kind(sources.InGguf),
     priority: 30
+    params:
+        **contents("gguf"),
     shell:
         "python workflow_scripts/convert_gguf.py --gguf {input:q} --output {output} --log {log}"

@@ -26,6 +26,7 @@ for name, batch in BATCHES.items():
             launcher=commands.launcher(EXPERIMENT, batch.group),
             runs_on_disk=1,
         params:
+            **contents("model"),
             models=of_job(functools.partial(arguments.starting_models, EXPERIMENT), batch),
             training_sets=of_job(lambda runs: [PATHS.training_set(run) for run in runs], batch),
             tokenized=of_job(PATHS.shards, batch),
@@ -60,6 +61,7 @@ for name, batch in BATCHES.items():
         resources:
             runs_on_disk=on_disk("final", "intermediate"),
         params:
+            **contents("model"),
             model=lambda wildcards: PATHS.model(wildcards.model, wildcards.seed),
             runs=of_job(functools.partial(arguments.extraction, EXPERIMENT), batch),
             max_length=CONFIG.tokenization.max_length,
@@ -93,6 +95,7 @@ for name, batch in BATCHES.items():
         resources:
             runs_on_disk=on_disk("final"),
         params:
+            **contents("model"),
             model=lambda wildcards: PATHS.model(wildcards.model, wildcards.seed),
             runs=of_job(functools.partial(arguments.ablation, EXPERIMENT), part),
             max_length=CONFIG.tokenization.max_length,

@@ -26,9 +26,9 @@ rule write_config:
         f"{RESULTS}/config.yaml",
     localrule: True
     params:
-        config=written.decisive(config),
+        meaning=written.digest(config),
     run:
-        written.write_config(Path(output[0]), params.config)
+        written.write_config(Path(output[0]), written.decisive(config))
 
 
 MADE, TARGETS = {}, []

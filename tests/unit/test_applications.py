@@ -99,6 +99,42 @@ def test_an_added_seed_leaves_the_batches_of_single_runs_alone(config):
     assert {name: batch.training_sets for name, batch in meaning(config).batches.items()} == before
 
 
+def shared(config):
+    """What is made beside a run, by its model and name: all training sets of its job, and whether steps are kept."""
+    return {
+        (model, run.name): (batch.training_sets, batch.steps)
+        for batch in meaning(config).batches.values()
+        for model, seed in batch.takers
+        for run in batch.of(model, seed)
+    }
+
+
+@pytest.mark.parametrize(
+    "without",
+    [
+        {"mixing": {"models": []}},
+        {"selection": {"models": []}},
+        {"selection": {"domains": ["physics"]}},
+        {"adaptation": {"models": ["llama", "gemma"]}, "validity": {"models": ["llama"]}},
+        {"composition": {"groups": ["nlp"]}},
+        {"validity": {"tasks": ["arc"]}},
+    ],
+)
+def test_a_study_more_or_less_leaves_the_jobs_of_the_others_alone(config, without):
+    """Here opt and a model of its own are used by every study, and mixtures take more tasks than a group has."""
+    config["models"]["second"] = {"label": "Second", "source": {"pretraining": "gemma", "step": 3000}}
+    for study in ("adaptation", "composition", "mixing", "selection"):
+        config["studies"][study]["models"] = ["llama", "opt", "second"]
+    config["studies"]["dynamics"] |= {"models": ["llama"], "changes_most": None}
+    config["studies"]["mixing"]["group"] = "nlp"
+    with_all = shared(config)
+    for study, settings in without.items():
+        config["studies"][study] |= settings
+    fewer = shared(config)
+    assert fewer and all(with_all[run] == beside for run, beside in fewer.items() if run in with_all)
+    assert any(len(sets) > 1 for sets, _ in fewer.values())
+
+
 def test_the_test_items_are_not_probed(config):
     """D_T is probed on its own instances, and so is a pseudo-private set; the pool is read as well."""
     assert TargetSet("mathbench").probe_sets == ("training",)

@@ -3,6 +3,7 @@
 import copy
 import csv
 import json
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -16,6 +17,7 @@ from scripts import FOLDER
 
 from headpatterns.errors import InputError
 from headpatterns.experiment import checks, document, files, missing, needed, tables, written
+from headpatterns.experiment import own as own_files
 from headpatterns.experiment.own import OwnFiles
 from headpatterns.experiment.runs import Run, TaskSet, of_task
 from headpatterns.studies import load_studies
@@ -470,18 +472,65 @@ def test_the_digest_follows_content_alone(config):
     assert written.digest(config) == written.digest(elsewhere)
 
 
-def test_the_state_of_folders_changes_with_their_files(tmp_path):
+def test_the_state_of_paths_is_that_of_their_content(tmp_path):
     (tmp_path / "rows" / "deep").mkdir(parents=True)
-    file = tmp_path / "rows" / "deep" / "a.json"
+    file, plain = tmp_path / "rows" / "deep" / "a.json", tmp_path / "b.jsonl"
     file.write_text("1")
-    states = [files.state_of_unseen([tmp_path / "rows"])]
-    assert files.state_of_unseen([tmp_path / "rows"]) == states[0]
-    file.write_text("12")
-    states.append(files.state_of_unseen([tmp_path / "rows"]))
-    (tmp_path / "rows" / "b.json").touch()
-    states.append(files.state_of_unseen([tmp_path / "rows"]))
-    assert len(set(states)) == 3
-    assert files.state_of_unseen([file]) == files.state_of_unseen([]) == ""
+    plain.write_text("1")
+
+    def states():
+        return [OwnFiles({}).state("rows", str(path)) for path in (tmp_path / "rows", plain)]
+
+    first = states()
+    told = plain.stat()
+    for path in (file, plain):
+        path.write_text("2")
+        os.utime(path, ns=(told.st_atime_ns, told.st_mtime_ns))
+    assert plain.stat().st_size == told.st_size and plain.stat().st_mtime_ns == told.st_mtime_ns
+    second = states()
+    assert all(before != after for before, after in zip(first, second, strict=True))
+    for path in (file, plain):
+        path.write_text("1")
+        os.utime(path)
+    assert states() == first
+    (tmp_path / "rows" / "c.json").touch()
+    assert states()[0] != first[0] and states()[1] == first[1]
+    assert OwnFiles({}).state("rows") == ""
+
+
+def test_a_file_is_read_once_and_in_a_dry_run_only_if_a_job_has_read_it(tmp_path, monkeypatch):
+    file = tmp_path / "a.jsonl"
+    file.write_text("{}")
+    read = []
+    monkeypatch.setattr(own_files, "content", lambda path: read.append(path) or files.content(path))
+    first = OwnFiles({})
+    state = first.state("rows", str(file))
+    seen = {"contents": {path: list(entry) for path, entry in first.contents.items()}}
+    for reads in (True, False):
+        assert OwnFiles(seen, reads).state("rows", str(file)) == state
+    assert len(read) == 1
+    assert OwnFiles({}, reads=False).state("rows", str(file)) != state
+    assert len(read) == 1
+    file.write_text("[]")
+    for reads in (True, False):
+        assert OwnFiles(seen, reads).state("rows", str(file)) != state
+    assert len(read) == 3
+
+
+def test_a_tokenizer_has_a_state_without_the_weights(tmp_path):
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        (tmp_path / name).write_text("{}")
+
+    def states():
+        return {part: OwnFiles({}).state(part, str(tmp_path)) for part in ("model", "tokenizer")}
+
+    first = states()
+    (tmp_path / "model.safetensors").write_text("[]")
+    second = states()
+    assert first["model"] != second["model"] and first["tokenizer"] == second["tokenizer"]
+    (tmp_path / "tokenizer.json").write_text("[]")
+    third = states()
+    assert second["model"] != third["model"] and second["tokenizer"] != third["tokenizer"]
 
 
 @pytest.mark.parametrize("name", ["rows [v2].jsonl", "rows*.jsonl", "rows {v2}.jsonl", "a 'b' #1 %20 & é.jsonl"])
@@ -492,7 +541,7 @@ def test_a_path_that_exists_is_itself_whatever_its_name(tmp_path, name):
     assert files.matches(str(tmp_path / "rows 2*")) == [str(tmp_path / "rows 2.jsonl")]
 
 
-def test_rows_that_snakemake_cannot_name_are_known_by_their_state(tmp_path):
+def test_rows_that_snakemake_cannot_name_are_known_by_their_content(tmp_path):
     plain, braced = str(tmp_path / "a.jsonl"), str(tmp_path / "a {v2}.jsonl")
     for path in (plain, braced):
         Path(path).write_text("{}")
@@ -500,10 +549,9 @@ def test_rows_that_snakemake_cannot_name_are_known_by_their_state(tmp_path):
     assert own.files("rows", str(tmp_path / "a*.jsonl")) == [plain]
     assert own.files("rows", braced) == []
     assert own.path("rows", braced) == braced
-    assert own.state("rows", [plain]) == ""
-    before = own.state("rows", [braced])
+    before = own.state("rows", braced)
     Path(braced).write_text('{"more": 1}')
-    assert before and own.state("rows", [braced]) not in ("", before)
+    assert before and OwnFiles({}).state("rows", braced) not in ("", before)
     assert not files.unnameable("a {v 2} {}.jsonl")  # which are no wildcards
 
 

@@ -187,7 +187,7 @@ def known(experiment):
     paths = experiment.paths
     return (
         [paths.rows("arc", split) + paths.rows_input("arc", split) for split in ("train", "probe")],
-        [paths.own.state(*folders) for folders in missing.folders(experiment)],
+        [paths.own.state(part, *written) for part, written in missing.parts(experiment)],
         paths.model("llama", 0),
         paths.model_input("llama", 0),
         paths.own.path("python", experiment.config.evaluation.python),
@@ -200,7 +200,7 @@ def known(experiment):
 def test_what_was_written_down_is_known_without_it(own, tmp_path, monkeypatch, goes):
     experiment = recalled(own)
     before = known(experiment)
-    assert all(before[1]) and len(before[1]) == 2
+    assert all(before[1]) and len(before[1]) == 4  # rows, model, its tokenizer, OpenCompass's data
     missing.record(experiment, tmp_path / experiment.paths.root / OWN_FILES)
     if goes != "files":
         monkeypatch.delenv("OWN")
@@ -222,7 +222,7 @@ def test_another_path_was_never_seen(own, tmp_path):
     own["datasets"]["arc"]["train"] = [{"path": "$OWN/other"}]
     changed = recalled(own)
     assert changed.paths.rows_input("arc", "train") == [f"{tmp_path}/own/other"]
-    assert changed.paths.own.state("rows", changed.paths.rows_on_disk("arc")) == ""
+    assert changed.paths.own.state("rows", *changed.paths.rows_on_disk("arc")) == ""
 
 
 def test_files_at_hand_are_taken_as_they_are(own, tmp_path):

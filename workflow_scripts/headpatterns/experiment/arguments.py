@@ -44,6 +44,11 @@ def as_json(values: Mapping[str, Any]) -> str:
     return json.dumps(dict(values), ensure_ascii=False)
 
 
+def in_any_order(values: Mapping[str, Any]) -> str:
+    """A mapping of the config as one word of JSON, which is the same in whichever order its keys are written."""
+    return json.dumps(dict(values), ensure_ascii=False, sort_keys=True)
+
+
 def rows(experiment: "Experiment", dataset: str) -> str:
     """Where the raw rows of a dataset are, and how many of them are kept."""
     train, probe = (experiment.paths.rows(dataset, split) for split in ("train", "probe"))

@@ -1,7 +1,7 @@
 """Which runs, and which evaluations, share a job."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import count, product
 from typing import Any, NamedTuple
 
@@ -38,18 +38,22 @@ class Batch(NamedTuple):
         return [Run(model, training_set, seed) for training_set in self.training_sets]
 
 
-def of_runs(runs: Iterable[Run], runs_with_steps: Collection[Run], size: int) -> dict[str, Batch]:
+def of_runs(
+    runs: Iterable[Run], runs_with_steps: Collection[Run], size: int, share: Callable[[Run], str]
+) -> dict[str, Batch]:
     """Batches by name. At most `size` runs of a group share a job.
 
     Runs share one only if the same model and seed needs them, for a job makes all of its runs, and if none depends on
-    the patterns of another. Models that need the same runs with the same seeds share a batch.
+    the patterns of another. Models that need the same runs with the same seeds share a batch. What `share` says of runs
+    of a job is the same: studies want all of these or none, so that a study more or less leaves the jobs of others as
+    they are, and with them what they have made.
     """
-    wanted: dict[tuple[str, bool, bool, str, int], list[TrainingSet]] = {}
+    wanted: dict[tuple[str, str, bool, bool, str, int], list[TrainingSet]] = {}
     for run in runs:
-        kind = (run.group, run.is_first_stage, run in runs_with_steps)
+        kind = (run.group, share(run), run.is_first_stage, run in runs_with_steps)
         wanted.setdefault((*kind, run.model, run.seed), []).append(run.training_set)
     chunks: dict[tuple[tuple[TrainingSet, ...], bool], dict[str, list[int]]] = {}
-    for (_, _, steps, model, seed), sets in wanted.items():
+    for (*_, steps, model, seed), sets in wanted.items():
         for place in range(0, len(sets), size):
             chunks.setdefault((tuple(sets[place : place + size]), steps), {}).setdefault(model, []).append(seed)
     found: dict[str, Batch] = {}

@@ -1,5 +1,6 @@
 """An experiment: a config with its studies, and everything that follows from both."""
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -87,11 +88,13 @@ class Experiment:
         recall: bool = False,
         root: str | None = None,
         places: bool = True,
+        reads: bool = True,
     ) -> None:
         """The experiment of a config as Snakemake reads it, below results/ or in another folder, `root`.
 
         With `recall`, files of your own that are away count as its last run has seen them. Without `places`, the config
-        is the one that the folder of an experiment keeps (`written.decisive`).
+        is the one that the folder of an experiment keeps (`written.decisive`). Without `reads`, files that no run has
+        seen are not read.
 
         Raises:
             InputError: keys are unknown or missing, or values of a wrong kind; every problem is listed.
@@ -105,7 +108,8 @@ class Experiment:
         self.studies = tuple(studies)
         root = root or f"results/{self.config.experiment}"
         seen = Path(root) / OWN_FILES
-        self.paths = Paths(self.config, OwnFiles(read_json(seen) if recall and seen.is_file() else {}), root)
+        own = OwnFiles(read_json(seen) if recall and seen.is_file() else {}, reads)
+        self.paths = Paths(self.config, own, root)
 
     def seeds(self, study: str) -> list[int]:
         """The training seeds of a study."""
@@ -173,7 +177,8 @@ class Experiment:
     @cached_property
     def batches(self) -> dict[str, batches.Batch]:
         """Runs that share a job, by the name of the batch."""
-        return batches.of_runs(self.runs, self.runs_with_steps, self.config.finetuning.runs_per_job)
+        share = functools.partial(needed.wanted_together, self.config)
+        return batches.of_runs(self.runs, self.runs_with_steps, self.config.finetuning.runs_per_job, share)
 
     @cached_property
     def evaluation_batches(self) -> dict[tuple[str, str], list[tuple[str, str]]]:

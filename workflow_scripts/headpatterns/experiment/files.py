@@ -1,4 +1,4 @@
-"""Paths that a user wrote: environment variables, globs, and the state of what lies there."""
+"""Paths that a user wrote: environment variables, globs, and the content of what lies there."""
 
 import glob
 import hashlib
@@ -39,13 +39,20 @@ def unnameable(path: str) -> bool:
     return re.search(r"\{\s*[.\w]+\s*(?:,[^{}]*)?\}", path) is not None
 
 
-def state_of_unseen(paths: Iterable[str]) -> str:
-    """Digest of names, sizes and times of all files that Snakemake does not look at; empty without any.
-
-    They are those below folders among `paths`, and those with names that it cannot have as an input.
-    """
+def everything(paths: Iterable[str]) -> list[Path]:
+    """The files that some paths and globs lead to, those below folders included."""
     found = [Path(file) for path in paths for file in matches(path)]
     below = [file for folder in found if folder.is_dir() for file in folder.rglob("*") if file.is_file()]
-    files = sorted([*below, *(file for file in found if file.is_file() and unnameable(str(file)))])
-    entries = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return hashlib.sha256(repr(entries).encode()).hexdigest()[:16] if entries else ""
+    return sorted({*below, *(file for file in found if file.is_file())})
+
+
+def stamp(file: Path) -> list[int]:
+    """What tells without reading a file that it is as it was: of its times, a program may set all but the last."""
+    told = file.stat()
+    return [told.st_size, told.st_mtime_ns, told.st_ino, told.st_ctime_ns]
+
+
+def content(file: Path) -> str:
+    """SHA-256 of a file."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

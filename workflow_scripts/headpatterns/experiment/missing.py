@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from headpatterns.experiment.own import ARCHITECTURE, Kind, of_model
+from headpatterns.experiment.own import ARCHITECTURE, Kind, Part, key_of, of_model
 from headpatterns.experiment.sources import RowsOnDisk
 from headpatterns.io import write_json
 
@@ -16,9 +16,6 @@ READERS: dict[Kind, frozenset[str]] = {
     "data": frozenset({"check_builtin_sets", "evaluate"}),
 }
 """Rules whose jobs read what is no input of theirs."""
-
-OPENCOMPASS_DATA = "/data"
-"""Where its data lie below the folder that the config names."""
 
 
 class Source(NamedTuple):
@@ -97,9 +94,12 @@ def record(experiment: "Experiment", output: Path) -> None:
     for one in sources(experiment):
         if entry := _entry(experiment, one):
             found.setdefault(one.kind, {})[one.written] = entry
-    states = {" ".join(written): own.state(kind, written, below) for kind, written, below in folders(experiment)}
-    if states := {written: state for written, state in states.items() if state}:
+    states = {key_of(part, written): own.state(part, *written) for part, written in parts(experiment)}
+    if states := {key: state for key, state in states.items() if state}:
         found["states"] = states
+        # What is away keeps what was written down of it.
+        kept = own.seen.get("contents", {}) if any(lacking(experiment)) else {}
+        found["contents"] = kept | own.contents
     if found:
         write_json(output, found)
 
@@ -119,10 +119,15 @@ def _entry(experiment: "Experiment", source: Source) -> dict[str, Any]:
     return {**entry, "architecture": {name: architecture[name] for name in ARCHITECTURE if name in architecture}}
 
 
-def folders(experiment: "Experiment") -> Iterator[tuple[Kind, list[str], str]]:
-    """Paths whose folders Snakemake does not look into: their kind, the paths, and what follows them."""
+def parts(experiment: "Experiment") -> Iterator[tuple[Part, list[str]]]:
+    """Paths on whose content jobs depend, and what is read there."""
     for dataset in experiment.datasets:
         if written := experiment.paths.rows_on_disk(dataset):
-            yield "rows", written, ""
+            yield "rows", written
+    for model in experiment.models:
+        if own := of_model(experiment.config.models[model].source):
+            models: tuple[Part, ...] = ("gguf",) if own.kind == "gguf" else ("model", "tokenizer")
+            for part in models:
+                yield part, [own.written]
     if experiment.has_builtin_sets and experiment.config.evaluation.opencompass_data:
-        yield "data", [experiment.config.evaluation.opencompass_data], OPENCOMPASS_DATA
+        yield "data", [experiment.config.evaluation.opencompass_data]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headpatterns.experiment import runs as runs_of
-from headpatterns.experiment.runs import Run, TaskSet
+from headpatterns.experiment.runs import PseudoPrivateSet, Run, SelectedSet, TaskSet
 from headpatterns.experiment.schema import Config
 from headpatterns.experiment.sources import AfterRun, InGguf, Pretrained, RowsOnHub, RowsPinned
 
@@ -79,6 +79,23 @@ def runs(config: Config, wanted: Iterable[Run], variants: Rows) -> list[Run]:
                 found[before] = None
                 models.append(before.model)
     return list(found)
+
+
+def wanted_together(config: Config, run: Run) -> str:
+    """What the runs of a group have in common that every study wants together.
+
+    Of a task group some studies want the basic tasks alone, and others the complex one as well; mixtures add tasks that
+    are none of the group's. Each domain is chosen by itself.
+    """
+    match run.training_set:
+        case TaskSet(group=name, task=task):
+            group = config.task_groups.get(name)
+            if group and task in group.tasks:
+                return "complex" if task == group.complex else "basic"
+            return "further"
+        case PseudoPrivateSet(domain=domain) | SelectedSet(domain=domain):
+            return domain
+    return ""
 
 
 def compared_tasks(config: Config, run: Run) -> list[str]:

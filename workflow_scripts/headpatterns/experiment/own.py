@@ -2,21 +2,39 @@
 
 A dry-run needs none of them. Of what is away, jobs depend on what the last run has written down, so that the same jobs
 are to run as with it. Where nothing is written down, they depend on the path as the config has it.
+
+Jobs depend on the content of files, whatever their times: a file may be exchanged for one of the same size and time, or
+copied and be the same. A file is read once; as long as it is as it was, its digest is known (`files.stamp`).
 """
 
 import functools
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from headpatterns.errors import InputError
-from headpatterns.experiment.files import expand, matches, state_of_unseen, unnameable, unset_variable, with_labels
+from headpatterns.experiment.files import (
+    content,
+    everything,
+    expand,
+    matches,
+    stamp,
+    unnameable,
+    unset_variable,
+    with_labels,
+)
 from headpatterns.experiment.sources import InGguf, ModelSource, OnDisk
 from headpatterns.io import is_lfs_pointer, read_json
 from headpatterns.models import gguf_header, loading
 
 Kind = Literal["rows", "model", "gguf", "python", "data"]
 """Raw rows; a model's folder; a GGUF file; OpenCompass's interpreter; the folder above its data."""
+
+Part = Literal["rows", "model", "tokenizer", "gguf", "data"]
+"""What has a content of its own: all of a kind, or of a model what it reads text with."""
+
+WEIGHTS = frozenset({".safetensors", ".bin"})
 
 ARCHITECTURE = ("max_position_embeddings", "num_hidden_layers", "num_attention_heads")
 """What is written down of a model's config: all that the workflow reads of it before a job does."""
@@ -76,6 +94,19 @@ def _no_data(path: str) -> str:
     return f"is {path}, which holds no folder data/: fix the path, or unpack OpenCompassData-core there."
 
 
+def _files_of(part: Part, path: str) -> list[Path]:
+    """The files that a path leads to, as jobs read them."""
+    match part:
+        case "rows":
+            return everything(with_labels(matches(path)))
+        case "data":
+            return everything([f"{path}/data"])
+        case "gguf":
+            return [Path(path)]
+    found = loading.files(Path(path))
+    return found if part == "model" else [file for file in found if file.suffix not in WEIGHTS]
+
+
 # Whether there is an interpreter is asked by a job of its own, which also sees that it is the right one.
 _ABSENCE: dict[Kind, Callable[[str], str]] = {
     "rows": _no_rows,
@@ -91,12 +122,20 @@ class OwnFiles:
 
     Attributes:
         seen: what was written down, by kind and the path as the config has it: `path` with its variables filled in, the
-            `files` that jobs depend on, and the `architecture` of a model. Under `states`, digests of folders.
+            `files` that jobs depend on, and the `architecture` of a model. Under `states`, digests of what lies there;
+            under `contents`, those of files, with their stamps.
+        contents: stamp and digest by file, as far as they were asked for.
     """
 
-    def __init__(self, seen: Mapping[str, Any]) -> None:
-        """Files of your own, with what `missing.record` wrote down of them; empty where it has not."""
-        self.seen = seen
+    def __init__(self, seen: Mapping[str, Any], reads: bool = True) -> None:
+        """Files of your own, with what `missing.record` wrote down of them; empty where it has not.
+
+        A file of which nothing is written down has been read by no job. A dry-run does not read it (`reads`), as it may
+        have many gigabytes.
+        """
+        self.seen, self.reads = seen, reads
+        self.contents: dict[str, tuple[list[int], str]] = {}
+        self.state = functools.cache(self._state)
         self.problem = functools.cache(self._problem)
 
     def _problem(self, kind: Kind, written: str) -> str:
@@ -152,8 +191,23 @@ class OwnFiles:
             return dict(self.last("gguf", written).get("architecture", {}))
         return dict(gguf_header.read_header(Path(expand(written))).config())
 
-    def state(self, kind: Kind, written: Sequence[str], below: str = "") -> str:
-        """Digest of what Snakemake does not look at of some paths (`state_of_unseen`), as it is or was."""
+    def _state(self, part: Part, *written: str) -> str:
+        """Digest of the content of some paths, as it is or was; empty without any file."""
+        kind: Kind = "model" if part == "tokenizer" else part
         if any(self.problem(kind, one) for one in written):
-            return str(self.seen.get("states", {}).get(" ".join(written), ""))
-        return state_of_unseen(f"{expand(one)}{below}" for one in written)
+            return str(self.seen.get("states", {}).get(key_of(part, written), ""))
+        entries = [(str(file), self._content(file)) for one in written for file in _files_of(part, expand(one))]
+        return hashlib.sha256(repr(entries).encode()).hexdigest()[:16] if entries else ""
+
+    def _content(self, file: Path) -> str:
+        """Digest of a file, which is not read again where it is as it was; empty where it is not read at all."""
+        now, (before, digest) = stamp(file), self.seen.get("contents", {}).get(str(file), (None, ""))
+        if now != before and not (before is None and not self.reads):
+            digest = content(file)
+        self.contents[str(file)] = (now, digest)
+        return digest
+
+
+def key_of(part: Part, written: Sequence[str]) -> str:
+    """The key of a state among those that are written down."""
+    return " ".join([part, *written])

@@ -6,7 +6,7 @@ A run's paths hold its model and seed, which may be wildcards of a rule as well:
 from dataclasses import replace
 
 from headpatterns.experiment import needed
-from headpatterns.experiment.own import OwnFiles
+from headpatterns.experiment.own import OwnFiles, Part, of_model
 from headpatterns.experiment.runs import TRAINING, MixtureSet, PseudoPrivateSet, Run, SelectedSet
 from headpatterns.experiment.schema import Config
 from headpatterns.experiment.sources import (
@@ -150,6 +150,12 @@ class Paths:
         folder = self.pretraining(source.pretraining, seed)
         last = self.config.pretraining[source.pretraining].steps
         return f"{folder}/final" if source.step == last else f"{folder}/intermediate/step-{source.step}"
+
+    def content(self, model: str, part: Part) -> str:
+        """Digest of the files that jobs read of a model of your own; empty for one that is made or fetched here."""
+        source = self.config.models[model].source if model in self.config.models else None
+        own = of_model(source) if source else None
+        return self.own.state(part, own.written) if own and (own.kind == "gguf") == (part == "gguf") else ""
 
     def gguf_input(self, model: str) -> list[str]:
         """The GGUF file that the folder of a model is made of, as what its conversion depends on."""
