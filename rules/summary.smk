@@ -8,6 +8,11 @@ rule summarise_experiment:
         curves=[f"{PATHS.checkpoints(run)}/training.csv" for run in EXPERIMENT.runs],
         training_sets=list(dict.fromkeys(map(PATHS.training_set, EXPERIMENT.runs))),
         tokenized=PATHS.shards(EXPERIMENT.runs),
+        patterns=[
+            PATHS.patterns(run, probe_set) for run in EXPERIMENT.runs for probe_set in run.training_set.probe_sets
+        ],
+        ablations=[PATHS.ablations(run) for run in validity.runs(EXPERIMENT)],
+        tables=[PATHS.analysis(name) for one in published.calculations(EXPERIMENT) for name in published.tables_of(one)],
         converted=[PATHS.model(model, 0) for model in needed.in_gguf(CONFIG, EXPERIMENT.models)],
         claims=rules.collect_claims.output,
         config=f"{RESULTS}/config.yaml",
@@ -22,9 +27,13 @@ rule summarise_experiment:
         benchmarks=f"{RESULTS}/benchmarks",
         jobs=f"{RESULTS}/jobs.csv",
         converted=arguments.converted(EXPERIMENT),
+        measured=lambda wildcards, input: arguments.options({"patterns": input.patterns, "ablations": input.ablations}),
+        # Written with the tables above, and begun with the provenance of their job.
+        logs=[f"{RESULTS}/logs/analyse_{one.name}.log" for study in CHOSEN for one in study.analyses]
+        + [f"{RESULTS}/logs/measure_{one.name}.log" for study in CHOSEN for one in study.effects],
         settings=as_is(arguments.as_json(arguments.provenance(EXPERIMENT))),
     shell:
         "python workflow_scripts/summarise_experiment.py --instructions {input.instructions} --runs {input.runs}"
-        " --tokenized {input.tokenized} {params.converted} --jobs {params.jobs} --benchmarks {params.benchmarks}"
+        " --tokenized {input.tokenized} {params.converted} {params.measured} --logs {params.logs} --jobs {params.jobs} --benchmarks {params.benchmarks}"
         " --settings {params.settings:q} --data-output {output.data} --tokens-output {output.tokens}"
         " --training-output {output.training} --timings-output {output.timings} --provenance-output {output.provenance} --log {log}"

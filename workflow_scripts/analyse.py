@@ -1,13 +1,16 @@
 """Compute the tables of an analysis: what a study makes of patterns, ablations or evaluations, as tidy CSV files."""
 
 import argparse
+import json
 
 from headpatterns import cli as command_line
+from headpatterns import provenance
 from headpatterns.studies import commands
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Compute the tables and write them."""
+    print(json.dumps(provenance.environment()))
     commands.analyse(arguments.name, arguments.inputs, arguments.outputs, arguments.settings)
 
 

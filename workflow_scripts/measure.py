@@ -1,14 +1,17 @@
 """Measure the effects that a study's claims are about: each an estimate with its error term, as one CSV."""
 
 import argparse
+import json
 from pathlib import Path
 
 from headpatterns import cli as command_line
+from headpatterns import provenance
 from headpatterns.studies import commands
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Measure the effects and write them."""
+    print(json.dumps(provenance.environment()))
     commands.measure(arguments.name, arguments.inputs, arguments.settings, arguments.reading, arguments.output)
 
 

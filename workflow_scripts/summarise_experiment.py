@@ -18,6 +18,9 @@ def main(arguments: argparse.Namespace) -> None:
             jobs=arguments.jobs,
             benchmarks=arguments.benchmarks,
             converted=command_line.paths_by_name(arguments.converted, "--converted", "NAME=FILE"),
+            patterns=arguments.patterns,
+            ablations=arguments.ablations,
+            logs=arguments.logs,
             settings=arguments.settings,
         ),
         summary.Outputs(
@@ -39,6 +42,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--jobs", type=Path, required=True, help="CSV of the experiment's jobs, which alone are counted")
     made.add_argument("--benchmarks", type=Path, required=True, help="folder of Snakemake's benchmark files")
     made.add_argument("--converted", nargs="*", default=[], help="NAME=FILE: gguf.json of a model from a GGUF file")
+    made.add_argument("--patterns", type=Path, nargs="*", default=[], help="folders of patterns")
+    made.add_argument("--ablations", type=Path, nargs="*", default=[], help="folders of ablations")
+    made.add_argument("--logs", type=Path, nargs="*", default=[], help="logs of the analyses")
     made.add_argument("--settings", type=json.loads, required=True, help="JSON put into the provenance")
     made.add_argument("--data-output", type=Path, required=True, help="CSV")
     made.add_argument("--tokens-output", type=Path, required=True, help="CSV")

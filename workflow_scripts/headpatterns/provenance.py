@@ -5,6 +5,7 @@ import hashlib
 import os
 import platform
 import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -51,17 +52,36 @@ def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
 
 
 def environment() -> dict[str, Any]:
-    """Commit, versions and platform, as stored beside every result."""
-    return {"commit": git_commit(), "versions": versions(), "platform": platform.platform()}
+    """Commit, versions, platform and processor, as stored beside every result.
+
+    Where PyTorch computes, its threads and the vector instructions that it chose its kernels for are there as well.
+    Sums are rounded as these say. PyTorch is not imported to ask it.
+    """
+    computing = {}
+    if torch := sys.modules.get("torch"):
+        computing = {"cpu_capability": torch.backends.cpu.get_cpu_capability(), "threads": torch.get_num_threads()}
+    return {
+        "commit": git_commit(),
+        "versions": versions(),
+        "platform": platform.platform(),
+        "processor": processor(),
+        **computing,
+    }
+
+
+@functools.cache
+def processor() -> str:
+    """The name of the processor, or its architecture where the system does not tell."""
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text(encoding="utf-8").splitlines() if told.is_file() else []
+    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    return next(iter(names), platform.machine())
 
 
 def machine() -> dict[str, Any]:
     """Processor, its cores as the operating system counts them, and memory in GB, as far as they can be known."""
-    told = Path("/proc/cpuinfo")
-    lines = told.read_text(encoding="utf-8").splitlines() if told.is_file() else []
-    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    return {"processor": next(iter(names), platform.machine()), "cores": os.cpu_count(), "memory_gb": round(memory, 1)}
+    return {"processor": processor(), "cores": os.cpu_count(), "memory_gb": round(memory, 1)}
 
 
 def fingerprint(*parts: str | bytes | Path) -> str:

@@ -10,13 +10,14 @@ from headpatterns.report import claims
 HEADER = ["Here [95 % interval]", "Paper"]
 
 
-def digest(experiment: str, judged: claims.Shown, sections: Iterable[Section]) -> str:
+def digest(experiment: str, judged: claims.Shown, sections: Iterable[Section], mixed: Iterable[str] = ()) -> str:
     """The summary.
 
     Args:
         experiment: name of the experiment.
         judged: its claims.
         sections: those of the report; what they give for a summary comes first.
+        mixed: sentences on results that do not come from one place.
     """
     opening = [f"## {one.title}\n\n{one.summary.strip()}" for one in sections if one.summary]
     tables = [
@@ -24,7 +25,8 @@ def digest(experiment: str, judged: claims.Shown, sections: Iterable[Section]) -
         for one in judged.sections
     ]
     verdicts = "\n\n".join(["## Claims", judged.tally or "No statement of the paper was checked.", markdown(tables)])
-    return "\n\n".join([f"# {experiment}", *opening, verdicts.strip()]) + "\n"
+    warned = [f"**Mixed origins.** {sentence}" for sentence in mixed]
+    return "\n\n".join([f"# {experiment}", *warned, *opening, verdicts.strip()]) + "\n"
 
 
 def lines(section: Mapping[str, Any]) -> list[list[str]]:

@@ -12,6 +12,7 @@ from headpatterns.presentation.inputs import RunTable
 from headpatterns.presentation.results import Results
 from headpatterns.presentation.sections import Place, Section, figure_section, render
 from headpatterns.report import claims, digest
+from headpatterns.report.origins import MIXED
 
 HERE = Path(__file__).parent
 ABOUT = {"data": "Data", "training": "Fine-tuning", "timings": "Time and memory"}
@@ -26,7 +27,7 @@ def write(
     made = sections_of(studies, found)
     shown = judged(found, made)
     write_text(output, rendered(experiment, found, made, shown))
-    write_text(summary, digest.digest(experiment, shown, made))
+    write_text(summary, digest.digest(experiment, shown, made, mixed(results)))
 
 
 def page(experiment: str, results: Path, studies: Iterable[Study], labels: Mapping[str, str] | None = None) -> str:
@@ -63,11 +64,18 @@ def rendered(experiment: str, found: Results, of_studies: Sequence[Section], sho
         experiment=experiment,
         introduction=caption(HERE / "workflow.rst"),
         provenance=provenance_sections(found.folder / "provenance.json"),
+        mixed=mixed(found.folder),
         claims=shown,
         readings=list(dict.fromkeys(one.reading for one in [*opening, *sections] if one.reading)),
         opening=opening,
         sections=sections,
     )
+
+
+def mixed(folder: Path) -> list[str]:
+    """Sentences that say in what the results of an experiment differ that should be alike."""
+    content = read_json(folder / "provenance.json")
+    return list(content.get(MIXED, []))
 
 
 def judged(found: Results, sections: Iterable[Section]) -> claims.Shown:
@@ -115,7 +123,7 @@ def provenance_sections(path: Path) -> list[tuple[str, list[tuple[str, str]]]]:
     content = read_json(path)
     if not isinstance(content, dict):
         raise InputError(f"{path} is not a JSON object of keys and values: remove it and run the rule that writes it.")
-    plain = [(key, written(value)) for key, value in content.items() if not isinstance(value, dict)]
+    plain = [(key, written(value)) for key, value in content.items() if key != MIXED and not isinstance(value, dict)]
     nested = [
         (section, [(key, written(value)) for key, value in values.items()])
         for section, values in content.items()

@@ -10,6 +10,7 @@ from typing import Any
 from headpatterns import provenance
 from headpatterns.experiment import jobs, timings
 from headpatterns.io import atomic_path, read_json, write_json
+from headpatterns.report import origins
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,9 @@ class Inputs:
         jobs: table of the experiment's jobs, which alone are counted.
         benchmarks: folder of Snakemake's benchmark files.
         converted: gguf.json of each model that was made of a GGUF file, by its name.
+        patterns: folders of patterns.
+        ablations: folders of ablations.
+        logs: of the analyses, which begin with the provenance of their job.
         settings: what the provenance says apart from these, commit, versions and platform.
     """
 
@@ -32,6 +36,9 @@ class Inputs:
     jobs: Path
     benchmarks: Path
     converted: Mapping[str, Path]
+    patterns: Sequence[Path]
+    ablations: Sequence[Path]
+    logs: Sequence[Path]
     settings: Mapping[str, Any]
 
 
@@ -59,7 +66,14 @@ def summarise(inputs: Inputs, outputs: Outputs) -> None:
     write_rows(outputs.timings, timings.rows(done), timings.COLUMNS)
     converted = {name: converted_model(path) for name, path in inputs.converted.items()}
     made_of = {"models from GGUF": converted} if converted else {}
-    of_runs = {"fine-tuned": dates(inputs.runs), "machine": provenance.machine()}
+    measured = {origins.PATTERNS: inputs.patterns, origins.ABLATIONS: inputs.ablations}
+    parts = list(origins.parts(inputs.runs, measured, inputs.logs))
+    of_runs: dict[str, Any] = {
+        "fine-tuned": {**dates(inputs.runs), **origins.computing(parts)},
+        "machine": provenance.machine(),
+    }
+    if mixed := origins.mixed(parts):
+        of_runs[origins.MIXED] = mixed
     write_json(outputs.provenance, {**inputs.settings, **made_of, **provenance.environment(), **of_runs})
 
 

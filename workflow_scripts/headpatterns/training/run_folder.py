@@ -6,8 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from headpatterns.io import IDENTITY, remove, unfinished, write_json
 from headpatterns.processes import group as processes
 from headpatterns.provenance import environment
@@ -71,7 +69,6 @@ def finish(
             "steps": [*kept, last],
             "recipe": asdict(recipe),
             "device": device,
-            "threads": torch.get_num_threads(),
             **environment(),
         },
     )
