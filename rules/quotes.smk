@@ -11,6 +11,9 @@ rule check_quotes:
         listed="docs/quoted.csv",
         documents=list(dict.fromkeys(quote.file for quote in QUOTED)),
         tables=[PATHS.analysis(name) for name in quotes.tables(QUOTED)],
+        published=f"{SOURCE}/provenance.json" if PUBLISHED else "docs/published.json",
+        widths="docs/vector_widths.csv",
+        provenance=f"{RESULTS}/provenance.json",
     output:
         PATHS.analysis("quotes"),
     localrule: True
@@ -19,7 +22,8 @@ rule check_quotes:
         analysis=subpath(output[0], parent=True),
     shell:
         "python workflow_scripts/check_quotes.py --quotes {input.listed} {params.source} --analysis {params.analysis}"
-        " --output {output} --log {log} && cat {log}"
+        " --published {input.published} --widths {input.widths} --provenance {input.provenance} --output {output}"
+        " --log {log} && cat {log}"
 
 
 rule:

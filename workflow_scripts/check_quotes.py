@@ -5,7 +5,7 @@ from pathlib import Path
 
 from headpatterns import cli as command_line
 from headpatterns.errors import InputError
-from headpatterns.report import quotes
+from headpatterns.report import machines, quotes
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -25,6 +25,10 @@ def main(arguments: argparse.Namespace) -> None:
     rows = quotes.check(listed, arguments.project, arguments.analysis)
     outside = quotes.write_checked(arguments.output, rows)
     print("\n".join([*outside, f"{len(outside)} of {len(rows)} quoted numbers lie outside their interval."]))
+    if arguments.provenance and (
+        said := machines.sentence(arguments.published, arguments.provenance, arguments.widths)
+    ):
+        print(said)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -40,7 +44,11 @@ def parser() -> argparse.ArgumentParser:
         "--publish", type=Path, nargs="+", metavar="FIGURE", help="renew the quotes, and copy these figures"
     )
     kind.add_argument("--renew", action="store_true", help="renew the quotes, and nothing else")
-    made.add_argument("--provenance", type=Path, help="with --publish, the experiment's provenance.json")
+    made.add_argument("--provenance", type=Path, help="the experiment's provenance.json; --publish needs it")
+    made.add_argument("--published", type=Path, default=Path("docs/published.json"), help="that of the quoted numbers")
+    made.add_argument(
+        "--widths", type=Path, default=Path("docs/vector_widths.csv"), help="how far vector instructions move numbers"
+    )
     return made
 
 

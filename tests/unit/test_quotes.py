@@ -4,6 +4,7 @@ import csv
 import json
 import re
 from pathlib import Path
+from statistics import median
 
 import pytest
 import scripts
@@ -11,7 +12,7 @@ from project import PROJECT
 from refusals import assert_refusal
 
 from headpatterns.errors import InputError
-from headpatterns.report import quotes
+from headpatterns.report import machines, quotes
 
 LISTED = quotes.read(PROJECT / "docs/quoted.csv", "")
 SHIPPED = [quote for quote in quotes.read(PROJECT / "docs/quoted.csv") if quote.source]
@@ -203,3 +204,50 @@ def test_a_passage_may_be_broken_into_lines():
     quote = quotes.Quote("x", "a {#} b", "t", (), "value", 1)
     assert quote.found("so a\n 2.5\tb")["number"] == "2.5"
     assert quote.shown(-0.25) == "−0.2" and re.fullmatch(quotes.NUMBER, quote.shown(-3))
+
+
+WIDTHS = "table,share\na,0.5\nb,0.1\nc,0.25\nd,\n"
+
+
+def of_machine(folder, name, **fine_tuned):
+    made = folder / name
+    made.write_text(
+        json.dumps({"fine-tuned": {"processor": "AMD EPYC", **fine_tuned}, "versions": {"torch": "2.13.0"}})
+    )
+    return made
+
+
+def test_numbers_of_another_machine_are_said_with_what_vector_instructions_move(folder, capfd):
+    (folder / "widths.csv").write_text(WIDTHS)
+    there = of_machine(folder, "there.json", cpu_capability="AVX512")
+    same = of_machine(folder, "same.json")
+    here = of_machine(folder, "here.json", cpu_capability="AVX2")
+    assert machines.sentence(there, same, folder / "widths.csv") == ""
+    for provenance in (there, here):
+        scripts.run("check_quotes", quotes=folder / "quoted.csv", project=folder, analysis=folder / "analysis",
+                    published=there, provenance=provenance, widths=folder / "widths.csv",
+                    output=folder / "quotes.csv")  # fmt: skip
+        said = capfd.readouterr().out
+        assert "quoted numbers lie outside" in said
+        assert ("published from" in said) == (provenance == here)
+    expected = "published from AMD EPYC, AVX512, PyTorch 2.13.0; this run is from AMD EPYC, AVX2, PyTorch 2.13.0. "
+    assert f"{expected}Vector instructions alone moved 3 numbers of an experiment by 0.25 of half" in said
+    assert "and 0.5 at most" in said
+
+
+def test_the_spread_over_vector_widths_is_what_its_page_says():
+    """docs/vector_widths.csv, as benchmarks/vector_widths.py writes it, and the numbers of docs/reproducibility.md."""
+    with (PROJECT / "docs/vector_widths.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {"distribution_by_model", "similarity_summary", "adaptation_effects", "training", "patterns"} == {
+        row["table"] for row in rows
+    }
+    for row in rows:
+        values = [float(row[width]) for width in ("default", "avx2", "avx512")]
+        assert float(row["spread"]) == pytest.approx(max(values) - min(values), rel=1e-6, abs=1e-9)
+        if row["share"]:
+            assert float(row["share"]) == pytest.approx(float(row["spread"]) / float(row["half_interval"]), rel=1e-6)
+    page = " ".join((PROJECT / "docs/reproducibility.md").read_text(encoding="utf-8").split())
+    found = machines.shares(PROJECT / "docs/vector_widths.csv")
+    assert f"Of {len(rows)} numbers, {len(found)} have an interval." in page
+    assert f"{median(found):.2g} of half of their interval in the median, and {max(found):.2g} at most" in page

@@ -1,6 +1,7 @@
 """Models and data of your own may be away: a dry-run shows all jobs and what is missing, and a real run is refused."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -8,12 +9,14 @@ import sys
 
 import pytest
 import scripts
+import staleness
 from project import snakemake
 from refusals import assert_refusal
 from tiny_models import VOCABULARY, build
 
 SLURM = ("--profile", "slurm")
 OWN = ("--configfile", "tests/config/tiny.yaml", "own.yaml")
+PATTERNS = "results/own/patterns/own/alone.gsm8k.seed0/gsm8k"
 MADE = ("results/own/tokenized/own/gsm8k/train", "results/own/tokenized/own/gsm8k/probe")
 HEAD = "Missing, and these jobs are not started without it:"
 
@@ -93,7 +96,7 @@ def test_a_real_run_is_refused_before_anything_starts_with_the_same_list(fresh):
 
 @pytest.fixture(scope="module")
 def finished(clone, tmp_path_factory):
-    """A clone in which rows of one's own are tokenized for a model of one's own, and the folder of both."""
+    """A clone in which rows of one's own have patterns under a model of one's own, and the folder of both."""
     folder, place = clone("own"), tmp_path_factory.mktemp("place") / "data"
     (place / "train").mkdir(parents=True)
     for split, path in (("train", place / "train/rows.jsonl"), ("probe", place / "probe.jsonl")):
@@ -107,14 +110,40 @@ def finished(clone, tmp_path_factory):
         "experiment: own\n"
         "models: {own: {label: Own, source: {path: $OWN_DATA/model}}}\n"
         f"datasets: {{gsm8k: {{{sources}, obtain: ask us.}}}}\n"
+        "task_groups: {alone: {label: Alone, tasks: [gsm8k]}}\n"
         "studies:\n"
-        "  adaptation: {models: [own]}\n"
+        "  adaptation: {models: [own], group: alone}\n"
+        "  validity: {models: []}\n"
         "  composition: {models: [own], groups: [nlp]}\n"
         "  dynamics: {models: [own], changes_most: null}\n"
     )
-    answer = snakemake(folder, *MADE, "--cores", "1", *OWN, OWN_DATA=str(place))
+    answer = snakemake(folder, *MADE, PATTERNS, "--cores", "1", *OWN, OWN_DATA=str(place))
     assert answer.returncode == 0, answer.stdout
     return folder, place
+
+
+def of_ones_own(row):
+    return row["how"].startswith("own: ")
+
+
+@pytest.mark.parametrize("row", filter(of_ones_own, staleness.rows()), ids=lambda row: row["change"])
+def test_content_makes_stale_and_times_do_not(finished, row):
+    folder, place = finished
+    kind, _, name = row["how"].removeprefix("own: ").partition(" ")
+    file = place / name
+    before, told = file.read_bytes(), file.stat()
+    if kind == "exchange":
+        file.write_bytes(before[:-4] + bytes(byte ^ 1 for byte in before[-4:]))
+    later = told.st_mtime_ns + (10**9 if kind == "touch" else 0)
+    os.utime(file, ns=(told.st_atime_ns, later))
+    try:
+        answer = snakemake(folder, PATTERNS, "-n", *OWN, OWN_DATA=str(place))
+    finally:
+        file.write_bytes(before)
+        os.utime(file, ns=(told.st_atime_ns, told.st_mtime_ns))
+    assert answer.returncode == 0, answer.stdout
+    covered = {"data", "tokens", "fine-tuning", "patterns"}
+    assert staleness.planned(folder, answer.stdout) == (staleness.stages_in(row["rerun"]) & covered, set())
 
 
 @pytest.fixture(params=["variable", "files"])

@@ -46,7 +46,7 @@ def as_json(values: Mapping[str, Any]) -> str:
 
 def in_any_order(values: Mapping[str, Any]) -> str:
     """A mapping of the config as one word of JSON, which is the same in whichever order its keys are written."""
-    return json.dumps(dict(values), ensure_ascii=False, sort_keys=True)
+    return as_json(written.in_any_order(dict(values)))
 
 
 def rows(experiment: "Experiment", dataset: str) -> str:
@@ -288,7 +288,7 @@ def prompt_limit(experiment: "Experiment") -> str:
 
 def provenance(experiment: "Experiment") -> dict[str, Any]:
     """What the report says of how its results were made, beyond versions and commit."""
-    config, given = experiment.config, experiment.given
+    config, given = experiment.config, written.in_any_order(experiment.given)
     return {
         "experiment": config.experiment,
         "config": written.digest(given),

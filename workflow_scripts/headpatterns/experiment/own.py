@@ -201,9 +201,9 @@ class OwnFiles:
 
     def _content(self, file: Path) -> str:
         """Digest of a file, which is not read again where it is as it was; empty where it is not read at all."""
-        now, (before, digest) = stamp(file), self.seen.get("contents", {}).get(str(file), (None, ""))
-        if now != before and not (before is None and not self.reads):
-            digest = content(file)
+        before, known = self.seen.get("contents", {}).get(str(file), (None, ""))
+        now, unread = stamp(file), before is None and not self.reads
+        digest = str(known) if now == before or unread else content(file)
         self.contents[str(file)] = (now, digest)
         return digest
 

@@ -45,6 +45,13 @@ def decisive(config: Given) -> dict[str, Any]:
     return found
 
 
+def in_any_order(value: Any) -> Any:
+    """A value of the config with the keys of all its mappings sorted: the same in whichever order they are written."""
+    if isinstance(value, Mapping):
+        return {key: in_any_order(inner) for key, inner in sorted(value.items())}
+    return [in_any_order(inner) for inner in value] if isinstance(value, list) else value
+
+
 def digest(config: Given) -> str:
     """Fingerprint of what decides an experiment, 16 hexadecimal digits."""
     return hashlib.sha256(json.dumps(decisive(config), sort_keys=True).encode()).hexdigest()[:16]

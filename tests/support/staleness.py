@@ -1,0 +1,96 @@
+"""What a change makes stale: docs/staleness.csv, and what a dry-run of Snakemake says of one.
+
+A row has a change in words; `how` it is made, and what Snakemake makes again (`rerun`), for the first time (`new`) and
+not again (`kept`), in stages. A stage is in `rerun` or in `kept`; what is new of it is beside these.
+"""
+
+import contextlib
+import csv
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+from project import PROJECT
+
+STAGES = {
+    "data": r"generate_\w+|fetch_\w+|prepare_instructions",
+    "tokens": r"train_tokenizer|tokenize_instructions|cut_training_set",
+    "base models": r"pretrain|convert_gguf",
+    "fine-tuning": r"finetune_.*",
+    "patterns": r"extract_patterns_.*",
+    "ablations": r"ablate_heads_.*",
+    "mixtures and selections": r"mix_basic_tasks|split_domain|select_samples",
+    "evaluation": r"evaluate",
+    "numbers": r"analyse_\w+|measure_\w+|collect_\w+|assess_answers",
+    "figures": r"draw_\w+|write_table\d|write_competence",
+    "report": r"summarise_experiment|render_report",
+}
+"""Rules of each stage."""
+
+LISTS = r"all|check_\w+|write_config|write_run_table|write_variant_table"
+"""Rules of no stage: lists of what there is, and checks, which take a second or two."""
+
+Row = dict[str, str]
+
+
+def rows() -> list[Row]:
+    """The rows of the table."""
+    with (PROJECT / "docs/staleness.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def of_any_experiment() -> list[Row]:
+    """The rows whose change needs no file of one's own."""
+    return [row for row in rows() if not row["how"].startswith("own: ")]
+
+
+def stages_in(cell: str) -> set[str]:
+    """The stages of a cell."""
+    return set(filter(None, cell.split("; ")))
+
+
+def planned(folder: Path, output: str) -> tuple[set[str], set[str]]:
+    """Stages of which a dry-run in a folder makes something again, and something for the first time."""
+    rerun, new = set(), set()
+    for text in re.split(r"\n(?=(?:local)?rule \S+:)", output)[1:]:
+        rule = re.match(r"(?:local)?rule (\S+):", text)[1]
+        if re.fullmatch(LISTS, rule):
+            continue
+        [stage] = [name for name, rules in STAGES.items() if re.fullmatch(rules, rule)]
+        made = re.search(r"^    output: (.*)$", text, re.MULTILINE)[1].split(", ")
+        (rerun if any((folder / path).exists() for path in made) else new).add(stage)
+    return rerun, new
+
+
+@contextlib.contextmanager
+def changed(folder: Path, how: str) -> Iterator[list[str]]:
+    """Make a change in a copy of the project; gives overlays, and takes the change back afterwards."""
+    kind, _, what = how.partition(": ")
+    if kind == "config":
+        overlay = folder.parent / "overlay.json"
+        overlay.write_text(json.dumps(yaml.safe_load(what)))
+        yield [str(overlay)]
+        return
+    file = folder / what
+    before, told = file.read_bytes(), file.stat()
+    file.write_text(reordered(before.decode()) if kind == "reorder" else f"{before.decode()}\n# More.\n")
+    try:
+        yield []
+    finally:
+        file.write_bytes(before)
+        os.utime(file, ns=(told.st_atime_ns, told.st_mtime_ns))
+
+
+def reordered(text: str) -> str:
+    """A config with all keys in reverse, and a comment."""
+    return f"# A comment.\n{yaml.safe_dump(reverse(yaml.safe_load(text)), sort_keys=False, allow_unicode=True)}"
+
+
+def reverse(value: object) -> object:
+    """A value with the keys of all its mappings in reverse."""
+    if isinstance(value, dict):
+        return {key: reverse(inner) for key, inner in reversed(value.items())}
+    return [reverse(inner) for inner in value] if isinstance(value, list) else value

@@ -1,0 +1,47 @@
+"""What is said where quoted numbers come from another machine than a run: how far vector instructions alone move such.
+
+docs/vector_widths.csv is what benchmarks/vector_widths.py measured on one machine: a row for each number, with its
+`spread` over the widths and `share`, the spread as a share of half of the number's interval.
+"""
+
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from headpatterns.io import read_csv, read_json
+
+
+def computed_on(provenance: Path) -> tuple[str, ...]:
+    """Where an experiment was fine-tuned: processor, vector instructions and PyTorch; empty where it does not say."""
+    content: dict[str, Any] = read_json(provenance)
+    runs, machine, versions = (content.get(key, {}) for key in ("fine-tuned", "machine", "versions"))
+    torch = f"PyTorch {versions['torch']}" if "torch" in versions else ""
+    return runs.get("processor") or machine.get("processor", ""), runs.get("cpu_capability", ""), torch
+
+
+def shares(widths: Path) -> list[float]:
+    """How far vector instructions moved each number that has an interval, as a share of half of that.
+
+    Raises:
+        InputError: the table lacks the column.
+    """
+    return [float(row["share"]) for row in read_csv(widths, ("share",)) if row["share"]]
+
+
+def sentence(published: Path, here: Path, widths: Path) -> str:
+    """What is said of quoted numbers that were computed on another machine; empty where they were not.
+
+    Args:
+        published: provenance of the run that the documents quote.
+        here: that of the run that they are held against.
+        widths: docs/vector_widths.csv.
+    """
+    there, now = computed_on(published), computed_on(here)
+    if all(one == other for one, other in zip(there, now, strict=True) if one and other):
+        return ""
+    measured = shares(widths)
+    return (
+        f"The numbers were published from {', '.join(filter(None, there))}; this run is from "
+        f"{', '.join(filter(None, now))}. Vector instructions alone moved {len(measured)} numbers of an experiment by "
+        f"{median(measured):.2g} of half of their interval in the median, and {max(measured):.2g} at most ({widths})."
+    )
