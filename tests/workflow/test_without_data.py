@@ -110,10 +110,10 @@ def finished(clone, tmp_path_factory):
         "experiment: own\n"
         "models: {own: {label: Own, source: {path: $OWN_DATA/model}}}\n"
         f"datasets: {{gsm8k: {{{sources}, obtain: ask us.}}}}\n"
-        "task_groups: {alone: {label: Alone, tasks: [gsm8k]}}\n"
+        "task_groups: {alone: {tasks: [gsm8k]}}\n"
         "studies:\n"
         "  adaptation: {models: [own], group: alone}\n"
-        "  validity: {models: []}\n"
+        "  validity: {models: [], tasks: [gsm8k]}\n"
         "  composition: {models: [own], groups: [nlp]}\n"
         "  dynamics: {models: [own], changes_most: null}\n"
     )
@@ -126,7 +126,7 @@ def of_ones_own(row):
     return row["how"].startswith("own: ")
 
 
-@pytest.mark.parametrize("row", filter(of_ones_own, staleness.rows()), ids=lambda row: row["change"])
+@pytest.mark.parametrize("row", list(filter(of_ones_own, staleness.rows())), ids=lambda row: row["change"])
 def test_content_makes_stale_and_times_do_not(finished, row):
     folder, place = finished
     kind, _, name = row["how"].removeprefix("own: ").partition(" ")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from headpatterns.claims import registry
+from headpatterns.experiment import arguments
 from headpatterns.experiment.fields import Names, Section
 from headpatterns.experiment.references import unknown_in
 from headpatterns.experiment.study import Effects
@@ -58,7 +59,7 @@ def readings(experiment: "Experiment") -> dict[str, Any]:
         "usual": usual,
         "reductions": list(dict.fromkeys([usual["reduction"], *config.patterns.also])),
         "models": settings.models,
-        "stands_for": {name: model.stands_for for name, model in config.models.items() if model.stands_for},
+        "stands_for": arguments.stands_for(experiment),
         "resamples": settings.resamples,
     }
 
