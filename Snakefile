@@ -12,14 +12,17 @@ if Path.cwd().resolve() != Path(workflow.basedir).resolve():
     )
 
 
+include: "rules/internals.smk"
+include: "rules/slurm.smk"
+include: "rules/config.smk"
+
+
 configfile: "config.yaml"
 
 
 report: "workflow_scripts/headpatterns/report/workflow.rst"
 
 
-include: "rules/internals.smk"
-include: "rules/slurm.smk"
 include: "rules/common.smk"
 include: "rules/inputs.smk"
 include: "rules/studies.smk"

@@ -6,13 +6,11 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
 from snakemake.io import report as in_report
 from snakemake.utils import update_config
 
 from headpatterns.cluster import commands, resources
 from headpatterns.data.embedded import registry
-from headpatterns.errors import InputError
 from headpatterns.experiment import (
     arguments,
     batches,
@@ -37,14 +35,6 @@ from headpatterns.studies.selection import settings as selection
 from headpatterns.studies.validity import settings as validity
 
 commands.put_python_first()
-
-
-def or_stop(function, *given):
-    """What a function returns; what it refuses ends Snakemake with that sentence alone."""
-    try:
-        return function(*given)
-    except InputError as error:
-        raise WorkflowError(str(error)) from None
 
 
 say_what_keeps_from_writing()

@@ -112,6 +112,11 @@ def overlay():
     return workflow.config_settings.overwrite_config
 
 
+def overlay_files():
+    """The files that the command line lays over the config."""
+    return workflow.config_settings.configfiles
+
+
 def is_dry_run():
     """Whether nothing is run."""
     return workflow.dryrun

@@ -10,6 +10,20 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import scripts
+from raw_rows import (
+    ARC,
+    ARC_ON_HUB,
+    CODESEARCHNET,
+    CODESEARCHNET_ON_HUB,
+    GSM8K,
+    HELLASWAG,
+    INFINITY,
+    MATH,
+    MATHBENCH,
+    PROGRAM,
+    REFGPT,
+    WINOGRANDE,
+)
 
 from headpatterns.data import adapters
 from headpatterns.data.adapters import ADAPTERS, resolve_options
@@ -41,89 +55,6 @@ def from_csv(folder: Path, rows: list[list], columns=None, name: str = "train.cs
     with (folder / name).open("w", newline="") as file:
         csv.writer(file).writerows(rows)
     return list(read_rows([folder / name], columns))
-
-
-GSM8K = {"question": "Two hens lay 600 eggs each. How many?", "answer": "2*600=<<2*600=1200>>1200 eggs\n#### 1,200"}
-MATH = {
-    "problem": "Halve $x$.",
-    "level": "Level 1",
-    "type": "Algebra",
-    "solution": r"Not \boxed{x}, but $\boxed{\frac{x}{2}}$.",
-}
-CODE = 'def twice(self, x):\n        """Double x.\n\n        Always.\n        """\n        return 2 * x'
-CODESEARCHNET = {
-    "repo": "someone/thing",
-    "path": "thing/maths.py",
-    "func_name": "Thing.twice",
-    "original_string": CODE,
-    "language": "python",
-    "code": CODE,
-    "docstring": "Double x.\n\n        Always.",
-    "url": "https://github.com/someone/thing/blob/0a/thing/maths.py#L3-L9",
-    "partition": "train",
-}
-CODESEARCHNET_ON_HUB = {
-    "repository_name": CODESEARCHNET["repo"],
-    "func_path_in_repository": CODESEARCHNET["path"],
-    "func_name": CODESEARCHNET["func_name"],
-    "whole_func_string": CODE,
-    "language": "python",
-    "func_code_string": CODE,
-    "func_documentation_string": CODESEARCHNET["docstring"],
-    "split_name": "train",
-    "func_code_url": CODESEARCHNET["url"],
-}
-PROGRAM = "def solution():\n    #Three and four\n    return 3 + 4"
-HELLASWAG = {
-    "ind": 7,
-    "activity_label": "Baking",
-    "ctx_a": "A man opens the oven.",
-    "ctx_b": "he",
-    "ctx": "A man opens the oven. he",
-    "split": "train",
-    "split_type": "indomain",
-    "label": 2,
-    "endings": ["flies off.", "sings.", "takes the bread out.", "falls asleep."],
-    "source_id": "activitynet~v_1",
-}
-WINOGRANDE = {
-    "qID": "3ABC-2",
-    "sentence": "The cup is not in the box because the _ is small.",
-    "option1": "cup",
-    "option2": "box",
-    "answer": "2",
-}
-ARC = {
-    "id": "Mercury_1",
-    "question": {
-        "stem": "What melts ice?",
-        "choices": [{"text": "cold", "label": "1"}, {"text": "heat", "label": "2"}, {"text": "wind", "label": "3"}],
-    },
-    "answerKey": "2",
-}
-ARC_ON_HUB = {
-    "id": "Mercury_1",
-    "question": "What melts ice?",
-    "choices": {"text": ["cold", "heat", "wind"], "label": ["1", "2", "3"]},
-    "answerKey": "2",
-}
-INFINITY = {
-    "id": 12,
-    "conversations": [
-        {"from": "human", "value": "Is every square a rectangle?"},
-        {"from": "gpt", "value": "Yes."},
-        {"from": "human", "value": "And the reverse?"},
-        {"from": "gpt", "value": "No."},
-    ],
-    "label": {"ability_en": ["logical reasoning"], "cate_ability_en": ["Logic and  Reasoning", "mathematics"]},
-    "langdetect": "en",
-}
-MATHBENCH = {"question": "1+1等于几?", "options": ["1", "2", "3", "4"], "answer": "B", "topic": "加法"}
-REFGPT = {
-    "title": "长江",
-    "reference": "长江是亚洲第一长河。",
-    "dialogue": "<user>长江有多长？\n<assistant>约6300公里。\n<user>谢谢\n<assistant>不客气",
-}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What every command line of the workflow shares: a log file, and errors that a user can read."""
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 from headpatterns import storage
-from headpatterns.errors import InputError, Interrupted
+from headpatterns.errors import InputError, Interrupted, first_line, refused_by_system
 from headpatterns.io import write_json
 from headpatterns.processes import starter
 
@@ -92,8 +93,9 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
 
     With `--log`, standard output and standard error go to that file, those of libraries and child processes included;
     only the sentence that says what went wrong still reaches the terminal. An `InputError` prints its sentence and
-    exits with 2, `Interrupted` likewise with 143; any other error leaves its traceback in the log, prints its last line
-    and exits with 1. Several processes that torchrun started share the log, which the first of them starts over.
+    exits with 2, `Interrupted` likewise with 143. What the system refuses (permissions, space, open files), and a
+    package that is missing, are such sentences too. Any other error leaves its traceback in the log, prints its last
+    line and exits with 1. Several processes that torchrun started share the log, which the first of them starts over.
 
     The Hugging Face hub is not asked for anything unless the script is `online`, as those that fetch from it are.
     """
@@ -102,7 +104,11 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
     starter.end_with()
     if not online:
         os.environ["HF_HUB_OFFLINE"] = "1"
-    terminal = _terminal = os.fdopen(os.dup(sys.stderr.fileno()), "w")
+    # Where the locale knows few characters, the others are printed by their numbers.
+    terminal = _terminal = os.fdopen(os.dup(sys.stderr.fileno()), "w", errors="backslashreplace")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     name = Path(sys.argv[0]).stem
     try:
         with storage.written(namespace.log.parent) if namespace.log else nullcontext():
@@ -113,6 +119,10 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
         if namespace.log:
             _print_to_log(f"{name}: {error}\n")
         _fail(f"{name}: {error}", 2 if isinstance(error, InputError) else 128 + signal.SIGTERM, terminal)
+    except (OSError, ImportError) as error:
+        if namespace.log:
+            _print_to_log(traceback.format_exc())
+        _fail(f"{name}: {_of_the_machine(error)}", 2, terminal)
     except Exception as error:
         _print_to_log(traceback.format_exc())
         where = f" (the whole story is in {namespace.log})" if namespace.log else ""
@@ -132,6 +142,16 @@ def _print_to_log(text: str) -> None:
     """Print to standard error, unless the disk has no room for it: the terminal has its own sentence."""
     with suppress(OSError):
         sys.stderr.write(text)
+
+
+def _of_the_machine(error: OSError | ImportError) -> str:
+    """What is said of a machine that lacks something."""
+    if isinstance(error, OSError):
+        return refused_by_system(error)
+    return (
+        f"the Python package {(error.name or 'that is asked for').partition('.')[0]} cannot be imported "
+        f"({first_line(error)}): install the version that envs/workflow.txt names."
+    )
 
 
 def _fail(sentence: str, status: int, terminal: TextIO) -> NoReturn:

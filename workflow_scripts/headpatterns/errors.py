@@ -1,5 +1,8 @@
 """What ends a program with a sentence for its user rather than a traceback."""
 
+import errno
+import os
+
 
 class InputError(ValueError):
     """Something the user gave cannot be used: a config key, a file, a row, a model or the environment.
@@ -14,6 +17,34 @@ class Interrupted(Exception):  # noqa: N818 - nothing is wrong
 
     The message is one sentence. Command lines print it and exit with status 143, as a shell calls an end by SIGTERM.
     """
+
+
+FIXES = {
+    errno.EACCES: "give a place that you may read and write",
+    errno.EPERM: "give a place that you may read and write",
+    errno.EROFS: "give a place that can be written",
+    errno.ENOENT: "check the path, and that its folder is there",
+    errno.ENOTDIR: "check the path, a part of which is a file",
+    errno.EISDIR: "name a file, not a folder",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOSPC: "free space on its disk, then run it again",
+    errno.EDQUOT: "free some of your quota, then run it again",
+    errno.EMFILE: "allow more open files (ulimit -n), then run it again",
+    errno.ENFILE: "close other programs, then run it again",
+    errno.ENOMEM: "free memory, then run it again",
+}
+"""What to do about what the operating system refuses, by the number of its error."""
+
+
+def refused_by_system(error: OSError) -> str:
+    """The sentence about what the operating system refused: the path, why, and the fix."""
+    path = error.filename if error.filename is not None else "a file"
+    if error.strerror is None:
+        return f"the system refuses what was asked of it ({first_line(error)}): check paths, disk and network."
+    if error.filename is None and error.errno == errno.ENOENT:  # as `tempfile` says it
+        return f"{error.strerror}: set TMPDIR to a folder that can be written."
+    fix = FIXES.get(error.errno or 0, "check the path, its disk and the network")
+    return f"{os.fsdecode(path) if isinstance(path, bytes) else path} cannot be used ({error.strerror}): {fix}."
 
 
 def first_line(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headpatterns import storage
-from headpatterns.errors import InputError
+from headpatterns.errors import InputError, first_line
 
 if TYPE_CHECKING:
     import pyarrow
@@ -127,8 +127,29 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> "pyarrow.T
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    """Read a JSON file.
+
+    Raises:
+        InputError: it is none.
+        OSError: it cannot be read.
+    """
+    try:
+        return json.loads(Path(path).read_bytes().decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:  # of JSON, or of UTF-8
+        raise InputError(f"{path} is not valid JSON ({first_line(error)}): fix it, or make it again.") from error
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Read a JSON file of names and values.
+
+    Raises:
+        InputError: it is none.
+        OSError: it cannot be read.
+    """
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise InputError(f"{path} is no JSON object: fix it, or make it again.")
+    return found
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

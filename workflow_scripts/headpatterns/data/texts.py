@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 BLANK_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
@@ -31,7 +31,8 @@ def missing(found: Any) -> bool:
         return not found.strip()
     if found is None or type(found).__name__ in MISSING_IN_PANDAS:
         return True
-    return isinstance(found, Real | Decimal) and math.isnan(found)
+    # A whole number may be too large for the float that math.isnan asks for.
+    return found.is_nan() if isinstance(found, Decimal) else isinstance(found, Real) and bool(found != found)
 
 
 def as_written(found: Any, name: str) -> str:
@@ -48,7 +49,9 @@ def as_written(found: Any, name: str) -> str:
 
 
 def _is_number(found: Any) -> bool:
-    return isinstance(found, Real | Decimal) and not isinstance(found, bool) and math.isfinite(found)
+    if isinstance(found, bool) or not isinstance(found, Real | Decimal):
+        return False
+    return isinstance(found, Integral) or math.isfinite(found)
 
 
 def valid(text: str) -> str:

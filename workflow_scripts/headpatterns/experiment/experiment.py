@@ -16,7 +16,7 @@ from headpatterns.experiment.paths import Paths
 from headpatterns.experiment.recipes import Finetuning, OwnRecipe
 from headpatterns.experiment.runs import Run
 from headpatterns.experiment.schema import Config, config_model
-from headpatterns.experiment.sentences import sentences
+from headpatterns.experiment.sentences import in_one_line, sentences, unusable
 from headpatterns.io import read_json
 
 OWN_FILES = "own_files.json"
@@ -99,6 +99,8 @@ class Experiment:
         Raises:
             InputError: keys are unknown or missing, or values of a wrong kind; every problem is listed.
         """
+        if problems := list(unusable(dict(given))):
+            raise refusal(problems)
         model = config_model({study.name: study.settings for study in studies}, places)
         try:
             self.config: Config = model.model_validate(dict(given))
@@ -224,4 +226,4 @@ class Experiment:
 
 def refusal(problems: Iterable[str]) -> InputError:
     """The error that lists what is wrong with a config, a line a problem."""
-    return InputError("\n".join(f"config key {problem}" for problem in problems))
+    return InputError("\n".join(f"config key {in_one_line(problem)}" for problem in problems))

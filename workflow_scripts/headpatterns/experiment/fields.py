@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 class Section(BaseModel):
     """A mapping of the config: unknown keys are refused, values are taken as they are written, and none changes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 def _unique(values: list[Any]) -> list[Any]:
@@ -34,7 +34,10 @@ Names = Annotated[list[str], AfterValidator(_unique)]
 Selection = Annotated[list[str], Field(min_length=1), AfterValidator(_unique)]
 Steps = Annotated[list[Positive], AfterValidator(_unique)]
 Counts = Annotated[list[Positive], Field(min_length=1), AfterValidator(_unique)]
-Seeds = Annotated[list[Natural], Field(min_length=1), AfterValidator(_unique)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+"""Of random draws: two that are added are what numpy takes, below 2³²."""
+
+Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(_unique)]
 OWN_SEEDS = "seeds of its runs, some of `seeds`; null takes all"
 Moves = Annotated[list[Literal["order", "samples", "pretraining"]], AfterValidator(_unique)]
 """What a training seed moves: order and dropout of training, the choice of samples, the embedded base models."""

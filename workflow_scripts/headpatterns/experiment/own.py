@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from headpatterns.errors import InputError
+from headpatterns.experiment import architectures
 from headpatterns.experiment.files import (
     content,
     everything,
@@ -25,7 +26,7 @@ from headpatterns.experiment.files import (
     with_labels,
 )
 from headpatterns.experiment.sources import InGguf, ModelSource, OnDisk
-from headpatterns.io import is_lfs_pointer, read_json
+from headpatterns.io import is_lfs_pointer, read_json_object
 from headpatterns.models import gguf_header, loading
 
 Kind = Literal["rows", "model", "gguf", "python", "data"]
@@ -173,7 +174,7 @@ class OwnFiles:
         """Fields of a model's config, as far as they are known.
 
         Raises:
-            InputError: the config, which `key` leads to, is no JSON.
+            InputError: the config, which `key` leads to, is no JSON object, or has a size that is none.
         """
         if kind == "gguf":
             return self._in_gguf(written)
@@ -181,9 +182,11 @@ class OwnFiles:
         if not file.is_file():
             return dict(self.last(kind, written).get("architecture", {}))
         try:
-            found: dict[str, Any] = read_json(file)
-        except ValueError:
-            raise InputError(f"config key {key} holds {file}, which is not valid JSON: give a whole model.") from None
+            found = read_json_object(file)
+        except InputError as error:
+            raise InputError(f"config key {key} leads to no whole model: {error}") from None
+        if said := architectures.problem(found):
+            raise InputError(f"config key {key} leads to no whole model: {file}: {said}")
         return found
 
     def _in_gguf(self, written: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from headpatterns.experiment.fields import UNSTATED, Amount, Natural, Positive, Scheduler, Section, Steps
+from headpatterns.experiment.fields import UNSTATED, Amount, Positive, Scheduler, Section, Seed, Steps
 
 NOT_OF_A_RUN = ("nodes", "runs_per_job", "keep_intermediate_checkpoints", "keep_final_checkpoints")
 """Keys of `finetuning` that decide how jobs are made and what stays on the disk; a run itself does not see them."""
@@ -76,7 +76,7 @@ class PretrainingRecipe(Section):
     weight_decay: float = Field(ge=0, description="of AdamW")
     max_grad_norm: Amount = Field(description="norm to which gradients are clipped")
     resume_every: Positive = Field(description="steps between two states to resume from")
-    seed: Natural = Field(description="of weights and of the order of blocks; a training seed may be added")
+    seed: Seed = Field(description="of weights and of the order of blocks; a training seed may be added")
 
     def of_run(self, steps: int, checkpoint_steps: list[int], moved: int = 0) -> dict[str, Any]:
         """The recipe of one pretraining run: what a step reads is the batch, and its seed lies `moved` further."""

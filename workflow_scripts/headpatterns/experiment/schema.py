@@ -5,10 +5,12 @@ keys below `studies` belong to the studies, each of which brings a model of its 
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import ConfigDict, Field, create_model
+from pydantic import ConfigDict, Field, create_model, model_validator
+from pydantic_core import PydanticCustomError
 
+from headpatterns.experiment import architectures
 from headpatterns.experiment.fields import (
     UNSTATED,
     Change,
@@ -24,6 +26,7 @@ from headpatterns.experiment.fields import (
     Reductions,
     Scoring,
     Section,
+    Seed,
     Seeds,
     Selection,
     Steps,
@@ -45,7 +48,7 @@ class RowCounts(Section):
 class Embedded(Section):
     """The raw files of the embedded experiment; no model or dataset of your own uses them."""
 
-    seed: Natural = Field(description="of all raw files and of the corpus")
+    seed: Seed = Field(description="of all raw files and of the corpus")
     train: Positive = Field(description="rows of a training file; a selection by tags counts as a file")
     test: Positive = Field(description="rows of a test file")
     sizes: dict[str, RowCounts] = Field(description="rows of generators that need others, by generator")
@@ -65,6 +68,12 @@ class Architecture(Section):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     model_type: str = Field(description="architecture of transformers: llama, gemma, opt, ...")
+
+    @model_validator(mode="after")
+    def _has_sizes(self) -> Self:
+        if said := architectures.problem(self.model_extra or {}):
+            raise PydanticCustomError("size", "{said}", {"said": said})
+        return self
 
 
 class Pretraining(Section):
@@ -157,7 +166,7 @@ class Sampling(Section):
 
     train: Positive | None = Field(description="training rows kept; null takes all")
     probe: int = Field(ge=2, description="samples of a probe set")
-    seed: Natural = Field(description="of the draw")
+    seed: Seed = Field(description="of the draw")
 
 
 class SampledRows(Section):
@@ -225,7 +234,7 @@ class Analysis(Section):
         description="a model in Table 1: the mean over tasks of each pattern's statistic, or that of their mean pattern"
     )
     change: Change = Field(description="what Eq. 3 regresses: after − before, that over before, or log(after / before)")
-    seed: Natural = Field(description="of resamples and permutations")
+    seed: Seed = Field(description="of resamples and permutations")
 
 
 class EvaluationSet(Section):

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -23,6 +24,12 @@ TYPES = {
 }
 """What values of YAML and JSON are called, by the error that pydantic reports."""
 
+LARGEST = 2**63 - 1
+"""The largest whole number that numpy, torch and Arrow can hold."""
+
+ENDLESS = re.compile(r"(\S{60})\S{140,}")
+"""A word that no reader needs whole."""
+
 Loc = tuple[str | int, ...]
 Error = Mapping[str, Any]
 
@@ -35,6 +42,31 @@ def sentences(error: ValidationError, model: type[BaseModel]) -> list[str]:
         _, parent, _ = _resolved(model, one["loc"][:-1])
         found.setdefault(_sentence({**one, "valid": _keys(parent)}, path, annotation, kind), None)
     return list(found)
+
+
+def in_one_line(problem: str) -> str:
+    """A sentence whose values have no lines of their own, and are cut where they are endless."""
+    return ENDLESS.sub(r"\1…", problem).replace("\n", "\\n")
+
+
+def unusable(value: Any, path: Loc = ()) -> Iterator[str]:
+    """A sentence for each value that no key may have: it would fail in a path, a file or a library."""
+    place = written(path) or "(top level)"
+    if isinstance(value, str):
+        if foreign := next(
+            (one for one in value if unicodedata.category(one) in ("Cc", "Cs") and one not in "\n\t"), ""
+        ):
+            yield f"{place} has the character {foreign!a}, which is no text: remove it."
+    elif isinstance(value, int) and abs(value) > LARGEST:
+        yield f"{place} is of {len(str(abs(value)))} digits, which no number here may have: write a smaller one."
+    elif isinstance(value, dict):
+        for key, one in value.items():
+            if not isinstance(key, str):
+                yield f"{place} has the key {key!r}, which is no text: write it in quotes."
+            yield from unusable(one, (*path, str(key)))
+    elif isinstance(value, list):
+        for number, one in enumerate(value):
+            yield from unusable(one, (*path, number))
 
 
 def nearest(name: Any, valid: Iterable[str]) -> str:
@@ -173,6 +205,8 @@ def _constraint(error: Error, annotation: Any) -> str:
             return f"{value!r} is too short." if value else f"{value!r} should be non-empty."
         case "too_long":
             return f"{value!r} is too long."
+        case "finite_number":
+            return f"{value} is no finite number: write one."
         case "literal_error":
             return f"{value!r} is not one of {list(get_args(_plain(annotation)))}."
         case "string_pattern_mismatch":
@@ -212,11 +246,16 @@ def _repeated(error: Error, path: Loc, annotation: Any, kind: str) -> str:
     return f"{written(path)} {error['msg']}"
 
 
+def _size(error: Error, path: Loc, annotation: Any, kind: str) -> str:
+    return f"{written(path)}.{error['msg']}"
+
+
 SAYINGS: dict[str, Callable[[Error, Loc, Any, str], str]] = {
     "extra_forbidden": _unknown,
     "missing": _missing,
     "kinds_of_models": _kinds(MODEL_KINDS),
     "kinds_of_rows": _kinds(ROW_KINDS),
     "repeated": _repeated,
+    "size": _size,
 }
 """What is said of the problems that are not about a value alone, by pydantic's name of the problem."""

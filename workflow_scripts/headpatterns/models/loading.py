@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headpatterns.errors import InputError, first_line
-from headpatterns.io import read_json
+from headpatterns.io import read_json, read_json_object
 from headpatterns.models import families, probing
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _is_complete(folder: Path) -> bool:
     settings = folder / "tokenizer_config.json"
     if (folder / "config.json").is_file() or not settings.is_file() or not (folder / "tokenizer.json").is_file():
         return False
-    return read_json(settings).get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
+    return read_json_object(settings).get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
 
 
 def load_model(folder: Path | str, dtype: str = "float32", device: str = "cpu") -> "PreTrainedModel":
@@ -115,7 +115,7 @@ def stored_dtype(folder: Path) -> str:
         InputError: the folder is not a model.
     """
     check_folder(folder)
-    config = read_json(folder / "config.json")
+    config = read_json_object(folder / "config.json")
     return config.get("dtype") or config.get("torch_dtype") or "float32"
 
 

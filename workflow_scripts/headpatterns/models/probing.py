@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from headpatterns.data import seam
 from headpatterns.errors import InputError, first_line
-from headpatterns.io import read_json
+from headpatterns.io import read_json_object
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -92,13 +92,7 @@ def config_of(folder: Path) -> dict[str, Any]:
         InputError: it is no JSON object.
     """
     path = folder / "config.json"
-    try:
-        config = read_json(path) if path.is_file() else {}
-    except ValueError as error:
-        raise InputError(f"{path} is not valid JSON ({first_line(error)}): fix it.") from error
-    if not isinstance(config, dict):
-        raise InputError(f"{path} is no JSON object: fix it.")
-    return config
+    return read_json_object(path) if path.is_file() else {}
 
 
 def repairs(folder: Path) -> dict[str, Any]:
@@ -106,7 +100,7 @@ def repairs(folder: Path) -> dict[str, Any]:
 
     That is a padding token beyond the embeddings, which no embedding could be built with. Padding is masked everywhere.
     """
-    padding = read_json(folder / "config.json").get("pad_token_id")
+    padding = read_json_object(folder / "config.json").get("pad_token_id")
     return {"pad_token_id": None} if isinstance(padding, int) and padding >= _embeddings(folder) else {}
 
 

@@ -1,8 +1,8 @@
 """The byte-level BPE tokenizer of the embedded models, trained on the pretraining corpus."""
 
-import json
 from pathlib import Path
 
+from headpatterns.data.corpus import read as read_corpus
 from headpatterns.io import atomic_path
 
 BOS, EOS, PAD = "<s>", "</s>", "<pad>"
@@ -18,12 +18,14 @@ def train_tokenizer(corpus: Path, vocabulary: int, output: Path) -> None:
         corpus: JSON lines with the field `text`.
         vocabulary: tokens of the vocabulary.
         output: folder of the tokenizer.
+
+    Raises:
+        InputError: the corpus cannot be read.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
-    with corpus.open(encoding="utf-8") as file:
-        texts = [json.loads(line)["text"] for line in file]
+    texts = read_corpus(corpus)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [

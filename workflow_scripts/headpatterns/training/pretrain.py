@@ -8,6 +8,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
+from headpatterns.data.corpus import read as read_corpus
 from headpatterns.errors import InputError, first_line
 from headpatterns.models import loading as models
 from headpatterns.provenance import fingerprint
@@ -91,11 +92,9 @@ def blocks(corpus: Path, tokenizer: Any, size: int) -> list[dict[str, list[int]]
     """The corpus as blocks of `size` tokens, documents one after another, each closed by EOS.
 
     Raises:
-        InputError: it has less than one block.
+        InputError: it cannot be read, or has less than one block.
     """
-    with corpus.open(encoding="utf-8") as file:
-        texts = [json.loads(line)["text"] for line in file]
-    stream = [token for ids in tokenizer(texts)["input_ids"] for token in [*ids, tokenizer.eos_token_id]]
+    stream = [token for ids in tokenizer(read_corpus(corpus))["input_ids"] for token in [*ids, tokenizer.eos_token_id]]
     cut = [stream[start : start + size] for start in range(0, len(stream) - size + 1, size)]
     if not cut:
         raise InputError(f"{corpus} has {len(stream)} tokens, less than one block of {size}: generate more documents.")

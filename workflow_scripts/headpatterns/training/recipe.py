@@ -60,7 +60,7 @@ class Recipe:
     checkpoint_dtype: Literal["float32", "bfloat16"] = "float32"
     checkpoint_steps: tuple[Count, ...] = ()
     resume_every: Count = 500
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
     @classmethod
     def from_json(cls, text: str) -> Self:

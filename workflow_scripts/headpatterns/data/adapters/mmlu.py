@@ -8,7 +8,7 @@ from headpatterns.data.adapters.adapter import Adapter, Option
 from headpatterns.data.adapters.choices import LETTERS, OPTIONS, multiple_choice, position, resolve
 from headpatterns.data.records import Instruction, MissingFieldError, Row, RowError, Skipped, text, value
 from headpatterns.data.sources import stem
-from headpatterns.data.texts import as_written
+from headpatterns.data.texts import as_written, missing
 
 SUBJECTS = (
     "abstract_algebra",
@@ -99,7 +99,9 @@ def convert(row: Row, options: Mapping[str, Any]) -> Instruction | Skipped:
     if subject not in options["subjects"]:
         return Skipped(f"its subject is {subject}")
     listed = row.fields.get("choices")
-    choices = [value(row, letter) for letter in LETTERS[:4]] if listed is None else listed
+    choices = [value(row, letter) for letter in LETTERS[:4]] if missing(listed) else listed
+    if not isinstance(choices, list):
+        raise RowError("choices is not a list")
     answer = value(row, "answer")
     first = "A" if as_written(answer, "answer").strip().isalpha() else 0
     return multiple_choice(text(row, "question"), choices, position(answer, first), options, tags=(subject,))

@@ -1,0 +1,34 @@
+"""Say what is wrong with a config, with file and line or the key, before Snakemake is started; or that nothing is.
+
+The files given are laid over config.yaml, in their order, as `snakemake --configfile` does it. Snakemake says of a file
+that is no YAML neither its name nor the line.
+"""
+
+import argparse
+from pathlib import Path
+
+from headpatterns import cli
+from headpatterns.experiment import checks, config_files
+from headpatterns.experiment.experiment import Experiment
+from headpatterns.studies import load_studies
+
+CONFIG = Path(__file__).resolve().parents[1] / "config.yaml"
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Read the files, refuse what the workflow would refuse of them, and print what they mean."""
+    experiment = Experiment(config_files.merged([arguments.base, *arguments.files]), load_studies())
+    checks.check(experiment)
+    print(f"The config of {experiment.config.experiment} is sound: {len(experiment.runs)} runs are fine-tuned.")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = cli.parser(__doc__)
+    made.add_argument("files", type=Path, nargs="*", help="overlays, each laid over those before it")
+    made.add_argument("--base", type=Path, default=CONFIG, help="what they are laid over")
+    return made
+
+
+if __name__ == "__main__":
+    cli.run(main, parser())

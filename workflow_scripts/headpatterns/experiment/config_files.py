@@ -1,0 +1,147 @@
+"""The files of a config, read strictly: what YAML takes in silence, and what Snakemake says of no file and line."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from headpatterns.errors import InputError, first_line
+
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The keys of a config file, YAML or JSON.
+
+    Raises:
+        InputError: it cannot be read, is no UTF-8, no YAML or JSON, holds no keys, has a key twice or one that is no
+            text, or an anchor that holds itself; the sentence names the file and the line.
+    """
+    text = _text(path)
+    try:
+        root = yaml.compose(text.replace("\t", " ") if _is_json(text) else text, Loader=LOADER)
+    except yaml.YAMLError as error:
+        raise InputError(_malformed(path, text, error)) from error
+    except RecursionError as error:
+        raise InputError(f"{path} is nested too deeply: write it flat.") from error
+    if root is None:
+        raise InputError(f"{path} holds no key: write what differs from config.yaml, or leave the file out.")
+    if not isinstance(root, yaml.MappingNode):
+        line = root.start_mark.line + 1
+        raise InputError(f"{path}:{line} is not a key with its value: write `key: value` at the left margin.")
+    for said in _problems(root, str(path)):
+        raise InputError(said)
+    try:
+        found: dict[str, Any] = json.loads(text) if _is_json(text) else yaml.load(text, Loader=LOADER)
+    except yaml.YAMLError as error:
+        raise InputError(_malformed(path, text, error)) from error
+    except ValueError as error:  # such as a date or a number that YAML takes for one and Python does not
+        raise InputError(
+            f"{path} holds a value that cannot be read ({first_line(error)}): write it in quotes."
+        ) from error
+    return found
+
+
+def check(paths: Iterable[Path]) -> None:
+    """Read config files and refuse the first that cannot be used.
+
+    Raises:
+        InputError: as `read`.
+    """
+    for path in paths:
+        read(path)
+
+
+def merged(paths: Iterable[Path]) -> dict[str, Any]:
+    """The config of files of which each is laid over those before it, as Snakemake does it.
+
+    Raises:
+        InputError: as `read`.
+    """
+    config: dict[str, Any] = {}
+    for path in paths:
+        _lay_over(config, read(path))
+    return config
+
+
+def _lay_over(config: dict[str, Any], overlay: Mapping[str, Any]) -> None:
+    """Mappings merge, lists and values replace."""
+    for key, value in overlay.items():
+        below = config.get(key)
+        if isinstance(value, dict):
+            config[key] = dict(below) if isinstance(below, dict) else {}
+            _lay_over(config[key], value)
+        else:
+            config[key] = value
+
+
+def _text(path: Path) -> str:
+    try:
+        return Path(path).read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}:{line} is not UTF-8 text ({error.reason}): save the file as UTF-8.") from error
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}): give a config file, such as config.yaml."
+        ) from error
+
+
+def _is_json(text: str) -> bool:
+    """Whether a text is JSON, in which tabs may stand where YAML forbids them."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _malformed(path: Path, text: str, error: yaml.YAMLError) -> str:
+    """What is wrong with a text that is no YAML, and the fix."""
+    mark = getattr(error, "problem_mark", None)
+    where = f"{path}:{mark.line + 1}" if mark else f"{path}"
+    line = next(iter(text.splitlines()[mark.line : mark.line + 1]), "") if mark else ""
+    if "\t" in line[: len(line) - len(line.lstrip())]:
+        return f"{where} is indented with a tab: use blanks."
+    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or first_line(error)
+    return f"{where} is not valid YAML ({problem}): check indentation, quotes, brackets and colons there."
+
+
+def _problems(root: yaml.MappingNode, path: str) -> Iterator[str]:
+    """Keys that are there twice or are no text, and anchors that hold themselves, in the order of the file."""
+    pending: list[tuple[yaml.Node, str, frozenset[int]]] = [(root, "", frozenset())]
+    seen: set[int] = set()
+    while pending:
+        node, key, above = pending.pop()
+        if id(node) in above:
+            yield f"{path}:{node.start_mark.line + 1} has an anchor that holds itself, at {key}: write it out."
+            return
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        around = above | {id(node)}
+        if isinstance(node, yaml.SequenceNode):
+            pending += [(one, f"{key}[{place}]", around) for place, one in enumerate(node.value)]
+        elif isinstance(node, yaml.MappingNode):
+            yield from _keys(node, key, path)
+            pending += [(value, _joined(key, name.value), around) for name, value in node.value]
+
+
+def _keys(node: yaml.MappingNode, above: str, path: str) -> Iterator[str]:
+    """What is wrong with the keys of one mapping."""
+    lines: dict[Any, int] = {}
+    for name, _ in node.value:
+        line = name.start_mark.line + 1
+        if name.tag not in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"):
+            yield f"{path}:{line} has a key that is no text, below {above or 'nothing'}: write it in quotes."
+            return
+        if name.value in lines:
+            key = _joined(above, name.value)
+            yield f"{path}:{line} has {key} again, which line {lines[name.value]} has already: keep one of them."
+        lines[name.value] = line
+
+
+def _joined(above: str, name: Any) -> str:
+    return f"{above}.{name}" if above else str(name)
