@@ -34,6 +34,14 @@ def test_a_wrong_config_is_one_sentence(tmp_path, overlay, key, hint):
     assert_refusal(answer.stdout, f"config key {key}", hint)
 
 
+def test_a_key_that_a_file_has_twice_is_one_sentence(tmp_path):
+    file = tmp_path / "overlay.yaml"
+    file.write_text("finetuning:\n  max_steps: 4\nseeds: [0]\nfinetuning:\n  epochs: 1.0\n")
+    answer = snakemake(PROJECT, "-n", *TINY, str(file))
+    assert answer.returncode != 0
+    assert_refusal(answer.stdout, f"{file}:4", ("finetuning again", "line 1", "keep one of them"))
+
+
 def test_a_wrong_row_is_named_on_the_terminal(clone, tmp_path):
     folder = clone("wrong-row")
     rows = tmp_path / "rows.jsonl"

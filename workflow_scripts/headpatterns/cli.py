@@ -110,17 +110,19 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     name = Path(sys.argv[0]).stem
+    logged = False
     try:
         with storage.written(namespace.log.parent) if namespace.log else nullcontext():
             if namespace.log:
                 _open_log(namespace.log)
+                logged = True
             main(namespace)
     except (InputError, Interrupted) as error:
         if namespace.log:
             _print_to_log(f"{name}: {error}\n")
         _fail(f"{name}: {error}", 2 if isinstance(error, InputError) else 128 + signal.SIGTERM, terminal)
     except (OSError, ImportError) as error:
-        if namespace.log:
+        if logged:
             _print_to_log(traceback.format_exc())
         _fail(f"{name}: {_of_the_machine(error)}", 2, terminal)
     except Exception as error:

@@ -133,8 +133,11 @@ def read_json(path: Path) -> Any:
         InputError: it is none.
         OSError: it cannot be read.
     """
+    content = Path(path).read_bytes()
+    if content.startswith(LFS_POINTER):
+        raise InputError(f"{path} is a Git LFS pointer, not the file itself: fetch it with `git lfs pull`.")
     try:
-        return json.loads(Path(path).read_bytes().decode("utf-8-sig"))
+        return json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:  # of JSON, or of UTF-8
         raise InputError(f"{path} is not valid JSON ({first_line(error)}): fix it, or make it again.") from error
 

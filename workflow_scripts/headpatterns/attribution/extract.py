@@ -103,6 +103,9 @@ def of_runs(targets: Sequence[Target], settings: Settings) -> None:
         InputError: as `of_model`, or a folder is no run.
         Interrupted: as there.
     """
+    for target in targets:
+        for folder in checkpoints(target.run).values():
+            models.check_folder(folder)
     folders = [target.output_folder for target in targets]
     with _prepared([target.probe for target in targets], folders, settings) as probed:
         starting: dict[str, Path] = {}

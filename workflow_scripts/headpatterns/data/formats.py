@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from headpatterns.data.records import Row, listed
-from headpatterns.errors import InputError, first_line
+from headpatterns.errors import FIXES, InputError, first_line, refused_by_system
 from headpatterns.io import is_lfs_pointer
 
 BATCH = 1024
@@ -64,9 +64,11 @@ def read(path: Path, csv_columns: Columns = None) -> Iterator[Row]:
             raise InputError(f"{path} is a Git LFS pointer, not the file itself: fetch it with `git lfs pull`.")
         for row in SUFFIXES[suffix(path) or ""](path, csv_columns):
             yield row
-    except InputError:
+    except (InputError, ImportError):
         raise
     except Exception as error:  # of a decoder, a decompressor or pyarrow, each of which has its own kinds
+        if isinstance(error, OSError) and error.errno in FIXES:
+            raise InputError(refused_by_system(error)) from error
         raise InputError(_unreadable(path, error, row)) from error
 
 

@@ -100,12 +100,15 @@ def companion_labels(path: Path) -> tuple[str, ...] | None:
     Winogrande keeps the answers of rows that have no field `answer` this way.
 
     Raises:
-        InputError: the two files differ in length.
+        InputError: that file is no text, or the two differ in length.
     """
     beside = labels_file(path)
     if not beside.is_file():
         return None
-    labels = tuple(beside.read_text(encoding="utf-8").split())
+    try:
+        labels = tuple(beside.read_text(encoding="utf-8").split())
+    except UnicodeDecodeError as error:
+        raise InputError(f"{beside} is not UTF-8 text ({error.reason}): take it from the release again.") from error
     rows = sum(1 for _ in read_rows([path]))
     if len(labels) != rows:
         raise InputError(f"{beside} has {len(labels)} labels for the {rows} rows of {path}: take both of one release.")

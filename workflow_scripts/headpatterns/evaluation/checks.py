@@ -68,7 +68,10 @@ def _asked(interpreter: str) -> dict[str, Any]:
     if answer.returncode:
         why = (answer.stderr.strip().splitlines() or ["it says nothing"])[-1].rstrip(".")
         raise InputError(f"{interpreter} cannot import OpenCompass ({why}): {FIX}.")
-    found: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
+    try:
+        found: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
+    except (ValueError, IndexError) as error:
+        raise InputError(f"{interpreter} does not answer as a Python interpreter does: {FIX}.") from error
     return found
 
 

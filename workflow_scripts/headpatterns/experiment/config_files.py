@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from headpatterns.errors import InputError, first_line
+from headpatterns.errors import InputError, first_line, refused_by_system
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -20,8 +20,10 @@ def read(path: Path) -> dict[str, Any]:
             text, or an anchor that holds itself; the sentence names the file and the line.
     """
     text = _text(path)
+    if path.suffix == ".json" or _is_json(text):
+        return _json(path, text)
     try:
-        root = yaml.compose(text.replace("\t", " ") if _is_json(text) else text, Loader=LOADER)
+        root = yaml.compose(text, Loader=LOADER)
     except yaml.YAMLError as error:
         raise InputError(_malformed(path, text, error)) from error
     except RecursionError as error:
@@ -34,7 +36,7 @@ def read(path: Path) -> dict[str, Any]:
     for said in _problems(root, str(path)):
         raise InputError(said)
     try:
-        found: dict[str, Any] = json.loads(text) if _is_json(text) else yaml.load(text, Loader=LOADER)
+        found: dict[str, Any] = yaml.load(text, Loader=LOADER)
     except yaml.YAMLError as error:
         raise InputError(_malformed(path, text, error)) from error
     except ValueError as error:  # such as a date or a number that YAML takes for one and Python does not
@@ -84,9 +86,27 @@ def _text(path: Path) -> str:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise InputError(f"{path}:{line} is not UTF-8 text ({error.reason}): save the file as UTF-8.") from error
     except OSError as error:
-        raise InputError(
-            f"{path} cannot be read ({error.strerror}): give a config file, such as config.yaml."
-        ) from error
+        raise InputError(refused_by_system(error)) from error
+
+
+def _json(path: Path, text: str) -> dict[str, Any]:
+    """The keys of a config file in JSON."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        if repeated := next((name for place, name in enumerate(names) if name in names[:place]), None):
+            raise InputError(f"{path} has the key {repeated!r} twice in one object: keep one of them.")
+        return dict(pairs)
+
+    try:
+        found = json.loads(text, object_pairs_hook=unique)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}:{error.lineno} is not valid JSON ({error.msg}): fix it.") from error
+    except RecursionError as error:
+        raise InputError(f"{path} is nested too deeply: write it flat.") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path} is no JSON object of keys: write them in braces.")
+    return found
 
 
 def _is_json(text: str) -> bool:
@@ -101,8 +121,9 @@ def _is_json(text: str) -> bool:
 def _malformed(path: Path, text: str, error: yaml.YAMLError) -> str:
     """What is wrong with a text that is no YAML, and the fix."""
     mark = getattr(error, "problem_mark", None)
-    where = f"{path}:{mark.line + 1}" if mark else f"{path}"
-    line = next(iter(text.splitlines()[mark.line : mark.line + 1]), "") if mark else ""
+    lines = text.splitlines()
+    place = min(mark.line, len(lines) - 1) if mark else 0  # what is open at the end is missed behind it
+    where, line = (f"{path}:{place + 1}", lines[place]) if mark and lines else (f"{path}", "")
     if "\t" in line[: len(line) - len(line.lstrip())]:
         return f"{where} is indented with a tab: use blanks."
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or first_line(error)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from headpatterns.errors import InputError
-from headpatterns.experiment import architectures
 from headpatterns.experiment.files import (
     content,
     everything,
@@ -27,7 +26,7 @@ from headpatterns.experiment.files import (
 )
 from headpatterns.experiment.sources import InGguf, ModelSource, OnDisk
 from headpatterns.io import is_lfs_pointer, read_json_object
-from headpatterns.models import gguf_header, loading
+from headpatterns.models import architectures, gguf_header, loading
 
 Kind = Literal["rows", "model", "gguf", "python", "data"]
 """Raw rows; a model's folder; a GGUF file; OpenCompass's interpreter; the folder above its data."""

@@ -10,7 +10,6 @@ from typing import Any, Literal, Self
 from pydantic import ConfigDict, Field, create_model, model_validator
 from pydantic_core import PydanticCustomError
 
-from headpatterns.experiment import architectures
 from headpatterns.experiment.fields import (
     UNSTATED,
     Change,
@@ -36,6 +35,7 @@ from headpatterns.experiment.fields import (
 from headpatterns.experiment.places import Cluster, Plan, Size
 from headpatterns.experiment.recipes import Finetuning, PretrainingRecipe
 from headpatterns.experiment.sources import ModelSource, RowSource
+from headpatterns.models import architectures
 
 
 class RowCounts(Section):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headpatterns.errors import InputError, first_line
-from headpatterns.io import read_json, read_json_object
+from headpatterns.io import read_json_object
 from headpatterns.models import families, probing
 
 if TYPE_CHECKING:
@@ -26,6 +26,11 @@ def check_folder(folder: Path) -> None:
     """
     if not folder.is_dir():
         raise InputError(f"the model folder {folder} does not exist: give a folder in Hugging Face layout.")
+    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
+        raise InputError(
+            f"{folder} has no config.json: it holds an adapter, which is no model alone; merge it into its base model "
+            "(merge_and_unload of peft) and save that."
+        )
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder} has no config.json: give a model folder in Hugging Face layout.")
 
@@ -41,6 +46,7 @@ def load_tokenizer(folder: Path | str) -> Any:
     folder = Path(folder)
     if not has_tokenizer(folder):
         raise InputError(f"{folder} holds no tokenizer: save the model's own there (tokenizer.save_pretrained).")
+    probing.check_settings(folder)
     probing.check_packages(folder)
     transformers.utils.logging.set_verbosity_error()
     try:
@@ -66,13 +72,16 @@ def load_model(folder: Path | str, dtype: str = "float32", device: str = "cpu") 
 
     Raises:
         InputError: no such folder, weights that do not match the config (missing, unexpected or of another shape), an
-            unknown dtype, a device that is not there or one whose memory is too small; or as `probing.settle`.
+            unknown dtype, a device that is not there or one whose memory is too small; or as `probing.check_stored`,
+            `probing.check_weights` and `probing.settle`.
     """
     import torch
     import transformers
 
     folder = Path(folder)
     check_folder(folder)
+    probing.check_settings(folder)
+    probing.check_stored(folder)
     check_device(device)
     if dtype not in DTYPES:
         raise InputError(f"unknown dtype '{dtype}': use one of {', '.join(DTYPES)}.")
@@ -97,6 +106,7 @@ def load_model(folder: Path | str, dtype: str = "float32", device: str = "cpu") 
                 f"the weights in {folder} do not match its config.json: {kind.replace('_', ' ')} {names[0]}"
                 f"{f' and {len(names) - 1} more' if len(names) > 1 else ''}; give a complete checkpoint."
             )
+    probing.check_weights(model, folder)
     probing.settle(model, folder)
     try:
         placed: PreTrainedModel = model.to(device).eval()
@@ -224,6 +234,14 @@ def heads_of(model: "PreTrainedModel") -> tuple[int, int]:
         ) from error
 
 
+def _steps(about: Path) -> list[int]:
+    """The steps that a run.json tells of."""
+    steps = read_json_object(about).get("steps")
+    if not isinstance(steps, list) or not steps or not all(isinstance(step, int) for step in steps):
+        raise InputError(f"{about} lacks its steps: train it again.")
+    return steps
+
+
 def checkpoints(run: Path) -> dict[int, Path]:
     """Folders of a run's checkpoints by step, ascending: the intermediate ones and the final one.
 
@@ -232,5 +250,5 @@ def checkpoints(run: Path) -> dict[int, Path]:
     """
     if not (run / "run.json").is_file():
         raise InputError(f"{run} has no run.json: give the folder of a finished run.")
-    *intermediate, last = read_json(run / "run.json")["steps"]
+    *intermediate, last = _steps(run / "run.json")
     return {step: run / "intermediate" / f"step-{step}" for step in intermediate} | {last: run / "final"}

@@ -2,18 +2,26 @@
 
 import importlib
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headpatterns.data import seam
 from headpatterns.errors import InputError, first_line
-from headpatterns.io import read_json_object
+from headpatterns.io import is_lfs_pointer, read_json_object
+from headpatterns.models import architectures
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 NEEDED = {"unk_token": "unknown", "eos_token": "EOS", "bos_token": "BOS"}
 """Special tokens that stand in texts, and what they are called."""
+
+SCALED = ("I8", "U8", "F8")
+"""Beginnings of the kinds, as safetensors names them, in which quantized weights are stored."""
+
+SETTINGS = ("config.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json")
+"""Small files of a model's folder that several libraries read."""
 
 UNUSUAL = "x \u4e16\u754c \u00e9\U0001f600"
 """A text that shows what a tokenizer does with characters that it has never seen."""
@@ -121,6 +129,67 @@ def check_packages(folder: Path) -> None:
                 f"the tokenizer in {folder} is a SentencePiece model, and reading it takes the Python package "
                 f"{package}: install the version that envs/workflow.txt names, or put the model's tokenizer.json there."
             ) from error
+
+
+def check_settings(folder: Path) -> None:
+    """Refuse a folder whose JSON files are none, or whose model has sizes that are none: libraries say less of both.
+
+    Raises:
+        InputError: with the name of the file.
+    """
+    for name in SETTINGS:
+        if not (folder / name).is_file():
+            continue
+        found = read_json_object(folder / name)
+        if name == "config.json" and (said := architectures.problem(found)):
+            raise InputError(f"{folder / name} cannot be that of a model: {said}")
+
+
+def check_stored(folder: Path) -> None:
+    """Refuse weights that are files of something else, or numbers that mean nothing without a scale.
+
+    Raises:
+        InputError: weights are a pointer of Git LFS, an index is no JSON, or weights are integers of 8 bits
+            or float8 and config.json does not say how they were quantized: loaded as they are, they would be noise.
+    """
+    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")]):
+        if is_lfs_pointer(path):
+            raise InputError(f"{path} is a Git LFS pointer, not the file itself: fetch it with `git lfs pull`.")
+    for index in sorted(folder.glob("*.index.json")):
+        read_json_object(index)
+    if read_json_object(folder / "config.json").get("quantization_config"):
+        return
+    for path in sorted(folder.glob("*.safetensors")):
+        for name, kind in _stored(path):
+            if name.endswith("weight") and kind.startswith(SCALED):
+                raise InputError(
+                    f"{path} stores {name} as {kind}, and config.json does not say how it is scaled "
+                    "(quantization_config): give the model in bfloat16 or float32."
+                )
+
+
+def _stored(path: Path) -> Iterator[tuple[str, str]]:
+    """Names of tensors and how they are stored; none of a file that loading will refuse."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            yield from ((name, file.get_slice(name).get_dtype()) for name in file.keys())  # noqa: SIM118 - no mapping
+    except (SafetensorError, OSError):
+        return
+
+
+def check_weights(model: "PreTrainedModel", folder: Path) -> None:
+    """Refuse weights that are no numbers: every loss and every pattern would be none.
+
+    Raises:
+        InputError: one of them is NaN or infinite.
+    """
+    for name, parameter in model.named_parameters():
+        if parameter.numel() and not all(bound.isfinite() for bound in parameter.detach().aminmax()):
+            raise InputError(
+                f"the weights in {folder} are not finite: {name} has NaN or infinity; give a sound checkpoint."
+            )
 
 
 def settle(model: "PreTrainedModel", folder: Path) -> None:

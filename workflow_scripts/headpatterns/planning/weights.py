@@ -6,8 +6,8 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from headpatterns.errors import InputError
-from headpatterns.io import read_json
+from headpatterns.errors import InputError, first_line
+from headpatterns.io import read_json_object
 from headpatterns.models.gguf_header import read_header
 from headpatterns.planning import formulas
 
@@ -33,7 +33,7 @@ def from_files(folder: Path) -> formulas.Model:
         InputError: no weights, or files that are not what their names say.
     """
     try:
-        config = read_json(folder / "config.json")
+        config = read_json_object(folder / "config.json")
         config = config.get("text_config", config)
         weights = sorted(folder.glob("*.safetensors"))
         size = sum(path.stat().st_size for path in weights or folder.glob("*.bin"))
@@ -41,13 +41,18 @@ def from_files(folder: Path) -> formulas.Model:
         layers, heads, hidden = (next(config[name] for name in names if name in config) for names in NAMES)
     except UNREADABLE as error:
         raise InputError(
-            f"the size of the model in {folder} cannot be read ({type(error).__name__}: {error}): give a whole model "
+            f"the size of the model in {folder} cannot be read ({_said(error)}): give a whole model "
             "in Hugging Face layout."
         ) from error
     if not parameters:
         raise InputError(f"{folder} holds no weights (*.safetensors or *.bin): give a whole model.")
     width = heads * (config.get("head_dim") or hidden // heads)
     return formulas.Model(parameters, layers, heads, width, size)
+
+
+def _said(error: BaseException) -> str:
+    """What went wrong; errors of Python alone need their names to be understood."""
+    return first_line(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
 
 
 def from_gguf(file: Path) -> formulas.Model:

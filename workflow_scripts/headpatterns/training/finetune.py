@@ -9,7 +9,7 @@ from datasets import Dataset, concatenate_datasets, load_from_disk
 from transformers import PreTrainedModel
 
 from headpatterns.data import training_sets
-from headpatterns.errors import InputError
+from headpatterns.errors import InputError, first_line
 from headpatterns.io import unfinished
 from headpatterns.models import loading as models
 from headpatterns.processes import group as processes
@@ -28,11 +28,30 @@ class Pool(NamedTuple):
 
     @classmethod
     def of(cls, folders: Sequence[Path]) -> "Pool":
-        """Those of folders `{dataset}/{split}` written by the rule tokenize_instructions."""
-        shards = {folder.parent.name: load_from_disk(folder) for folder in folders}
+        """Those of folders `{dataset}/{split}` written by the rule tokenize_instructions.
+
+        Raises:
+            InputError: one of them cannot be read.
+        """
+        shards = {folder.parent.name: _loaded(folder) for folder in folders}
         samples = concatenate_datasets(list(shards.values()))
         named = ((dataset, id) for dataset, shard in shards.items() for id in shard["id"])
         return cls(folders, samples, {sample: place for place, sample in enumerate(named)})
+
+
+def _loaded(folder: Path) -> Dataset:
+    """The tokenized samples of a folder.
+
+    Raises:
+        InputError: there are none, or they cannot be read.
+    """
+    try:
+        return load_from_disk(folder)
+    except Exception as error:  # datasets and pyarrow raise many types for what is one thing to the user
+        raise InputError(
+            f"{folder} holds no tokenized samples that can be read ({first_line(error)}): tokenize them again, or name "
+            "the folder that tokenize_instructions.py has written."
+        ) from error
 
 
 def finetune(

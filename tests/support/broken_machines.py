@@ -1,0 +1,44 @@
+"""Lets a test run where a machine lacks something: a package, open files, or a folder for temporary files."""
+
+import os
+import resource
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@contextmanager
+def lacking(here: Path, machine: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Within the block this process is as the description of a machine says."""
+    with monkeypatch.context() as patch:
+        if package := machine.get("without"):
+            for module in [one for one in sys.modules if one == package or one.startswith(f"{package}.")]:
+                patch.delitem(sys.modules, module)
+            patch.setitem(sys.modules, package, None)
+        if folder := machine.get("temporary"):
+            patch.setattr(tempfile, "tempdir", str(here / folder))
+        with few_files(machine["files"]) if "files" in machine else _as_it_is():
+            yield
+
+
+@contextmanager
+def few_files(more: int) -> Iterator[None]:
+    """Within the block so many files more may be open at once."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + more, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@contextmanager
+def _as_it_is() -> Iterator[None]:
+    yield
