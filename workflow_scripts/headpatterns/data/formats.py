@@ -76,7 +76,11 @@ def _unreadable(path: Path, error: Exception, last: Row | None) -> str:
     """What is wrong with a file, and behind which row."""
     behind = f" behind {last.place}" if last else ""
     if isinstance(error, UnicodeDecodeError):
-        if line := _foreign_line(path) if str(suffix(path)).startswith(TEXT) else None:
+        try:
+            line = _foreign_line(path) if str(suffix(path)).startswith(TEXT) else None
+        except Exception as damaged:  # a decompressor may notice damage only behind what it has given
+            return _unreadable(path, damaged, last)
+        if line:
             return f"{path}:{line} is not UTF-8 text ({error.reason}): convert the file."
         return f"{path} is not UTF-8 text ({error.reason}{behind}): convert it."
     return f"{path} cannot be read ({first_line(error)}{behind}): check that it is complete, or download it again."
