@@ -242,7 +242,7 @@ def test_a_saved_dataset_is_its_arrow_files(tmp_path):
 
 
 def test_a_file_that_disappears_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"gone\.jsonl cannot be read"):
+    with pytest.raises(InputError, match=r"gone\.jsonl cannot be used \(No such file"):
         list(read_rows([tmp_path / "gone.jsonl"]))
 
 
