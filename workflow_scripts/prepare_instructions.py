@@ -22,6 +22,7 @@ def main(arguments: argparse.Namespace) -> None:
         train_samples=arguments.train_samples,
         expected={"train": arguments.expected_train, "probe": arguments.expected_probe},
         seed=arguments.seed,
+        workspace=next(folder for folder in arguments.output.absolute().parents if folder.is_dir()),
     )
     print(write(prepared, arguments.output))
 

@@ -10,7 +10,7 @@ from headpatterns.processes import memory
 
 def main(arguments: argparse.Namespace) -> None:
     """Tokenize them and print the counts."""
-    memory.load("datasets")
+    memory.load("pyarrow")
     print(tokenize_instructions(arguments.model, arguments.instructions, arguments.max_length, arguments.output))
 
 

@@ -14,7 +14,8 @@ import scripts
 from tokenizers import processors
 from transformers import AutoTokenizer
 
-from headpatterns.data.tokens import IGNORED, TokenizedSample, tokenize, write_shards
+from headpatterns.data.shards import Shards
+from headpatterns.data.tokens import IGNORED, TokenizedSample, tokenize, tokenize_all, tokenize_stream
 from headpatterns.errors import InputError
 from headpatterns.models import loading as models
 
@@ -83,10 +84,17 @@ def test_a_first_token_carries_no_loss():
     assert TokenizedSample("a", [5, 6, 7], 0, False).labels == [5, 6, 7]
 
 
+def write_shards(batches, folder, name=None, **size):
+    shards = Shards(folder, **size)
+    for samples in batches:
+        shards.add(samples)
+    shards.close(name)
+
+
 def test_shards_load_and_equal_samples_give_equal_bytes(tokenizer, rows, tmp_path):
     samples = [tokenize(tokenizer, row["id"], row["prompt"], row["response"], 256) for row in rows]
     for folder in ("one", "two"):
-        write_shards(samples, "fingerprint", tmp_path / folder)
+        write_shards([samples], tmp_path / folder)
     loaded = datasets.load_from_disk(tmp_path / "one")
     assert loaded["id"][:] == [sample.id for sample in samples]
     assert loaded["input_ids"][:] == [sample.input_ids for sample in samples]
@@ -94,11 +102,28 @@ def test_shards_load_and_equal_samples_give_equal_bytes(tokenizer, rows, tmp_pat
     assert scripts.contents(tmp_path / "one") == scripts.contents(tmp_path / "two")
 
 
-def test_many_shards_keep_the_order(tokenizer, tmp_path):
+def test_shards_are_as_the_datasets_library_saves_them(tmp_path):
+    samples = [TokenizedSample(f"s{n}", [n % 300] * 40, 1, False) for n in range(200)]
+    write_shards([samples[:70], [], samples[70:]], tmp_path / "ours", name="fingerprint")
+    loaded = datasets.load_from_disk(tmp_path / "ours")
+    datasets.Dataset(loaded.data, fingerprint="fingerprint").save_to_disk(tmp_path / "theirs")
+    for name in ("state.json", "dataset_info.json"):
+        assert (tmp_path / "ours" / name).read_bytes() == (tmp_path / "theirs" / name).read_bytes()
+    tables = [pyarrow.ipc.open_stream(path).read_all() for path in tmp_path.glob("*/*.arrow")]
+    assert len(tables) == 2 and tables[0].equals(tables[1], check_metadata=True)
+
+
+def test_many_shards_keep_the_order(tmp_path):
     samples = [TokenizedSample(f"s{n}", [n % 300] * 400, 1, False) for n in range(200)]
-    write_shards(samples, "fingerprint", tmp_path / "many", shard_size="100KB")
+    write_shards([samples[n : n + 20] for n in range(0, 200, 20)], tmp_path / "many", shard_bytes=100_000)
     assert len(list((tmp_path / "many").glob("*.arrow"))) > 2
     assert datasets.load_from_disk(tmp_path / "many")["id"][:] == [sample.id for sample in samples]
+
+
+def test_batches_give_what_all_rows_give_at_once(tokenizer, rows):
+    batches = [rows[n : n + 2] for n in range(0, len(rows), 2)]
+    streamed = [sample for samples in tokenize_stream(tokenizer, batches, 40) for sample in samples]
+    assert len(batches) > 4 and streamed == tokenize_all(tokenizer, rows, 40)
 
 
 def test_script_counts_what_it_cuts_and_drops(tokenizer, tokenizer_folder, rows, tmp_path):

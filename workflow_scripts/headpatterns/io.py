@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 LFS_POINTER = b"version https://git-lfs"
 """What a file begins with that stands for another, which Git LFS has not fetched."""
 
+READ = 2**20
+"""Bytes of a column that are read at once: without a size, a parquet file is read a row group at a time."""
+
 IDENTITY = "identity.json"
 """What says to which work an unfinished folder belongs."""
 
@@ -122,6 +125,25 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> "pyarrow.T
         if lacking := [column for column in columns or () if column not in present]:
             raise InputError(f"{path} lacks the column {lacking[0]!r}: it must have {', '.join(columns or ())}.")
         return pyarrow.parquet.read_table(path, columns=columns and list(columns))
+    except (OSError, pyarrow.ArrowException) as error:
+        raise InputError(f"{path} is not a readable parquet file ({error}): write it again.") from error
+
+
+def parquet_batches(path: Path, columns: Sequence[str], rows: int) -> Iterator[list[dict[str, Any]]]:
+    """Some columns of a parquet file, `rows` rows at a time: however large its row groups are, they never lie in memory.
+
+    Raises:
+        InputError: as `read_parquet`.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with pyarrow.parquet.ParquetFile(path, buffer_size=READ) as file:
+            if lacking := [column for column in columns if column not in file.schema_arrow.names]:
+                raise InputError(f"{path} lacks the column {lacking[0]!r}: it must have {', '.join(columns)}.")
+            for batch in file.iter_batches(batch_size=rows, columns=list(columns)):
+                yield batch.to_pylist()
     except (OSError, pyarrow.ArrowException) as error:
         raise InputError(f"{path} is not a readable parquet file ({error}): write it again.") from error
 

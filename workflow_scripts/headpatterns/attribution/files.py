@@ -126,36 +126,80 @@ def about(folder: Path, step: int) -> About:
     return About(path, reduction, also, ids, losses, tokens.astype(np.int64), layers)
 
 
-def load_stored(found: About, reduction: str | None = None) -> Float32[np.ndarray, "samples layers heads"]:
-    """Per-sample patterns of one step as they are stored: float32 [samples, layers, heads].
+@dataclass(frozen=True)
+class Stored:
+    """Per-sample patterns of one step as they are stored, float32 [samples, layers, heads]: slices are read and checked.
+
+    Attributes:
+        found: what `about` says of the step.
+        path: of the array.
+        shape: [samples, layers, heads].
+        dtype: of a value.
+        offset: bytes before the first one.
+    """
+
+    found: About
+    path: Path
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    offset: int
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, part: slice) -> Float32[np.ndarray, "samples layers heads"]:
+        """The samples of a slice without a step.
+
+        Raises:
+            InputError: a value of them is NaN or infinite.
+        """
+        start, stop, _ = part.indices(len(self))
+        size = self.shape[1] * self.shape[2]
+        flat = np.fromfile(self.path, self.dtype, (stop - start) * size, offset=self.offset + start * size * 4)
+        values: Float32[np.ndarray, "samples layers heads"] = flat.reshape(-1, *self.shape[1:])
+        broken = np.argwhere(~np.isfinite(values))
+        if len(broken):
+            sample, layer, head = broken[0]
+            raise InputError(
+                f"{self.path} is not finite at the sample {self.found.ids[start + sample]}, layer {layer}, head {head}: "
+                "extract the patterns again in a wider number format."
+            )
+        return values
+
+
+def stored(found: About, reduction: str | None = None) -> Stored:
+    """Per-sample patterns of one step, of which nothing is read yet but their shape.
 
     Args:
         found: what `about` says of the step.
         reduction: one of those that were extracted; None for the first.
 
     Raises:
-        InputError: the reduction was not extracted, the array is incomplete or not finite, or has other samples than
-            the provenance.
+        InputError: the reduction was not extracted, the array is incomplete, is not of float32, or has other samples
+            than the provenance.
     """
     path = found.samples_file(reduction)
     try:
-        values: Float32[np.ndarray, "samples layers heads"] = np.load(path)
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{path} is no complete NumPy array ({first_line(error)}): {AGAIN}.") from error
-    if values.ndim != 3 or 0 in values.shape or len(values) != len(found.ids):
-        raise InputError(f"{path} has shape {values.shape}, not {len(found.ids)} samples x layers x heads: {AGAIN}.")
-    if found.layer_numbers is not None and len(found.layer_numbers) != values.shape[1]:
-        raise InputError(
-            f"{path} has {values.shape[1]} layers, but {found.path} numbers {len(found.layer_numbers)}: {AGAIN}."
-        )
-    broken = np.argwhere(~np.isfinite(values))
-    if len(broken):
-        sample, layer, head = broken[0]
-        raise InputError(
-            f"{path} is not finite at the sample {found.ids[sample]}, layer {layer}, head {head}: extract the patterns "
-            "again in a wider number format."
-        )
-    return values
+    shape = mapped.shape
+    if mapped.ndim != 3 or 0 in shape or len(mapped) != len(found.ids):
+        raise InputError(f"{path} has shape {shape}, not {len(found.ids)} samples x layers x heads: {AGAIN}.")
+    if mapped.dtype != np.float32 or not mapped.flags.c_contiguous:
+        raise InputError(f"{path} has values of {mapped.dtype}, not of float32 in the order of C: {AGAIN}.")
+    if found.layer_numbers is not None and len(found.layer_numbers) != shape[1]:
+        raise InputError(f"{path} has {shape[1]} layers, but {found.path} numbers {len(found.layer_numbers)}: {AGAIN}.")
+    return Stored(found, path, shape, mapped.dtype, mapped.offset)
+
+
+def load_stored(found: About, reduction: str | None = None) -> Float32[np.ndarray, "samples layers heads"]:
+    """All of `stored`: float32 [samples, layers, heads].
+
+    Raises:
+        InputError: as `stored`, or a value is NaN or infinite.
+    """
+    return stored(found, reduction)[:]
 
 
 def write(output: Path, patterns: Patterns, provenance: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, TextIO
 
 from headpatterns.data.records import Row, listed
 from headpatterns.errors import FIXES, InputError, first_line, refused_by_system
-from headpatterns.io import is_lfs_pointer
+from headpatterns.io import READ, is_lfs_pointer
 
 BATCH = 1024
 """Rows of a parquet file that are read at once."""
@@ -255,7 +255,7 @@ def _header(path: Path, names: Sequence[str], delimiter: str) -> Sequence[str]:
 def _parquet(path: Path, columns: Columns) -> Iterator[Row]:
     import pyarrow.parquet
 
-    with pyarrow.parquet.ParquetFile(path) as file:
+    with pyarrow.parquet.ParquetFile(path, buffer_size=READ) as file:
         yield from _rows(path, file.iter_batches(batch_size=BATCH))
 
 

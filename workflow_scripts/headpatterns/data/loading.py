@@ -10,8 +10,10 @@ from typing import Any
 from headpatterns.data import sources, templates
 from headpatterns.data.adapters import ADAPTERS
 from headpatterns.data.records import Instruction, MissingFieldError, Row, RowError, Skipped, listed
+from headpatterns.data.spool import Entry, Spool
 from headpatterns.data.texts import valid
 from headpatterns.errors import InputError
+from headpatterns.progress import Progress
 
 FIRST_ROWS = 3
 """A file whose first rows (or all of them, if fewer) lack a needed field has a wrong schema."""
@@ -24,7 +26,7 @@ MAX_REJECTED = 0.2
 class Loaded:
     """The instructions of one split and the fate of all its rows: reasons with their number of rows."""
 
-    instructions: list[Instruction] = field(default_factory=list)
+    instructions: list[Entry] = field(default_factory=list)
     rows_read: int = 0
     not_selected: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
@@ -39,27 +41,30 @@ def load(
     template: str,
     files: Sequence[Path],
     labels: Mapping[Path, str],
+    workspace: Path | None = None,
 ) -> Loaded:
     """Read `files` with an adapter of ADAPTERS, whose `options` are resolved, and put each into `template`.
 
-    `labels` gives for each file the name under which ids mention it (see `id_labels`).
+    `labels` gives for each file the name under which ids mention it (see `id_labels`), `workspace` the folder on whose
+    disk the texts lie meanwhile.
 
     Raises:
         InputError: a file cannot be read or has a wrong schema, or more than MAX_REJECTED of the rows are rejected.
     """
-    loaded = Loaded()
+    loaded, spool, progress = Loaded(), Spool(workspace), Progress(f"{dataset}, read")
     rows = sources.read_rows(files, ADAPTERS[adapter].csv_columns)
     for path, rows_of_file in groupby(rows, key=lambda row: row.path):
         lacking: list[tuple[Row, MissingFieldError]] = []
         number = 0
         for number, row in enumerate(rows_of_file, start=1):
             loaded.rows_read += 1
+            progress.add()
             try:
                 outcome = ADAPTERS[adapter].convert(row, options)
                 if isinstance(outcome, Skipped):
                     loaded.not_selected[outcome.why] += 1
                 else:
-                    loaded.instructions.append(_finished(outcome, row, dataset, labels[path], template))
+                    loaded.instructions.append(spool.add(_finished(outcome, row, dataset, labels[path], template)))
             except RowError as error:
                 loaded.rejected[str(error)] += 1
                 loaded.examples.setdefault(str(error), row.place)

@@ -1,7 +1,7 @@
 """One dataset from its raw files to the instructions of its training and probe set."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,18 +10,22 @@ from headpatterns.data import sources, splitting, templates
 from headpatterns.data.adapters import resolve_options
 from headpatterns.data.loading import Loaded, id_labels, load, ordered
 from headpatterns.data.records import Instruction
+from headpatterns.data.spool import Entry, Stored
 from headpatterns.errors import InputError, first_line
 from headpatterns.io import atomic_path, write_json
 
 COLUMNS = ("id", "prompt", "response", "tags", "choices", "answer")
 
+GROUP, CHARACTERS = 2**15, 2**26
+"""Most rows of a row group of a parquet file, and most characters of its prompts and responses but for the last."""
+
 
 @dataclass(frozen=True)
 class Prepared:
-    """Both splits, each in its seeded order, and the report on how they came about."""
+    """Both splits, each in its seeded order and read from disk as it is asked for, and the report on them."""
 
-    train: list[Instruction]
-    probe: list[Instruction]
+    train: Sequence[Instruction]
+    probe: Sequence[Instruction]
     report: dict[str, Any]
 
 
@@ -37,6 +41,7 @@ def prepare(
     train_samples: int | None = None,
     expected: Mapping[str, int | None] | None = None,
     seed: int,
+    workspace: Path | None = None,
 ) -> Prepared:
     """Read, convert, clean and split a dataset.
 
@@ -44,7 +49,8 @@ def prepare(
     them, from whole groups held out of the training rows, where None leaves `train_samples` to train on. Repeated
     instructions of a split and training rows with the prompt of a probe candidate are removed; `train_samples` caps
     what is left with a seeded sample. In the report of each split, `rows_read` is the sum of all other counts. A split
-    that `expected` names must have as many instructions as it says there.
+    that `expected` names must have as many instructions as it says there. Texts lie in a file without a name on the
+    disk of `workspace` (None: where temporary files lie), so that memory holds what decides about each row alone.
 
     Raises:
         InputError: a file, row, option or template cannot be used, there are too few instructions, or not as many as
@@ -56,8 +62,8 @@ def prepare(
     train_paths, probe_paths = sources.expand(train_files), sources.expand(probe_files)
     labels = id_labels([*train_paths, *probe_paths])
 
-    def read(split: str, paths: Sequence[Path]) -> tuple[list[Instruction], dict[str, Any]]:
-        loaded = load(dataset, adapter, resolved, wording, paths, labels)
+    def read(split: str, paths: Sequence[Path]) -> tuple[list[Entry], dict[str, Any]]:
+        loaded = load(dataset, adapter, resolved, wording, paths, labels, workspace)
         _check_selected(dataset, split, paths, loaded, options)
         distinct = splitting.deduplicate(loaded.instructions)
         return distinct, _counts(loaded, distinct)
@@ -91,7 +97,7 @@ def prepare(
         "seed": seed,
         "splits": {"train": train_report, "probe": probe_report},
     }
-    return Prepared(**splits, report=report)
+    return Prepared(Stored(splits["train"]), Stored(splits["probe"]), report)
 
 
 def parsed_options(text: str) -> dict[str, Any]:
@@ -121,8 +127,8 @@ def _check_sizes(dataset: str, probe_samples: int | None, train_samples: int | N
 
 
 def _held_out(
-    train: Sequence[Instruction], probe_samples: int | None, train_samples: int | None, seed: int
-) -> tuple[list[Instruction], list[Instruction]]:
+    train: Sequence[Entry], probe_samples: int | None, train_samples: int | None, seed: int
+) -> tuple[list[Entry], list[Entry]]:
     """Training and probe set of the training rows: the number of probe samples decides, or that of training samples."""
     if probe_samples is not None:
         return splitting.hold_out(train, probe_samples, seed)
@@ -132,8 +138,8 @@ def _held_out(
 
 def _check_enough(
     dataset: str,
-    train: Sequence[Instruction],
-    probe: Sequence[Instruction],
+    train: Sequence[Entry],
+    probe: Sequence[Entry],
     probe_samples: int | None,
     overlapping: int,
 ) -> None:
@@ -185,11 +191,30 @@ def _write_parquet(instructions: Sequence[Instruction], path: Path) -> None:
 
     strings = pyarrow.list_(pyarrow.string())
     types = {name: strings if name in ("tags", "choices") else pyarrow.string() for name in COLUMNS}
-    columns = {name: [getattr(one, name) for one in instructions] for name in COLUMNS}
-    pyarrow.parquet.write_table(pyarrow.table(columns, schema=pyarrow.schema(types)), path)
+    schema = pyarrow.schema(types)
+    with pyarrow.parquet.ParquetWriter(path, schema) as writer:
+        for part in _parts(instructions):
+            columns = {name: [getattr(one, name) for one in part] for name in COLUMNS}
+            writer.write_table(pyarrow.table(columns, schema=schema))
+        if not instructions:
+            writer.write_table(schema.empty_table())
 
 
-def _counts(loaded: Loaded, distinct: Sequence[Instruction]) -> dict[str, Any]:
+def _parts(instructions: Iterable[Instruction]) -> Iterator[list[Instruction]]:
+    """Instructions that are one row group of a parquet file each: at most GROUP of them, and little text."""
+    part: list[Instruction] = []
+    characters = 0
+    for one in instructions:
+        part.append(one)
+        characters += len(one.prompt) + len(one.response)
+        if len(part) == GROUP or characters > CHARACTERS:
+            yield part
+            part, characters = [], 0
+    if part:
+        yield part
+
+
+def _counts(loaded: Loaded, distinct: Sequence[Entry]) -> dict[str, Any]:
     return {
         "rows_read": loaded.rows_read,
         "not_selected": loaded.not_selected.total(),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from headpatterns.data.texts import RowError as RowError
-from headpatterns.data.texts import as_written, missing, required, trimmed
+from headpatterns.data.texts import as_written, key, missing, required, trimmed
 
 LONGEST_NAME = 40
 """Characters of a field's name in a message: the first row of a file without header is taken for names."""
@@ -46,6 +46,16 @@ class Instruction:
     choices: tuple[str, ...] = ()
     answer: str = ""
     group: str = ""
+
+    @property
+    def prompt_key(self) -> bytes:
+        """What prompts have in common that count as the same (see `texts.key`)."""
+        return key(self.prompt)
+
+    @property
+    def response_key(self) -> bytes:
+        """The same of responses."""
+        return key(self.response)
 
 
 @dataclass(frozen=True, slots=True)

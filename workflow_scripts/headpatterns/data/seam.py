@@ -44,8 +44,10 @@ def encoded(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
         InputError: the special tokens cannot be told from those of a text.
     """
     before = _before(tokenizer)
-    found = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
-    return [[*before, *ids[_repeated(tokenizer, before, ids) :]] for ids in found]
+    # This and what follows is done in Python, where a tokenizer's own threads wait: it has to be little.
+    found = tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)["input_ids"]
+    repeatable = before[-1:] if before[-1:] == [tokenizer.bos_token_id] else None
+    return [[*before, *(ids[1:] if ids[:1] == repeatable else ids)] for ids in found]
 
 
 def response_start(
@@ -68,9 +70,9 @@ def response_start(
     """
     # What both have in common lies in the prompt. It is the whole prompt with nearly every sample, and offsets are then
     # not asked for: some tokenizers give none, or leave blanks out of them.
-    common = next((n for n, (a, b) in enumerate(zip(prompt_ids, ids, strict=False)) if a != b), len(prompt_ids))
-    if common == len(prompt_ids):
-        return common, False
+    if ids[: len(prompt_ids)] == prompt_ids:
+        return len(prompt_ids), False
+    common = next((n for n, (a, b) in enumerate(zip(prompt_ids, ids, strict=False)) if a != b), len(ids))
     seam = len(prompt)
     spans = _spans(tokenizer, prompt + response) if tokenizer.is_fast else []
     for place, (start, end) in enumerate(spans[common:], start=common):

@@ -5,18 +5,18 @@ files and rows nor on how many there are; the first n samples of a larger sample
 """
 
 import hashlib
-import unicodedata
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
+from typing import TypeVar
 
 from headpatterns.data.records import Instruction
+from headpatterns.data.spool import Entry
+from headpatterns.data.texts import normalised as normalised
 from headpatterns.errors import InputError
 
-
-def normalised(text: str) -> str:
-    """`text` as it is compared: compatibility forms (NFKC), case and white space are levelled."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+One = TypeVar("One", Instruction, Entry)
 
 
 def rank(seed: int, key: str) -> str:
@@ -34,27 +34,36 @@ def two_sets(count: int, most: int) -> tuple[int, int]:
     return half, min(most, count - half)
 
 
-def deduplicate(instructions: Sequence[Instruction]) -> list[Instruction]:
+def _order(seed: int, key: str) -> bytes:
+    """As `rank`, of half the size: a million of them are sorted."""
+    return hashlib.sha256(f"{seed}:{key}".encode()).digest()
+
+
+def deduplicate(instructions: Sequence[One]) -> list[One]:
     """One instruction for each normalised prompt and response, in the order of ids; the smallest id stays."""
-    kept: dict[tuple[str, str], Instruction] = {}
-    for one in sorted(instructions, key=lambda one: (one.id, one.prompt, one.response)):
-        kept.setdefault((normalised(one.prompt), normalised(one.response)), one)
-    return list(kept.values())
+    seen: set[bytes] = set()
+    kept = []
+    for _, same in groupby(sorted(instructions, key=lambda one: one.id), key=lambda one: one.id):
+        several = list(same)
+        for one in several if len(several) == 1 else sorted(several, key=lambda one: (one.prompt, one.response)):
+            key = one.prompt_key + one.response_key
+            if key not in seen:
+                seen.add(key)
+                kept.append(one)
+    return kept
 
 
-def without_overlap(train: Sequence[Instruction], probe: Sequence[Instruction]) -> list[Instruction]:
+def without_overlap(train: Sequence[One], probe: Sequence[One]) -> list[One]:
     """The instructions of `train` whose normalised prompt is not also one of `probe`."""
-    probed = {normalised(one.prompt) for one in probe}
-    return [one for one in train if normalised(one.prompt) not in probed]
+    probed = {one.prompt_key for one in probe}
+    return [one for one in train if one.prompt_key not in probed]
 
 
-def with_unique_ids(
-    train: Sequence[Instruction], probe: Sequence[Instruction]
-) -> tuple[list[Instruction], list[Instruction]]:
+def with_unique_ids(train: Sequence[One], probe: Sequence[One]) -> tuple[list[One], list[One]]:
     """Both splits with ids that occur once: where several samples share one, each is told apart by its content."""
     times = Counter(one.id for split in (train, probe) for one in split)
 
-    def named(one: Instruction) -> Instruction:
+    def named(one: One) -> One:
         if times[one.id] == 1:
             return one
         content = hashlib.sha256(f"{one.prompt}\0{one.response}".encode()).hexdigest()
@@ -63,26 +72,22 @@ def with_unique_ids(
     return [named(one) for one in train], [named(one) for one in probe]
 
 
-def hold_out(
-    instructions: Sequence[Instruction], samples: int, seed: int
-) -> tuple[list[Instruction], list[Instruction]]:
+def hold_out(instructions: Sequence[One], samples: int, seed: int) -> tuple[list[One], list[One]]:
     """Split into (rest, held out): whole groups in seeded order until at least `samples` instructions are held out."""
-    groups = defaultdict(list)
-    for one in instructions:
-        groups[one.group].append(one)
-    held: list[Instruction] = []
-    rest: list[Instruction] = []
-    for group in sorted(groups, key=lambda group: (rank(seed, group), group)):
-        (held if len(held) < samples else rest).extend(groups[group])
+    held: list[One] = []
+    rest: list[One] = []
+    ordered = sorted(instructions, key=lambda one: _order(seed, one.group))
+    for _, group in groupby(ordered, key=lambda one: one.group):
+        (held if len(held) < samples else rest).extend(group)
     return rest, held
 
 
-def sample(instructions: Sequence[Instruction], samples: int | None, seed: int) -> list[Instruction]:
+def sample(instructions: Sequence[One], samples: int | None, seed: int) -> list[One]:
     """The first `samples` instructions in seeded order: all where there are fewer, or where it is None."""
-    return sorted(instructions, key=lambda one: (rank(seed, one.id), one.id))[:samples]
+    return sorted(instructions, key=lambda one: _order(seed, one.id))[:samples]
 
 
-def check_disjoint(dataset: str, train: Sequence[Instruction], probe: Sequence[Instruction]) -> None:
+def check_disjoint(dataset: str, train: Sequence[One], probe: Sequence[One]) -> None:
     """Assert that no id occurs twice and that no probe prompt is also a training prompt.
 
     Raises:
@@ -94,10 +99,10 @@ def check_disjoint(dataset: str, train: Sequence[Instruction], probe: Sequence[I
         raise InputError(
             f"The id {repeated[0]} occurs {times[repeated[0]]} times in {dataset}: give every row its own."
         )
-    trained = {normalised(one.prompt): one.id for one in train}
+    trained = {one.prompt_key: one.id for one in train}
     for one in probe:
-        if normalised(one.prompt) in trained:
+        if one.prompt_key in trained:
             raise InputError(
                 f"The probe sample {one.id} of {dataset} has the prompt of the training sample "
-                f"{trained[normalised(one.prompt)]}: take one of them out."
+                f"{trained[one.prompt_key]}: take one of them out."
             )

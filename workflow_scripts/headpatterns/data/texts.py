@@ -5,8 +5,10 @@ Everything else (true and false, lists, mappings, bytes, dates, infinity) is no 
 as is text that is not valid Unicode (half a surrogate pair). White space stays unless a function says otherwise.
 """
 
+import hashlib
 import math
 import re
+import unicodedata
 from collections.abc import Mapping
 from decimal import Decimal
 from numbers import Integral, Real
@@ -65,6 +67,16 @@ def valid(text: str) -> str:
     except UnicodeEncodeError as error:
         raise RowError("text is not valid Unicode") from error
     return text
+
+
+def normalised(text: str) -> str:
+    """`text` as it is compared: compatibility forms (NFKC), case and white space are levelled."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def key(text: str) -> bytes:
+    """A digest of 16 bytes that texts share which are the same once they are `normalised`."""
+    return hashlib.blake2b(normalised(text).encode(), digest_size=16).digest()
 
 
 def required(found: Any, name: str) -> str:

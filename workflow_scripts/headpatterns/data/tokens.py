@@ -1,19 +1,23 @@
 """Instructions to token ids, the one way in which training, attribution and anybody's own file are tokenized."""
 
-import csv
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headpatterns.data import seam
+from headpatterns.data import seam, shards
 from headpatterns.errors import InputError
-from headpatterns.io import atomic_path, read_parquet, write_json
+from headpatterns.io import atomic_path, parquet_batches, write_json
 from headpatterns.models import loading as models
-from headpatterns.provenance import fingerprint
+from headpatterns.progress import Progress
 
 IGNORED = -100
 """Label of the tokens that carry no loss (the convention of PyTorch's cross entropy and of transformers)."""
+
+THREADS = 2
+"""Batches that are tokenized at a time."""
 
 
 @dataclass(frozen=True)
@@ -80,22 +84,25 @@ def tokenize_all(tokenizer: Any, rows: Sequence[dict[str, str]], max_length: int
     return samples
 
 
-def write_shards(samples: Sequence[TokenizedSample], name: str, folder: Path, shard_size: str = "500MB") -> None:
-    """Write samples as Arrow shards that `datasets.load_from_disk` reads: `id`, `input_ids`, `labels`.
+def tokenize_stream(
+    tokenizer: Any, batches: Iterable[list[dict[str, str]]], max_length: int
+) -> Iterator[list[TokenizedSample]]:
+    """Like `tokenize_all` of each of many batches, in their order, a few of which lie in memory at a time.
 
-    `name` is a fingerprint of the content; with a random one, equal content would not give equal bytes.
+    A tokenizer of the Rust library works on one batch in threads of its own, one a core, while Python is at another.
+
+    Raises:
+        InputError: as `tokenize_all`.
     """
-    import pyarrow
-    from datasets import Dataset
-    from datasets.table import InMemoryTable
-
-    columns = {
-        "id": pyarrow.array([sample.id for sample in samples], pyarrow.string()),
-        "input_ids": pyarrow.array([sample.input_ids for sample in samples], pyarrow.list_(pyarrow.int32())),
-        "labels": pyarrow.array([sample.labels for sample in samples], pyarrow.list_(pyarrow.int32())),
-    }
-    dataset = Dataset(InMemoryTable(pyarrow.table(columns)), fingerprint=name)
-    dataset.save_to_disk(folder, max_shard_size=shard_size)
+    threads = THREADS if tokenizer.is_fast else 1
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[list[TokenizedSample]]] = deque()
+        for rows in batches:
+            waiting.append(pool.submit(tokenize_all, tokenizer, rows, max_length))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def tokenize_instructions(model: Path, instructions: Path, max_length: int, output: Path) -> dict[str, int]:
@@ -107,7 +114,7 @@ def tokenize_instructions(model: Path, instructions: Path, max_length: int, outp
 
     Args:
         model: folder with the tokenizer.
-        instructions: parquet with id, prompt and response.
+        instructions: parquet with id, prompt and response; some thousand rows of it are read at a time.
         max_length: tokens a sample may have.
         output: folder of the shards.
 
@@ -115,15 +122,29 @@ def tokenize_instructions(model: Path, instructions: Path, max_length: int, outp
         InputError: no sample is left, the instructions cannot be read, or the folder holds no tokenizer.
     """
     tokenizer = models.load_tokenizer(model)
-    rows = read_parquet(instructions, ["id", "prompt", "response"]).to_pylist()
-    samples = tokenize_all(tokenizer, rows, max_length)
-    kept = [sample for sample in samples if sample.response_tokens]
-    if not kept:
-        raise InputError(
-            f"every sample of {instructions} was dropped: no response begins within {max_length} tokens; raise "
-            "tokenization.max_length."
-        )
-    report = {
+    batches = parquet_batches(instructions, ["id", "prompt", "response"], shards.ROWS)
+    progress = Progress(f"{instructions}, tokenized")
+    counts = Counter[str]()
+    with atomic_path(output) as temporary:
+        made = shards.Shards(temporary)
+        for samples in tokenize_stream(tokenizer, batches, max_length):
+            kept = [sample for sample in samples if sample.response_tokens]
+            made.add(kept)
+            counts.update(_counted(samples, kept))
+            progress.add(len(samples))
+        if not counts["kept"]:
+            raise InputError(
+                f"every sample of {instructions} was dropped: no response begins within {max_length} tokens; raise "
+                "tokenization.max_length."
+            )
+        made.close()
+        report = {**counts, "max_length": max_length}
+        write_json(temporary / "report.json", report)
+    return report
+
+
+def _counted(samples: Sequence[TokenizedSample], kept: Sequence[TokenizedSample]) -> dict[str, int]:
+    return {
         "samples": len(samples),
         "kept": len(kept),
         "dropped": len(samples) - len(kept),
@@ -131,20 +152,4 @@ def tokenize_instructions(model: Path, instructions: Path, max_length: int, outp
         "straddling": sum(sample.straddling for sample in kept),
         "tokens": sum(len(sample.input_ids) for sample in kept),
         "response_tokens": sum(sample.response_tokens for sample in kept),
-        "max_length": max_length,
     }
-    name = fingerprint(*(f"{sample.id} {sample.response_start} {sample.input_ids}" for sample in kept))
-    with atomic_path(output) as temporary:
-        write_shards(kept, name, temporary)
-        _write_lengths(kept, temporary / "samples.csv")
-        write_json(temporary / "report.json", report)
-    return report
-
-
-def _write_lengths(samples: Sequence[TokenizedSample], path: Path) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "tokens", "response_tokens", "truncated"])
-        writer.writerows(
-            [sample.id, len(sample.input_ids), sample.response_tokens, int(sample.truncated)] for sample in samples
-        )

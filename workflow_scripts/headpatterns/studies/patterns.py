@@ -1,6 +1,7 @@
 """The patterns of the runs that a study compares: checked from their headers, then read."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from headpatterns.attribution import files
 from headpatterns.attribution.patterns import reduced
 from headpatterns.errors import InputError
 from headpatterns.experiment import run_table
+from headpatterns.experiment.fields import Normalisation
 from headpatterns.experiment.run_table import RunRow
 from headpatterns.statistics import probe_weights, replicate_patterns
 from headpatterns.statistics.bootstrap import batch_shares, reweighted
@@ -113,6 +115,57 @@ def _times(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
 
 
+@dataclass(frozen=True)
+class OnDisk:
+    """Per-sample patterns of one step of a run, [samples, layers, heads]: slices are read, reduced and normalised."""
+
+    stored: files.Stored
+    reduction: str
+    normalisation: Normalisation
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[samples, layers, heads]."""
+        return self.stored.shape
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    def __getitem__(self, part: slice) -> Float[np.ndarray, "samples layers heads"]:
+        """The samples of a slice without a step.
+
+        Raises:
+            InputError: a value is NaN or infinite, or a sample cannot be normalised since its loss or all of its levels
+                are 0.
+        """
+        levels = reduced(self.reduction, self.stored[part])
+        if self.normalisation == "none":
+            return levels
+        about = self.stored.found
+        by_loss = self.normalisation == "loss"
+        divisors = about.losses[part] if by_loss else levels.sum(axis=(1, 2), dtype=np.float64)
+        if (divisors <= 0).any():
+            sample = about.ids[part][int(np.argmax(divisors <= 0))]
+            what = "the loss" if by_loss else "the level of every head"
+            raise InputError(
+                f"{about.path}: {what} of the sample {sample} is 0, so nothing can be divided by it: set "
+                "analysis.normalisation to none."
+            )
+        normalised: Float64[np.ndarray, "samples layers heads"] = levels / divisors[:, None, None]
+        return normalised
+
+
+def on_disk(run: RunRow, step: int, reading: Reading = PLAIN) -> OnDisk:
+    """Per-sample patterns of one step of a run, of which nothing is read yet but their shape.
+
+    Raises:
+        InputError: as `files.stored`.
+    """
+    about = _about(run.patterns, step)
+    reduction = reading.reduction or about.reduction
+    return OnDisk(files.stored(about, reduction), reduction, reading.normalisation)
+
+
 def load(run: RunRow, step: int, reading: Reading = PLAIN) -> Float[np.ndarray, "samples layers heads"]:
     """Per-sample patterns of one step of a run, after reduction and normalisation: [samples, layers, heads].
 
@@ -120,21 +173,7 @@ def load(run: RunRow, step: int, reading: Reading = PLAIN) -> Float[np.ndarray, 
         InputError: the reduction was not extracted, a value is NaN or infinite, or a sample cannot be normalised since
             its loss or all of its levels are 0.
     """
-    about = _about(run.patterns, step)
-    reduction = reading.reduction or about.reduction
-    levels = reduced(reduction, files.load_stored(about, reduction))
-    if reading.normalisation == "none":
-        return levels
-    divisors = about.losses if reading.normalisation == "loss" else levels.sum(axis=(1, 2), dtype=np.float64)
-    if (divisors <= 0).any():
-        sample = about.ids[int(np.argmax(divisors <= 0))]
-        what = "the loss" if reading.normalisation == "loss" else "the level of every head"
-        raise InputError(
-            f"{about.path}: {what} of the sample {sample} is 0, so nothing can be divided by it: set "
-            "analysis.normalisation to none."
-        )
-    normalised: Float64[np.ndarray, "samples layers heads"] = levels / divisors[:, None, None]
-    return normalised
+    return on_disk(run, step, reading)[:]
 
 
 def signed(run: RunRow, step: int) -> Float32[np.ndarray, "samples layers heads"]:

@@ -22,19 +22,19 @@ class Patterns:
         folder: where they lie.
         step: the largest step, that of the probe model.
         ids: of the samples.
-        under: [samples, layers, heads] of the models `base` (step 0) and `probe`.
+        under: [samples, layers, heads] of the models `base` (step 0) and `probe`, which lie on disk.
         weights: [samples], what each counts in a mean; they sum to 1.
     """
 
     folder: Path
     step: int
     ids: list[str]
-    under: dict[str, np.ndarray]
+    under: dict[str, of_runs.OnDisk]
     weights: np.ndarray
 
     def mean(self, model: str) -> np.ndarray:
         """The mean pattern under a model, float64 [layers, heads]."""
-        return np.tensordot(self.weights, self.under[model].astype(np.float64), axes=1)
+        return np.tensordot(self.weights, self.under[model][:].astype(np.float64), axes=1)
 
 
 def read_pool(path: Path, dataset: str) -> list[str]:
@@ -68,13 +68,14 @@ def read_patterns(folder: Path, reading: Reading) -> Patterns:
     return Patterns(folder, steps[-1], ids, {"base": base, "probe": probe}, weights)
 
 
-def read_step(folder: Path, step: int, reading: Reading) -> tuple[list[str], np.ndarray]:
-    """Sample ids and patterns [samples, layers, heads] of one step, as they are read.
+def read_step(folder: Path, step: int, reading: Reading) -> tuple[list[str], of_runs.OnDisk]:
+    """Sample ids and patterns [samples, layers, heads] of one step.
 
     Raises:
-        InputError: as `of_runs.load`.
+        InputError: as `of_runs.on_disk`.
     """
-    return patterns.about(folder, step).ids, of_runs.load(as_run(folder, folder.name), step, reading)
+    found = of_runs.on_disk(as_run(folder, folder.name), step, reading)
+    return found.stored.found.ids, found
 
 
 def check_comparable(extracted: Patterns, private: Patterns) -> None:

@@ -1,12 +1,14 @@
 """Which samples of a pool resemble a few private ones: by activation patterns (Eq. 5) or, to compare with, by words.
 
-Pools have thousands of samples. Patterns are worked on in blocks of BLOCK samples, in float64, so that an array that is
-only mapped (`np.load(path, mmap_mode="r")`) is never copied as a whole.
+Pools have thousands of samples. Patterns are worked on in blocks of BLOCK samples, in float64: they may lie on disk
+(`studies.patterns.OnDisk`), and never lie in memory as a whole.
 """
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -21,7 +23,15 @@ CJK = "\u3005\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U00
 TOKEN = re.compile(rf"[{CJK}]|[^\W{CJK}]+")
 
 
-def correlation_scores(patterns: np.ndarray, reference: np.ndarray) -> np.ndarray:
+class InBlocks(Protocol):
+    """Per-sample patterns [samples, layers, heads] of which slices are taken: an array, or what lies on disk."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice) -> np.ndarray: ...
+
+
+def correlation_scores(patterns: InBlocks, reference: np.ndarray) -> np.ndarray:
     """Pearson correlation of every sample's pattern with one pattern over its layers x heads entries (Eq. 5).
 
     Args:
@@ -34,7 +44,7 @@ def correlation_scores(patterns: np.ndarray, reference: np.ndarray) -> np.ndarra
     return np.concatenate([pearson(block, reference) for block in _blocks(patterns)])
 
 
-def nearest_scores(patterns: np.ndarray, references: np.ndarray) -> np.ndarray:
+def nearest_scores(patterns: InBlocks, references: np.ndarray) -> np.ndarray:
     """Largest Pearson correlation of every sample's pattern with any of several patterns.
 
     Args:
@@ -78,7 +88,7 @@ def bm25_scores(queries: Sequence[str], documents: Sequence[str]) -> np.ndarray:
     """
     from rank_bm25 import BM25Okapi
 
-    corpus = [tokens(document) for document in documents]
+    corpus = [list(map(sys.intern, tokens(document))) for document in documents]  # a word takes memory once
     if not any(corpus):
         return np.zeros(len(documents))
     index = BM25Okapi(corpus)
@@ -94,7 +104,7 @@ def tokens(text: str) -> list[str]:
     return TOKEN.findall(text.lower())
 
 
-def _blocks(patterns: np.ndarray) -> Iterator[np.ndarray]:
+def _blocks(patterns: InBlocks) -> Iterator[np.ndarray]:
     """Parts of at most BLOCK samples."""
     for start in range(0, len(patterns), BLOCK):
         yield patterns[start : start + BLOCK]

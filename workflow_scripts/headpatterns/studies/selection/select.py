@@ -115,13 +115,12 @@ def score(order: Order, ids: Sequence[str], extracted: Patterns, private: Patter
     """Scores [samples] of the pool's samples `ids` by method; NaN where a pattern is constant."""
     place = {id: number for number, id in enumerate(extracted.ids)}
     rows = [place[id] for id in ids]
-    under = {model: array[rows] for model, array in extracted.under.items()}
     documents = prompts(order.instructions, ids, order.pool)
     queries = prompts(order.pseudo_private, private.ids, private.folder)
     return {
-        "pattern": scoring.correlation_scores(under["probe"], private.mean("probe")),
-        "base-pattern": scoring.correlation_scores(under["base"], private.mean("base")),
-        "nearest": scoring.nearest_scores(under["probe"], private.under["probe"]),
+        "pattern": scoring.correlation_scores(extracted.under["probe"], private.mean("probe"))[rows],
+        "base-pattern": scoring.correlation_scores(extracted.under["base"], private.mean("base"))[rows],
+        "nearest": scoring.nearest_scores(extracted.under["probe"], private.under["probe"][:])[rows],
         "bm25": scoring.bm25_scores(queries, documents),
     }
 

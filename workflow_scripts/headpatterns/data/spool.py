@@ -1,0 +1,96 @@
+"""Instructions on disk: what decides about them stays in memory, and their texts lie in a file that nobody else sees.
+
+A million instructions take a third of a gigabyte this way, however long their texts are.
+"""
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, overload
+
+from headpatterns.data.records import Instruction
+
+IN_MEMORY = 2**24
+"""Bytes of texts up to which no file is made."""
+
+
+class Spool:
+    """The texts of instructions, in the order in which they were added."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """Keep them below `folder` or, without one, where temporary files lie; the file has no name and leaves none."""
+        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=folder)  # noqa: SIM115 - as long as this
+        self._end, self._reads = 0, False
+
+    def add(self, one: Instruction) -> "Entry":
+        """Put an instruction at the end."""
+        if self._reads:
+            self._file.seek(self._end)
+            self._reads = False
+        fields = (one.prompt, one.response, one.tags, one.choices, one.answer)
+        place = self._end
+        self._end += self._file.write(json.dumps(fields, ensure_ascii=False).encode() + b"\n")
+        return Entry(one.id, one.group, one.prompt_key, one.response_key, place, self)
+
+    def read(self, place: int) -> tuple[str, str, tuple[str, ...], tuple[str, ...], str]:
+        """Prompt, response, tags, choices and answer of what lies at a place."""
+        self._file.seek(place)
+        self._reads = True
+        prompt, response, tags, choices, answer = json.loads(self._file.readline())
+        return prompt, response, tuple(tags), tuple(choices), answer
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An instruction by what splits are decided by; `place` of `spool` has the rest."""
+
+    id: str
+    group: str
+    prompt_key: bytes
+    response_key: bytes
+    place: int
+    spool: Spool
+
+    @property
+    def prompt(self) -> str:
+        """Read from the spool."""
+        return self.instruction().prompt
+
+    @property
+    def response(self) -> str:
+        """Read from the spool."""
+        return self.instruction().response
+
+    def instruction(self) -> Instruction:
+        """The whole of it."""
+        prompt, response, tags, choices, answer = self.spool.read(self.place)
+        return Instruction(prompt, response, self.id, tags, choices, answer, self.group)
+
+
+class Stored(Sequence[Instruction]):
+    """Instructions that are read when they are asked for; equal where all of them are."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        """Take those of these entries, in their order."""
+        self._entries = entries
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @overload
+    def __getitem__(self, place: int) -> Instruction: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> "Stored": ...
+
+    def __getitem__(self, place: int | slice) -> "Instruction | Stored":
+        if isinstance(place, slice):
+            return Stored(self._entries[place])
+        return self._entries[place].instruction()
+
+    def __eq__(self, other: Any) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
