@@ -5,7 +5,7 @@
 #         snakemake all --cores 16 --config 'evaluation={python: /opt/opencompass/bin/python}'
 # The GPU driver is the host's; torch brings the rest of CUDA. Containers, and jobs outside of them, share out the GPUs
 # by a file in the host's /tmp. Downloads that need a login: -e HF_TOKEN.
-FROM python:3.11-slim
+FROM python:3.11.14-slim-bookworm@sha256:65a93d69fa75478d554f4ad27c85c1e69fa184956261b4301ebaf6dbb0a3543d
 
 # A compiler and headers for what DeepSpeed and Triton compile when they are first used; git for the commit in provenance.
 RUN apt-get update \

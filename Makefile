@@ -77,6 +77,16 @@ docs: .venv/workflow.ready
 pins:
 	$(PYTHON) envs/generate.py
 
+# Writes docs/licences.csv from the installed packages.
+.PHONY: licences
+licences: .venv/test.ready .venv-opencompass/ready
+	.venv/bin/python envs/licences.py
+
+# Asks a public database for known weaknesses of the pinned packages; says why where it cannot be reached.
+.PHONY: audit
+audit: .venv-audit/ready
+	.venv-audit/bin/python envs/audit.py
+
 opencompass: .venv-opencompass/ready
 
 .venv/workflow.ready: envs/workflow.txt pyproject.toml
@@ -94,4 +104,11 @@ opencompass: .venv-opencompass/ready
 	$(CHECK_PYTHON)
 	$(PYTHON) -m venv .venv-opencompass
 	.venv-opencompass/bin/python -m pip --disable-pip-version-check install --quiet -r envs/opencompass.txt
+	.venv-opencompass/bin/python -m pip --disable-pip-version-check check
+	@touch $@
+
+.venv-audit/ready: envs/audit.txt
+	$(CHECK_PYTHON)
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip --disable-pip-version-check install --quiet -r envs/audit.txt
 	@touch $@

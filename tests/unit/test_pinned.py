@@ -53,7 +53,7 @@ def test_every_dataset_of_the_paper_has_a_row_with_a_licence_and_a_commit():
 def test_rows_of_the_table():
     for name, sources in pinned.read().items():
         for source in sources.values():
-            assert source.address.startswith(("http://", "https://"))
+            assert source.address.startswith("https://") or source.checksum
             if source.repository:
                 assert re.fullmatch("[0-9a-f]{40}", source.version) and not source.checksum
             elif name != "infinity-instruct":
@@ -79,7 +79,9 @@ def test_mathbench_is_as_opencompass_has_it(opencompass):
         ({"files": ""}, "has no files: write it"),
         ({"source": "archive"}, ("the source 'archive'", "write primary or mirror")),
         ({"version": "main"}, ("the version 'main' of a repository", "40 hexadecimal digits of a commit")),
-        ({"address": "hub.example/maths"}, ("the address 'hub.example/maths'", "http:// or https://")),
+        ({"address": "hub.example/maths"}, ("the address 'hub.example/maths'", "write https://")),
+        ({"address": "https://me:secret@hub.example/datasets/o/maths"}, "and no login"),
+        ({"address": "http://hub.example/datasets/o/maths"}, "can change: write https://, or its checksum"),
         ({"checksum": f"md5:{'0' * 32}"}, ("a checksum for a repository", "leave it empty")),
         ({**ZIP, "checksum": "50257a910ca43d1f61a610a79fdb16b5"}, ("the checksum '50257a91", "md5: or sha256:")),
         ({"note": "a, b"}, ("has not 8 cells", "quotes")),

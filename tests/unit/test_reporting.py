@@ -121,6 +121,22 @@ def test_the_page_is_well_formed_and_every_anchor_leads_somewhere(report):
     assert "mini <b>" in report.text
 
 
+def test_a_label_is_text_whatever_a_browser_would_make_of_it(folder, tmp_path):
+    label = '<script>alert(1)</script><img src="x" onerror="alert(2)">{{ 7 * 7 }}{% raw %}'
+    changed = copied(folder, tmp_path)
+    runs = pd.read_csv(changed / "runs.csv")
+    assert {"Gemma-mini", "ARC"} <= {*runs["model_label"], *runs["task_label"]}
+    runs.replace({"Gemma-mini": label, "ARC": f"task {label}"}).to_csv(changed / "runs.csv", index=False)
+    tables = {"distribution": "distribution", "by_model": "distribution_by_model"}
+    table, shown = table1.tabulate(runs=changed / "runs.csv", **{key: table_of(changed, of) for key, of in tables.items()})
+    grids.write(table, shown, changed / "tables" / "table1")
+    provenance = json.loads((changed / "provenance.json").read_text())
+    (changed / "provenance.json").write_text(json.dumps({**provenance, "label": label}))
+    made = Page(rendered(changed))
+    assert made.text.count(label) > 1 and not made.found("script")
+    assert not [attributes for attributes in made.found("img") if "onerror" in attributes]
+
+
 def test_the_page_fetches_nothing(report):
     for tag, attributes in report.tags:
         assert tag not in {"script", "link", "iframe", "object", "embed", "base"}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 from headpatterns import storage
-from headpatterns.errors import InputError, Interrupted, first_line, refused_by_system
+from headpatterns.errors import InputError, Interrupted, first_line, redacted, refused_by_system
 from headpatterns.io import write_json
 from headpatterns.processes import starter
 
@@ -85,7 +85,7 @@ def check_token_budget(arguments: argparse.Namespace) -> None:
 
 def tell(line: str) -> None:
     """Print a line to the terminal, where the user sees it even with `--log`."""
-    print(f"{Path(sys.argv[0]).stem}: {line}", file=_terminal or sys.stderr, flush=True)
+    print(redacted(f"{Path(sys.argv[0]).stem}: {line}"), file=_terminal or sys.stderr, flush=True)
 
 
 def run(main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser, online: bool = False) -> None:
@@ -141,9 +141,9 @@ def _open_log(path: Path) -> None:
 
 
 def _print_to_log(text: str) -> None:
-    """Print to standard error, unless the disk has no room for it: the terminal has its own sentence."""
+    """Print to standard error, without logins, unless the disk has no room: the terminal has its own sentence."""
     with suppress(OSError):
-        sys.stderr.write(text)
+        sys.stderr.write(redacted(text))
 
 
 def _of_the_machine(error: OSError | ImportError) -> str:
@@ -157,10 +157,12 @@ def _of_the_machine(error: OSError | ImportError) -> str:
 
 
 def _fail(sentence: str, status: int, terminal: TextIO) -> NoReturn:
-    """Print the sentence and exit; or, where torchrun watches, leave the sentence to it: it prints that of one process.
+    """Print the sentence, without logins, and exit.
 
+    Where torchrun watches, the sentence is left to it: it prints that of one process.
     There the exit is a sudden one: libraries abort over connections to processes that are already gone.
     """
+    sentence = redacted(sentence)
     errors = os.environ.get("TORCHELASTIC_ERROR_FILE")
     if not errors:
         print(sentence, file=terminal, flush=True)

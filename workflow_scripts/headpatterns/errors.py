@@ -5,6 +5,18 @@ import os
 import re
 
 
+import os
+import re
+
+LOGIN = re.compile(r"(?<=://)[^/\s@]+@")
+"""Name and password in an address."""
+
+TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+"""Environment variables that hold a login for the hub."""
+
+HUB_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{16,}")
+
+
 class InputError(ValueError):
     """Something the user gave cannot be used: a config key, a file, a row, a model or the environment.
 
@@ -60,3 +72,10 @@ def first_line(error: BaseException) -> str:
     """
     first, *others = [line.strip() for line in str(error).strip().splitlines()] or [type(error).__name__]
     return " ".join([first, *others[: first.endswith(":")]]).rstrip(".")
+
+
+def redacted(text: str) -> str:
+    """A text without logins: those in addresses, the token of the environment, and what looks like one of the hub."""
+    for token in filter(None, map(os.environ.get, TOKENS)):
+        text = text.replace(token, "***")
+    return HUB_TOKEN.sub("***", LOGIN.sub("***@", text))

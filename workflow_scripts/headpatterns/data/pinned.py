@@ -24,7 +24,9 @@ THE_HUB = "https://huggingface.co/"
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 REPOSITORY = re.compile(r"(https?://[^/]+)/datasets/([^/]+/[^/]+)")
-FILE = re.compile(r"https?://[^/]+/.*[^/]")
+FILE = re.compile(r"https?://[^/@]+/.*[^/]")
+SAFE = re.compile(r"https://|http://(127\.0\.0\.1|localhost)[:/]")
+"""What an address begins with whose files nobody on the way can change: of this machine, any."""
 ARCHIVE = ".zip"
 CHECKSUM = re.compile(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}")
 
@@ -136,7 +138,9 @@ def _problems(row: Mapping[str, str | None]) -> Iterator[str]:
     address, version = whole["address"], whole["version"]
     is_repository = bool(REPOSITORY.fullmatch(address)) and not address.endswith(ARCHIVE)
     if address and not FILE.fullmatch(address):
-        yield f"has the address '{address}': write http:// or https:// with the path of a repository or a file."
+        yield f"has the address '{address}': write https:// with the path of a repository or a file, and no login."
+    elif address and not SAFE.match(address) and not whole["checksum"]:
+        yield f"has the address '{address}', which anybody on the way can change: write https://, or its checksum."
     elif is_repository and version and not COMMIT.fullmatch(version):
         yield f"has the version '{version}' of a repository: write the 40 hexadecimal digits of a commit."
     elif is_repository and whole["checksum"]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from headpatterns.data import hub, pinned
+from headpatterns.data import archives, hub, pinned
 from headpatterns.data.pinned import ARCHIVE, Pinned
 from headpatterns.data.transfers import Remote, size_of
 from headpatterns.errors import InputError, first_line
@@ -60,8 +60,7 @@ def unpack(source: Pinned, folder: Path, output: Path) -> Path:
     [archive] = folder.iterdir()
     try:
         with zipfile.ZipFile(archive) as opened:
-            for name in _wanted(source, opened.namelist()):
-                opened.extract(name, output)
+            archives.extract(opened, _wanted(source, opened.namelist()), output, str(source))
     except zipfile.BadZipFile as error:
         archive.unlink()
         raise InputError(f"{source} is no valid zip ({first_line(error)}): run again, or {source.instead}.") from error

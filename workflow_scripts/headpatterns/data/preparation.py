@@ -16,7 +16,7 @@ from headpatterns.io import atomic_path, write_json
 
 COLUMNS = ("id", "prompt", "response", "tags", "choices", "answer")
 
-GROUP, CHARACTERS = 2**15, 2**26
+GROUP, CHARACTERS = 2**15, 2**24
 """Most rows of a row group of a parquet file, and most characters of its prompts and responses but for the last."""
 
 

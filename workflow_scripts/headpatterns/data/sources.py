@@ -60,7 +60,12 @@ def _saved(folder: Path) -> list[Path]:
     if not (state.is_file() and (folder / "dataset_info.json").is_file()):
         return []
     try:
-        return [folder / one["filename"] for one in read_json(state)["_data_files"]]
+        names = [one["filename"] for one in read_json(state)["_data_files"]]
+        if outside := next((name for name in names if Path(name).name != name or name == ".."), None):
+            raise InputError(f"{state} names the file {outside}, which does not lie beside it: save the dataset again.")
+        return [folder / name for name in names]
+    except InputError:
+        raise
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{state} is not what `datasets` saves ({error!r}): save the dataset again.") from error
 

@@ -78,7 +78,7 @@ def positions(folder: Path) -> int | None:
     import transformers
 
     try:
-        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # transformers raises many types for what is one thing to the user
         raise InputError(f"the config in {folder} cannot be read: {first_line(error)}.") from error
     return models.positions_of(config)

@@ -52,9 +52,9 @@ def load_tokenizer(folder: Path | str) -> Any:
     try:
         # AutoTokenizer imports torch, and a list of all models, to ask a config that such a folder does not have.
         loader: Any = transformers.PreTrainedTokenizerFast if _is_complete(folder) else transformers.AutoTokenizer
-        tokenizer = loader.from_pretrained(folder, local_files_only=True)
+        tokenizer = loader.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # transformers and tokenizers raise many types for what is one thing to the user
-        raise InputError(f"no tokenizer can be loaded from {folder}: {first_line(error)}.") from error
+        raise InputError(f"no tokenizer can be loaded from {folder}: {unsafe(error) or first_line(error)}.") from error
     probing.check_tokenizer(tokenizer, folder)
     return tokenizer
 
@@ -92,12 +92,13 @@ def load_model(folder: Path | str, dtype: str = "float32", device: str = "cpu") 
             folder,
             dtype=getattr(torch, dtype),
             local_files_only=True,
+            trust_remote_code=False,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # reported instead, as the missing and the unexpected are
             **probing.repairs(folder),
         )
     except Exception as error:  # transformers, safetensors and the hub raise many types here
-        raise InputError(f"the model in {folder} cannot be loaded: {first_line(error)}.") from error
+        raise InputError(f"the model in {folder} cannot be loaded: {unsafe(error) or first_line(error)}.") from error
     model, report = loaded
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if report.get(kind):
@@ -116,6 +117,18 @@ def load_model(folder: Path | str, dtype: str = "float32", device: str = "cpu") 
             "or a device with more free memory."
         ) from error
     return placed
+
+
+def unsafe(error: Exception) -> str:
+    """What is said of a model or tokenizer that would run code which comes with it; empty of any other error.
+
+    Python beside a model is refused, whatever it is for, and of pickled weights tensors alone are read.
+    """
+    if "trust_remote_code" in str(error):
+        return "it needs Python code that comes with it, which is never run; use one that transformers knows by itself"
+    if "weights_only" in str(error) or "Weights only load failed" in str(error):
+        return "its weights are pickled and hold more than tensors, which is never run; save them as safetensors"
+    return ""
 
 
 def stored_dtype(folder: Path) -> str:
