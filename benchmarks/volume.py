@@ -1,4 +1,4 @@
-"""Rate and memory of the scripts on large files: a million rows of JSON lines, 2 GB of parquet, a pool of 100 000 samples.
+"""Rate and memory of the scripts on large files: a million rows of JSON lines, 2 GB of parquet, 100 000 patterns.
 
     python benchmarks/volume.py [--part N] [--only lines parquet pool] [--folder FOLDER] [--output FILE]
 
@@ -68,7 +68,7 @@ def sentences(generator: np.random.Generator, count: int) -> list[str]:
 
 
 def texts(seed: int, times: int = 1) -> Iterator[tuple[str, str]]:
-    """Endless questions and answers: a number that tells them apart, and sentences, `times` three and five in the mean."""
+    """Endless questions and answers: a number that tells them apart, and sentences, `times` three and five or so."""
     generator = np.random.default_rng(seed)
     known = sentences(generator, 50_000)
     for start in itertools.count(0, 1000):
@@ -176,7 +176,11 @@ def patterns(folder: Path, name: str, samples: int) -> list[str]:
 def rate(rows: int, found: dict[str, float]) -> dict[str, float]:
     """What was measured, with rows a second."""
     seconds = found["seconds"]
-    return {**found, "rows_a_second": round(rows / seconds), "rows_a_core_second": round(rows / seconds / found["cores"])}
+    return {
+        **found,
+        "rows_a_second": round(rows / seconds),
+        "rows_a_core_second": round(rows / seconds / found["cores"]),
+    }
 
 
 def measured(script: str, *words: Any) -> dict[str, float]:

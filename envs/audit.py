@@ -1,7 +1,7 @@
 """Ask a database of known weaknesses for every pinned package: `make audit`.
 
-pip-audit asks the one of the Python package index. Where that cannot be reached, what is said is why, and the exit status
-is 0: nothing is known then. A known weakness is listed with the version that fixes it, and the status is 1.
+pip-audit asks the one of the Python package index. Where that cannot be reached, what is said is why, and the exit
+status is 0: nothing is known then. A known weakness is listed with the version that fixes it, and the status is 1.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Write docs/licences.csv: every pinned package with its licence, as the package itself states it.
 
-    python envs/licences.py            writes it, from this interpreter's packages and `.venv-opencompass` (`make licences`)
+    python envs/licences.py            writes it, from the packages of this interpreter and `.venv-opencompass`
     python envs/licences.py --check    writes nothing, and ends with status 1 where it would change or a licence is not
                                        among those expected; an environment that is not installed is left as it is
 
@@ -86,7 +86,7 @@ def pins(environment: str) -> dict[str, str]:
     """Version by package, of the file of an environment."""
     lines = (FOLDER / f"{environment}.txt").read_text(encoding="utf-8").splitlines()
     found = (line.partition(";")[0].strip().split("==") for line in lines if "==" in line and not line.startswith("#"))
-    return {name: version for name, version in found}
+    return {name: version for name, version in found}  # noqa: C416 - of pairs that are lists
 
 
 def normal(name: str) -> str:
@@ -141,7 +141,7 @@ def problems(found: Iterable[tuple[str, str, str, str]]) -> Iterator[str]:
     """A sentence for each package whose licence is missing or not among those expected."""
     for name, _, environment, stated in found:
         if not stated:
-            yield f"{name} of envs/{environment}.txt is not installed, or states no known licence: see envs/licences.py."
+            yield f"{name} of envs/{environment}.txt is not installed, or states no known licence: add it to STATED."
         elif environment != "opencompass" and normal(name) not in EXCEPTIONS and not {*parts(stated)} <= EXPECTED:
             yield f"{name} of envs/{environment}.txt has the licence {stated}, which is not expected: replace it."
 

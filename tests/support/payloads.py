@@ -1,4 +1,4 @@
-"""What would run if something loaded it: pickles and modules that make a file, whose absence shows that they did not."""
+"""What would run if something loaded it: pickles and modules that make a file, which shows whether they did."""
 
 import pickle
 from pathlib import Path

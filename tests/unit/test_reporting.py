@@ -128,7 +128,9 @@ def test_a_label_is_text_whatever_a_browser_would_make_of_it(folder, tmp_path):
     assert {"Gemma-mini", "ARC"} <= {*runs["model_label"], *runs["task_label"]}
     runs.replace({"Gemma-mini": label, "ARC": f"task {label}"}).to_csv(changed / "runs.csv", index=False)
     tables = {"distribution": "distribution", "by_model": "distribution_by_model"}
-    table, shown = table1.tabulate(runs=changed / "runs.csv", **{key: table_of(changed, of) for key, of in tables.items()})
+    table, shown = table1.tabulate(
+        runs=changed / "runs.csv", **{key: table_of(changed, of) for key, of in tables.items()}
+    )
     grids.write(table, shown, changed / "tables" / "table1")
     provenance = json.loads((changed / "provenance.json").read_text())
     (changed / "provenance.json").write_text(json.dumps({**provenance, "label": label}))

@@ -144,9 +144,8 @@ def test_a_model_with_a_program_of_its_own_is_refused(own_model, made, tmp_path,
     def start(*command, **options):
         return scripts.subprocess.run(*command, input=answer, **options)
 
-    done = scripts.launch(
-        "extract_patterns", tmp_path / "home", start, model=own_model, data=tmp_path / "rows.jsonl", output=tmp_path / "o.npy"
-    )  # fmt: skip
+    given = {"model": own_model, "data": tmp_path / "rows.jsonl", "output": tmp_path / "o.npy"}
+    done = scripts.launch("extract_patterns", tmp_path / "home", start, **given)
     assert done.returncode == 2 and PYTHON in done.stderr and "Traceback" not in done.stderr
     assert not made.exists()
 
@@ -178,7 +177,9 @@ def test_a_config_does_not_choose_a_kernel_of_the_hub(own_model, key):
     assert "/" not in loaded.config._attn_implementation
 
 
-CHAT = "{{% set x = ''.__class__.__mro__[1].__subclasses__() %}}{{{{ cycler.__init__.__globals__.os.mknod({made!r}) }}}}"
+CHAT = (
+    "{{% set x = ''.__class__.__mro__[1].__subclasses__() %}}{{{{ cycler.__init__.__globals__.os.mknod({made!r}) }}}}"
+)
 
 
 def test_a_chat_template_is_text_that_nothing_fills_in(own_model, made):
@@ -248,7 +249,9 @@ def test_no_login_in_what_a_failed_download_leaves(tmp_path):
     token = "hf_" + "x" * 34
     asked = {"positional": ["--hub", "org/model"], "revision": "0" * 40, "output": tmp_path / "out" / "model"}
     hub = "http://me:password-of-mine@127.0.0.1:9"
-    done = scripts.launch("fetch_model", tmp_path / "home", hub=hub, token=token, log=tmp_path / "out" / "log.txt", **asked)
+    done = scripts.launch(
+        "fetch_model", tmp_path / "home", hub=hub, token=token, log=tmp_path / "out" / "log.txt", **asked
+    )
     assert done.returncode == 2 and "cannot be reached" in done.stderr
     written = [path.read_text() for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert written and os.path.lexists(tmp_path / "out" / "log.txt")

@@ -59,19 +59,21 @@ def growth(sizes, measured):
 
 
 def test_preparation_holds_no_texts(tmp_path):
-    """100 MB of texts more; they used to take 240 MiB."""
+    """60 MB of texts more, which take twice as much where they lie in memory."""
 
     def measured(rows):
         path = write_lines(tmp_path / f"{rows}.jsonl", rows, 10_000)
         given = {"dataset": "d", "adapter": "generic", "options": OPTIONS, "probe_samples": 5, "seed": 0}
         return peak("prepare_instructions", train_files=path, output=tmp_path / f"out{rows}", **given)
 
-    assert growth((1000, 11_000), measured) < 90
-    found = pyarrow.parquet.ParquetFile(tmp_path / "out11000" / "train.parquet")
-    assert found.metadata.num_rows == 10_995 and found.num_row_groups > 5
+    assert growth((1000, 7000), measured) < 80
+    found = pyarrow.parquet.ParquetFile(tmp_path / "out7000" / "train.parquet")
+    assert found.metadata.num_rows == 6995 and found.num_row_groups > 3
 
 
 def test_tokenization_holds_some_thousand_samples(tmp_path, tokenizer_folder):
+    """Two million tokens more, which take 390 MiB where all of them lie in memory."""
+
     def measured(rows):
         table = {"id": [f"s{n}" for n in range(rows)], "prompt": [f"Why {n}?" for n in range(rows)]}
         responses = [text(n, 400) for n in range(rows)]
@@ -80,7 +82,7 @@ def test_tokenization_holds_some_thousand_samples(tmp_path, tokenizer_folder):
         return peak("tokenize_instructions", model=tokenizer_folder, instructions=path, max_length=512,
                     output=tmp_path / f"out{rows}")  # fmt: skip
 
-    assert growth((4000, 16_000), measured) < 30
+    assert growth((4000, 12_000), measured) < 80
 
 
 def write_pool(folder, samples, layers=32, heads=32):
@@ -103,8 +105,8 @@ def test_a_pool_is_ranked_out_of_its_files(tmp_path):
 
     def measured(samples):
         pool = write_pool(tmp_path / f"pool{samples}", samples)
-        return peak("select_samples", dataset="d", domain="x", seed=0, pool=pool.with_suffix(".csv"), pool_patterns=pool,
-                    pseudo_private_patterns=private, instructions=pool.with_suffix(".parquet"),
+        return peak("select_samples", dataset="d", domain="x", seed=0, pool=pool.with_suffix(".csv"),
+                    pool_patterns=pool, pseudo_private_patterns=private, instructions=pool.with_suffix(".parquet"),
                     pseudo_private=private.with_suffix(".parquet"), budgets=[10], random_draws=1,
                     output=tmp_path / f"out{samples}")  # fmt: skip
 
@@ -159,13 +161,6 @@ def test_on_disk_or_in_memory_the_instructions_are_the_same(tmp_path, monkeypatc
     assert [table.num_row_groups for table in tables] == [1, 9]
     assert tables[0].read().equals(tables[1].read())
     assert [one.prompt for one in parts.train[1:3]] == [one.prompt for one in list(whole.train)[1:3]]
-
-
-def test_one_group_has_the_bytes_of_a_table_that_is_written_at_once(tmp_path):
-    prepared(tmp_path, "whole")
-    path = tmp_path / "whole" / "train.parquet"
-    pyarrow.parquet.write_table(pyarrow.parquet.read_table(path), tmp_path / "again.parquet")
-    assert (tmp_path / "again.parquet").read_bytes() == path.read_bytes()
 
 
 def test_an_instruction_comes_back_from_the_spool_as_it_went_in():

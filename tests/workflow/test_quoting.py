@@ -22,11 +22,16 @@ def test_a_shell_reads_no_value_of_a_config(tmp_path):
     template = f"{SHELL}{{instruction}}"
     columns = {"prompt": SHELL, "response": "$(touch PWNED)"}
     overlay = tmp_path / "overlay.yaml"
-    own = {"label": f"own {SHELL}", "adapter": "generic", "options": {"columns": columns}, "train": [{"path": str(rows)}]}
+    own = {
+        "label": f"own {SHELL}",
+        "adapter": "generic",
+        "options": {"columns": columns},
+        "train": [{"path": str(rows)}],
+    }
     content = {
         "prompt_template": template,
         "models": {"llama": {"label": f"model {SHELL}"}},
-        "datasets": {"own": {**own, "probe": []}},
+        "datasets": {"own": {**own, "train": [{"path": str(rows)}], "probe": []}},
         "task_groups": {"nlp": {"tasks": ["gsm8k", "codesearchnet", "sgsm", "arc", "own"]}},
     }
     overlay.write_text(yaml.safe_dump(content))

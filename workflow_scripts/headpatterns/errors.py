@@ -4,10 +4,6 @@ import errno
 import os
 import re
 
-
-import os
-import re
-
 LOGIN = re.compile(r"(?<=://)[^/\s@]+@")
 """Name and password in an address."""
 

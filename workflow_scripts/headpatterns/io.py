@@ -130,7 +130,7 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> "pyarrow.T
 
 
 def parquet_batches(path: Path, columns: Sequence[str], rows: int) -> Iterator[list[dict[str, Any]]]:
-    """Some columns of a parquet file, `rows` rows at a time: however large its row groups are, they never lie in memory.
+    """Some columns of a parquet file, `rows` rows at a time: none of its row groups ever lies in memory as a whole.
 
     Raises:
         InputError: as `read_parquet`.

@@ -128,7 +128,7 @@ def about(folder: Path, step: int) -> About:
 
 @dataclass(frozen=True)
 class Stored:
-    """Per-sample patterns of one step as they are stored, float32 [samples, layers, heads]: slices are read and checked.
+    """Per-sample patterns of one step as they are stored, float32 [samples, layers, heads], of which slices are read.
 
     Attributes:
         found: what `about` says of the step.
@@ -161,8 +161,8 @@ class Stored:
         if len(broken):
             sample, layer, head = broken[0]
             raise InputError(
-                f"{self.path} is not finite at the sample {self.found.ids[start + sample]}, layer {layer}, head {head}: "
-                "extract the patterns again in a wider number format."
+                f"{self.path} is not finite at the sample {self.found.ids[start + sample]}, layer {layer}, head {head}"
+                ": extract the patterns again in a wider number format."
             )
         return values
 

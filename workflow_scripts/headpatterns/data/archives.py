@@ -32,7 +32,8 @@ def extract(archive: zipfile.ZipFile, names: Iterable[str], output: Path, what: 
     free = shutil.disk_usage(output).free
     if size > free:
         raise InputError(
-            f"{what} unpacks to {size / GB:.1f} GB, but the disk of {output} has {free / GB:.1f} GB free: make room there."
+            f"{what} unpacks to {size / GB:.1f} GB, but the disk of {output} has {free / GB:.1f} GB free: make room "
+            "there."
         )
     for member in members:
         archive.extract(member, output)

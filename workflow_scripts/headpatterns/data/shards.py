@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import pyarrow
-
     from headpatterns.data.tokens import TokenizedSample
 
 ROWS = 1000

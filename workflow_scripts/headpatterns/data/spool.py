@@ -21,7 +21,8 @@ class Spool:
 
     def __init__(self, folder: Path | None = None) -> None:
         """Keep them below `folder` or, without one, where temporary files lie; the file has no name and leaves none."""
-        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=folder)  # noqa: SIM115 - as long as this
+        place = None if folder is None else str(folder)
+        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=place)  # noqa: SIM115 - as long as this
         self._end, self._reads = 0, False
 
     def add(self, one: Instruction) -> "Entry":

@@ -86,6 +86,7 @@ def read_model(header: Header, folder: Path, name: str) -> "PreTrainedModel":
             gguf_file=name,
             dtype=torch.float32,
             local_files_only=True,
+            trust_remote_code=False,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # reported instead, as what is missing is
         )

@@ -65,7 +65,9 @@ def load_tokenizer(header: Header, folder: Path, name: str) -> "PreTrainedTokeni
     if kind == BYTE_LEVEL:
         _check_split(header.file, split)
     try:
-        built = transformers.AutoTokenizer.from_pretrained(folder, gguf_file=name, local_files_only=True, trust_remote_code=False)
+        built = transformers.AutoTokenizer.from_pretrained(
+            folder, gguf_file=name, local_files_only=True, trust_remote_code=False
+        )
     except Exception as error:  # transformers and tokenizers raise many types for what is one thing to the user
         raise InputError(
             f"transformers can build no tokenizer from {header.file} ({first_line(error)}): {INSTEAD}."
