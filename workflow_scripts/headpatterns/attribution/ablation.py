@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from headpatterns.attribution import adapters, inputs, memory, passes, selftest
 from headpatterns.attribution.blockwise import attend
 from headpatterns.attribution.inputs import Sample
 from headpatterns.attribution.interface import attending_by
-from headpatterns.attribution.layer_inputs import named
+from headpatterns.attribution.layer_inputs import named, number
 from headpatterns.attribution.reductions import HeadOutputs
 from headpatterns.errors import InputError
 from headpatterns.models import loading as models
@@ -242,7 +242,7 @@ def _scaling(model: PreTrainedModel) -> Iterator[dict[int, Float[torch.Tensor, "
         **settings: Any,
     ) -> tuple[torch.Tensor, None]:
         output, _ = attend(module, query, key, value, attention_mask, **settings)
-        return scaled(cast(int, module.layer_idx), output), None
+        return scaled(number(module), output), None
 
     with adapters.watched(model, scaled) if adapters.fits(model) else attending_by(model, attention):
         yield scales

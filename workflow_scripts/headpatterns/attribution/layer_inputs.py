@@ -82,9 +82,15 @@ class AttentionInputs:
         return self.query.shape[1] // self.key.shape[1]
 
 
-def named(layer: int | None) -> str:
-    """What a layer is called in a sentence; one that several share has no number of its own."""
-    return f"layer {layer}" if layer is not None and layer >= 0 else "an attention that layers share"
+def number(module: torch.nn.Module) -> int:
+    """The number of the layer that an attention belongs to, -1 where several layers share it."""
+    layer: Any = module.layer_idx
+    return -1 if layer is None else int(layer)
+
+
+def named(layer: int) -> str:
+    """What a layer with such a number is called in a sentence."""
+    return f"layer {layer}" if layer >= 0 else "an attention that layers share"
 
 
 def check_keywords(module: torch.nn.Module, settings: dict[str, Any], *, further: Collection[str] = ()) -> None:

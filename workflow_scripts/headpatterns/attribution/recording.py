@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 import torch
 from jaxtyping import Float, Float32
@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from headpatterns.attribution import adapters
 from headpatterns.attribution.blockwise import attend, attend_by_blocks
 from headpatterns.attribution.interface import attending_by
-from headpatterns.attribution.layer_inputs import AttentionInputs, named
+from headpatterns.attribution.layer_inputs import AttentionInputs, named, number
 from headpatterns.attribution.reductions import HeadOutputs, sums, sums_of_matrix
 from headpatterns.errors import InputError
 
@@ -67,7 +67,7 @@ def recording(model: PreTrainedModel, reductions: Sequence[str]) -> Iterator[Rec
             # A pass that compares logits: they then tell whether A, as the reduction will see it, is the layer's.
             return attend_by_blocks(inputs), None
         output, _ = attend(module, query, key, value, attention_mask, **settings)
-        return watch(cast(int, module.layer_idx), output, inputs), None
+        return watch(number(module), output, inputs), None
 
     if adapters.fits(model):
         with adapters.watched(model, None if recomputes else watch, see if recomputes else None):
