@@ -1,5 +1,6 @@
 """Lets a test run where a machine lacks something: a package, open files, or a folder for temporary files."""
 
+import gc
 import os
 import resource
 import sys
@@ -11,11 +12,15 @@ from typing import Any
 
 import pytest
 
+from headpatterns import cli
+
 
 @contextmanager
 def lacking(here: Path, machine: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Within the block this process is as the description of a machine says."""
     with monkeypatch.context() as patch:
+        # The terminal of the script before would be closed in the block, and give its place to another file.
+        patch.setattr(cli, "_terminal", None)
         if package := machine.get("without"):
             for module in [one for one in sys.modules if one == package or one.startswith(f"{package}.")]:
                 patch.delitem(sys.modules, module)
@@ -29,6 +34,7 @@ def lacking(here: Path, machine: Mapping[str, Any], monkeypatch: pytest.MonkeyPa
 @contextmanager
 def few_files(more: int) -> Iterator[None]:
     """Within the block so many files more may be open at once."""
+    gc.collect()  # nothing is to be closed in the block
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     free = os.dup(0)
     os.close(free)
