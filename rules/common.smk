@@ -58,9 +58,13 @@ if PUBLISHED:
         update_config(config, layer)
 
 
+def runs():
+    """Whether jobs run; it is known once Snakemake makes out the jobs."""
+    return not (is_dry_run() or is_picture())
+
+
 def meaning():
     """The experiment, once nothing about it is refused."""
-    runs = not (is_dry_run() or is_picture())
     made = Experiment(config, load_studies(), recall=True, root=PUBLISHED and PUBLISHED.root, reads=runs)
     checks.check(made)
     return made

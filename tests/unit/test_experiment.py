@@ -507,13 +507,13 @@ def test_a_file_is_read_once_and_in_a_dry_run_only_if_a_job_has_read_it(tmp_path
     state = first.state("rows", str(file))
     seen = {"contents": {path: list(entry) for path, entry in first.contents.items()}}
     for reads in (True, False):
-        assert OwnFiles(seen, reads).state("rows", str(file)) == state
+        assert OwnFiles(seen, lambda reads=reads: reads).state("rows", str(file)) == state
     assert len(read) == 1
-    assert OwnFiles({}, reads=False).state("rows", str(file)) != state
+    assert OwnFiles({}, lambda: False).state("rows", str(file)) != state
     assert len(read) == 1
     file.write_text("[]")
     for reads in (True, False):
-        assert OwnFiles(seen, reads).state("rows", str(file)) != state
+        assert OwnFiles(seen, lambda reads=reads: reads).state("rows", str(file)) != state
     assert len(read) == 3
 
 

@@ -88,13 +88,13 @@ class Experiment:
         recall: bool = False,
         root: str | None = None,
         places: bool = True,
-        reads: bool = True,
+        reads: Callable[[], bool] = lambda: True,
     ) -> None:
         """The experiment of a config as Snakemake reads it, below results/ or in another folder, `root`.
 
-        With `recall`, files of your own that are away count as its last run has seen them. Without `places`, the config
-        is the one that the folder of an experiment keeps (`written.decisive`). Without `reads`, files that no run has
-        seen are not read.
+        With `recall`, files of your own that are away count as its last run has seen them. Those that no run has seen
+        are read only if `reads` says so when they are asked for. Without `places`, the config is the one that the
+        folder of an experiment keeps (`written.decisive`).
 
         Raises:
             InputError: keys are unknown or missing, or values of a wrong kind; every problem is listed.

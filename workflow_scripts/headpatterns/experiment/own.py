@@ -127,7 +127,7 @@ class OwnFiles:
         contents: stamp and digest by file, as far as they were asked for.
     """
 
-    def __init__(self, seen: Mapping[str, Any], reads: bool = True) -> None:
+    def __init__(self, seen: Mapping[str, Any], reads: Callable[[], bool] = lambda: True) -> None:
         """Files of your own, with what `missing.record` wrote down of them; empty where it has not.
 
         A file of which nothing is written down has been read by no job. A dry-run does not read it (`reads`), as it may
@@ -204,7 +204,7 @@ class OwnFiles:
     def _content(self, file: Path) -> str:
         """Digest of a file, which is not read again where it is as it was; empty where it is not read at all."""
         before, known = self.seen.get("contents", {}).get(str(file), (None, ""))
-        now, unread = stamp(file), before is None and not self.reads
+        now, unread = stamp(file), before is None and not self.reads()
         digest = str(known) if now == before or unread else content(file)
         self.contents[str(file)] = (now, digest)
         return digest
