@@ -49,7 +49,7 @@ def check_cluster():
         or_stop(refusals.check_without, asked, shown)
     elif asked:
         or_stop(refusals.check, asked, CONFIG.cluster.configured, submitted_with())
-        comments = {comment_of(job) for job in jobs_to_run() if not job.is_local}
+        comments = {site.comment(job.name, job.wildcards) for job in jobs_to_run() if not job.is_local}
         or_stop(refusals.check_queue, Path.cwd(), names_of_jobs(), comments)
         follow_jobs()
         print(requests.table(asked), file=sys.stderr)

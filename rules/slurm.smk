@@ -33,11 +33,6 @@ def names_of_jobs():
     return f"{CONFIG.experiment}_{executor().run_uuid[: -site.IDENTIFIER]}"
 
 
-def comment_of(job):
-    """What the plugin writes beside a job, by which `squeue` shows what it is for."""
-    return f"rule_{'_wildcards_'.join([job.name, *filter(None, ['_'.join(job.wildcards).replace('/', '_')])])}"
-
-
 def follow_jobs():
     """Let the plugin wait for jobs as it should, and say why one is lost."""
     executor().run_uuid = f"{names_of_jobs()}{executor().run_uuid[-site.IDENTIFIER :]}"

@@ -89,7 +89,12 @@ def squeue(tmp_path, monkeypatch):
     return write
 
 
-COMMENT = "rule_finetune_nlp_gsm8k_wildcards_llama_0"
+COMMENT = site.comment("finetune_nlp_gsm8k", ["llama", "0"])
+
+
+def test_a_comment_is_that_of_the_plugin():
+    assert COMMENT == "rule_finetune_nlp_gsm8k_wildcards_llama_0"
+    assert site.comment("analyse_distribution", []) == "rule_analyse_distribution"
 
 
 def test_jobs_of_an_earlier_snakemake_are_refused_by_their_numbers(squeue, tmp_path):

@@ -5,6 +5,7 @@ import getpass
 import re
 import subprocess
 from collections import Counter
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from headpatterns.errors import InputError
@@ -91,6 +92,12 @@ def largest(partition: str) -> dict[str, int]:
         **({"mem_mb": max(group.mem_mb for group in there)} if there else {}),
         **({"runtime": max(limits)} if limits else {}),
     }
+
+
+def comment(rule: str, wildcards: Iterable[str]) -> str:
+    """What Snakemake's plugin writes beside a job, by which `squeue` shows what it is for."""
+    values = "_".join(wildcards).replace("/", "_")
+    return f"rule_{rule}_wildcards_{values}" if values else f"rule_{rule}"
 
 
 def queued() -> list[Queued]:
