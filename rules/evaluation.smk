@@ -45,7 +45,11 @@ rule check_lengths:
     retries: 0
     localrule: True
     params:
-        **({"contents": lambda wildcards: [PATHS.content(reader, "tokenizer") for reader, *_ in READERS]} if OWN_MODELS else {}),
+        **(
+            {"contents": lambda wildcards: [PATHS.content(reader, "tokenizer") for reader, *_ in READERS]}
+            if OWN_MODELS
+            else {}
+        ),
         sets=arguments.own_sets(EXPERIMENT, EVALUATED_SETS),
         scoring=arguments.scoring(EXPERIMENT, EVALUATED_SETS),
         read_by=arguments.read_by(EXPERIMENT),

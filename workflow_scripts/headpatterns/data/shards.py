@@ -36,7 +36,7 @@ class Shards:
         )  # fmt: skip
         self._folder, self._most = folder, shard_bytes
         self._shards: list[Path] = []
-        self._writer: pyarrow.ipc.RecordBatchStreamWriter | None = None
+        self._writer: Any = None
         self._written = 0
         self._digest = hashlib.sha256()
         folder.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ class Shards:
         files = [f"data-{number:05d}-of-{len(self._shards):05d}.arrow" for number in range(len(self._shards))]
         for shard, file in zip(self._shards, files, strict=True):
             shard.rename(self._folder / file)
-        state = {
+        state: dict[str, Any] = {
             "_data_files": [{"filename": file} for file in files],
             "_fingerprint": name or self._digest.hexdigest()[:16],
             "_format_columns": None,
