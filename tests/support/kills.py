@@ -167,6 +167,13 @@ def rules_run(output: str) -> set[str]:
     return {re.sub(r"^(finetune|extract_patterns|ablate_heads)_.*", r"\1", name) for name in names}
 
 
+def name_of(rule: str, output: str) -> str:
+    """A rule by the name that `rules_run` has for it, as the output calls it: one of its batches, if it has any."""
+    found = re.search(rf"^(?:local)?rule ({rule}(?:_[\w-]+)?):", output, re.MULTILINE)
+    assert found, rule
+    return found[1]
+
+
 def caught(snakemake: subprocess.Popen[bytes], plan: Plan, usual: Mapping[str, float]) -> Job | None:
     """Wait for a job that the plan wants, and for a share of its work; None where Snakemake ends before."""
     due: dict[tuple[int, float], float] = {}
@@ -220,7 +227,7 @@ def disturbed(folder: Path, plan: Plan, usual: Mapping[str, float], log: Path) -
         if snakemake.returncode == 0:
             if not plan.rules:
                 return
-            again = ["--forcerun", min(plan.rules)]
+            again = ["--forcerun", name_of(min(plan.rules), log.read_text())]
 
 
 def main(arguments: argparse.Namespace) -> int:

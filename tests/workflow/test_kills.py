@@ -83,14 +83,15 @@ def fill(folder: Path, kilobytes: int) -> Path:
 @pytest.mark.parametrize(
     ("target", "script", "kilobytes"),
     [
+        # What others are made of comes after what is made of it: made again, it would let that be made again too.
         ("analysis/sensitivity.csv", "analyse", 24),
+        ("evaluations/llama/competence.seed0.0.csv", "evaluate", 24),
         ("tokenized/embedded/sgsm/train", "tokenize_instructions", 24),
         ("checkpoints/llama/nlp.arc.seed0/final", "finetune", 40),
         ("checkpoints/llama/nlp.arc.seed0/final", "finetune", 500),
         ("patterns/llama/nlp.arc.seed0/arc", "extract_patterns", 40),
-        ("evaluations/llama/competence.seed0.0.csv", "evaluate", 24),
     ],
-    ids=["table", "tokenization", "checkpoint", "state", "patterns", "evaluation"],
+    ids=["table", "evaluation", "tokenization", "checkpoint", "state", "patterns"],
 )
 def test_a_full_disk_is_one_sentence_and_with_room_the_same_command_goes_on(
     small, undisturbed, target, script, kilobytes
