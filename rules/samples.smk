@@ -9,7 +9,7 @@ rule show_sample:
         instructions=PATHS.instructions(SHOWN.dataset, SHOWN.split),
     localrule: True
     params:
-        tokenizer=PATHS.tokenizer(SHOWN.tokenizer),
+        tokenizer=lambda wildcards: PATHS.tokenizer(SHOWN.tokenizer),
         sample=arguments.options({"id": SHOWN.id}),
         max_length=CONFIG.tokenization.max_length,
         colour="--colour" if sys.stdout.isatty() else "",

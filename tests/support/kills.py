@@ -23,8 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-from outcomes import differences
 from project import copy_to
+from same_files import differences
 
 CONFIG = ("--configfile", "tests/config/tiny.yaml", "tests/config/kills.yaml")
 RESULTS = Path("results/kills")

@@ -1,6 +1,7 @@
 """The command line of extract_patterns.py as it is documented, on a tiny model and on a real one."""
 
 import dataclasses
+import functools
 import json
 import math
 import os
@@ -387,11 +388,22 @@ def test_a_signal_while_the_budget_is_sought_is_obeyed_before_the_first_batch(si
 
 
 def poisoned(model_folder, data, rows, folder):
-    """A model whose weights of one token are not numbers; one more, last and shortest sample alone has it."""
+    """A model that overflows at one token; one more, last and shortest sample alone has it."""
     tokenizer = models.load_tokenizer(model_folder)
     write_jsonl(data, [*rows, {"id": "rare", "prompt": "?", "response": "~"}])
     token = tokenizer("~", add_special_tokens=False)["input_ids"][-1]
-    return copy_of(model_folder, folder, lambda tensors: tensors["model.embed_tokens.weight"][token].fill_(math.nan))
+    assert not any(token in tokenizer(row["prompt"] + row["response"])["input_ids"] for row in rows)
+    return copy_of(model_folder, folder, functools.partial(overflow, token))
+
+
+def overflow(token, tensors):
+    """Let the first channel be of one token alone, and too large for its queries: weights are finite, its loss is not."""
+    for name, tensor in tensors.items():
+        if name.endswith(("o_proj.weight", "down_proj.weight")):
+            tensor[0] = 0
+    tensors["model.embed_tokens.weight"][:, 0] = 0
+    tensors["model.embed_tokens.weight"][token, 0] = 1
+    tensors["model.layers.0.self_attn.q_proj.weight"][:, 0] = 3e38
 
 
 def test_what_is_finished_outlasts_a_failure(refused, model_folder, data, rows, tmp_path):
@@ -531,13 +543,7 @@ def test_processes_that_share_the_samples_stop_and_go_on_together(two_runs, mode
 
 @pytest.mark.slow
 def test_a_process_that_fails_ends_the_others_with_its_sentence(model_folder, data, rows, tmp_path):
-    """The weights of one token are not numbers, and one sample alone has it."""
-    tokenizer = models.load_tokenizer(model_folder)
-    write_jsonl(data, [*rows, {"id": "rare", "prompt": "Question: ", "response": "~"}])
-    token = tokenizer("~", add_special_tokens=False)["input_ids"][-1]
-    assert not any(token in tokenizer(row["prompt"] + row["response"])["input_ids"] for row in rows)
-    poison = lambda tensors: tensors["model.embed_tokens.weight"][token].fill_(math.nan)  # noqa: E731
-    folder = copy_of(model_folder, tmp_path / "model", poison)
+    folder = poisoned(model_folder, data, rows, tmp_path / "model")
     options = {"model": folder, "data": data, "output": tmp_path / "out.npy", "devices": 2, "token_budget": 1}
     done = scripts.launch("launch", tmp_path / "home", positional=LAUNCHER, **options)
     assert done.returncode == 2, done.stderr
@@ -763,7 +769,8 @@ def test_folders_that_hold_no_whole_model(refused, model_folder, tmp_path):
 def test_weights_that_are_not_finite(refused, model_folder, tmp_path):
     poison = lambda tensors: tensors["model.layers.2.mlp.up_proj.weight"].fill_(math.nan)  # noqa: E731
     folder = copy_of(model_folder, tmp_path / "model", poison)
-    assert re.search(r"the loss of sample 'sum-\d+' is nan", refused(model=folder))
+    said = refused(model=folder)
+    assert f"the weights in {folder} are not finite: model.layers.2.mlp.up_proj.weight has NaN" in said
 
 
 def test_a_failure_leaves_earlier_results_unmixed(model_folder, data, tmp_path, capfd, monkeypatch):

@@ -80,9 +80,9 @@ def test_the_vocabulary_is_projected_to_at_response_positions_alone(llama, monke
     monkeypatch.setattr(projection.Head, "project", watched)
     llama.lm_head.register_forward_hook(lambda module, given, output: own.append(math.prod(output.shape[:-1])))
     activation_patterns(llama, samples, token_budget=1)
-    # Of the longest sample all tokens, of a probe its few, and nothing in any batch.
+    # Of the longest sample all tokens, of a probe its few, all again with another last token, and nothing in any batch.
     longest, probed = max(inputs.lengths(samples)), projection.PROBED
-    assert own == [longest, probed, *[0] * (1 + len(samples))]
+    assert own == [longest, probed, longest, *[0] * (1 + len(samples))]
     responses = [sample.response_tokens for sample in samples]
     # Once without the last position of the longest, after which nothing is predicted.
     assert seen[:3] == [probed, probed, longest - 1]

@@ -12,6 +12,7 @@ import pyarrow.parquet
 import pytest
 import scripts
 
+from headpatterns import cli as command_line
 from headpatterns import progress
 from headpatterns.attribution import files
 from headpatterns.data import preparation, shards, spool
@@ -182,6 +183,7 @@ def test_a_row_group_is_read_in_parts(tmp_path):
 
 def test_long_work_says_how_far_it_is(tmp_path, tokenizer_folder, monkeypatch, capfd):
     monkeypatch.setattr(progress, "NOTICE", 0)
+    monkeypatch.setattr(command_line, "_terminal", None)  # which another test may have left
     monkeypatch.setattr(shards, "ROWS", 20)
     prepared(tmp_path, "made")
     given = {"model": tokenizer_folder, "instructions": tmp_path / "made" / "train.parquet", "max_length": 300}

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import kills
 import pytest
-from outcomes import differences
 from project import snakemake
 from refusals import assert_refusal
+from same_files import differences
 
 
 class Undisturbed(NamedTuple):

@@ -98,6 +98,14 @@ def before_to_after(folder: Path) -> list[int]:
     return found
 
 
+def _read(path: Path) -> Any:
+    """What a JSON file holds; what is no JSON is a ValueError."""
+    try:
+        return read_json(path)
+    except InputError as error:
+        raise ValueError(str(error)) from error
+
+
 def about(folder: Path, step: int) -> About:
     """What the provenance of one step says.
 
@@ -106,7 +114,7 @@ def about(folder: Path, step: int) -> About:
     """
     path = Path(folder) / f"step-{step}.json"
     try:
-        content = read_json(path)
+        content = _read(path)
         reduction, also = str(content["reduction"]), tuple(map(str, content.get("also", ())))
         missing = [key for key in ("also", "signed", "ids", "losses", "response_tokens") if key not in content]
         if missing or set(content["signed"]) != {reduction, *also} & SIGNED:

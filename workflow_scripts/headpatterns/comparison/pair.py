@@ -100,7 +100,9 @@ def _shape(folder: Path) -> tuple[Any, ...]:
     import transformers
 
     try:
-        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True).get_text_config()
+        config = transformers.AutoConfig.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        ).get_text_config()
         return config.model_type, config.num_hidden_layers, config.num_attention_heads
     except Exception as error:  # transformers raises many types for a config that it cannot read
         raise InputError(f"the config of the model in {folder} cannot be read: {first_line(error)}.") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from headpatterns.data import formats
 from headpatterns.data.records import Row
-from headpatterns.errors import InputError
+from headpatterns.errors import InputError, first_line
 from headpatterns.io import read_json
 
 
@@ -61,13 +61,14 @@ def _saved(folder: Path) -> list[Path]:
         return []
     try:
         names = [one["filename"] for one in read_json(state)["_data_files"]]
-        if outside := next((name for name in names if Path(name).name != name or name == ".."), None):
-            raise InputError(f"{state} names the file {outside}, which does not lie beside it: save the dataset again.")
-        return [folder / name for name in names]
-    except InputError:
-        raise
+        outside = next((name for name in names if Path(name).name != name or name == ".."), None)
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{state} is not what `datasets` saves ({error!r}): save the dataset again.") from error
+        raise InputError(
+            f"{state} is not what `datasets` saves ({first_line(error)}): save the dataset again."
+        ) from error
+    if outside is not None:
+        raise InputError(f"{state} names the file {outside}, which does not lie beside it: save the dataset again.")
+    return [folder / name for name in names]
 
 
 def _visible(folder: Path) -> Iterator[Path]:

@@ -69,7 +69,8 @@ def check(config: Mapping[str, Any], source: str) -> None:
 
     kind = config.get("model_type")
     said = refusal(config)
-    if not said and isinstance(kind, str) and kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+    known = kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or "auto_map" in config  # of which transformers says more
+    if not said and isinstance(kind, str) and not known:
         said = (
             f"is of the type '{kind}', of which transformers {transformers.__version__} makes no causal language "
             f"model: use a decoder ({LISTED})."
