@@ -397,13 +397,14 @@ def poisoned(model_folder, data, rows, folder):
 
 
 def overflow(token, tensors):
-    """Let the first channel be of one token alone, and too large for its queries: weights are finite, its loss is not."""
+    """Let the first channel be of one token alone, and too large for its MLP: weights are finite, its loss is not."""
     for name, tensor in tensors.items():
         if name.endswith(("o_proj.weight", "down_proj.weight")):
             tensor[0] = 0
     tensors["model.embed_tokens.weight"][:, 0] = 0
     tensors["model.embed_tokens.weight"][token, 0] = 1
-    tensors["model.layers.0.self_attn.q_proj.weight"][:, 0] = 3e38
+    for name in ("gate_proj", "up_proj"):
+        tensors[f"model.layers.0.mlp.{name}.weight"][:, 0] = 3e38
 
 
 def test_what_is_finished_outlasts_a_failure(refused, model_folder, data, rows, tmp_path):

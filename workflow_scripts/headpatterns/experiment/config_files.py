@@ -36,7 +36,7 @@ def read(path: Path) -> dict[str, Any]:
     for said in _problems(root, str(path)):
         raise InputError(said)
     try:
-        found: dict[str, Any] = yaml.load(text, Loader=LOADER)
+        found: dict[str, Any] = LOADER("").construct_document(root)
     except yaml.YAMLError as error:
         raise InputError(_malformed(path, text, error)) from error
     except ValueError as error:  # such as a date or a number that YAML takes for one and Python does not
