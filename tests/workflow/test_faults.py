@@ -12,6 +12,8 @@ import pytest
 from project import PROJECT, snakemake
 from refusals import assert_refusal
 
+from headpatterns.training.run_folder import COMPLETE
+
 TINY = ("--configfile", "tests/config/tiny.yaml")
 
 
@@ -170,7 +172,7 @@ def test_a_killed_workflow_goes_on_where_it_was(clone):
     with (folder.parent / "killed.log").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
     state = folder / f"{run.format('codesearchnet')}.unfinished/state"
-    while process.poll() is None and not list(state.glob("checkpoint-*/trainer_state.json")):
+    while process.poll() is None and not list(state.glob(f"checkpoint-*/{COMPLETE}")):
         time.sleep(0.02)
     assert process.poll() is None, (folder.parent / "killed.log").read_text()
     os.killpg(process.pid, signal.SIGKILL)
