@@ -67,6 +67,7 @@ def check_disk():
 
 def before_the_first_job():
     """Everything that is refused before a job starts, and the table of all jobs of this target."""
+    let_signals_in()
     if runs_here():
         without_rate_limit()
     elif all(job.is_local for job in jobs_to_run()):

@@ -6,6 +6,7 @@
 
 import re
 import sys
+import threading
 from itertools import chain
 from pathlib import Path
 
@@ -183,6 +184,14 @@ def without_rate_limit():
     rounds and each timer makes a round, while jobs wait: every job that ends adds a chain of rounds without end.
     """
     workflow.scheduler.job_rate_limiter = None
+
+
+def let_signals_in():
+    """Let a signal come at any time.
+
+    What Snakemake does at Ctrl-C takes a lock, which its own thread holds while it finishes jobs: it would wait forever.
+    """
+    workflow.scheduler._lock = threading.RLock()
 
 
 WITHOUT_BENCHMARK = (
