@@ -36,6 +36,9 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 LOOK = 0.03
 """Seconds between two looks at the processes."""
 
+STUCK = 300
+"""Seconds after which a Snakemake that does nothing hangs."""
+
 OF_THOSE_HIT = 0.2
 """Share of the jobs of rules that were hit before which are killed while more kills are asked for."""
 
@@ -177,8 +180,13 @@ def name_of(rule: str, output: str) -> str:
 def caught(snakemake: subprocess.Popen[bytes], plan: Plan, usual: Mapping[str, float]) -> Job | None:
     """Wait for a job that the plan wants, and for a share of its work; None where Snakemake ends before."""
     due: dict[tuple[int, float], float] = {}
+    seen = time.monotonic()
     while snakemake.poll() is None:
+        if time.monotonic() - seen > STUCK:
+            os.killpg(snakemake.pid, signal.SIGKILL)
+            raise AssertionError(f"no job has run for {STUCK} seconds, and Snakemake has not ended")
         for job in jobs_of(snakemake.pid):
+            seen = time.monotonic()
             key, done = (job.process.pid, job.process.create_time()), work_of(job)
             if key not in due:
                 share = plan.draw.random() if plan.wants(job.rule) else float("inf")
@@ -201,7 +209,7 @@ def strike(snakemake: subprocess.Popen[bytes], job: Job, plan: Plan) -> Kill:
         # Snakemake alone lets its jobs end where it can.
         hit = set() if target == "snakemake" and number != signal.SIGKILL else at_work
         (os.killpg if target == "group" else os.kill)(snakemake.pid, number)
-        snakemake.wait()
+        snakemake.wait(STUCK)
     plan.rules -= hit
     plan.kills.append(Kill(target, number, frozenset(hit)))
     return plan.kills[-1]
