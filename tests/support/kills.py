@@ -231,7 +231,7 @@ def disturbed(folder: Path, plan: Plan, usual: Mapping[str, float], log: Path) -
             with log.open("a") as file:
                 print(f"\n== {len(plan.kills)}: {kill.target} {kill.signal.name}, {sorted(kill.hit)}", file=file)
         assert snakemake.returncode == 0 or len(plan.kills) > before, log.read_text()[-20_000:]
-        again = []
+        # A forced rule that was killed is forced again: its output is gone, and nothing else may ask for it.
         if snakemake.returncode == 0:
             if not plan.rules:
                 return
