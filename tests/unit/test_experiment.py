@@ -20,6 +20,7 @@ from headpatterns.experiment import checks, document, files, missing, needed, ta
 from headpatterns.experiment import own as own_files
 from headpatterns.experiment.own import OwnFiles
 from headpatterns.experiment.runs import Run, TaskSet, of_task
+from headpatterns.io import sha256
 from headpatterns.studies import load_studies
 from headpatterns.studies.composition.settings import expected_pairs
 from headpatterns.training.recipe import KEYS, Recipe
@@ -502,7 +503,7 @@ def test_a_file_is_read_once_and_in_a_dry_run_only_if_a_job_has_read_it(tmp_path
     file = tmp_path / "a.jsonl"
     file.write_text("{}")
     read = []
-    monkeypatch.setattr(own_files, "content", lambda path: read.append(path) or files.content(path))
+    monkeypatch.setattr(own_files, "sha256", lambda path: read.append(path) or sha256(path))
     first = OwnFiles({})
     state = first.state("rows", str(file))
     seen = {"contents": {path: list(entry) for path, entry in first.contents.items()}}

@@ -5,6 +5,7 @@ Tables are tidy CSV: one observation a row, and the same numbers always give the
 
 import csv
 import glob
+import hashlib
 import json
 import numbers
 import os
@@ -92,6 +93,12 @@ def remove_leftovers(path: Path) -> None:
     """Remove what killed processes have left hidden beside a path: half-written, or half removed."""
     for leftover in path.parent.glob(f".[0-9]*.{glob.escape(path.name)}"):
         remove(leftover)
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def is_lfs_pointer(path: Path) -> bool:

@@ -9,6 +9,7 @@ from headpatterns.data.records import listed
 from headpatterns.data.texts import RowError, as_written, missing
 from headpatterns.data.tokens import TokenizedSample, tokenize_all
 from headpatterns.errors import InputError
+from headpatterns.io import sha256
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -54,8 +55,7 @@ def digest(path: Path) -> str:
     """SHA-256 of a file or, of a folder, of those of its files, hexadecimal."""
     if path.is_dir():
         return hashlib.sha256("".join(map(digest, sources.expand([path]))).encode()).hexdigest()
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256(path)
 
 
 def checked(place: str, number: int, row: Any) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """Paths that a user wrote: environment variables, globs, and the content of what lies there."""
 
 import glob
-import hashlib
 import os
 import re
 from collections.abc import Iterable
@@ -50,9 +49,3 @@ def stamp(file: Path) -> list[int]:
     """What tells without reading a file that it is as it was: of its times, a program may set all but the last."""
     told = file.stat()
     return [told.st_size, told.st_mtime_ns, told.st_ino, told.st_ctime_ns]
-
-
-def content(file: Path) -> str:
-    """SHA-256 of a file."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

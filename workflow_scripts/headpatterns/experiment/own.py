@@ -15,7 +15,6 @@ from typing import Any, Literal, NamedTuple
 
 from headpatterns.errors import InputError
 from headpatterns.experiment.files import (
-    content,
     everything,
     expand,
     matches,
@@ -25,7 +24,7 @@ from headpatterns.experiment.files import (
     with_labels,
 )
 from headpatterns.experiment.sources import InGguf, ModelSource, OnDisk
-from headpatterns.io import is_lfs_pointer, read_json_object
+from headpatterns.io import is_lfs_pointer, read_json_object, sha256
 from headpatterns.models import architectures, gguf_header, loading
 
 Kind = Literal["rows", "model", "gguf", "python", "data"]
@@ -205,7 +204,7 @@ class OwnFiles:
         """Digest of a file, which is not read again where it is as it was; empty where it is not read at all."""
         before, known = self.seen.get("contents", {}).get(str(file), (None, ""))
         now, unread = stamp(file), before is None and not self.reads()
-        digest = str(known) if now == before or unread else content(file)
+        digest = str(known) if now == before or unread else sha256(file)
         self.contents[str(file)] = (now, digest)
         return digest
 

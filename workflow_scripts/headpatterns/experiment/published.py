@@ -6,7 +6,6 @@ Whatever reads nothing but measured files is computed from them again; the table
 are.
 """
 
-import hashlib
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,7 +18,7 @@ from headpatterns import __version__
 from headpatterns.errors import InputError, first_line
 from headpatterns.experiment import written
 from headpatterns.experiment.study import Analysis, Effects, Study
-from headpatterns.io import atomic_path, read_json
+from headpatterns.io import atomic_path, read_json, sha256
 
 if TYPE_CHECKING:
     from headpatterns.experiment.experiment import Experiment
@@ -179,12 +178,6 @@ def explained(meaning: Callable[[], "Experiment"], published: Published | None) 
             f"{published.folder}/{CONFIG} does not fit headpatterns {__version__}: use the version that "
             f"{MANIFEST} names, or publish the experiment again. {error}"
         ) from None
-
-
-def sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # What an experiment publishes, and what is made of it again.

@@ -4,14 +4,13 @@ Weights become float32, in which the dequantization of every type is defined. tr
 passes over tensors that it does not know, and over what its configs cannot say: such a file is refused.
 """
 
-import hashlib
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headpatterns.errors import InputError, first_line
-from headpatterns.io import atomic_path, write_json
+from headpatterns.io import atomic_path, sha256, write_json
 from headpatterns.models import gguf_header, gguf_tokenizer, loading
 from headpatterns.models.gguf_header import INSTEAD, Header
 from headpatterns.provenance import PACKAGES, git_commit, versions
@@ -173,11 +172,9 @@ def _logits(model: "PreTrainedModel", ids: "torch.Tensor") -> "torch.Tensor":
 
 def about(header: Header) -> dict[str, Any]:
     """What the provenance says of a file: name, checksum, quantization and tensors, and the versions that read it."""
-    with header.file.open("rb") as opened:
-        checksum = hashlib.file_digest(opened, "sha256").hexdigest()
     return {
         "file": header.file.name,
-        "sha256": checksum,
+        "sha256": sha256(header.file),
         "architecture": header.architecture,
         "quantization": header.quantization,
         "tensors": header.kinds,

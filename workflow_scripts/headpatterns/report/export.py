@@ -18,9 +18,8 @@ from headpatterns.experiment.published import (
     MEASURED,
     ONE_REDUCTION,
     check_target,
-    sha256,
 )
-from headpatterns.io import atomic_path, read_json, write_json
+from headpatterns.io import atomic_path, read_json, sha256, write_json
 
 LEFT_OUT = {
     EVERY_REDUCTION: re.compile(r"(?!)"),
