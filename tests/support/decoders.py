@@ -3,7 +3,8 @@
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from tiny_models import random_model
+from transformers import PretrainedConfig, PreTrainedModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 TOKENS = 50
@@ -111,15 +112,9 @@ def config_of(kind: str) -> PretrainedConfig:
 
 
 def build(kind: str) -> PreTrainedModel:
-    """A random float32 model with weights large enough for attention to be far from uniform."""
+    """A `random_model` of this type."""
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(config_of(kind), dtype=torch.float32).eval()
-    model.requires_grad_()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.dim() > 1:
-                parameter.mul_(8.0)
-    return model
+    return random_model(config_of(kind))
 
 
 def _may_be_set(config: PretrainedConfig, name: str) -> bool:

@@ -1,7 +1,7 @@
 """Random models of every architecture that the tests look at, small enough to differentiate in milliseconds."""
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 VOCABULARY = 320
 """Tokens of the tokenizer that the tests train; the models below have fewer unless they are told."""
@@ -129,12 +129,17 @@ REFUSED = ("gemma2-soft-capping", "gpt-oss-attention-sinks")
 
 
 def build(name: str, seed: int = 0, **changed: float) -> PreTrainedModel:
-    """A random float32 model with weights large enough for attention to be far from uniform."""
+    """A `random_model` of this name, of which some sizes are changed."""
     settings = {**(ARCHITECTURES | FURTHER)[name], **changed}
     torch.manual_seed(seed)
     config = AutoConfig.for_model(
         settings.pop("model_type"), pad_token_id=0, bos_token_id=1, eos_token_id=2, **settings
     )
+    return random_model(config)
+
+
+def random_model(config: PretrainedConfig) -> PreTrainedModel:
+    """A random float32 model with weights large enough for attention to be far from uniform; torch has its seed."""
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
     model.requires_grad_()
     with torch.no_grad():

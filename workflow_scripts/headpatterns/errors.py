@@ -49,16 +49,21 @@ UNFINISHED = re.compile(r"/\.\d+\.(?=[^/])")
 """What `io.atomic_path` puts before the name of a file that is not finished."""
 
 
+def finished(path: str | bytes) -> str:
+    """What a path is called once it is written (`io.atomic_path`)."""
+    return UNFINISHED.sub("/", os.fsdecode(path))
+
+
 def refused_by_system(error: OSError) -> str:
     """The sentence about what the operating system refused: the path, why, and the fix."""
-    path = error.filename if error.filename is not None else "a file"
-    shown = UNFINISHED.sub("/", os.fsdecode(path) if isinstance(path, bytes) else str(path))
+    # A file may be known by its number alone, which is no path.
+    path = error.filename if isinstance(error.filename, str | bytes) else str(error.filename or "a file")
     if error.strerror is None:
         return f"the system refuses what was asked of it ({first_line(error)}): check paths, disk and network."
     if error.filename is None and error.errno == errno.ENOENT:  # as `tempfile` says it
         return f"{error.strerror}: set TMPDIR to a folder that can be written."
     fix = FIXES.get(error.errno or 0, "check the path, its disk and the network")
-    return f"{shown} cannot be used ({error.strerror}): {fix}."
+    return f"{finished(path)} cannot be used ({error.strerror}): {fix}."
 
 
 def first_line(error: BaseException) -> str:

@@ -124,16 +124,9 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> "pyarrow.T
     Raises:
         InputError: it is none, or lacks one of the columns.
     """
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        present = pyarrow.parquet.read_schema(path).names
-        if lacking := [column for column in columns or () if column not in present]:
-            raise InputError(f"{path} lacks the column {lacking[0]!r}: it must have {', '.join(columns or ())}.")
-        return pyarrow.parquet.read_table(path, columns=columns and list(columns))
-    except (OSError, pyarrow.ArrowException) as error:
-        raise InputError(f"{path} is not a readable parquet file ({error}): write it again.") from error
+    with _parquet(path, columns or ()) as file:
+        # Of some columns, those in the order asked for, and not in the file's.
+        return file.read(columns=list(columns)).select(list(columns)) if columns else file.read()
 
 
 def parquet_batches(path: Path, columns: Sequence[str], rows: int) -> Iterator[list[dict[str, Any]]]:
@@ -142,6 +135,14 @@ def parquet_batches(path: Path, columns: Sequence[str], rows: int) -> Iterator[l
     Raises:
         InputError: as `read_parquet`.
     """
+    with _parquet(path, columns) as file:
+        for batch in file.iter_batches(batch_size=rows, columns=list(columns)):
+            yield batch.to_pylist()
+
+
+@contextmanager
+def _parquet(path: Path, columns: Sequence[str]) -> "Iterator[pyarrow.parquet.ParquetFile]":
+    """An open parquet file that has these columns; what reading it within the block refuses is one sentence."""
     import pyarrow
     import pyarrow.parquet
 
@@ -149,8 +150,7 @@ def parquet_batches(path: Path, columns: Sequence[str], rows: int) -> Iterator[l
         with pyarrow.parquet.ParquetFile(path, buffer_size=READ) as file:
             if lacking := [column for column in columns if column not in file.schema_arrow.names]:
                 raise InputError(f"{path} lacks the column {lacking[0]!r}: it must have {', '.join(columns)}.")
-            for batch in file.iter_batches(batch_size=rows, columns=list(columns)):
-                yield batch.to_pylist()
+            yield file
     except (OSError, pyarrow.ArrowException) as error:
         raise InputError(f"{path} is not a readable parquet file ({error}): write it again.") from error
 

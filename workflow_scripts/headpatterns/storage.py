@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from headpatterns.errors import UNFINISHED, InputError, Interrupted
+from headpatterns.errors import InputError, Interrupted, finished
 
 REASONS = {
     errno.ENOSPC: ("no space is left", "make room there"),
@@ -81,14 +81,9 @@ def _told(error: BaseException | None, place: Path) -> tuple[int | None, Path]:
         named = Path(os.fsdecode(error.filename)) if isinstance(error, OSError) and error.filename else None
         below = named is not None and named.absolute().is_relative_to(place.absolute())
         if number in SURELY_WRITING or (number in REASONS and below):
-            return number, finished(named) if named else place
+            return number, Path(finished(str(named))) if named else place
         error = error.__cause__ or error.__context__
     return None, place
-
-
-def finished(path: Path) -> Path:
-    """What a path is called once it is written (`io.atomic_path`)."""
-    return Path(UNFINISHED.sub("/", str(path)))
 
 
 def _probed(place: Path) -> int | None:

@@ -130,6 +130,12 @@ def own_logits(model: PreTrainedModel, sample: Sample) -> Float32[torch.Tensor, 
     return chosen
 
 
+def _differ(model: PreTrainedModel, found: torch.Tensor, own: torch.Tensor) -> bool:
+    """Whether logits of a model differ by more than rounding in its number format."""
+    tolerance = LOGITS_TOLERANCE.get(model.dtype, max(LOGITS_TOLERANCE.values()))
+    return bool((found - own).norm() > tolerance * own.norm())
+
+
 def check_causal(model: PreTrainedModel, sample: Sample, own: Float32[torch.Tensor, "tokens vocabulary"]) -> None:
     """Refuse a model in which a token sees those after it, such as an encoder: its loss is no prediction.
 
@@ -140,7 +146,7 @@ def check_causal(model: PreTrainedModel, sample: Sample, own: Float32[torch.Tens
     other = own_logits(model, changed)
     finite = own.isfinite() & other.isfinite()
     own, other = own[finite], other[finite]
-    if (other - own).norm() > LOGITS_TOLERANCE.get(model.dtype, max(LOGITS_TOLERANCE.values())) * own.norm():
+    if _differ(model, other, own):
         raise InputError(
             f"{type(model).__name__} predicts a token from itself and those after it, as encoders do, so its loss says "
             f"nothing: use a decoder ({families.LISTED})."
@@ -174,8 +180,7 @@ def check_logits(
             f"the logits of {type(model).__name__} are finite with its own attention, but not with that of "
             "headpatterns.attribution: use another precision (float32) or another architecture."
         )
-    tolerance = LOGITS_TOLERANCE.get(model.dtype, max(LOGITS_TOLERANCE.values()))
-    if (ours - own).norm() > tolerance * own.norm():
+    if _differ(model, ours, own):
         raise InputError(
             f"{type(model).__name__} does more in its attention or to its logits than headpatterns.attribution knows "
             "of (its logits come out differently): use another architecture, or teach it there."

@@ -69,9 +69,6 @@ def recording(model: PreTrainedModel, reductions: Sequence[str]) -> Iterator[Rec
         output, _ = attend(module, query, key, value, attention_mask, **settings)
         return watch(number(module), output, inputs), None
 
-    if adapters.fits(model):
-        with adapters.watched(model, None if recomputes else watch, see if recomputes else None):
-            yield recorded
-    else:
-        with attending_by(model, attention):
-            yield recorded
+    seen = {"see": see} if recomputes else {"change": watch}
+    with adapters.watched(model, **seen) if adapters.fits(model) else attending_by(model, attention):
+        yield recorded

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from headpatterns.data.tokens import TokenizedSample
-from headpatterns.errors import InputError, first_line
+from headpatterns.errors import InputError
 from headpatterns.experiment import written
 from headpatterns.experiment.experiment import Experiment
 from headpatterns.models import loading as models
@@ -97,15 +97,8 @@ def check(pair: Sequence[Checkpoint]) -> None:
 
 def _shape(folder: Path) -> tuple[Any, ...]:
     """Architecture, layers and query heads of a model, from its config alone."""
-    import transformers
-
-    try:
-        config = transformers.AutoConfig.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        ).get_text_config()
-        return config.model_type, config.num_hidden_layers, config.num_attention_heads
-    except Exception as error:  # transformers raises many types for a config that it cannot read
-        raise InputError(f"the config of the model in {folder} cannot be read: {first_line(error)}.") from error
+    config = models.load_config(folder).get_text_config()
+    return config.model_type, config.num_hidden_layers, config.num_attention_heads
 
 
 def _said(what: str, value: Any) -> str:

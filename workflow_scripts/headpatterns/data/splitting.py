@@ -21,7 +21,7 @@ One = TypeVar("One", Instruction, Entry)
 
 def rank(seed: int, key: str) -> str:
     """The place of `key` in the seeded order, as a hexadecimal number of fixed width."""
-    return hashlib.sha256(f"{seed}:{key}".encode()).hexdigest()
+    return _order(seed, key).hex()
 
 
 FEWEST_OF_TWO = 4

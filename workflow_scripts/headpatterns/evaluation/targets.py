@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headpatterns.data.records import nearest
-from headpatterns.errors import InputError, first_line
+from headpatterns.errors import InputError
 from headpatterns.io import read_json
 from headpatterns.models import loading as models
 
@@ -75,13 +75,7 @@ def positions(folder: Path) -> int | None:
     Raises:
         InputError: the config cannot be read.
     """
-    import transformers
-
-    try:
-        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # transformers raises many types for what is one thing to the user
-        raise InputError(f"the config in {folder} cannot be read: {first_line(error)}.") from error
-    return models.positions_of(config)
+    return models.positions_of(models.load_config(folder))
 
 
 def digest_of_tokenizer(folder: Path) -> str:

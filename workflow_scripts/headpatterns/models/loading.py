@@ -26,13 +26,14 @@ def check_folder(folder: Path) -> None:
     """
     if not folder.is_dir():
         raise InputError(f"the model folder {folder} does not exist: give a folder in Hugging Face layout.")
-    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
+    if (folder / "config.json").is_file():
+        return
+    if (folder / "adapter_config.json").is_file():
         raise InputError(
             f"{folder} has no config.json: it holds an adapter, which is no model alone; merge it into its base model "
             "(merge_and_unload of peft) and save that."
         )
-    if not (folder / "config.json").is_file():
-        raise InputError(f"{folder} has no config.json: give a model folder in Hugging Face layout.")
+    raise InputError(f"{folder} has no config.json: give a model folder in Hugging Face layout.")
 
 
 def load_tokenizer(folder: Path | str) -> Any:
@@ -209,6 +210,23 @@ def check_tokens(model: "PreTrainedModel", token: int, source: str) -> None:
 def positions(model: "PreTrainedModel") -> int | None:
     """Longest sequence the model can read, None where its architecture has no limit."""
     return positions_of(model.config)
+
+
+def load_config(folder: Path) -> "PretrainedConfig":
+    """The config of the model in a folder.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    import transformers
+
+    try:
+        config: PretrainedConfig = transformers.AutoConfig.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+    except Exception as error:  # transformers raises many types for what is one thing to the user
+        raise InputError(f"the config in {folder} cannot be read: {first_line(error)}.") from error
+    return config
 
 
 def positions_of(config: "PretrainedConfig") -> int | None:
