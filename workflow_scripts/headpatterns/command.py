@@ -5,6 +5,7 @@ import contextlib
 import json
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from headpatterns import cli as command_line
@@ -88,19 +89,19 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command_line.parser(__doc__)
     commands = made.add_subparsers(required=True, metavar="COMMAND")
-    _add_compare(commands)
-    _add_check_model(commands)
-    _add_show_sample(commands)
+
+    def command(name: str, function: Callable[[argparse.Namespace], None], what: str) -> argparse.ArgumentParser:
+        own = commands.add_parser(name, help=what, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        own.set_defaults(command=function)
+        return own
+
+    _add_compare(command("compare", compare, "two checkpoints side by side: patterns, a table and a page"))
+    _add_check_model(command("check-model", check_model, "whether patterns of a model can be taken, and how"))
+    _add_show_sample(command("show-sample", show_sample, "a sample token by token, with the labels of training"))
     return made
 
 
-def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    own = commands.add_parser(
-        "compare",
-        help="two checkpoints side by side: patterns, a table and a page",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    own.set_defaults(command=compare)
+def _add_compare(own: argparse.ArgumentParser) -> None:
     what = "folder in Hugging Face layout, GGUF file, or MODEL or MODEL/RUN of --experiment"
     own.add_argument("first", help=f"A: {what}")
     own.add_argument("second", help="B: likewise")
@@ -120,24 +121,12 @@ def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     own.add_argument("--json", action="store_true", help="print the numbers of whole patterns as JSON")
 
 
-def _add_check_model(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    own = commands.add_parser(
-        "check-model",
-        help="whether patterns of a model can be taken, and how",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    own.set_defaults(command=check_model)
+def _add_check_model(own: argparse.ArgumentParser) -> None:
     own.add_argument("model", type=Path, help="folder in Hugging Face layout")
     _add_where(own)
 
 
-def _add_show_sample(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    own = commands.add_parser(
-        "show-sample",
-        help="a sample token by token, with the labels of training",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    own.set_defaults(command=show_sample)
+def _add_show_sample(own: argparse.ArgumentParser) -> None:
     own.add_argument("model", type=Path, help="folder with the tokenizer")
     own.add_argument("data", type=Path, help="rows with prompt, response, optionally id")
     own.add_argument("--id", help="of the sample; without it the first")
