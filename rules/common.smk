@@ -39,6 +39,7 @@ commands.put_python_first()
 
 say_what_keeps_from_writing()
 remove_folders_at_once()
+ask_every_job()
 if is_main():
     or_stop(go_on_after_a_kill)
 else:

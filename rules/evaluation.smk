@@ -81,6 +81,12 @@ rule check_builtin_sets:
 rule evaluate:
     input:
         environment=f"{RESULTS}/opencompass.json",
+        # These tables are of all sets and only have to be there before: a study more or less changes them, and no score.
+        checked=ancient(f"{RESULTS}/evaluations/sets.csv") if set_files(EVALUATED_SETS) else [],
+        fitting=ancient(f"{RESULTS}/evaluations/lengths.csv") if READERS else [],
+        builtin=lambda wildcards: (
+            [ancient(f"{RESULTS}/evaluations/builtin_sets.csv")] if has_builtin(sets_of(wildcards)) else []
+        ),
         checkpoints=evaluated_input,
         sets=lambda wildcards: set_files(sets_of(wildcards)),
     output:
@@ -111,10 +117,6 @@ rule evaluate:
 
 rule collect_scores:
     input:
-        # These tables are of all sets: a study more or less changes them, and no score. Their jobs go first by priority.
-        [f"{RESULTS}/evaluations/sets.csv"] if set_files(EVALUATED_SETS) else [],
-        [f"{RESULTS}/evaluations/lengths.csv"] if READERS else [],
-        [f"{RESULTS}/evaluations/builtin_sets.csv"] if EXPERIMENT.has_builtin_sets else [],
         variants=PATHS.variants,
         scores=[PATHS.evaluation(model, batch) for model, batch in EXPERIMENT.evaluation_batches],
     output:

@@ -58,6 +58,35 @@ def go_on_after_a_kill():
         print("The run before this one was killed: this one goes on where it was.", file=sys.stderr)
 
 
+def ask_every_job():
+    """Let every job be asked whether its own parameters have changed, that does not run for another reason.
+
+    Snakemake does not ask the jobs behind one that is to run, since that makes them run as well. An `ancient` file between
+    them makes nothing run: a job behind it would be left out although its parameters have changed.
+    """
+    plain = DAG.update_needrun
+
+    async def asked(dag, *given, **named):
+        dag.bfs = jobs_run_by
+        try:
+            await plain(dag, *given, **named)
+        finally:
+            del dag.bfs
+
+    DAG.update_needrun = asked
+
+
+def jobs_run_by(depending, job):
+    """A job and those that run because it does; `depending` has the jobs behind each, with the files that lead to them."""
+    found, waiting = {job}, [job]
+    while waiting:
+        behind = depending[waiting.pop()].items()
+        new = {after for after, files in behind if not all(file.is_ancient for file in files)} - found
+        found |= new
+        waiting += new
+    return found
+
+
 def say_what_keeps_from_writing():
     """Let Snakemake say how outputs can be written where it finds them write-protected: they are on such a file system."""
     plain = Job.check_protected_output
