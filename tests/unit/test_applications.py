@@ -117,6 +117,7 @@ def shared(config):
         {"selection": {"domains": ["physics"]}},
         {"adaptation": {"models": ["llama", "gemma"]}, "validity": {"models": ["llama"]}},
         {"composition": {"groups": ["nlp"]}},
+        {"composition": {"models": []}},
         {"validity": {"tasks": ["arc"]}},
     ],
 )
@@ -287,3 +288,12 @@ def test_what_is_refused(config, changes, sentence):
     for path, value in changes.items():
         assign(config, path, value)
     assert re.search(sentence, complaint(config))
+
+
+def test_composition_of_no_model_needs_no_complex_task(config):
+    """Without it, no run of its groups alone is trained, and a group may lack a complex task."""
+    for group in config["task_groups"].values():
+        del group["complex"], group["expected_pair"]
+    config["studies"]["composition"]["models"] = []
+    assert {run.group for run in meaning(config).runs} == {"nlp", "mixing", "selection"}
+    assert checked(config).runs

@@ -26,6 +26,7 @@ STUDY = Study(
     name=settings.NAME,
     place=20,
     settings=settings.Settings,
+    selected=settings.selected,
     runs=settings.runs,
     names=settings.names,
     reads_patterns=True,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from headpatterns.experiment.fields import OWN_SEEDS, Section, Seeds, Selection
+from headpatterns.experiment.fields import OWN_SEEDS, Names, Section, Seeds, Selection
 from headpatterns.experiment.needed import group_runs
 from headpatterns.experiment.references import unknown, unknown_in
 
@@ -21,9 +21,14 @@ EFFECTS = ("pair_r2", "pair_beats_base_patterns", "pair_margin", "pair_margin_pa
 class Settings(Section):
     """The change on a complex task as a sum of the changes on basic tasks (Eq. 3, 10): Figure 4."""
 
-    models: Selection = Field(description="models, in display order")
+    models: Names = Field(description="models, in display order; none leaves the study out")
     groups: Selection = Field(description="task groups with a complex task")
     seeds: Seeds | None = Field(None, description=OWN_SEEDS)
+
+
+def selected(experiment: "Experiment") -> bool:
+    """Whether the config asks for the study."""
+    return bool(experiment.settings(NAME).models)
 
 
 def runs(experiment: "Experiment") -> "list[Run]":
@@ -37,7 +42,7 @@ def names(experiment: "Experiment") -> Iterator[str]:
     settings: Settings = experiment.settings(NAME)
     groups = experiment.config.task_groups
     yield from unknown_in(f"studies.{NAME}.models", "model", settings.models, experiment.config.models)
-    for group in settings.groups:
+    for group in settings.groups if settings.models else []:
         yield from unknown(f"studies.{NAME}.groups", "task group", group, groups)
         if group in groups and not groups[group].complex:
             yield f"task_groups.{group}.complex is missing, but studies.{NAME} needs it: name the task."
