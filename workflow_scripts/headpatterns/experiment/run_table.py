@@ -13,6 +13,8 @@ from headpatterns.io import read_csv
 
 COLUMNS = ("study", "group", "model", "model_label", "task", "task_label", "family", "role", "seed", "run", "patterns")
 ROLES = ("complex", "basic")
+BY_GROUP = ("composition", "methods")
+"""Studies whose runs of one task may be in several task groups; the tables of the others have no column for it."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,7 @@ def read(path: Path, study: str, known: Collection[str]) -> list[RunRow]:
         run = _run(row, f"{path}, row {number}", known)
         if run.study != study:
             continue
-        # The tables of the other studies have no column for the group.
-        group = run.group if study == "composition" else ""
+        group = run.group if study in BY_GROUP else ""
         key = (group, run.model, run.task, run.seed)
         if key in first_row:
             raise InputError(

@@ -1,0 +1,180 @@
+"""How far two runs move the same heads: their changes correlated, at the end of both and at the same loss.
+
+Two runs of one task are compared at the same loss, as the one that has learnt more has also changed more. That is the
+higher of their two last losses on the probe set. A run that falls below it is read where it passes it, between two
+saved steps: patterns are taken to lie on a straight line between these, as losses are.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+
+from headpatterns.attribution.files import steps
+from headpatterns.experiment.run_table import RunRow
+from headpatterns.statistics import (
+    CORRELATION,
+    NOT_NEGATIVE,
+    change,
+    estimate_and_interval,
+    pearson,
+    replicate_patterns,
+    spearman,
+)
+from headpatterns.studies import patterns
+from headpatterns.studies.reading import Reading
+from headpatterns.studies.table import Table
+
+METHOD, SEED, TASK = "method", "seed", "task"
+"""What two runs differ in."""
+
+SAME_LOSS, END = "same loss", "end"
+"""Where two runs are read."""
+
+COLUMNS = (
+    *("model", "differ_in", "group", "task", "seed", "other_group", "other_task", "other_seed"),
+    *("read_at", "loss", "other_loss", "statistic", "value", "low", "high", "plain"),
+)
+LIMITS = {"correlation": CORRELATION, "rank_correlation": CORRELATION, "size": NOT_NEGATIVE}
+
+
+@dataclass(frozen=True)
+class Course:
+    """A run from its base model to its last step.
+
+    Attributes:
+        run: its row in the run table.
+        weights: [1 + B, samples], of the probe samples.
+        reading: how patterns are read.
+    """
+
+    run: RunRow
+    weights: Float64[np.ndarray, "replicates samples"]
+    reading: Reading
+
+    @cached_property
+    def steps(self) -> list[int]:
+        """The saved steps, the base model's first."""
+        return steps(self.run.patterns)
+
+    @cached_property
+    def losses(self) -> Float64[np.ndarray, " steps"]:
+        """Mean loss of the probe samples at each saved step, nats a response token."""
+        return np.array([patterns.losses(self.run, step).mean() for step in self.steps])
+
+    @cached_property
+    def levels(self) -> list[Float64[np.ndarray, "replicates layers heads"]]:
+        """The pattern at each saved step, with its replicates."""
+        return [replicate_patterns(patterns.load(self.run, step, self.reading), self.weights) for step in self.steps]
+
+    def changed(self, place: float) -> Float64[np.ndarray, "replicates layers heads"]:
+        """Change since the base model at a place among the saved steps, of which 1.5 lies halfway from 1 to 2."""
+        before = int(np.floor(place))
+        after, share = min(before + 1, len(self.steps) - 1), place - before
+        return change(self.levels[0], (1 - share) * self.levels[before] + share * self.levels[after])
+
+    def loss_at(self, place: float) -> float:
+        """Loss at a place among the saved steps."""
+        return float(np.interp(place, np.arange(len(self.losses)), self.losses))
+
+
+class Pair(NamedTuple):
+    """Two runs of one model, and what they differ in."""
+
+    differ_in: str
+    one: Course
+    other: Course
+
+
+def compute(runs: Path, resamples: int, seed: int, reading: Mapping[str, Any] | None = None) -> dict[str, Table]:
+    """Agreement of the changes of every two runs that differ in one thing alone.
+
+    Args:
+        runs: run table (CSV); the methods study is used.
+        resamples: bootstrap replicates of the probe set.
+        seed: seed of the bootstrap.
+        reading: fields of a `Reading`.
+
+    Returns:
+        `methods`: for each pair the `correlation` and `rank_correlation` of their changes over the heads, and the
+        `size` of the other's change as a multiple of the first's (of Euclidean lengths).
+
+    Raises:
+        InputError: the run table or a pattern folder cannot be used.
+    """
+    rows: list[tuple[Any, ...]] = []
+    for pair in pairs(courses(runs, resamples, seed, Reading.of(reading))):
+        for read_at in ends(pair):
+            places = places_of(pair, read_at)
+            losses = [course.loss_at(place) for course, place in zip(pair[1:], places, strict=True)]
+            for statistic, values in statistics(pair, places).items():
+                interval = estimate_and_interval(values, limits=LIMITS[statistic])
+                rows.append((*key_of(pair), read_at, *losses, statistic, *interval, values[0]))
+    return {"methods": Table(COLUMNS, rows)}
+
+
+def courses(runs: Path, resamples: int, seed: int, reading: Reading) -> list[Course]:
+    """The runs of the study.
+
+    Raises:
+        InputError: the run table or a pattern folder cannot be used.
+    """
+    rows = patterns.rows_of(runs, "methods")
+    patterns.check(rows, reading)
+    return [Course(run, patterns.weights(run, resamples, seed, reading), reading) for run in rows]
+
+
+def pairs(found: Sequence[Course]) -> Iterator[Pair]:
+    """Every two runs of one model that differ in one thing alone; of groups, the first with each of the others."""
+    first = found[0].run.group if found else ""
+    for place, one in enumerate(found):
+        for other in found[place + 1 :]:
+            if one.run.model != other.run.model:
+                continue
+            fields = ((METHOD, "group"), (SEED, "seed"), (TASK, "task"))
+            different = [name for name, field in fields if getattr(one.run, field) != getattr(other.run, field)]
+            if len(different) == 1 and (different != [METHOD] or one.run.group == first):
+                yield Pair(different[0], one, other)
+
+
+def ends(pair: Pair) -> tuple[str, ...]:
+    """Where a pair is read: losses of two tasks cannot be the same in any sense that matters."""
+    return (END,) if pair.differ_in == TASK else (SAME_LOSS, END)
+
+
+def places_of(pair: Pair, read_at: str) -> tuple[float, float]:
+    """The place among its saved steps at which each run is read."""
+    if read_at == END:
+        return len(pair.one.steps) - 1.0, len(pair.other.steps) - 1.0
+    common = max(pair.one.losses[-1], pair.other.losses[-1])
+    return place_of(pair.one.losses, common), place_of(pair.other.losses, common)
+
+
+def place_of(losses: Float64[np.ndarray, " steps"], loss: float) -> float:
+    """Where losses, joined by straight lines, first are `loss` or less; the last place where they never are."""
+    reached = np.flatnonzero(losses <= loss)
+    if not reached.size:
+        return len(losses) - 1.0
+    after = int(reached[0])
+    if after == 0:
+        return 0.0
+    return after - 1 + float((losses[after - 1] - loss) / (losses[after - 1] - losses[after]))
+
+
+def statistics(pair: Pair, places: tuple[float, float]) -> dict[str, Float64[np.ndarray, " replicates"]]:
+    """What is said of the changes of two runs, [1 + B] each; NaN where one of them has not changed."""
+    one, other = (course.changed(place) for course, place in zip(pair[1:], places, strict=True))
+    lengths = [np.linalg.norm(changes, axis=(-2, -1)) for changes in (one, other)]
+    size = np.full(lengths[0].shape, np.nan)
+    np.divide(lengths[1], lengths[0], out=size, where=lengths[0] > 0)
+    return {"correlation": pearson(one, other), "rank_correlation": spearman(one, other), "size": size}
+
+
+def key_of(pair: Pair) -> tuple[Any, ...]:
+    """What the table calls a pair."""
+    one, other = pair.one.run, pair.other.run
+    return (one.model, pair.differ_in, one.group, one.task, one.seed, other.group, other.task, other.seed)
