@@ -72,13 +72,13 @@ def folder(tmp_path, monkeypatch):
 STUDY = """
 from pydantic import BaseModel
 from headpatterns.experiment.study import Study
-STUDY = Study(name="{name}", place=35, settings=BaseModel)
+STUDY = Study(name="{name}", place=36, settings=BaseModel)
 """
 
 
 def test_a_new_folder_joins_at_its_place(folder):
     (folder / "__init__.py").write_text(STUDY.format(name="chess"))
-    assert [study.name for study in load_studies()][3:6] == ["dynamics", "chess", "validity"]
+    assert [study.name for study in load_studies()][4:7] == ["methods", "chess", "validity"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
-"""An experiment whose disk is full, or may only be read, ends as one that nobody disturbs; `make kills` kills one."""
+"""An experiment that is killed at every turn, or whose disk is full, ends as one that nobody disturbs."""
 
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -33,6 +34,21 @@ def undisturbed(clone: Callable[[str], Path], opencompass: Path) -> Undisturbed:
     log = folder.parent / "log"
     usual = kills.undisturbed(folder, log)
     return Undisturbed(folder, kills.rules_run(log.read_text()), usual)
+
+
+def test_thirty_kills_that_hit_every_rule_change_nothing(clone, undisturbed):
+    """Of one experiment that goes on: jobs, Snakemake and all of them together get SIGKILL, SIGTERM and SIGINT."""
+    assert len(undisturbed.rules) > 50
+    folder = clone("killed-often")
+    plan = kills.Plan(set(undisturbed.rules), random.Random(0), least=30)
+    kills.disturbed(folder, plan, undisturbed.usual, folder.parent / "log")
+    assert len(plan.kills) >= 30
+    assert {rule for kill in plan.kills for rule in kill.hit} >= undisturbed.rules
+    assert {(kill.target, kill.signal) for kill in plan.kills} >= {
+        (target, number) for target in kills.TARGETS for number in kills.SIGNALS
+    }
+    assert differences(undisturbed.results, folder / kills.RESULTS) == []
+    assert "Nothing to be done" in snakemake(folder, "all", "-n", *kills.CONFIG).stdout
 
 
 def mount(*words: str) -> None:
