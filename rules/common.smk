@@ -111,6 +111,7 @@ wildcard_constraints:
     run=one_of(TRAINING_SETS),
     seed=r"\d+",
     domain=one_of(SELECTION.domains),
+    base=one_of({base for _, base in EXPERIMENT.bases}),
     batch=one_of({batch for _, batch in EXPERIMENT.evaluation_batches}),
     rows=one_of(HUB_ROWS),
     pinned=one_of(PINNED),

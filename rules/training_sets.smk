@@ -46,6 +46,32 @@ rule split_domain:
         " --train {input.train} --probe {input.probe} --largest-budget {params.largest_budget} --output {params.folder} --log {log}"
 
 
+rule read_candidates:
+    input:
+        model=lambda wildcards: by_content(
+            PATHS.model_input(wildcards.model, EXPERIMENT.bases[wildcards.model, wildcards.base])
+        ),
+        train=PATHS.instructions(SELECTION.dataset, "train"),
+        probe=PATHS.instructions(SELECTION.dataset, "probe"),
+    output:
+        directory(PATHS.candidates("{model}", "{base}")),
+    params:
+        **contents("model"),
+        model=lambda wildcards: PATHS.model(wildcards.model, EXPERIMENT.bases[wildcards.model, wildcards.base]),
+        max_length=CONFIG.tokenization.max_length,
+        passes=arguments.options(
+            {
+                "token_budget": CONFIG.evaluation.token_budget,
+                "dtype": CONFIG.evaluation.dtype,
+                "device": CONFIG.device,
+            }
+        ),
+    shell:
+        f"exec {commands.on_gpus(EXPERIMENT, 'read_candidates')}python workflow_scripts/read_candidates.py"
+        " --model {params.model:q} --name train probe --data {input.train} {input.probe} --max-length {params.max_length}"
+        " {params.passes} --threads {threads} --output {output} --log {log}"
+
+
 rule select_samples:
     input:
         pool=PATHS.domain("{domain}", "pool"),
@@ -54,6 +80,11 @@ rule select_samples:
         pool_patterns=probe_model_patterns(SELECTION.dataset),
         pseudo_private=probe_model_patterns(TRAINING),
         related=PATHS.domain("{domain}", "related") if SELECTION.related else [],
+        candidates=lambda wildcards: (
+            [PATHS.candidates(wildcards.model, needed.base_name(CONFIG, wildcards.model, int(wildcards.seed)))]
+            if selection.reads_candidates(EXPERIMENT)
+            else []
+        ),
     output:
         scores=PATHS.selection("{model}", "{domain}", "{seed}", "scores.csv"),
         report=PATHS.selection("{model}", "{domain}", "{seed}", "report.json"),
@@ -64,10 +95,16 @@ rule select_samples:
     params:
         folder=subpath(output.scores, parent=True),
         dataset=SELECTION.dataset,
-        selection=arguments.options({"budgets": SELECTION.budgets, "random_draws": SELECTION.random_draws}),
-        related=lambda wildcards, input: arguments.options({"related": input.related}),
+        selection=arguments.options(
+            {
+                "methods": selection.ranked(EXPERIMENT),
+                "budgets": SELECTION.budgets,
+                "random_draws": SELECTION.random_draws,
+            }
+        ),
+        further=lambda wildcards, input: arguments.options({"related": input.related, "candidates": input.candidates}),
         reading=as_is(arguments.as_json(reading(EXPERIMENT))),
     shell:
         "python workflow_scripts/select_samples.py --dataset {params.dataset} --domain {wildcards.domain} --seed {wildcards.seed}"
         " --pool {input.pool} --pool-patterns {input.pool_patterns} --pseudo-private-patterns {input.pseudo_private}"
-        " --instructions {input.probe} --pseudo-private {input.train} {params.selection} {params.related} --reading {params.reading:q} --output {params.folder} --log {log}"
+        " --instructions {input.probe} --pseudo-private {input.train} {params.selection} {params.further} --reading {params.reading:q} --output {params.folder} --log {log}"

@@ -21,6 +21,8 @@ def main(arguments: argparse.Namespace) -> None:
             pseudo_private_patterns=arguments.pseudo_private_patterns,
             instructions=arguments.instructions,
             pseudo_private=arguments.pseudo_private,
+            methods=arguments.methods,
+            candidates=arguments.candidates,
             budgets=arguments.budgets,
             random_draws=arguments.random_draws,
             related=arguments.related,
@@ -41,6 +43,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--pseudo-private-patterns", type=Path, required=True, help="patterns on the training samples")
     made.add_argument("--instructions", type=Path, required=True, help="parquet with the pool's prompts")
     made.add_argument("--pseudo-private", type=Path, required=True, help="parquet with the pseudo-private prompts")
+    made.add_argument(
+        "--methods", nargs="+", default=list(select.METHODS[:4]), choices=select.METHODS, help="ways to rank the pool"
+    )
+    made.add_argument("--candidates", type=Path, help="what the base model makes of them, for the methods ifd and rds")
     made.add_argument("--budgets", type=int, nargs="+", required=True, help="numbers of samples to select")
     made.add_argument("--random-draws", type=int, required=True, help="number of random selections of each size")
     made.add_argument("--related", type=Path, help="CSV of the pool's truly related samples, where they are known")

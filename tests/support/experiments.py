@@ -18,7 +18,7 @@ ONE_SEED: dict[str, Any] = {
 }
 """The overlay under which every study has the one seed 0."""
 
-RULES = ("finetune", "extract_patterns", "ablate_heads", "pretrain")
+RULES = ("finetune", "extract_patterns", "ablate_heads", "read_candidates", "pretrain")
 
 
 def merged(config: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:

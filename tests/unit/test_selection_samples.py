@@ -75,6 +75,15 @@ def loaded(folder, step):
     return dict(zip(ids, np.abs(np.load(folder / f"step-{step}.samples.npy").astype(float)), strict=True))
 
 
+def with_signs(folder):
+    ids = json.loads((folder / "step-7.json").read_text())["ids"]
+    return dict(zip(ids, np.load(folder / "step-7.samples.npy").astype(float), strict=True))
+
+
+def within_layers(pattern):
+    return np.abs(pattern) / np.abs(pattern).sum(axis=1, keepdims=True)
+
+
 def refused(capfd, monkeypatch, case, **changed):
     return scripts.refused(capfd, monkeypatch, "select_samples", **{**case, **changed})
 
@@ -129,6 +138,54 @@ def test_normalisation_weighs_the_pseudo_private_patterns_in_their_mean(case, no
             if row["method"] == method:
                 wanted = pearsonr(pool[row["id"]].ravel(), mean.ravel())[0]
                 assert float(row["score"]) == pytest.approx(wanted, abs=1e-6)
+
+
+def test_further_methods_rank_by_what_their_names_say(case):
+    """Signs, places within layers, losses of the base model, and what it makes of the samples otherwise."""
+    generator = np.random.default_rng(4)
+    for folder in (case["pool_patterns"], case["pseudo_private_patterns"]):
+        path = folder / "step-0.json"
+        about = json.loads(path.read_text())
+        path.write_text(json.dumps(about | {"losses": generator.uniform(1, 3, len(about["ids"])).tolist()}))
+    made = case["output"].with_name("candidates")
+    made.mkdir()
+    for name, count in (("probe", 26), ("train", 6)):
+        (made / f"{name}.json").write_text(json.dumps({"ids": [f"{name[0]}{n}" for n in range(count)]}))
+        np.save(made / f"{name}.states.npy", generator.normal(size=(count, 5)).astype(np.float32))
+        np.save(made / f"{name}.alone.npy", np.full(count, 2.5))
+    methods = ["rds", "signed", "by-layer", "mid-perplexity", "top-perplexity", "ifd"]
+    scripts.run("select_samples", **case, methods=methods, candidates=made)
+    rows = table(case["output"] / "scores.csv")
+    assert list(dict.fromkeys(row["method"] for row in rows)) == methods
+    found = {(row["method"], row["id"]): float(row["score"]) for row in rows}
+    ids = [f"p{n}" for n in range(1, 20)]
+    about = json.loads((case["pool_patterns"] / "step-0.json").read_text())
+    losses = dict(zip(about["ids"], about["losses"], strict=True))
+    middle = np.median([losses[id] for id in ids])
+    signed, private = (with_signs(case[name]) for name in ("pool_patterns", "pseudo_private_patterns"))
+    for id in ids:
+        assert found["top-perplexity", id] == pytest.approx(losses[id])
+        assert found["mid-perplexity", id] == pytest.approx(-abs(losses[id] - middle))
+        if losses[id] <= 2.5:
+            assert found["ifd", id] == pytest.approx(losses[id] / 2.5)
+        else:
+            assert np.isnan(found["ifd", id])
+        mean = np.mean(list(private.values()), axis=0)
+        assert found["signed", id] == pytest.approx(pearsonr(signed[id].ravel(), mean.ravel())[0], abs=1e-6)
+        mean = np.mean([within_layers(one) for one in private.values()], axis=0)
+        assert found["by-layer", id] == pytest.approx(
+            pearsonr(within_layers(signed[id]).ravel(), mean.ravel())[0], abs=1e-6
+        )
+    states, own = (np.load(made / f"{name}.states.npy") for name in ("probe", "train"))
+    states, own = states[1:20], own[[5, 1, 0, 3]]  # the pool's, and those of the pseudo-private samples in their order
+    cosine = states @ own.T / np.linalg.norm(states, axis=1)[:, None] / np.linalg.norm(own, axis=1)
+    first = next(row["id"] for row in rows if row["method"] == "rds")
+    assert first == ids[int(cosine[:, 0].argmax())]
+
+
+def test_what_the_base_model_makes_of_the_samples_is_asked_for(case, capfd, monkeypatch):
+    said = refused(capfd, monkeypatch, case, methods=["pattern", "rds"])
+    assert "--candidates is missing: the methods ifd and rds need it." in said
 
 
 def test_words_of_the_pseudo_private_prompts_alone_find_their_like(case):

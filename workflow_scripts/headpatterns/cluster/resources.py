@@ -17,7 +17,7 @@ SEVERAL_RUNS = ("finetune", "extract_patterns", "ablate_heads")
 Times = Callable[[Any, int, str], int]
 """How many times as much a job asks for as at first, from its wildcards, the number of the attempt and the resource."""
 
-ON_A_GPU = ("extract_patterns", "ablate_heads", "evaluate", "pretrain")
+ON_A_GPU = ("extract_patterns", "ablate_heads", "read_candidates", "evaluate", "pretrain")
 """Rules that compute on a GPU where device is cuda, whatever `resources` says; finetune is one by its recipe."""
 
 

@@ -104,6 +104,10 @@ class Paths:
         """A file about the samples selected for a domain with a model and seed."""
         return f"{self.root}/selections/{model}/{domain}.seed{seed}/{file}"
 
+    def candidates(self, model: str, base: str) -> str:
+        """What a model before any run makes of the samples that are selected from, a folder."""
+        return f"{self.root}/candidates/{model}/{base}"
+
     def training_set(self, run: Run) -> str:
         """The samples of a run: cut from a dataset, mixed of basic tasks, or selected from a pool."""
         match run.training_set:

@@ -16,7 +16,21 @@ from headpatterns.io import read_csv
 VARIANTS = {
     "competence": ("before", "after"),
     "mixing": ("base", "sft", "random", "ours", "oracle"),
-    "selection": ("base", "pattern", "random", "base-pattern", "nearest", "bm25", "oracle"),
+    "selection": (
+        "base",
+        "pattern",
+        "random",
+        "base-pattern",
+        "nearest",
+        "bm25",
+        "signed",
+        "by-layer",
+        "rds",
+        "ifd",
+        "mid-perplexity",
+        "top-perplexity",
+        "oracle",
+    ),
     "benchmarks": ("",),
 }
 ALL_DOMAINS = "all"

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from headpatterns.cluster import resources
 from headpatterns.data import adapters
+from headpatterns.experiment import needed
 from headpatterns.experiment.experiment import Experiment
 from headpatterns.experiment.gpus import GPUS
 from headpatterns.experiment.jobs import Job
@@ -143,6 +144,24 @@ def _ablate_heads(sizes: Sizes, job: Job) -> float | None:
     moved = model.bytes + len(runs) * checkpoint_bytes(experiment, model)
     # Batches are those of patterns, filled to a token budget and padded little, not the few prompts of an evaluation's.
     return operations / _pattern_speed(experiment, job) + moved / _disk(experiment)
+
+
+def _read_candidates(sizes: Sizes, job: Job) -> float | None:
+    """Both splits of the dataset, once with the prompts and once without them, which is counted as the same."""
+    experiment = sizes.experiment
+    model, _ = sizes.model(job.wildcards["model"])
+    if model is None:
+        return None
+    total = model.bytes / _disk(experiment)
+    tokenizer = needed.tokenizer_of(experiment.config, job.wildcards["model"])
+    for split in ("train", "probe"):
+        known = sizes.samples(tokenizer, experiment.settings("selection").dataset, split).known
+        if known is None:
+            return None
+        operations = 2 * formulas.PREFILL * formulas.forward(model, known[0] * known[1], known[1])
+        share = experiment.config.plan.utilisation.prefill
+        total += operations / speed(experiment, job, share, experiment.config.evaluation.dtype)
+    return total
 
 
 def _evaluate(sizes: Sizes, job: Job) -> float | None:
@@ -289,6 +308,7 @@ WORK: dict[str, Callable[[Sizes, Job], float | None]] = {
     "finetune": _finetune,
     "extract_patterns": _extract_patterns,
     "ablate_heads": _ablate_heads,
+    "read_candidates": _read_candidates,
     "evaluate": _evaluate,
 }
 """Rules whose time is more than that of a start, with the function that estimates a job's."""
@@ -301,6 +321,7 @@ LOADING = {
     "finetune",
     "extract_patterns",
     "ablate_heads",
+    "read_candidates",
     "evaluate",
 }
 """Those that load a model or a tokenizer first."""

@@ -25,6 +25,7 @@ ORDER = (
     "finetune",
     "extract_patterns",
     "ablate_heads",
+    "read_candidates",
     "split_domain",
     "mix_basic_tasks",
     "select_samples",

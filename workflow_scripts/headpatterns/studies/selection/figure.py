@@ -53,7 +53,10 @@ def draw(
     models, domains = unique(rows["model_label"]), unique(rows["domain_label"])
     methods = [method for method in METHODS if method in set(rows["method"])]
     looks = {
-        method: {"color": style.LINE_COLOURS[place], "linestyle": style.LINE_STYLES[place]}
+        method: {
+            "color": style.LINE_COLOURS[place % len(style.LINE_COLOURS)],
+            "linestyle": style.LINE_STYLES[place % len(style.LINE_STYLES)],
+        }
         for place, method in enumerate(methods)
     }
     width = LEFT + len(domains) * (WIDTH + ACROSS)

@@ -12,6 +12,7 @@ from headpatterns.statistics import is_constant
 from headpatterns.studies import patterns as of_runs
 from headpatterns.studies.observed import as_run
 from headpatterns.studies.reading import Reading
+from headpatterns.studies.selection.scores import InBlocks
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Patterns:
         step: the largest step, that of the probe model.
         ids: of the samples.
         under: [samples, layers, heads] of the models `base` (step 0) and `probe`, which lie on disk.
+        losses: [samples], of the base model, nats a response token.
         weights: [samples], what each counts in a mean; they sum to 1.
     """
 
@@ -30,11 +32,25 @@ class Patterns:
     step: int
     ids: list[str]
     under: dict[str, of_runs.OnDisk]
+    losses: np.ndarray
     weights: np.ndarray
 
     def mean(self, model: str) -> np.ndarray:
         """The mean pattern under a model, float64 [layers, heads]."""
-        return np.tensordot(self.weights, self.under[model][:].astype(np.float64), axes=1)
+        return self.mean_of(self.under[model])
+
+    def mean_of(self, samples: InBlocks) -> np.ndarray:
+        """The mean of per-sample patterns [samples, layers, heads], float64 [layers, heads]."""
+        return np.tensordot(self.weights, samples[:].astype(np.float64), axes=1)
+
+    @property
+    def signed(self) -> patterns.Stored:
+        """Σ_ij A_ij G_ij of every sample with its sign under the probe model, which lies on disk.
+
+        Raises:
+            InputError: `abs_of_sum` was not extracted.
+        """
+        return patterns.stored(patterns.about(self.folder, self.step), "abs_of_sum")
 
 
 def read_pool(path: Path, dataset: str) -> list[str]:
@@ -65,7 +81,8 @@ def read_patterns(folder: Path, reading: Reading) -> Patterns:
             f"{folder}: steps 0 and {steps[-1]} differ in their samples, layers or heads: remove it and run again."
         )
     weights = of_runs.weights(as_run(folder, folder.name), 2, 0, reading)[0]
-    return Patterns(folder, steps[-1], ids, {"base": base, "probe": probe}, weights)
+    losses = base.stored.found.losses
+    return Patterns(folder, steps[-1], ids, {"base": base, "probe": probe}, losses, weights)
 
 
 def read_step(folder: Path, step: int, reading: Reading) -> tuple[list[str], of_runs.OnDisk]:

@@ -8,6 +8,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -72,6 +73,58 @@ def ranking(scores: np.ndarray, ids: Sequence[str]) -> list[tuple[str, float]]:
     shown = np.array([float(f"{score:.10g}") for score in scores])
     order = np.argsort(-shown, kind="stable")  # NaN sorts last
     return [(ids[index], float(scores[index])) for index in order]
+
+
+@dataclass(frozen=True)
+class ByLayer:
+    """Per-sample patterns whose layers are divided by their sums: where in its layer a head stands is left.
+
+    Attributes:
+        patterns: [samples, layers, heads].
+    """
+
+    patterns: InBlocks
+
+    def __len__(self) -> int:
+        return len(self.patterns)
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        """The samples of a slice; a layer in which no head is active stays at 0."""
+        levels = self.patterns[part].astype(np.float64)
+        sums = levels.sum(axis=2, keepdims=True)
+        shares: np.ndarray = np.divide(levels, sums, out=np.zeros_like(levels), where=sums > 0)
+        return shares
+
+
+def ifd_scores(losses: np.ndarray, alone: np.ndarray) -> np.ndarray:
+    """Instruction-following difficulty (Li et al. 2024): loss of a response over that without its prompt, [samples].
+
+    Above 1 the prompt does harm, which they take for a sample whose parts do not belong together: undefined, as is the
+    ratio to a loss of 0.
+    """
+    ratio = np.full(losses.shape, np.nan)
+    np.divide(losses, alone, out=ratio, where=alone > 0)
+    return np.where(ratio <= 1, ratio, np.nan)
+
+
+def round_robin(similarity: np.ndarray, ids: Sequence[str]) -> list[tuple[str, float]]:
+    """Ids in the order in which references take them in turn, each the most similar one that is left, with that.
+
+    Args:
+        similarity: [samples, references]; of equal ones the first sample is taken.
+        ids: of the samples.
+    """
+    preferences = np.argsort(-similarity, axis=0, kind="stable")
+    next_of = [0] * similarity.shape[1]
+    taken: dict[int, float] = {}
+    while len(taken) < len(ids):
+        for reference in range(similarity.shape[1]):
+            while next_of[reference] < len(ids) and int(preferences[next_of[reference], reference]) in taken:
+                next_of[reference] += 1
+            if next_of[reference] < len(ids):
+                sample = int(preferences[next_of[reference], reference])
+                taken[sample] = float(similarity[sample, reference])
+    return [(ids[sample], score) for sample, score in taken.items()]
 
 
 def bm25_scores(queries: Sequence[str], documents: Sequence[str]) -> np.ndarray:

@@ -1,16 +1,19 @@
 """Select training samples from a pool by how much they resemble pseudo-private ones (Table 3, Eq. 5).
 
-Methods: `pattern` (correlation of a sample's activation pattern with the mean pseudo-private one, both under the probe
-model, which was fine-tuned on the pseudo-private samples), `base-pattern` (the same under the base model), `nearest`
-(correlation with the most similar pseudo-private sample, under the probe model), `bm25` (words of the prompts) and
-`random{k}` (seeded draws, the same for every model). All choose among the samples of the pool that have a pattern.
-Where the samples that are truly related to the domain are known, `oracle` is a seeded draw of these.
+By patterns: `pattern` (correlation of a sample's activation pattern with the mean pseudo-private one, both under the
+probe model, which was fine-tuned on the pseudo-private samples), `base-pattern` (the same under the base model),
+`nearest` (correlation with the most similar pseudo-private sample, under the probe model), `signed` (as `pattern`, with
+the signs of Σ A·∂L/∂A) and `by-layer` (as `pattern`, each layer's levels divided by their sum). By words: `bm25`. By
+what the base model makes of the samples: `rds` (RDS+, hidden states; Ivison et al. 2025), `ifd` (how little the prompt
+helps with the response; Li et al. 2024), `mid-perplexity` and `top-perplexity`; the last three do not look at the
+domain. `random{k}` are seeded draws, the same for every model. All choose among the samples of the pool that have a
+pattern. Where the samples that are truly related to the domain are known, `oracle` is a seeded draw of these.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -19,11 +22,14 @@ from headpatterns.data.splitting import rank
 from headpatterns.errors import InputError
 from headpatterns.io import atomic_path, write_csv, write_json
 from headpatterns.studies.reading import Reading
+from headpatterns.studies.selection import candidates as of_candidates
 from headpatterns.studies.selection import scores as scoring
 from headpatterns.studies.selection.pool import Patterns, check_comparable, read_patterns, read_pool
+from headpatterns.studies.selection.settings import READING, Method
 
+METHODS: tuple[str, ...] = get_args(Method)
 MODEL_OF = {"pattern": "probe", "base-pattern": "base", "nearest": "probe"}
-"""The methods that go by patterns and the model under which these are taken."""
+"""The methods whose scores do not exist of a constant pattern, and the model under which patterns are taken."""
 
 NAMED = 5
 """Samples that a printed sentence names; report.json names all."""
@@ -45,6 +51,8 @@ class Order:
         pseudo_private_patterns: folder of the patterns on the pseudo-private samples.
         instructions: parquet with the pool's prompts.
         pseudo_private: parquet with the pseudo-private prompts.
+        methods: some of `METHODS`, in the order of the table.
+        candidates: folder of what the base model makes of the samples, or None where no method needs it.
         budgets: numbers of samples to select.
         random_draws: number of random selections of each size.
         related: CSV of the pool's samples that are truly related to the domain, or None where they are not known.
@@ -61,6 +69,8 @@ class Order:
     pseudo_private_patterns: Path
     instructions: Path
     pseudo_private: Path
+    methods: Sequence[str]
+    candidates: Path | None
     budgets: list[int]
     random_draws: int
     related: Path | None
@@ -84,8 +94,12 @@ def select(order: Order) -> None:
     related = read_related(order, pool, ids)
     scores = score(order, ids, extracted, private)
     ranked = {method: scoring.ranking(found, ids) for method, found in scores.items()}
+    if "rds" in order.methods:
+        ranked["rds"] = scoring.round_robin(similarity_of_states(order, ids, private.ids), ids)
     constant = {
-        MODEL_OF[method]: about_constant(ids, scores[method], order.budgets) for method in ("pattern", "base-pattern")
+        MODEL_OF[method]: about_constant(ids, scores[method], order.budgets)
+        for method in ("pattern", "base-pattern")
+        if method in scores
     }
     report = {
         "dataset": order.dataset,
@@ -104,7 +118,7 @@ def select(order: Order) -> None:
     drawn = {f"random{k}": draw(order, ids, f"random{k}") for k in range(order.random_draws)}
     if related is not None:
         drawn["oracle"] = draw(order, related, "oracle")
-    write(order, ranked, drawn, report)
+    write(order, {method: ranked[method] for method in order.methods}, drawn, report)
     print(f"{order.domain}: {len(ids)} of the pool's {len(pool)} samples have a pattern and were ranked.")
     for model, about in constant.items():
         if about["ids"]:
@@ -112,17 +126,45 @@ def select(order: Order) -> None:
 
 
 def score(order: Order, ids: Sequence[str], extracted: Patterns, private: Patterns) -> dict[str, np.ndarray]:
-    """Scores [samples] of the pool's samples `ids` by method; NaN where a pattern is constant."""
+    """Scores [samples] of the pool's samples `ids` by method; NaN where a pattern is constant. `rds` has none."""
     place = {id: number for number, id in enumerate(extracted.ids)}
     rows = [place[id] for id in ids]
-    documents = prompts(order.instructions, ids, order.pool)
-    queries = prompts(order.pseudo_private, private.ids, private.folder)
-    return {
-        "pattern": scoring.correlation_scores(extracted.under["probe"], private.mean("probe"))[rows],
-        "base-pattern": scoring.correlation_scores(extracted.under["base"], private.mean("base"))[rows],
-        "nearest": scoring.nearest_scores(extracted.under["probe"], private.under["probe"][:])[rows],
-        "bm25": scoring.bm25_scores(queries, documents),
+    losses = extracted.losses[rows]
+    found: dict[str, Callable[[], np.ndarray]] = {
+        "pattern": lambda: scoring.correlation_scores(extracted.under["probe"], private.mean("probe"))[rows],
+        "base-pattern": lambda: scoring.correlation_scores(extracted.under["base"], private.mean("base"))[rows],
+        "nearest": lambda: scoring.nearest_scores(extracted.under["probe"], private.under["probe"][:])[rows],
+        "bm25": lambda: scoring.bm25_scores(
+            prompts(order.pseudo_private, private.ids, private.folder), prompts(order.instructions, ids, order.pool)
+        ),
+        "signed": lambda: scoring.correlation_scores(extracted.signed, private.mean_of(private.signed))[rows],
+        "by-layer": lambda: scoring.correlation_scores(
+            scoring.ByLayer(extracted.under["probe"]), private.mean_of(scoring.ByLayer(private.under["probe"]))
+        )[rows],
+        "mid-perplexity": lambda: -np.abs(losses - np.median(losses)),
+        "top-perplexity": lambda: losses,
+        "ifd": lambda: scoring.ifd_scores(losses, read_candidates(order, "probe").of(ids).alone),
     }
+    return {method: found[method]() for method in order.methods if method in found}
+
+
+def similarity_of_states(order: Order, ids: Sequence[str], private: Sequence[str]) -> np.ndarray:
+    """Cosine of the hidden states of samples with those of the pseudo-private ones, [samples, private samples]."""
+    pool, own = (read_candidates(order, name).of(some).states for name, some in (("probe", ids), ("train", private)))
+    directions = [states / np.linalg.norm(states, axis=1, keepdims=True) for states in (pool, own)]
+    similarity: np.ndarray = directions[0] @ directions[1].T
+    return similarity
+
+
+def read_candidates(order: Order, name: str) -> of_candidates.Features:
+    """What the base model makes of the rows of a split.
+
+    Raises:
+        InputError: it was not given, or cannot be used.
+    """
+    if order.candidates is None:
+        raise InputError(f"--candidates is missing: the methods {' and '.join(READING)} need it.")
+    return of_candidates.load(order.candidates, name)
 
 
 def check_budgets(order: Order, ids: Sequence[str]) -> None:

@@ -19,15 +19,24 @@ if TYPE_CHECKING:
     from headpatterns.experiment.experiment import Experiment
 
 NAME = kinds.SELECTION
-Method = Literal["pattern", "base-pattern", "nearest", "bm25"]
+Method = Literal[
+    "pattern", "base-pattern", "nearest", "bm25",
+    "signed", "by-layer", "mid-perplexity", "top-perplexity", "ifd", "rds",
+]  # fmt: skip
+READING: tuple[Method, ...] = ("ifd", "rds")
+"""Methods for which the base model reads the candidates once more."""
+
+
+def _once(methods: list[Method]) -> list[Method]:
+    if repeated := next((one for place, one in enumerate(methods) if one in methods[:place]), None):
+        raise PydanticCustomError("repeated", "names {value} twice: name it once.", {"value": repeated})
+    return methods
 
 
 def _with_pattern(methods: list[Method]) -> list[Method]:
     if "pattern" not in methods:
         raise PydanticCustomError("repeated", "lacks 'pattern', which the others are compared with: add it.")
-    if repeated := next((one for place, one in enumerate(methods) if one in methods[:place]), None):
-        raise PydanticCustomError("repeated", "names {value} twice: name it once.", {"value": repeated})
-    return methods
+    return _once(methods)
 
 
 class Settings(Section):
@@ -40,6 +49,9 @@ class Settings(Section):
     methods: Annotated[list[Method], AfterValidator(_with_pattern)] = Field(
         description="how they are selected; `pattern` is Eq. 5"
     )
+    scored: Annotated[list[Method], AfterValidator(_once)] = Field(
+        [], description="further ways, whose precision is told, and whose samples nothing is trained on"
+    )
     random_draws: Positive = Field(description="random choices of each budget")
     related: dict[Name, Selection] | None = Field(
         None, description="tags of pool rows that share a domain's relations, by domain; null where nobody knows"
@@ -51,6 +63,17 @@ class Settings(Section):
 def selected(experiment: "Experiment") -> bool:
     """Whether the config asks for the study."""
     return bool(experiment.settings(NAME).models)
+
+
+def ranked(experiment: "Experiment") -> list[Method]:
+    """The methods that rank the pools, those that are trained on first; related samples alone judge the others."""
+    settings: Settings = experiment.settings(NAME)
+    return [*settings.methods, *(settings.scored if settings.related else [])]
+
+
+def reads_candidates(experiment: "Experiment") -> bool:
+    """Whether a method needs more of the candidates than their patterns, losses and words."""
+    return selected(experiment) and not set(READING).isdisjoint(ranked(experiment))
 
 
 def choices(experiment: "Experiment", domain: str) -> list[SelectedSet]:
@@ -160,10 +183,17 @@ def _alike(experiment: "Experiment") -> Iterator[str]:
 
 
 def problems(experiment: "Experiment") -> Iterator[str]:
-    """A budget that is smaller than a step."""
-    smallest = min(experiment.settings(NAME).budgets)
-    if selected(experiment):
-        yield from below_one_step(f"studies.{NAME}.budgets", smallest, experiment.recipe(NAME))
+    """A budget that is smaller than a step, a method named twice, and signs that are not extracted."""
+    settings: Settings = experiment.settings(NAME)
+    if not selected(experiment):
+        return
+    yield from below_one_step(f"studies.{NAME}.budgets", min(settings.budgets), experiment.recipe(NAME))
+    for place, method in enumerate(settings.scored):
+        if method in settings.methods:
+            yield f"studies.{NAME}.scored[{place}] names '{method}', which `methods` has as well: remove it from one."
+    taken = experiment.config.patterns
+    if "signed" in ranked(experiment) and "abs_of_sum" not in (taken.reduction, *taken.also):
+        yield f"studies.{NAME} ranks by 'signed' patterns, which come with abs_of_sum: add that to patterns.also."
 
 
 def relation_is_known(experiment: "Experiment") -> bool:

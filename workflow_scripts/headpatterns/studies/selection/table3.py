@@ -19,6 +19,12 @@ METHODS = {
     "base-pattern": "by the base model's patterns",
     "nearest": "by the nearest pattern",
     "bm25": "by BM25",
+    "signed": "by signed patterns",
+    "by-layer": "by patterns within layers",
+    "rds": "by hidden states (RDS+)",
+    "ifd": "by IFD",
+    "mid-perplexity": "by middle perplexity",
+    "top-perplexity": "by highest perplexity",
     "oracle": "oracle",
 }
 

@@ -1,0 +1,134 @@
+"""What a model makes of candidates beyond patterns: hidden states (RDS+), and losses of responses without prompts.
+
+RDS+ (Ivison et al. 2025) represents a sample by the mean of its last hidden states, over prompt and response, in which
+position i of n weighs i. The loss of the response alone is the denominator of IFD (Li et al. 2024).
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from headpatterns import provenance
+from headpatterns.attribution.probes import Probe, Probed, read, tokenized
+from headpatterns.data.batching import batches
+from headpatterns.data.tokens import TokenizedSample, tokenize_all
+from headpatterns.errors import InputError
+from headpatterns.evaluation import likelihoods
+from headpatterns.evaluation.sequences import Text, Texts
+from headpatterns.io import atomic_path, write_json
+from headpatterns.models import independence
+from headpatterns.models import loading as models
+from headpatterns.studies.selection.candidates import ALONE, STATES
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def write(
+    model: Path, rows: Mapping[str, Path], output: Path, *,
+    max_length: int, token_budget: int, dtype: str, device: str, threads: int,
+) -> None:  # fmt: skip
+    """Read the samples of files with a model, and write for each NAME.states.npy, NAME.alone.npy and NAME.json.
+
+    Args:
+        model: folder of the model.
+        rows: files with prompt, response and id, by name. A sample whose response lies wholly beyond the maximum
+            length is left out.
+        output: folder, which appears whole or not at all.
+        max_length: tokens at which a sample is cut.
+        token_budget: tokens of a batch, padding included.
+        dtype: float32, bfloat16 or float16.
+        device: cpu, cuda, cuda:N or mps.
+        threads: processor threads.
+
+    Raises:
+        InputError: a file, a sample, the model or the device cannot be used.
+    """
+    models.check_folder(model)
+    import torch
+
+    torch.set_num_threads(threads)
+    models.check_device(device)
+    tokenizer = models.load_tokenizer(model)
+    read_rows = {name: read(Probe(path)) for name, path in rows.items()}
+    probed = {
+        name: tokenized(Probe(rows[name]), found, tokenizer, max_length, skip=True) for name, found in read_rows.items()
+    }
+    loaded = models.load_model(model, dtype, device)
+    with atomic_path(output) as temporary:
+        temporary.mkdir()
+        for name, found in probed.items():
+            responses = {row["id"]: row["response"] for row in read_rows[name]}
+            begun = time.monotonic()
+            states = hidden_states(loaded, found.samples, token_budget)
+            between = time.monotonic()
+            alone = losses_alone(loaded, tokenizer, name, found.samples, responses, max_length, token_budget)
+            seconds = {STATES: between - begun, ALONE: time.monotonic() - between}
+            np.save(temporary / f"{name}.{STATES}.npy", states)
+            np.save(temporary / f"{name}.{ALONE}.npy", alone)
+            write_json(temporary / f"{name}.json", _about(found, model, seconds))
+
+
+def _about(found: Probed, model: Path, seconds: Mapping[str, float]) -> dict[str, Any]:
+    return {"ids": [one.id for one in found.samples], "model": str(model), **found.about, "seconds": dict(seconds),
+            **provenance.environment()}  # fmt: skip
+
+
+def hidden_states(
+    model: "PreTrainedModel", samples: Sequence[TokenizedSample], token_budget: int
+) -> Float32[np.ndarray, "samples width"]:
+    """Σ_i i·h_i / Σ_i i of every sample, h_i its last hidden state at position i = 1, 2, ...: [samples, width].
+
+    Raises:
+        InputError: the model does not give its last hidden states, or they are no numbers.
+    """
+    import torch
+
+    turn = independence.turn(model.config)
+    body: Any = model.base_model
+    lengths = [len(sample.input_ids) for sample in samples]
+    found: list[Any] = [None] * len(samples)
+    with torch.inference_mode():
+        for indices in batches(lengths, token_budget, turn):
+            ids = torch.zeros(len(indices), lengths[indices[0]], dtype=torch.long)
+            mask = torch.zeros_like(ids)
+            for row, index in enumerate(indices):
+                ids[row, : lengths[index]] = torch.tensor(samples[index].input_ids)
+                mask[row, : lengths[index]] = 1
+            mask = mask.to(model.device)
+            states = getattr(body(input_ids=ids.to(model.device), attention_mask=mask, use_cache=False),
+                             "last_hidden_state", None)  # fmt: skip
+            if states is None:
+                raise InputError(
+                    f"{type(model).__name__} does not give its last hidden states: leave out the method rds."
+                )
+            weights = mask.cumsum(dim=1) * mask
+            means = (weights[:, :, None] * states.float()).sum(dim=1) / weights.sum(dim=1, keepdim=True)
+            for row, index in enumerate(indices):
+                found[index] = means[row].cpu().numpy()
+    made: Float32[np.ndarray, "samples width"] = np.stack(found).astype(np.float32)
+    if not np.isfinite(made).all():
+        raise InputError(f"{type(model).__name__} gives hidden states that are no numbers: use another patterns.dtype.")
+    return made
+
+
+def losses_alone(
+    model: "PreTrainedModel", tokenizer: Any, name: str, samples: Sequence[TokenizedSample],
+    responses: Mapping[str, str], max_length: int, token_budget: int,
+) -> Float64[np.ndarray, " samples"]:  # fmt: skip
+    """Loss of every response and EOS without the prompt, nats a token, [samples].
+
+    Raises:
+        InputError: as `likelihoods.of_items`.
+    """
+    rows = [{"id": one.id, "prompt": "", "response": responses[one.id]} for one in samples]
+    items = []
+    for one in tokenize_all(tokenizer, rows, max_length):
+        text = Text(np.array(one.input_ids, dtype=np.int32), max(one.response_start, 1))
+        items.append(Texts(text, (), shortened=False))
+    found = likelihoods.of_items(model, name, items, token_budget)
+    return np.array([one.nll / one.tokens if one.tokens else np.nan for one in found])

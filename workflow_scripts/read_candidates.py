@@ -1,0 +1,44 @@
+"""Reads candidates with a model: mean hidden states (RDS+), and losses of responses without their prompts (IFD)."""
+
+import argparse
+from pathlib import Path
+
+from headpatterns import cli as command_line
+from headpatterns.errors import InputError
+from headpatterns.studies.selection import features
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Read the samples of every file, and write what the model makes of them."""
+    command_line.check_counts(arguments, "max_length", "threads", "token_budget")
+    if len(arguments.name) != len(arguments.data):
+        raise InputError("give as many --name as --data.")
+    features.write(
+        arguments.model,
+        dict(zip(arguments.name, arguments.data, strict=True)),
+        arguments.output,
+        max_length=arguments.max_length,
+        token_budget=arguments.token_budget,
+        dtype=arguments.dtype,
+        device=arguments.device,
+        threads=arguments.threads,
+    )
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = command_line.parser(__doc__)
+    made.add_argument("--model", type=Path, required=True, help="model folder in Hugging Face layout")
+    made.add_argument("--name", nargs="+", required=True, help="what each file is called in the output")
+    made.add_argument("--data", type=Path, nargs="+", required=True, help="files of rows with prompt and response")
+    made.add_argument("--max-length", type=int, default=1024, help="tokens at which a sample is cut")
+    made.add_argument("--token-budget", type=int, default=8192, help="tokens of a batch, padding included")
+    made.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or mps")
+    made.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
+    made.add_argument("--threads", type=int, default=1, help="processor threads")
+    made.add_argument("--output", type=Path, required=True, help="folder to write")
+    return made
+
+
+if __name__ == "__main__":
+    command_line.run(main, parser())
