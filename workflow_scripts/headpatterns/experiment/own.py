@@ -25,7 +25,7 @@ from headpatterns.experiment.files import (
 )
 from headpatterns.experiment.sources import InGguf, ModelSource, OnDisk
 from headpatterns.io import is_lfs_pointer, read_json_object, sha256
-from headpatterns.models import architectures, gguf_header, loading
+from headpatterns.models import architectures, gguf_header, loading, lora_weights
 
 Kind = Literal["rows", "model", "gguf", "python", "data"]
 """Raw rows; a model's folder; a GGUF file; OpenCompass's interpreter; the folder above its data."""
@@ -62,6 +62,8 @@ def _no_rows(path: str) -> str:
 
 
 def _no_model(path: str) -> str:
+    if lora_weights.is_adapter(Path(path)):
+        return f"is {path}, which {lora_weights.NO_MODEL}."
     if not (Path(path) / "config.json").is_file():
         return (
             f"is {path}, which holds no model (no config.json): fix the path, or put one there, as `hf download "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from headpatterns.errors import InputError, first_line
 from headpatterns.io import read_json_object
-from headpatterns.models import families, probing
+from headpatterns.models import families, lora_weights, probing
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -22,18 +22,15 @@ def check_folder(folder: Path) -> None:
     """Refuse a folder that is not a model in Hugging Face layout.
 
     Raises:
-        InputError: it does not exist, or has no config.
+        InputError: it does not exist, holds an adapter, or has no config.
     """
     if not folder.is_dir():
         raise InputError(f"the model folder {folder} does not exist: give a folder in Hugging Face layout.")
-    if (folder / "config.json").is_file():
-        return
-    if (folder / "adapter_config.json").is_file():
-        raise InputError(
-            f"{folder} has no config.json: it holds an adapter, which is no model alone; merge it into its base model "
-            "(merge_and_unload of peft) and save that."
-        )
-    raise InputError(f"{folder} has no config.json: give a model folder in Hugging Face layout.")
+    # Asked first: transformers loads the adapter's base, from wherever its config says, even beside a config.json.
+    if lora_weights.is_adapter(folder):
+        raise InputError(f"{folder} {lora_weights.NO_MODEL}.")
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{folder} has no config.json: give a model folder in Hugging Face layout.")
 
 
 def load_tokenizer(folder: Path | str) -> Any:
@@ -118,6 +115,20 @@ def load_model(folder: Path | str, dtype: str = "float32", device: str = "cpu") 
             "or a device with more free memory."
         ) from error
     return placed
+
+
+def wider(stored: str, dtype: str) -> str:
+    """The dtype in which to load weights that are stored in one dtype, change them, and round once to another."""
+    return dtype if stored == dtype else "float32"
+
+
+def cast(model: "PreTrainedModel", dtype: str) -> None:
+    """Round the weights of a model to a dtype; buffers stay as they are, as where weights are loaded in it."""
+    import torch
+
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.to(getattr(torch, dtype))
 
 
 def unsafe(error: Exception) -> str:
