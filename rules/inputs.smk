@@ -86,7 +86,9 @@ def evaluated_input(wildcards):
     asked = {run for run, _ in EXPERIMENT.evaluation_batches[model, wildcards.batch]}
     seeds = [seed for (of, run), seed in EXPERIMENT.bases.items() if of == model and run in asked]
     bases = [path for seed in seeds for path in by_content(PATHS.model_input(model, seed))]
-    return bases + [EXPERIMENT.evaluated(model, run) for run in runs]
+    below = [path for run in runs for path in by_content(PATHS.merged_into(EXPERIMENT.run_named[model, run]))]
+    others = [path for path in dict.fromkeys(below) if path not in bases]
+    return bases + others + [EXPERIMENT.evaluated(model, run) for run in runs]
 
 
 @functools.cache

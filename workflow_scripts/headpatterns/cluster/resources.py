@@ -9,6 +9,7 @@ from typing import Any
 
 from headpatterns.cluster import site
 from headpatterns.cluster.requests import Request, Settings
+from headpatterns.experiment import needed
 from headpatterns.experiment.experiment import Experiment
 
 SEVERAL_RUNS = ("finetune", "extract_patterns", "ablate_heads")
@@ -118,7 +119,6 @@ def settings(experiment: Experiment, rule: str, group: str, machines: int) -> Se
 
 
 def _recipe_key(experiment: Experiment, group: str, name: str) -> str:
-    """Where a key of the recipe of a group is stated: an application of section 5 may have its own."""
-    stated = getattr(getattr(experiment.config.studies, group, None), "finetuning", None)
-    own = stated is not None and name in stated.model_fields_set
-    return f"studies.{group}.finetuning.{name}" if own else f"finetuning.{name}"
+    """Where a key of the recipe of a group is stated: a group may have its own."""
+    path, own = needed.own_recipe(experiment.config, group)
+    return f"{path if own and name in own.model_fields_set else 'finetuning'}.{name}"

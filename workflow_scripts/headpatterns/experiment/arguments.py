@@ -304,6 +304,11 @@ def provenance(experiment: "Experiment") -> dict[str, Any]:
         "domains": {name: domain.tags for name, domain in config.domains.items()},
         "device": config.device,
         "prompt_template": templates.resolve(config.prompt_template),
+        **{
+            f"finetuning of {group}": own["finetuning"]
+            for group, own in given["task_groups"].items()
+            if own.get("finetuning")
+        },
         **{key: given[key] for key in ("sampling", "tokenization", "finetuning", "patterns", "analysis", "evaluation")},
     }
 

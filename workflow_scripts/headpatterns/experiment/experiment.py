@@ -13,7 +13,7 @@ from headpatterns.experiment import batches, needed
 from headpatterns.experiment.fields import Section
 from headpatterns.experiment.own import OwnFiles
 from headpatterns.experiment.paths import Paths
-from headpatterns.experiment.recipes import Finetuning, OwnRecipe
+from headpatterns.experiment.recipes import Finetuning
 from headpatterns.experiment.runs import Run
 from headpatterns.experiment.schema import Config, config_model
 from headpatterns.experiment.sentences import in_one_line, sentences, unusable
@@ -123,9 +123,8 @@ class Experiment:
         return getattr(self.config.studies, study)
 
     def recipe(self, group: str) -> Finetuning:
-        """How the runs of a group are fine-tuned: as all are, but for what a study of section 5 states otherwise."""
-        own = getattr(getattr(self.config.studies, group, None), "finetuning", OwnRecipe.model_validate({}))
-        return own.on(self.config.finetuning)
+        """How the runs of a group are fine-tuned: as all are, but for what it states otherwise."""
+        return needed.recipe(self.config, group)
 
     @cached_property
     def runs(self) -> list[Run]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headpatterns.experiment import runs as runs_of
+from headpatterns.experiment.recipes import Finetuning, OwnRecipe
 from headpatterns.experiment.runs import PseudoPrivateSet, Run, SelectedSet, TaskSet
 from headpatterns.experiment.schema import Config
 from headpatterns.experiment.sources import AfterRun, InGguf, Pretrained, RowsOnHub, RowsPinned
@@ -31,6 +32,22 @@ class ItemSet:
     opencompass: str = ""
     answers_needed: bool = True
     scoring: str = ""
+
+
+def own_recipe(config: Config, group: str) -> tuple[str, OwnRecipe | None]:
+    """What the runs of a group do otherwise than all do, and the path of the key that says it.
+
+    A group is a task group, or the study of section 5 that its runs belong to.
+    """
+    if group in config.task_groups:
+        return f"task_groups.{group}.finetuning", config.task_groups[group].finetuning
+    return f"studies.{group}.finetuning", getattr(getattr(config.studies, group, None), "finetuning", None)
+
+
+def recipe(config: Config, group: str) -> Finetuning:
+    """How the runs of a group are fine-tuned."""
+    _, own = own_recipe(config, group)
+    return own.on(config.finetuning) if own else config.finetuning
 
 
 def base_model(config: Config, model: str) -> str:

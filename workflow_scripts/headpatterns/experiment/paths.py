@@ -5,7 +5,7 @@ A run's paths hold its model and seed, which may be wildcards of a rule as well:
 
 from dataclasses import replace
 
-from headpatterns.experiment import needed
+from headpatterns.experiment import needed, runs
 from headpatterns.experiment.own import OwnFiles, Part, of_model
 from headpatterns.experiment.runs import TRAINING, MixtureSet, PseudoPrivateSet, Run, SelectedSet
 from headpatterns.experiment.schema import Config
@@ -128,11 +128,11 @@ class Paths:
         chosen = run.training_set
         return [self.domain(chosen.domain, "pseudo_private")] if isinstance(chosen, PseudoPrivateSet) else []
 
-    def shards(self, runs: list[Run]) -> list[str]:
+    def shards(self, trained: list[Run]) -> list[str]:
         """Tokenized rows that the samples of some runs may come from, each folder once."""
         return list(dict.fromkeys(
             self.tokenized(needed.tokenizer_of(self.config, run.model), *source)
-            for run in runs for source in run.training_set.datasets
+            for run in trained for source in run.training_set.datasets
         ))  # fmt: skip
 
     def compared_shards(self, tokenizer: str, run: Run) -> list[str]:
@@ -182,9 +182,19 @@ class Paths:
         match source:
             case OnDisk():
                 return self.own.files("model", source.path)
-            case OnHub() | InGguf() | AfterRun():
+            case AfterRun():
+                earlier = runs.of_task(source.model, *runs.written(source.run))
+                return [self.model(model, seed), *self.merged_into(earlier)]
+            case OnHub() | InGguf():
                 return [self.model(model, seed)]
         return [self.pretraining(source.pretraining, seed)]
+
+    def merged_into(self, run: Run) -> list[str]:
+        """What else reading the checkpoints of a run depends on: the models below adapters, for whole ones nothing."""
+        if not needed.recipe(self.config, run.group).is_lora:
+            return []
+        earlier = [f"{self.checkpoints(run.earlier)}/final"] if run.earlier else []
+        return [*self.model_input(run.model, run.seed), *earlier]
 
     def tokenizer(self, tokenizer: str) -> str:
         """The folder that a tokenizer is loaded from."""

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from headpatterns.experiment.fields import UNSTATED, Amount, Positive, Scheduler, Section, Seed, Steps
+from headpatterns.experiment.fields import UNSTATED, Amount, Positive, Scheduler, Section, Seed, Selection, Steps
 
 NOT_OF_A_RUN = ("nodes", "runs_per_job", "keep_intermediate_checkpoints", "keep_final_checkpoints")
 """Keys of `finetuning` that decide how jobs are made and what stays on the disk; a run itself does not see them."""
@@ -12,9 +12,27 @@ NOT_OF_A_RUN = ("nodes", "runs_per_job", "keep_intermediate_checkpoints", "keep_
 Warmup = Annotated[float, Field(ge=0, lt=1)]
 
 
+Dropout = Annotated[float, Field(ge=0, lt=1)]
+Method = Literal["full", "lora"]
+Targets = Literal["all-linear"] | Selection
+
+
+class Lora(Section):
+    """Adapters of method lora: alpha / rank · B A is added to the weights of the target modules."""
+
+    rank: Positive = Field(16, description="of the product B A: columns of B, rows of A")
+    alpha: Amount = Field(32.0, description="the product is taken times this over the rank")
+    dropout: Dropout = Field(0.0, description="of what an adapter reads, in training")
+    target_modules: Targets = Field(
+        "all-linear", description="ends of module names; all-linear is every linear module but the output embeddings"
+    )
+
+
 class Finetuning(Section):
     """One recipe for every run; the studies of section 5 may state what they do otherwise."""
 
+    method: Method = Field("full", description="full trains all weights; lora trains adapters on frozen weights")
+    lora: Lora = Field(Lora(), description="the adapters, where method is lora")
     learning_rate: Amount = Field(description="largest learning rate of the schedule")
     lr_scheduler: Scheduler = Field(description="course of the learning rate after the warm-up")
     warmup_ratio: Warmup = Field(description="share of the steps in which the learning rate rises from 0")
@@ -41,15 +59,25 @@ class Finetuning(Section):
     keep_intermediate_checkpoints: bool = Field(description="keep them once their patterns exist")
     keep_final_checkpoints: bool = Field(description="keep fine-tuned models once patterns and scores exist")
 
+    @property
+    def is_lora(self) -> bool:
+        """Whether adapters are trained, and not all weights."""
+        return self.method == "lora"
+
     def of_run(self, with_checkpoints: bool) -> dict[str, Any]:
-        """The keys that a run itself sees; without checkpoints on the way it keeps the last alone."""
-        recipe = self.model_dump(exclude=set(NOT_OF_A_RUN))
+        """The keys that a run itself sees; without checkpoints on the way it keeps the last alone.
+
+        A run that trains all weights sees none of LoRA, so that its recipe is what it was before there was any.
+        """
+        recipe = self.model_dump(exclude={*NOT_OF_A_RUN, "method", *([] if self.is_lora else ["lora"])})
         return recipe if with_checkpoints else {**recipe, "checkpoint_steps": []}
 
 
 class OwnRecipe(Section):
-    """What a study does otherwise than `finetuning` says; a key that is not given is taken from there."""
+    """What a study or task group does otherwise than `finetuning` says; a key that is not given is taken from there."""
 
+    method: Method = Field(UNSTATED, description="as in `finetuning`")
+    lora: Lora = Field(UNSTATED, description="as in `finetuning`; a key that is not given is taken from there")
     learning_rate: Amount = Field(UNSTATED, description="as in `finetuning`")
     warmup_ratio: Warmup = Field(UNSTATED, description="as in `finetuning`")
     epochs: Amount = Field(UNSTATED, description="as in `finetuning`")
@@ -62,7 +90,11 @@ class OwnRecipe(Section):
 
     def on(self, common: Finetuning) -> Finetuning:
         """The common recipe with what is stated here in its place; a stated null counts as stated."""
-        return common.model_copy(update={key: getattr(self, key) for key in self.model_fields_set})
+        stated = {key: getattr(self, key) for key in self.model_fields_set}
+        if self.lora:
+            own = {key: getattr(self.lora, key) for key in self.lora.model_fields_set}
+            stated["lora"] = common.lora.model_copy(update=own)
+        return common.model_copy(update=stated)
 
 
 class PretrainingRecipe(Section):

@@ -33,7 +33,7 @@ from headpatterns.experiment.fields import (
     Weighting,
 )
 from headpatterns.experiment.places import Cluster, Plan, Size
-from headpatterns.experiment.recipes import Finetuning, PretrainingRecipe
+from headpatterns.experiment.recipes import Finetuning, OwnRecipe, PretrainingRecipe
 from headpatterns.experiment.sources import ModelSource, RowSource
 from headpatterns.models import architectures
 
@@ -197,6 +197,7 @@ class TaskGroup(Section):
 
     tasks: Selection = Field(description="datasets; their training sets are cut to the size of the smallest")
     samples: Positive | None = Field(None, description="of a training set at most, by a draw; null for no limit")
+    finetuning: OwnRecipe | None = Field(None, description="what its runs do otherwise than `finetuning` says")
     complex: str = Field(UNSTATED, description="the task that the others compose (Eq. 3)")
     expected_pair: list[str] = Field(
         UNSTATED, min_length=2, max_length=2, description="the two tasks that the paper finds to compose it best"

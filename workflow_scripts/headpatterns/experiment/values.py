@@ -24,17 +24,24 @@ def problems(experiment: "Experiment") -> Iterator[str]:
     yield from (f"finetuning.{said}" for said in common)
     if late := [step for step in config.finetuning.checkpoint_steps if step > (config.finetuning.max_steps or step)]:
         yield f"finetuning.checkpoint_steps has {late[0]}, beyond max_steps {config.finetuning.max_steps}: remove it."
-    for study in type(config.studies).model_fields:
-        settings = experiment.settings(study)
-        trains = hasattr(settings, "finetuning") and settings.models
-        own = _recipe(experiment.recipe(study)) if trains else ()
-        yield from (f"studies.{study}.finetuning.{said}" for said in own if said not in common)
+    for group in _groups_of_their_own(experiment):
+        path, _ = needed.own_recipe(config, group)
+        yield from (f"{path}.{said}" for said in _recipe(experiment.recipe(group)) if said not in common)
     yield from _seeds(experiment)
     yield from _sizes_of_models(config)
     yield from _sizes_of_datasets(config)
     yield from _lengths(experiment)
     yield from _families(experiment)
     yield from _cluster(config)
+
+
+def _groups_of_their_own(experiment: "Experiment") -> Iterator[str]:
+    """Groups that state some of their recipe: studies of section 5 that train, and task groups."""
+    for study in type(experiment.config.studies).model_fields:
+        settings = experiment.settings(study)
+        if hasattr(settings, "finetuning") and settings.models:
+            yield study
+    yield from (name for name, group in experiment.config.task_groups.items() if group.finetuning)
 
 
 def _answers(config: Config) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from headpatterns.errors import InputError, first_line
 from headpatterns.io import read_json_object
-from headpatterns.models import families, lora_weights, probing
+from headpatterns.models import checkpoints_of_adapters, families, lora_weights, probing
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -27,7 +27,9 @@ def check_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise InputError(f"the model folder {folder} does not exist: give a folder in Hugging Face layout.")
     # Asked first: transformers loads the adapter's base, from wherever its config says, even beside a config.json.
-    if lora_weights.is_adapter(folder):
+    if checkpoints_of_adapters.is_one(folder):
+        check_folder(checkpoints_of_adapters.base_of(folder))
+    elif lora_weights.is_adapter(folder):
         raise InputError(f"{folder} {lora_weights.NO_MODEL}.")
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder} has no config.json: give a model folder in Hugging Face layout.")
@@ -68,16 +70,20 @@ def _is_complete(folder: Path) -> bool:
 def load_model(folder: Path | str, dtype: str = "float32", device: str = "cpu") -> "PreTrainedModel":
     """The causal language model saved in `folder`, in evaluation mode.
 
+    Of a run that trained adapters, it is the model that these make with their base, in weights of `dtype`.
+
     Raises:
         InputError: no such folder, weights that do not match the config (missing, unexpected or of another shape), an
             unknown dtype, a device that is not there or one whose memory is too small; or as `probing.check_stored`,
-            `probing.check_weights` and `probing.settle`.
+            `probing.check_weights` and `probing.settle`; or as `lora_weights.add`.
     """
     import torch
     import transformers
 
     folder = Path(folder)
     check_folder(folder)
+    if checkpoints_of_adapters.is_one(folder):
+        return _with_adapters(folder, dtype, device)
     probing.check_settings(folder)
     probing.check_stored(folder)
     check_device(device)
@@ -115,6 +121,16 @@ def load_model(folder: Path | str, dtype: str = "float32", device: str = "cpu") 
             "or a device with more free memory."
         ) from error
     return placed
+
+
+def _with_adapters(folder: Path, dtype: str, device: str) -> "PreTrainedModel":
+    """The model that the adapters in a folder make with their base: sums in float32, rounded once to `dtype`."""
+    base = checkpoints_of_adapters.base_of(folder)
+    adapter = lora_weights.read(folder)
+    model = load_model(base, wider(stored_dtype(base), dtype), device)
+    lora_weights.add(adapter, model, base)
+    cast(model, dtype)
+    return model
 
 
 def wider(stored: str, dtype: str) -> str:

@@ -239,7 +239,7 @@ def check_fit(adapter: Adapter, model: "PreTrainedModel", base: Path) -> None:
         if name not in modules:
             raise refuse(f"it changes {name}, which this model lacks")
         module = modules[name]
-        if not _can_be_changed(module) or factors.embedding != _is_embedding(module):
+        if not can_be_changed(module) or factors.embedding != _is_embedding(module):
             raise InputError(
                 f"the adapter in {adapter.folder} changes {name}, which is a {type(module).__name__}: {_merge_it()}."
             )
@@ -251,7 +251,7 @@ def check_fit(adapter: Adapter, model: "PreTrainedModel", base: Path) -> None:
     lacking = [name for name in _targets(adapter.settings, modules) if name not in adapter.factors]
     if lacking and adapter.settings.get("layers_to_transform") is None:
         raise refuse(f"its config targets {lacking[0]}, which it has no weights for")
-    if changed := sorted(set(_tied(model)) & adapter.factors.keys()):
+    if changed := sorted(set(tied(model)) & adapter.factors.keys()):
         raise InputError(
             f"the adapter in {adapter.folder} changes {changed[0]}, whose weight the model in {base} shares between "
             "input and output embeddings: no merged weight gives both; train an adapter without it."
@@ -268,11 +268,11 @@ def _targets(settings: Mapping[str, Any], modules: Mapping[str, Any]) -> Iterato
 
     for name, module in modules.items():
         excluded = named(name, settings.get("exclude_modules"))
-        if _can_be_changed(module) and named(name, settings["target_modules"]) and not excluded:
+        if can_be_changed(module) and named(name, settings["target_modules"]) and not excluded:
             yield name
 
 
-def _tied(model: "PreTrainedModel") -> list[str]:
+def tied(model: "PreTrainedModel") -> list[str]:
     """Names of input and output embeddings, where these are one weight."""
     ends: list[Any] = [model.get_input_embeddings(), model.get_output_embeddings()]
     if None in ends or ends[0].weight is not ends[1].weight:
@@ -291,7 +291,8 @@ def _is_transposed(module: Any) -> bool:
     return _is_embedding(module) or type(module).__name__ == "Conv1D"
 
 
-def _can_be_changed(module: Any) -> bool:
+def can_be_changed(module: Any) -> bool:
+    """Whether a product can be added to the weight of a module."""
     import torch
 
     return isinstance(module, torch.nn.Linear) or _is_transposed(module)
@@ -313,5 +314,5 @@ def add(adapter: Adapter, model: "PreTrainedModel", base: Path) -> None:
             weight.copy_(weight.float().add_(factors.product(module)))
         if not all(bound.isfinite() for bound in weight.aminmax()):
             raise InputError(
-                f"the adapter in {adapter.folder} makes {name} of {base} infinite as {weight.dtype}: use a larger dtype."
+                f"the adapter in {adapter.folder} makes {name} of {base} infinite as {weight.dtype}: use another dtype."
             )

@@ -49,7 +49,9 @@ class Unrounded(TrainerCallback):
     def __init__(self, model: PreTrainedModel) -> None:
         """Copy the weights of `model` to the host's memory."""
         self.model = model
-        self.weights = {name: value.detach().to("cpu", copy=True) for name, value in model.named_parameters()}
+        self.weights = {
+            name: value.detach().to("cpu", copy=True) for name, value in model.named_parameters() if value.requires_grad
+        }
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Hand the copies over, and let them go."""

@@ -65,10 +65,15 @@ def offloaded_adamw(learning_rate: float) -> tuple[type, dict[str, Any]]:
 
 
 def start_masters(model: "PreTrainedModel", weights: "dict[str, torch.Tensor]") -> None:
-    """Let the float32 master weights begin with `weights`, by the names of parameters; each process takes its share."""
+    """Let the float32 master weights begin with `weights`, by the names of parameters; each process takes its share.
+
+    What is not trained has none.
+    """
     from deepspeed.utils import safe_set_full_fp32_param
 
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         safe_set_full_fp32_param(parameter, weights[name])
 
 
@@ -83,6 +88,8 @@ def master_weights(model: "PreTrainedModel") -> "dict[str, torch.Tensor]":
 
     gathered: dict[int, torch.Tensor] = {}
     for parameter in model.parameters():
+        if not parameter.requires_grad:
+            continue
         whole = safe_get_full_fp32_param(parameter)
         if processes.is_first():
             gathered[id(parameter)] = whole.cpu()

@@ -16,6 +16,7 @@ from headpatterns.processes import group as processes
 from headpatterns.provenance import fingerprint
 from headpatterns.training import run_folder
 from headpatterns.training import train as training
+from headpatterns.training.adapters import Base
 from headpatterns.training.recipe import Recipe
 
 
@@ -93,14 +94,15 @@ def finetune(
             training.stop_between_runs(device)
             earlier = start.parent in outputs  # a run of this job, which is not in place yet
             place = unfinished(start.parent) / start.name if earlier else start
-            _train_run(place, training_set, pool, output, recipe, device)
+            _train_run(Base(start, place), training_set, pool, output, recipe, device)
             models.free_memory(device)
         for output in outputs:
             run_folder.publish(output)
 
 
-def _train_run(start: Path, training_set: Path, pool: Pool, output: Path, recipe: Recipe, device: str) -> None:
-    """Train one run that starts from the model in the folder `start`."""
+def _train_run(base: Base, training_set: Path, pool: Pool, output: Path, recipe: Recipe, device: str) -> None:
+    """Train one run that starts from a model."""
+    start = base.written
     samples = gather(training_set, pool)
     dtype = training.loading_dtype(recipe, models.stored_dtype(start)) if len(samples) else "float32"
     model = models.load_model(start, dtype, str(processes.own_device(device)))
@@ -111,7 +113,7 @@ def _train_run(start: Path, training_set: Path, pool: Pool, output: Path, recipe
     states = [folder / "state.json" for folder in pool.folders]
     identity = fingerprint(*models.files(start), training_set, *states) if processes.is_first() else ""
     tokenizer = models.load_tokenizer(start)
-    training.train(model, tokenizer, samples, recipe, identity, output, device)
+    training.train(model, tokenizer, samples, recipe, identity, output, device, base)
 
 
 def _check(samples: Dataset, model: PreTrainedModel, start: Path, training_set: Path) -> None:

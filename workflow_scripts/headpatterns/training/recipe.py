@@ -4,7 +4,7 @@ Nothing heavy is imported, so that a command line refuses a wrong recipe before 
 """
 
 import json
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated, Any, Literal, Self, get_args, get_type_hints
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -14,6 +14,25 @@ from headpatterns.errors import InputError
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lora:
+    """Low-rank adapters that are trained in the place of all weights.
+
+    Attributes:
+        rank: of the product B A that is added to a weight.
+        alpha: the product is taken times alpha / rank.
+        dropout: of what A reads, in training.
+        target_modules: ends of the names of modules that get one, or `all-linear`: all linear ones but the head.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+
+    rank: Count = 16
+    alpha: Positive = 32.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    target_modules: Literal["all-linear"] | tuple[str, ...] = "all-linear"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +55,8 @@ class Recipe:
         checkpoint_dtype: of the stored weights, `float32` or `bfloat16`.
         checkpoint_steps: steps at which the weights are kept, in addition to the last.
         resume_every: steps between two states to resume from.
-        seed: of the data order and of dropout; pretraining draws the first weights from it too.
+        seed: of the data order and of dropout; pretraining and LoRA draw the first weights from it too.
+        lora: train adapters of this kind; None trains all weights.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
@@ -61,6 +81,7 @@ class Recipe:
     checkpoint_steps: tuple[Count, ...] = ()
     resume_every: Count = 500
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    lora: Lora | None = None
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -80,6 +101,10 @@ class Recipe:
                 "optimizer."
             )
         return replace(recipe, checkpoint_steps=tuple(sorted(set(recipe.checkpoint_steps))))
+
+    def stated(self) -> dict[str, Any]:
+        """Keys and values; without `lora` where all weights are trained, as there was no such key once."""
+        return {key: value for key, value in asdict(self).items() if key != "lora" or value}
 
 
 KEYS = tuple(field.name for field in fields(Recipe))
@@ -111,7 +136,8 @@ def _sentence(text: str, error: ValidationError) -> str:
         return f"--recipe {text!r} is no JSON object ({first['msg']}): give names and values in braces."
     name, key = str(first["loc"][0]), ".".join(map(str, first["loc"]))
     if first["type"] == "unexpected_keyword_argument":
-        return f"a recipe has no key {name}: {nearest(name, KEYS)}."
+        keys = KEYS if name == key else [field.name for field in fields(Lora)]
+        return f"a recipe has no key {key}: {nearest(key.rpartition('.')[2], keys)}."
     if first["type"] == "missing":
         return f"the recipe lacks {name}: state recipe.{name}."
     return f"recipe.{key} is {json.dumps(first['input'])}, but {_wanted(name, first)}."
@@ -120,6 +146,6 @@ def _sentence(text: str, error: ValidationError) -> str:
 def _wanted(name: str, error: Any) -> str:
     """What a value should be, in pydantic's words; of a choice, the nearest that there is."""
     said = str(error["msg"]).replace("Input should be", "should be")
-    if error["type"] != "literal_error":
+    if error["type"] != "literal_error" or len(error["loc"]) > 1:
         return f"{said}: set it so"
     return f"{said}: {nearest(str(error['input']), get_args(get_type_hints(Recipe)[name]))}"

@@ -2,7 +2,6 @@
 
 import csv
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +66,7 @@ def finish(
             "identity": identity,
             "samples": samples,
             "steps": [*kept, last],
-            "recipe": asdict(recipe),
+            "recipe": recipe.stated(),
             "device": device,
             **environment(),
         },

@@ -4,9 +4,8 @@ Pretraining of the embedded base models and supervised fine-tuning are the same 
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,9 @@ from headpatterns.models import independence
 from headpatterns.processes import group as processes
 from headpatterns.processes import interruption, memory
 from headpatterns.provenance import fingerprint
+from headpatterns.training import adapters, run_folder
 from headpatterns.training import deepspeed as zero
-from headpatterns.training import run_folder
+from headpatterns.training.adapters import Base
 from headpatterns.training.batches import Collator, Sample, collator
 from headpatterns.training.callbacks import Curve, Keeper, Stopper, Unrounded
 from headpatterns.training.losses import PredictingTrainer
@@ -65,9 +65,11 @@ def loading_dtype(recipe: Recipe, stored: str) -> str:
 
     It is float32, which plain PyTorch trains in mixed precision too. But DeepSpeed's engine for bf16 casts the weights
     to bfloat16 anyway: those that are stored in it lose nothing, and every process on a machine, all of which load at
-    once, needs half the host's memory (16 rather than 32 GB each for 8 billion parameters).
+    once, needs half the host's memory (16 rather than 32 GB each for 8 billion parameters). Weights below adapters
+    are not trained, so that in mixed precision nothing is gained where they have more digits than they were stored in.
     """
-    return "bfloat16" if _is_cast(recipe) and stored == "bfloat16" else "float32"
+    frozen = recipe.lora is not None and recipe.precision == "bf16"
+    return "bfloat16" if (frozen or _is_cast(recipe)) and stored == "bfloat16" else "float32"
 
 
 def train(
@@ -78,6 +80,7 @@ def train(
     identity: str,
     output: Path,
     device: str = "cpu",
+    base: Base | None = None,
 ) -> None:
     """Train `model` on `samples` (`input_ids`, `labels`); `run_folder.publish(output)` then moves the run to `output`.
 
@@ -88,6 +91,8 @@ def train(
     several processes the first one's `identity` counts.
 
     A run on no sample at all is the model as it is: it has the one step 0 and an empty curve.
+
+    With `lora` in the recipe, adapters on `model`, which comes from `base`, are trained and stored.
 
     `samples` may be a list or a data set. With several processes every one of them calls this, in the same `session`.
 
@@ -109,10 +114,10 @@ def train(
     workplace = unfinished(output)
     with processes.exclusive_lock(workplace.with_name(f"{workplace.name}.lock"), str(output)):
         if processes.is_first():
-            run_folder.tidy(open_unfinished(output, fingerprint(identity, json.dumps(asdict(recipe)))))
+            run_folder.tidy(open_unfinished(output, fingerprint(identity, json.dumps(recipe.stated()))))
         if not processes.broadcast((workplace / "run.json").is_file()):
             with storage.written(workplace):
-                _train(model, tokenizer, samples, collate, recipe, identity, workplace, device)
+                _train(model, tokenizer, samples, collate, recipe, identity, workplace, device, base)
 
 
 def _train(
@@ -124,17 +129,31 @@ def _train(
     identity: str,
     workplace: Path,
     device: str,
+    base: Base | None,
 ) -> None:
     """Train in the folder `workplace`, from its last state if it has one."""
     last: int
     history: list[dict[str, Any]]
+    trained: Any = model if recipe.lora is None else adapters.put_in(model, recipe)
     if collate is None:
-        save(model, tokenizer, workplace / "final", recipe.checkpoint_dtype)
+        _keeping(trained, tokenizer, recipe, base, masters=False)(workplace / "final")
         last, history = 0, []
     else:
-        last, history = _fit(model, tokenizer, samples, collate, recipe, workplace, device)
+        keep = _keeping(trained, tokenizer, recipe, base, masters=_is_cast(recipe))
+        last, history = _fit(trained, tokenizer, samples, collate, recipe, workplace, device, keep)
     if processes.is_first():
         run_folder.finish(workplace, identity, len(samples), last, history, recipe, device)
+
+
+def _keeping(
+    model: PreTrainedModel, tokenizer: Any, recipe: Recipe, base: Base | None, masters: bool
+) -> Callable[[Path], None]:
+    """What writes the checkpoint of a run to a folder: a whole model, or the adapters alone."""
+    dtype = recipe.checkpoint_dtype
+    if recipe.lora is None:
+        return lambda folder: save(model, tokenizer, folder, dtype, masters)
+    assert base is not None
+    return lambda folder: adapters.save(model, tokenizer, folder, base, dtype, masters)
 
 
 def _fit(
@@ -145,24 +164,23 @@ def _fit(
     recipe: Recipe,
     workplace: Path,
     device: str,
+    keep: Callable[[Path], None],
 ) -> tuple[int, list[dict[str, Any]]]:
     """Let the Trainer do it and save the last weights; the last step and the Trainer's log.
 
     Raises:
         Interrupted: SIGTERM came; the state after the step is saved.
     """
-    keeper = Keeper(
-        recipe.checkpoint_steps,
-        workplace / "intermediate",
-        save=lambda folder: save(model, tokenizer, folder, recipe.checkpoint_dtype, masters=_is_cast(recipe)),
-    )
+    keeper = Keeper(recipe.checkpoint_steps, workplace / "intermediate", save=keep)
     stopper = Stopper()
     state = processes.broadcast(run_folder.last_state(workplace / "state"))
-    casts = _is_cast(recipe) and model.dtype == torch.float32 and state is None  # a state has its master weights
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    exact = parameters[0].dtype == torch.float32
+    casts = _is_cast(recipe) and exact and state is None  # a state has its master weights
     kind: Any = PredictingTrainer if recipe.devices == 1 else SharingTrainer
     trainer = kind(
         model=model,
-        args=_arguments(recipe, model.num_parameters(), workplace / "state", device),
+        args=_arguments(recipe, sum(map(torch.Tensor.numel, parameters)), workplace / "state", device),
         train_dataset=samples if recipe.devices == 1 else filled_up(samples, tokenizer),
         data_collator=collate,
         callbacks=[Curve(), keeper, stopper, *([Unrounded(model)] if casts else [])],
@@ -182,7 +200,7 @@ def _fit(
 
 
 def _arguments(recipe: Recipe, parameters: int, state: Path, device: str) -> TrainingArguments:
-    """What the Trainer is told of a recipe, for a model of so many parameters."""
+    """What the Trainer is told of a recipe that trains so many parameters."""
     on_gpu = torch.device(device).type == "cuda"
     settings = TrainingArguments(
         output_dir=str(state),

@@ -1,0 +1,79 @@
+"""Checkpoints of runs that train adapters: beside these, config and tokenizer of the model, and where its base lies.
+
+The base's weights are stored once, in its own folder. A checkpoint knows a part of their bytes, so that it is never
+added to another model.
+"""
+
+import os
+from pathlib import Path
+
+from headpatterns.errors import InputError
+from headpatterns.io import read_json_object, write_json
+from headpatterns.models import lora_weights
+from headpatterns.provenance import fingerprint
+
+ABOUT = "base.json"
+"""What says where the base lies, relative to the checkpoint, and what its fingerprint is."""
+
+PIECES, PIECE = 64, 4096
+"""Pieces of each file of weights that a fingerprint is taken of, spread evenly, and their bytes. Fine-tuning changes
+nearly every number of a model, and a model of 8 billion has 16 GB to read."""
+
+
+def is_one(folder: Path) -> bool:
+    """Whether a folder is such a checkpoint; adapters that somebody else has trained are none."""
+    return lora_weights.is_adapter(folder) and (folder / ABOUT).is_file()
+
+
+def name_base(folder: Path, base: Path, written: Path) -> None:
+    """Write into a checkpoint which base it belongs to.
+
+    Args:
+        folder: of the checkpoint, as deep as where it will lie.
+        base: where later jobs find its base.
+        written: what holds the same files now.
+    """
+    write_json(folder / ABOUT, {"base": os.path.relpath(base, folder), "fingerprint": fingerprint_of(written)})
+
+
+def base_of(folder: Path) -> Path:
+    """The base of a checkpoint.
+
+    Raises:
+        InputError: it is not there, or has other weights than the one that the adapters were trained on.
+    """
+    about = read_json_object(folder / ABOUT)
+    # Not by the file system, in which results/ may be a link to another disk.
+    base = Path(os.path.normpath(folder / str(about.get("base"))))
+    if not (base / "config.json").is_file():
+        raise InputError(
+            f"{folder} holds adapters that were trained on the model in {base}, which is not there: put it back, or "
+            "train the run again."
+        )
+    if fingerprint_of(base) != about.get("fingerprint"):
+        raise InputError(
+            f"{folder} holds adapters that were trained on another model than the one that is now in {base}: put that "
+            "one back, or train the run again."
+        )
+    return base
+
+
+def fingerprint_of(base: Path) -> str:
+    """Hexadecimal digest of config and weights of a model, of large files a part."""
+    files = [base / "config.json", *sorted([*base.glob("*.safetensors"), *base.glob("pytorch_model*.bin")])]
+    # Of a checkpoint of adapters, its own base counts too.
+    files += [base / name for name in (lora_weights.CONFIG, ABOUT) if (base / name).is_file()]
+    return fingerprint(*(part for file in files for part in _parts(file)))
+
+
+def _parts(file: Path) -> list[str | bytes]:
+    """Name, size and pieces of a file; a small one is one piece."""
+    size = file.stat().st_size
+    with file.open("rb") as opened:
+        if size <= PIECES * PIECE:
+            return [file.name, str(size), opened.read()]
+        pieces: list[bytes] = []
+        for number in range(PIECES):
+            opened.seek((size - PIECE) * number // (PIECES - 1))
+            pieces.append(opened.read(PIECE))
+    return [file.name, str(size), *pieces]

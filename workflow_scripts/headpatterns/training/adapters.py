@@ -1,0 +1,116 @@
+"""LoRA: adapters on the frozen weights of a model, trained in their place, and stored without them.
+
+Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models". PEFT puts the adapters in; what is stored is in
+its layout, and says which base it was trained on.
+"""
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from safetensors.torch import save_file
+from transformers import PreTrainedModel
+
+from headpatterns.data.records import nearest
+from headpatterns.errors import InputError, first_line
+from headpatterns.io import atomic_path, write_json
+from headpatterns.models import checkpoints_of_adapters, lora_weights
+from headpatterns.processes import group as processes
+from headpatterns.training import deepspeed as zero
+from headpatterns.training.recipe import Lora, Recipe
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+ALL = "all-linear"
+SHOWN = 12
+"""Ends of module names that are listed where a target is none."""
+
+
+class Base(NamedTuple):
+    """The model that adapters are put into: its folder for later jobs, and what holds the same files now."""
+
+    folder: Path
+    written: Path
+
+
+def put_in(model: PreTrainedModel, recipe: Recipe) -> "PeftModel":
+    """The model with adapters, in float32, which alone are trained; the seed of the recipe draws their first weights.
+
+    B begins as zero, so that the first step starts from the model as it is.
+
+    Raises:
+        InputError: a target module is none of the model's, or cannot have an adapter that is merged later.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    assert recipe.lora is not None
+    _check_targets(model, recipe.lora)
+    torch.manual_seed(recipe.seed)
+    chosen = recipe.lora.target_modules
+    settings = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=recipe.lora.rank,
+        lora_alpha=recipe.lora.alpha,
+        lora_dropout=recipe.lora.dropout,
+        target_modules=ALL if chosen == ALL else list(chosen),
+    )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PEFT says that it stores the weights of GPT-2 as they are stored
+            return get_peft_model(model, settings)
+    except ValueError as error:
+        raise InputError(f"no adapter can be put into {type(model).__name__}: {first_line(error)}.") from error
+
+
+def _check_targets(model: PreTrainedModel, lora: Lora) -> None:
+    """Refuse modules that do not exist, or whose weight is both embeddings.
+
+    Raises:
+        InputError: naming the target.
+    """
+    if lora.target_modules == ALL:
+        return
+    changeable = [name for name, module in model.named_modules() if lora_weights.can_be_changed(module)]
+    ends = list(dict.fromkeys(name.rpartition(".")[2] for name in changeable))
+    tied = lora_weights.tied(model)
+    for target in lora.target_modules:
+        found = [name for name in changeable if name == target or name.endswith(f".{target}")]
+        if not found:
+            raise InputError(
+                f"finetuning.lora.target_modules names {target}, which no linear module of {type(model).__name__} is "
+                f"called: {nearest(target, ends[:SHOWN])}."
+            )
+        if shared := next((name for name in found if name in tied), None):
+            raise InputError(
+                f"finetuning.lora.target_modules names {target}, but the weight of {shared} is shared between input "
+                "and output embeddings, and no merged weight would give both: leave it out."
+            )
+
+
+def save(model: "PeftModel", tokenizer: Any, folder: Path, base: Base, dtype: str, masters: bool) -> None:
+    """Write the adapters of a model in PEFT's layout, their weights in `dtype`, with config and tokenizer of the base.
+
+    As `saving.save`, but for what is stored.
+    """
+    from peft import get_peft_model_state_dict
+
+    whole = zero.master_weights(model) if masters else model.state_dict()
+    if processes.is_first():
+        state = get_peft_model_state_dict(model, state_dict=whole, save_embedding_layers=False)
+        stored = {name: value.detach().to("cpu", getattr(torch, dtype)).contiguous() for name, value in state.items()}
+        with atomic_path(folder) as temporary:
+            temporary.mkdir()
+            save_file(stored, temporary / lora_weights.WEIGHTS, metadata={"format": "pt"})
+            write_json(temporary / lora_weights.CONFIG, _config(model, base.folder))
+            (temporary / "config.json").write_bytes((base.written / "config.json").read_bytes())
+            tokenizer.save_pretrained(temporary)
+            checkpoints_of_adapters.name_base(temporary, *base)
+    processes.barrier()
+
+
+def _config(model: "PeftModel", base: Path) -> dict[str, Any]:
+    """PEFT's config of the adapters; names of modules in an order that does not change from process to process."""
+    settings = model.peft_config["default"].to_dict() | {"base_model_name_or_path": str(base), "inference_mode": True}
+    return {key: sorted(value) if isinstance(value, set) else value for key, value in sorted(settings.items())}
