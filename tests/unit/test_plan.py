@@ -310,7 +310,9 @@ def test_what_will_not_work_is_said(tmp_path):
     _, text = plan(experiment, planned, tmp_path)
     assert "Training llama3-8b on 1 GPUs takes 128 GB of each GPU before activations; A100-40 has 40: use more" in text
     assert "A job of finetune takes up to 32 minutes, and resources.finetune.runtime asks for 15: raise it." in text
-    assert "Taking the patterns" not in text and "Evaluating" not in text
+    problems = text.partition("## To see to")[2]
+    assert "Taking the patterns" not in problems and "Evaluating" not in problems
+    assert re.search(r"^\| Taking the patterns of llama3-8b in float32 +\| +32\.1 GB \|$", text, re.MULTILINE)
     _, text = plan(experiment_of(PAPER, small), planned, tmp_path)
     assert "Taking the patterns of llama3-8b in float32 takes 32 GB of each GPU" in text
     assert "A10 has 24: set patterns.dtype to bfloat16." in text

@@ -169,6 +169,38 @@ def test_memory_of_training():
     assert costs.gpu_training_bytes(size, "deepspeed", "bf16", "adamw_offloaded", devices=4) == 200 + 200 / 4
 
 
+@pytest.mark.parametrize(
+    ("name", "count"), [("Llama3-8B", 41_943_040), ("Gemma-7B", 50_003_968), ("OPT-6.7B", 37_748_736)]
+)
+def test_adapters_are_counted_and_never_too_few(name, count):
+    """Of rank 16, on all linear modules: 16 × (in + out) of every weight, by hand."""
+    found = costs.adapters(costs.model(*PUBLISHED[name][:2]), 16)
+    assert count < found.parameters < 1.5 * count
+    assert found.bytes == 4 * found.parameters
+
+
+def test_adapters_take_no_passes_for_gradients_of_frozen_weights():
+    size = costs.Model(parameters=1000, layers=1, heads=1, width=100, bytes=2000)
+    small = costs.adapters(size, rank=2)
+    assert small.parameters == 40
+    forward = costs.forward(size, 10, 5)
+    assert costs.training(size, size, 10, 5, checkpointed=False) == 3 * forward
+    assert costs.training(size, size, 10, 5, checkpointed=True) == 4 * forward
+    assert costs.training(size, small, 10, 5, checkpointed=False) == 2 * forward + 3 * 2 * 40 * 10
+    assert costs.training(size, small, 10, 5, checkpointed=True) == 3 * forward + 4 * 2 * 40 * 10
+
+
+def test_memory_of_training_adapters():
+    """Weights stay in the two bytes that they are stored in, but for full precision; stored in four, they stay so."""
+    size = costs.Model(parameters=1000, layers=1, heads=1, width=100, bytes=2000)
+    small = costs.adapters(size, rank=2)
+    assert costs.gpu_adapter_bytes(size, small, "pytorch", "bf16", "adamw", 1) == 2000 + 640
+    assert costs.gpu_adapter_bytes(size, small, "pytorch", "fp32", "adamw", 1) == 4000 + 640
+    whole = costs.Model(parameters=1000, layers=1, heads=1, width=100, bytes=4000)
+    assert costs.gpu_adapter_bytes(whole, small, "pytorch", "bf16", "adamw", 1) == 4000 + 640
+    assert costs.gpu_adapter_bytes(whole, small, "deepspeed", "bf16", "adamw", 4) == 2000 + 80 + 560 / 4
+
+
 def test_peaks():
     assert GPUS["A100-80"].peak("bfloat16") == GPUS["A100-80"].peak("float16") == 312e12
     assert GPUS["A100-80"].peak("float32") == 19.5e12

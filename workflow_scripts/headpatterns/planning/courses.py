@@ -52,9 +52,22 @@ def course(sizes: Sizes, run: Run, keeps_steps: bool) -> Course | None:
     return Course(steps, read * samples.tokens, kept)
 
 
-def checkpoint_bytes(experiment: Experiment, model: formulas.Model) -> int:
-    """The weights of a fine-tuned model."""
-    return model.parameters * formulas.BYTES[experiment.config.finetuning.checkpoint_dtype]
+def trained(experiment: Experiment, group: str, model: formulas.Model) -> formulas.Model:
+    """What the runs of a group train of a model: all of it, or adapters, as a model of their own."""
+    recipe = experiment.recipe(group)
+    return formulas.adapters(model, recipe.lora.rank) if recipe.is_lora else model
+
+
+def checkpoint_bytes(experiment: Experiment, group: str, model: formulas.Model) -> int:
+    """The weights that a run of a group keeps."""
+    dtype = experiment.recipe(group).checkpoint_dtype
+    return trained(experiment, group, model).parameters * formulas.BYTES[dtype]
+
+
+def read_bytes(experiment: Experiment, group: str, model: formulas.Model) -> int:
+    """What is read of the disk to load a checkpoint of a run of a group: below adapters the model as well."""
+    below = model.bytes if experiment.recipe(group).is_lora else 0
+    return checkpoint_bytes(experiment, group, model) + below
 
 
 def ablated_samples(experiment: Experiment, count: int) -> tuple[int, int]:

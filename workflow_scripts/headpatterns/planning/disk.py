@@ -47,7 +47,7 @@ def _staying(sizes: Sizes, planned: Collection[Job]) -> Iterator[Part]:
         return Part(what, KEPT, formula, sum(size(sizes, job) for job in planned if job.rule == rule))
 
     finetuning = sizes.config.finetuning
-    number = formulas.BYTES[finetuning.checkpoint_dtype]
+    weights = _weights(sizes.experiment)
     yield part("models of the hub", "their files", "fetch_model", _model_folder)
     yield part("models from GGUF", "parameters × 4", "convert_gguf", _model_folder)
     rows = [job for job in planned if job.rule in estimates.FETCHING]
@@ -60,9 +60,16 @@ def _staying(sizes: Sizes, planned: Collection[Job]) -> Iterator[Part]:
     formula = "2 × runs × (samples × (layers × heads + groups) + other samples × 3 × layers × heads) × 4"
     yield part("ablations", formula, "ablate_heads", _ablations)
     if finetuning.keep_final_checkpoints:
-        yield part("last checkpoints", f"runs × parameters × {number}", "finetune", _last)
+        yield part("last checkpoints", f"runs × {weights}", "finetune", _last)
     if finetuning.keep_intermediate_checkpoints:
-        yield part("checkpoints on the way", f"steps × parameters × {number}", "finetune", _on_the_way)
+        yield part("checkpoints on the way", f"steps × {weights}", "finetune", _on_the_way)
+
+
+def _weights(experiment: Experiment) -> str:
+    """The formula of a checkpoint's bytes."""
+    adapted = any(experiment.recipe(run.group).is_lora for run in experiment.runs)
+    kind = "trained parameters" if adapted else "parameters"
+    return f"{kind} × {formulas.BYTES[experiment.config.finetuning.checkpoint_dtype]}"
 
 
 def _passing(sizes: Sizes, planned: Collection[Job]) -> Iterator[Part]:
@@ -78,7 +85,7 @@ def _passing(sizes: Sizes, planned: Collection[Job]) -> Iterator[Part]:
     yield Part("runs at work", TEMPORARY, formula, sum(largest))
     if finetuning.keep_final_checkpoints:
         return
-    formula = f"runs × parameters × {formulas.BYTES[finetuning.checkpoint_dtype]}"
+    formula = f"runs × {_weights(experiment)}"
     runs = {run for job in trained for run in courses.runs_of(experiment, job)}
     for what, found in (
         ("last checkpoints that are models of other runs", _started_from(experiment)),
@@ -191,7 +198,7 @@ def _on_the_way(sizes: Sizes, job: Job) -> float:
 
 def _checkpoint(sizes: Sizes, run: Run) -> float:
     model, _ = sizes.model(run.model)
-    return courses.checkpoint_bytes(sizes.experiment, model) if model else 0
+    return courses.checkpoint_bytes(sizes.experiment, run.group, model) if model else 0
 
 
 def _on_its_way(sizes: Sizes, run: Run, course: Course | None) -> float:
@@ -209,7 +216,7 @@ def _at_work(sizes: Sizes, job: Job) -> float:
             continue
         recipe = sizes.experiment.recipe(run.group)
         total += formulas.states(course.steps, recipe.resume_every) * formulas.state_bytes(
-            model, recipe.engine, recipe.precision
+            courses.trained(sizes.experiment, run.group, model), recipe.engine, recipe.precision
         )
         total += (not kept.keep_final_checkpoints) * _checkpoint(sizes, run)
         total += (not kept.keep_intermediate_checkpoints) * _on_its_way(sizes, run, course)

@@ -15,7 +15,7 @@ from headpatterns.experiment.gpus import GPUS
 from headpatterns.experiment.jobs import Job
 from headpatterns.experiment.sources import Pretrained, RowsOnHub, RowSource, RowsPinned
 from headpatterns.planning import courses, formulas
-from headpatterns.planning.courses import checkpoint_bytes
+from headpatterns.planning.courses import checkpoint_bytes, read_bytes
 from headpatterns.planning.sizes import Samples, Sizes
 
 FETCHING = {"fetch_dataset": "rows", "fetch_pinned": "pinned"}
@@ -94,14 +94,14 @@ def _finetune(sizes: Sizes, job: Job) -> float | None:
         if model is None or course is None or length is None:
             return None
         recipe = experiment.recipe(run.group)
-        passes = formulas.CHECKPOINTED if recipe.gradient_checkpointing else formulas.TRAINING
-        operations = passes * formulas.forward(model, course.tokens, length)
+        trained = courses.trained(experiment, run.group, model)
+        operations = formulas.training(model, trained, course.tokens, length, recipe.gradient_checkpointing)
         dtype = "bfloat16" if recipe.precision == "bf16" else "float32"
         saved = (course.steps - 1) // recipe.resume_every if course.steps else 0
         moved = (
             model.bytes
-            + (len(course.kept) + 1) * checkpoint_bytes(experiment, model)
-            + saved * formulas.state_bytes(model, recipe.engine, recipe.precision)
+            + (len(course.kept) + 1) * checkpoint_bytes(experiment, run.group, model)
+            + saved * formulas.state_bytes(trained, recipe.engine, recipe.precision)
         )
         total += operations / speed(experiment, job, share.training, dtype) + moved / _disk(experiment)
     return total
@@ -121,7 +121,7 @@ def _extract_patterns(sizes: Sizes, job: Job) -> float | None:
             base = name not in started
             started.add(name)
             operations = formulas.PATTERNS * formulas.forward(model, count * length * (checkpoints + base), length)
-            moved = checkpoints * checkpoint_bytes(experiment, model) + base * model.bytes
+            moved = checkpoints * read_bytes(experiment, run.group, model) + base * model.bytes
             total += operations / rate + moved / _disk(experiment)
     return total
 
@@ -141,7 +141,7 @@ def _ablate_heads(sizes: Sizes, job: Job) -> float | None:
             return None
         for passes, count in zip(weights, courses.ablated_samples(experiment, known[0]), strict=True):
             operations += 2 * passes * formulas.forward(model, count * known[1], known[1])
-    moved = model.bytes + len(runs) * checkpoint_bytes(experiment, model)
+    moved = model.bytes + len(runs) * read_bytes(experiment, runs[0].group, model)
     # Batches are those of patterns, filled to a token budget and padded little, not the few prompts of an evaluation's.
     return operations / _pattern_speed(experiment, job) + moved / _disk(experiment)
 
@@ -171,7 +171,12 @@ def _evaluate(sizes: Sizes, job: Job) -> float | None:
     if model is None:
         return None
     runs = {run for run, _ in pairs}
-    moved = sum(model.bytes if (name, run) in experiment.bases else checkpoint_bytes(experiment, model) for run in runs)
+    moved = sum(
+        model.bytes
+        if (name, run) in experiment.bases
+        else read_bytes(experiment, experiment.run_named[name, run].group, model)
+        for run in runs
+    )
     written = experiment.answer_tokens(pairs[0][1])
     answered = [
         _answer(experiment, job, model, sizes.evaluated(name, items), _texts(experiment, items), written)

@@ -13,7 +13,9 @@ def explained(plan: Plan) -> Iterator[str]:
     yield (
         "A forward pass over t tokens in samples of T takes t × (2 P + 2 × layers × width × T) operations, P the "
         "parameters, width the query heads × head size. Training takes 3 of them (6 P a token), with gradient "
-        "checkpointing 4 (8 P); patterns take 2 (4 P), the weights being frozen; reading prompts takes 1 (2 P)."
+        "checkpointing 4 (8 P); patterns take 2 (4 P), the weights being frozen; reading prompts takes 1 (2 P). "
+        "Training adapters takes as many as patterns, with gradient checkpointing 3 (6 P), and those of the adapters "
+        "themselves, of which 2 × rank × P / width parameters are counted, as if all weights were squares of the width."
     )
     yield "\n".join(
         [
@@ -41,9 +43,9 @@ def explained(plan: Plan) -> Iterator[str]:
             f"{plan.disk_gb_per_second:g} GB/s, models and rows fetched at {plan.download_mb_per_second:g} MB/s.",
             "- GPU-hours are the hours of a job × its GPUs; CPU-hours are its hours × its threads, on all of its "
             "machines. Failed and repeated attempts come on top.",
-            "- A state to resume from has 12 bytes a parameter (weights and two moments in float32), with DeepSpeed 16 "
-            "(20 without bf16). A run keeps the last two, written every resume_every steps, and has a third while it "
-            "is written.",
+            "- A state to resume from has 12 bytes a trained parameter (weights and two moments in float32), with "
+            "DeepSpeed 16 (20 without bf16). A run keeps the last two, written every resume_every steps, and has a "
+            "third while it is written.",
             "- Last checkpoints and those on the way go, unless the config keeps them, once the patterns and scores "
             f"that need them exist. No more than {plan.parallel_jobs} jobs train or read such checkpoints at once, "
             "readers first, so that no more fine-tuning jobs have theirs on the disk. Counted beside them, for they "

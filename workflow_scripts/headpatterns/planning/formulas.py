@@ -6,12 +6,15 @@ backward pass twice as many, of which half belong to the weights. Nothing here r
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 TRAINING, CHECKPOINTED, PATTERNS, PREFILL = 3, 4, 2, 1
 """Forward passes that each kind of work is worth: forward and backward; with the forward pass repeated where gradient
 checkpointing has dropped the activations; backward through activations alone, the weights frozen; forward alone."""
+
+ADAPTERS, CHECKPOINTED_ADAPTERS = 2, 3
+"""The same of training adapters on frozen weights, whose own passes are counted like those of other parameters."""
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Bytes of a number."""
@@ -78,6 +81,26 @@ def _opt(architecture: Mapping[str, Any], vocabulary: int, tied: bool) -> int:
     return int(layer * architecture["num_hidden_layers"] + embeddings + projections + 2 * hidden)
 
 
+def adapters(size: Model, rank: int) -> Model:
+    """What LoRA trains of a model, as a model of its own: parameters and their bytes in float32.
+
+    A weight of in × out gets rank × (in + out). The shapes are not known here: if all of them were squares of the
+    model's width, there would be 2 × rank × parameters / width. The paper's models have about three quarters of that,
+    as their feed-forward blocks are wider; lists of target modules have less.
+    """
+    count = math.ceil(2 * rank * size.parameters / size.width)
+    return replace(size, parameters=count, bytes=4 * count)
+
+
+def training(size: Model, trained: Model, tokens: float, length: float, checkpointed: bool) -> float:
+    """Operations of training on `tokens` tokens; `trained` is the model itself, or its `adapters`."""
+    if trained is size:
+        return (CHECKPOINTED if checkpointed else TRAINING) * forward(size, tokens, length)
+    passes = CHECKPOINTED_ADAPTERS if checkpointed else ADAPTERS
+    own = TRAINING + checkpointed
+    return passes * forward(size, tokens, length) + own * 2 * trained.parameters * tokens
+
+
 def forward(size: Model, tokens: float, length: float) -> float:
     """Operations of a forward pass over `tokens` tokens in sequences of `length`.
 
@@ -102,7 +125,7 @@ def intermediate(checkpoint_steps: list[int], last: int) -> list[int]:
 
 
 def state_bytes(size: Model, engine: str, precision: str) -> int:
-    """A state to resume from: the model's weights and the optimizer's two moments, 12 bytes a parameter.
+    """A state to resume from: the trained weights and the optimizer's two moments, 12 bytes a parameter.
 
     DeepSpeed stores the model's weights twice, in the precision of training, and float32 weights with the moments.
     """
@@ -130,3 +153,13 @@ def gpu_training_bytes(size: Model, engine: str, precision: str, optimizer: str,
     number = 2 if precision == "bf16" else 4
     moments = 0 if optimizer == "adamw_offloaded" else 12
     return size.parameters * (number + (number + moments) / devices)
+
+
+def gpu_adapter_bytes(size: Model, trained: Model, engine: str, precision: str, optimizer: str, devices: int) -> float:
+    """The same of adapters: frozen weights on every device, and what training takes for the adapters.
+
+    In mixed precision the weights keep the two bytes that they are stored in; DeepSpeed casts them to two anyway.
+    """
+    stored = size.bytes / size.parameters
+    number = 2 if precision == "bf16" and (engine == "deepspeed" or stored < BYTES["float32"]) else 4
+    return number * size.parameters + gpu_training_bytes(trained, engine, precision, optimizer, devices)

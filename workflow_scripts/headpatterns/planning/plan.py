@@ -42,6 +42,7 @@ def write(config: Path, jobs: Path, results: Path, output: Path) -> None:
         f"# Plan of the experiment {experiment.config.experiment}",
         described(experiment.config),
         *jobs_section(rows, summaries.row("sum", found)),
+        *memory_section(sizes, found),
         *disk_section(sizes, planned),
         *download_section(sizes, planned),
         *notes(sizes, found),
@@ -152,13 +153,26 @@ def steps_that_never_come(sizes: Sizes) -> Iterator[str]:
             )
 
 
+def memory_section(sizes: Sizes, found: Sequence[Estimate]) -> Iterator[str]:
+    """What GPUs hold of models at work."""
+    if sizes.config.device != "cuda":
+        return
+    yield "## Memory of each GPU, before activations"
+    rows = [[what, text.gigabytes(size)] for (what, _), size in _needed_bytes(sizes, found).items()]
+    yield text.table(["what", "size"], rows)
+
+
+def _needed_bytes(sizes: Sizes, found: Sequence[Estimate]) -> dict[tuple[str, str], float]:
+    """Bytes of each GPU by what is done there, and how to need fewer."""
+    return {(what, fix): size for one in found for what, size, fix in _held(sizes, one.job)}
+
+
 def memory(sizes: Sizes, found: Sequence[Estimate]) -> list[str]:
     """Work whose weights alone, in training with gradients and optimizer, are more than a GPU holds."""
     name = sizes.config.plan.gpu
-    needed_bytes = {(what, fix): size for one in found for what, size, fix in _held(sizes, one.job)}
     return [
         f"{what} takes {size / 1e9:.0f} GB of each GPU before activations; {name} has {GPUS[name].memory:g}: {fix}."
-        for (what, fix), size in needed_bytes.items()
+        for (what, fix), size in _needed_bytes(sizes, found).items()
         if size > GPUS[name].memory * 1e9
     ]
 
@@ -178,9 +192,15 @@ def _held(sizes: Sizes, job: Job) -> Iterator[tuple[str, float, str]]:
     if model is None:
         return
     if job.rule == "finetune":
-        recipe = sizes.experiment.recipe(sizes.experiment.batches[job.batch].group)
-        held = formulas.gpu_training_bytes(model, recipe.engine, recipe.precision, recipe.optimizer, recipe.devices)
-        fix = "use more devices, or optimizer adamw_offloaded"
+        group = sizes.experiment.batches[job.batch].group
+        recipe, trained = sizes.experiment.recipe(group), courses.trained(sizes.experiment, group, model)
+        given = recipe.engine, recipe.precision, recipe.optimizer, recipe.devices
+        if recipe.is_lora:
+            held = formulas.gpu_adapter_bytes(model, trained, *given)
+            yield f"Training adapters of {name}", held, "it takes a larger one, or precision bf16"
+            return
+        held = formulas.gpu_training_bytes(model, *given)
+        fix = "use more devices, optimizer adamw_offloaded, or method lora"
         yield f"Training {name} on {recipe.devices} GPUs", held, fix
         return
     section, does, dtype = dtypes[job.rule]
