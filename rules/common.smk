@@ -29,6 +29,7 @@ from headpatterns.experiment.own import of_model
 from headpatterns.experiment.runs import TRAINING
 from headpatterns.report import quotes
 from headpatterns.studies import load_studies
+from headpatterns.studies.checkpoints import settings as checkpoints
 from headpatterns.studies.descriptions import reading
 from headpatterns.studies.mixing import settings as mixing
 from headpatterns.studies.selection import settings as selection
@@ -100,12 +101,16 @@ def one_of(names):
 
 
 def of_kind(kind):
-    """A wildcard constraint that matches the models with one kind of source: what makes their folders differs."""
-    return one_of([name for name, model in CONFIG.models.items() if isinstance(model.source, kind)])
+    """A wildcard constraint that matches the models with one kind of source: what makes their folders differs.
+
+    Those that were fine-tuned elsewhere are among them.
+    """
+    return one_of([name for name in (*CONFIG.models, *CONFIG.finetuned) if isinstance(CONFIG.source(name), kind)])
 
 
 wildcard_constraints:
-    model=one_of(CONFIG.models),
+    model=one_of([*CONFIG.models, *CONFIG.finetuned]),
+    finetuned=one_of(CONFIG.finetuned),
     tokenizer=one_of(["embedded", *CONFIG.models]),
     dataset=one_of(CONFIG.datasets),
     run=one_of(TRAINING_SETS),

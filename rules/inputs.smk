@@ -17,7 +17,8 @@ def contents(part, wildcard="model"):
 
 def of_job(function, batch):
     """An input or params function of a rule: what `function` says of the runs of a job's model and seed."""
-    return lambda wildcards: function(batch.of(wildcards.model, int(wildcards.seed)))
+    # Runs that were trained elsewhere have no seed in their paths.
+    return lambda wildcards: function(batch.of(wildcards.model, int(wildcards.get("seed", 0))))
 
 
 def finetuning_input(runs):
@@ -35,9 +36,20 @@ def extraction_input(runs):
     return list(dict.fromkeys([*by_content(PATHS.model_input(runs[0].model, runs[0].seed)), *read]))
 
 
+def model_of(runs):
+    """The folder of the model that the runs of a job started from."""
+    return PATHS.model(runs[0].model, runs[0].seed)
+
+
 def run_outputs(batch, part):
     """One output of each run of a batch, with the wildcards model and seed."""
     return [f"{PATHS.checkpoints(run)}/{part}" for run in batch.of("{model}", "{seed}")]
+
+
+def ablation_outputs(batch):
+    """The folders of the ablations of a batch, likewise."""
+    runs = batch.of("{model}", "{seed}")
+    return [PATHS.ablations(run, probe_set) for run in runs for probe_set in run.training_set.probe_sets]
 
 
 def pattern_outputs(batch):

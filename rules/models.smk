@@ -1,4 +1,5 @@
-# Base models: pretrained here, fetched from the hub, or made of a GGUF file. Model folders on disk are used where they lie.
+# Models: pretrained here, fetched from the hub, made of a GGUF file, or of an adapter and its base. Model folders on disk
+# are used where they lie. Those that were fine-tuned elsewhere become runs of their bases.
 
 
 rule train_tokenizer:
@@ -57,7 +58,7 @@ rule fetch_model:
         model=of_kind(sources.OnHub),
     localrule: True
     params:
-        source=lambda wildcards: arguments.hub(CONFIG.models[wildcards.model].source),
+        source=lambda wildcards: arguments.hub(CONFIG.source(wildcards.model)),
     shell:
         "python workflow_scripts/fetch_model.py {params.source} --output {output} --log {log}"
 
@@ -75,3 +76,59 @@ rule convert_gguf:
         **contents("gguf"),
     shell:
         "python workflow_scripts/convert_gguf.py --gguf {input:q} --output {output} --log {log}"
+
+
+rule fetch_adapter:
+    input:
+        checked=ancient(f"{RESULTS}/hub.json"),
+    output:
+        directory(f"{RESULTS}/adapters/{{finetuned}}"),
+    wildcard_constraints:
+        finetuned=one_of(needed.in_adapter(CONFIG, CONFIG.finetuned)),
+    localrule: True
+    params:
+        source=lambda wildcards: arguments.hub(CONFIG.source(wildcards.finetuned).lora),
+    shell:
+        "python workflow_scripts/fetch_model.py {params.source} --output {output} --log {log}"
+
+
+rule merge_adapter:
+    input:
+        base=lambda wildcards: by_content(PATHS.model_input(CONFIG.finetuned[wildcards.model].base, 0)),
+        adapter=lambda wildcards: by_content(PATHS.adapter_input(wildcards.model)),
+    output:
+        directory(f"{RESULTS}/models/{{model}}"),
+    wildcard_constraints:
+        model=of_kind(sources.InAdapter),
+    priority: 30
+    params:
+        contents=lambda wildcards: [
+            PATHS.content(CONFIG.finetuned[wildcards.model].base, "model"),
+            PATHS.content(wildcards.model, "adapter"),
+        ],
+        base=lambda wildcards: PATHS.model(CONFIG.finetuned[wildcards.model].base, 0),
+        adapter=lambda wildcards: PATHS.adapter(wildcards.model),
+    shell:
+        "python workflow_scripts/merge_adapter.py --base {params.base:q} --adapter {params.adapter:q} --output {output} --log {log}"
+
+
+# As early as both are there: a model that is none of its base's shows before anything expensive starts.
+rule take_finetuned:
+    input:
+        base=lambda wildcards: by_content(PATHS.model_input(wildcards.model, 0)),
+        finetuned=lambda wildcards: by_content(PATHS.finetuned_input(wildcards.finetuned)),
+    output:
+        final=directory(f"{RESULTS}/checkpoints/{{model}}/finetuned.{{finetuned}}/final"),
+        run=f"{RESULTS}/checkpoints/{{model}}/finetuned.{{finetuned}}/run.json",
+    priority: 30
+    params:
+        contents=lambda wildcards: [
+            PATHS.content(wildcards.model, "model"),
+            PATHS.content(wildcards.finetuned, "model"),
+        ],
+        base=lambda wildcards: PATHS.model(wildcards.model, 0),
+        finetuned=lambda wildcards: PATHS.finetuned(wildcards.finetuned),
+        folder=subpath(output.run, parent=True),
+    shell:
+        "python workflow_scripts/take_finetuned.py --base {params.base:q} --finetuned {params.finetuned:q} --output {params.folder}"
+        " --log {log}"

@@ -2,6 +2,8 @@
 # activation patterns of the base model and of every checkpoint, a third ablates heads.
 
 for name, batch in BATCHES.items():
+    if not batch.is_trained:
+        continue
 
     rule:
         name:
@@ -62,7 +64,7 @@ for name, batch in BATCHES.items():
             runs_on_disk=on_disk("final", "intermediate"),
         params:
             **contents("model"),
-            model=lambda wildcards: PATHS.model(wildcards.model, wildcards.seed),
+            model=of_job(model_of, batch),
             runs=of_job(functools.partial(arguments.extraction, EXPERIMENT), batch),
             max_length=CONFIG.tokenization.max_length,
             patterns=arguments.pattern_options(EXPERIMENT),
@@ -74,7 +76,7 @@ for name, batch in BATCHES.items():
 
 
 for name, batch in BATCHES.items():
-    part = batches.part(batch, validity.runs(EXPERIMENT))
+    part = batches.part(batch, checkpoints.ablated(EXPERIMENT))
     if not part.training_sets or not part.takers:
         continue
 
@@ -86,7 +88,7 @@ for name, batch in BATCHES.items():
             final=run_outputs(part, "final"),
             runs=run_outputs(part, "run.json"),
         output:
-            [directory(PATHS.ablations(run)) for run in part.of("{model}", "{seed}")],
+            [directory(path) for path in ablation_outputs(part)],
         wildcard_constraints:
             model=one_of(part.models),
             seed=one_of(map(str, part.seeds)),
@@ -96,7 +98,7 @@ for name, batch in BATCHES.items():
             runs_on_disk=on_disk("final"),
         params:
             **contents("model"),
-            model=lambda wildcards: PATHS.model(wildcards.model, wildcards.seed),
+            model=of_job(model_of, part),
             runs=of_job(functools.partial(arguments.ablation, EXPERIMENT), part),
             max_length=CONFIG.tokenization.max_length,
             patterns=arguments.pattern_options(EXPERIMENT),

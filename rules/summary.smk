@@ -4,16 +4,20 @@
 rule summarise_experiment:
     input:
         instructions=[f"{RESULTS}/instructions/{name}/report.json" for name in EXPERIMENT.datasets],
-        runs=[f"{PATHS.checkpoints(run)}/run.json" for run in EXPERIMENT.runs],
-        curves=[f"{PATHS.checkpoints(run)}/training.csv" for run in EXPERIMENT.runs],
-        training_sets=list(dict.fromkeys(map(PATHS.training_set, EXPERIMENT.runs))),
+        runs=[f"{PATHS.checkpoints(run)}/run.json" for run in EXPERIMENT.trained_runs],
+        curves=[f"{PATHS.checkpoints(run)}/training.csv" for run in EXPERIMENT.trained_runs],
+        training_sets=list(dict.fromkeys(map(PATHS.training_set, EXPERIMENT.trained_runs))),
         tokenized=PATHS.shards(EXPERIMENT.runs),
         patterns=[
             PATHS.patterns(run, probe_set) for run in EXPERIMENT.runs for probe_set in run.training_set.probe_sets
         ],
-        ablations=[PATHS.ablations(run) for run in validity.runs(EXPERIMENT)],
+        ablations=[
+            PATHS.ablations(run, probe_set)
+            for run in checkpoints.ablated(EXPERIMENT)
+            for probe_set in run.training_set.probe_sets
+        ],
         tables=[PATHS.analysis(name) for one in published.calculations(EXPERIMENT) for name in published.tables_of(one)],
-        converted=[PATHS.model(model, 0) for model in needed.in_gguf(CONFIG, EXPERIMENT.models)],
+        converted=[PATHS.made(model) for model in arguments.converted_models(EXPERIMENT)],
         claims=rules.collect_claims.output,
         config=f"{RESULTS}/config.yaml",
     output:

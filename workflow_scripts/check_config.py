@@ -19,7 +19,10 @@ def main(arguments: argparse.Namespace) -> None:
     """Read the files, refuse what the workflow would refuse of them, and print what they mean."""
     experiment = Experiment(config_files.merged([arguments.base, *arguments.files]), load_studies())
     checks.check(experiment)
-    print(f"The config of {experiment.config.experiment} is sound: {len(experiment.runs)} runs are fine-tuned.")
+    runs = f"{len(experiment.trained_runs)} runs are fine-tuned"
+    if given := len(experiment.runs) - len(experiment.trained_runs):
+        runs += f", and {given} that were fine-tuned elsewhere are taken"
+    print(f"The config of {experiment.config.experiment} is sound: {runs}.")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from headpatterns.data.tokens import TokenizedSample
 from headpatterns.errors import InputError
 from headpatterns.experiment import written
 from headpatterns.experiment.experiment import Experiment
+from headpatterns.models import likeness
 from headpatterns.models import loading as models
 from headpatterns.models.conversion import convert
 from headpatterns.provenance import fingerprint
@@ -86,23 +86,10 @@ def check(pair: Sequence[Checkpoint]) -> None:
         models.check_folder(one.folder)
     if pair[0].folder.resolve() == pair[1].folder.resolve():
         raise InputError(f"both checkpoints are {pair[0].folder}: give two.")
-    shapes = [_shape(one.folder) for one in pair]
-    for what, first, second in zip(("architecture", "layers", "query heads"), *shapes, strict=True):
-        if first != second:
-            raise InputError(
-                f"{pair[0].folder} has {_said(what, first)} but {pair[1].folder} has {_said(what, second)}, so their "
-                "heads are not the same ones: compare a model with what was trained from it."
-            )
-
-
-def _shape(folder: Path) -> tuple[Any, ...]:
-    """Architecture, layers and query heads of a model, from its config alone."""
-    config = models.load_config(folder).get_text_config()
-    return config.model_type, config.num_hidden_layers, config.num_attention_heads
-
-
-def _said(what: str, value: Any) -> str:
-    return f"the architecture {value}" if what == "architecture" else f"{value} {what}"
+    if said := likeness.difference(pair[0].folder, pair[1].folder):
+        raise InputError(
+            f"{said}, so their heads are not the same ones: compare a model with what was trained from it."
+        )
 
 
 def check_tokens(

@@ -12,7 +12,7 @@ from headpatterns.data import pinned, templates
 from headpatterns.experiment import needed, written
 from headpatterns.experiment.needed import ItemSet
 from headpatterns.experiment.runs import SELECTION, TRAINING, Run
-from headpatterns.experiment.sources import OnHub, RowsOnHub, RowsPinned
+from headpatterns.experiment.sources import AdapterOnHub, InAdapter, OnHub, RowsOnHub, RowsPinned
 from headpatterns.experiment.values import positions
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def rows(experiment: "Experiment", dataset: str) -> str:
                     "expected_probe": expected.get("probe"), "seed": sampled.seed})  # fmt: skip
 
 
-def hub(source: OnHub | RowsOnHub) -> str:
+def hub(source: OnHub | AdapterOnHub | RowsOnHub) -> str:
     """What is fetched from the hub."""
     keys = {key: getattr(source, key, None) for key in ("hub", "name", "split", "revision")}
     return options(keys)
@@ -76,10 +76,13 @@ def hub_sources(experiment: "Experiment") -> list[dict[str, Any]]:
     """What the experiment downloads, and where to: models, splits of the hub's datasets, and pinned datasets."""
     config, paths = experiment.config, experiment.paths
     found: list[dict[str, Any]] = []
-    for model in experiment.models:
-        source = config.models[model].source
+    for model in [*experiment.models, *needed.given(experiment.runs)]:
+        source = config.source(model)
         if isinstance(source, OnHub):
-            found.append({"kind": "model", **source.model_dump(exclude_unset=True), "output": paths.model(model, 0)})
+            found.append({"kind": "model", **source.model_dump(exclude_unset=True), "output": paths.made(model)})
+        elif isinstance(source, InAdapter) and isinstance(source.lora, AdapterOnHub):
+            own = source.lora.model_dump(exclude_unset=True)
+            found.append({"kind": "model", **own, "output": paths.adapter(model)})
     for dataset in experiment.datasets:
         for split in ("train", "probe"):
             for place, part in enumerate(config.datasets[dataset].sources(split)):
@@ -94,8 +97,13 @@ def hub_sources(experiment: "Experiment") -> list[dict[str, Any]]:
 
 def converted(experiment: "Experiment") -> str:
     """What the folders of models that are made of GGUF files say of these."""
-    names = needed.in_gguf(experiment.config, experiment.models)
+    names = converted_models(experiment)
     return by_name("converted", {name: experiment.paths.about_gguf(name) for name in names})
+
+
+def converted_models(experiment: "Experiment") -> list[str]:
+    """Models that are made of GGUF files: bases, and those that were fine-tuned elsewhere."""
+    return needed.in_gguf(experiment.config, [*experiment.models, *needed.given(experiment.runs)])
 
 
 def starting_models(experiment: "Experiment", runs: Iterable[Run]) -> list[str]:
@@ -157,11 +165,12 @@ def extraction(experiment: "Experiment", runs: Iterable[Run]) -> str:
 def ablation(experiment: "Experiment", runs: list[Run]) -> str:
     """Run, rows and output folder, as many of each."""
     paths = experiment.paths
+    listed = [(run, probe_set) for run in runs for probe_set in run.training_set.probe_sets]
     return options(
         {
-            "run": [paths.checkpoints(run) for run in runs],
-            "data": [paths.instructions(run.task, "probe") for run in runs],
-            "output_folder": [paths.ablations(run) for run in runs],
+            "run": [paths.checkpoints(run) for run, _ in listed],
+            "data": [paths.instructions(probe_set, "probe") for _, probe_set in listed],
+            "output_folder": [paths.ablations(*one) for one in listed],
         }
     )
 
@@ -295,6 +304,7 @@ def provenance(experiment: "Experiment") -> dict[str, Any]:
         "seeds": config.seeds,
         "seed_moves": config.seed_moves,
         "models": {model: str(given["models"][model]["source"]) for model in experiment.models},
+        **_finetuned(experiment),
         "datasets": {
             dataset: str({split: given["datasets"][dataset].get(split, []) for split in ("train", "probe")})
             for dataset in experiment.datasets
@@ -311,6 +321,14 @@ def provenance(experiment: "Experiment") -> dict[str, Any]:
         },
         **{key: given[key] for key in ("sampling", "tokenization", "finetuning", "patterns", "analysis", "evaluation")},
     }
+
+
+def _finetuned(experiment: "Experiment") -> dict[str, dict[str, str]]:
+    """Base and source of every run that was trained elsewhere; nothing without any."""
+    config = experiment.config
+    found = {f"{config.finetuned[name].base}/finetuned.{name}": str(experiment.given["finetuned"][name]["source"])
+             for name in needed.given(experiment.runs)}  # fmt: skip
+    return {"finetuned": found} if found else {}
 
 
 def _pinned(experiment: "Experiment") -> dict[str, dict[str, str]]:

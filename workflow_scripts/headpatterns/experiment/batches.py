@@ -29,6 +29,11 @@ class Batch(NamedTuple):
         return self.training_sets[0].group
 
     @property
+    def is_trained(self) -> bool:
+        """Whether its runs are trained here; the others were elsewhere."""
+        return self.of("", 0)[0].is_trained
+
+    @property
     def takers(self) -> list[tuple[str, int]]:
         """Models and seeds of its jobs."""
         return list(product(self.models, self.seeds))

@@ -39,6 +39,8 @@ def _names(experiment: Experiment) -> Iterator[str]:
             yield f"{section}.{name} has a name that is taken by the embedded tokenizer: choose another."
     for name in config.models:
         yield from _source_of_model(config, name)
+    for name in config.finetuned:
+        yield from _names_of_finetuned(config, name)
     for name in config.datasets:
         yield from _names_of_dataset(config, name)
     for generator in config.embedded.sizes:
@@ -46,6 +48,8 @@ def _names(experiment: Experiment) -> Iterator[str]:
     for name, group in config.task_groups.items():
         if name in (runs.MIXING, runs.SELECTION):
             yield f"task_groups.{name} has a name that is taken by the runs of section 5: choose another."
+        if name == runs.FINETUNED:
+            yield f"task_groups.{name} has a name that is taken by runs that were trained elsewhere: choose another."
         yield from _names_of_group(config, f"task_groups.{name}", group)
     for study in experiment.studies:
         yield from study.names(experiment)
@@ -90,8 +94,14 @@ def _source_of_model(config: Config, name: str) -> Iterator[str]:
             yield f"{path}.step is {source.step}, but pretraining.{source.pretraining} keeps the steps {run.kept}."
     if isinstance(source, AfterRun):
         yield from unknown(f"{path}.model", "model", source.model, config.models)
-        yield from names_of_run(config, f"{path}.run", source.run)
+        yield from names_of_run(config, f"{path}.run", source.model, source.run)
         yield from _circle(config, path, source)
+
+
+def _names_of_finetuned(config: Config, name: str) -> Iterator[str]:
+    yield from unknown(f"finetuned.{name}.base", "model", config.finetuned[name].base, config.models)
+    if name in config.models or name == "embedded":
+        yield f"finetuned.{name} has the name of a model, beside which its files would lie: choose another."
 
 
 def _circle(config: Config, path: str, source: AfterRun) -> Iterator[str]:

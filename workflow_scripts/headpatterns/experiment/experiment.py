@@ -133,6 +133,11 @@ class Experiment:
         return needed.runs(self.config, wanted, self.variants)
 
     @cached_property
+    def trained_runs(self) -> list[Run]:
+        """Those of them that are trained here."""
+        return [run for run in self.runs if run.is_trained]
+
+    @cached_property
     def runs_with_steps(self) -> frozenset[Run]:
         """Runs whose checkpoints on the way some study reads."""
         return frozenset(run for study in self.studies if study.reads_steps for run in study.runs(self))
@@ -218,6 +223,7 @@ class Experiment:
         known = {name for run in tabled for name in (run.model, run.task)}
         labelled: list[tuple[str, Any]] = [
             *((name, self.config.models[name]) for name in self.models),
+            *((name, self.config.finetuned[name]) for name in needed.given(self.runs)),
             *((name, self.config.datasets[name]) for name in self.datasets),
         ]
         return {name: one.label for name, one in labelled if name not in known}

@@ -32,6 +32,7 @@ Amount = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Names = Annotated[list[str], AfterValidator(_unique)]
 Selection = Annotated[list[str], Field(min_length=1), AfterValidator(_unique)]
+Stages = Annotated[list[str], Field(min_length=2), AfterValidator(_unique)]
 Steps = Annotated[list[Positive], AfterValidator(_unique)]
 Counts = Annotated[list[Positive], Field(min_length=1), AfterValidator(_unique)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -62,5 +63,6 @@ Scoring = Literal["generate", "likelihood"]
 Dtype = Literal["float32", "bfloat16", "float16"]
 PaperModel = Literal["Llama3-8B", "Gemma-7B", "OPT-6.7B", "Llama-7B", "Llama2-7B"]
 """A model of the paper."""
-RunName = Annotated[str, StringConstraints(pattern=r"^[^.]+\.[^.]+\.seed[0-9]+$")]
-"""GROUP.TASK.seedN, as a run is printed."""
+RUN_PATTERN = r"[^.]+\.[^.]+\.seed[0-9]+|finetuned\.[^.]+"
+RunName = Annotated[str, StringConstraints(pattern=f"^({RUN_PATTERN})$")]
+"""GROUP.TASK.seedN, or finetuned.NAME of one that was trained elsewhere, as a run is printed."""

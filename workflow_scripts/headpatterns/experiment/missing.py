@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from headpatterns.experiment.own import ARCHITECTURE, Kind, Part, key_of, of_model
+from headpatterns.experiment import needed
+from headpatterns.experiment.own import ARCHITECTURE, PARTS, Kind, Part, key_of, of_model
 from headpatterns.experiment.sources import RowsOnDisk
 from headpatterns.io import write_json
 
@@ -30,10 +31,11 @@ class Source(NamedTuple):
 def sources(experiment: "Experiment") -> Iterator[Source]:
     """Paths of the models and datasets that some study selects: others may lie elsewhere."""
     config = experiment.config
-    for model in experiment.models:
-        if own := of_model(config.models[model].source):
-            obtain = config.models[model].obtain or ""
-            yield Source(f"models.{model}.source.{own.key}", own.kind, own.written, obtain)
+    models = {f"models.{name}": config.models[name] for name in experiment.models}
+    given = {f"finetuned.{name}": config.finetuned[name] for name in needed.given(experiment.runs)}
+    for key, model in (models | given).items():
+        if own := of_model(model.source):
+            yield Source(f"{key}.source.{own.key}", own.kind, own.written, model.obtain or "")
     for name in experiment.datasets:
         dataset = config.datasets[name]
         for split in ("train", "probe"):
@@ -113,7 +115,7 @@ def _entry(experiment: "Experiment", source: Source) -> dict[str, Any]:
     if kind in READERS:
         return {"path": path} if path != written else {}
     entry = {"path": path, "files": own.files(kind, written)}
-    if kind == "rows":
+    if kind in ("rows", "adapter"):
         return entry
     architecture = own.architecture(kind, written, key)
     return {**entry, "architecture": {name: architecture[name] for name in ARCHITECTURE if name in architecture}}
@@ -124,10 +126,9 @@ def parts(experiment: "Experiment") -> Iterator[tuple[Part, list[str]]]:
     for dataset in experiment.datasets:
         if written := experiment.paths.rows_on_disk(dataset):
             yield "rows", written
-    for model in experiment.models:
-        if own := of_model(experiment.config.models[model].source):
-            models: tuple[Part, ...] = ("gguf",) if own.kind == "gguf" else ("model", "tokenizer")
-            for part in models:
+    for model in [*experiment.models, *needed.given(experiment.runs)]:
+        if own := of_model(experiment.config.source(model)):
+            for part in PARTS[own.kind]:
                 yield part, [own.written]
     if experiment.has_builtin_sets and experiment.config.evaluation.opencompass_data:
         yield "data", [experiment.config.evaluation.opencompass_data]

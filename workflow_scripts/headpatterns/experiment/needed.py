@@ -6,9 +6,9 @@ from typing import Any
 
 from headpatterns.experiment import runs as runs_of
 from headpatterns.experiment.recipes import Finetuning, OwnRecipe
-from headpatterns.experiment.runs import PseudoPrivateSet, Run, SelectedSet, TaskSet
+from headpatterns.experiment.runs import Elsewhere, PseudoPrivateSet, Run, SelectedSet, TaskSet
 from headpatterns.experiment.schema import Config
-from headpatterns.experiment.sources import AfterRun, InGguf, Pretrained, RowsOnHub, RowsPinned
+from headpatterns.experiment.sources import AfterRun, InAdapter, InGguf, Pretrained, RowsOnHub, RowsPinned
 
 Rows = Sequence[Mapping[str, Any]]
 """Rows of variants.csv."""
@@ -83,6 +83,23 @@ def group_runs(config: Config, models: list[str], groups: list[str], seeds: Sequ
     ]
 
 
+def elsewhere(config: Config, name: str) -> Run:
+    """The run that somebody else trained, by its key below `finetuned`; it starts from the base of seed 0.
+
+    It is one and the same whoever asks for it, so that its patterns are taken on the probe sets of every chain.
+    """
+    study = getattr(config.studies, "checkpoints", None)
+    chains = study.chains.values() if study else ()
+    probed = any(name in chain.models for chain in chains)
+    return Run(config.finetuned[name].base, Elsewhere(name, tuple(study.tasks) if probed else ()), 0)
+
+
+def run_written(config: Config, model: str, name: str) -> Run:
+    """The run of a model that a config writes as GROUP.TASK.seedN or finetuned.NAME."""
+    given = runs_of.finetuned(name)
+    return elsewhere(config, given) if given else runs_of.of_task(model, *runs_of.written(name))
+
+
 def runs(config: Config, wanted: Iterable[Run], variants: Rows) -> list[Run]:
     """Every wanted run once, and the earlier runs that the models of these and of the evaluations start from."""
     found = dict.fromkeys(wanted)
@@ -90,8 +107,7 @@ def runs(config: Config, wanted: Iterable[Run], variants: Rows) -> list[Run]:
     for model in models:  # grows while it is walked through
         source = config.models[model].source
         if isinstance(source, AfterRun):
-            group, task, seed = runs_of.written(source.run)
-            before = Run(source.model, TaskSet(group, task), seed)
+            before = run_written(config, source.model, source.run)
             if before not in found:
                 found[before] = None
                 models.append(before.model)
@@ -128,11 +144,13 @@ def most_samples(config: Config, run: Run) -> int | None:
 
 
 def datasets(config: Config, runs: Sequence[Run], evaluated: Iterable[ItemSet]) -> list[str]:
-    """Datasets whose samples some run trains on or is compared with, or that are evaluated."""
+    """Datasets whose samples some run trains on, is compared with or probed with, or that are evaluated."""
     trained = [task for run in runs if run.group in config.task_groups
                for task in [*config.task_groups[run.group].tasks, run.task]]  # fmt: skip
     read = [dataset for run in runs for dataset, _ in run.training_set.datasets]
-    return list(dict.fromkeys(name for name in [*trained, *read, *(items.dataset for items in evaluated)] if name))
+    probed = [name for run in runs if not run.is_trained for name in run.training_set.probe_sets]
+    found = [*trained, *read, *probed, *(items.dataset for items in evaluated)]
+    return list(dict.fromkeys(name for name in found if name))
 
 
 def written_sets(config: Config) -> dict[str, ItemSet]:
@@ -141,9 +159,19 @@ def written_sets(config: Config) -> dict[str, ItemSet]:
             for name, described in config.evaluation.sets.items()}  # fmt: skip
 
 
-def in_gguf(config: Config, models: Iterable[str]) -> list[str]:
-    """Those of some models that are made of a GGUF file."""
-    return [model for model in models if isinstance(config.models[model].source, InGguf)]
+def given(runs: Iterable[Run]) -> list[str]:
+    """Keys below `finetuned` of the runs that were trained elsewhere."""
+    return [run.task for run in runs if not run.is_trained]
+
+
+def in_gguf(config: Config, names: Iterable[str]) -> list[str]:
+    """Those of some models, and of some that were fine-tuned elsewhere, that are made of a GGUF file."""
+    return [name for name in names if isinstance(config.source(name), InGguf)]
+
+
+def in_adapter(config: Config, names: Iterable[str]) -> list[str]:
+    """Those of some models that were fine-tuned elsewhere of which there is an adapter alone."""
+    return [name for name in names if isinstance(config.source(name), InAdapter)]
 
 
 def hub_rows(config: Config) -> dict[str, RowsOnHub]:

@@ -23,17 +23,23 @@ from headpatterns.experiment.files import (
     unset_variable,
     with_labels,
 )
-from headpatterns.experiment.sources import InGguf, ModelSource, OnDisk
+from headpatterns.experiment.sources import AdapterOnDisk, InAdapter, InGguf, OnDisk
 from headpatterns.io import is_lfs_pointer, read_json_object, sha256
 from headpatterns.models import architectures, gguf_header, loading, lora_weights
 
-Kind = Literal["rows", "model", "gguf", "python", "data"]
-"""Raw rows; a model's folder; a GGUF file; OpenCompass's interpreter; the folder above its data."""
+Kind = Literal["rows", "model", "gguf", "adapter", "python", "data"]
+"""Raw rows; a model's folder; a GGUF file; an adapter's folder; OpenCompass's interpreter; the folder above its data."""
 
-Part = Literal["rows", "model", "tokenizer", "gguf", "data"]
+Part = Literal["rows", "model", "tokenizer", "gguf", "adapter", "data"]
 """What has a content of its own: all of a kind, or of a model what it reads text with."""
 
+PARTS: dict[Kind, tuple[Part, ...]] = {"model": ("model", "tokenizer"), "gguf": ("gguf",), "adapter": ("adapter",)}
+"""Parts of each kind of model of your own."""
+
 WEIGHTS = frozenset({".safetensors", ".bin"})
+
+ADAPTER = "adapter_config.json"
+"""What PEFT writes beside the weights of an adapter."""
 
 ARCHITECTURE = ("max_position_embeddings", "num_hidden_layers", "num_attention_heads")
 """What is written down of a model's config: all that the workflow reads of it before a job does."""
@@ -47,13 +53,15 @@ class OwnModel(NamedTuple):
     key: str
 
 
-def of_model(source: ModelSource) -> OwnModel | None:
-    """What a model of your own is; None of one that is made or fetched here."""
+def of_model(source: Any) -> OwnModel | None:
+    """What a model of your own is, or one that was fine-tuned elsewhere; None of one that is made or fetched here."""
     match source:
         case OnDisk():
             return OwnModel("model", source.path, "path")
         case InGguf():
             return OwnModel("gguf", source.gguf, "gguf")
+        case InAdapter(lora=AdapterOnDisk(path=path)):
+            return OwnModel("adapter", path, "lora.path")
     return None
 
 
@@ -65,6 +73,11 @@ def _no_model(path: str) -> str:
     if lora_weights.is_adapter(Path(path)):
         return f"is {path}, which {lora_weights.NO_MODEL}."
     if not (Path(path) / "config.json").is_file():
+        if (Path(path) / ADAPTER).is_file():
+            return (
+                f"is {path}, which holds an adapter of PEFT, no model: merge it into its base (merge_and_unload) and "
+                "save that, or name it below finetuned, with source: {lora: {path: FOLDER}}."
+            )
         return (
             f"is {path}, which holds no model (no config.json): fix the path, or put one there, as `hf download "
             "ORGANISATION/NAME --local-dir FOLDER` does."
@@ -79,6 +92,14 @@ def _no_model(path: str) -> str:
     if pointers:
         return f"is {path}, where {pointers[0]} is a Git LFS pointer, not the file itself: `git lfs pull` there."
     return ""
+
+
+def _no_adapter(path: str) -> str:
+    if (Path(path) / ADAPTER).is_file():
+        return ""
+    if (Path(path) / "config.json").is_file():
+        return f"is {path}, which holds a whole model, no adapter: write source: {{path: FOLDER}} without lora."
+    return f"is {path}, which holds no adapter of PEFT (no {ADAPTER}): fix the path."
 
 
 def _no_gguf(path: str) -> str:
@@ -105,7 +126,7 @@ def _files_of(part: Part, path: str) -> list[Path]:
         case "gguf":
             return [Path(path)]
     found = loading.files(Path(path))
-    return found if part == "model" else [file for file in found if file.suffix not in WEIGHTS]
+    return found if part in ("model", "adapter") else [file for file in found if file.suffix not in WEIGHTS]
 
 
 # Whether there is an interpreter is asked by a job of its own, which also sees that it is the right one.
@@ -113,6 +134,7 @@ _ABSENCE: dict[Kind, Callable[[str], str]] = {
     "rows": _no_rows,
     "model": _no_model,
     "gguf": _no_gguf,
+    "adapter": _no_adapter,
     "python": lambda path: "",
     "data": _no_data,
 }
@@ -143,7 +165,7 @@ class OwnFiles:
         """What is wrong with a path, to be read after its key; empty where all is well."""
         if variable := unset_variable(written):
             return f"uses the environment variable {variable}, which is not set: export it or write the path."
-        if kind in ("model", "gguf") and unnameable(expand(written)):
+        if kind in PARTS and unnameable(expand(written)):
             return f"is {expand(written)}, whose braces Snakemake takes for a wildcard: rename it or link to it."
         return _ABSENCE[kind](expand(written))
 

@@ -4,14 +4,17 @@ A run's paths hold its model and seed, which may be wildcards of a rule as well:
 """
 
 from dataclasses import replace
+from typing import Any
 
 from headpatterns.experiment import needed, runs
-from headpatterns.experiment.own import OwnFiles, Part, of_model
+from headpatterns.experiment.own import PARTS, OwnFiles, Part, of_model
 from headpatterns.experiment.runs import TRAINING, MixtureSet, PseudoPrivateSet, Run, SelectedSet
 from headpatterns.experiment.schema import Config
 from headpatterns.experiment.sources import (
+    AdapterOnDisk,
     AfterRun,
     EmbeddedRows,
+    InAdapter,
     InGguf,
     OnDisk,
     OnHub,
@@ -148,7 +151,7 @@ class Paths:
             case OnDisk():
                 return self.own.path("model", source.path)
             case OnHub() | InGguf():
-                return f"{self.root}/models/{model}"
+                return self.made(model)
             case AfterRun():
                 return f"{self.root}/checkpoints/{source.model}/{source.run}/final"
         folder = self.pretraining(source.pretraining, seed)
@@ -157,19 +160,51 @@ class Paths:
 
     def content(self, model: str, part: Part) -> str:
         """Digest of the files that jobs read of a model of your own; empty for one that is made or fetched here."""
-        source = self.config.models[model].source if model in self.config.models else None
-        own = of_model(source) if source else None
-        return self.own.state(part, own.written) if own and (own.kind == "gguf") == (part == "gguf") else ""
+        if model == "embedded":
+            return ""
+        own = of_model(self.config.source(model))
+        return self.own.state(part, own.written) if own and part in PARTS[own.kind] else ""
 
     def gguf_input(self, model: str) -> list[str]:
         """The GGUF file that the folder of a model is made of, as what its conversion depends on."""
-        source = self.config.models[model].source
+        source = self.config.source(model)
         assert isinstance(source, InGguf)
         return self.own.files("gguf", source.gguf)
 
     def about_gguf(self, model: str) -> str:
         """What the folder of such a model says of the file."""
-        return f"{self.model(model, 0)}/gguf.json"
+        return f"{self.made(model)}/gguf.json"
+
+    def made(self, model: str) -> str:
+        """The folder into which a model is fetched, converted or merged: a base, or one that was fine-tuned elsewhere."""
+        return f"{self.root}/models/{model}"
+
+    def finetuned(self, name: str) -> str:
+        """The folder of a model that was fine-tuned elsewhere, as it was given."""
+        source = self.config.finetuned[name].source
+        return self.own.path("model", source.path) if isinstance(source, OnDisk) else self.made(name)
+
+    def finetuned_input(self, name: str) -> list[str]:
+        """What a job that reads it depends on."""
+        source = self.config.finetuned[name].source
+        return self.own.files("model", source.path) if isinstance(source, OnDisk) else [self.made(name)]
+
+    def adapter(self, name: str) -> str:
+        """The folder of an adapter that was trained elsewhere."""
+        source = self._adapter(name)
+        fetched = f"{self.root}/adapters/{name}"
+        return self.own.path("adapter", source.path) if isinstance(source, AdapterOnDisk) else fetched
+
+    def adapter_input(self, name: str) -> list[str]:
+        """What a job that reads it depends on."""
+        source = self._adapter(name)
+        own = isinstance(source, AdapterOnDisk)
+        return self.own.files("adapter", source.path) if own else [self.adapter(name)]
+
+    def _adapter(self, name: str) -> Any:
+        source = self.config.finetuned[name].source
+        assert isinstance(source, InAdapter)
+        return source.lora
 
     def pretraining(self, name: str, seed: int | str) -> str:
         """The folder of a pretraining run; all training seeds share one unless they move it."""
@@ -223,9 +258,10 @@ class Paths:
         own = probe_set == TRAINING
         return self.instructions(run.training_set.datasets[0][0] if own else probe_set, "train" if own else "probe")
 
-    def ablations(self, run: Run) -> str:
-        """Losses of a run's samples without heads of the model, before the run and after it."""
-        return f"{self.root}/ablations/{run.model}/{run.name}"
+    def ablations(self, run: Run, probe_set: str = "") -> str:
+        """Losses without heads of the model, before a run and after it: of the samples of its task, or of a probe set."""
+        further = "" if probe_set in ("", run.task) else f"/{probe_set}"
+        return f"{self.root}/ablations/{run.model}/{run.name}{further}"
 
     def evaluation(self, model: str, batch: str) -> str:
         """Scores of the checkpoints of an evaluation batch."""

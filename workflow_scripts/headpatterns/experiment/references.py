@@ -38,8 +38,16 @@ def below_one_step(path: str, samples: int, recipe: Finetuning) -> Iterator[str]
         yield f"{path} has {samples}, less than one step of global_batch_size {recipe.global_batch_size}: raise it."
 
 
-def names_of_run(config: Config, path: str, name: str) -> Iterator[str]:
-    """A run of a task group need not be one of a study's, but its group and task must exist."""
+def names_of_run(config: Config, path: str, model: str, name: str) -> Iterator[str]:
+    """A run of a task group need not be one of a study's, but its group and task must exist.
+
+    One that was trained elsewhere must exist, and have started from the model.
+    """
+    if given := runs.finetuned(name):
+        yield from unknown(path, "run below finetuned", given, config.finetuned)
+        if given in config.finetuned and (base := config.finetuned[given].base) != model:
+            yield f"{path} is '{name}', which was trained from {base}, not from {model}: name {base} as its model."
+        return
     group, task, _ = runs.written(name)
     yield from unknown(path, "task group", group, config.task_groups)
     if group in config.task_groups:

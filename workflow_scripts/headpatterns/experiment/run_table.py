@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from headpatterns.errors import InputError
+from headpatterns.experiment.runs import FINETUNED
 from headpatterns.io import read_csv
 
 COLUMNS = ("study", "group", "model", "model_label", "task", "task_label", "family", "role", "seed", "run", "patterns")
@@ -47,7 +48,8 @@ def read(path: Path, study: str, known: Collection[str]) -> list[RunRow]:
         run = _run(row, f"{path}, row {number}", known)
         if run.study != study:
             continue
-        group = run.group if study in BY_GROUP else ""
+        # Runs that were trained elsewhere have names alone.
+        group = run.group if study in BY_GROUP else run.run if run.group == FINETUNED else ""
         key = (group, run.model, run.task, run.seed)
         if key in first_row:
             raise InputError(

@@ -7,7 +7,7 @@ belongs to. Its `task` stands in the place of a task's name, as in `nlp.gsm8k.se
 
 from dataclasses import dataclass
 
-MIXING, SELECTION = "mixing", "selection"
+MIXING, SELECTION, FINETUNED = "mixing", "selection", "finetuned"
 TRAINING = "training"
 """In the place of a probe set's name: the training samples of the run itself."""
 BASE = "base"
@@ -157,7 +157,31 @@ class SelectedSet:
         return ((self.dataset, "probe"),)
 
 
-TrainingSet = TaskSet | TargetSet | MixtureSet | AfterMixture | PseudoPrivateSet | SelectedSet
+@dataclass(frozen=True)
+class Elsewhere:
+    """What somebody else trained a model on, which nobody here knows; the run has the name of `finetuned.NAME`.
+
+    Attributes:
+        name: key below `finetuned` in the config.
+        probe_sets: datasets that a study takes the patterns of the run on.
+    """
+
+    name: str
+    probe_sets: tuple[str, ...]
+    group = FINETUNED
+
+    @property
+    def task(self) -> str:
+        """The name: a model that is finished has no task."""
+        return self.name
+
+    @property
+    def datasets(self) -> Datasets:
+        """None: no sample of this experiment is trained on."""
+        return ()
+
+
+TrainingSet = TaskSet | TargetSet | MixtureSet | AfterMixture | PseudoPrivateSet | SelectedSet | Elsewhere
 
 
 @dataclass(frozen=True)
@@ -180,8 +204,13 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Its name below its model, such as `nlp.gsm8k.seed0`."""
-        return f"{self.group}.{self.task}.seed{self.seed}"
+        """Its name below its model, such as `nlp.gsm8k.seed0`; one that was trained elsewhere is `finetuned.NAME`."""
+        return f"{self.group}.{self.task}.seed{self.seed}" if self.is_trained else f"{self.group}.{self.task}"
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it is trained here; else its checkpoint is given."""
+        return not isinstance(self.training_set, Elsewhere)
 
     @property
     def earlier(self) -> "Run | None":
@@ -201,7 +230,7 @@ class Run:
                 return Run(self.model, target, self.seed)
             case TaskSet() | TargetSet() | PseudoPrivateSet():
                 return self
-            case MixtureSet() | SelectedSet():
+            case MixtureSet() | SelectedSet() | Elsewhere():
                 return None
 
     @property
@@ -216,6 +245,12 @@ def of_task(model: str, group: str, task: str, seed: int) -> Run:
 
 
 def written(name: str) -> tuple[str, str, int]:
-    """Group, task and seed of a run as a config writes it, GROUP.TASK.seedN: the one place where a name is read."""
+    """Group, task and seed of a run as a config writes it, GROUP.TASK.seedN: the one place where such a name is read."""
     group, task, seed = name.split(".")
     return group, task, int(seed.removeprefix("seed"))
+
+
+def finetuned(name: str) -> str | None:
+    """The key below `finetuned` that a run as a config writes it names, `finetuned.NAME`; None of one trained here."""
+    group, _, rest = name.partition(".")
+    return rest if group == FINETUNED else None

@@ -34,7 +34,7 @@ from headpatterns.experiment.fields import (
 )
 from headpatterns.experiment.places import Cluster, Plan, Size
 from headpatterns.experiment.recipes import Finetuning, OwnRecipe, PretrainingRecipe
-from headpatterns.experiment.sources import ModelSource, RowSource
+from headpatterns.experiment.sources import FinetunedSource, ModelSource, RowSource
 from headpatterns.models import architectures
 
 
@@ -110,6 +110,16 @@ class Model(Section):
     stands_for: PaperModel = Field(UNSTATED, description="the paper's model whose values are shown beside its own")
     size: ModelSize = Field(UNSTATED, description="for the plan, as long as its files are not here")
     obtain: Text = Field(UNSTATED, description="how to get a model that lies on the disk; told where it is missing")
+
+
+class Finetuned(Section):
+    """A run of a model of this config that somebody else trained."""
+
+    label: Text = Field(description="its name in figures and tables")
+    base: str = Field(description="name of the model that it was trained from")
+    source: FinetunedSource = Field(description="where it is: path, gguf, hub, or lora, an adapter of the base")
+    bytes: Positive = Field(UNSTATED, description="of its files, for the plan; without it two a parameter of its base")
+    obtain: Text = Field(UNSTATED, description="how to get one that lies on the disk; told where it is missing")
 
 
 class DatasetSampling(Section):
@@ -275,6 +285,7 @@ class Config(Section):
     pretraining: dict[Name, Pretraining] = Field(description="pretraining runs, by name")
     pretraining_recipe: PretrainingRecipe
     models: dict[Name, Model] = Field(description="models, by name")
+    finetuned: dict[Name, Finetuned] = Field(description="runs that were trained elsewhere, by name")
     datasets: dict[Name, Dataset] = Field(description="datasets, by name")
     sources: Literal["primary", "mirror"] = Field(description="where pinned datasets with a mirror are fetched from")
     prompt_template: str = Field(description="question, alpaca, or a text with {instruction} and perhaps {response}")
@@ -291,6 +302,10 @@ class Config(Section):
     resources: dict[str, Size] = Field(description="what jobs ask for, by rule; `default` is for all")
     plan: Plan
     cluster: Cluster
+
+    def source(self, name: str) -> Any:
+        """Where a model comes from, or one that was fine-tuned elsewhere: no two of them share a name."""
+        return (self.models[name] if name in self.models else self.finetuned[name]).source
 
     def moved(self, what: str, seed: int) -> int:
         """The seed of order, samples or pretraining in a run with a training seed; 0 where that leaves it as it is."""

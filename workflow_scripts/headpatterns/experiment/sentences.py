@@ -9,7 +9,16 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, Tag, ValidationError
 
-from headpatterns.experiment.sources import MODEL_KINDS, ROW_KINDS, ModelSource, RowSource
+from headpatterns.experiment.sources import (
+    ADAPTER_KINDS,
+    FINETUNED_KINDS,
+    MODEL_KINDS,
+    ROW_KINDS,
+    AdapterSource,
+    FinetunedSource,
+    ModelSource,
+    RowSource,
+)
 
 TYPES = {
     "int_type": "integer",
@@ -23,6 +32,9 @@ TYPES = {
     "model_attributes_type": "object",
 }
 """What values of YAML and JSON are called, by the error that pydantic reports."""
+
+UNIONS: dict[str, Any] = {"models": ModelSource, "finetuned": FinetunedSource}
+"""Kinds of sources by the section of the config; those of the others are rows."""
 
 LARGEST = 2**63 - 1
 """The largest whole number that numpy, torch and Arrow can hold."""
@@ -154,7 +166,7 @@ def _sentence(error: Error, path: Loc, annotation: Any, kind: str) -> str:
         wanted = " or ".join(_named(annotation)) or TYPES[error["type"]]
         return f"{place} is {value!r}: it must be of type {wanted}{as_number(value)}."
     if error["type"] == "string_pattern_mismatch" and path[-1] == "run":
-        return f"{place} is '{value}': write the name of a run, GROUP.TASK.seedN."
+        return f"{place} is '{value}': write the name of a run, GROUP.TASK.seedN or finetuned.NAME."
     return f"{place}: {_constraint(error, annotation)}"
 
 
@@ -217,7 +229,7 @@ def _constraint(error: Error, annotation: Any) -> str:
 def _unknown(error: Error, path: Loc, annotation: Any, kind: str) -> str:
     """About a key that does not exist; among those of a source it may belong to another kind."""
     key = str(path[-1])
-    union = ModelSource if kind in MODEL_KINDS and path[0] == "models" else RowSource
+    union = AdapterSource if "lora" in path[:-1] else UNIONS.get(str(path[0]), RowSource)
     of_kinds = [name for _, model in _tagged(union) for name in model.model_fields] if kind else []
     if key in of_kinds:
         return f"{written(path)} does not belong to a source of the kind {kind}: remove it."
@@ -255,6 +267,8 @@ SAYINGS: dict[str, Callable[[Error, Loc, Any, str], str]] = {
     "missing": _missing,
     "kinds_of_models": _kinds(MODEL_KINDS),
     "kinds_of_rows": _kinds(ROW_KINDS),
+    "kinds_of_finetuned": _kinds(FINETUNED_KINDS),
+    "kinds_of_adapters": _kinds(ADAPTER_KINDS),
     "repeated": _repeated,
     "size": _size,
 }

@@ -7,6 +7,8 @@ from pydantic import Discriminator, Field, StringConstraints, Tag
 from headpatterns.experiment.fields import UNSTATED, Positive, RunName, Section, Text
 
 MODEL_KINDS = ("pretraining", "path", "gguf", "hub", "model")
+FINETUNED_KINDS = ("path", "gguf", "hub", "lora")
+ADAPTER_KINDS = ("path", "hub")
 ROW_KINDS = ("embedded", "path", "pinned", "hub")
 HubName = Annotated[str, StringConstraints(pattern=r"^[^/]+/[^/]+$")]
 
@@ -42,6 +44,19 @@ class AfterRun(Section):
 
     model: str = Field(description="name of a model")
     run: RunName = Field(description="name of a run of that model, GROUP.TASK.seedN")
+
+
+class AdapterOnDisk(Section):
+    """A folder as PEFT saves an adapter."""
+
+    path: Text = Field(description="folder with adapter_config.json; environment variables are expanded")
+
+
+class AdapterOnHub(Section):
+    """An adapter of the Hugging Face hub."""
+
+    hub: HubName = Field(description="ORGANISATION/NAME")
+    revision: Text = Field(description="commit of the hub")
 
 
 class EmbeddedRows(Section):
@@ -94,6 +109,27 @@ ModelSource = Annotated[
     | Annotated[OnHub, Tag("hub")]
     | Annotated[AfterRun, Tag("model")],
     Discriminator(lambda source: _kind(MODEL_KINDS, source), custom_error_type="kinds_of_models",
+                  custom_error_message="a source has exactly one kind"),
+]  # fmt: skip
+AdapterSource = Annotated[
+    Annotated[AdapterOnDisk, Tag("path")] | Annotated[AdapterOnHub, Tag("hub")],
+    Discriminator(lambda source: _kind(ADAPTER_KINDS, source), custom_error_type="kinds_of_adapters",
+                  custom_error_message="a source has exactly one kind"),
+]  # fmt: skip
+
+
+class InAdapter(Section):
+    """An adapter (LoRA) of the base model, which the workflow merges into it."""
+
+    lora: AdapterSource = Field(description="where the adapter is: path, or hub and revision")
+
+
+FinetunedSource = Annotated[
+    Annotated[OnDisk, Tag("path")]
+    | Annotated[InGguf, Tag("gguf")]
+    | Annotated[OnHub, Tag("hub")]
+    | Annotated[InAdapter, Tag("lora")],
+    Discriminator(lambda source: _kind(FINETUNED_KINDS, source), custom_error_type="kinds_of_finetuned",
                   custom_error_message="a source has exactly one kind"),
 ]  # fmt: skip
 RowSource = Annotated[

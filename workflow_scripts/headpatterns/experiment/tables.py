@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def run_rows(experiment: "Experiment") -> list[dict[str, Any]]:
-    """Rows of runs.csv: the runs of every study that reads patterns by it, in display order."""
+    """Rows of runs.csv: the runs of every study that reads patterns by it, in display order.
+
+    One that was trained elsewhere has a row for each of its probe sets.
+    """
     config = experiment.config
     return [
         {
@@ -21,18 +24,26 @@ def run_rows(experiment: "Experiment") -> list[dict[str, Any]]:
             "group": run.group,
             "model": run.model,
             "model_label": config.models[run.model].label,
-            "task": run.task,
-            "task_label": config.datasets[run.task].label,
-            "family": config.datasets[run.task].family,
-            "role": "complex" if config.task_groups[run.group].complex == run.task else "basic",
+            "task": task,
+            "task_label": config.datasets[task].label,
+            "family": config.datasets[task].family,
+            "role": _role(experiment, run),
             "seed": run.seed,
             "run": run.name,
-            "patterns": experiment.paths.patterns(run),
+            "patterns": experiment.paths.patterns(run, task),
         }
         for study in experiment.studies
         if study.in_run_table
         for run in study.runs(experiment)
+        for task in ((run.task,) if run.is_trained else run.training_set.probe_sets)
     ]
+
+
+def _role(experiment: "Experiment", run: Run) -> str:
+    """What the task of a run is in its group; empty of one that was trained elsewhere."""
+    if not run.is_trained:
+        return ""
+    return "complex" if experiment.config.task_groups[run.group].complex == run.task else "basic"
 
 
 def variant_row(

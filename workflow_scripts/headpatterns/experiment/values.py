@@ -32,6 +32,7 @@ def problems(experiment: "Experiment") -> Iterator[str]:
     yield from _sizes_of_datasets(config)
     yield from _lengths(experiment)
     yield from _families(experiment)
+    yield from _finetuned(experiment)
     yield from _cluster(config)
 
 
@@ -149,6 +150,24 @@ def architecture(experiment: "Experiment", model: str) -> dict[str, Any]:
     if own := of_model(source):
         return experiment.paths.own.architecture(own.kind, own.written, f"models.{model}.source.{own.key}")
     return {}
+
+
+def _finetuned(experiment: "Experiment") -> Iterator[str]:
+    """Models fine-tuned elsewhere with other layers or heads than their bases, as far as both configs are at hand."""
+    config = experiment.config
+    for name in needed.given(experiment.runs):
+        own, base = of_model(config.finetuned[name].source), config.finetuned[name].base
+        if not own or own.kind == "adapter":
+            continue
+        key = f"finetuned.{name}.source.{own.key}"
+        found = experiment.paths.own.architecture(own.kind, own.written, key)
+        known = architecture(experiment, needed.base_model(config, base))
+        for field, what in (("num_hidden_layers", "layers"), ("num_attention_heads", "query heads")):
+            if field in found and field in known and found[field] != known[field]:
+                yield (
+                    f"{key} leads to a model of {found[field]} {what}, but its base, models.{base}, has "
+                    f"{known[field]}: name the base that it was trained from."
+                )
 
 
 def positions(experiment: "Experiment", model: str) -> int | None:

@@ -9,6 +9,7 @@ from headpatterns.experiment.jobs import Job
 from headpatterns.experiment.runs import Run
 from headpatterns.planning import formulas
 from headpatterns.planning.sizes import Sizes
+from headpatterns.studies.checkpoints import settings as checkpoints
 from headpatterns.studies.validity import settings as validity
 
 
@@ -24,8 +25,9 @@ def runs_of(experiment: Experiment, job: Job) -> list[Run]:
     """The runs that a job fine-tunes, extracts the patterns of, or ablates."""
     batch = experiment.batches[job.batch]
     if job.rule == "ablate_heads":
-        batch = batches.part(batch, validity.runs(experiment))
-    return batch.of(job.wildcards["model"], int(job.wildcards["seed"]))
+        batch = batches.part(batch, checkpoints.ablated(experiment))
+    # Runs that were trained elsewhere have no seed in their paths.
+    return batch.of(job.wildcards["model"], int(job.wildcards.get("seed", 0)))
 
 
 def courses(sizes: Sizes, job: Job) -> list[tuple[Run, Course | None]]:
@@ -36,7 +38,12 @@ def courses(sizes: Sizes, job: Job) -> list[tuple[Run, Course | None]]:
 
 
 def course(sizes: Sizes, run: Run, keeps_steps: bool) -> Course | None:
-    """The course of a run; `keeps_steps` says whether it keeps its weights on the way. None where it is not known."""
+    """The course of a run; `keeps_steps` says whether it keeps its weights on the way. None where it is not known.
+
+    One that was trained elsewhere has the one checkpoint that was given.
+    """
+    if not run.is_trained:
+        return Course(1, 0, [])
     recipe = sizes.experiment.recipe(run.group)
     samples = sizes.training_set(run)
     micro_batch = recipe.devices * recipe.per_device_batch_size

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from headpatterns.errors import InputError
-from headpatterns.experiment import arguments
+from headpatterns.experiment import arguments, needed
 from headpatterns.experiment.experiment import Experiment
 from headpatterns.experiment.jobs import Job
 from headpatterns.experiment.runs import Run
@@ -50,6 +50,7 @@ def _staying(sizes: Sizes, planned: Collection[Job]) -> Iterator[Part]:
     weights = _weights(sizes.experiment)
     yield part("models of the hub", "their files", "fetch_model", _model_folder)
     yield part("models from GGUF", "parameters × 4", "convert_gguf", _model_folder)
+    yield part("merged adapters", "the base's files", "merge_adapter", _model_folder)
     rows = [job for job in planned if job.rule in estimates.FETCHING]
     yield Part("downloaded rows", KEPT, f"rows × tokens × {TEXT_BYTES}", _fetched_rows(sizes, rows))
     yield part("pretrained models", "checkpoints × parameters × 4", "pretrain", _pretrained)
@@ -102,10 +103,9 @@ def peak(found: Iterable[Part]) -> float:
 def downloads(sizes: Sizes, planned: Collection[Job]) -> Iterator[tuple[str, float | None]]:
     """Models and datasets to download that are not there yet, with their bytes."""
     models = {job.wildcards["model"] for job in planned if job.rule == "fetch_model"}
-    for name in sizes.experiment.models:
+    for name in [*sizes.experiment.models, *needed.given(sizes.experiment.runs)]:
         if name in models and not sizes.fetched(name).is_dir():
-            model, _ = sizes.model(name)
-            yield name, model.bytes if model else None
+            yield name, sizes.files(name)
     rows = [job for job in planned if job.rule in estimates.FETCHING]
     absent = [job for job in rows if not estimates.fetched_to(sizes.results, job).exists()]
     for dataset, share in estimates.fetched(sizes.experiment, absent).items():
@@ -184,8 +184,7 @@ def used_space(folder: Path) -> int:
 
 
 def _model_folder(sizes: Sizes, job: Job) -> float:
-    model, _ = sizes.model(job.wildcards["model"])
-    return model.bytes if model else 0
+    return sizes.files(job.wildcards["model"]) or 0
 
 
 def _last(sizes: Sizes, job: Job) -> float:
@@ -258,11 +257,11 @@ def _ablations(sizes: Sizes, job: Job) -> float:
     experiment, total = sizes.experiment, 0
     for run in courses.runs_of(experiment, job):
         model, _ = sizes.model(run.model)
-        [(_, samples)] = sizes.probes(run)
-        if model and samples.count is not None:
-            ablated, patterned = courses.ablated_samples(experiment, samples.count)
-            heads, kept_groups = model.layers * model.heads, courses.groups(experiment)
-            total += 2 * 4 * (ablated * (heads + kept_groups) + patterned * READINGS * heads)
+        for _, samples in sizes.probes(run):
+            if model and samples.count is not None:
+                ablated, patterned = courses.ablated_samples(experiment, samples.count)
+                heads, kept_groups = model.layers * model.heads, courses.groups(experiment)
+                total += 2 * 4 * (ablated * (heads + kept_groups) + patterned * READINGS * heads)
     return total
 
 

@@ -240,14 +240,20 @@ def is_pretrained(experiment: Experiment, model: str, name: str) -> bool:
 
 
 def _fetch_model(sizes: Sizes, job: Job) -> float | None:
-    model, _ = sizes.model(job.wildcards["model"])
-    return None if model is None else model.bytes / (sizes.config.plan.download_mb_per_second * 1e6)
+    size = sizes.files(job.wildcards["model"])
+    return None if size is None else size / (sizes.config.plan.download_mb_per_second * 1e6)
 
 
 def _convert_gguf(sizes: Sizes, job: Job) -> float | None:
     """The folder is written, and read again to be checked; the file itself is smaller than both."""
-    model, _ = sizes.model(job.wildcards["model"])
-    return None if model is None else 2 * model.bytes / _disk(sizes.experiment)
+    size = sizes.files(job.wildcards["model"])
+    return None if size is None else 2 * size / _disk(sizes.experiment)
+
+
+def _take_finetuned(sizes: Sizes, job: Job) -> float | None:
+    """Every byte of its files is read, for their checksum."""
+    size = sizes.files(job.wildcards["finetuned"])
+    return None if size is None else size / _disk(sizes.experiment)
 
 
 def _fetch_rows(sizes: Sizes, job: Job) -> float | None:
@@ -309,6 +315,8 @@ WORK: dict[str, Callable[[Sizes, Job], float | None]] = {
     "tokenize_instructions": _tokenize_instructions,
     "fetch_model": _fetch_model,
     "convert_gguf": _convert_gguf,
+    "merge_adapter": _convert_gguf,
+    "take_finetuned": _take_finetuned,
     "pretrain": _pretrain,
     "finetune": _finetune,
     "extract_patterns": _extract_patterns,
@@ -322,6 +330,8 @@ LOADING = {
     "tokenize_instructions",
     "check_lengths",
     "convert_gguf",
+    "merge_adapter",
+    "take_finetuned",
     "pretrain",
     "finetune",
     "extract_patterns",

@@ -86,6 +86,15 @@ class Sizes:
             self.missing[f"models.{base}.size"] = ADD
         return found, DERIVED
 
+    def files(self, name: str) -> int | None:
+        """Bytes of the files of a model, or of one that was fine-tuned elsewhere; None where they are not known."""
+        given = self.config.finetuned.get(name)
+        model, _ = self.model(given.base if given else name)
+        if model is None:
+            return None
+        own = isinstance(given.source, OnHub) if given else False
+        return (given.bytes or 2 * model.parameters) if given and own else model.bytes
+
     def _at_path(self, key: str, path: str) -> formulas.Model | None:
         """The size of a model on the disk; its folder may be there only later, as it may for everything planned."""
         folder = Path(expand(path))

@@ -20,6 +20,7 @@ STUDY = Study(
     name=settings.NAME,
     place=10,
     settings=settings.Settings,
+    selected=lambda experiment: bool(settings.runs(experiment)),
     runs=settings.runs,
     names=settings.names,
     reads_patterns=True,

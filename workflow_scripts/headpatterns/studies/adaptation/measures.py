@@ -37,11 +37,17 @@ Values = dict[tuple[str, str], np.ndarray]
 def of_patterns(before: np.ndarray, after: np.ndarray) -> Values:
     """Spread, level and what changes of patterns [1 + B, layers, heads] before and after fine-tuning."""
     values: Values = {}
-    for name, statistic in {**SPREAD, "level": level}.items():
-        values |= with_change(name, statistic(before), statistic(after))
+    of_after = of_one(after)
+    for name, value in of_one(before).items():
+        values |= with_change(name, value, of_after[name])
     values["rising", "change"] = share_rising(before, after)
     values["against_base", "change"] = against_base(before, after)
     return values
+
+
+def of_one(pattern: np.ndarray) -> dict[str, np.ndarray]:
+    """Spread and level of a pattern [1 + B, layers, heads]: [1 + B] by statistic."""
+    return {name: statistic(pattern) for name, statistic in {**SPREAD, "level": level}.items()}
 
 
 def with_change(name: str, before: np.ndarray, after: np.ndarray) -> Values:

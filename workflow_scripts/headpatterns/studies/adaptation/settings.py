@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pydantic import Field
 
-from headpatterns.experiment.fields import OWN_SEEDS, Section, Seeds, Selection
+from headpatterns.experiment.fields import OWN_SEEDS, Names, Section, Seeds
 from headpatterns.experiment.needed import group_runs
 from headpatterns.experiment.references import unknown, unknown_in
 
@@ -19,7 +19,7 @@ NAME = "adaptation"
 class Settings(Section):
     """Patterns before and after fine-tuning: Table 1, Figures 1 and 2."""
 
-    models: Selection = Field(description="models, in display order")
+    models: Names = Field(description="models, in display order; none leaves the study out")
     group: str = Field(description="task group that they are fine-tuned on")
     seeds: Seeds | None = Field(None, description=OWN_SEEDS)
 

@@ -7,8 +7,8 @@ from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from headpatterns.experiment import runs as kinds
-from headpatterns.experiment.fields import Names, Section
-from headpatterns.experiment.needed import base_name
+from headpatterns.experiment.fields import RUN_PATTERN, Names, Section
+from headpatterns.experiment.needed import base_name, run_written
 from headpatterns.experiment.references import names_of_run, unknown, unknown_in
 from headpatterns.experiment.runs import Run
 from headpatterns.experiment.tables import variant_row
@@ -23,8 +23,8 @@ class Checkpoint(Section):
     """A model before any run, or after one."""
 
     model: str = Field(description="name of a model")
-    run: Annotated[str, StringConstraints(pattern=r"^(base(\.seed[0-9]+)?|[^.]+\.[^.]+\.seed[0-9]+)$")] = Field(
-        description="base, of the first seed (or base.seedN), or the name of a run, GROUP.TASK.seedN"
+    run: Annotated[str, StringConstraints(pattern=rf"^(base(\.seed[0-9]+)?|{RUN_PATTERN})$")] = Field(
+        description="base, of the first seed (or base.seedN), or a run, GROUP.TASK.seedN or finetuned.NAME"
     )
 
 
@@ -65,7 +65,7 @@ def run_of(experiment: "Experiment", checkpoint: Checkpoint) -> Run | None:
         return None
     if known := _others(experiment).get((checkpoint.model, checkpoint.run)):
         return known
-    return kinds.of_task(checkpoint.model, *kinds.written(checkpoint.run))
+    return run_written(experiment.config, checkpoint.model, checkpoint.run)
 
 
 def runs(experiment: "Experiment") -> list[Run]:
@@ -106,7 +106,7 @@ def names(experiment: "Experiment") -> Iterator[str]:
             known = [kinds.BASE, *sorted(name for model, name in _others(experiment) if model == checkpoint.model)]
             yield from unknown(f"{where}.run", "run of this model", checkpoint.run, known)
         else:
-            yield from names_of_run(config, f"{where}.run", checkpoint.run)
+            yield from names_of_run(config, f"{where}.run", checkpoint.model, checkpoint.run)
 
 
 def _bases(experiment: "Experiment", where: str, checkpoint: Checkpoint) -> Iterator[str]:

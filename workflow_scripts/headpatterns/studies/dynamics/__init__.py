@@ -20,6 +20,7 @@ STUDY = Study(
     name=settings.NAME,
     place=30,
     settings=settings.Settings,
+    selected=lambda experiment: bool(settings.runs(experiment)),
     runs=settings.runs,
     names=settings.names,
     reads_steps=True,

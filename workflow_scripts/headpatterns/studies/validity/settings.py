@@ -1,6 +1,6 @@
 """The settings of the validity study, and the runs whose heads it ablates."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -40,17 +40,22 @@ def names(experiment: "Experiment") -> Iterator[str]:
 
 def problems(experiment: "Experiment") -> Iterator[str]:
     """Probe sets too small to be halved, and more heads than a model has, as far as that is known."""
+    selected = runs(experiment)
+    yield from unfit(experiment, {run.model: None for run in selected}, {run.task: None for run in selected})
+
+
+def unfit(experiment: "Experiment", models: Iterable[str], tasks: Iterable[str]) -> Iterator[str]:
+    """The same of some models and probe sets."""
     settings: Settings = experiment.settings(NAME)
-    config, selected = experiment.config, runs(experiment)
-    fewest = splitting.FEWEST_OF_TWO
-    for task in {run.task: None for run in selected}:
+    config, fewest = experiment.config, splitting.FEWEST_OF_TWO
+    for task in tasks:
         probe = config.sampled(task).probe
         if probe is not None and probe < fewest:
             own = "probe" in config.datasets[task].sampling.model_fields_set
             where = f"datasets.{task}.sampling" if own else "sampling"
             yield f"{where}.probe is {probe}, but studies.{NAME} takes two sets of two: raise it to {fewest} or more."
     largest = max(settings.top)
-    for model in {run.model: None for run in selected}:
+    for model in models:
         own_heads = heads(experiment, model)
         if own_heads is not None and largest > own_heads:
             yield f"studies.{NAME}.top has {largest}, but models.{model} has {own_heads} heads in all: lower it."
