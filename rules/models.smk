@@ -108,8 +108,10 @@ rule merge_adapter:
         ],
         base=lambda wildcards: PATHS.model(CONFIG.finetuned[wildcards.model].base, 0),
         adapter=lambda wildcards: PATHS.adapter(wildcards.model),
+        dtype=CONFIG.finetuning.checkpoint_dtype,
     shell:
-        "python workflow_scripts/merge_adapter.py --base {params.base:q} --adapter {params.adapter:q} --output {output} --log {log}"
+        "python workflow_scripts/merge_adapter.py --base {params.base:q} --adapter {params.adapter:q} --dtype {params.dtype}"
+        " --output {output} --log {log}"
 
 
 # As early as both are there: a model that is none of its base's shows before anything expensive starts.

@@ -14,7 +14,7 @@ rule collect_claims:
     input:
         registry=registry.files(),
         effects=list(EFFECTS.values()),
-        competence=PATHS.analysis("competence"),
+        competence=[PATHS.analysis("competence")] if any(study.name == "competence" for study in CHOSEN) else [],
         answers=PATHS.analysis("answers"),
     output:
         claims=PATHS.analysis("claims"),
@@ -22,9 +22,10 @@ rule collect_claims:
     localrule: True
     params:
         effects=arguments.by_name("effects", EFFECTS),
+        competence=lambda wildcards, input: arguments.options({"competence": input.competence}),
         stands_for=arguments.by_name("stands_for", arguments.stands_for(EXPERIMENT)),
     shell:
-        "python workflow_scripts/collect_claims.py {params.effects} --competence {input.competence} --answers {input.answers} {params.stands_for}"
+        "python workflow_scripts/collect_claims.py {params.effects} {params.competence} --answers {input.answers} {params.stands_for}"
         " --output {output.claims} --left-out-output {output.left_out} --log {log}"
 
 

@@ -37,8 +37,8 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command_line.parser(__doc__)
     made.add_argument("--instructions", type=Path, nargs="+", required=True, help="report.json of each dataset")
-    made.add_argument("--runs", type=Path, nargs="+", required=True, help="run.json of each run")
-    made.add_argument("--tokenized", type=Path, nargs="+", required=True, help="shards {tokenizer}/{dataset}/{split}")
+    made.add_argument("--runs", type=Path, nargs="*", required=True, help="run.json of each run")
+    made.add_argument("--tokenized", type=Path, nargs="*", required=True, help="shards {tokenizer}/{dataset}/{split}")
     made.add_argument("--jobs", type=Path, required=True, help="CSV of the experiment's jobs, which alone are counted")
     made.add_argument("--benchmarks", type=Path, required=True, help="folder of Snakemake's benchmark files")
     made.add_argument("--converted", nargs="*", default=[], help="NAME=FILE: gguf.json of a model from a GGUF file")

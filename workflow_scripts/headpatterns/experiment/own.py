@@ -38,9 +38,6 @@ PARTS: dict[Kind, tuple[Part, ...]] = {"model": ("model", "tokenizer"), "gguf": 
 
 WEIGHTS = frozenset({".safetensors", ".bin"})
 
-ADAPTER = "adapter_config.json"
-"""What PEFT writes beside the weights of an adapter."""
-
 ARCHITECTURE = ("max_position_embeddings", "num_hidden_layers", "num_attention_heads")
 """What is written down of a model's config: all that the workflow reads of it before a job does."""
 
@@ -73,11 +70,6 @@ def _no_model(path: str) -> str:
     if lora_weights.is_adapter(Path(path)):
         return f"is {path}, which {lora_weights.NO_MODEL}."
     if not (Path(path) / "config.json").is_file():
-        if (Path(path) / ADAPTER).is_file():
-            return (
-                f"is {path}, which holds an adapter of PEFT, no model: merge it into its base (merge_and_unload) and "
-                "save that, or name it below finetuned, with source: {lora: {path: FOLDER}}."
-            )
         return (
             f"is {path}, which holds no model (no config.json): fix the path, or put one there, as `hf download "
             "ORGANISATION/NAME --local-dir FOLDER` does."
@@ -95,11 +87,11 @@ def _no_model(path: str) -> str:
 
 
 def _no_adapter(path: str) -> str:
-    if (Path(path) / ADAPTER).is_file():
+    if lora_weights.is_adapter(Path(path)):
         return ""
     if (Path(path) / "config.json").is_file():
         return f"is {path}, which holds a whole model, no adapter: write source: {{path: FOLDER}} without lora."
-    return f"is {path}, which holds no adapter of PEFT (no {ADAPTER}): fix the path."
+    return f"is {path}, which holds no adapter of PEFT (no {lora_weights.CONFIG}): fix the path."
 
 
 def _no_gguf(path: str) -> str:

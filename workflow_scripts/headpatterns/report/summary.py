@@ -13,6 +13,10 @@ from headpatterns.io import atomic_path, read_json, write_json
 from headpatterns.report import origins
 
 
+RUN_COLUMNS, SHARD_COLUMNS = ("model", "run"), ("tokenizer", "dataset", "split")
+"""First columns of two tables, which have no row where nothing is fine-tuned."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
     """What is summarised.
@@ -60,8 +64,8 @@ def summarise(inputs: Inputs, outputs: Outputs) -> None:
         InputError: the table of jobs cannot be used.
     """
     write_rows(outputs.data, [row for path in inputs.instructions for row in data_rows(path)])
-    write_rows(outputs.training, map(training_row, inputs.runs))
-    write_rows(outputs.tokens, map(token_row, inputs.tokenized))
+    write_rows(outputs.training, map(training_row, inputs.runs), RUN_COLUMNS)
+    write_rows(outputs.tokens, map(token_row, inputs.tokenized), SHARD_COLUMNS)
     done = timings.measured(inputs.benchmarks, jobs.read(inputs.jobs))
     write_rows(outputs.timings, timings.rows(done), timings.COLUMNS)
     converted = {name: converted_model(path) for name, path in inputs.converted.items()}

@@ -28,6 +28,7 @@ STUDY = Study(
     name=settings.NAME,
     place=5,
     settings=settings.Settings,
+    selected=settings.selected,
     names=settings.names,
     variants=settings.variants,
     evaluation_sets=settings.evaluation_sets,

@@ -26,6 +26,11 @@ class Settings(Section):
     seeds: Seeds | None = Field(None, description=OWN_SEEDS)
 
 
+def selected(experiment: "Experiment") -> bool:
+    """Whether there are tasks at all: without an evaluation the fall of the loss on each decides."""
+    return bool(adaptation.runs(experiment))
+
+
 def runs(experiment: "Experiment") -> "list[Run]":
     """Runs of the adaptation study that are evaluated, before and after; none of a group that does not exist."""
     group = experiment.settings(adaptation.NAME).group

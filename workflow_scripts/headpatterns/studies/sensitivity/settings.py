@@ -26,14 +26,15 @@ class Settings(Section):
 
 
 def selected(experiment: "Experiment") -> bool:
-    """Whether the config asks for the study."""
+    """Whether the config asks for the study, and something is measured on patterns."""
     settings: Settings = experiment.settings(NAME)
-    return settings.models != []
+    return settings.models != [] and bool(effects(experiment))
 
 
 def effects(experiment: "Experiment") -> list[Effects]:
     """What other studies measure on patterns."""
-    return [one for study in experiment.studies if study.selected(experiment) for one in study.effects if one.read]
+    others = [study for study in experiment.studies if study.name != NAME and study.selected(experiment)]
+    return [one for study in others for one in study.effects if one.read]
 
 
 def needed(experiment: "Experiment") -> list[str]:
