@@ -1,4 +1,4 @@
-"""Take a model that was fine-tuned elsewhere as a run of its base, once both are known to have the same heads and tokens."""
+"""Take a model that was fine-tuned elsewhere as a run of its base, once both have the same heads and tokens."""
 
 import argparse
 from pathlib import Path

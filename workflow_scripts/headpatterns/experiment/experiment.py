@@ -220,10 +220,9 @@ class Experiment:
     def labels(self) -> dict[str, str]:
         """What models and tasks are called that the run table does not hold."""
         tabled = [run for study in self.studies if study.in_run_table for run in study.runs(self)]
-        known = {name for run in tabled for name in (run.model, run.task)}
+        known = {name for run in tabled for name in (run.model, *run.training_set.probe_sets)}
         labelled: list[tuple[str, Any]] = [
             *((name, self.config.models[name]) for name in self.models),
-            *((name, self.config.finetuned[name]) for name in needed.given(self.runs)),
             *((name, self.config.datasets[name]) for name in self.datasets),
         ]
         return {name: one.label for name, one in labelled if name not in known}

@@ -28,7 +28,7 @@ from headpatterns.io import is_lfs_pointer, read_json_object, sha256
 from headpatterns.models import architectures, gguf_header, loading, lora_weights
 
 Kind = Literal["rows", "model", "gguf", "adapter", "python", "data"]
-"""Raw rows; a model's folder; a GGUF file; an adapter's folder; OpenCompass's interpreter; the folder above its data."""
+"""Raw rows; a model's folder; a GGUF file; an adapter's folder; OpenCompass's interpreter; that above its data."""
 
 Part = Literal["rows", "model", "tokenizer", "gguf", "adapter", "data"]
 """What has a content of its own: all of a kind, or of a model what it reads text with."""

@@ -176,7 +176,7 @@ class Paths:
         return f"{self.made(model)}/gguf.json"
 
     def made(self, model: str) -> str:
-        """The folder into which a model is fetched, converted or merged: a base, or one that was fine-tuned elsewhere."""
+        """The folder into which a model is fetched, converted or merged, a base or one fine-tuned elsewhere."""
         return f"{self.root}/models/{model}"
 
     def finetuned(self, name: str) -> str:
@@ -259,7 +259,7 @@ class Paths:
         return self.instructions(run.training_set.datasets[0][0] if own else probe_set, "train" if own else "probe")
 
     def ablations(self, run: Run, probe_set: str = "") -> str:
-        """Losses without heads of the model, before a run and after it: of the samples of its task, or of a probe set."""
+        """Losses without heads of the model, before a run and after it: on its task, or on a probe set."""
         further = "" if probe_set in ("", run.task) else f"/{probe_set}"
         return f"{self.root}/ablations/{run.model}/{run.name}{further}"
 

@@ -245,7 +245,7 @@ def of_task(model: str, group: str, task: str, seed: int) -> Run:
 
 
 def written(name: str) -> tuple[str, str, int]:
-    """Group, task and seed of a run as a config writes it, GROUP.TASK.seedN: the one place where such a name is read."""
+    """Group, task and seed of a run as a config writes it, GROUP.TASK.seedN: the one place that reads it."""
     group, task, seed = name.split(".")
     return group, task, int(seed.removeprefix("seed"))
 

@@ -1,4 +1,4 @@
-"""A model that was fine-tuned elsewhere, taken as a run of its base: a checkpoint, and what is known of the training."""
+"""A model that was fine-tuned elsewhere, taken as a run of its base: a checkpoint, and what is known of it."""
 
 import os
 from pathlib import Path

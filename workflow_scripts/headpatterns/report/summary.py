@@ -12,7 +12,6 @@ from headpatterns.experiment import jobs, timings
 from headpatterns.io import atomic_path, read_json, write_json
 from headpatterns.report import origins
 
-
 RUN_COLUMNS, SHARD_COLUMNS = ("model", "run"), ("tokenizer", "dataset", "split")
 """First columns of two tables, which have no row where nothing is fine-tuned."""
 

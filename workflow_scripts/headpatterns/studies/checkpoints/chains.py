@@ -47,7 +47,9 @@ def read_chains(path: Path) -> list[Chain]:
     """
     rows = read_table(path, STAGE_COLUMNS)
     return [
-        Chain(str(name), str(found["chain_label"].iloc[0]), dict(zip(found["stage"], found["stage_label"], strict=True)))
+        Chain(
+            str(name), str(found["chain_label"].iloc[0]), dict(zip(found["stage"], found["stage_label"], strict=True))
+        )
         for name, found in rows.groupby("chain", sort=False)
     ]
 

@@ -50,7 +50,9 @@ def draw_row(
     left, top = corner
     numbers = sorted(rows["layer"].astype(int).unique())
     shown = [(stage, "", label) for stage, label in chain.stages.items()]
-    shown += [(stage, since, f"{chain.stages[stage]} − {chain.stages[since]}") for stage, since in chain.changes.items()]
+    shown += [
+        (stage, since, f"{chain.stages[stage]} − {chain.stages[since]}") for stage, since in chain.changes.items()
+    ]
     grids = [figure1.grid(rows[(rows["stage"] == stage) & (rows["since"] == since)]) for stage, since, _ in shown]
     count = len(chain.stages)
     scales = [figure1.largest([*grids[:count]]), figure1.largest([*grids[count:]])]
