@@ -86,7 +86,7 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
         ({"seeds": [0, "one"]}, "seeds[1]", ("'one'", "integer")),
         ({"finetuning.max_steps": 0}, "finetuning.max_steps", ("0", "minimum of 1")),
         ({"finetuning.precision": "fp64"}, "finetuning.precision", ("'fp64'", "['fp32', 'bf16']")),
-        ({"studies.adaptation.models": []}, "studies.adaptation.models", ("[]", "non-empty")),
+        ({"studies.composition.groups": []}, "studies.composition.groups", ("[]", "non-empty")),
         ({"sampling.probe": ...}, "sampling", "lacks 'probe': add it"),
         ({"analysis": ...}, "(top level)", "lacks 'analysis': add it"),
         ({"models.Llama 3": {"label": "x", "source": {}}}, "models", ("'Llama 3'", "use lower-case letters")),

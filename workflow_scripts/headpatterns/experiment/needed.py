@@ -88,9 +88,8 @@ def elsewhere(config: Config, name: str) -> Run:
 
     It is one and the same whoever asks for it, so that its patterns are taken on the probe sets of every chain.
     """
-    study = getattr(config.studies, "checkpoints", None)
-    chains = study.chains.values() if study else ()
-    probed = any(name in chain.models for chain in chains)
+    study: Any = config.studies.checkpoints
+    probed = any(name in chain.models for chain in study.chains.values())
     return Run(config.finetuned[name].base, Elsewhere(name, tuple(study.tasks) if probed else ()), 0)
 
 
