@@ -50,12 +50,12 @@ def figures(
     }
 
 
-def draw_stages(runs: RunTable, chains: Sequence[Chain], tasks: Sequence[str], statistics: pd.DataFrame) -> Figure:
+def draw_stages(runs: RunTable, chains: Sequence[Chain], tasks: list[str], statistics: pd.DataFrame) -> Figure:
     """Draw the course of each statistic over the stages: a row a chain, a line a task with its intervals.
 
     Correlations between tasks, of which there is one, are black.
     """
-    looks = task_looks(runs, list(tasks))
+    looks = task_looks(runs, tasks)
     below = 0.72 * max(style.text_width(chain.stages.values()) for chain in chains) + 0.15
     row_height = 0.45 + HEIGHT + below
     columns = max(1, min(len(tasks), 5))
@@ -106,7 +106,7 @@ def set_stages(axes: Axes, chain: Chain) -> None:
     axes.spines[["right", "top"]].set_visible(False)
 
 
-def draw_layers(runs: RunTable, chains: Sequence[Chain], tasks: Sequence[str], layers: pd.DataFrame) -> Figure:
+def draw_layers(runs: RunTable, chains: Sequence[Chain], tasks: list[str], layers: pd.DataFrame) -> Figure:
     """Draw the mean level of each layer: a row a chain, a column a task, a line a stage with its interval."""
     row_height = 0.45 + HEIGHT + 0.62
     legends = max(style.text_width(chain.stages.values()) for chain in chains) + 0.5

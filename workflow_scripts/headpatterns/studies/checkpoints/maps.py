@@ -18,7 +18,7 @@ BLOCK = 0.35
 """Between levels and changes."""
 
 
-def draw_heads(runs: RunTable, chains: Sequence[Chain], tasks: Sequence[str], levels: pd.DataFrame) -> Figure:
+def draw_heads(runs: RunTable, chains: Sequence[Chain], tasks: list[str], levels: pd.DataFrame) -> Figure:
     """Draw patterns at each stage and what changes from each to the next: a block of rows a chain, a row a task.
 
     Colours are those of Figure 1. Levels of a row share their scale, and so do changes.
@@ -77,7 +77,7 @@ def draw_row(
             style.text_at(figure, across + PANEL / 2, top - 0.2, text, size=style.SMALL, ha="center", va="bottom")
 
 
-def draw_similarity(runs: RunTable, chains: Sequence[Chain], tasks: Sequence[str], cells: pd.DataFrame) -> Figure:
+def draw_similarity(runs: RunTable, chains: Sequence[Chain], tasks: list[str], cells: pd.DataFrame) -> Figure:
     """Draw correlations between tasks at each stage, and of the change rates from each to the next: a row a chain."""
     labels = [runs.task_label(task) for task in tasks]
     left, side = style.text_width(labels) + 0.15, max(1.35, 0.3 * len(tasks))
