@@ -22,6 +22,9 @@ ORDER = (
     "pretrain",
     "fetch_model",
     "convert_gguf",
+    "fetch_adapter",
+    "merge_adapter",
+    "take_finetuned",
     "finetune",
     "extract_patterns",
     "ablate_heads",
@@ -42,7 +45,8 @@ def read_jobs(experiment: Experiment, path: Path) -> list[Job]:
     """
     found = table.read(path)
     known: dict[str, Mapping[str, Any]] = {
-        "model": experiment.config.models,
+        "model": experiment.config.models | experiment.config.finetuned,
+        "finetuned": experiment.config.finetuned,
         "dataset": experiment.config.datasets,
         "pretraining": experiment.config.pretraining,
         "rows": needed.hub_rows(experiment.config),
