@@ -1,0 +1,127 @@
+"""Does one relation between tasks go with another? Correlation of two matrices over tasks, with Mantel's test.
+
+The cells of a matrix are not independent: those of a row share a task. Mantel (1967) therefore permutes whole tasks,
+rows and columns together, and asks how often the correlation of the cells is as large (QAP in the social sciences,
+Krackhardt 1988). With few tasks every permutation is looked at: no p is below 1/T!, which is 1/24 of four tasks, 1/120
+of five and 1/5040 of seven.
+
+The first relation is symmetric, the second need not be. There are three ways to take the cells (`DESIGNS`):
+
+    symmetrised   pairs of tasks, of the mean of a matrix and its transpose
+    directed      ordered pairs of tasks. Pearson's correlation has the numerator of the above, and so the same p
+    interaction   ordered pairs, without what a task does in all of its row and in all of its column. Residuals of the
+                  least-squares fit a_i + b_j to the cells off the diagonal, of both matrices. A task whose losses are
+                  large, or that everything helps, no longer counts for it
+"""
+
+import functools
+import math
+from itertools import permutations
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Float64, Int
+
+from headpatterns.statistics.ranks import spearman
+from headpatterns.statistics.similarity import pearson
+
+SYMMETRISED, DIRECTED, INTERACTION = DESIGNS = ("symmetrised", "directed", "interaction")
+PEARSON, SPEARMAN = STATISTICS = ("pearson", "spearman")
+
+MOST_TASKS = 8
+"""With more tasks, permutations are drawn."""
+
+DRAWN = 10_000
+"""Permutations that are looked at then, the observed order among them."""
+
+# Equal correlations in another order of the cells differ by less than this.
+ROUNDING = 1e-12
+
+
+class Mantel(NamedTuple):
+    """A correlation of matrices and its permutation test.
+
+    Attributes:
+        r: the correlation of the cells; NaN where one side has no spread.
+        p_above: share of the permutations whose correlation is at least as large; NaN where r is.
+        p_below: share of those whose correlation is at most as large.
+        p_least: the least that these can be with as many tasks.
+        critical: what 2.5 % of the permutations exceed: the smallest positive correlation that can have a two-sided p
+            of 5 %, by itself.
+    """
+
+    r: float
+    p_above: float
+    p_below: float
+    p_least: float
+    critical: float
+
+    @property
+    def p(self) -> float:
+        """Two-sided: twice the smaller of both, at most 1."""
+        return min(1.0, 2 * min(self.p_above, self.p_below)) if not math.isnan(self.r) else math.nan
+
+
+def mantel(
+    first: Float[np.ndarray, "tasks tasks"],
+    second: Float[np.ndarray, "tasks tasks"],
+    design: str = SYMMETRISED,
+    statistic: str = SPEARMAN,
+    seed: int = 0,
+) -> Mantel:
+    """Correlate two relations between the same tasks, and permute the tasks of the second.
+
+    Args:
+        first: [T, T]; diagonals are not read.
+        second: [T, T].
+        design: one of `DESIGNS`.
+        statistic: one of `STATISTICS`.
+        seed: of the permutations, where they are drawn.
+    """
+    tasks = len(first)
+    orders = permuted(tasks, seed)
+    found = correlation(first, second[orders[:, :, None], orders[:, None, :]], design, statistic)
+    observed = float(found[0])
+    if math.isnan(observed):
+        return Mantel(math.nan, math.nan, math.nan, 1 / len(orders), math.nan)
+    above, below = np.mean(found >= observed - ROUNDING), np.mean(found <= observed + ROUNDING)
+    return Mantel(
+        observed, float(above), float(below), 1 / len(orders), float(np.quantile(found, 0.975, method="higher"))
+    )
+
+
+def correlation(
+    first: Float[np.ndarray, "*#batch tasks tasks"],
+    second: Float[np.ndarray, "*#batch tasks tasks"],
+    design: str,
+    statistic: str,
+) -> Float64[np.ndarray, "*batch"]:
+    """The correlation of the cells of matrices [..., T, T]; leading axes broadcast, result [...]."""
+    a, b = (cells(matrix, design)[..., None, :] for matrix in np.broadcast_arrays(first, second))
+    return (spearman if statistic == SPEARMAN else pearson)(a, b)
+
+
+def cells(matrix: Float[np.ndarray, "*batch tasks tasks"], design: str) -> Float64[np.ndarray, "*batch cells"]:
+    """The cells of a matrix that a design reads: [..., T, T] to [..., T (T - 1) / 2], or [..., T (T - 1)]."""
+    tasks = matrix.shape[-1]
+    if design == SYMMETRISED:
+        upper = (..., *np.triu_indices(tasks, 1))
+        return np.asarray((matrix[upper] + matrix.swapaxes(-1, -2)[upper]) / 2, dtype=np.float64)
+    found = np.asarray(matrix[..., ~np.eye(tasks, dtype=bool)], dtype=np.float64)
+    return found if design == DIRECTED else found @ _without_rows_and_columns(tasks)
+
+
+@functools.cache
+def _without_rows_and_columns(tasks: int) -> Float64[np.ndarray, "cells cells"]:
+    """The projection of the cells off the diagonal onto what no sum a_i + b_j of a row and a column explains."""
+    rows, columns = np.nonzero(~np.eye(tasks, dtype=bool))
+    dummies = np.hstack([np.eye(tasks)[rows], np.eye(tasks)[columns]])
+    return np.asarray(np.eye(len(rows)) - dummies @ np.linalg.pinv(dummies))
+
+
+def permuted(tasks: int, seed: int = 0) -> Int[np.ndarray, "orders tasks"]:
+    """Every order of the tasks, or seeded draws of them; the first is the observed one: [orders, T]."""
+    if tasks <= MOST_TASKS:
+        return np.array(list(permutations(range(tasks))))
+    generator = np.random.Generator(np.random.PCG64(seed))
+    return np.array([np.arange(tasks), *(generator.permutation(tasks) for _ in range(DRAWN - 1))])
