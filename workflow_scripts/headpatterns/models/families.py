@@ -35,6 +35,17 @@ NOT_ATTENDING = frozenset({"linear_attention", "conv", "moe", "mlp"})
 """Kinds of layers, as `layer_types` of a config names them, that have no attention matrix: no softmax, or no attention
 at all. What transformers once called mamba is a linear attention there."""
 
+UNDIVIDED = frozenset(
+    {
+        *("axk1", "bert", "bert-generation", "bloom", "camembert", "codegen", "ctrl", "data2vec-text", "dbrx"),
+        *("deepseek_v2", "deepseek_v3", "electra", "ernie", "falcon", "fuyu", "glm4_moe_lite", "gpt_bigcode"),
+        *("gpt_neox_japanese", "kimi_linear", "longcat_flash", "minicpm3", "modernbert-decoder", "moshi", "mpt"),
+        *("olmo_hybrid", "persimmon", "phi3", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"),
+        *("youtu", "zaya"),
+    }
+)
+"""Types of models with patterns of which it is not known which weights belong to a head (`head_slices`)."""
+
 LISTED = "docs/architectures.csv lists those that are known"
 
 

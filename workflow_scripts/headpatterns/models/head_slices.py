@@ -1,0 +1,168 @@
+"""Which weights belong to a query head: its rows of W_Q, W_K and W_V, and its columns of W_O.
+
+Heads lie one after another in each projection. Biases of the first three are rows as well; that of the output, norms of
+queries and keys, sinks and whatever else an attention has belong to no head. With grouped queries the heads of a group
+share a key and a value: these move when all heads of the group do, and before that with none of them. Where one matrix
+holds queries, keys and values, the class of the attention says how its rows are split; of others it is not known.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int
+
+from headpatterns.errors import InputError
+from headpatterns.models import loading as models
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+Owners = Int[np.ndarray, " size"]
+
+
+@dataclass(frozen=True)
+class Slices:
+    """A parameter of a layer that is divided among heads.
+
+    Attributes:
+        name: of the parameter in the model.
+        layer: index among the layers that attend.
+        axis: along which it is divided: 0 of rows, 1 of columns.
+        owners: [size of the axis], the query head or, where shared, the group that each row or column belongs to; −1
+            for none.
+        shared: query heads that a group has; 1 where each head has its own.
+    """
+
+    name: str
+    layer: int
+    axis: int
+    owners: Owners
+    shared: int
+
+    def taken(self, heads: Bool[np.ndarray, "layers heads"]) -> Int[np.ndarray, " taken"]:
+        """The rows or columns that move with some heads; those of a group move with all of its heads alone."""
+        of_owner = heads[self.layer].reshape(-1, self.shared).all(axis=1)
+        return np.flatnonzero((self.owners >= 0) & of_owner[np.maximum(self.owners, 0)])
+
+
+def slices(model: "PreTrainedModel") -> list[Slices]:
+    """Everything of a model that is divided among heads.
+
+    Raises:
+        InputError: it is not known how its attention divides its weights.
+    """
+    layers, heads = models.heads_of(model)
+    groups = int(getattr(model.config.get_text_config(), "num_key_value_heads", None) or heads)
+    found: list[Slices] = []
+    layer = 0
+    for path, module in model.named_modules():
+        split = _split_of(module)
+        if not split or layer == layers:
+            continue
+        for name, (owners, shared) in split(module, heads, groups).items():
+            found += _of_projection(f"{path}.{name}", module.get_submodule(name), layer, owners, shared)
+        layer += 1
+    if layer != layers or not found:
+        raise InputError(
+            f"it is not known how {type(model).__name__} divides the weights of its attention among heads (one matrix "
+            "for queries, keys and values, say): leave the model out of studies.transplant, or teach "
+            "headpatterns.models.head_slices how its rows are split."
+        )
+    return found
+
+
+def move(
+    to: "PreTrainedModel",
+    weights: "Mapping[str, torch.Tensor]",
+    found: list[Slices],
+    heads: Bool[np.ndarray, "layers heads"],
+) -> None:
+    """Write the slices of some heads into a model, from the weights of another by the names of parameters."""
+    import torch
+
+    parameters = dict(to.named_parameters())
+    with torch.no_grad():
+        for one in found:
+            taken = torch.as_tensor(one.taken(heads))
+            if len(taken):
+                target = parameters[one.name]
+                index = taken.to(target.device)
+                target.index_copy_(one.axis, index, weights[one.name].to(target).index_select(one.axis, index))
+
+
+def change(
+    before: "Mapping[str, torch.Tensor]", after: "Mapping[str, torch.Tensor]", found: list[Slices], heads: int
+) -> Float64[np.ndarray, "layers heads"]:
+    """Frobenius norm of the change of all weights of each query head, shared ones counted for each head of a group."""
+    layers = max(one.layer for one in found) + 1
+    squares = np.zeros((layers, heads))
+    for one in found:
+        moved = (after[one.name].double() - before[one.name].double()).square()
+        by_place = (moved if moved.dim() == 1 else moved.sum(dim=1 - one.axis)).cpu().numpy()
+        by_owner = np.bincount(one.owners[one.owners >= 0], by_place[one.owners >= 0], heads // one.shared)
+        squares[one.layer] += np.repeat(by_owner, one.shared)
+    return np.sqrt(squares)
+
+
+Split = Mapping[str, tuple[Owners, int]]
+"""By the name of a projection the owner of each output (of the output projection: input), and the heads of a group."""
+
+
+def _of_projection(path: str, linear: Any, layer: int, owners: Owners, shared: int) -> list[Slices]:
+    """The weight of a projection, and the bias where it is one of outputs that are divided."""
+    is_output = len(owners) and path.rsplit(".", 1)[-1] in OUTPUTS
+    stored_transposed = type(linear).__name__ == "Conv1D"
+    axis = int(bool(is_output) != stored_transposed)
+    found = [Slices(f"{path}.weight", layer, axis, owners, shared)]
+    if not is_output and getattr(linear, "bias", None) is not None:
+        found.append(Slices(f"{path}.bias", layer, 0, owners, shared))
+    return found
+
+
+OUTPUTS = ("o_proj", "out_proj", "dense", "c_proj")
+"""What families call the projection of the output."""
+
+
+def _split_of(module: Any) -> Callable[[Any, int, int], Split] | None:
+    """How the weights of a module are divided; None where it is no attention that is known."""
+    if type(module).__name__ in FUSED:
+        return FUSED[type(module).__name__]
+    separate = all(hasattr(module, f"{name}_proj") for name in "qkv")
+    return _separate if separate and any(hasattr(module, name) for name in OUTPUTS) else None
+
+
+def _even(size: int, owners: int) -> Owners:
+    """As many places for each owner, one after another."""
+    return np.repeat(np.arange(owners), size // owners)
+
+
+def _separate(module: Any, heads: int, groups: int) -> Split:
+    """A matrix each (Llama, Gemma, OPT, Qwen, Mistral and their kin)."""
+    output = next(name for name in OUTPUTS if hasattr(module, name))
+    shared = heads // groups
+    rows = {name: len(getattr(module, name).weight) for name in ("q_proj", "k_proj", "v_proj")}
+    return {
+        "q_proj": (_even(rows["q_proj"], heads), 1),
+        "k_proj": (_even(rows["k_proj"], groups), shared),
+        "v_proj": (_even(rows["v_proj"], groups), shared),
+        output: (_even(getattr(module, output).weight.shape[1], heads), 1),
+    }
+
+
+def _gpt2(module: Any, heads: int, groups: int) -> Split:
+    """Queries, keys and values of all heads after each other."""
+    size = module.c_proj.weight.shape[0]
+    return {"c_attn": (np.tile(_even(size, heads), 3), 1), "c_proj": (_even(size, heads), 1)}
+
+
+def _gpt_neox(module: Any, heads: int, groups: int) -> Split:
+    """Query, key and value of one head after another."""
+    rows, columns = module.query_key_value.weight.shape[0], module.dense.weight.shape[1]
+    return {"query_key_value": (_even(rows, heads), 1), "dense": (_even(columns, heads), 1)}
+
+
+FUSED: Mapping[str, Callable[[Any, int, int], Split]] = {"GPT2Attention": _gpt2, "GPTNeoXAttention": _gpt_neox}
+"""How attentions with one matrix for queries, keys and values are split, by their class."""
