@@ -40,6 +40,7 @@ else:
     include: "rules/data.smk"
     include: "rules/models.smk"
     include: "rules/runs.smk"
+    include: "rules/transfer.smk"
     include: "rules/training_sets.smk"
     include: "rules/evaluation.smk"
     include: "rules/summary.smk"

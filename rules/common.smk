@@ -33,6 +33,8 @@ from headpatterns.studies.checkpoints import settings as checkpoints
 from headpatterns.studies.descriptions import reading
 from headpatterns.studies.mixing import settings as mixing
 from headpatterns.studies.selection import settings as selection
+from headpatterns.studies.transfer import settings as transfer
+from headpatterns.studies.transplant import settings as transplant
 from headpatterns.studies.validity import settings as validity
 
 commands.put_python_first()

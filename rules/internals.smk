@@ -21,7 +21,7 @@ from snakemake_interface_executor_plugins.settings import DeploymentMethod
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 from headpatterns import storage
-from headpatterns.cluster.resources import SEVERAL_RUNS
+from headpatterns.cluster.resources import OF_STUDIES, SEVERAL_RUNS
 from headpatterns.experiment.timings import SAMPLED_SECONDS
 from headpatterns.io import remove, remove_leftovers
 from headpatterns.processes import holding, starter
@@ -243,8 +243,8 @@ def kind_of(name):
 
 
 def kinds():
-    """Those of everything that runs; batches of runs may be none of this experiment."""
-    return {*SEVERAL_RUNS, *(kind_of(one.name) for one in workflow.rules if not one.norun)}
+    """Those of everything that runs; batches of runs and studies may be none of this experiment."""
+    return {*SEVERAL_RUNS, *OF_STUDIES, *(kind_of(one.name) for one in workflow.rules if not one.norun)}
 
 
 def stem_of(name, outputs):

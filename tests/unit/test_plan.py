@@ -368,7 +368,7 @@ def test_the_disk_follows_what_is_kept(paper):
 
 
 def test_checkpoints_that_wait(paper):
-    assert "last checkpoints that wait for an evaluation" not in parts(paper)
+    assert "last checkpoints that wait for others" not in parts(paper)
     config = config_of(PAPER)
     config["evaluation"]["checkpoints_per_job"] = 2
     config["studies"]["benchmarks"] = {
@@ -382,7 +382,7 @@ def test_checkpoints_that_wait(paper):
         config["studies"][study]["models"] = []
     # The base model with one run, then two runs: the first of these waits for the second.
     waiting = parts(meant(config))
-    assert waiting["last checkpoints that wait for an evaluation"].bytes == 2 * 4 * 8_537_680_896
+    assert waiting["last checkpoints that wait for others"].bytes == 2 * 4 * 8_537_680_896
     config["models"]["two"] = {"label": "x", "source": {"model": "gemma-7b", "run": "nlp.math.seed0"}}
     config["studies"]["adaptation"]["models"].append("two")
     waiting = parts(meant(config))

@@ -25,6 +25,8 @@ task_groups: {single: {tasks: [gsm8k]}}
 studies:
   adaptation: {models: [own, exact, rounded], group: single}
   validity: {models: [], tasks: null}
+  transfer: {models: []}
+  transplant: {models: [], tasks: null}
   mixing: {models: []}
   selection: {models: []}
   competence: {models: []}

@@ -128,7 +128,7 @@ def places(project, *overlays):
 
 
 def test_readers_of_checkpoints_that_go_take_the_places_of_their_runs(project):
-    rules = {"finetune", "extract_patterns", "ablate_heads", "evaluate"}
+    rules = {"finetune", "extract_patterns", "ablate_heads", "transfer_losses", "transplant_heads", "evaluate"}
     kept, _ = places(project)  # last checkpoints stay, those on the way go
     assert {rule for rule, count in kept.items() if count} == {"finetune", "extract_patterns"}
     (project / "lean.yaml").write_text("finetuning: {keep_final_checkpoints: false}\n")

@@ -114,6 +114,8 @@ def finished(clone, tmp_path_factory):
         "studies:\n"
         "  adaptation: {models: [own], group: alone}\n"
         "  validity: {models: [], tasks: [gsm8k]}\n"
+        "  transfer: {models: []}\n"
+        "  transplant: {models: [], tasks: [gsm8k]}\n"
         "  composition: {models: [own], groups: [nlp]}\n"
         "  dynamics: {models: [own], changes_most: null}\n"
     )

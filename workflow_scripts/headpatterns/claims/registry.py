@@ -36,7 +36,7 @@ class Claim(Section):
     """A statement of the paper, and how it is held against an effect."""
 
     id: Name = Field(description="its name, which no other claim has")
-    section: Text = Field(description="of the paper")
+    section: Text = Field(description="of the paper, or `beyond` for what it leaves open")
     where: Text = Field(description="the table or figure")
     statement: Text = Field(description="in words of our own")
     effect: Text = Field(description="the measured number that it is about")

@@ -263,6 +263,14 @@ class Paths:
         further = "" if probe_set in ("", run.task) else f"/{probe_set}"
         return f"{self.root}/ablations/{run.model}/{run.name}{further}"
 
+    def transfer(self, run: Run) -> str:
+        """Losses of every task's samples before a run and after it."""
+        return f"{self.root}/transfer/{run.model}/{run.name}.csv"
+
+    def transplants(self, run: Run) -> str:
+        """Losses of a run's samples with heads moved between the run and its base model."""
+        return f"{self.root}/transplants/{run.model}/{run.name}.csv"
+
     def evaluation(self, model: str, batch: str) -> str:
         """Scores of the checkpoints of an evaluation batch."""
         return f"{self.root}/evaluations/{model}/{batch}.csv"

@@ -15,6 +15,9 @@ from headpatterns.models import families
 if TYPE_CHECKING:
     from headpatterns.experiment.experiment import Experiment
 
+ON_ONE_GPU = ("ablate_heads", "transfer_losses", "transplant_heads")
+"""Rules whose jobs use no more, however many they are given."""
+
 
 def problems(experiment: "Experiment") -> Iterator[str]:
     """Everything that does not fit together."""
@@ -224,11 +227,12 @@ def _cluster(config: Config) -> Iterator[str]:
         yield "resources.finetune.gpu is not read, since finetuning.devices says how many GPUs a run takes: remove it."
     if not idle and config.device == "cpu" and any(size.gpu for size in config.resources.values()):
         yield "resources asks for GPUs, but device is cpu: set device to cuda or gpu to 0."
-    asked = config.size("ablate_heads")["gpu"]
-    if asked > 1:
-        stated = config.resources.get("ablate_heads")
-        where = "ablate_heads" if stated and "gpu" in stated.model_fields_set else "default"
-        yield (
-            f"resources.{where}.gpu is {asked}, but a job of ablate_heads computes on one GPU: set "
-            "resources.ablate_heads.gpu to 1."
-        )
+    for rule in ON_ONE_GPU:
+        asked = config.size(rule)["gpu"]
+        if asked > 1:
+            stated = config.resources.get(rule)
+            where = rule if stated and "gpu" in stated.model_fields_set else "default"
+            yield (
+                f"resources.{where}.gpu is {asked}, but a job of {rule} computes on one GPU: set "
+                f"resources.{rule}.gpu to 1."
+            )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from headpatterns.cluster import resources
 from headpatterns.errors import InputError
 from headpatterns.experiment import arguments, needed
 from headpatterns.experiment.experiment import Experiment
@@ -16,6 +17,8 @@ from headpatterns.experiment.sources import AfterRun
 from headpatterns.planning import courses, estimates, formulas, text
 from headpatterns.planning.courses import Course
 from headpatterns.planning.sizes import TEXT_BYTES, Samples, Sizes
+from headpatterns.studies.transfer import settings as transfer
+from headpatterns.studies.transplant import settings as transplant
 
 KEPT, TEMPORARY = "kept", "temporary"
 ARROW_BYTES = 8
@@ -90,7 +93,7 @@ def _passing(sizes: Sizes, planned: Collection[Job]) -> Iterator[Part]:
     runs = {run for job in trained for run in courses.runs_of(experiment, job)}
     for what, found in (
         ("last checkpoints that are models of other runs", _started_from(experiment)),
-        ("last checkpoints that wait for an evaluation", _evaluated_together(experiment, planned)),
+        ("last checkpoints that wait for others", _read_together(experiment, planned)),
     ):
         yield Part(what, TEMPORARY, formula, sum(_checkpoint(sizes, run) for run in runs & found))
 
@@ -231,14 +234,17 @@ def _started_from(experiment: Experiment) -> set[Run]:
     return {experiment.run_named[name] for name in named if name in experiment.run_named}
 
 
-def _evaluated_together(experiment: Experiment, planned: Iterable[Job]) -> set[Run]:
-    """Runs whose last checkpoints evaluations read together with those of others: the first waits for the last."""
+def _read_together(experiment: Experiment, planned: Iterable[Job]) -> set[Run]:
+    """Runs whose last checkpoints a job reads together with those of others: the first waits for the last."""
     found: set[Run] = set()
     for job in planned:
         if job.rule == "evaluate":
             model = job.wildcards["model"]
             read = arguments.trained_runs(experiment, model, job.wildcards["batch"])
             found |= {experiment.run_named[model, run] for run in read} if len(read) > 1 else set()
+        elif job.rule in resources.OF_STUDIES:
+            read_by = {"transfer_losses": transfer, "transplant_heads": transplant}[job.rule]
+            found |= set(read_by.runs_of(experiment, job.wildcards["model"], int(job.wildcards["seed"])))
     return found
 
 

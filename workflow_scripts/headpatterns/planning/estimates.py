@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from headpatterns.cluster import resources
-from headpatterns.data import adapters
+from headpatterns.data import adapters, splitting
 from headpatterns.experiment import needed
 from headpatterns.experiment.experiment import Experiment
 from headpatterns.experiment.gpus import GPUS
@@ -17,6 +17,8 @@ from headpatterns.experiment.sources import Pretrained, RowsOnHub, RowSource, Ro
 from headpatterns.planning import courses, formulas
 from headpatterns.planning.courses import checkpoint_bytes, read_bytes
 from headpatterns.planning.sizes import Samples, Sizes
+from headpatterns.studies.transfer import settings as transfer
+from headpatterns.studies.transplant import settings as transplant
 
 FETCHING = {"fetch_dataset": "rows", "fetch_pinned": "pinned"}
 """Rules that download rows, with the wildcard that says which."""
@@ -76,7 +78,7 @@ def speed(experiment: Experiment, job: Job, utilisation: float, dtype: str) -> f
 
 
 def _pattern_speed(experiment: Experiment, job: Job) -> float:
-    """Operations a second of a job that takes patterns or ablates heads."""
+    """Operations a second of a job that takes patterns or losses, or ablates or moves heads."""
     config = experiment.config
     return speed(experiment, job, config.plan.utilisation.patterns, config.patterns.dtype)
 
@@ -162,6 +164,43 @@ def _read_candidates(sizes: Sizes, job: Job) -> float | None:
         share = experiment.config.plan.utilisation.prefill
         total += operations / speed(experiment, job, share, experiment.config.evaluation.dtype)
     return total
+
+
+def _transfer_losses(sizes: Sizes, job: Job) -> float | None:
+    """A forward pass over the probe set of every task, under the model and under each of its runs."""
+    experiment, name = sizes.experiment, job.wildcards["model"]
+    model, _ = sizes.model(name)
+    runs = transfer.runs_of(experiment, name, int(job.wildcards["seed"]))
+    probed = [samples.known for run in runs for _, samples in sizes.probes(run)]
+    if model is None:
+        return None
+    operations = 0.0
+    for known in probed:
+        if known is None:
+            return None
+        operations += (1 + len(runs)) * formulas.PREFILL * formulas.forward(model, known[0] * known[1], known[1])
+    moved = model.bytes + len(runs) * checkpoint_bytes(experiment, model)
+    return operations / _pattern_speed(experiment, job) + moved / _disk(experiment)
+
+
+def _transplant_heads(sizes: Sizes, job: Job) -> float | None:
+    """The measured samples of each run, with every choice of heads moved in either direction."""
+    experiment, name = sizes.experiment, job.wildcards["model"]
+    model, _ = sizes.model(name)
+    runs = transplant.runs_of(experiment, name, int(job.wildcards["seed"]))
+    probed = [samples.known for run in runs for _, samples in sizes.probes(run)]
+    if model is None:
+        return None
+    settings = experiment.settings(transplant.NAME)
+    choices = 2 + (len(settings.rankings) + settings.draws) * len(settings.sizes)
+    operations = 0.0
+    for known in probed:
+        if known is None:
+            return None
+        _, count = splitting.two_sets(known[0], settings.samples)
+        operations += 2 * choices * formulas.PREFILL * formulas.forward(model, count * known[1], known[1])
+    moved = model.bytes + len(runs) * checkpoint_bytes(experiment, model)
+    return operations / _pattern_speed(experiment, job) + moved / _disk(experiment)
 
 
 def _evaluate(sizes: Sizes, job: Job) -> float | None:
@@ -322,6 +361,8 @@ WORK: dict[str, Callable[[Sizes, Job], float | None]] = {
     "extract_patterns": _extract_patterns,
     "ablate_heads": _ablate_heads,
     "read_candidates": _read_candidates,
+    "transfer_losses": _transfer_losses,
+    "transplant_heads": _transplant_heads,
     "evaluate": _evaluate,
 }
 """Rules whose time is more than that of a start, with the function that estimates a job's."""
@@ -337,6 +378,8 @@ LOADING = {
     "extract_patterns",
     "ablate_heads",
     "read_candidates",
+    "transfer_losses",
+    "transplant_heads",
     "evaluate",
 }
 """Those that load a model or a tokenizer first."""

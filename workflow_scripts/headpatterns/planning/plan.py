@@ -183,6 +183,8 @@ def _held(sizes: Sizes, job: Job) -> Iterator[tuple[str, float, str]]:
     dtypes = {
         "extract_patterns": ("patterns", "Taking the patterns of", config.patterns.dtype),
         "ablate_heads": ("patterns", "Ablating the heads of", config.patterns.dtype),
+        "transfer_losses": ("patterns", "Taking the losses of", config.patterns.dtype),
+        "transplant_heads": ("patterns", "Moving the heads of", config.patterns.dtype),
         "evaluate": ("evaluation", "Evaluating", config.evaluation.dtype),
     }
     if job.rule not in {"finetune", *dtypes}:

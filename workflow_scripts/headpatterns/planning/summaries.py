@@ -29,6 +29,8 @@ ORDER = (
     "extract_patterns",
     "ablate_heads",
     "read_candidates",
+    "transfer_losses",
+    "transplant_heads",
     "split_domain",
     "mix_basic_tasks",
     "select_samples",

@@ -1,0 +1,58 @@
+# What the runs of a model and seed do beyond their own tasks, and what of it goes with their heads: one job for all of them.
+
+if transfer.runs(EXPERIMENT):
+
+    rule transfer_losses:
+        input:
+            lambda wildcards: by_content(PATHS.model_input(wildcards.model, int(wildcards.seed))),
+            tasks=[PATHS.instructions(task, "probe") for task in transfer.tasks(EXPERIMENT)],
+            final=[f"{PATHS.checkpoints(run)}/final" for run in transfer.runs_of(EXPERIMENT, "{model}", "{seed}")],
+            runs=[f"{PATHS.checkpoints(run)}/run.json" for run in transfer.runs_of(EXPERIMENT, "{model}", "{seed}")],
+        output:
+            [PATHS.transfer(run) for run in transfer.runs_of(EXPERIMENT, "{model}", "{seed}")],
+        # Before another fine-tuning, as what is read here may go from the disk afterwards.
+        priority: 2
+        resources:
+            runs_on_disk=on_disk("final"),
+        params:
+            **contents("model"),
+            model=lambda wildcards: PATHS.model(wildcards.model, wildcards.seed),
+            runs=lambda wildcards: transfer.measured(EXPERIMENT, wildcards.model, int(wildcards.seed)),
+            max_length=CONFIG.tokenization.max_length,
+            passes=arguments.options(
+                {"token_budget": CONFIG.patterns.token_budget, "dtype": CONFIG.patterns.dtype, "device": CONFIG.device}
+            ),
+        shell:
+            f"exec {commands.on_gpus(EXPERIMENT, 'transfer_losses')}python workflow_scripts/transfer_losses.py"
+            " --model {params.model:q} {params.runs} {params.passes} --max-length {params.max_length}"
+            " --threads {threads} --log {log}"
+
+
+if transplant.runs(EXPERIMENT):
+
+    rule transplant_heads:
+        input:
+            lambda wildcards: by_content(PATHS.model_input(wildcards.model, int(wildcards.seed))),
+            data=[PATHS.instructions(run.task, "probe") for run in transplant.runs_of(EXPERIMENT, "{model}", "{seed}")],
+            patterns=[PATHS.patterns(run) for run in transplant.runs_of(EXPERIMENT, "{model}", "{seed}")],
+            ablations=transplant.ablations(EXPERIMENT, "{model}", "{seed}"),
+            final=[f"{PATHS.checkpoints(run)}/final" for run in transplant.runs_of(EXPERIMENT, "{model}", "{seed}")],
+            runs=[f"{PATHS.checkpoints(run)}/run.json" for run in transplant.runs_of(EXPERIMENT, "{model}", "{seed}")],
+        output:
+            [PATHS.transplants(run) for run in transplant.runs_of(EXPERIMENT, "{model}", "{seed}")],
+        # Before another fine-tuning, as what is read here may go from the disk afterwards.
+        priority: 2
+        resources:
+            runs_on_disk=on_disk("final"),
+        params:
+            **contents("model"),
+            model=lambda wildcards: PATHS.model(wildcards.model, wildcards.seed),
+            runs=lambda wildcards: transplant.measured(EXPERIMENT, wildcards.model, int(wildcards.seed)),
+            max_length=CONFIG.tokenization.max_length,
+            passes=arguments.options(
+                {"token_budget": CONFIG.patterns.token_budget, "dtype": CONFIG.patterns.dtype, "device": CONFIG.device}
+            ),
+        shell:
+            f"exec {commands.on_gpus(EXPERIMENT, 'transplant_heads')}python workflow_scripts/transplant_heads.py"
+            " --model {params.model:q} {params.runs} {params.passes} --max-length {params.max_length}"
+            " --threads {threads} --log {log}"

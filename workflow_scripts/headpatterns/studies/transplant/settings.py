@@ -1,0 +1,115 @@
+"""The settings of the transplant study, and its runs."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from headpatterns.data import splitting
+from headpatterns.experiment import arguments
+from headpatterns.experiment.fields import OWN_SEEDS, Counts, Names, Section, Seeds, Selection, _unique
+from headpatterns.experiment.values import architecture, heads
+from headpatterns.models import families
+from headpatterns.studies.adaptation import settings as adaptation
+from headpatterns.studies.validity import settings as validity
+
+if TYPE_CHECKING:
+    from headpatterns.experiment.experiment import Experiment
+    from headpatterns.experiment.runs import Run
+
+NAME = "transplant"
+EFFECT = "effect"
+Ranking = Literal["change", "pattern", "effect", "weights"]
+Rankings = Annotated[list[Ranking], Field(min_length=1), AfterValidator(_unique)]
+
+
+class Settings(Section):
+    """Does fine-tuning live in the heads? Heads of a run put into its base model, and taken back from the run."""
+
+    models: Names | None = Field(description="models of studies.adaptation; null takes all, none leaves the study out")
+    tasks: Selection | None = Field(description="tasks of its group; null takes all")
+    seeds: Seeds | None = Field(None, description=OWN_SEEDS)
+    samples: int = Field(ge=2, description="probe samples whose loss is taken, and others by which heads are ranked")
+    rankings: Rankings = Field(
+        description="the largest first: change of the pattern, pattern, effect of ablation, change of the weights"
+    )
+    draws: int = Field(ge=2, description="random orders of the heads")
+    sizes: Counts = Field(description="numbers of heads that are moved together; all heads are moved as well")
+
+
+def runs(experiment: "Experiment") -> "list[Run]":
+    """Runs of the adaptation study whose heads are moved; none of a group that does not exist."""
+    known = experiment.settings(adaptation.NAME).group in experiment.config.task_groups
+    return adaptation.some_runs(experiment, experiment.settings(NAME)) if known else []
+
+
+def runs_of(experiment: "Experiment", model: str, seed: int | str) -> "list[Run]":
+    """Those of one model and seed, which may be wildcards of a rule: one for each task."""
+    taken = runs(experiment)
+    first = [run for run in taken if (run.model, run.seed) == (taken[0].model, taken[0].seed)]
+    return [type(run)(model, run.training_set, seed) for run in first]  # type: ignore[arg-type]  # a wildcard
+
+
+def names(experiment: "Experiment") -> Iterator[str]:
+    """Models and tasks that the adaptation study does not offer."""
+    return adaptation.not_offered(experiment, NAME, experiment.settings(NAME))
+
+
+def problems(experiment: "Experiment") -> Iterator[str]:
+    """Too few samples, more heads than a model has, weights that are not divided, and effects that nothing measures."""
+    settings: Settings = experiment.settings(NAME)
+    selected = runs(experiment)
+    for task in dict.fromkeys(run.task for run in selected):
+        probe = experiment.config.sampled(task).probe
+        if probe is not None and probe < splitting.FEWEST_OF_TWO:
+            yield (
+                f"studies.{NAME} takes two sets of two of the probe samples of datasets.{task}, which has {probe}: "
+                f"raise its sampling.probe to {splitting.FEWEST_OF_TWO} or more."
+            )
+    for model in dict.fromkeys(run.model for run in selected):
+        own = heads(experiment, model)
+        if own is not None and max(settings.sizes) > own:
+            largest = max(settings.sizes)
+            yield f"studies.{NAME}.sizes has {largest}, but models.{model} has {own} heads in all: lower it."
+        kind = architecture(experiment, model).get("model_type")
+        if kind in families.UNDIVIDED:
+            yield (
+                f"studies.{NAME}.models takes '{model}' of the type '{kind}', of which it is not known which weights "
+                "belong to a head (one matrix for queries, keys and values, say): leave it out."
+            )
+    ablated = validity.runs(experiment)
+    if EFFECT in settings.rankings and (lacking := [run for run in selected if run not in ablated]):
+        yield (
+            f"studies.{NAME}.rankings has {EFFECT}, but studies.{validity.NAME} does not ablate the heads of "
+            f"{lacking[0].model} on {lacking[0].task} with seed {lacking[0].seed}: add that there, or remove {EFFECT}."
+        )
+
+
+def measured(experiment: "Experiment", model: str, seed: int) -> str:
+    """Runs with what they are measured on, and which heads are moved."""
+    paths, settings, own = experiment.paths, experiment.settings(NAME), runs_of(experiment, model, seed)
+    return arguments.options(
+        {
+            "run": [paths.checkpoints(run) for run in own],
+            "data": [paths.instructions(run.task, "probe") for run in own],
+            "patterns": [paths.patterns(run) for run in own],
+            "ablations": ablations(experiment, model, seed),
+            "output": [paths.transplants(run) for run in own],
+            "samples": settings.samples,
+            "size": settings.sizes,
+            "ranking": settings.rankings,
+            "draws": settings.draws,
+            "seed": experiment.config.sampling.seed,
+        }
+    )
+
+
+def ablations(experiment: "Experiment", model: str, seed: int | str) -> list[str]:
+    """The folders of ablations that heads are ranked by; none where they are not."""
+    asked = EFFECT in experiment.settings(NAME).rankings
+    return [experiment.paths.ablations(run) for run in runs_of(experiment, model, seed)] if asked else []
+
+
+def named(experiment: "Experiment") -> dict[str, Any]:
+    """The model, task and seed of each table of losses, in their order."""
+    return {"named": [[run.model, run.task, run.seed] for run in runs(experiment)]}
