@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int
 
 from headpatterns.errors import InputError
+from headpatterns.models import families
 from headpatterns.models import loading as models
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def slices(model: "PreTrainedModel") -> list[Slices]:
         for name, (owners, shared) in split(module, heads, groups).items():
             found += _of_projection(f"{path}.{name}", module.get_submodule(name), layer, owners, shared)
         layer += 1
-    if layer != layers or not found:
+    if layer != layers or model.config.get_text_config().model_type in families.UNDIVIDED:
         raise InputError(
             f"it is not known how {type(model).__name__} divides the weights of its attention among heads (one matrix "
             "for queries, keys and values, say): leave the model out of studies.transplant, or teach "
