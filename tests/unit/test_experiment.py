@@ -20,6 +20,7 @@ from headpatterns.experiment import checks, document, files, missing, needed, ta
 from headpatterns.experiment import own as own_files
 from headpatterns.experiment.own import OwnFiles
 from headpatterns.experiment.runs import Run, TaskSet, of_task
+from headpatterns.experiment.sources import EmbeddedRows, Pretrained
 from headpatterns.io import sha256
 from headpatterns.studies import load_studies
 from headpatterns.studies.composition.settings import expected_pairs
@@ -592,15 +593,20 @@ def test_an_editor_is_told_what_a_config_may_say():
 
 @pytest.mark.parametrize("stack", stacks(), ids=" ".join)
 def test_every_overlay_is_run_as_its_head_says(stack):
-    """Nothing of it is refused; section 4 is whole or left out, and every model and dataset has a size to plan with."""
+    """Nothing of it is refused; section 4 is whole or left out, and what is not made here has a size to plan with."""
     experiment = meaning(config_of(*stack))
     checks.check(experiment)
     config, adaptation = experiment.config, experiment.settings("adaptation")
     tasks = config.task_groups[adaptation.group].tasks if adaptation.models else ()
     assert {run.task for run in section_4(experiment)} >= set(tasks)
-    assert all(config.models[name].size for name in experiment.models)
+    models, datasets = (
+        [defined[name] for name in names]
+        for defined, names in ((config.models, experiment.models), (config.datasets, experiment.datasets))
+    )
+    assert all(model.size or isinstance(model.source, Pretrained) for model in models)
     if "config/smollm2.yaml" not in stack:
-        assert all(config.datasets[name].size for name in experiment.datasets)
+        made = [all(isinstance(source, EmbeddedRows) for source in [*one.train, *one.probe]) for one in datasets]
+        assert all(one.size or here for one, here in zip(datasets, made, strict=True))
 
 
 def test_what_needs_a_login_is_an_overlay_of_its_own():

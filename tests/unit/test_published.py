@@ -177,7 +177,10 @@ def test_a_config_of_another_version_is_said_to_be_one(results):
     assert "config key what_was_once_a_key" in str(refused.value)
 
 
-COMPUTED = {"distribution", "similarity", "composition", "dynamics", "level", "validity", "precision", "mixture"}
+COMPUTED = {
+    *("distribution", "similarity", "composition", "dynamics", "level", "validity", "transfer", "transplant"),
+    *("precision", "mixture"),
+}
 """Analyses and effects of tests/config/tiny.yaml that read patterns, ablations and rankings alone."""
 
 

@@ -30,7 +30,16 @@ SECTION_4 = [
     *(f"nlp.{task}.seed0" for task in TASKS),
     *(f"infinity.infinity-{task}.seed0" for task in ("reasoning", "programming", "reasoning-programming")),
 ]
-FIGURES = ("figure1", "figure2", "figure4", "figure5", "figure_level", "figure_validity", "figure_sensitivity")
+FIGURES = (
+    "figure1",
+    "figure2",
+    "figure4",
+    "figure5",
+    "figure_level",
+    "figure_validity",
+    "figure_transplant",
+    "figure_sensitivity",
+)
 
 
 @pytest.fixture(scope="module")
@@ -84,11 +93,19 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 def test_every_picture_and_table_is_there(finished):
     results = finished / "results/tiny"
-    for name in ("figure2_clustered", "figure2_rates", "mixture", "precision", "figure_competence", *FIGURES):
+    for name in (
+        "figure2_clustered",
+        "figure2_rates",
+        "mixture",
+        "precision",
+        "figure_competence",
+        "figure_transfer",
+        *FIGURES,
+    ):
         assert (results / f"figures/{name}.pdf").read_bytes().startswith(b"%PDF")
         assert (results / f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
         assert "<svg" in (results / f"figures/{name}.svg").read_text()
-    for name in ("table1", "table2", "table3", "competence"):
+    for name in ("table1", "table2", "table3", "competence", "transfer"):
         assert read_csv(results / f"tables/{name}.csv")
         assert "\\toprule" in (results / f"tables/{name}.tex").read_text()
         assert (results / f"tables/{name}.md").read_text().count("|") > 10
@@ -394,6 +411,29 @@ def test_patterns_are_held_against_ablations(finished):
     assert len(everything) == 3 and len(set(everything)) == 1  # without any head it does not matter how they rank
 
 
+def test_transfer_to_the_own_task_is_what_patterns_know(finished):
+    results = finished / "results/tiny"
+    rows = {(row["trained_on"], row["task"], row["seed"]): row for row in read_csv(results / "analysis/transfer.csv")}
+    assert len(rows) == 4 * 4 * 2  # the one seed, and all
+    for task in ("gsm8k", "arc"):
+        folder = results / f"patterns/llama/nlp.{task}.seed0/{task}"
+        losses = [np.mean(json.loads((folder / f"step-{step}.json").read_text())["losses"]) for step in (0, 6)]
+        row = rows[task, task, "0"]
+        assert [float(row["before"]), float(row["after"])] == pytest.approx(losses, rel=1e-5)
+
+
+def test_without_heads_moved_losses_are_those_of_the_run(finished):
+    results = finished / "results/tiny"
+    by_id = {}
+    for row in read_csv(results / "transfer/llama/nlp.arc.seed0.csv"):
+        by_id[row["task"], row["id"]] = row
+    none = [row for row in read_csv(results / "transplants/llama/nlp.arc.seed0.csv") if row["k"] == "0"]
+    assert len(none) == 2 * 4
+    for row in none:
+        state = {"transplant": "before", "revert": "after"}[row["direction"]]
+        assert float(row["loss"]) == pytest.approx(float(by_id["arc", row["id"]][state]), rel=1e-5)
+
+
 def test_one_figure_is_rebuilt_alone(finished):
     picture = finished / "results/tiny/figures/figure5.pdf"
     before = picture.read_bytes()
@@ -403,7 +443,7 @@ def test_one_figure_is_rebuilt_alone(finished):
     assert picture.read_bytes() == before
 
 
-@pytest.mark.parametrize("target", ["competence", "table1", "table2", "table3", *FIGURES, "report"])
+@pytest.mark.parametrize("target", ["competence", "table1", "table2", "table3", "transfer", *FIGURES, "report"])
 def test_named_targets(finished, target):
     assert planned(finished, target) <= {target}
 

@@ -52,7 +52,7 @@ def _across(matrix: Matrices, pairs: Pairs) -> np.ndarray:
     first, second = pairs.T
     found: np.ndarray = matrix[..., first[:, None], second]
     back: np.ndarray = matrix[..., second[:, None], first].swapaxes(-1, -2)
-    return (found + back) / 2
+    return np.asarray((found + back) / 2)
 
 
 def permutation_p(matrix: Float[np.ndarray, "tasks tasks"], pairs: Pairs, contrast: str) -> tuple[float, float, float]:
