@@ -5,10 +5,8 @@ Taken times 1 − ε instead, the loss changes by −ε Σ_ij A_ij ∂L/∂A_ij 
 Eq. 2 is the slope at which the ablation of a head begins.
 """
 
-import functools
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,48 +15,12 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int
 from transformers import PreTrainedModel
 
-from headpatterns.attribution import adapters, inputs, memory, passes, selftest
-from headpatterns.attribution.blockwise import attend
+from headpatterns.attribution import changed, inputs, memory, passes
+from headpatterns.attribution.changed import Pair
 from headpatterns.attribution.inputs import Sample
-from headpatterns.attribution.interface import attending_by
-from headpatterns.attribution.layer_inputs import named, number
-from headpatterns.attribution.reductions import HeadOutputs
 from headpatterns.errors import InputError
 from headpatterns.models import loading as models
 from headpatterns.models import projection
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A sample under a setting of the heads; the passes take it for a sample.
-
-    Attributes:
-        sample: what is read.
-        setting: the index of the setting.
-    """
-
-    sample: Sample
-    setting: int
-
-    @property
-    def id(self) -> str:
-        """The sample's."""
-        return self.sample.id
-
-    @property
-    def input_ids(self) -> list[int]:
-        """The sample's."""
-        return self.sample.input_ids
-
-    @property
-    def labels(self) -> list[int]:
-        """The sample's."""
-        return self.sample.labels
-
-    @property
-    def response_tokens(self) -> int:
-        """The sample's."""
-        return self.sample.response_tokens
 
 
 def ablated_losses(
@@ -70,11 +32,7 @@ def ablated_losses(
     token_budget: int | str = memory.AUTO,
     progress: Callable[[int, int], None] | None = None,
 ) -> Float64[np.ndarray, "settings samples"]:
-    """Loss of every sample under every setting of the heads.
-
-    A batch holds pairs of a sample and a setting, each row with heads of its own removed, and nothing is
-    differentiated. All layers are computed for each pair, also those below the first ablated head, which settings have
-    in common: transformers has no way into the midst of a model, where masks, positions and caches are its own affair.
+    """Loss of every sample under every setting of the heads; nothing is differentiated.
 
     Args:
         model: a causal language model of transformers; it is left as it was found.
@@ -82,60 +40,36 @@ def ablated_losses(
         kept: [settings, layers, query heads], False where a head is ablated; a number is what its output is taken
             times.
         tokenizer: for rows, as there.
-        token_budget: tokens a batch may hold, padding included; a longer sample is a batch of its own. `auto` takes
-            what activation patterns, which need more memory, would take.
-        progress: called with (pairs done, pairs in all) after each batch.
+        token_budget: as in `changed.each_pair`.
+        progress: as there.
 
     Returns:
         float64 [settings, samples], each the mean negative log-likelihood of the response tokens, EOS included (nats).
 
     Raises:
-        InputError: a sample without response tokens, beyond the model's positions or beyond its memory, a loss that is
-            not finite, a `kept` of another shape, or a model whose attention or logits cannot be reached.
+        InputError: as there, or a `kept` of another shape.
     """
     labelled = inputs.samples(samples, tokenizer)
-    passes.check_samples(model, labelled)
-    layers, shape = models.attention_layers(model), models.heads_of(model)
+    shape = models.heads_of(model)
     if kept.ndim != 3 or kept.shape[1:] != shape:
         raise InputError(
             f"the heads to keep have the shape {list(kept.shape)}, but {type(model).__name__} has {shape[0]} layers of "
             f"{shape[1]} heads: give [settings, {shape[0]}, {shape[1]}]."
         )
     factors = torch.as_tensor(kept, dtype=torch.float32, device=model.device)
-    # Pairs of a sample follow each other, so that a batch is padded little.
-    pairs = [Pair(sample, setting) for sample in labelled for setting in range(len(kept))]
-    losses = np.empty(len(pairs), dtype=np.float64)
-    done = 0
+    losses = np.empty((len(kept), len(labelled)), dtype=np.float64)
 
-    def keep(indices: list[int], found: Float64[np.ndarray, " batch"]) -> None:
-        nonlocal done
-        losses[indices] = found
-        done += len(indices)
-        if progress:
-            progress(done, len(pairs))
+    def run(
+        head: projection.Head, changes: dict[int, changed.Change], batch: Sequence[Pair]
+    ) -> Float64[np.ndarray, " batch"]:
+        changes.update(changed.scaling(model, factors[[pair.setting for pair in batch]].unbind(1)))
+        return passes.forward(model, head, batch)[0]
 
-    with passes.frozen(model):
-        head = projection.head_of(model)
-        budget = memory.token_budget(token_budget, model, labelled, functools.partial(passes.backward, model, head))
-        beginning = passes.beginning(labelled, model)
-        own_logits = passes.own_logits(model, beginning)
-        with torch.no_grad(), _scaling(model) as scales:
-            scales.update(zip(layers, torch.ones(shape[0], 1, shape[1], device=model.device), strict=True))
-            passes.check_logits(model, head, beginning, own_logits)
-            _check_reached(model, scales)
+    def keep(pairs: list[Pair], found: Float64[np.ndarray, " batch"]) -> None:
+        losses[[pair.setting for pair in pairs], [pair.place for pair in pairs]] = found
 
-            def whole(batch: Sequence[Sample]) -> tuple[Float64[np.ndarray, " batch"]]:
-                scales.update(zip(layers, torch.ones(shape[0], 1, shape[1], device=model.device), strict=True))
-                return (passes.forward(model, head, batch)[0],)
-
-            budget = selftest.token_budget(model, budget, memory.plan(model, pairs, budget), whole)
-
-            def run(batch: Sequence[Pair]) -> Float64[np.ndarray, " batch"]:
-                scales.update(zip(layers, factors[[pair.setting for pair in batch]].unbind(1), strict=True))
-                return passes.forward(model, head, batch)[0]
-
-            memory.each_batch(model, pairs, memory.plan(model, pairs, budget), run, keep)
-    return losses.reshape(len(labelled), len(kept)).T
+    changed.each_pair(model, labelled, len(kept), run, keep, token_budget=token_budget, progress=progress)
+    return losses
 
 
 @dataclass(frozen=True)
@@ -212,46 +146,3 @@ def orders(ranking: Float[np.ndarray, "layers heads"], draws: int, seed: str) ->
 def groups(orders: Int[np.ndarray, "orders heads"], sizes: Sequence[int]) -> Bool[np.ndarray, "orders sizes heads"]:
     """The first heads of each order, as many as each size says: bool [orders, sizes, heads]."""
     return np.argsort(orders, axis=1)[:, None, :] < np.array(sizes)[:, None]
-
-
-@contextmanager
-def _scaling(model: PreTrainedModel) -> Iterator[dict[int, Float[torch.Tensor, "batch heads"]]]:
-    """Let each layer take the output of its heads times what the yielded dictionary says: layer index → [B, H].
-
-    A layer takes its entry out, so that what is left after a pass belongs to layers that were not reached.
-
-    Raises:
-        InputError: the attention of the model cannot be replaced; in a pass, a layer attends twice.
-    """
-    scales: dict[int, Float[torch.Tensor, "batch heads"]] = {}
-
-    def scaled(layer: int, output: HeadOutputs) -> HeadOutputs:
-        if layer not in scales:
-            raise InputError(
-                f"{named(layer)} of {type(model).__name__} attends more than once in a pass, so its heads cannot "
-                "be told apart: use an architecture with one attention a layer."
-            )
-        return output * scales.pop(layer)[:, None, :, None].to(output.dtype)
-
-    def attention(
-        module: torch.nn.Module,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        attention_mask: torch.Tensor | None,
-        **settings: Any,
-    ) -> tuple[torch.Tensor, None]:
-        output, _ = attend(module, query, key, value, attention_mask, **settings)
-        return scaled(number(module), output), None
-
-    with adapters.watched(model, scaled) if adapters.fits(model) else attending_by(model, attention):
-        yield scales
-
-
-def _check_reached(model: PreTrainedModel, scales: dict[int, Float[torch.Tensor, "batch heads"]]) -> None:
-    """Refuse a model with layers that did not take their scales: ablating their heads would change nothing."""
-    if scales:
-        raise InputError(
-            f"layers {sorted(scales)} of {type(model).__name__} did not attend: their attention does not go through "
-            "transformers' AttentionInterface, so their heads cannot be ablated; use an architecture that does."
-        )

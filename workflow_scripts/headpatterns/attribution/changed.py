@@ -1,0 +1,193 @@
+"""Passes in which layers go on with other outputs of their heads than they have computed.
+
+What is read is a pair of a sample and a setting. A batch holds pairs, each row with heads of its own changed. All
+layers are computed for each pair, also those below the first changed head, which settings have in common: transformers
+has no way into the midst of a model, where masks, positions and caches are its own affair.
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64
+from transformers import PreTrainedModel
+
+from headpatterns.attribution import adapters, memory, passes, selftest
+from headpatterns.attribution.blockwise import attend
+from headpatterns.attribution.inputs import Sample
+from headpatterns.attribution.interface import attending_by
+from headpatterns.attribution.layer_inputs import named, number
+from headpatterns.attribution.reductions import HeadOutputs
+from headpatterns.errors import InputError
+from headpatterns.models import loading as models
+from headpatterns.models import projection
+
+Change = Callable[[HeadOutputs], HeadOutputs]
+"""From what the heads of a layer give, [batch, positions, heads, value size], to what the layer goes on with."""
+
+Progress = Callable[[int, int], None]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A sample under a setting of the heads; the passes take it for a sample.
+
+    Attributes:
+        sample: what is read.
+        setting: the index of the setting.
+        place: the index of the sample.
+    """
+
+    sample: Sample
+    setting: int
+    place: int
+
+    @property
+    def id(self) -> str:
+        """The sample's."""
+        return self.sample.id
+
+    @property
+    def input_ids(self) -> list[int]:
+        """The sample's."""
+        return self.sample.input_ids
+
+    @property
+    def labels(self) -> list[int]:
+        """The sample's."""
+        return self.sample.labels
+
+    @property
+    def response_tokens(self) -> int:
+        """The sample's."""
+        return self.sample.response_tokens
+
+
+Run = Callable[[projection.Head, dict[int, Change], list[Pair]], T]
+"""Makes a pass of some pairs: it first fills the dictionary with the change of every layer that attends."""
+
+
+def each_pair(
+    model: PreTrainedModel,
+    samples: Sequence[Sample],
+    settings: int,
+    run: Run[T],
+    keep: Callable[[list[Pair], T], None],
+    *,
+    token_budget: int | str = memory.AUTO,
+    progress: Progress | None = None,
+) -> None:
+    """Read every sample under every setting, in batches that fit into memory, with gradients off unless `run` has them.
+
+    Args:
+        model: a causal language model of transformers; it is left as it was found.
+        samples: as `inputs.samples` gives them.
+        settings: how many there are.
+        run: what is done with a batch.
+        keep: called after each batch with its pairs and what `run` gave.
+        token_budget: tokens a batch may hold, padding included; a longer sample is a batch of its own. `auto` takes
+            what activation patterns, which need more memory, would take.
+        progress: called with (pairs done, pairs in all) after each batch.
+
+    Raises:
+        InputError: a sample without response tokens, beyond the model's positions or beyond its memory, a loss that is
+            not finite, or a model whose attention or logits cannot be reached.
+    """
+    passes.check_samples(model, samples)
+    # Pairs of a sample follow each other, so that a batch is padded little.
+    pairs = [Pair(sample, setting, place) for place, sample in enumerate(samples) for setting in range(settings)]
+    done = 0
+
+    def kept(indices: list[int], found: T) -> None:
+        nonlocal done
+        keep([pairs[index] for index in indices], found)
+        done += len(indices)
+        if progress:
+            progress(done, len(pairs))
+
+    with passes.frozen(model):
+        head = projection.head_of(model)
+        budget = memory.token_budget(token_budget, model, samples, functools.partial(passes.backward, model, head))
+        beginning = passes.beginning(samples, model)
+        own_logits = passes.own_logits(model, beginning)
+        with torch.no_grad(), changing(model) as changes:
+            changes.update(unchanged(model))
+            passes.check_logits(model, head, beginning, own_logits)
+            _check_reached(model, changes)
+
+            def whole(batch: Sequence[Sample]) -> tuple[Float64[np.ndarray, " batch"]]:
+                changes.update(unchanged(model))
+                return (passes.forward(model, head, batch)[0],)
+
+            budget = selftest.token_budget(model, budget, memory.plan(model, pairs, budget), whole)
+            batches = memory.plan(model, pairs, budget)
+            memory.each_batch(model, pairs, batches, functools.partial(run, head, changes), kept)
+
+
+@contextmanager
+def changing(model: PreTrainedModel) -> Iterator[dict[int, Change]]:
+    """Let each layer change the output of its heads by what the yielded dictionary says, by layer number.
+
+    A layer takes its entry out, so that what is left after a pass belongs to layers that were not reached.
+
+    Raises:
+        InputError: the attention of the model cannot be replaced; in a pass, a layer attends twice.
+    """
+    changes: dict[int, Change] = {}
+
+    def changed(layer: int, output: HeadOutputs) -> HeadOutputs:
+        if layer not in changes:
+            raise InputError(
+                f"{named(layer)} of {type(model).__name__} attends more than once in a pass, so its heads cannot "
+                "be told apart: use an architecture with one attention a layer."
+            )
+        return changes.pop(layer)(output)
+
+    def attention(
+        module: torch.nn.Module,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        **settings: Any,
+    ) -> tuple[torch.Tensor, None]:
+        output, _ = attend(module, query, key, value, attention_mask, **settings)
+        return changed(number(module), output), None
+
+    with adapters.watched(model, changed) if adapters.fits(model) else attending_by(model, attention):
+        yield changes
+
+
+def unchanged(model: PreTrainedModel) -> dict[int, Change]:
+    """The changes that leave every layer as it is."""
+    return dict.fromkeys(models.attention_layers(model), _same)
+
+
+def _same(output: HeadOutputs) -> HeadOutputs:
+    return output
+
+
+def times(scales: Float[torch.Tensor, "batch heads"], output: HeadOutputs) -> HeadOutputs:
+    """The output of each head times a number of its own."""
+    return output * scales[:, None, :, None].to(output.dtype)
+
+
+def scaling(model: PreTrainedModel, scales: Sequence[Float[torch.Tensor, "batch heads"]]) -> dict[int, Change]:
+    """The changes that take the output of each head times a number: of each layer [batch, heads]."""
+    layers = models.attention_layers(model)
+    return {layer: functools.partial(times, own) for layer, own in zip(layers, scales, strict=True)}
+
+
+def _check_reached(model: PreTrainedModel, changes: dict[int, Change]) -> None:
+    """Refuse a model with layers that did not take their changes: ablating their heads would change nothing."""
+    if changes:
+        raise InputError(
+            f"layers {sorted(changes)} of {type(model).__name__} did not attend: their attention does not go through "
+            "transformers' AttentionInterface, so their heads cannot be ablated; use an architecture that does."
+        )

@@ -1,0 +1,173 @@
+"""Heads replaced by what they give elsewhere: mean and resample ablation, beside taking their output times 0.
+
+A head that gives nothing is far from anything that later layers were trained on. Two ways of ablation stay closer
+(Chan et al., 2022, Causal scrubbing; Wang et al., 2023, Interpretability in the wild): the output of a head is replaced
+by its mean over the positions of all samples, or by what the head gives on another sample at the same position.
+
+Both are taken of the samples whose loss is measured, so that no other sample has a part in the change of the loss.
+"""
+
+import functools
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from transformers import PreTrainedModel
+
+from headpatterns.attribution import changed, memory, passes
+from headpatterns.attribution.changed import Change, Pair, Progress
+from headpatterns.attribution.inputs import Sample
+from headpatterns.attribution.reductions import HeadOutputs
+from headpatterns.errors import InputError
+from headpatterns.models import loading as models
+from headpatterns.models import projection
+
+MEAN, RESAMPLE = "mean", "resample"
+KINDS = (MEAN, RESAMPLE)
+
+Outputs = torch.Tensor
+"""What the heads of a layer give on one sample, [positions, heads, value size]."""
+
+Placed = tuple[int, int, torch.Tensor]
+"""Row of a batch, head, and what is put in the place of its output, [positions, value size]."""
+
+
+def replaced_changes(
+    model: PreTrainedModel,
+    samples: Sequence[Sample],
+    kinds: Sequence[str],
+    draws: int,
+    seed: str,
+    *,
+    token_budget: int | str = memory.AUTO,
+    progress: Progress | None = None,
+) -> dict[str, Float64[np.ndarray, "*draws samples layers heads"]]:
+    """Change of the loss of every sample when one head is replaced, for each head and kind.
+
+    The outputs of all heads on all samples are held in memory, in the dtype of the model.
+
+    Args:
+        model: a causal language model of transformers; it is left as it was found.
+        samples: tokenized instructions; their order is kept.
+        kinds: some of `KINDS`, each once.
+        draws: other samples that each is given outputs of, one after another, for `resample`.
+        seed: decides on these samples, together with their ids and nothing else.
+        token_budget: as in `changed.each_pair`.
+        progress: as there.
+
+    Returns:
+        By kind, loss with that head replaced − loss: `mean` [samples, layers, heads], `resample` [draws, samples,
+        layers, heads].
+
+    Raises:
+        InputError: as `each_pair` does, an unknown kind, or a single sample, which no other can be put in the place of.
+    """
+    if unknown := set(kinds) - set(KINDS):
+        raise InputError(f"there is no ablation '{min(unknown)}': use some of {', '.join(KINDS)}.")
+    layers, (count, heads) = models.attention_layers(model), models.heads_of(model)
+    losses, outputs = recorded(model, samples, token_budget)
+    means = [torch.cat([one[place].float() for one in outputs]).mean(dim=0) for place in range(count)]
+    ways: list[tuple[str, list[int]]] = []
+    if MEAN in kinds:
+        ways.append((MEAN, []))
+    if RESAMPLE in kinds:
+        ways += [(RESAMPLE, donors([sample.id for sample in samples], f"{seed}:{draw}")) for draw in range(draws)]
+    changes = np.empty((len(ways), len(samples), count * heads), dtype=np.float64)
+
+    def value(pair: Pair) -> tuple[int, int, torch.Tensor]:
+        """Layer (by place) and head of a pair's setting, and what is put in its place, [positions, value size]."""
+        way, flat = divmod(pair.setting, count * heads)
+        place, head = divmod(flat, heads)
+        kind, others = ways[way]
+        length = len(pair.input_ids)
+        if kind == MEAN:
+            return place, head, means[place][head].expand(length, -1)
+        donor = outputs[others[pair.place]][place][:, head]
+        return place, head, donor[torch.as_tensor(positions_of(len(donor), length))]
+
+    def run(head: projection.Head, changes: dict[int, Change], batch: list[Pair]) -> Float64[np.ndarray, " batch"]:
+        placed: dict[int, list[Placed]] = {layer: [] for layer in layers}
+        for row, pair in enumerate(batch):
+            place, own, values = value(pair)
+            placed[layers[place]].append((row, own, values))
+        changes.update({layer: functools.partial(_put, of_layer) for layer, of_layer in placed.items()})
+        return passes.forward(model, head, batch)[0]
+
+    def keep(pairs: list[Pair], found: Float64[np.ndarray, " batch"]) -> None:
+        for pair, loss in zip(pairs, found.tolist(), strict=True):
+            way, flat = divmod(pair.setting, count * heads)
+            changes[way, pair.place, flat] = loss - losses[pair.place]
+
+    settings = len(ways) * count * heads
+    changed.each_pair(model, samples, settings, run, keep, token_budget=token_budget, progress=progress)
+    shaped = changes.reshape(len(ways), len(samples), count, heads)
+    of_mean = {MEAN: shaped[0]} if MEAN in kinds else {}
+    return {**of_mean, RESAMPLE: shaped[len(of_mean) :]} if RESAMPLE in kinds else of_mean
+
+
+def recorded(
+    model: PreTrainedModel, samples: Sequence[Sample], token_budget: int | str
+) -> tuple[Float64[np.ndarray, " samples"], list[list[Outputs]]]:
+    """Losses of the samples, and what the heads of each layer give on each, without padding, on the processor."""
+    layers = models.attention_layers(model)
+    losses = np.empty(len(samples), dtype=np.float64)
+    outputs: list[list[Outputs]] = [[] for _ in samples]
+
+    def run(
+        head: projection.Head, changes: dict[int, Change], batch: list[Pair]
+    ) -> tuple[Float64[np.ndarray, " batch"], list[list[Outputs]]]:
+        seen: dict[int, HeadOutputs] = {}
+
+        def look(layer: int, output: HeadOutputs) -> HeadOutputs:
+            seen[layer] = output.detach()
+            return output
+
+        changes.update({layer: functools.partial(look, layer) for layer in layers})
+        found = passes.forward(model, head, batch)[0]
+        cut = [[seen[layer][row, : len(pair.input_ids)].cpu() for layer in layers] for row, pair in enumerate(batch)]
+        return found, cut
+
+    def keep(pairs: list[Pair], found: tuple[Float64[np.ndarray, " batch"], list[list[Outputs]]]) -> None:
+        for pair, loss, cut in zip(pairs, found[0].tolist(), found[1], strict=True):
+            losses[pair.place], outputs[pair.place] = loss, [one.clone() for one in cut]
+
+    changed.each_pair(model, samples, 1, run, keep, token_budget=token_budget)
+    return losses, outputs
+
+
+def donors(ids: Sequence[str], seed: str) -> list[int]:
+    """For each sample the index of another one, which the seed and the ids decide on.
+
+    Raises:
+        InputError: there is a single sample.
+    """
+    if len(ids) < 2:
+        raise InputError("resample ablation needs two samples, one for the other: give more samples.")
+    found = []
+    for place, one in enumerate(ids):
+        drawn = int(hashlib.sha256(f"{seed}:{one}".encode()).hexdigest(), 16) % (len(ids) - 1)
+        found.append(drawn + (drawn >= place))
+    return found
+
+
+def positions_of(donor: int, length: int) -> list[int]:
+    """Which of so many positions of a donor stand at each of so many positions of a sample.
+
+    The same position, as far as the donor goes. Beyond it, the donor is gone through again from its second position
+    on: the first, which heads attend to for want of anything else, is like none in the midst of a sample.
+    """
+    if donor == 1:
+        return [0] * length
+    return [place if place < donor else 1 + (place - 1) % (donor - 1) for place in range(length)]
+
+
+def _put(placed: Sequence[Placed], output: HeadOutputs) -> HeadOutputs:
+    """The output of a layer with other values for some heads of some rows."""
+    if not placed:
+        return output
+    output = output.clone()
+    for row, head, values in placed:
+        output[row, : len(values), head] = values.to(output)
+    return output
