@@ -5,7 +5,7 @@ The rooms of the package, in the order in which data passes through them:
     experiment          what a config means: its keys, its runs, and where everything lies
     data                raw rows of any dataset to instructions, tokens and training sets; adapters; embedded
     models, training    models from a folder; training them
-    attribution         activation patterns of a model (Eq. 2), and ablation of its heads
+    attribution         activation patterns of a model (Eq. 2), ablation and scores of its heads
     evaluation          answers of a model through OpenCompass
     statistics          numbers from patterns and answers
     studies             one folder a study: its settings, numbers, figures, tables, claims and section of the report

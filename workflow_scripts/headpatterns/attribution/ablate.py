@@ -10,14 +10,15 @@ keeps the phases that it had finished. Torch is imported late, after what can be
 import functools
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from headpatterns import provenance
+from headpatterns.attribution import scores as registry
 from headpatterns.attribution.patterns import REDUCTIONS
 from headpatterns.data import samples
 from headpatterns.data.splitting import FEWEST_OF_TWO, rank, two_sets
@@ -29,6 +30,8 @@ from headpatterns.models.loading import checkpoints
 from headpatterns.processes import memory
 
 BEFORE, AFTER = "before", "after"
+ZERO, MEAN, RESAMPLE, SCALE = ABLATIONS = ("zero", "mean", "resample", "scale")
+"""Ways to ablate a head: its output times 0, replaced by its mean or by that on another sample, or times five doses."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,9 @@ class Settings:
         device: cpu, cuda, cuda:N or mps.
         dtype: float32, bfloat16 or float16.
         threads: processor threads.
+        ablations: some of `ABLATIONS`; `zero` is always made.
+        resample_draws: other samples whose outputs each sample is given, one after another.
+        scores: of heads, which are taken of the samples of the patterns.
     """
 
     model: Path
@@ -60,6 +66,9 @@ class Settings:
     device: str
     dtype: str
     threads: int
+    ablations: list[str] = field(default_factory=lambda: [ZERO])
+    resample_draws: int = 1
+    scores: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -106,11 +115,20 @@ def of_runs(targets: Sequence[Target], settings: Settings) -> None:
         PHASE.patterns.npy  float32 [3, M, layers, heads], in the order of `REDUCTIONS`
         PHASE.json          ids and losses of the N, pattern_ids of the M, sizes of the groups, and provenance
 
+    and what else is asked for:
+
+        PHASE.mean.npy         float32 [N, layers, heads], as changes
+        PHASE.resample.npy     float32 [resample draws, N, layers, heads]
+        PHASE.doses.npy        float32 [doses, N, layers, heads], in the order of `gates.DOSES`
+        PHASE.slopes.npy       float32 [doses, N, layers, heads], derivative of the loss by the dose
+        PHASE.score.NAME.npy   float32 [M, layers, heads] or [layers, heads]
+
     Raises:
         InputError: a file, a sample, a run, the model or the device cannot be used, or a group has more heads than
             the model.
     """
     models.check_folder(settings.model)
+    registry.found(settings.scores)
     rows = {data: samples.read(data) for data in dict.fromkeys(target.data for target in targets)}
 
     memory.load("headpatterns.attribution.comparison")
@@ -162,8 +180,8 @@ def _chosen(tokenizer: Any, rows: list[dict[str, str]], data: Path, settings: Se
 def _opened(target: Target, chosen: Chosen, settings: Settings) -> Unit:
     """Open the workplace of a run, with what an interrupted job of the same run, samples and options left there."""
     checkpoints(target.run)  # refuses what is no run
-    names = ("draws", "top", "seed", "reduction", "max_length", "dtype", "device", "threads")
-    options = [str(getattr(settings, name)) for name in names]
+    names = ("draws", "top", "seed", "reduction", "max_length", "dtype", "device", "threads", "ablations")
+    options = [str(getattr(settings, name)) for name in (*names, "resample_draws", "scores")]
     ids = json.dumps(chosen.ids())
     # run.json knows the model, the data and the recipe that the checkpoint comes from.
     identity = provenance.fingerprint(target.run / "run.json", chosen.about["data_sha256"], ids, *options)
@@ -172,33 +190,56 @@ def _opened(target: Target, chosen: Chosen, settings: Settings) -> Unit:
 
 def _measure(folder: Path, units: Sequence[Unit], phase: str, settings: Settings) -> None:
     """Write the files of a phase, for which one model serves, of those units that lack them."""
-    from headpatterns.attribution.comparison import patterns_and_ablations
-
     lacking = [unit for unit in units if not (unit.workplace / f"{phase}.json").is_file()]
     if not lacking:
         return
     model = models.load_model(folder, settings.dtype, settings.device)
     shape = models.heads_of(model)
+    _check_sizes(settings.top, folder, *shape)
     for unit in lacking:
         started, chosen = time.perf_counter(), unit.chosen
-        _check_sizes(settings.top, folder, *shape)
-        patterns, ablated = patterns_and_ablations(
-            model,
-            chosen.patterned,
-            chosen.ablated,
-            reduction=settings.reduction,
-            sizes=settings.top,
-            draws=settings.draws,
-            seed=f"{settings.seed}:{chosen.about['data_sha256']}",
-            token_budget=settings.token_budget,
-            progress=functools.partial(_report, f"{folder}, {unit.run}"),
-        )
-        arrays = {"changes": ablated.changes, "patterns": patterns, "groups": ablated.groups}
+        arrays, found = _of_unit(model, unit, phase, functools.partial(_report, f"{folder}, {unit.run}"), settings)
         details = _details(chosen, models.attention_layers(model), shape[1], time.perf_counter() - started, settings)
-        about = {"model": str(folder), **chosen.about, "phase": phase, **details, "losses": ablated.losses.tolist()}
-        _write(unit.workplace, phase, arrays, about)
+        _write(
+            unit.workplace, phase, arrays, {"model": str(folder), **chosen.about, "phase": phase, **details, **found}
+        )
     del model
     models.free_memory(settings.device)
+
+
+def _of_unit(
+    model: Any, unit: Unit, phase: str, progress: Callable[[int, int], None], settings: Settings
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays of a phase by the names of their files, and what its provenance says of them."""
+    from headpatterns.attribution.comparison import Further, further_ablations, patterns_and_ablations
+
+    chosen = unit.chosen
+    seed = f"{settings.seed}:{chosen.about['data_sha256']}"
+    patterns, ablated, scored = patterns_and_ablations(
+        model,
+        chosen.patterned,
+        chosen.ablated,
+        reduction=settings.reduction,
+        sizes=settings.top,
+        draws=settings.draws,
+        seed=seed,
+        token_budget=settings.token_budget,
+        progress=progress,
+        scores=settings.scores,
+        before=functools.partial(models.load_model, settings.model, settings.dtype) if phase == AFTER else None,
+    )
+    kinds = [kind for kind in (MEAN, RESAMPLE) if kind in settings.ablations]
+    further = further_ablations(
+        model, chosen.ablated, Further(kinds, settings.resample_draws, SCALE in settings.ablations), seed,
+        token_budget=settings.token_budget, progress=progress,
+    )  # fmt: skip
+    scores = {f"score.{name}": values for name, values in scored.values.items()}
+    about: dict[str, Any] = {"losses": ablated.losses.tolist()}
+    if further:
+        about |= {"ablations": settings.ablations, "resample_draws": settings.resample_draws}
+    if settings.scores:
+        about |= {"scores": list(scored.values), "scores_left_out": dict(scored.left_out)}
+    return {"changes": ablated.changes, "patterns": patterns, "groups": ablated.groups, **further, **scores}, about
 
 
 def _check_sizes(sizes: list[int], folder: Path, layers: int, heads: int) -> None:
@@ -238,7 +279,7 @@ def _details(chosen: Chosen, layers: list[int], heads: int, seconds: float, sett
 
 
 def _write(workplace: Path, phase: str, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
-    """Write the four files of a phase."""
+    """Write the files of a phase."""
     # The JSON is written last: where it lies, the arrays beside it are whole and belong to it.
     for name, array in arrays.items():
         with atomic_path(workplace / f"{phase}.{name}.npy") as temporary:

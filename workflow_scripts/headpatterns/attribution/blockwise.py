@@ -62,6 +62,18 @@ def attend_by_blocks(inputs: AttentionInputs) -> Float[Tensor, "batch positions 
     return output
 
 
+def matrix(inputs: AttentionInputs) -> Float32[Tensor, "heads positions positions"]:
+    """A of one sample as a whole, float32 [query heads, positions, positions]."""
+    rows = Rows(inputs)
+    _, heads, positions, _ = inputs.query.shape
+    whole = rows.query.new_zeros(heads, positions, inputs.key.shape[2])
+    by_pairs = whole.unflatten(0, (-1, inputs.groups))
+    for block in rows.blocks():
+        found = rows.probabilities(block, rows.scores(block)).unflatten(1, (inputs.groups, -1))
+        by_pairs[block.pairs, :, block.rows, block.columns] = found
+    return whole
+
+
 @dataclass(frozen=True)
 class Block:
     """Rows of A of some pairs (sample, key/value head), and the columns outside of which these rows are zero."""

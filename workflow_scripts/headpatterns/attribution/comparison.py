@@ -1,15 +1,19 @@
-"""Patterns of some samples, and the ablations of heads on others that they are held against."""
+"""Patterns and scores of some samples, and the ablations of heads on others that they are held against."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32
 from transformers import PreTrainedModel
 
+from headpatterns.attribution import gates, replacement
 from headpatterns.attribution.ablation import Ablations, ablations
-from headpatterns.attribution.extraction import activation_patterns
 from headpatterns.attribution.inputs import Sample
 from headpatterns.attribution.patterns import REDUCTIONS
+from headpatterns.attribution.scoring import Before, Scored, scored
+
+Report = Callable[[int, int], None]
 
 
 def patterns_and_ablations(
@@ -22,9 +26,11 @@ def patterns_and_ablations(
     draws: int,
     seed: str,
     token_budget: int | str,
-    progress: Callable[[int, int], None],
-) -> tuple[Float32[np.ndarray, "reductions samples layers heads"], Ablations]:
-    """Patterns in every reduction, and ablations of heads that rank as one of them says.
+    progress: Report,
+    scores: Sequence[str] = (),
+    before: Before | None = None,
+) -> tuple[Float32[np.ndarray, "reductions samples layers heads"], Ablations, Scored]:
+    """Patterns in every reduction, scores, and ablations of heads that rank as one of the patterns says.
 
     Args:
         model: as `activation_patterns` takes it.
@@ -36,17 +42,65 @@ def patterns_and_ablations(
         seed: as there.
         token_budget: as there.
         progress: as there.
+        scores: as in `scored`.
+        before: as there.
 
     Returns:
-        float32 [reductions, patterned samples, layers, query heads] in the order of `REDUCTIONS`, and the ablations.
+        float32 [reductions, patterned samples, layers, query heads] in the order of `REDUCTIONS`, the ablations, and
+        the scores.
 
     Raises:
-        InputError: as `activation_patterns` and `ablations`.
+        InputError: as `scored` and `ablations`.
     """
-    first, *others = REDUCTIONS
-    found = activation_patterns(model, patterned, reduction=first, also=others, token_budget=token_budget)
-    patterns = np.stack([found.by(one) for one in REDUCTIONS])
-    ranking = found.by(reduction).mean(axis=0, dtype=np.float64)
-    return patterns, ablations(
-        model, ablated, ranking, sizes, draws, seed, token_budget=token_budget, progress=progress
-    )
+    found = scored(model, patterned, scores, before, token_budget=token_budget)
+    patterns = np.stack([found.patterns.by(one) for one in REDUCTIONS])
+    ranking = found.patterns.by(reduction).mean(axis=0, dtype=np.float64)
+    made = ablations(model, ablated, ranking, sizes, draws, seed, token_budget=token_budget, progress=progress)
+    return patterns, made, found
+
+
+@dataclass(frozen=True)
+class Further:
+    """Ablations beside taking an output times 0.
+
+    Attributes:
+        kinds: some of `replacement.KINDS`.
+        draws: of resample ablation.
+        doses: whether each head is scaled by every dose of `gates.DOSES`.
+    """
+
+    kinds: Sequence[str]
+    draws: int
+    doses: bool
+
+
+def further_ablations(
+    model: PreTrainedModel,
+    samples: Sequence[Sample],
+    asked: Further,
+    seed: str,
+    *,
+    token_budget: int | str,
+    progress: Report,
+) -> dict[str, np.ndarray]:
+    """What other ablations do to the loss of samples, by the name of their file.
+
+    Arguments are those of `ablations`.
+
+    Returns:
+        `mean` and `resample` as `replaced_changes` gives them, `doses` and `slopes` [doses, samples, layers, heads].
+
+    Raises:
+        InputError: as `replaced_changes`.
+    """
+    found: dict[str, np.ndarray] = {}
+    if asked.kinds:
+        found.update(
+            replacement.replaced_changes(
+                model, samples, asked.kinds, asked.draws, seed, token_budget=token_budget, progress=progress
+            )
+        )
+    if asked.doses:
+        response = gates.dose_response(model, samples, token_budget=token_budget, progress=progress)
+        found.update(doses=response.changes, slopes=response.slopes)
+    return found

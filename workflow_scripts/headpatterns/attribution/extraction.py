@@ -13,6 +13,7 @@ from headpatterns.attribution import inputs, memory, passes, selftest
 from headpatterns.attribution.inputs import Sample
 from headpatterns.attribution.patterns import REDUCTIONS, Patterns
 from headpatterns.attribution.recording import Recorded, recording
+from headpatterns.attribution.watching import Watch
 from headpatterns.errors import InputError
 from headpatterns.models import loading as models
 from headpatterns.models import projection
@@ -32,6 +33,7 @@ def activation_patterns(
     also: Sequence[str] = (),
     token_budget: int | str = memory.AUTO,
     progress: Progress | None = None,
+    watch: Watch | None = None,
 ) -> Patterns:
     """Activation pattern of every sample (Eq. 2), for every layer and query head.
 
@@ -60,6 +62,7 @@ def activation_patterns(
         token_budget: tokens a batch may hold, padding included; a longer sample is a batch of its own. `auto` takes
             what fits into free memory. Where memory runs out all the same, batches become smaller.
         progress: called with (samples done, samples in all) after each batch.
+        watch: takes further numbers of each head from the same passes, into its `values`.
 
     Raises:
         InputError: a sample without response tokens or beyond the model's positions, one that does not fit into memory
@@ -75,8 +78,11 @@ def activation_patterns(
         losses[indices] = batch_losses
 
     reductions, reporting = (reduction, *also), _reporting(keep, len(labelled), progress)
-    extract(model, labelled, reporting, reductions=reductions, token_budget=token_budget)
-    return Patterns.stacked(reductions, np.stack(values), losses)
+    extract(model, labelled, reporting, reductions=reductions, token_budget=token_budget, watch=watch)
+    stacked = np.stack(values)
+    if watch:
+        watch.values = stacked[:, len(reductions) :]
+    return Patterns.stacked(reductions, stacked[:, : len(reductions)], losses)
 
 
 def extract(
@@ -89,6 +95,7 @@ def extract(
     done: Collection[int] = (),
     agree: Callable[[int], int] = int,
     share: tuple[int, int] = (0, 1),
+    watch: Watch | None = None,
 ) -> None:
     """What `activation_patterns` does, batch by batch: all of it, what is left of it, or a share.
 
@@ -104,6 +111,7 @@ def extract(
         agree: gives the budget that all processes take for the one that this process found. It is called once before
             the first batch, and not at all where nothing is left.
         share: (k, n) for the k-th of n processes that share the batches, k from 0.
+        watch: what it sees of each head is kept behind the reductions.
 
     Raises:
         InputError: as there.
@@ -118,10 +126,10 @@ def extract(
         own_logits = memory.attempt_one(model, beginning, functools.partial(passes.own_logits, model))
         head = projection.head_of(model)
         memory.attempt_one(model, beginning, lambda sample: passes.check_causal(model, sample, own_logits))
-        with recording(model, reductions) as recorded:
+        with recording(model, reductions, watch.see if watch else None) as recorded:
             memory.attempt_one(model, beginning, lambda sample: passes.check_logits(model, head, sample, own_logits))
 
-            run = functools.partial(_run, model, head, recorded, shape)
+            run = functools.partial(_run, model, head, recorded, shape, watch=watch)
             found = memory.token_budget(token_budget, model, samples, run)
             budget = agree(selftest.token_budget(model, found, memory.plan(model, samples, found), run))
             left = _left(memory.plan(model, samples, budget), done, share)
@@ -181,9 +189,12 @@ def _run(
     recorded: dict[int, torch.Tensor],
     shape: tuple[int, int],
     batch: Sequence[Sample],
+    watch: Watch | None = None,
 ) -> tuple[BatchValues, BatchLosses]:
     """Values and losses of a batch, by a forward and a backward pass that are recorded."""
     recorded.clear()
+    if watch:
+        watch.batch = batch
     losses = passes.backward(model, head, batch)
     return _collect(model, recorded, batch, shape), losses
 

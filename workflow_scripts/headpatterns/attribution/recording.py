@@ -1,6 +1,6 @@
 """The attention function that records: the layer's own attention with one gradient hook on its output."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,22 +18,30 @@ from headpatterns.errors import InputError
 Recorded = dict[int, Float32[torch.Tensor, "batch reductions heads"]]
 """What `sums` gave, by layer."""
 
+Further = Callable[[int, AttentionInputs, HeadOutputs, HeadOutputs], Float32[torch.Tensor, "batch numbers heads"]]
+"""From a layer's number, what its attention was given, o and dO to further numbers of each head."""
+
 
 @contextmanager
-def recording(model: PreTrainedModel, reductions: Sequence[str]) -> Iterator[Recorded]:
+def recording(model: PreTrainedModel, reductions: Sequence[str], further: Further | None = None) -> Iterator[Recorded]:
     """Switch `model` to an attention function that records; yield what is recorded: layer index → float32 [B, R, H].
 
-    R are the reductions, in the order given; all come from the same pass.
+    R are the reductions, in the order given, and then what `further` gives; all come from the same pass.
 
     Each backward pass inside the block fills the dictionary; the caller empties it between batches. Afterwards the
     model is as it was.
 
     Raises:
-        InputError: the attention of the model cannot be replaced; in a pass, a layer gives it what is not known
-            here, or attends twice.
+        InputError: the attention of the model cannot be replaced, or `further` is given for one that computes it by
+            itself; in a pass, a layer gives it what is not known here, or attends twice.
     """
+    if further and adapters.fits(model):
+        raise InputError(
+            f"{type(model).__name__} computes its attention by itself, where head scores do not see it: leave the "
+            "model out of studies.head_scores.models."
+        )
     recorded: Recorded = {}
-    recomputes = "sum_of_abs" in reductions
+    recomputes = "sum_of_abs" in reductions or further is not None
 
     def keep(layer: int, found: Float32[torch.Tensor, "batch reductions heads"]) -> None:
         if layer in recorded:
@@ -46,8 +54,14 @@ def recording(model: PreTrainedModel, reductions: Sequence[str]) -> Iterator[Rec
     def watch(layer: int, output: HeadOutputs, inputs: AttentionInputs | None = None) -> HeadOutputs:
         if output.requires_grad:
             detached = output.detach()
-            output.register_hook(lambda gradient: keep(layer, sums(reductions, inputs, detached, gradient)))
+            output.register_hook(lambda gradient: keep(layer, numbers(layer, inputs, detached, gradient)))
         return output
+
+    def numbers(
+        layer: int, inputs: AttentionInputs | None, output: HeadOutputs, gradient: HeadOutputs
+    ) -> Float32[torch.Tensor, "batch reductions heads"]:
+        found = sums(reductions, inputs, output, gradient)
+        return torch.cat([found, further(layer, inputs, output, gradient)], dim=1) if further and inputs else found
 
     def see(layer: int, matrix: Float[torch.Tensor, "batch heads positions positions"]) -> None:
         if matrix.requires_grad:

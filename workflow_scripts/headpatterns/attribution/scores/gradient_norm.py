@@ -1,0 +1,5 @@
+"""Norm of the gradient that arrives at the output of a head: ‖dO‖ over all positions."""
+
+from headpatterns.attribution.scores.score import Score
+
+SCORE = Score(label="gradient norm ‖dO‖", of_layer=lambda layer: layer.gradient.float().norm(dim=(0, 2)))

@@ -1,0 +1,5 @@
+"""Norm of what a head gives: ‖o‖ over all positions."""
+
+from headpatterns.attribution.scores.score import Score
+
+SCORE = Score(label="output norm ‖o‖", of_layer=lambda layer: layer.output.float().norm(dim=(0, 2)))

@@ -1,0 +1,25 @@
+"""How far fine-tuning has moved the weights of a head: the Frobenius norm of the change of its slices.
+
+The slices of W_Q, W_K, W_V and W_O, with the biases of the first three. Query heads that share a key/value head share
+its slices, which count whole for each. Architectures whose weights are not known to be split by head are left out by
+name.
+"""
+
+from typing import Any
+
+from headpatterns.attribution.scores.score import Given, NotAvailableError, Score
+
+
+def weight_change(given: Given) -> Any:
+    """‖ΔW‖ of every head, [layers, heads]."""
+    from headpatterns.models.head_weights import change
+
+    if given.before is None:
+        raise NotAvailableError("it compares a model with the one before fine-tuning")
+    try:
+        return change(given.before(), given.model)
+    except NotImplementedError as error:
+        raise NotAvailableError(str(error)) from error
+
+
+SCORE = Score(label="weight change ‖ΔW‖", of_model=weight_change, of_change=True)
