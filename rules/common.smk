@@ -35,6 +35,7 @@ from headpatterns.studies.mixing import settings as mixing
 from headpatterns.studies.selection import settings as selection
 from headpatterns.studies.transfer import settings as transfer
 from headpatterns.studies.transplant import settings as transplant
+from headpatterns.studies.head_scores import settings as head_scores
 from headpatterns.studies.validity import settings as validity
 
 commands.put_python_first()

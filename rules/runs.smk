@@ -102,7 +102,9 @@ for name, batch in BATCHES.items():
             runs=of_job(functools.partial(arguments.ablation, EXPERIMENT), part),
             max_length=CONFIG.tokenization.max_length,
             patterns=arguments.pattern_options(EXPERIMENT),
-            validity=arguments.options(validity.ablation(EXPERIMENT)),
+            validity=lambda wildcards: arguments.options(
+                {**validity.ablation(EXPERIMENT), **head_scores.asked(EXPERIMENT, wildcards.model)}
+            ),
         shell:
             f"exec {commands.on_gpus(EXPERIMENT, 'ablate_heads')}python workflow_scripts/ablate_heads.py"
             " --model {params.model:q} {params.runs} {params.patterns} {params.validity}"

@@ -12,6 +12,15 @@ checkpoint), on the same samples in both:
     PHASE.patterns.npy  float32 [3, M, layers, heads]: patterns (Eq. 2) of the others in the order of REDUCTIONS
     PHASE.json          ids and losses of the N, pattern_ids of the M, sizes of the groups, and where all of it comes
                         from
+
+With --ablations also, in the place of an output times 0:
+
+    PHASE.mean.npy       mean: the output is its mean over positions and samples, as PHASE.changes.npy
+    PHASE.resample.npy   resample: the output is that on another sample, a row for each of --resample-draws
+    PHASE.doses.npy      scale: the output is taken times 0, 1/4, 1/2, 3/4 and 1, a row for each
+    PHASE.slopes.npy     and the derivative of the loss by that factor there
+
+With --scores a file PHASE.score.NAME.npy for each, float32 [M, layers, heads] or [layers, heads].
 """
 
 import argparse
@@ -19,12 +28,13 @@ from pathlib import Path
 
 from headpatterns import cli as command_line
 from headpatterns.attribution import ablate
+from headpatterns.attribution import scores as registry
 from headpatterns.errors import InputError
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Ablate the heads of the model and of the last checkpoint of each run."""
-    command_line.check_counts(arguments, "max_length", "threads", "samples", "draws", "top")
+    command_line.check_counts(arguments, "max_length", "threads", "samples", "draws", "top", "resample_draws")
     command_line.check_token_budget(arguments)
     if not len(arguments.run) == len(arguments.data) == len(arguments.output_folder):
         raise InputError("give as many --data and --output-folder as --run.")
@@ -40,6 +50,9 @@ def main(arguments: argparse.Namespace) -> None:
         device=arguments.device,
         dtype=arguments.dtype,
         threads=arguments.threads,
+        ablations=arguments.ablations,
+        resample_draws=arguments.resample_draws,
+        scores=list(dict.fromkeys(arguments.scores)),
     )
     ablate.of_runs(list(map(ablate.Target, arguments.run, arguments.data, arguments.output_folder)), settings)
 
@@ -61,6 +74,11 @@ def parser() -> argparse.ArgumentParser:
         choices=["abs_of_sum", "sum_of_abs", "abs_per_position"],
         help="the pattern (Eq. 2) that the groups are chosen by",
     )
+    made.add_argument(
+        "--ablations", nargs="+", default=["zero"], choices=ablate.ABLATIONS, help="ways to ablate a head"
+    )
+    made.add_argument("--resample-draws", type=int, default=1, help="other samples that outputs are taken of")
+    made.add_argument("--scores", nargs="+", default=[], help=f"scores of heads: {', '.join(registry.names())}")
     made.add_argument("--max-length", type=int, default=1024, help="tokens at which a sample is cut")
     command_line.add_token_budget(made)
     made.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or mps")

@@ -12,7 +12,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-def _unique(values: list[Any]) -> list[Any]:
+def unique(values: list[Any]) -> list[Any]:
     """The values, if none is there twice."""
     if repeated := next((value for place, value in enumerate(values) if value in values[:place]), None):
         raise PydanticCustomError("repeated", "names {value} twice: name it once.", {"value": repeated})
@@ -30,17 +30,17 @@ Natural = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 Amount = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, le=1)]
-Names = Annotated[list[str], AfterValidator(_unique)]
-Selection = Annotated[list[str], Field(min_length=1), AfterValidator(_unique)]
-Stages = Annotated[list[str], Field(min_length=2), AfterValidator(_unique)]
-Steps = Annotated[list[Positive], AfterValidator(_unique)]
-Counts = Annotated[list[Positive], Field(min_length=1), AfterValidator(_unique)]
+Names = Annotated[list[str], AfterValidator(unique)]
+Selection = Annotated[list[str], Field(min_length=1), AfterValidator(unique)]
+Stages = Annotated[list[str], Field(min_length=2), AfterValidator(unique)]
+Steps = Annotated[list[Positive], AfterValidator(unique)]
+Counts = Annotated[list[Positive], Field(min_length=1), AfterValidator(unique)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 """Of random draws: two that are added are what numpy takes, below 2³²."""
 
-Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(_unique)]
+Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(unique)]
 OWN_SEEDS = "seeds of its runs, some of `seeds`; null takes all"
-Moves = Annotated[list[Literal["order", "samples", "pretraining"]], AfterValidator(_unique)]
+Moves = Annotated[list[Literal["order", "samples", "pretraining"]], AfterValidator(unique)]
 """What a training seed moves: order and dropout of training, the choice of samples, the embedded base models."""
 
 Scheduler = Literal["cosine", "linear", "constant", "constant_with_warmup"]
@@ -58,7 +58,7 @@ Change = Literal["difference", "rate", "log_ratio"]
 ModelValue = Literal["mean_of_statistics", "statistic_of_mean"]
 """The value of a model: the mean over tasks of each pattern's statistic, or that of the tasks' mean pattern."""
 
-Reductions = Annotated[list[Reduction], AfterValidator(_unique)]
+Reductions = Annotated[list[Reduction], AfterValidator(unique)]
 Scoring = Literal["generate", "likelihood"]
 Dtype = Literal["float32", "bfloat16", "float16"]
 PaperModel = Literal["Llama3-8B", "Gemma-7B", "OPT-6.7B", "Llama-7B", "Llama2-7B"]

@@ -10,7 +10,11 @@ from headpatterns.experiment.runs import Run
 from headpatterns.planning import formulas
 from headpatterns.planning.sizes import Sizes
 from headpatterns.studies.checkpoints import settings as checkpoints
+from headpatterns.studies.head_scores import settings as head_scores
 from headpatterns.studies.validity import settings as validity
+
+DOSES = 5
+"""What the output of a head is taken times, from 0 to 1, where heads are scaled."""
 
 
 class Course(NamedTuple):
@@ -90,6 +94,38 @@ def ablated_settings(experiment: Experiment, model: formulas.Model) -> int:
     settings, heads = experiment.settings(validity.NAME), model.layers * model.heads
     several: set[int] = set(settings.top) - {1}
     return 1 + heads + _of_a_size(experiment) * len(several - {heads}) + (heads in several)
+
+
+def further_settings(experiment: Experiment, model: formulas.Model) -> tuple[int, int]:
+    """Further settings that a sample is read under: forward alone, and forward and backward.
+
+    Each head replaced by its mean and by every draw, and what heads give read once before; each head at every dose.
+    """
+    settings, heads = experiment.settings(validity.NAME), model.layers * model.heads
+    draws = ("mean" in settings.ablations) + settings.resample_draws * ("resample" in settings.ablations)
+    scaled = ("scale" in settings.ablations) * (1 + heads * (DOSES - 1))
+    return draws * heads + (draws > 0), scaled
+
+
+def scored_settings(experiment: Experiment, model: formulas.Model, name: str) -> int:
+    """Settings, beside its own, that a sample of the patterns is read under for scores, forward and backward.
+
+    The gates of all heads of a layer are turned down together, layer by layer.
+    """
+    taken = head_scores.asked(experiment, name)["scores"]
+    return (1 + model.layers * (DOSES - 1)) * ("integrated_gate" in taken)
+
+
+def kept_changes(experiment: Experiment) -> int:
+    """Numbers that are kept of a sample and head: the change of the loss by every ablation, and slopes at doses."""
+    settings = experiment.settings(validity.NAME)
+    asked = settings.ablations
+    return 1 + ("mean" in asked) + settings.resample_draws * ("resample" in asked) + 2 * DOSES * ("scale" in asked)
+
+
+def scores(experiment: Experiment, name: str) -> int:
+    """Scores that are kept of the heads of a model."""
+    return len(head_scores.asked(experiment, name)["scores"])
 
 
 def groups(experiment: Experiment) -> int:

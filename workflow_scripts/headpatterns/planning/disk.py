@@ -267,7 +267,8 @@ def _ablations(sizes: Sizes, job: Job) -> float:
             if model and samples.count is not None:
                 ablated, patterned = courses.ablated_samples(experiment, samples.count)
                 heads, kept_groups = model.layers * model.heads, courses.groups(experiment)
-                total += 2 * 4 * (ablated * (heads + kept_groups) + patterned * READINGS * heads)
+                changes, kept = courses.kept_changes(experiment), READINGS + courses.scores(experiment, run.model)
+                total += 2 * 4 * (ablated * (heads * changes + kept_groups) + patterned * kept * heads)
     return total
 
 

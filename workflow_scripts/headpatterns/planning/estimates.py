@@ -136,7 +136,11 @@ def _ablate_heads(sizes: Sizes, job: Job) -> float | None:
     probed = [samples.known for run in runs for _, samples in sizes.probes(run)]
     if model is None:
         return None
-    weights = (formulas.PREFILL * courses.ablated_settings(experiment, model), formulas.PATTERNS)
+    read, differentiated = courses.further_settings(experiment, model)
+    weights = (
+        formulas.PREFILL * (courses.ablated_settings(experiment, model) + read) + formulas.PATTERNS * differentiated,
+        formulas.PATTERNS * (1 + courses.scored_settings(experiment, model, runs[0].model)),
+    )
     operations = 0.0
     for known in probed:
         if known is None:

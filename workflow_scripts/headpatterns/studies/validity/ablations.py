@@ -58,7 +58,7 @@ def read(folder: Path, phase: str) -> Ablation:
         raise InputError(
             f"{about} does not say what was ablated ({error!r}): remove {folder} and make it again."
         ) from error
-    changes, patterns, groups = (_load(folder / f"{phase}.{name}.npy") for name in ("changes", "patterns", "groups"))
+    changes, patterns, groups = (load(folder / f"{phase}.{name}.npy") for name in ("changes", "patterns", "groups"))
     fitting = (
         changes.ndim == 3
         and len(changes) == len(ids) > 0
@@ -85,7 +85,12 @@ def read(folder: Path, phase: str) -> Ablation:
     return Ablation(ids, pattern_ids, changes, patterns, groups[:, order], top[order], reduction)
 
 
-def _load(path: Path) -> np.ndarray:
+def load(path: Path) -> np.ndarray:
+    """A file of finite numbers, float64.
+
+    Raises:
+        InputError: it is no array, or a number is not finite.
+    """
     try:
         array: np.ndarray = np.load(path)
     except (OSError, ValueError, EOFError) as error:

@@ -1,12 +1,12 @@
 """The settings of the validity study, and the runs whose heads it ablates."""
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from headpatterns.data import splitting
-from headpatterns.experiment.fields import OWN_SEEDS, Counts, Names, Positive, Section, Seeds, Selection
+from headpatterns.experiment.fields import OWN_SEEDS, Counts, Names, Positive, Section, Seeds, Selection, unique
 from headpatterns.experiment.values import heads
 from headpatterns.studies.adaptation import settings as adaptation
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from headpatterns.experiment.runs import Run
 
 NAME = "validity"
+Ablations = Annotated[list[Literal["zero", "mean", "resample", "scale"]], AfterValidator(unique)]
+"""Ways to ablate a head: its output times 0, its mean, that on another sample, or times several factors."""
 
 
 class Settings(Section):
@@ -26,6 +28,8 @@ class Settings(Section):
     samples: int = Field(ge=2, description="probe samples on which heads are ablated, and as many others for patterns")
     draws: Positive = Field(description="random groups of heads of each size")
     top: Counts = Field(description="sizes of groups of heads that are ablated together")
+    ablations: Ablations = Field(["zero"], description="ways in which each head is ablated; zero is one of them")
+    resample_draws: Positive = Field(2, description="other samples whose outputs stand in for one's own, by `resample`")
 
 
 def runs(experiment: "Experiment") -> "list[Run]":
@@ -48,6 +52,8 @@ def unfit(experiment: "Experiment", models: Iterable[str], tasks: Iterable[str])
     """The same of some models and probe sets."""
     settings: Settings = experiment.settings(NAME)
     config, fewest = experiment.config, splitting.FEWEST_OF_TWO
+    if "zero" not in settings.ablations:
+        yield f"studies.{NAME}.ablations lacks zero, which all others are held against: add it."
     for task in tasks:
         probe = config.sampled(task).probe
         if probe is not None and probe < fewest:
@@ -64,5 +70,6 @@ def unfit(experiment: "Experiment", models: Iterable[str], tasks: Iterable[str])
 def ablation(experiment: "Experiment") -> dict[str, Any]:
     """What of the probe sets is taken, and which heads are ablated together."""
     settings: Settings = experiment.settings(NAME)
+    further = {"ablations": settings.ablations, "resample_draws": settings.resample_draws}
     return {"samples": settings.samples, "draws": settings.draws, "top": settings.top,
-            "seed": experiment.config.sampling.seed}  # fmt: skip
+            "seed": experiment.config.sampling.seed, **(further if len(settings.ablations) > 1 else {})}  # fmt: skip

@@ -1,0 +1,133 @@
+"""Every score of heads against every ablation: how well it ranks them, before and after fine-tuning and for the change.
+
+In each table `ALL` of the study `validity` stands for the seed of a mean over seeds, and for the task of a mean over
+tasks too.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headpatterns.errors import InputError
+from headpatterns.statistics import (
+    CORRELATION,
+    R2,
+    UNLIMITED,
+    Limits,
+    estimate_and_interval,
+    replicate_patterns,
+    value_and_range,
+)
+from headpatterns.studies.head_scores import doses, measures
+from headpatterns.studies.head_scores.files import Run, Runs, read_runs
+from headpatterns.studies.table import Table
+from headpatterns.studies.validity import measures as validity
+from headpatterns.studies.validity.ablations import PHASES
+from headpatterns.studies.validity.measures import ABSOLUTE, DIFFERENCE, SIGNED
+
+KEYS = ("model", "task", "seed", "phase")
+COLUMNS = (*KEYS, "score", "ablation", "change", "measure", "value", "low", "high", "plain")
+EFFECT_COLUMNS = (
+    *(*KEYS, "ablation", "change", "samples", "value", "low", "high"),
+    *("reliability", "reliability_low", "reliability_high", "ceiling", "draws", "draws_agree"),
+)
+LIMITS: dict[str, Limits] = {measures.SPEARMAN: CORRELATION, measures.WITHIN: CORRELATION, measures.R2: R2}
+
+
+def compute(
+    ablations: Sequence[Path], runs: Sequence[Sequence[Any]], resamples: int, seed: int, top: int, splits: int
+) -> dict[str, Table]:
+    """The three tables, each of every run, of means over seeds and of means over tasks.
+
+    Args:
+        ablations: folders of ablate_heads, made with scores.
+        runs: model, task and training seed of each, in the order of the tables.
+        resamples: bootstrap replicates of the samples.
+        seed: of the bootstrap and of the halves.
+        top: k of the top-k recall.
+        splits: random splits of the samples into halves.
+
+    Returns:
+        `scores`: measures of every score against every ablation, debiased, with their `plain` values; a recall is
+        plain, with the range of its replicates. `effects`: the mean effect over heads, and the reliability of effects.
+        `doses`: dose and response, empty where no doses were given.
+
+    Raises:
+        InputError: files are damaged or do not fit each other, or a model has no more heads than `top`.
+    """
+    found = read_runs(ablations, runs, resamples, seed)
+    for (model, *_), run in found.items():
+        heads = run.phases["before"].base.changes[0].size
+        if top >= heads:
+            raise InputError(
+                f"--settings: 'top' is {top}, but {model} has {heads} heads in all, of which some must be "
+                "left: lower it."
+            )
+    return {
+        "scores": Table(COLUMNS, score_rows(found, top)),
+        "effects": Table(EFFECT_COLUMNS, effect_rows(found, splits, seed)),
+        "doses": Table(doses.COLUMNS, doses.rows(found)),
+    }
+
+
+def score_rows(runs: Runs, top: int) -> Iterator[tuple[Any, ...]]:
+    """Measures of scores against ablations."""
+    measured = {
+        (*of, phase): by_kind for of, run in runs.items() for phase, by_kind in measures.of_run(run, top).items()
+    }
+    for state, by_kind in validity.with_means(measured).items():
+        for kind, values in by_kind.items():
+            yield (*state, *kind, *with_interval(values, kind[-1]), values[0])
+
+
+def with_interval(values: np.ndarray, measure: str) -> np.ndarray:
+    """Value, low and high of replicates of a measure: debiased, but of what moves in steps."""
+    if measure == measures.RECALL:
+        return value_and_range(values)
+    return estimate_and_interval(values, limits=LIMITS.get(measure, UNLIMITED))
+
+
+def effect_rows(runs: Runs, splits: int, seed: int) -> Iterator[tuple[Any, ...]]:
+    """How large effects are, the mean over heads, and how reliable."""
+    sizes: dict[validity.State, dict[validity.Kind, np.ndarray]] = {}
+    reliable: dict[validity.State, dict[validity.Kind, np.ndarray]] = {}
+    agreed: dict[validity.State, dict[validity.Kind, np.ndarray]] = {}
+    counts: dict[tuple[str, str], np.ndarray] = {}
+    for (model, task, training_seed), run in runs.items():
+        halves = measures.ceilings(run, splits, task, seed)
+        for phase, by_way in halves.items():
+            state = (model, task, training_seed, phase)
+            sizes[state] = {of: sizes_of(run, phase, *of) for of in by_way}
+            reliable[state] = dict(by_way)
+            agreed[state] = {of: np.array([draws_agree(run, phase, of[0])]) for of in by_way}
+            counts.update({(model, name): np.array([len(run.phases["before"].base.ids), len(draws)])
+                           for name, draws in run.phases["before"].draws.items()})  # fmt: skip
+    sizes, reliable, agreed = (validity.with_means(one) for one in (sizes, reliable, agreed))
+    for state, by_way in reliable.items():
+        for of, values in by_way.items():
+            samples, draws = counts[state[0], of[0]]
+            known = values[np.isfinite(values)]
+            middle = float(known.mean()) if len(known) else np.nan
+            ends = np.quantile(known, [0.025, 0.975]) if len(known) else (np.nan, np.nan)
+            numbers = (middle, *ends, np.sqrt(max(0.0, middle)), draws, agreed[state][of][0])
+            yield (*state, *of, samples, *estimate_and_interval(sizes[state][of]), *numbers)
+
+
+def sizes_of(run: Run, phase: str, ablation: str, way: str) -> np.ndarray:
+    """The mean over heads of the effects of an ablation, [1 + B], or of their differences."""
+    of_phases = [run.phases[one].effects[ablation] for one in PHASES]
+    weights = run.weights.changes
+    if phase == DIFFERENCE:
+        before, after = (np.abs(one) if way == ABSOLUTE else one for one in of_phases)
+        mean = replicate_patterns(after - before, weights)
+        return np.asarray((np.abs(mean) if way == measures.MOVED else mean).mean(axis=(1, 2)))
+    own = of_phases[PHASES.index(phase)]
+    return np.asarray(replicate_patterns(own if way == SIGNED else np.abs(own), weights).mean(axis=(1, 2)))
+
+
+def draws_agree(run: Run, phase: str, ablation: str) -> float:
+    """How far the draws of an ablation put heads into the same order, of a phase or of the difference."""
+    before, after = (run.phases[one].draws[ablation] for one in PHASES)
+    return measures.agreement_of_draws({"before": before, "after": after, DIFFERENCE: after - before}[phase])

@@ -1,0 +1,116 @@
+"""Scores of heads and the effects of ablating them: the further files of ablate_heads, read and checked."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headpatterns.attribution.boole import DOSES
+from headpatterns.errors import InputError
+from headpatterns.io import read_json
+from headpatterns.studies.validity import ablations as zero
+from headpatterns.studies.validity import measures as validity
+
+ZERO, MEAN, RESAMPLE, SCALE = "zero", "mean", "resample", "scale"
+"""Ways to ablate a head, as ablate_heads calls them."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One phase of a run.
+
+    Attributes:
+        base: zero ablation, and the samples of both kinds.
+        scores: by name [M, L, H] or [L, H].
+        left_out: why the model has not a score, by name.
+        draws: by ablation [draws, N, L, H], changes of the loss; one draw but for `resample`.
+        doses: changes of the loss at each dose and its derivative by the dose, [2, doses, N, L, H]; None unless asked.
+    """
+
+    base: zero.Ablation
+    scores: Mapping[str, np.ndarray]
+    left_out: Mapping[str, str]
+    draws: Mapping[str, np.ndarray]
+    doses: np.ndarray | None
+
+    @property
+    def effects(self) -> dict[str, np.ndarray]:
+        """Changes of the loss by ablation, the mean over draws: [N, L, H]."""
+        return {name: draws.mean(axis=0) for name, draws in self.draws.items()}
+
+
+@dataclass(frozen=True)
+class Run:
+    """Both phases of a run, and the bootstrap of its samples."""
+
+    phases: Mapping[str, Scored]
+    weights: validity.Weights
+
+
+Runs = Mapping[tuple[str, str, str], Run]
+"""Runs by model, task and training seed."""
+
+
+def read_runs(ablations: Sequence[Path], runs: Sequence[Sequence[Any]], resamples: int, seed: int) -> Runs:
+    """Every run, with the bootstrap of the validity study.
+
+    Args:
+        ablations: folders of ablate_heads.
+        runs: model, task and training seed of each.
+        resamples: bootstrap replicates of the samples.
+        seed: of the bootstrap.
+
+    Raises:
+        InputError: files are damaged, do not fit each other, or were made without scores.
+    """
+    found: dict[tuple[str, str, str], Run] = {}
+    for folder, (model, task, training_seed) in zip(ablations, runs, strict=True):
+        bases = zero.read_both(folder)
+        phases = {phase: read(folder, phase, base) for phase, base in bases.items()}
+        before, after = (set(phases[phase].draws) for phase in zero.PHASES)
+        if before != after:
+            raise InputError(
+                f"{folder}: before and after were not ablated in the same ways: remove it and make it again."
+            )
+        weights = validity.weights_of(bases["before"], str(task), resamples, seed)
+        found[str(model), str(task), str(training_seed)] = Run(phases, weights)
+    return found
+
+
+def read(folder: Path, phase: str, base: zero.Ablation) -> Scored:
+    """What ablate_heads wrote into `folder` about a phase beside zero ablation, which is `base`.
+
+    Raises:
+        InputError: a file is missing or damaged, has another shape, or there are no scores.
+    """
+    about = read_json(folder / f"{phase}.json")
+    names = about.get("scores")
+    if not names:
+        raise InputError(f"{folder} has no scores of heads: ablate the heads again with --scores.")
+    shape, own = base.changes.shape[1:], (len(base.pattern_ids), *base.changes.shape[1:])
+    scores = {name: _load(folder / f"{phase}.score.{name}.npy", [shape, own]) for name in names}
+    draws = {ZERO: base.changes[None]}
+    kinds = about.get("ablations", [])
+    if MEAN in kinds:
+        draws[MEAN] = _load(folder / f"{phase}.mean.npy", [base.changes.shape])[None]
+    if RESAMPLE in kinds:
+        count = int(about["resample_draws"])
+        draws[RESAMPLE] = _load(folder / f"{phase}.resample.npy", [(count, *base.changes.shape)])
+    doses = None
+    if SCALE in kinds:
+        whole = (len(DOSES), *base.changes.shape)
+        doses = np.stack([_load(folder / f"{phase}.{name}.npy", [whole]) for name in ("doses", "slopes")])
+    return Scored(base, scores, about.get("scores_left_out", {}), draws, doses)
+
+
+def _load(path: Path, shapes: Sequence[tuple[int, ...]]) -> np.ndarray:
+    """An array of finite numbers of one of the shapes."""
+    array = zero.load(path)
+    if array.shape not in shapes:
+        raise InputError(
+            f"{path} has the shape {list(array.shape)}, where {' or '.join(str(list(one)) for one in shapes)} is "
+            "expected: remove its folder and make it again."
+        )
+    return array

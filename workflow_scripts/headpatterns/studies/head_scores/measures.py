@@ -1,0 +1,182 @@
+"""How well a score says which heads matter, and how well it could: numbers over the heads of one run.
+
+Everything is an array of bootstrap replicates over samples, the value of the samples themselves first, as in the study
+`validity`: scores and effects are of different samples, which are resampled independently.
+
+Effects are taken in two ways: `absolute`, mean_n |change_n|, against the magnitude of a score; and `signed`,
+mean_n change_n, against the score with its sign. Of the difference after minus before there is a third, `moved`: the
+magnitude of the difference of signed effects against the magnitude of the difference of scores.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from headpatterns.attribution import scores as registry
+from headpatterns.attribution.scores.score import Score
+from headpatterns.statistics import pearson, replicate_patterns, spearman, spearman_within_layers
+from headpatterns.studies.head_scores.files import Run, Scored
+from headpatterns.studies.validity.ablations import PHASES
+from headpatterns.studies.validity.measures import ABSOLUTE, DIFFERENCE, SIGNED, Weights
+
+MOVED = "moved"
+SPEARMAN, WITHIN, RECALL, SLOPE, R2 = MEASURES = ("spearman", "spearman_within_layers", "recall", "slope", "r2")
+
+Kind = tuple[str, str, str, str]
+"""Score, ablation, way to take the effect, and measure."""
+
+Means = Mapping[tuple[str, str], np.ndarray]
+"""Means over samples [1 + B, L, H], by score or ablation and way to take them."""
+
+
+def known(run: Run) -> dict[str, Score]:
+    """The scores of a run, as the registry has them."""
+    return registry.found(list(dict.fromkeys(name for phase in PHASES for name in run.phases[phase].scores)))
+
+
+def of_run(run: Run, top: int) -> dict[str, dict[Kind, np.ndarray]]:
+    """Every measure of a run, [1 + B] each, by phase; `DIFFERENCE` is after minus before.
+
+    Args:
+        run: both phases.
+        top: k of the recall.
+    """
+    described = known(run)
+    scores = {phase: means_of_scores(run.phases[phase], run.weights) for phase in PHASES}
+    effects = {phase: means_of_effects(run.phases[phase], run.weights) for phase in PHASES}
+    before, after = (scores[phase] for phase in PHASES)
+    moved = {name: after[name] if one.of_change else after[name] - before[name]
+             for name, one in described.items() if name in after and (one.of_change or name in before)}  # fmt: skip
+    magnitudes = {name: after[name] if described[name].of_change else np.abs(after[name]) - np.abs(before[name])
+                  for name in moved}  # fmt: skip
+    found = {
+        phase: {
+            **_compared({name: np.abs(mean) for name, mean in scores[phase].items()}, effects[phase], ABSOLUTE,
+                        described, top),
+            **_compared(scores[phase], effects[phase], SIGNED, described, top),
+        }
+        for phase in PHASES
+    }  # fmt: skip
+    ways = effects["before"]
+    differences = {of: effects["after"][of] - effects["before"][of] for of in ways}
+    moved_effects = {(name, MOVED): np.abs(values) for (name, way), values in differences.items() if way == SIGNED}
+    found[DIFFERENCE] = {
+        **_compared(magnitudes, differences, ABSOLUTE, described, top),
+        **_compared(moved, differences, SIGNED, described, top),
+        **_compared({name: np.abs(mean) for name, mean in moved.items()}, moved_effects, MOVED, described, top),
+    }
+    return found
+
+
+def means_of_scores(phase: Scored, weights: Weights) -> dict[str, np.ndarray]:
+    """Means of every score over its samples, [1 + B, L, H]; what does not depend on samples is the same in all."""
+    count = len(weights.patterns)
+    return {
+        name: replicate_patterns(values, weights.patterns)
+        if values.ndim == 3
+        else np.broadcast_to(values, (count, *values.shape))
+        for name, values in phase.scores.items()
+    }
+
+
+def means_of_effects(phase: Scored, weights: Weights) -> dict[tuple[str, str], np.ndarray]:
+    """Means of the effects of every ablation in both ways, [1 + B, L, H]."""
+    return {
+        (name, way): replicate_patterns(take(effects), weights.changes)
+        for name, effects in phase.effects.items()
+        for way, take in ((ABSOLUTE, np.abs), (SIGNED, np.asarray))
+    }
+
+
+def _compared(
+    scores: Mapping[str, np.ndarray], effects: Means, way: str, described: Mapping[str, Score], top: int
+) -> dict[Kind, np.ndarray]:
+    """Measures of every score against every effect that is taken in one way."""
+    found: dict[Kind, np.ndarray] = {}
+    for (ablation, taken), effect in effects.items():
+        if taken != way:
+            continue
+        for name, score in scores.items():
+            of = (name, ablation, way)
+            found[*of, SPEARMAN] = spearman(score, effect)
+            found[*of, WITHIN] = spearman_within_layers(score, effect)
+            found[*of, RECALL] = recall(score, effect, top)
+            if described[name].estimates == way:
+                found[*of, SLOPE], found[*of, R2] = line(score, effect)
+    return found
+
+
+def recall(score: np.ndarray, effect: np.ndarray, top: int) -> np.ndarray:
+    """Share of the k heads with the largest effects that are among the k with the largest scores, [1 + B].
+
+    Of equal values the first heads count.
+    """
+    chosen = [
+        np.argsort(-values.reshape(len(values), -1), axis=1, kind="stable")[:, :top] for values in (score, effect)
+    ]
+    marks = np.zeros((2, len(score), score[0].size), dtype=bool)
+    for mark, own in zip(marks, chosen, strict=True):
+        np.put_along_axis(mark, own, True, axis=1)
+    return np.asarray((marks[0] & marks[1]).sum(axis=1) / top)
+
+
+def line(estimate: np.ndarray, effect: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Slope of the regression over heads of effects on estimates, and its R², [1 + B] each; NaN of a constant."""
+    x, y = (values.reshape(len(values), -1) for values in (estimate, effect))
+    x, y = x - x.mean(axis=1, keepdims=True), y - y.mean(axis=1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slope = np.where((x * x).sum(axis=1) > 0, (x * y).sum(axis=1) / (x * x).sum(axis=1), np.nan)
+    return slope, pearson(estimate, effect) ** 2
+
+
+def ceilings(run: Run, splits: int, task: str, seed: int) -> dict[str, dict[tuple[str, str], np.ndarray]]:
+    """Reliability of the effects in every split of the samples into halves, [splits], by phase, ablation and way.
+
+    That is r of the effects of both halves, Spearman's over all heads, as it would be of as many samples as there are:
+    2 r / (1 + r) (Spearman 1910, Brown 1910). NaN where effects are the same for all heads, or r is −1.
+
+    Args:
+        run: both phases.
+        splits: how many.
+        task: with the seed it decides on the splits, which both phases and all ablations share.
+        seed: likewise.
+    """
+    samples = len(run.phases["before"].base.ids)
+    generator = np.random.Generator(np.random.PCG64([seed, *f"{task}/halves".encode()]))
+    orders = np.stack([generator.permutation(samples) for _ in range(splits)])
+    halves = np.zeros((2, splits, samples))
+    for half, places in zip(halves, (orders[:, : samples // 2], orders[:, samples // 2 :]), strict=True):
+        np.put_along_axis(half, places, 1 / places.shape[1], axis=1)
+    found: dict[str, dict[tuple[str, str], np.ndarray]] = {phase: {} for phase in (*PHASES, DIFFERENCE)}
+    before, after = (run.phases[phase].effects for phase in PHASES)
+    for name in before:
+        for phase, effects in zip(PHASES, (before[name], after[name]), strict=True):
+            found[phase][name, ABSOLUTE] = reliability(np.abs(effects), halves)
+            found[phase][name, SIGNED] = reliability(effects, halves)
+        difference = after[name] - before[name]
+        found[DIFFERENCE][name, ABSOLUTE] = reliability(np.abs(after[name]) - np.abs(before[name]), halves)
+        found[DIFFERENCE][name, SIGNED] = reliability(difference, halves)
+        found[DIFFERENCE][name, MOVED] = reliability(difference, halves, np.abs)
+    return found
+
+
+def reliability(
+    effects: np.ndarray, halves: np.ndarray, take: Callable[[np.ndarray], np.ndarray] = np.asarray
+) -> np.ndarray:
+    """Spearman-Brown reliability of means over samples, [splits].
+
+    Args:
+        effects: [N, L, H].
+        halves: [2, splits, N], weights of the samples in either half.
+        take: what is made of the mean of a half.
+    """
+    r = spearman(*(take(replicate_patterns(effects, half)) for half in halves))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(r > -1, 2 * r / (1 + r), np.nan)
+
+
+def agreement_of_draws(draws: np.ndarray) -> float:
+    """Mean of Spearman's correlations of the mean effects of every two draws [draws, N, L, H]; NaN of one."""
+    means = draws.mean(axis=1)
+    found = [spearman(means[a], means[b]) for a in range(len(means)) for b in range(a)]
+    return float(np.mean(found)) if found else np.nan

@@ -1,0 +1,60 @@
+"""The settings of the benchmark of head scores, and the runs that it is about."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from headpatterns.attribution import scores as registry
+from headpatterns.experiment.fields import Names, Positive, Section
+from headpatterns.experiment.references import unknown_in
+from headpatterns.experiment.values import heads
+from headpatterns.studies.validity import settings as validity
+
+if TYPE_CHECKING:
+    from headpatterns.experiment.experiment import Experiment
+    from headpatterns.experiment.runs import Run
+
+NAME = "head_scores"
+
+
+class Settings(Section):
+    """Which number says best which heads matter? Every score of heads against every ablation."""
+
+    models: Names | None = Field(description="models of studies.validity; null takes all, none leaves the study out")
+    scores: Names | None = Field(None, description="scores, of attribution/scores; null takes all")
+    top: Positive = Field(8, description="k of the top-k recall: heads that count as those which matter")
+    splits: Positive = Field(100, description="random splits of the samples into halves, for the noise ceiling")
+
+
+def runs(experiment: "Experiment") -> "list[Run]":
+    """Runs of the validity study whose heads are scored, before and after."""
+    models = experiment.settings(NAME).models
+    return [run for run in validity.runs(experiment) if models is None or run.model in models]
+
+
+def asked(experiment: "Experiment", model: str) -> dict[str, Any]:
+    """The scores that are taken where the heads of a model are ablated."""
+    settings: Settings = experiment.settings(NAME)
+    taken = settings.models is None or model in settings.models
+    return {"scores": (settings.scores or registry.names()) if taken else []}
+
+
+def names(experiment: "Experiment") -> Iterator[str]:
+    """Models that the validity study does not offer, and scores that do not exist."""
+    settings: Settings = experiment.settings(NAME)
+    offered = list(dict.fromkeys(run.model for run in validity.runs(experiment)))
+    yield from unknown_in(f"studies.{NAME}.models", f"model of studies.{validity.NAME}", settings.models or [], offered)
+    yield from unknown_in(f"studies.{NAME}.scores", "score", settings.scores or [], registry.names())
+
+
+def problems(experiment: "Experiment") -> Iterator[str]:
+    """As many heads in the top as a model has, as far as that is known."""
+    settings: Settings = experiment.settings(NAME)
+    for model in dict.fromkeys(run.model for run in runs(experiment)):
+        own = heads(experiment, model)
+        if own is not None and settings.top >= own:
+            yield (
+                f"studies.{NAME}.top is {settings.top}, but models.{model} has {own} heads in all, of which some must "
+                "be left: lower it."
+            )
