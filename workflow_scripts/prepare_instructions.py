@@ -6,7 +6,7 @@ from pathlib import Path
 from headpatterns import cli as command_line
 from headpatterns.data.adapters import ADAPTERS
 from headpatterns.data.preparation import parsed_options, prepare, write
-from headpatterns.data.templates import TEMPLATES
+from headpatterns.data.templates import CHAT, TEMPLATES
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -23,6 +23,7 @@ def main(arguments: argparse.Namespace) -> None:
         expected={"train": arguments.expected_train, "probe": arguments.expected_probe},
         seed=arguments.seed,
         workspace=next(folder for folder in arguments.output.absolute().parents if folder.is_dir()),
+        most_rejected=arguments.most_rejected,
     )
     print(write(prepared, arguments.output))
 
@@ -35,12 +36,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--train-files", nargs="+", required=True, help="files, folders or globs with the training rows")
     p.add_argument("--probe-files", nargs="+", default=[], help="those of the probe rows; none: held out of training")
     p.add_argument("--options", default="{}", help="options of the adapter, a JSON object")
-    templates = f"{', '.join(TEMPLATES)}, or a text with {{instruction}} and perhaps {{response}}"
+    templates = f"{', '.join([*TEMPLATES, CHAT])}, or a text with {{instruction}} and perhaps {{response}}"
     p.add_argument("--template", default="question", help=templates)
     p.add_argument("--probe-samples", type=int, help="size of the probe set; all rows by default")
     p.add_argument("--train-samples", type=int, help="largest size of the training set; all rows by default")
     p.add_argument("--expected-train", type=int, help="training instructions that there must be; any number by default")
     p.add_argument("--expected-probe", type=int, help="probe instructions that there must be; any number by default")
+    p.add_argument("--most-rejected", type=float, help="share of the rows of a split that may be unusable")
     p.add_argument("--seed", type=int, required=True, help="seed of every sample")
     p.add_argument("--output", type=Path, required=True, help="folder to write")
     return p

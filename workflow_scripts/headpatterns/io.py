@@ -140,6 +140,16 @@ def parquet_batches(path: Path, columns: Sequence[str], rows: int) -> Iterator[l
             yield batch.to_pylist()
 
 
+def parquet_columns(path: Path) -> list[str]:
+    """Names of the columns of a parquet file.
+
+    Raises:
+        InputError: as `read_parquet`.
+    """
+    with _parquet(path, ()) as file:
+        return list(file.schema_arrow.names)
+
+
 @contextmanager
 def _parquet(path: Path, columns: Sequence[str]) -> "Iterator[pyarrow.parquet.ParquetFile]":
     """An open parquet file that has these columns; what reading it within the block refuses is one sentence."""

@@ -107,7 +107,8 @@ def check_tokens(
     """
     for first, second in zip(*samples, strict=True):
         read = [_body(one, end) for one, end in zip((first, second), ends, strict=True)]
-        if read[0] != read[1] or first.response_start != second.response_start:
+        places = [(one.response_start, one.turns) for one in (first, second)]
+        if read[0] != read[1] or places[0] != places[1]:
             raise InputError(
                 f"the tokenizers of {pair[0].folder} and {pair[1].folder} read the sample '{first.id}' as other "
                 "tokens: compare checkpoints with one tokenizer."

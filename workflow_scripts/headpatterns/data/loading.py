@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from headpatterns.data import sources, templates
+from headpatterns.data import conversations, sources, templates
 from headpatterns.data.adapters import ADAPTERS
 from headpatterns.data.records import Instruction, MissingFieldError, Row, RowError, Skipped, listed
 from headpatterns.data.spool import Entry, Spool
@@ -19,7 +19,7 @@ FIRST_ROWS = 3
 """A file whose first rows (or all of them, if fewer) lack a needed field has a wrong schema."""
 
 MAX_REJECTED = 0.2
-"""Above this share of rejected rows, a dataset is not what its adapter takes it for."""
+"""Above this share of rejected rows, a dataset is not what its adapter takes it for, unless its config says more."""
 
 
 @dataclass
@@ -42,6 +42,7 @@ def load(
     files: Sequence[Path],
     labels: Mapping[Path, str],
     workspace: Path | None = None,
+    most_rejected: float = MAX_REJECTED,
 ) -> Loaded:
     """Read `files` with an adapter of ADAPTERS, whose `options` are resolved, and put each into `template`.
 
@@ -49,7 +50,7 @@ def load(
     disk the texts lie meanwhile.
 
     Raises:
-        InputError: a file cannot be read or has a wrong schema, or more than MAX_REJECTED of the rows are rejected.
+        InputError: a file cannot be read or has a wrong schema, or more than this share of the rows is rejected.
     """
     loaded, spool, progress = Loaded(), Spool(workspace), Progress(f"{dataset}, read")
     rows = sources.read_rows(files, ADAPTERS[adapter].csv_columns)
@@ -73,7 +74,7 @@ def load(
             if number == FIRST_ROWS:
                 _check_schema(adapter, options, lacking, number)
         _check_schema(adapter, options, lacking, min(number, FIRST_ROWS))
-    _check_rejections(dataset, adapter, loaded)
+    _check_rejections(dataset, adapter, loaded, most_rejected)
     return loaded
 
 
@@ -84,6 +85,10 @@ def _finished(one: Instruction, row: Row, dataset: str, label: str, template: st
         raise RowError("empty prompt or response")
     for content in (name, one.prompt, one.response, one.answer, one.group, *one.tags, *one.choices):
         valid(content)
+    if template == templates.CHAT:
+        said = one if one.messages else replace(one, messages=conversations.exchange(one.prompt, one.response))
+        conversations.check(said.messages)
+        return replace(said, id=name, group=one.group or name)
     prompt, response = templates.apply(template, one.prompt, one.response)
     return replace(one, id=name, group=one.group or name, prompt=prompt, response=response)
 
@@ -101,15 +106,16 @@ def _check_schema(
     )
 
 
-def _check_rejections(dataset: str, adapter: str, loaded: Loaded) -> None:
+def _check_rejections(dataset: str, adapter: str, loaded: Loaded, most: float) -> None:
     rejected = loaded.rejected.total()
     candidates = loaded.rows_read - loaded.not_selected.total()
-    if rejected <= MAX_REJECTED * candidates:
+    if rejected <= most * candidates:
         return
     reason, times = ordered(loaded.rejected)[0]
     raise InputError(
         f"{rejected} of {candidates} rows of {dataset} were rejected, {times} of them because of: {reason} "
-        f"(first at {loaded.examples[reason]}): fix the files, or choose an adapter other than {adapter}."
+        f"(first at {loaded.examples[reason]}): fix the files, choose an adapter other than {adapter}, or let more be "
+        f"left out (datasets.{dataset}.most_rejected, {most:g} of the rows)."
     )
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from headpatterns.data import sources, splitting, templates
 from headpatterns.data.adapters import resolve_options
-from headpatterns.data.loading import Loaded, id_labels, load, ordered
+from headpatterns.data.conversations import to_json
+from headpatterns.data.loading import MAX_REJECTED, Loaded, id_labels, load, ordered
 from headpatterns.data.records import Instruction
 from headpatterns.data.spool import Entry, Stored
 from headpatterns.errors import InputError, first_line
@@ -42,6 +43,7 @@ def prepare(
     expected: Mapping[str, int | None] | None = None,
     seed: int,
     workspace: Path | None = None,
+    most_rejected: float | None = None,
 ) -> Prepared:
     """Read, convert, clean and split a dataset.
 
@@ -50,20 +52,22 @@ def prepare(
     instructions of a split and training rows with the prompt of a probe candidate are removed; `train_samples` caps
     what is left with a seeded sample. In the report of each split, `rows_read` is the sum of all other counts. A split
     that `expected` names must have as many instructions as it says there. Texts lie in a file without a name on the
-    disk of `workspace` (None: where temporary files lie), so that memory holds what decides about each row alone.
+    disk of `workspace` (None: where temporary files lie), so that memory holds what decides about each row alone. Of
+    the rows of a split at most the share `most_rejected` may be unusable (None: `loading.MAX_REJECTED`).
 
     Raises:
         InputError: a file, row, option or template cannot be used, there are too few instructions, or not as many as
             expected.
     """
     _check_sizes(dataset, probe_samples, train_samples, bool(probe_files))
-    resolved = resolve_options(adapter, options or {})
     wording = templates.resolve(template)
+    resolved = resolve_options(adapter, options or {}, wording == templates.CHAT)
+    most = MAX_REJECTED if most_rejected is None else most_rejected
     train_paths, probe_paths = sources.expand(train_files), sources.expand(probe_files)
     labels = id_labels([*train_paths, *probe_paths])
 
     def read(split: str, paths: Sequence[Path]) -> tuple[list[Entry], dict[str, Any]]:
-        loaded = load(dataset, adapter, resolved, wording, paths, labels, workspace)
+        loaded = load(dataset, adapter, resolved, wording, paths, labels, workspace, most)
         _check_selected(dataset, split, paths, loaded, options)
         distinct = splitting.deduplicate(loaded.instructions)
         return distinct, _counts(loaded, distinct)
@@ -190,11 +194,16 @@ def _write_parquet(instructions: Sequence[Instruction], path: Path) -> None:
     import pyarrow.parquet
 
     strings = pyarrow.list_(pyarrow.string())
-    types = {name: strings if name in ("tags", "choices") else pyarrow.string() for name in COLUMNS}
+    # Conversations are there in all rows or in none: with a chat template every instruction is one.
+    chat = bool(instructions) and bool(instructions[0].messages)
+    names = (*COLUMNS, *(("messages",) if chat else ()))
+    types = {name: strings if name in ("tags", "choices") else pyarrow.string() for name in names}
     schema = pyarrow.schema(types)
     with pyarrow.parquet.ParquetWriter(path, schema) as writer:
         for part in _parts(instructions):
             columns = {name: [getattr(one, name) for one in part] for name in COLUMNS}
+            if chat:
+                columns["messages"] = [to_json(one.messages) for one in part]
             writer.write_table(pyarrow.table(columns, schema=schema))
         if not instructions:
             writer.write_table(schema.empty_table())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from headpatterns.data.conversations import Message
 from headpatterns.data.texts import RowError as RowError
 from headpatterns.data.texts import as_written, key, missing, required, trimmed
 
@@ -37,6 +38,7 @@ class Instruction:
     `id` is the upstream id, or empty until the loader names the sample after its place. `group` is the unit that a
     held-out split keeps together (a repository, a pair of twin sentences); empty means the sample alone. `answer` is
     the gold answer in its shortest form (a letter, a number), `choices` the texts of the options, () for an open task.
+    `messages` are the whole conversation that a chat template prints, of which prompt and response are the text.
     """
 
     prompt: str
@@ -46,6 +48,7 @@ class Instruction:
     choices: tuple[str, ...] = ()
     answer: str = ""
     group: str = ""
+    messages: tuple[Message, ...] = ()
 
     @property
     def prompt_key(self) -> bytes:

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from headpatterns.data import sources
+from headpatterns.data import conversations, sources
 from headpatterns.data.records import listed
 from headpatterns.data.texts import RowError, as_written, missing
 from headpatterns.data.tokens import TokenizedSample, tokenize_all
@@ -12,8 +12,8 @@ from headpatterns.errors import InputError
 from headpatterns.io import sha256
 
 
-def read(path: Path) -> list[dict[str, str]]:
-    """Rows with `id`, `prompt` and `response` of a file or folder, in order; a missing id is the row's number.
+def read(path: Path) -> list[dict[str, Any]]:
+    """Rows as `checked` gives them of a file or folder, in order; a missing id is the row's number.
 
     The formats are those of raw datasets.
 
@@ -35,7 +35,7 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def tokenized(
-    tokenizer: Any, rows: list[dict[str, str]], max_length: int, path: Path, skip: bool
+    tokenizer: Any, rows: list[dict[str, Any]], max_length: int, path: Path, skip: bool
 ) -> tuple[list[TokenizedSample], list[str]]:
     """Tokenized rows, in order, and the ids of those left out.
 
@@ -58,14 +58,20 @@ def digest(path: Path) -> str:
     return sha256(path)
 
 
-def checked(place: str, number: int, row: Any) -> dict[str, str]:
+def checked(place: str, number: int, row: Any) -> dict[str, Any]:
     """`id`, `prompt` and `response` of the row with this number, from 1 on, as they are written (see `texts`).
 
+    A row may have `messages` (or `conversations`) instead: a list of turns, or JSON of one, which stands under that key
+    then, with prompt and response as `conversations.as_text` has them.
+
     Raises:
-        InputError: it lacks one of the latter two, or one is not text; it has an empty response.
+        InputError: it lacks one of the latter two, or one is not text; it has an empty response; it is a conversation
+            that cannot be read.
     """
     if not isinstance(row, dict):
         raise InputError(f"{place} is not an object with prompt and response.")
+    if turns := next((row[name] for name in conversations.FIELDS if not missing(row.get(name))), None):
+        return _conversation(place, number, row, turns)
     for field in ("prompt", "response"):
         if missing(row.get(field)) and not isinstance(row.get(field), str):
             raise InputError(
@@ -79,3 +85,13 @@ def checked(place: str, number: int, row: Any) -> dict[str, str]:
     except RowError as error:
         raise InputError(f"{place} cannot be used ({error}): fix or remove it.") from error
     return {"id": id or str(number), "prompt": prompt, "response": response}
+
+
+def _conversation(place: str, number: int, row: dict[str, Any], turns: Any) -> dict[str, Any]:
+    try:
+        messages = conversations.of(turns, row.get("system"))
+        id = as_written(row.get("id"), "id")
+    except RowError as error:
+        raise InputError(f"{place} cannot be used ({error}): fix or remove it.") from error
+    prompt, response = conversations.as_text(messages)
+    return {"id": id or str(number), "prompt": prompt, "response": response, "messages": messages}

@@ -61,7 +61,7 @@ class Shards:
             [sample.id, len(sample.input_ids), sample.response_tokens, int(sample.truncated)] for sample in samples
         )
         for sample in samples:
-            content = f"{sample.id} {sample.response_start} {sample.input_ids}"
+            content = f"{sample.id} {sample.turns or sample.response_start} {sample.input_ids}"
             self._digest.update(hashlib.sha256(content.encode()).digest())
 
     def _begin(self) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, overload
 
+from headpatterns.data.conversations import Message
 from headpatterns.data.records import Instruction
 
 IN_MEMORY = 2**24
@@ -30,17 +31,17 @@ class Spool:
         if self._reads:
             self._file.seek(self._end)
             self._reads = False
-        fields = (one.prompt, one.response, one.tags, one.choices, one.answer)
+        fields = (one.prompt, one.response, one.tags, one.choices, one.answer, one.messages)
         place = self._end
         self._end += self._file.write(json.dumps(fields, ensure_ascii=False).encode() + b"\n")
         return Entry(one.id, one.group, one.prompt_key, one.response_key, place, self)
 
-    def read(self, place: int) -> tuple[str, str, tuple[str, ...], tuple[str, ...], str]:
-        """Prompt, response, tags, choices and answer of what lies at a place."""
+    def read(self, place: int) -> tuple[str, str, tuple[str, ...], tuple[str, ...], str, tuple[Message, ...]]:
+        """Prompt, response, tags, choices, answer and messages of what lies at a place."""
         self._file.seek(place)
         self._reads = True
-        prompt, response, tags, choices, answer = json.loads(self._file.readline())
-        return prompt, response, tuple(tags), tuple(choices), answer
+        prompt, response, tags, choices, answer, messages = json.loads(self._file.readline())
+        return prompt, response, tuple(tags), tuple(choices), answer, tuple(messages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,8 @@ class Entry:
 
     def instruction(self) -> Instruction:
         """The whole of it."""
-        prompt, response, tags, choices, answer = self.spool.read(self.place)
-        return Instruction(prompt, response, self.id, tags, choices, answer, self.group)
+        prompt, response, tags, choices, answer, messages = self.spool.read(self.place)
+        return Instruction(prompt, response, self.id, tags, choices, answer, self.group, messages)
 
 
 class Stored(Sequence[Instruction]):

@@ -8,6 +8,9 @@ from headpatterns.data import seam
 from headpatterns.data.records import nearest
 from headpatterns.errors import InputError
 
+CHAT = "chat"
+"""The name that stands for the chat template of each model's tokenizer."""
+
 FIELD = "{instruction}"
 RESPONSE = "{response}"
 
@@ -25,15 +28,19 @@ TEMPLATES = {
 def resolve(template: str) -> str:
     """The template text, which ends in `{response}`: that of a name in TEMPLATES, or `template` itself.
 
+    `CHAT` is itself: what it stands for is the tokenizer's.
+
     Raises:
         InputError: neither a known name nor a text with exactly one `{instruction}`, or text behind `{response}`.
     """
+    if template == CHAT:
+        return CHAT
     if template in TEMPLATES:
         return TEMPLATES[template]
-    times = template.count(FIELD)
+    times, names = template.count(FIELD), [*TEMPLATES, CHAT]
     if times == 0:
         raise InputError(
-            f"The template {template!r} is no known name ({nearest(template, TEMPLATES)}) and does not contain "
+            f"The template {template!r} is no known name ({nearest(template, names)}) and does not contain "
             f"{FIELD}: write {FIELD} where the instruction belongs."
         )
     if times > 1:

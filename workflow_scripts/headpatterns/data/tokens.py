@@ -1,5 +1,6 @@
 """Instructions to token ids, the one way in which training, attribution and anybody's own file are tokenized."""
 
+import itertools
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -7,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headpatterns.data import seam, shards
+from headpatterns.data import chat, seam, shards
+from headpatterns.data.conversations import Message
+from headpatterns.data.conversations import of as messages_of
 from headpatterns.errors import InputError
-from headpatterns.io import atomic_path, parquet_batches, write_json
+from headpatterns.io import atomic_path, parquet_batches, parquet_columns, write_json
 from headpatterns.models import loading as models
 from headpatterns.progress import Progress
 
@@ -27,9 +30,13 @@ class TokenizedSample:
     Attributes:
         id: the instruction's id.
         input_ids: prompt, response and EOS, at most `max_length` tokens.
-        response_start: position of the first response token; positions before it belong to the prompt.
+        response_start: position of the first response token; positions before it belong to the prompt. Of a
+            conversation it is that of the last answer.
         truncated: whether tokens were cut off at `max_length`.
         straddling: whether the first response token holds the end of the prompt as well.
+        turns: of a conversation, first token of each of the assistant's turns and the place behind its last one, before
+            anything was cut off; () where prompt and response are all there is.
+        closing: tokens that end the response: EOS, or what the chat template prints there.
     """
 
     id: str
@@ -37,10 +44,17 @@ class TokenizedSample:
     response_start: int
     truncated: bool
     straddling: bool = False
+    turns: tuple[chat.Span, ...] = ()
+    closing: int = 1
 
     @property
     def labels(self) -> list[int]:
-        """`input_ids` with the prompt masked by −100, so that the loss is on response and EOS alone."""
+        """`input_ids` with all masked by −100 but response and EOS or, of a conversation, the assistant's turns."""
+        if self.turns:
+            masked = [IGNORED] * len(self.input_ids)
+            for start, end in self.turns:
+                masked[start:end] = self.input_ids[start:end]
+            return masked
         return [IGNORED] * min(self.response_start, len(self.input_ids)) + self.input_ids[self.response_start :]
 
     @property
@@ -49,26 +63,48 @@ class TokenizedSample:
 
         A first token has no token before it to be predicted from, hence carries none.
         """
+        if self.turns:
+            return sum(label != IGNORED for label in self.labels[1:])
         return max(0, len(self.input_ids) - max(self.response_start, 1))
 
 
-def tokenize(tokenizer: Any, id: str, prompt: str, response: str, max_length: int) -> TokenizedSample:
+def tokenize(
+    tokenizer: Any, id: str, prompt: str, response: str, max_length: int, messages: Sequence[Message] = ()
+) -> TokenizedSample:
     """Tokenize one instruction as `tokenize_all` does."""
-    return tokenize_all(tokenizer, [{"id": id, "prompt": prompt, "response": response}], max_length)[0]
+    row = {"id": id, "prompt": prompt, "response": response, "messages": messages}
+    return tokenize_all(tokenizer, [row], max_length)[0]
 
 
-def tokenize_all(tokenizer: Any, rows: Sequence[dict[str, str]], max_length: int) -> list[TokenizedSample]:
-    """Tokenize rows with the keys `id`, `prompt` and `response`, in order.
+def tokenize_all(tokenizer: Any, rows: Sequence[dict[str, Any]], max_length: int) -> list[TokenizedSample]:
+    """Tokenize rows with the keys `id`, `prompt` and `response`, or `id` and `messages`, in order.
+
+    A row with messages is printed by the tokenizer's chat template (`chat`), whatever its prompt and response are.
 
     Prompt and response are tokenized as one text, just as they join. The special tokens that the tokenizer puts before
     a text stand before it, and EOS behind it, once each, whether or not the text brings its own. The whole is cut to
     `max_length` tokens.
 
     Raises:
-        InputError: the tokenizer does not tell where a response begins.
+        InputError: the tokenizer does not tell where a response begins, or as `chat.read`.
     """
-    if not rows:
-        return []
+    found: list[TokenizedSample] = []
+    for has_messages, part in itertools.groupby(rows, key=lambda row: bool(row.get("messages"))):
+        found += (_conversations if has_messages else _instructions)(tokenizer, list(part), max_length)
+    return found
+
+
+def _conversations(tokenizer: Any, rows: Sequence[dict[str, Any]], max_length: int) -> list[TokenizedSample]:
+    ids = [row["id"] for row in rows]
+    read = chat.read(tokenizer, ids, [row["messages"] for row in rows])
+    return [
+        TokenizedSample(id, one.ids[:max_length], one.turns[-1][0], len(one.ids) > max_length, one.straddling,
+                        one.turns, one.closing)
+        for id, one in zip(ids, read, strict=True)
+    ]  # fmt: skip
+
+
+def _instructions(tokenizer: Any, rows: Sequence[dict[str, Any]], max_length: int) -> list[TokenizedSample]:
     parts = [seam.parted(row["prompt"], row["response"]) for row in rows]
     prompts = seam.encoded(tokenizer, [prompt for prompt, _ in parts])
     texts = seam.encoded(tokenizer, [prompt + response for prompt, response in parts])
@@ -114,7 +150,8 @@ def tokenize_instructions(model: Path, instructions: Path, max_length: int, outp
 
     Args:
         model: folder with the tokenizer.
-        instructions: parquet with id, prompt and response; some thousand rows of it are read at a time.
+        instructions: parquet with id, prompt and response, and messages where they are chats; some thousand rows of it
+            are read at a time.
         max_length: tokens a sample may have.
         output: folder of the shards.
 
@@ -122,7 +159,11 @@ def tokenize_instructions(model: Path, instructions: Path, max_length: int, outp
         InputError: no sample is left, the instructions cannot be read, or the folder holds no tokenizer.
     """
     tokenizer = models.load_tokenizer(model)
-    batches = parquet_batches(instructions, ["id", "prompt", "response"], shards.ROWS)
+    columns = ["id", "prompt", "response"]
+    has_messages = "messages" in parquet_columns(instructions)
+    batches = parquet_batches(instructions, [*columns, *(["messages"] if has_messages else [])], shards.ROWS)
+    if has_messages:
+        batches = map(_with_messages, batches)
     progress = Progress(f"{instructions}, tokenized")
     counts = Counter[str]()
     with atomic_path(output) as temporary:
@@ -141,6 +182,10 @@ def tokenize_instructions(model: Path, instructions: Path, max_length: int, outp
         report = {**counts, "max_length": max_length}
         write_json(temporary / "report.json", report)
     return report
+
+
+def _with_messages(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**row, "messages": messages_of(row["messages"])} for row in rows]
 
 
 def _counted(samples: Sequence[TokenizedSample], kept: Sequence[TokenizedSample]) -> dict[str, int]:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headpatterns.data import seam
+from headpatterns.data import chat, conversations, seam
 from headpatterns.evaluation import sequences
 from headpatterns.evaluation.scores import Output
+from headpatterns.evaluation.sets import Asking
 from headpatterns.io import read_json, write_json
 from headpatterns.models import loading as models
 
@@ -62,12 +63,14 @@ class Decoding:
         batch_size: prompts answered at a time.
         max_new_tokens: longest answer, in tokens.
         examples: solved examples before every prompt.
+        chat: whether prompts are conversations, as JSON.
     """
 
     longest: int | None
     batch_size: int
     max_new_tokens: int
-    examples: tuple[str, ...] = ()
+    examples: tuple[Asking, ...] = ()
+    chat: bool = False
 
 
 @dataclass
@@ -83,12 +86,14 @@ class PromptEncoder:
             its last tokens. None sets no limit.
         examples: solved examples that stand before every prompt.
         cut: how many prompts were longer so far.
+        chat: whether prompts are conversations, as JSON, which the chat template prints.
     """
 
     tokenizer: Any
     longest: int | None
-    examples: tuple[str, ...] = ()
+    examples: tuple[Asking, ...] = ()
     cut: int = 0
+    chat: bool = False
 
     def __call__(self, prompts: list[str], **_: Any) -> dict[str, Any]:
         """`input_ids` and `attention_mask`, integer tensors [prompts, longest of them]."""
@@ -104,21 +109,29 @@ class PromptEncoder:
 
     def _encode(self, prompt: str) -> list[int]:
         examples = self.examples
-        ids = seam.prompt_ids(self.tokenizer, sequences.behind(examples, prompt))
+        ids = self._ids(examples, prompt)
         if self.longest is None or len(ids) <= self.longest:
             return ids
         self.cut += 1
         while examples and len(ids) > self.longest:
             examples = examples[:-1]
-            ids = seam.prompt_ids(self.tokenizer, sequences.behind(examples, prompt))
+            ids = self._ids(examples, prompt)
         if len(ids) <= self.longest:
             return ids
         first = ids[: ids[0] == self.tokenizer.bos_token_id]
         return first + ids[len(ids) - self.longest + len(first) :]
 
+    def _ids(self, examples: tuple[Asking, ...], prompt: str) -> list[int]:
+        asked = sequences.behind(examples, conversations.asked(prompt) if self.chat else prompt)
+        if isinstance(asked, str):
+            return seam.prompt_ids(self.tokenizer, asked)
+        return chat.prompt_ids(self.tokenizer, prompt[:40], asked)
 
-def load(folder: Path, dtype: str, device: str) -> "HuggingFaceBaseModel":
+
+def load(folder: Path, dtype: str, device: str, chats: bool = False) -> "HuggingFaceBaseModel":
     """OpenCompass's model of a checkpoint: base model prompts, greedy decoding, stopping at EOS.
+
+    With `chats` it stops as well at what the chat template ends the assistant's turn with.
 
     The weights are loaded and checked as everywhere in the workflow. Of the checkpoint's generation settings only its
     EOS tokens are kept, beside the tokenizer's own; others, like a repetition penalty, would not be greedy decoding.
@@ -134,7 +147,7 @@ def load(folder: Path, dtype: str, device: str) -> "HuggingFaceBaseModel":
     stops = [stops] if isinstance(stops, int) else stops or []
     network.generation_config = GenerationConfig(
         do_sample=False,
-        eos_token_id=sorted({*stops, tokenizer.eos_token_id}),
+        eos_token_id=sorted({*stops, tokenizer.eos_token_id, *([chat.closing(tokenizer)] if chats else [])}),
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=tokenizer.bos_token_id,
     )
@@ -162,7 +175,7 @@ def evaluate(
     from opencompass.tasks import OpenICLInferTask
 
     folder.mkdir(parents=True)
-    encoder = PromptEncoder(model.tokenizer, decoding.longest, decoding.examples)
+    encoder = PromptEncoder(model.tokenizer, decoding.longest, decoding.examples, chat=decoding.chat)
     model.tokenizer.batch_encode_plus = encoder
     answering = {
         "type": type(model),

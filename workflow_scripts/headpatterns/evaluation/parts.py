@@ -57,7 +57,7 @@ def dataset(name: str, items: list[Item], path: Path) -> dict[str, Any]:
     """The configuration of a set, whose items are written to `path`."""
     rows = [
         {
-            "prompt": item.prompt,
+            "prompt": item.asked_as_text,
             "gold": item.gold,
             "choices": list(item.choices),
             "canonical": answers.canonical(item.gold, item.choices),

@@ -132,7 +132,8 @@ def _evaluate_all(
 
     found: dict[tuple[Path, str], Found] = {}
     for number, folder in enumerate(longest):
-        model = harness.load(folder, settings.dtype, settings.device)
+        chats = any(target.set in own and own[target.set].chat for target in asked if target.folder == folder)
+        model = harness.load(folder, settings.dtype, settings.device, chats)
         alone = independence.logits_depend(model.model)
         for name in dict.fromkeys(target.set for target in asked if target.folder == folder):
             # Likelihoods first: what does not fit together shows before anything is written.
@@ -140,7 +141,8 @@ def _evaluate_all(
             taken = likelihoods.of_items(model.model, name, read, settings.token_budget, alone=alone) if read else []
             together = 1 if alone else _together(model.model, read, longest[folder], settings)
             decoding = harness.Decoding(longest[folder], together, settings.max_new_tokens,
-                                        own[name].examples if name in own else ())  # fmt: skip
+                                        own[name].examples if name in own else (),
+                                        name in own and own[name].chat)  # fmt: skip
             place = work_folder / "checkpoints" / str(number) / name
             outputs = [harness.evaluate(model, dataset, decoding, place / str(part))
                        for part, dataset in enumerate(datasets[name])]  # fmt: skip

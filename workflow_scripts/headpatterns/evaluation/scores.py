@@ -72,7 +72,7 @@ def of_set(
 def _predictions(name: str, generated: Sequence[Item], output: Output | None) -> list[str]:
     """What was written as an answer to the items that are generated."""
     found = output.predictions if output else []
-    if [predicted["origin_prompt"] for predicted in found] != [item.prompt for item in generated]:
+    if [predicted["origin_prompt"] for predicted in found] != [item.asked_as_text for item in generated]:
         raise RuntimeError(f"OpenCompass did not ask for exactly the prompts of the set {name}")
     return [predicted["prediction"] for predicted in found]
 

@@ -1,8 +1,8 @@
 """What a model reads when likelihoods are taken: a prompt with each response that is scored behind it, as tokens.
 
 Prompt and response are tokenized as training tokenizes them (headpatterns.data.tokens). The gold response is closed by
-EOS, on which training has a loss as well. Options are not, as in OpenCompass's PPL inferencer: they are compared by
-their own tokens alone.
+EOS, or by what the chat template prints there, on which training has a loss as well. Options are not, as in
+OpenCompass's PPL inferencer: they are compared by their own tokens alone.
 """
 
 import sys
@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from headpatterns.data.conversations import ASSISTANT, SYSTEM
 from headpatterns.data.tokens import TokenizedSample, tokenize_all
 from headpatterns.errors import InputError
-from headpatterns.evaluation.sets import EvaluationSet, Item
+from headpatterns.evaluation.sets import Asking, EvaluationSet, Item
 
 BETWEEN = "\n\n"
 """What stands behind a solved example."""
@@ -56,9 +57,13 @@ class Texts:
     shortened: bool
 
 
-def behind(examples: Sequence[str], prompt: str) -> str:
-    """A prompt behind solved examples."""
-    return "".join(f"{example}{BETWEEN}" for example in examples) + prompt
+def behind(examples: Sequence[Asking], asked: Asking) -> Asking:
+    """A prompt behind solved examples: one text, or earlier turns, without their system turns, behind the prompt's."""
+    if isinstance(asked, str):
+        return "".join(f"{example}{BETWEEN}" for example in examples) + asked
+    earlier = [message for example in examples for message in example if isinstance(message, dict)]
+    systems = [message for message in asked if message["role"] == SYSTEM]
+    return (*systems, *(one for one in [*earlier, *asked] if one["role"] != SYSTEM))
 
 
 def tokenized(tokenizer: Any, name: str, items: EvaluationSet, positions: int | None) -> list[Texts]:
@@ -76,17 +81,23 @@ def tokenized(tokenizer: Any, name: str, items: EvaluationSet, positions: int | 
     return [_fitted(tokenizer, name, items, item, _taken(item, samples), positions) for item in items.items]
 
 
-def _rows(item: Item, examples: Sequence[str]) -> list[dict[str, str]]:
-    prompt = behind(examples, item.prompt)
-    return [{"id": item.id, "prompt": prompt, "response": text} for text in (item.response, *item.options)]
+def _rows(item: Item, examples: Sequence[Asking]) -> list[dict[str, Any]]:
+    asked, texts = behind(examples, item.asked), (item.response, *item.options)
+    if isinstance(asked, str):
+        return [{"id": item.id, "prompt": asked, "response": text} for text in texts]
+    return [{"id": item.id, "messages": (*asked, {"role": ASSISTANT, "content": text})} for text in texts]
 
 
 def _taken(item: Item, samples: Iterator[TokenizedSample]) -> list[Text]:
-    """The next texts of an item: that of the gold response, and those of the options, which lose their EOS."""
+    """The next texts of an item: that of the gold response, and those of the options, which lose what closes them."""
     closed = [next(samples) for _ in range(1 + len(item.options))]
-    # A first token has no token before it to be predicted from.
-    gold, *options = [(sample.input_ids, max(sample.response_start, 1)) for sample in closed]
-    return [Text(np.array(ids, dtype=np.int32), start) for ids, start in (gold, *((ids[:-1], n) for ids, n in options))]
+    texts = []
+    for place, sample in enumerate(closed):
+        end = sample.turns[-1][1] if sample.turns else len(sample.input_ids)
+        ids = sample.input_ids[: end - (sample.closing if place else 0)]
+        # A first token has no token before it to be predicted from.
+        texts.append(Text(np.array(ids, dtype=np.int32), max(sample.response_start, 1)))
+    return texts
 
 
 def _fitted(

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from headpatterns.data import training_sets
+from headpatterns.data import conversations, training_sets
 from headpatterns.data.adapters.choices import FORMS, LETTERS, written
+from headpatterns.data.conversations import Message
 from headpatterns.data.records import nearest
 from headpatterns.data.texts import RowError, as_written, required
 from headpatterns.errors import InputError
@@ -17,6 +18,9 @@ COLUMNS = ("id", "prompt", "response", "choices", "answer")
 GENERATE, LIKELIHOOD = SCORINGS = ("generate", "likelihood")
 
 Rows = list[dict[str, Any]]
+
+Asking = str | tuple[Message, ...]
+"""What stands before an answer: a text, or what is said in a conversation."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Item:
         response: the gold response, the whole text that training teaches, the blanks before it included.
         options: what the response would be if another option were right, in their order; () for an open question, and
             where the responses of a set are no options in one of the forms that preparation gives them.
+        turns: of a conversation, all that is said before the gold response; () of a prompt that is a text.
     """
 
     id: str
@@ -39,6 +44,17 @@ class Item:
     choices: tuple[str, ...]
     response: str = ""
     options: tuple[str, ...] = ()
+    turns: tuple[Message, ...] = ()
+
+    @property
+    def asked(self) -> Asking:
+        """What a model is asked: a text, or a conversation."""
+        return self.turns or self.prompt
+
+    @property
+    def asked_as_text(self) -> str:
+        """The same as text, a conversation as JSON."""
+        return conversations.to_json(self.turns) or self.prompt
 
 
 @dataclass(frozen=True)
@@ -47,15 +63,20 @@ class EvaluationSet:
 
     Attributes:
         items: in order.
-        examples: solved examples, prompt and response each, that stand before every prompt.
+        examples: solved examples that stand before every prompt: texts of prompt and response, or conversations.
         by_likelihood: whether items with options are answered by the likelihood of these.
         lenient: whether items may lack gold answers, all of them, and lose the end of a response that is too long.
     """
 
     items: list[Item]
-    examples: tuple[str, ...] = ()
+    examples: tuple[Asking, ...] = ()
     by_likelihood: bool = False
     lenient: bool = False
+
+    @property
+    def chat(self) -> bool:
+        """Whether its items are conversations, which the tokenizer's chat template prints."""
+        return bool(self.items[0].turns)
 
     @property
     def has_answers(self) -> bool:
@@ -138,7 +159,7 @@ def _set(asked: Asked, given: Sequence[str]) -> tuple[str, EvaluationSet]:
     return name, EvaluationSet(items, examples, by_likelihood, lenient)
 
 
-def _examples(asked: Asked, name: str) -> tuple[str, ...]:
+def _examples(asked: Asked, name: str) -> tuple[Asking, ...]:
     """The first rows of the training split, whose order is a seeded draw."""
     if name not in asked.examples:
         raise InputError(f"the set '{name}' has no rows to take {asked.shots} examples from: name them (--examples).")
@@ -149,7 +170,7 @@ def _examples(asked: Asked, name: str) -> tuple[str, ...]:
             f"the set '{name}' is asked with {asked.shots} examples before each prompt, but {parquet} has {len(rows)} "
             "rows: lower evaluation.shots."
         )
-    return tuple(row["prompt"] + row["response"] for row in rows[: asked.shots])
+    return tuple(row.get("messages") or row["prompt"] + row["response"] for row in rows[: asked.shots])
 
 
 def read(parquet: Path, ids: Path | None = None, lenient: bool = False) -> list[Item]:
@@ -188,13 +209,16 @@ def _rows(parquet: Path) -> Rows:
     table = read_parquet(parquet)
     if missing := [column for column in COLUMNS if column not in table.column_names]:
         raise InputError(f"{parquet} lacks the column '{missing[0]}': an instructions file has {', '.join(COLUMNS)}.")
-    return [_texts(row, f"{parquet}, row {place}") for place, row in enumerate(table.select(COLUMNS).to_pylist(), 1)]
+    columns = [*COLUMNS, *({"messages"} & set(table.column_names))]
+    return [_texts(row, f"{parquet}, row {place}") for place, row in enumerate(table.select(columns).to_pylist(), 1)]
 
 
 def _texts(row: dict[str, Any], place: str) -> dict[str, Any]:
+    turns = row.pop("messages", None)
     try:
         texts: dict[str, Any] = {name: as_written(value, name) for name, value in row.items() if name != "choices"}
-        return {**texts, "choices": [required(choice, "choice") for choice in row["choices"] or ()]}
+        said = {"messages": conversations.of(turns)} if turns else {}
+        return {**texts, **said, "choices": [required(choice, "choice") for choice in row["choices"] or ()]}
     except RowError as error:
         raise InputError(f"{place} cannot be evaluated ({error}): fix that row.") from error
 
@@ -228,4 +252,5 @@ def _item(row: dict[str, Any], form: str | None) -> Item:
     response, choices = row["response"], row["choices"]
     before, after = response.partition(response.strip())[::2]  # blanks
     options = [f"{before}{option.strip()}{after}" for option in written(form, choices)] if form else []
-    return Item(row["id"], row["prompt"], row["answer"], tuple(choices), response, tuple(options))
+    turns = tuple(row.get("messages", ())[:-1])
+    return Item(row["id"], row["prompt"], row["answer"], tuple(choices), response, tuple(options), turns)

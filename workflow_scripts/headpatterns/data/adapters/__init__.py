@@ -10,6 +10,7 @@ import pkgutil
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from headpatterns.data.adapters import turns
 from headpatterns.data.adapters.adapter import Adapter, resolved
 from headpatterns.data.records import nearest
 from headpatterns.errors import InputError
@@ -41,12 +42,12 @@ ADAPTERS = found(__path__)
 """Every adapter by its name, which the config states as `adapter`."""
 
 
-def resolve_options(adapter: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The options with which the adapter `adapter` converts rows.
+def resolve_options(adapter: str, given: Mapping[str, Any], chat: bool = False) -> dict[str, Any]:
+    """The options with which the adapter `adapter` converts rows, which a chat template will print or not.
 
     Raises:
         InputError: no such adapter, an unknown option, or a value that does not fit.
     """
     if adapter not in ADAPTERS:
         raise InputError(f"There is no adapter {adapter}: {nearest(adapter, ADAPTERS)}.")
-    return resolved(adapter, ADAPTERS[adapter], given)
+    return turns.resolved(resolved(adapter, ADAPTERS[adapter], given), chat)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from headpatterns.data import conversations
 from headpatterns.data.adapters import turns
 from headpatterns.data.adapters.adapter import Adapter, Option
 from headpatterns.data.records import Instruction, Row, RowError, nearest, prompt, value, written
@@ -11,20 +12,19 @@ from headpatterns.errors import InputError
 
 COLUMNS = ("prompt", "response", "id", "answer", "choices", "tags")
 
-CONVERSATIONS = ("messages", "conversations")
-
 
 def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
     """Options: `columns`, which maps prompt and response (id, answer, choices, tags) to columns, or `style`.
 
-    Style `alpaca` reads `instruction`, `input` (may be empty or absent) and `output`; style `chat` the first exchange
-    of `messages` or `conversations`. With either, a text in the column `system` goes before the prompt. Responses stay
-    as they are written.
+    Style `alpaca` reads `instruction`, `input` (may be empty or absent) and `output`; style `chat` reads `messages` or
+    `conversations`, as much of them as the option `turns` says (see `turns.TURNS`). With either, a text in the column
+    `system` goes before the prompt. Where a chat template prints conversations, a `history` of questions and answers
+    goes before the instruction. Responses stay as they are written.
     """
     if options["style"] == "alpaca":
-        return _alpaca(row)
+        return _alpaca(row, options["turns"])
     if options["style"] == "chat":
-        return Instruction(*turns.instruction(row, value(row, *CONVERSATIONS), "first"))
+        return turns.instruction(row, value(row, *conversations.FIELDS), options["turns"])
     columns = options["columns"]
     return Instruction(
         prompt=prompt(row, columns["prompt"]),
@@ -36,12 +36,25 @@ def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
     )
 
 
-def _alpaca(row: Row) -> Instruction:
-    if row.fields.get("history"):
-        raise RowError("history of earlier turns, which the style alpaca does not read")
+def _alpaca(row: Row, which: str) -> Instruction:
+    history = row.fields.get("history")
     system, more = (trimmed(as_written(row.fields.get(name), name)) for name in ("system", "input"))
-    parts = [system, prompt(row, "instruction"), more]
-    return Instruction("\n\n".join(filter(None, parts)), written(row, "output"))
+    asked, answer = "\n\n".join(filter(None, [prompt(row, "instruction"), more])), written(row, "output")
+    if which == turns.CHAT:
+        earlier = [message for pair in _pairs(history) for message in conversations.exchange(*pair)]
+        said = [*earlier, *conversations.exchange(asked, answer)]
+        return turns.of_messages(conversations.whole(said, system))
+    if history:
+        raise RowError("history of earlier turns, which the style alpaca does not read")
+    return Instruction("\n\n".join(filter(None, [system, asked])), answer)
+
+
+def _pairs(history: Any) -> list[list[str]]:
+    """The questions and answers of a history; none where it is missing."""
+    found = [] if missing(history) else history
+    if not isinstance(found, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in found):
+        raise RowError("history is not a list of questions and answers")
+    return [[as_written(text, "history") for text in pair] for pair in found]
 
 
 def _optional(row: Row, columns: Mapping[str, str], name: str) -> str:
@@ -64,13 +77,13 @@ def _advice(row: Row, options: Mapping[str, Any]) -> str:
     style = options["style"]
     others = {
         "alpaca": {"instruction", "output"} <= row.fields.keys(),
-        "chat": bool(row.fields.keys() & {*CONVERSATIONS}),
+        "chat": bool(row.fields.keys() & {*conversations.FIELDS}),
     }
     fitting = next((name for name, fits in others.items() if fits and name != style), None)
     if fitting:
         return f"give the option style: {fitting}, and nothing in its place"
     if turned := next((name for name, found in row.fields.items() if _is_conversation(found)), None):
-        return f"rename the field {turned} to {CONVERSATIONS[0]}, which the style chat reads"
+        return f"rename the field {turned} to {conversations.FIELDS[0]}, which the style chat reads"
     if style is None:
         return "name fields that the rows have in the option columns"
     return f"give the option columns, which names the fields of prompt and response, instead of style: {style}"
@@ -89,6 +102,8 @@ def _resolve(options: dict[str, Any]) -> dict[str, Any]:
             "The adapter generic has both options columns and style, each of which says alone what the rows hold: "
             "leave one of them out."
         )
+    if options["turns"] is not None and style != "chat":
+        raise InputError("The option turns of the adapter generic is for the style chat alone: leave it out.")
     for name, column in (columns or {}).items():
         if name not in COLUMNS:
             raise InputError(f"The option columns of the adapter generic has no key {name}: {nearest(name, COLUMNS)}.")
@@ -101,7 +116,7 @@ def _resolve(options: dict[str, Any]) -> dict[str, Any]:
 
 ADAPTER = Adapter(
     convert,
-    options={"columns": Option(None, dict), "style": Option(None, str, ("alpaca", "chat"))},
+    options={**turns.TURNS, "columns": Option(None, dict), "style": Option(None, str, ("alpaca", "chat"))},
     resolve=_resolve,
     advice=_advice,
 )

@@ -1,6 +1,7 @@
 """Infinity-Instruct: conversations with the abilities that they call for; raw and hub rows are alike."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from headpatterns.data.adapters import turns
@@ -15,7 +16,7 @@ def convert(row: Row, options: Mapping[str, Any]) -> Instruction | Skipped:
     Options: `language` (as in `langdetect`, default en; "" for all); `tag_field`, the list of labels that is meant,
     cate_ability_en (categories, default) or ability_en (single abilities); `tags`, the tags asked for (default: any
     row will do), and `match`: `exactly` these (default), `all` of these and perhaps others, or `any` of these. Case
-    and white space do not count in the comparison. `turns`: `first` (default), or `all`, the last answer after all.
+    and white space do not count in the comparison. `turns`: see `turns.TURNS`.
     """
     if options["language"]:
         language = as_written(value(row, "langdetect"), "langdetect").strip() or "unknown"
@@ -28,9 +29,9 @@ def convert(row: Row, options: Mapping[str, Any]) -> Instruction | Skipped:
     tags = [as_text(tag, "tag") for tag in found if not missing(tag)]
     if options["tags"] and not _fits(levelled(tags), levelled(options["tags"]), options["match"]):
         return Skipped("its tags are " + (" + ".join(sorted(levelled(tags))) or "none"))
-    prompt, response = turns.instruction(row, _marked(value(row, "conversations")), options["turns"])
+    one = turns.instruction(row, _marked(value(row, "conversations")), options["turns"])
     name = label(row, "id")
-    return Instruction(prompt, response, id=f"infinity-{name}" if name else "", tags=tuple(tags))
+    return replace(one, id=f"infinity-{name}" if name else "", tags=tuple(tags))
 
 
 def _marked(conversation: Any) -> Any:

@@ -17,15 +17,15 @@ FRAME = re.compile(r"</?(?:start|end)_chat>", re.I)
 
 
 def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
-    """The first exchange of the dialogue; the reference it was written from is not shown.
+    """The first exchange of the dialogue, or all of it; the reference it was written from is not shown.
 
-    Option: `turns`, `first` (default) or `all`, the last answer after all turns before it.
+    Option: `turns` (see `turns.TURNS`).
     """
     dialogue = value(row, "dialogue")
     if isinstance(dialogue, list) and all(isinstance(turn, str) for turn in dialogue):
         dialogue = "\n".join(dialogue)
     said = marked_turns(dialogue) if isinstance(dialogue, str) else dialogue
-    return Instruction(*turns.instruction(row, said, options["turns"]))
+    return turns.instruction(row, said, options["turns"])
 
 
 def marked_turns(dialogue: str) -> list[dict[str, str]]:

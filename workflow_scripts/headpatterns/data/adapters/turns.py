@@ -1,22 +1,54 @@
 """Conversations: the first exchange of one is an instruction, or all of its turns are."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from headpatterns.data import conversations
 from headpatterns.data.adapters.adapter import Option
-from headpatterns.data.records import Row, RowError
+from headpatterns.data.records import Instruction, Row, RowError
 from headpatterns.data.texts import joined, missing, trimmed
 
 ROLES = {"system": "system", "human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant"}
 MARKS = {"user": "User", "assistant": "Assistant"}
 
-TURNS = {"turns": Option("first", str, ("first", "all"))}
-"""What becomes of a conversation: its `first` exchange (default), or its last answer after `all` turns before it."""
+FIRST, ALL = "first", "all"
+FIRST_OF_CHAT, CHAT = "first of chat", "chat"
+
+TURNS = {"turns": Option(None, str, (FIRST, ALL))}
+"""What becomes of a conversation: its `first` exchange, or its last answer after `all` turns before it.
+
+By default it is the first exchange or, where a chat template prints conversations, all of it.
+"""
 
 
-def instruction(row: Row, turns: Any, which: str) -> tuple[str, str]:
-    """Prompt and response of a row's conversation, as the option `turns` says; its column `system` goes before."""
+def resolved(options: Mapping[str, Any], chat: bool) -> dict[str, Any]:
+    """Options of an adapter, the value of `turns` among them replaced by what becomes of a conversation."""
+    if "turns" not in options:
+        return dict(options)
+    given = options["turns"]
+    which = (FIRST_OF_CHAT if given == FIRST else CHAT) if chat else given or FIRST
+    return {**options, "turns": which}
+
+
+def instruction(row: Row, turns: Any, which: str) -> Instruction:
+    """The instruction of a row's conversation, as the resolved option `turns` says; its column `system` goes before.
+
+    Raises:
+        RowError: as `first_exchange`, `last_answer` or `conversations.whole`.
+    """
     beside = row.fields.get("system")
-    return last_answer(turns, beside) if which == "all" else first_exchange(turns, beside)
+    if which in (CHAT, FIRST_OF_CHAT):
+        if not conversations.missing_or_empty(row.fields.get("tools")):
+            raise RowError("tools beside the turns, which no template is told of")
+        messages = conversations.of(turns, beside)
+        return of_messages(conversations.first(messages) if which == FIRST_OF_CHAT else messages)
+    return Instruction(*(last_answer if which == ALL else first_exchange)(turns, beside))
+
+
+def of_messages(messages: tuple[conversations.Message, ...]) -> Instruction:
+    """The instruction that is a whole conversation."""
+    prompt, response = conversations.as_text(messages)
+    return Instruction(prompt, response, messages=messages)
 
 
 def first_exchange(turns: Any, beside: Any = None) -> tuple[str, str]:
