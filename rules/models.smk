@@ -134,3 +134,24 @@ rule take_finetuned:
     shell:
         "python workflow_scripts/take_finetuned.py --base {params.base:q} --finetuned {params.finetuned:q} --output {params.folder}"
         " --log {log}"
+
+
+# Links to a model's files, with another chat template among them.
+rule give_chat_template:
+    input:
+        model=lambda wildcards: by_content(PATHS.to_be_templated(wildcards.model, wildcards.part)[1]),
+        template=lambda wildcards: by_content(PATHS.template_input(wildcards.model)),
+    output:
+        directory(PATHS.templated("{model}", "{part}")),
+    wildcard_constraints:
+        part=r"model|tokenizer|seed\d+",
+    priority: 10
+    localrule: True
+    params:
+        **contents("tokenizer"),
+        folder=lambda wildcards: PATHS.to_be_templated(wildcards.model, wildcards.part)[0],
+        source=lambda wildcards: PATHS.template(wildcards.model),
+        written=lambda wildcards: PATHS.template_content(wildcards.model),
+    shell:
+        "python workflow_scripts/give_chat_template.py --model {params.folder:q} --template {params.source:q} --output {output}"
+        " --log {log}"

@@ -53,11 +53,15 @@ def rows(experiment: "Experiment", dataset: str) -> str:
     """Where the raw rows of a dataset are, and how many of them are kept."""
     train, probe = (experiment.paths.rows(dataset, split) for split in ("train", "probe"))
     sampled = experiment.config.sampled(dataset)
-    stated = experiment.config.datasets[dataset].expected
+    stated, stated_share = (
+        experiment.config.datasets[dataset].expected,
+        experiment.config.datasets[dataset].most_rejected,
+    )
     expected = stated.model_dump(exclude_unset=True) if stated else {}
     return options({"train_files": train, "probe_files": probe, "train_samples": sampled.train,
                     "probe_samples": sampled.probe, "expected_train": expected.get("train"),
-                    "expected_probe": expected.get("probe"), "seed": sampled.seed})  # fmt: skip
+                    "expected_probe": expected.get("probe"), "most_rejected": stated_share,
+                    "seed": sampled.seed})  # fmt: skip
 
 
 def hub(source: OnHub | AdapterOnHub | RowsOnHub) -> str:
@@ -76,7 +80,8 @@ def hub_sources(experiment: "Experiment") -> list[dict[str, Any]]:
     """What the experiment downloads, and where to: models, splits of the hub's datasets, and pinned datasets."""
     config, paths = experiment.config, experiment.paths
     found: list[dict[str, Any]] = []
-    for model in [*experiment.models, *needed.given(experiment.runs)]:
+    lenders = needed.lenders(config, experiment.models)
+    for model in dict.fromkeys([*experiment.models, *needed.given(experiment.runs), *lenders]):
         source = config.source(model)
         if isinstance(source, OnHub):
             found.append({"kind": "model", **source.model_dump(exclude_unset=True), "output": paths.made(model)})

@@ -26,7 +26,9 @@ def check(experiment: Experiment) -> None:
     if problems := list(dict.fromkeys(_names(experiment))):
         raise refusal(problems)
     found = [values.problems(experiment), *(study.problems(experiment) for study in experiment.studies)]
-    if problems := list(dict.fromkeys(chain(*found, _builtin_sets(experiment), values.mixed_rows(experiment)))):
+    if problems := list(
+        dict.fromkeys(chain(*found, _untemplated(experiment), _builtin_sets(experiment), values.mixed_rows(experiment)))
+    ):
         raise refusal(problems)
 
 
@@ -39,6 +41,7 @@ def _names(experiment: Experiment) -> Iterator[str]:
             yield f"{section}.{name} has a name that is taken by the embedded tokenizer: choose another."
     for name in config.models:
         yield from _source_of_model(config, name)
+        yield from _chat_template(config, name)
     for name in config.finetuned:
         yield from _names_of_finetuned(config, name)
     for name in config.datasets:
@@ -102,6 +105,27 @@ def _names_of_finetuned(config: Config, name: str) -> Iterator[str]:
     yield from unknown(f"finetuned.{name}.base", "model", config.finetuned[name].base, config.models)
     if name in config.models or name == "embedded":
         yield f"finetuned.{name} has the name of a model, beside which its files would lie: choose another."
+
+
+def _chat_template(config: Config, name: str) -> Iterator[str]:
+    """What is wrong with the chat template of a model, as far as the config says."""
+    path, model = f"models.{name}.chat_template", config.models[name]
+    if model.chat_template and isinstance(model.source, AfterRun):
+        yield f"{path} is of a model that starts from a run, whose template it has: give it to {model.source.model}."
+    lender = config.models.get(model.chat_template or "")
+    if lender and (lender.chat_template or isinstance(lender.source, Pretrained | AfterRun)):
+        yield f"{path} is {model.chat_template}, whose tokenizer has no template of its own: name another, or a file."
+
+
+def _untemplated(experiment: Experiment) -> Iterator[str]:
+    """Embedded models that some study selects, where chat templates print: their tokenizer has none."""
+    config = experiment.config
+    for name in experiment.models if config.prompt_template == templates.CHAT else ():
+        if isinstance(config.models[name].source, Pretrained) and not config.models[name].chat_template:
+            yield (
+                f"prompt_template is chat, but the tokenizer of models.{name} has no chat template: give it one "
+                f"(models.{name}.chat_template), or take another prompt_template."
+            )
 
 
 def _circle(config: Config, path: str, source: AfterRun) -> Iterator[str]:

@@ -32,10 +32,16 @@ def sources(experiment: "Experiment") -> Iterator[Source]:
     """Paths of the models and datasets that some study selects: others may lie elsewhere."""
     config = experiment.config
     models = {f"models.{name}": config.models[name] for name in experiment.models}
-    given = {f"finetuned.{name}": config.finetuned[name] for name in needed.given(experiment.runs)}
+    lenders = needed.lenders(config, experiment.models)
+    models |= {f"models.{name}": config.models[name] for name in lenders if name in config.models}
+    borrowed = [name for name in lenders if name in config.finetuned]
+    given = {f"finetuned.{name}": config.finetuned[name] for name in [*needed.given(experiment.runs), *borrowed]}
     for key, model in (models | given).items():
         if own := of_model(model.source):
             yield Source(f"{key}.source.{own.key}", own.kind, own.written, model.obtain or "")
+    for name in experiment.models:
+        if written := template_file(experiment, name):
+            yield Source(f"models.{name}.chat_template", "template", written)
     for name in experiment.datasets:
         dataset = config.datasets[name]
         for split in ("train", "probe"):
@@ -45,6 +51,14 @@ def sources(experiment: "Experiment") -> Iterator[Source]:
     yield Source("evaluation.python", "python", config.evaluation.python)
     if experiment.has_builtin_sets and config.evaluation.opencompass_data:
         yield Source("evaluation.opencompass_data", "data", config.evaluation.opencompass_data)
+
+
+def template_file(experiment: "Experiment", model: str) -> str:
+    """The file with the chat template that a model is given; empty where it is another model's, or its own."""
+    written = experiment.config.models[model].chat_template or ""
+    known = {*experiment.config.models, *experiment.config.finetuned}
+    is_file = needed.is_templated(experiment.config, model) and written not in known
+    return written if is_file else ""
 
 
 def lacking(experiment: "Experiment") -> Iterator[tuple[Source, str]]:
@@ -115,7 +129,7 @@ def _entry(experiment: "Experiment", source: Source) -> dict[str, Any]:
     if kind in READERS:
         return {"path": path} if path != written else {}
     entry = {"path": path, "files": own.files(kind, written)}
-    if kind in ("rows", "adapter"):
+    if kind in ("rows", "adapter", "template"):
         return entry
     architecture = own.architecture(kind, written, key)
     return {**entry, "architecture": {name: architecture[name] for name in ARCHITECTURE if name in architecture}}
@@ -126,7 +140,11 @@ def parts(experiment: "Experiment") -> Iterator[tuple[Part, list[str]]]:
     for dataset in experiment.datasets:
         if written := experiment.paths.rows_on_disk(dataset):
             yield "rows", written
-    for model in [*experiment.models, *needed.given(experiment.runs)]:
+    for model in experiment.models:
+        if written := template_file(experiment, model):
+            yield "template", [written]
+    lenders = needed.lenders(experiment.config, experiment.models)
+    for model in dict.fromkeys([*experiment.models, *needed.given(experiment.runs), *lenders]):
         if own := of_model(experiment.config.source(model)):
             for part in PARTS[own.kind]:
                 yield part, [own.written]

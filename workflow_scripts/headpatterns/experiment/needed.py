@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from headpatterns.data.templates import CHAT
 from headpatterns.experiment import runs as runs_of
 from headpatterns.experiment.recipes import Finetuning, OwnRecipe
 from headpatterns.experiment.runs import Elsewhere, PseudoPrivateSet, Run, SelectedSet, TaskSet
@@ -57,9 +58,24 @@ def base_model(config: Config, model: str) -> str:
 
 
 def tokenizer_of(config: Config, model: str) -> str:
-    """Name of a model's tokenizer: the embedded models share one, and a run has that of the model it began with."""
+    """Name of a model's tokenizer: the embedded models share one, and a run has that of the model it began with.
+
+    An embedded model that is given a chat template has one of its own.
+    """
     base = base_model(config, model)
-    return "embedded" if isinstance(config.models[base].source, Pretrained) else base
+    shared = isinstance(config.models[base].source, Pretrained) and not is_templated(config, base)
+    return "embedded" if shared else base
+
+
+def is_templated(config: Config, model: str) -> bool:
+    """Whether a model is given another chat template than its own."""
+    return config.prompt_template == CHAT and bool(config.models[model].chat_template)
+
+
+def lenders(config: Config, models: Iterable[str]) -> list[str]:
+    """Models, or keys below `finetuned`, whose chat templates some models are given, each once."""
+    given = [config.models[model].chat_template for model in models if is_templated(config, model)]
+    return [name for name in dict.fromkeys(given) if name in config.models or name in config.finetuned]
 
 
 def has_base_per_seed(config: Config, model: str) -> bool:

@@ -27,10 +27,11 @@ from headpatterns.experiment.sources import AdapterOnDisk, InAdapter, InGguf, On
 from headpatterns.io import is_lfs_pointer, read_json_object, sha256
 from headpatterns.models import architectures, gguf_header, loading, lora_weights
 
-Kind = Literal["rows", "model", "gguf", "adapter", "python", "data"]
-"""Raw rows; a model's folder; a GGUF file; an adapter's folder; OpenCompass's interpreter; that above its data."""
+Kind = Literal["rows", "model", "gguf", "adapter", "template", "python", "data"]
+"""Raw rows; a model's folder; a GGUF file; an adapter's folder; a chat template; OpenCompass's interpreter; that above
+its data."""
 
-Part = Literal["rows", "model", "tokenizer", "gguf", "adapter", "data"]
+Part = Literal["rows", "model", "tokenizer", "gguf", "adapter", "template", "data"]
 """What has a content of its own: all of a kind, or of a model what it reads text with."""
 
 PARTS: dict[Kind, tuple[Part, ...]] = {"model": ("model", "tokenizer"), "gguf": ("gguf",), "adapter": ("adapter",)}
@@ -102,6 +103,10 @@ def _no_gguf(path: str) -> str:
     return ""
 
 
+def _no_template(path: str) -> str:
+    return "" if Path(path).is_file() else f"is {path}, which is neither a model of the config nor a file: fix it."
+
+
 def _no_data(path: str) -> str:
     if (Path(path) / "data").is_dir():
         return ""
@@ -115,7 +120,7 @@ def _files_of(part: Part, path: str) -> list[Path]:
             return everything(with_labels(matches(path)))
         case "data":
             return everything([f"{path}/data"])
-        case "gguf":
+        case "gguf" | "template":
             return [Path(path)]
     found = loading.files(Path(path))
     return found if part in ("model", "adapter") else [file for file in found if file.suffix not in WEIGHTS]
@@ -127,6 +132,7 @@ _ABSENCE: dict[Kind, Callable[[str], str]] = {
     "model": _no_model,
     "gguf": _no_gguf,
     "adapter": _no_adapter,
+    "template": _no_template,
     "python": lambda path: "",
     "data": _no_data,
 }
@@ -157,7 +163,7 @@ class OwnFiles:
         """What is wrong with a path, to be read after its key; empty where all is well."""
         if variable := unset_variable(written):
             return f"uses the environment variable {variable}, which is not set: export it or write the path."
-        if kind in PARTS and unnameable(expand(written)):
+        if (kind in PARTS or kind == "template") and unnameable(expand(written)):
             return f"is {expand(written)}, whose braces Snakemake takes for a wildcard: rename it or link to it."
         return _ABSENCE[kind](expand(written))
 
@@ -178,7 +184,7 @@ class OwnFiles:
             unknown = expand(written).translate(str.maketrans("", "", "{}"))
             return list(self.last(kind, written).get("files", [unknown]))
         path = expand(written)
-        if kind == "gguf":
+        if kind in ("gguf", "template"):
             return [path]
         if kind == "rows":
             return [file for file in with_labels(matches(path)) if not unnameable(file)]

@@ -18,6 +18,7 @@ from headpatterns.experiment.sources import (
     InGguf,
     OnDisk,
     OnHub,
+    Pretrained,
     RowsOnDisk,
     RowsOnHub,
     RowsPinned,
@@ -146,6 +147,51 @@ class Paths:
 
     def model(self, model: str, seed: int | str) -> str:
         """The folder that the base model of runs with a seed is loaded from."""
+        if needed.is_templated(self.config, model):
+            own = f"seed{seed}" if needed.has_base_per_seed(self.config, model) else "model"
+            return self.templated(model, own)
+        return self.before_template(model, seed)
+
+    def templated(self, model: str, part: str) -> str:
+        """A model with the chat template that it is given: as `model`, as `seedN`, or its `tokenizer` alone."""
+        return f"{self.root}/templated/{model}/{part}"
+
+    def template_input(self, model: str) -> list[str]:
+        """What holds the chat template that a model is given: a file of your own, or another model."""
+        written = self.config.models[model].chat_template
+        if written in self.config.models:
+            return self._input(written, 0)
+        if written in self.config.finetuned:
+            return self.finetuned_input(written)
+        return self.own.files("template", written)
+
+    def template(self, model: str) -> str:
+        """That file, or the folder of that model."""
+        written = self.config.models[model].chat_template
+        if written in self.config.models:
+            return self.before_template(written, 0)
+        return self.finetuned(written) if written in self.config.finetuned else self.own.path("template", written)
+
+    def template_content(self, model: str) -> str:
+        """Digest of what holds the template, where that is of your own."""
+        written = self.config.models[model].chat_template
+        known = written in self.config.models or written in self.config.finetuned
+        return self.content(written, "tokenizer") if known else self.own.state("template", written)
+
+    def to_be_templated(self, model: str, part: str) -> tuple[str, list[str]]:
+        """The folder that a part of `templated` is made of, and what the job that makes it depends on."""
+        if part == "tokenizer":
+            return self.embedded_tokenizer, [self.embedded_tokenizer]
+        seed = part.removeprefix("seed") if part.startswith("seed") else 0
+        return self.before_template(model, seed), self._input(model, seed)
+
+    @property
+    def embedded_tokenizer(self) -> str:
+        """The tokenizer of the embedded models, a folder."""
+        return f"{self.root}/pretraining/tokenizer"
+
+    def before_template(self, model: str, seed: int | str) -> str:
+        """The same as `model`, with the model's own chat template."""
         source = self.config.models[model].source
         match source:
             case OnDisk():
@@ -213,15 +259,21 @@ class Paths:
 
     def model_input(self, model: str, seed: int | str) -> list[str]:
         """What a job that loads the base model of a seed depends on: a made folder, or the files of your own."""
+        if needed.is_templated(self.config, model):
+            return [self.model(model, seed)]
+        return self._input(model, seed)
+
+    def _input(self, model: str, seed: int | str) -> list[str]:
+        """The same, with the model's own chat template."""
         source = self.config.models[model].source
         match source:
             case OnDisk():
                 return self.own.files("model", source.path)
             case AfterRun():
                 earlier = runs.of_task(source.model, *runs.written(source.run))
-                return [self.model(model, seed), *self.merged_into(earlier)]
+                return [self.before_template(model, seed), *self.merged_into(earlier)]
             case OnHub() | InGguf():
-                return [self.model(model, seed)]
+                return [self.before_template(model, seed)]
         return [self.pretraining(source.pretraining, seed)]
 
     def merged_into(self, run: Run) -> list[str]:
@@ -233,11 +285,16 @@ class Paths:
 
     def tokenizer(self, tokenizer: str) -> str:
         """The folder that a tokenizer is loaded from."""
-        return f"{self.root}/pretraining/tokenizer" if tokenizer == "embedded" else self.model(tokenizer, 0)
+        if tokenizer == "embedded":
+            return self.embedded_tokenizer
+        # That of an embedded model is there before the model is.
+        embedded = isinstance(self.config.models[tokenizer].source, Pretrained)
+        return self.templated(tokenizer, "tokenizer") if embedded else self.model(tokenizer, 0)
 
     def tokenizer_input(self, tokenizer: str) -> list[str]:
         """The embedded tokenizer exists before the models do; elsewhere it is a part of the model."""
-        return [self.tokenizer(tokenizer)] if tokenizer == "embedded" else self.model_input(tokenizer, 0)
+        own = tokenizer != "embedded" and not isinstance(self.config.models[tokenizer].source, Pretrained)
+        return self.model_input(tokenizer, 0) if own else [self.tokenizer(tokenizer)]
 
     def checkpoints(self, run: Run) -> str:
         """The folder of a run."""

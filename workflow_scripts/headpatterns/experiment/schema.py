@@ -28,6 +28,7 @@ from headpatterns.experiment.fields import (
     Seed,
     Seeds,
     Selection,
+    Share,
     Steps,
     Text,
     Weighting,
@@ -108,6 +109,9 @@ class Model(Section):
         description="where it comes from: pretraining and step, path, gguf, hub, or model and run"
     )
     stands_for: PaperModel = Field(UNSTATED, description="the paper's model whose values are shown beside its own")
+    chat_template: Text = Field(
+        UNSTATED, description="with `prompt_template: chat`: a file, or the model whose template it has; else its own"
+    )
     size: ModelSize = Field(UNSTATED, description="for the plan, as long as its files are not here")
     obtain: Text = Field(UNSTATED, description="how to get a model that lies on the disk; told where it is missing")
 
@@ -152,6 +156,7 @@ class Dataset(Section):
     family: str = Field("", description="group of tasks in Figure 2")
     adapter: str = Field(description="its format, the name of an adapter")
     options: dict[str, Any] = Field({}, description="options of the adapter")
+    most_rejected: Share = Field(UNSTATED, description="share of its rows that may be unusable; a fifth where unstated")
     train: list[RowSource] = Field(min_length=1, description="sources of training rows")
     probe: list[RowSource] = Field([], description="sources of the probe set; none holds it out of the training rows")
     sampling: DatasetSampling = Field(
@@ -288,7 +293,9 @@ class Config(Section):
     finetuned: dict[Name, Finetuned] = Field(description="runs that were trained elsewhere, by name")
     datasets: dict[Name, Dataset] = Field(description="datasets, by name")
     sources: Literal["primary", "mirror"] = Field(description="where pinned datasets with a mirror are fetched from")
-    prompt_template: str = Field(description="question, alpaca, or a text with {instruction} and perhaps {response}")
+    prompt_template: str = Field(
+        description="question, alpaca, chat, or a text with {instruction} and perhaps {response}"
+    )
     sampling: Sampling
     tokenization: Tokenization
     finetuning: Finetuning

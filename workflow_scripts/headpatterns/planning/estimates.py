@@ -377,6 +377,7 @@ LOADING = {
     "convert_gguf",
     "merge_adapter",
     "take_finetuned",
+    "give_chat_template",
     "pretrain",
     "finetune",
     "extract_patterns",

@@ -25,6 +25,7 @@ ORDER = (
     "fetch_adapter",
     "merge_adapter",
     "take_finetuned",
+    "give_chat_template",
     "finetune",
     "extract_patterns",
     "ablate_heads",

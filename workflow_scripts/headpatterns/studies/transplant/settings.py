@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 from headpatterns.data import splitting
 from headpatterns.experiment import arguments
-from headpatterns.experiment.fields import OWN_SEEDS, Counts, Names, Section, Seeds, Selection, _unique
+from headpatterns.experiment.fields import OWN_SEEDS, Counts, Names, Section, Seeds, Selection, unique
 from headpatterns.experiment.values import architecture, heads
 from headpatterns.models import families
 from headpatterns.studies.adaptation import settings as adaptation
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NAME = "transplant"
 EFFECT = "effect"
 Ranking = Literal["change", "pattern", "effect", "weights"]
-Rankings = Annotated[list[Ranking], Field(min_length=1), AfterValidator(_unique)]
+Rankings = Annotated[list[Ranking], Field(min_length=1), AfterValidator(unique)]
 
 
 class Settings(Section):

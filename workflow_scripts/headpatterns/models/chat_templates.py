@@ -1,0 +1,63 @@
+"""A model with another chat template than its own: a folder of links to its files, with the template among them."""
+
+from pathlib import Path
+
+from headpatterns.data import chat
+from headpatterns.errors import InputError
+from headpatterns.io import atomic_path, read_json_object, write_json
+from headpatterns.models import loading
+
+FILE = "chat_template.jinja"
+"""Where transformers looks for a template first."""
+
+SETTINGS = "tokenizer_config.json"
+"""Where older versions of transformers put one."""
+
+OTHERS = (FILE, "chat_template.json")
+"""Files of a model that hold a template."""
+
+
+def of(source: Path) -> str:
+    """The template in a file, or that of the tokenizer in a folder.
+
+    Raises:
+        InputError: the file is no text, or the tokenizer has none.
+    """
+    if source.is_dir():
+        tokenizer = loading.load_tokenizer(source)
+        if not tokenizer.chat_template:
+            raise InputError(f"the tokenizer in {source} has no chat template: name a model whose tokenizer has one.")
+        template: str = tokenizer.get_chat_template()
+        return template
+    try:
+        text = source.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{source} is no UTF-8 text ({error.reason}): give a chat template in Jinja.") from error
+    if not text.strip():
+        raise InputError(f"{source} is empty: give a chat template in Jinja.")
+    return text
+
+
+def give(model: Path, source: Path, output: Path) -> None:
+    """Write a folder that is the model, or the tokenizer, in another one, with the chat template of `source`.
+
+    Args:
+        model: folder in Hugging Face layout; its files are linked to, whatever they are.
+        source: as in `of`.
+        output: the folder.
+
+    Raises:
+        InputError: as `of`, or the tokenizer cannot print a question and its answer with the template (`chat.read`).
+    """
+    template = of(source)
+    with atomic_path(output) as temporary:
+        temporary.mkdir(parents=True)
+        for file in sorted(model.iterdir()):
+            if file.is_file() and not file.name.startswith(".") and file.name not in (*OTHERS, SETTINGS):
+                (temporary / file.name).symlink_to(file.resolve())
+        if (model / SETTINGS).is_file():
+            settings = read_json_object(model / SETTINGS)
+            settings.pop("chat_template", None)
+            write_json(temporary / SETTINGS, settings)
+        (temporary / FILE).write_text(template, encoding="utf-8")
+        chat.closing(loading.load_tokenizer(temporary))
