@@ -53,14 +53,11 @@ def rows(experiment: "Experiment", dataset: str) -> str:
     """Where the raw rows of a dataset are, and how many of them are kept."""
     train, probe = (experiment.paths.rows(dataset, split) for split in ("train", "probe"))
     sampled = experiment.config.sampled(dataset)
-    stated, stated_share = (
-        experiment.config.datasets[dataset].expected,
-        experiment.config.datasets[dataset].most_rejected,
-    )
-    expected = stated.model_dump(exclude_unset=True) if stated else {}
+    described = experiment.config.datasets[dataset]
+    expected = described.expected.model_dump(exclude_unset=True) if described.expected else {}
     return options({"train_files": train, "probe_files": probe, "train_samples": sampled.train,
                     "probe_samples": sampled.probe, "expected_train": expected.get("train"),
-                    "expected_probe": expected.get("probe"), "most_rejected": stated_share,
+                    "expected_probe": expected.get("probe"), "most_rejected": described.most_rejected,
                     "seed": sampled.seed})  # fmt: skip
 
 
