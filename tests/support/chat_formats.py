@@ -122,9 +122,9 @@ FORMATS = {
         f"<s>[INST] {QUESTION}[/INST]⟨ {ANSWER}</s>⟩[INST] {SYSTEM}\n\n{AGAIN}[/INST]⟨ {LAST}</s>⟩",
     ),
     "mistral-v7": Format(
-        "{{ bos_token }}{% for m in messages %}{% if m.role == 'system' %}[SYSTEM_PROMPT]{{ m.content }}[/SYSTEM_PROMPT]"
-        "{% elif m.role == 'user' %}[INST]{{ m.content }}[/INST]{% else %}⟦{{ m.content }}{{ eos_token }}⟧{% endif %}"
-        "{% endfor %}",
+        "{{ bos_token }}{% for m in messages %}{% if m.role == 'system' %}[SYSTEM_PROMPT]{{ m.content }}"
+        "[/SYSTEM_PROMPT]{% elif m.role == 'user' %}[INST]{{ m.content }}[/INST]{% else %}⟦{{ m.content }}{{ eos_token }}⟧"
+        "{% endif %}{% endfor %}",
         ("[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[INST]", "[/INST]"),
         "<s>",
         "</s>",
@@ -133,7 +133,8 @@ FORMATS = {
     ),
     "gemma": Format(
         "{{ bos_token }}" + REFUSING + "{% for m in messages %}{% if m.role == 'assistant' %}<start_of_turn>model\n"
-        "⟦{{ m.content | trim }}<end_of_turn>⟧\n{% else %}<start_of_turn>{{ m.role }}\n{{ m.content | trim }}<end_of_turn>\n"
+        "⟦{{ m.content | trim }}<end_of_turn>⟧\n{% else %}<start_of_turn>{{ m.role }}\n"
+        "{{ m.content | trim }}<end_of_turn>\n"
         "{% endif %}{% endfor %}{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}",
         ("<start_of_turn>", "<end_of_turn>"),
         "<bos>",
@@ -172,8 +173,8 @@ FORMATS = {
     ),
     "deepseek": Format(
         "{{ bos_token }}{% for m in messages %}{% if m.role == 'system' %}{{ m.content }}{% elif m.role == 'user' %}"
-        "<｜User｜>{{ m.content }}{% else %}<｜Assistant｜>⟦{{ m.content.split('</think>')[-1] }}{{ eos_token }}⟧{% endif %}"
-        "{% endfor %}{% if add_generation_prompt %}<｜Assistant｜>{% endif %}",
+        "<｜User｜>{{ m.content }}{% else %}<｜Assistant｜>⟦{{ m.content.split('</think>')[-1] }}{{ eos_token }}⟧"
+        "{% endif %}{% endfor %}{% if add_generation_prompt %}<｜Assistant｜>{% endif %}",
         ("<｜User｜>", "<｜Assistant｜>"),
         "<｜begin▁of▁sentence｜>",
         "<｜end▁of▁sentence｜>",
@@ -192,7 +193,8 @@ FORMATS = {
     ),
     "command-r": Format(
         "{{ bos_token }}{% for m in messages %}<|START_OF_TURN_TOKEN|>{% if m.role == 'assistant' %}<|CHATBOT_TOKEN|>"
-        "⟦{{ m.content }}<|END_OF_TURN_TOKEN|>⟧{% else %}<|{{ m.role | upper }}_TOKEN|>{{ m.content }}<|END_OF_TURN_TOKEN|>"
+        "⟦{{ m.content }}<|END_OF_TURN_TOKEN|>⟧{% else %}<|{{ m.role | upper }}_TOKEN|>{{ m.content }}"
+        "<|END_OF_TURN_TOKEN|>"
         "{% endif %}{% endfor %}{% if add_generation_prompt %}<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>{% endif %}",
         (
             *("<|START_OF_TURN_TOKEN|>", "<|END_OF_TURN_TOKEN|>"),
@@ -210,7 +212,8 @@ FORMATS = {
 
 def tokenizer(one: Format, generation: bool = False) -> Any:
     """A byte-level tokenizer with the special tokens of a format, which puts BOS before a text where it has one."""
-    special = [AddedToken(token, special=True, normalized=False) for token in dict.fromkeys([*filter(None, (one.bos, one.eos)), *one.tokens])]  # fmt: skip
+    names = dict.fromkeys([*filter(None, (one.bos, one.eos)), *one.tokens])
+    special = [AddedToken(name, special=True, normalized=False) for name in names]
     made = Tokenizer(models.BPE())
     made.pre_tokenizer, made.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()

@@ -1,4 +1,4 @@
-"""Training, extraction and evaluation read conversations as the same tokens, with the template that a model is given."""
+"""Training, extraction and evaluation read conversations as the same tokens, with the template a model is given."""
 
 import json
 

@@ -18,7 +18,8 @@ WHOLE = [("system", "Be brief."), ("user", "Q"), ("assistant", "A"), ("user", "R
 
 def convert(row, adapter="generic", **options):
     given = {"style": "chat", **options} if adapter == "generic" else options
-    return ADAPTERS[adapter].convert(Row(row, Path("rows.jsonl"), 1, "rows.jsonl:1"), resolve_options(adapter, given, True))  # fmt: skip
+    options = resolve_options(adapter, given, chat=True)
+    return ADAPTERS[adapter].convert(Row(row, Path("rows.jsonl"), 1, "rows.jsonl:1"), options)
 
 
 def said(row, adapter="generic", **options):
@@ -101,7 +102,8 @@ def test_a_conversation_that_is_left_out(row, reason):
 
 def test_other_adapters_read_conversations_whole():
     turns = [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}] * 2
-    assert [role for role, _ in said({**INFINITY, "conversations": turns}, "infinity_instruct")] == ["user", "assistant"] * 2  # fmt: skip
+    read = said({**INFINITY, "conversations": turns}, "infinity_instruct")
+    assert [role for role, _ in read] == ["user", "assistant"] * 2
     tagged = [{"from": "gpt", "value": "Be brief."}, *turns]
     assert said({**INFINITY, "conversations": tagged}, "infinity_instruct")[:2] == [*WHOLE[:2]]
     assert [role for role, _ in said(REFGPT, "refgpt")] == ["user", "assistant"] * 2
@@ -134,7 +136,8 @@ def test_conversations_are_split_and_stored_with_their_turns(tmp_path):
     rows = [messages(("user", f"Q{n % 9}"), ("assistant", "A"), ("user", "R"), ("assistant", "B")) for n in range(12)]
     rows.append(messages(("user", "Q0")))
     write(prepared(rows_file(tmp_path / "rows.jsonl", rows)), tmp_path / "out")
-    train, probe = (pyarrow.parquet.read_table(tmp_path / f"out/{split}.parquet").to_pylist() for split in ("train", "probe"))  # fmt: skip
+    splits = [tmp_path / f"out/{split}.parquet" for split in ("train", "probe")]
+    train, probe = (pyarrow.parquet.read_table(path).to_pylist() for path in splits)
     assert (len(train), len(probe)) == (7, 2)
     for row in (*train, *probe):
         turns = json.loads(row["messages"])
