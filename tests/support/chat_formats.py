@@ -123,8 +123,8 @@ FORMATS = {
     ),
     "mistral-v7": Format(
         "{{ bos_token }}{% for m in messages %}{% if m.role == 'system' %}[SYSTEM_PROMPT]{{ m.content }}"
-        "[/SYSTEM_PROMPT]{% elif m.role == 'user' %}[INST]{{ m.content }}[/INST]{% else %}⟦{{ m.content }}{{ eos_token }}⟧"
-        "{% endif %}{% endfor %}",
+        "[/SYSTEM_PROMPT]{% elif m.role == 'user' %}[INST]{{ m.content }}[/INST]{% else %}"
+        "⟦{{ m.content }}{{ eos_token }}⟧{% endif %}{% endfor %}",
         ("[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[INST]", "[/INST]"),
         "<s>",
         "</s>",

@@ -16,7 +16,7 @@ import torch
 from payloads import Payload, module, pickled
 
 from headpatterns.attribution import files
-from headpatterns.data import archives, sources
+from headpatterns.data import archives, chat, sources
 from headpatterns.errors import InputError, redacted
 from headpatterns.models import loading as models
 
@@ -182,12 +182,12 @@ CHAT = (
 )
 
 
-def test_a_chat_template_is_text_that_nothing_fills_in(own_model, made):
+def test_a_chat_template_is_run_in_the_sandbox_alone(own_model, made):
     change(own_model / "tokenizer_config.json", chat_template=CHAT.format(made=str(made)))
     tokenizer = models.load_tokenizer(own_model)
     assert tokenizer("x")["input_ids"] and not made.exists()
-    with pytest.raises(Exception, match="unsafe"):  # and if anybody asked for it: the sandbox of transformers
-        tokenizer.apply_chat_template([{"role": "user", "content": "x"}], tokenize=False)
+    with pytest.raises(InputError, match=r"fails on sample 'x'.*unsafe"):
+        chat.printed(tokenizer, "x", [{"role": "user", "content": "x"}])
     assert not made.exists()
 
 

@@ -1,4 +1,4 @@
-"""Chats through the workflow: several turns, a chat template of its own, the same tokens from training to evaluation."""
+"""Chats through the workflow: several turns, a given template, the same tokens from training to evaluation."""
 
 import csv
 import json
@@ -36,8 +36,8 @@ def test_every_turn_of_the_assistant_has_its_loss(finished):
 
     results = finished / "results/chat"
     tokenizer = loaded(finished, "results/chat/templated/llama/tokenizer")
-    rows = {row["id"]: json.loads(row["messages"])
-            for row in pyarrow.parquet.read_table(results / "instructions/refgpt/train.parquet").to_pylist()}  # fmt: skip
+    table = pyarrow.parquet.read_table(results / "instructions/refgpt/train.parquet")
+    rows = {row["id"]: json.loads(row["messages"]) for row in table.to_pylist()}
     for sample in datasets.load_from_disk(results / "tokenized/llama/refgpt/train"):
         messages = rows[sample["id"]]
         assert [message["role"] for message in messages] == ["user", "assistant"] * 2

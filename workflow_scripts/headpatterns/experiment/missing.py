@@ -141,8 +141,8 @@ def parts(experiment: "Experiment") -> Iterator[tuple[Part, list[str]]]:
         if written := experiment.paths.rows_on_disk(dataset):
             yield "rows", written
     for model in experiment.models:
-        if written := template_file(experiment, model):
-            yield "template", [written]
+        if template := template_file(experiment, model):
+            yield "template", [template]
     lenders = needed.lenders(experiment.config, experiment.models)
     for model in dict.fromkeys([*experiment.models, *needed.given(experiment.runs), *lenders]):
         if own := of_model(experiment.config.source(model)):
