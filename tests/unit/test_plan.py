@@ -649,3 +649,31 @@ def test_ablations_follow_the_study():
     probed = seconds(experiment, whole)
     assert seconds(ablating(32), whole) == probed  # the probe set has 64, in two halves
     assert seconds(ablating(31), whole) < probed
+
+
+def test_hours_of_transfer_and_of_transplants_by_hand():
+    """MATH, SGSM and ARC on Llama3-8B: each probe set under four models, and 32 samples of SGSM under 2 × 32 choices."""
+    studies = {
+        "transfer": {"models": [LLAMA3], "tasks": ["math", "sgsm", "arc"]},
+        "transplant": {"models": [LLAMA3], "tasks": ["sgsm"], "rankings": ["change", "weights"], "samples": 32,
+                       "draws": 4, "sizes": [1, 2, 4, 8, 16]},
+    }  # fmt: skip
+    experiment = experiment_of(PAPER, {"studies": studies})
+    sizes, parameters = Sizes(experiment, NOWHERE), 8_030_261_248
+    probed = [sizes.samples(LLAMA3, task, "probe") for task in ("math", "sgsm", "arc")]
+    operations = sum(4 * one.count * one.tokens * (2 * parameters + 2 * 32 * 4096 * one.tokens) for one in probed)
+    taken = job("transfer_losses", model=LLAMA3, seed="0")
+    assert seconds(experiment, taken) == pytest.approx(60 + operations / (67e12 * 0.5) + parameters * (2 + 3 * 4) / 1e9)
+    moved = job("transplant_heads", model=LLAMA3, seed="0")
+    operations = 2 * (2 + 6 * 5) * 32 * 180 * (2 * parameters + 2 * 32 * 4096 * 180)
+    assert seconds(experiment, moved) == pytest.approx(60 + operations / (67e12 * 0.5) + parameters * (2 + 4) / 1e9)
+    assert (estimates.gpus(experiment, taken), estimates.gpus(experiment, moved)) == (1, 1)
+
+
+def test_checkpoints_wait_for_those_that_are_read_together():
+    studies = {"transfer": {"models": [LLAMA3], "tasks": ["math", "sgsm", "arc"]}, "validity": {"models": []},
+               **{name: {"models": []} for name in ("competence", "mixing", "selection")}}  # fmt: skip
+    experiment = experiment_of(PAPER, {"studies": studies})
+    planned = [*of_all_runs("finetune", experiment), job("transfer_losses", model=LLAMA3, seed="0")]
+    found = {part.what: part.bytes for part in disk.parts(Sizes(experiment, NOWHERE), planned)}
+    assert found["last checkpoints that wait for others"] == 3 * 4 * 8_030_261_248
