@@ -156,6 +156,12 @@ def test_without_doses_and_other_ablations_there_is_what_there_is(tmp_path):
     assert set(found["scores"]["ablation"]) == {"zero"} and found["doses"].empty
 
 
+def test_a_score_that_one_run_lacks_has_no_mean_over_tasks(tmp_path):
+    folders = [write(tmp_path / "math"), write(tmp_path / "arc", 1, [name for name in NAMES if name != "output_norm"])]
+    rows = computed(folders)["scores"].query("score == 'output_norm' and phase != 'after_minus_before'")
+    assert set(rows["task"]) == {"math"} and set(rows["seed"]) == {"0"}
+
+
 @pytest.mark.parametrize(
     ("break_it", "sentence"),
     [

@@ -320,19 +320,32 @@ def test_an_architecture_whose_weights_are_not_split_by_head_is_left_out_by_name
         (Score(label="x", of_layer=lambda layer: 3.0), "gives float for a layer of 6 heads"),
         (Score(label="x", of_layer=lambda layer: layer.output.sum(dim=(0, 2)) * float("nan")),
          r"'x' of sample 's\d' is not finite in layer 2"),
-        (Score(label="x", of_layer=lambda layer: layer.output.sum(dim=(0, 2)) * 0), "the same for all heads of Llama"),
-        (Score(label="x", of_model=lambda given: np.ones((3, 6))), "the same for all heads of LlamaForCausalLM"),
         (Score(label="x", of_model=lambda given: np.ones((6, 3))),
          r"has the shape \[6, 3\] for a model of 3 layers of 6 heads on 5 samples: let its of_model give \[3, 6\] or"),
         (Score(label="x", of_model=lambda given: np.full((3, 6), np.inf)), "'x' of LlamaForCausalLM is not finite"),
         (Score(label="x"), "neither of_layer nor of_model"),
     ],
 )  # fmt: skip
-def test_a_score_of_another_shape_not_finite_or_constant_is_one_sentence(score, sentence, monkeypatch):
+def test_a_score_of_another_shape_or_not_finite_is_one_sentence(score, sentence, monkeypatch):
     monkeypatch.setattr(registry, "found", lambda names: {"x": score})
     with pytest.raises(InputError, match=sentence) as refused:
         scoring.scored(build("llama-grouped-query"), make_samples(), ["x"], None, token_budget=100)
     assert str(refused.value).endswith(".") and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "score",
+    [
+        Score(label="x", of_layer=lambda layer: layer.output.sum(dim=(0, 2)) * 0),
+        Score(label="x", of_model=lambda given: np.ones((3, 6))),
+    ],
+)
+def test_a_score_that_is_the_same_for_all_heads_is_left_out_in_one_sentence(score, monkeypatch, capsys):
+    monkeypatch.setattr(registry, "found", lambda names: {"x": score})
+    found = scoring.scored(build("llama-grouped-query"), make_samples(), ["x"], None, token_budget=100)
+    assert not found.values and list(found.left_out) == ["x"]
+    sentence = "the score 'x' is left out: it is the same for all heads of LlamaForCausalLM on these samples, so it"
+    assert sentence in capsys.readouterr().out
 
 
 def test_a_model_that_attends_by_itself_has_no_scores():

@@ -28,7 +28,7 @@ class Scored:
     Attributes:
         patterns: in all of `REDUCTIONS`.
         values: by score float32 [samples, layers, heads] or, of what does not depend on samples, [layers, heads].
-        left_out: why the model has not a score, by name.
+        left_out: why the model has not a score, by name: it cannot be taken, or is the same for all heads.
     """
 
     patterns: Patterns
@@ -54,7 +54,7 @@ def scored(
         token_budget: as in `activation_patterns`.
 
     Raises:
-        InputError: as there, an unknown score, or one that has another shape, is not finite or the same for all heads.
+        InputError: as there, an unknown score, or one that has another shape or is not finite.
     """
     asked = registry.found(names)
     watch = Watch({name: score for name, score in asked.items() if score.of_layer})
@@ -71,10 +71,13 @@ def scored(
             continue
         try:
             found[name] = _of_model(name, score, given)
-        except NotAvailableError as reason:
-            left_out[name] = str(reason)
-    for name, values in found.items():
-        _check_ranks(name, values, type(model).__name__)
+        except NotAvailableError as error:
+            left_out[name] = str(error)
+    for name in [name for name, values in found.items() if _is_constant(values)]:
+        del found[name]
+        left_out[name] = f"it is the same for all heads of {type(model).__name__} on these samples, so it ranks none"
+    for name, reason in left_out.items():
+        print(f"the score '{name}' is left out: {reason}.", flush=True)
     return Scored(patterns, {name: found[name] for name in names if name in found}, left_out)
 
 
@@ -98,11 +101,7 @@ def _of_model(name: str, score: Score, given: Given) -> np.ndarray:
     return value
 
 
-def _check_ranks(name: str, values: np.ndarray, model: str) -> None:
-    """Refuse a score that is the same for all heads."""
+def _is_constant(values: np.ndarray) -> bool:
+    """Whether a score is the same for all heads, so that nothing could be correlated with it."""
     mean = values.mean(axis=0) if values.ndim == 3 else values
-    if is_constant(mean.reshape(1, -1))[0]:
-        raise InputError(
-            f"the score '{name}' is the same for all heads of {model}, so it ranks none: fix {name}.py, or leave the "
-            "score out (studies.head_scores.scores)."
-        )
+    return bool(is_constant(mean.reshape(1, -1))[0])

@@ -94,7 +94,8 @@ def _separate(module: Any, heads: int, pairs: int) -> "dict[str, torch.Tensor]":
 
 def _output(weight: "torch.Tensor", heads: int) -> "torch.Tensor":
     """Columns of the output projection [hidden, heads · size] by head."""
-    return weight.T.unflatten(0, (heads, -1))
+    found: torch.Tensor = weight.T.unflatten(0, (heads, -1))
+    return found
 
 
 def _gpt2(module: Any, heads: int, pairs: int) -> "dict[str, torch.Tensor]":

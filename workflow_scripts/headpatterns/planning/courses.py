@@ -118,7 +118,7 @@ def scored_settings(experiment: Experiment, model: formulas.Model, name: str) ->
 
 def kept_changes(experiment: Experiment) -> int:
     """Numbers that are kept of a sample and head: the change of the loss by every ablation, and slopes at doses."""
-    settings = experiment.settings(validity.NAME)
+    settings: validity.Settings = experiment.settings(validity.NAME)
     asked = settings.ablations
     return 1 + ("mean" in asked) + settings.resample_draws * ("resample" in asked) + 2 * DOSES * ("scale" in asked)
 

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 def norm_product(layer: Layer) -> "torch.Tensor":
     """[heads]."""
-    return (layer.output.float().norm(dim=2) * layer.gradient.float().norm(dim=2)).sum(dim=0)
+    products: torch.Tensor = layer.output.float().norm(dim=2) * layer.gradient.float().norm(dim=2)
+    return products.sum(dim=0)
 
 
 SCORE = Score(label="Σ ‖o‖ ‖dO‖", of_layer=norm_product)

@@ -77,7 +77,7 @@ def score_rows(runs: Runs, top: int) -> Iterator[tuple[Any, ...]]:
     measured = {
         (*of, phase): by_kind for of, run in runs.items() for phase, by_kind in measures.of_run(run, top).items()
     }
-    for state, by_kind in validity.with_means(measured).items():
+    for state, by_kind in measures.with_means(measured).items():
         for kind, values in by_kind.items():
             yield (*state, *kind, *with_interval(values, kind[-1]), values[0])
 
@@ -91,28 +91,27 @@ def with_interval(values: np.ndarray, measure: str) -> np.ndarray:
 
 def effect_rows(runs: Runs, splits: int, seed: int) -> Iterator[tuple[Any, ...]]:
     """How large effects are, the mean over heads, and how reliable."""
-    sizes: dict[validity.State, dict[validity.Kind, np.ndarray]] = {}
-    reliable: dict[validity.State, dict[validity.Kind, np.ndarray]] = {}
-    agreed: dict[validity.State, dict[validity.Kind, np.ndarray]] = {}
-    counts: dict[tuple[str, str], np.ndarray] = {}
+    sizes: dict[validity.State, dict[measures.Kind, np.ndarray]] = {}
+    reliable: dict[validity.State, dict[measures.Kind, np.ndarray]] = {}
+    agreed: dict[validity.State, dict[measures.Kind, np.ndarray]] = {}
+    counts: dict[tuple[str, str], tuple[int, int]] = {}
     for (model, task, training_seed), run in runs.items():
-        halves = measures.ceilings(run, splits, task, seed)
-        for phase, by_way in halves.items():
+        before = run.phases["before"]
+        counts.update({(model, name): (len(before.base.ids), len(draws)) for name, draws in before.draws.items()})
+        for phase, by_way in measures.ceilings(run, splits, task, seed).items():
             state = (model, task, training_seed, phase)
+            reliable[state] = by_way
             sizes[state] = {of: sizes_of(run, phase, *of) for of in by_way}
-            reliable[state] = dict(by_way)
             agreed[state] = {of: np.array([draws_agree(run, phase, of[0])]) for of in by_way}
-            counts.update({(model, name): np.array([len(run.phases["before"].base.ids), len(draws)])
-                           for name, draws in run.phases["before"].draws.items()})  # fmt: skip
-    sizes, reliable, agreed = (validity.with_means(one) for one in (sizes, reliable, agreed))
-    for state, by_way in reliable.items():
-        for of, values in by_way.items():
+    of_sizes, of_draws = validity.with_means(sizes), validity.with_means(agreed)
+    for state, of_state in validity.with_means(reliable).items():
+        for of, values in of_state.items():
             samples, draws = counts[state[0], of[0]]
             known = values[np.isfinite(values)]
             middle = float(known.mean()) if len(known) else np.nan
             ends = np.quantile(known, [0.025, 0.975]) if len(known) else (np.nan, np.nan)
-            numbers = (middle, *ends, np.sqrt(max(0.0, middle)), draws, agreed[state][of][0])
-            yield (*state, *of, samples, *estimate_and_interval(sizes[state][of]), *numbers)
+            numbers = (middle, *ends, np.sqrt(max(0.0, middle)), draws, of_draws[state][of][0])
+            yield (*state, *of, samples, *estimate_and_interval(of_sizes[state][of]), *numbers)
 
 
 def sizes_of(run: Run, phase: str, ablation: str, way: str) -> np.ndarray:

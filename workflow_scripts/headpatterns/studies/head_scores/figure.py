@@ -1,6 +1,7 @@
 """Every score against every ablation: rank correlations before fine-tuning, after it and for the change."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from headpatterns.studies.validity.measures import ABSOLUTE, ALL, DIFFERENCE
 
 EFFECT_TEXT = ("model", "task", "phase", "ablation", "change")
 ROW, HEAD, PANEL, GAP, FOOT = 0.23, 0.36, 1.5, 0.12, 0.75  # inches
-STATES = {
+STATES: dict[str, tuple[str, str, float, dict[str, Any]]] = {
     "before": ("before SFT", ABSOLUTE, -0.22, {"marker": "o", "markerfacecolor": "white"}),
     "after": ("after SFT", ABSOLUTE, 0.0, {"marker": "o"}),
     DIFFERENCE: ("change", MOVED, 0.22, {"marker": "D"}),
@@ -45,7 +46,7 @@ def draw(table: pd.DataFrame, ceilings: pd.DataFrame) -> Figure:
     shown = table[table["measure"] == SPEARMAN]
     models, ablations, scores = (list(dict.fromkeys(shown[name])) for name in ("model", "ablation", "score_label"))
     labels = dict(zip(shown["model"], shown["model_label"], strict=True))
-    left, height = style.text_width(scores) + 0.12, ROW * len(scores)
+    left, height = style.text_width(scores, style.MEDIUM) + 0.15, ROW * len(scores)
     block = HEAD + height + 0.3
     figure = style.new_figure(left + (PANEL + GAP) * len(ablations), block * len(models) + FOOT)
     for m, model in enumerate(models):
@@ -93,7 +94,7 @@ def draw_panel(axes: Axes, rows: pd.DataFrame, ceilings: pd.DataFrame, scores: l
 
 def legend() -> list[Line2D]:
     """What marks and lines mean."""
-    size = {"markersize": 3.2, "linewidth": 0.9, "markeredgewidth": 0.7}
+    size: dict[str, Any] = {"markersize": 3.2, "linewidth": 0.9, "markeredgewidth": 0.7}
     marks = [Line2D([], [], color=COLOURS[phase], label=label, **size, **look)
              for phase, (label, _, _, look) in STATES.items()]  # fmt: skip
     return [*marks, Line2D([], [], color=COLOURS["after"], linewidth=0.8, linestyle="--", label="noise ceiling")]

@@ -16,13 +16,14 @@ from headpatterns.attribution import scores as registry
 from headpatterns.attribution.scores.score import Score
 from headpatterns.statistics import pearson, replicate_patterns, spearman, spearman_within_layers
 from headpatterns.studies.head_scores.files import Run, Scored
+from headpatterns.studies.validity import measures as validity
 from headpatterns.studies.validity.ablations import PHASES
 from headpatterns.studies.validity.measures import ABSOLUTE, DIFFERENCE, SIGNED, Weights
 
 MOVED = "moved"
 SPEARMAN, WITHIN, RECALL, SLOPE, R2 = MEASURES = ("spearman", "spearman_within_layers", "recall", "slope", "r2")
 
-Kind = tuple[str, str, str, str]
+Kind = tuple[str, ...]
 """Score, ablation, way to take the effect, and measure."""
 
 Means = Mapping[tuple[str, str], np.ndarray]
@@ -129,7 +130,7 @@ def line(estimate: np.ndarray, effect: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return slope, pearson(estimate, effect) ** 2
 
 
-def ceilings(run: Run, splits: int, task: str, seed: int) -> dict[str, dict[tuple[str, str], np.ndarray]]:
+def ceilings(run: Run, splits: int, task: str, seed: int) -> dict[str, dict[Kind, np.ndarray]]:
     """Reliability of the effects in every split of the samples into halves, [splits], by phase, ablation and way.
 
     That is r of the effects of both halves, Spearman's over all heads, as it would be of as many samples as there are:
@@ -147,7 +148,7 @@ def ceilings(run: Run, splits: int, task: str, seed: int) -> dict[str, dict[tupl
     halves = np.zeros((2, splits, samples))
     for half, places in zip(halves, (orders[:, : samples // 2], orders[:, samples // 2 :]), strict=True):
         np.put_along_axis(half, places, 1 / places.shape[1], axis=1)
-    found: dict[str, dict[tuple[str, str], np.ndarray]] = {phase: {} for phase in (*PHASES, DIFFERENCE)}
+    found: dict[str, dict[Kind, np.ndarray]] = {phase: {} for phase in (*PHASES, DIFFERENCE)}
     before, after = (run.phases[phase].effects for phase in PHASES)
     for name in before:
         for phase, effects in zip(PHASES, (before[name], after[name]), strict=True):
@@ -173,6 +174,23 @@ def reliability(
     r = spearman(*(take(replicate_patterns(effects, half)) for half in halves))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(r > -1, 2 * r / (1 + r), np.nan)
+
+
+def with_means(
+    measured: Mapping[validity.State, Mapping[Kind, np.ndarray]],
+) -> dict[validity.State, Mapping[Kind, np.ndarray]]:
+    """What was measured of every run, and means over seeds and tasks of what all runs of a model have.
+
+    A score may be missing in some: it cannot be taken there, or is the same for all heads.
+    """
+    common: dict[tuple[str, str], set[Kind]] = {}
+    for (model, _, _, phase), by_kind in measured.items():
+        common[model, phase] = common.get((model, phase), set(by_kind)) & set(by_kind)
+    shared = {
+        state: {of: values for of, values in by_kind.items() if of in common[state[0], state[3]]}
+        for state, by_kind in measured.items()
+    }
+    return {**validity.with_means(shared), **measured}
 
 
 def agreement_of_draws(draws: np.ndarray) -> float:

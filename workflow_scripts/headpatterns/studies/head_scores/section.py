@@ -63,7 +63,7 @@ def best(rows: pd.DataFrame, effects: pd.DataFrame) -> Iterator[str]:
                 known = own[own["value"].notna()]
                 if known.empty:
                     continue
-                first = known.loc[known["value"].idxmax()]
+                first = known.sort_values("value").iloc[-1]
                 ceiling = effects[
                     (effects["model"] == model) & (effects["task"] == ALL) & (effects["phase"] == phase)
                     & (effects["ablation"] == ablation) & (effects["change"] == way)
@@ -89,8 +89,11 @@ def foretold(response: pd.DataFrame, rows: pd.DataFrame) -> Iterator[str]:
 
 
 def without(rows: pd.DataFrame) -> Iterator[str]:
-    """Scores that a model has neither before fine-tuning nor after it."""
+    """Scores that a model has in no state, as some of its runs lack them."""
     for label, own in rows.groupby("model_label", sort=False):
         missing = [name for name in registry.names() if name not in set(own["score"])]
         if missing:
-            yield f"{label} has no {', '.join(missing)}: the config leaves it out, or its ablations say why."
+            yield (
+                f"{label} has no {', '.join(missing)} here: the config leaves it out, or a run lacks it and the files "
+                "of its ablations say why."
+            )

@@ -63,11 +63,12 @@ def grid(title: str, rows: pd.DataFrame) -> Grid:
     """Scores as rows; ablations, each in every state, as columns. Empty where a score has no number."""
     places = [(ablation, state) for ablation in dict.fromkeys(rows["ablation"]) for state in STATES
               if state in set(rows["phase"])]  # fmt: skip
-    found = {(row.score_label, row.ablation, row.phase): row for row in rows.itertuples()}
+    keys = zip(rows["score_label"], rows["ablation"], rows["phase"], strict=True)
+    found = dict(zip(keys, rows[["value", "low", "high"]].to_numpy(float), strict=True))
     texts = []
     for score in dict.fromkeys(rows["score_label"]):
         own = [found.get((score, *place)) for place in places]
-        texts.append([score, *("" if one is None else cell(one.value, one.low, one.high) for one in own)])
+        texts.append([score, *("" if one is None else cell(*one) for one in own)])
     return Grid(title, [], ["Score"], [f"{ablation}, {STATES[state]}" for ablation, state in places], texts)
 
 
