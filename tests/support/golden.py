@@ -33,6 +33,7 @@ KEYS = frozenset(
         *("tokenizer", "dataset", "split", "run", "state", "step", "layer", "head", "statistic", "matrix"),
         *("set", "items", "domain", "domain_label", "measure", "variant", "draw", "budget", "better", "worse"),
         *("phase", "reduction", "reduction_a", "reduction_b", "change", "over", "contrast", "ranking", "k"),
+        *("score", "ablation", "dose"),
         *("claim", "where"),
     ]
 )

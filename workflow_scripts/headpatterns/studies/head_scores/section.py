@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from headpatterns.attribution import scores as registry
+from headpatterns.presentation import style
 from headpatterns.presentation.elements import figure, grid_tables, plain_table
 from headpatterns.presentation.inputs import read_table
 from headpatterns.presentation.results import Results
@@ -69,10 +70,9 @@ def best(rows: pd.DataFrame, effects: pd.DataFrame) -> Iterator[str]:
                     & (effects["ablation"] == ablation) & (effects["change"] == way)
                 ]["ceiling"].iloc[0]  # fmt: skip
                 limit = f", ceiling {ceiling:.2f}" if np.isfinite(ceiling) else ""
-                parts.append(f"{first['score_label']} with {ablation} ablation ({first['value']:.2f}{limit})")
+                parts.append(f"{first['score_label']} with {ablation} ablation ({style.fixed(first['value'])}{limit})")
             if parts:
-                text = f"{label}, {WORDS[phase]}: the score with the largest rank correlation is {'; '.join(parts)}."
-                yield text.replace("(-", "(−")
+                yield f"{label}, {WORDS[phase]}: the score with the largest rank correlation is {'; '.join(parts)}."
 
 
 def foretold(response: pd.DataFrame, rows: pd.DataFrame) -> Iterator[str]:
@@ -81,7 +81,7 @@ def foretold(response: pd.DataFrame, rows: pd.DataFrame) -> Iterator[str]:
     found = response[(response["task"] == ALL) & (response["phase"] == "after") & (response["measure"] == "r2")]
     for model, own in found.groupby("model", sort=False):
         by_dose = own.set_index("dose")["value"]
-        parts = [f"{value:.2f} at dose {dose}" for dose, value in by_dose.items()]
+        parts = [f"{style.fixed(value)} at dose {dose}" for dose, value in by_dose.items()]
         yield (
             f"{labels[str(model)]}, after fine-tuning: of the differences between heads in the change of the loss, the "
             f"slope at full dose explains (R²) {', '.join(parts)}."
