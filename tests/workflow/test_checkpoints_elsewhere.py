@@ -17,6 +17,7 @@ from refusals import assert_refusal
 from headpatterns.comparison.pair import checkpoint
 from headpatterns.io import read_csv
 from headpatterns.models import load_model
+from headpatterns.studies.validity.measures import DIFFERENCE
 
 TASKS = ("gsm8k", "arc")
 TINY = ("--configfile", "tests/config/tiny.yaml")
@@ -81,7 +82,8 @@ def project(clone):
     wanted = [f"results/origin/patterns/own/single.{task}.seed0/{task}" for task in TASKS]
     done = run(folder, *wanted, "--cores", "2", *origin)
     assert done.returncode == 0, done.stdout
-    shutil.copytree(folder / "results/origin/checkpoints/own/single.gsm8k.seed0/final", folder / "given/sft")
+    final, mark = folder / "results/origin/checkpoints/own/single.gsm8k.seed0/final", ".snakemake_timestamp"
+    shutil.copytree(final, folder / "given/sft", ignore=shutil.ignore_patterns(mark))
     train_adapter(folder / "own", folder / "given/adapter")
     return folder
 
@@ -146,7 +148,7 @@ def test_every_stage_is_in_the_tables_and_on_the_page(finished):
     assert {row["task"] for row in rows} == {*TASKS, "all"}
     phases = read_csv(results / "analysis/checkpoints_validity.csv", ("model", "task", "phase"))
     assert {(row["model"], row["phase"]) for row in phases} == {
-        ("own", phase) for phase in ("before", "after", "difference")
+        ("own", phase) for phase in ("before", "after", DIFFERENCE)
     }
     page = (results / "report.html").read_text(encoding="utf-8")
     assert all(word in page for word in ("Chains of checkpoints", "A chain", "SFT", "LoRA", "own/finetuned.tuned"))
