@@ -183,7 +183,7 @@ def _transfer_losses(sizes: Sizes, job: Job) -> float | None:
         if known is None:
             return None
         operations += (1 + len(runs)) * formulas.PREFILL * formulas.forward(model, known[0] * known[1], known[1])
-    moved = model.bytes + len(runs) * checkpoint_bytes(experiment, model)
+    moved = model.bytes + sum(read_bytes(experiment, run.group, model) for run in runs)
     return operations / _pattern_speed(experiment, job) + moved / _disk(experiment)
 
 
@@ -203,7 +203,7 @@ def _transplant_heads(sizes: Sizes, job: Job) -> float | None:
             return None
         _, count = splitting.two_sets(known[0], settings.samples)
         operations += 2 * choices * formulas.PREFILL * formulas.forward(model, count * known[1], known[1])
-    moved = model.bytes + len(runs) * checkpoint_bytes(experiment, model)
+    moved = model.bytes + sum(read_bytes(experiment, run.group, model) for run in runs)
     return operations / _pattern_speed(experiment, job) + moved / _disk(experiment)
 
 
