@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 OF_COMPARISON = ("Comparison", "compare")
 __all__ = ["REDUCTIONS", "Check", "Comparison", "Patterns", "activation_patterns", "check_model", "compare"]
 
-__version__ = "0.9.0"
+__version__ = "0.10.0"
 """The version, here alone: the build reads it, and a test compares CITATION.cff and CHANGELOG.md with it."""
 
 
