@@ -32,7 +32,7 @@ class Finetuning(Section):
     """One recipe for every run; the studies of section 5 may state what they do otherwise."""
 
     method: Method = Field("full", description="full trains all weights; lora trains adapters on frozen weights")
-    lora: Lora = Field(Lora(), description="the adapters, where method is lora")
+    lora: Lora = Field(Lora.model_validate({}), description="the adapters, where method is lora")
     learning_rate: Amount = Field(description="largest learning rate of the schedule")
     lr_scheduler: Scheduler = Field(description="course of the learning rate after the warm-up")
     warmup_ratio: Warmup = Field(description="share of the steps in which the learning rate rises from 0")

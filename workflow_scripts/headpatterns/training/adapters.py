@@ -49,7 +49,8 @@ def put_in(model: PreTrainedModel, recipe: Recipe) -> "PeftModel":
     _check_targets(model, recipe.lora)
     torch.manual_seed(recipe.seed)
     chosen = recipe.lora.target_modules
-    settings = LoraConfig(
+    make: Any = LoraConfig  # which says that alpha is an integer
+    settings = make(
         task_type="CAUSAL_LM",
         r=recipe.lora.rank,
         lora_alpha=recipe.lora.alpha,

@@ -77,7 +77,7 @@ def start_masters(model: "PreTrainedModel", weights: "dict[str, torch.Tensor]") 
         safe_set_full_fp32_param(parameter, weights[name])
 
 
-def master_weights(model: "PreTrainedModel") -> "dict[str, torch.Tensor]":
+def master_weights(model: "torch.nn.Module") -> "dict[str, torch.Tensor]":
     """The float32 weights that a model in bfloat16 is trained through, on the processor of the first process.
 
     They are put together one at a time, so that a GPU never holds more than one; every process must take part.

@@ -145,9 +145,7 @@ def _train(
         run_folder.finish(workplace, identity, len(samples), last, history, recipe, device)
 
 
-def _keeping(
-    model: PreTrainedModel, tokenizer: Any, recipe: Recipe, base: Base | None, masters: bool
-) -> Callable[[Path], None]:
+def _keeping(model: Any, tokenizer: Any, recipe: Recipe, base: Base | None, masters: bool) -> Callable[[Path], None]:
     """What writes the checkpoint of a run to a folder: a whole model, or the adapters alone."""
     dtype = recipe.checkpoint_dtype
     if recipe.lora is None:
