@@ -652,7 +652,7 @@ def test_ablations_follow_the_study():
 
 
 def test_hours_of_transfer_and_of_transplants_by_hand():
-    """MATH, SGSM and ARC on Llama3-8B: each probe set under four models, and 32 samples of SGSM under 2 × 32 choices."""
+    """MATH, SGSM, ARC on Llama3-8B: each probe set under four models, and 32 samples of SGSM under 2 × 32 choices."""
     studies = {
         "transfer": {"models": [LLAMA3], "tasks": ["math", "sgsm", "arc"]},
         "transplant": {"models": [LLAMA3], "tasks": ["sgsm"], "rankings": ["change", "weights"], "samples": 32,

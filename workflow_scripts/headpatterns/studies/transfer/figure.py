@@ -90,7 +90,7 @@ def draw(
     return figure
 
 
-def square(rows: pd.DataFrame, row: str, column: str, value: str, tasks: Sequence[str]) -> np.ndarray:
+def square(rows: pd.DataFrame, row: str, column: str, value: str, tasks: list[str]) -> np.ndarray:
     """A matrix over tasks from its cells; one that is not in the table is NaN."""
     found = rows.pivot(index=row, columns=column, values=value).reindex(index=tasks, columns=tasks)
     return found.to_numpy(float)

@@ -102,8 +102,8 @@ def held_against(
     """The correlation of a similarity with transfer, both averaged over seeds: its error term, and Mantel's test."""
 
     def estimate(some: Sequence[RunRow]) -> float:
-        found = (known.mean(one, some, slice(1)) for one in (name, TRANSFER))
-        return float(correlation(*found, design, statistic)[0])
+        similar, gained = (known.mean(one, some, slice(1)) for one in (name, TRANSFER))
+        return float(correlation(similar, gained, design, statistic)[0])
 
     replicates = correlation(known.mean(name), known.mean(TRANSFER), design, statistic)
     effect = over_runs(known.runs, replicates, estimate, limits=CORRELATION)

@@ -1,6 +1,7 @@
 """How much of the gain of fine-tuning goes with how many heads, moved into the base model and back."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -106,7 +107,7 @@ def draw_curves(axes: Axes, rows: pd.DataFrame) -> None:
     axes.spines[["right", "top"]].set_visible(False)
 
 
-def look(number: int, name: str) -> dict[str, object]:
+def look(number: int, name: str) -> dict[str, Any]:
     """Colour, marker and line of a ranking, which outlive greyscale."""
     if name == RANDOM:
         return {"color": style.FAINT, "linestyle": style.LINE_STYLES[2]}
@@ -115,5 +116,5 @@ def look(number: int, name: str) -> dict[str, object]:
 
 def legend(named: list[str]) -> list[Line2D]:
     """What the lines are."""
-    made = [Line2D([], [], label=RANKINGS[name], **look(list(RANKINGS).index(name), name)) for name in named]  # type: ignore[arg-type]
+    made = [Line2D([], [], label=RANKINGS[name], **look(list(RANKINGS).index(name), name)) for name in named]
     return [*made, Line2D([], [], label=REST, color=style.FAINT, linewidth=0.9, linestyle=style.LINE_STYLES[3])]

@@ -7,7 +7,7 @@ import pandas as pd
 
 from headpatterns.presentation import style
 from headpatterns.presentation.elements import Table, figure, plain_table
-from headpatterns.presentation.inputs import RunTable, read_table
+from headpatterns.presentation.inputs import RunTable, read_table, row_at
 from headpatterns.presentation.results import Results
 from headpatterns.presentation.sections import Section, render
 from headpatterns.studies.transplant.analysis import ALL, ALL_HEADS, REST
@@ -29,7 +29,7 @@ def section(results: Results) -> list[Section]:
     body = render(
         "section.html.j2",
         __package__,
-        findings=[carried(model, own, results.runs) for model, own in rows.groupby("model", sort=False)],
+        findings=[carried(str(model), own, results.runs) for model, own in rows.groupby("model", sort=False)],
         figure=figure(results.figure("figure_transplant"), HERE, "Heads transplanted and reverted"),
         table=by_task(rows, results.runs),
         every=plain_table(path, "every-transplant", "Every choice of heads"),
@@ -39,11 +39,12 @@ def section(results: Results) -> list[Section]:
 
 def carried(model: str, rows: pd.DataFrame, runs: RunTable) -> str:
     """What all heads carry of a model's gain, and everything else."""
-    means = rows[(rows["task"] == ALL) & (rows["direction"] == TRANSPLANT)].set_index("ranking")
-    heads, rest = (shown(means.loc[name]) for name in (ALL_HEADS, REST))
+    means = rows[rows["task"] == ALL].set_index(["direction", "ranking"])
+    whole, others = (row_at(means, (TRANSPLANT, name)) for name in (ALL_HEADS, REST))
+    heads, rest = shown(whole), shown(others)
     return (
-        f"{runs.model_label(model)}: of the gain of {style.fixed(means.loc[ALL_HEADS]['gain'])} nats a token, the mean "
-        f"over tasks, all {means.loc[ALL_HEADS]['heads']:.0f} heads carry {heads} when they are put into the base "
+        f"{runs.model_label(model)}: of the gain of {style.fixed(whole['gain'])} nats a token, the mean "
+        f"over tasks, all {whole['heads']:.0f} heads carry {heads} when they are put into the base "
         f"model, and everything that belongs to no head carries {rest}. Shares need not add up to 1: the parts work "
         "together. Each is the mean of the shares of the tasks."
     )
@@ -65,9 +66,11 @@ def by_task(rows: pd.DataFrame, runs: RunTable) -> Table:
     ):
         found = own.set_index(["direction", "ranking"])
         gain = style.fixed(own["gain"].iloc[0])
-        label = "mean over tasks" if task == ALL else runs.task_label(task)
-        shares = [shown_short(found.loc[direction, name]) for direction in DIRECTIONS for name in (ALL_HEADS, REST)]
-        cells.append([runs.model_label(model), label, gain, *shares])
+        label = "mean over tasks" if task == ALL else runs.task_label(str(task))
+        shares = [
+            shown_short(row_at(found, (direction, name))) for direction in DIRECTIONS for name in (ALL_HEADS, REST)
+        ]
+        cells.append([runs.model_label(str(model)), label, gain, *shares])
     header = ["Model", "Task", "Gain, nats a token", *(
         f"{name}, {direction}" for direction in DIRECTIONS for name in (ALL_HEADS, REST)
     )]  # fmt: skip
