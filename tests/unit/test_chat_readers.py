@@ -169,7 +169,7 @@ def test_a_model_without_a_template_lends_none(folder, tmp_path):
 @pytest.mark.parametrize(
     ("overlay", "key", "hint"),
     [
-        ({}, "models.llama", "models.llama.chat_template"),
+        ({}, "prompt_template", "models.llama.chat_template"),
         ({"models": {"llama": {"chat_template": "gemma"}}}, "models.llama.chat_template", "no template of its own"),
         (
             {"models": {"late": {"label": "Late", "source": {"model": "llama", "run": "nlp.arc.seed0"},

@@ -120,12 +120,16 @@ def _chat_template(config: Config, name: str) -> Iterator[str]:
 def _untemplated(experiment: Experiment) -> Iterator[str]:
     """Embedded models that some study selects, where chat templates print: their tokenizer has none."""
     config = experiment.config
-    for name in experiment.models if config.prompt_template == templates.CHAT else ():
-        if isinstance(config.models[name].source, Pretrained) and not config.models[name].chat_template:
-            yield (
-                f"prompt_template is chat, but the tokenizer of models.{name} has no chat template: give it one "
-                f"(models.{name}.chat_template), or take another prompt_template."
-            )
+    without = [
+        f"models.{name}.chat_template"
+        for name in experiment.models
+        if isinstance(config.models[name].source, Pretrained) and not config.models[name].chat_template
+    ]
+    if config.prompt_template == templates.CHAT and without:
+        yield (
+            "prompt_template is chat, but the tokenizer of the embedded models has no chat template: give them one "
+            f"({', '.join(without)}), or take another prompt_template."
+        )
 
 
 def _circle(config: Config, path: str, source: AfterRun) -> Iterator[str]:
