@@ -67,7 +67,7 @@ def test_patterns_and_likelihoods_are_of_the_same_tokens(finished):
                 continue
             assert int(found[id]["tokens"]) == tokens
             assert float(found[id]["nll"]) / tokens == pytest.approx(loss, rel=1e-4)
-    assert {row["set"] for row in items if row["prediction"]} == {"gsm8k"}
+    assert any(row["prediction"] for row in items if row["set"] == "gsm8k")  # written, behind the chat's prompt
     assert all(row["likeliest"] in set("ABCDE") for row in items if row["set"] == "arc")
 
 

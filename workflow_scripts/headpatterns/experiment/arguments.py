@@ -312,6 +312,7 @@ def provenance(experiment: "Experiment") -> dict[str, Any]:
             for dataset in experiment.datasets
         },
         **_pinned(experiment),
+        **_chat_templates(experiment),
         **{f"study: {name}": study for name, study in given["studies"].items()},
         "domains": {name: domain.tags for name, domain in config.domains.items()},
         "device": config.device,
@@ -338,6 +339,14 @@ def _pinned(experiment: "Experiment") -> dict[str, dict[str, str]]:
     found = {entry["dataset"]: pinned.chosen(entry["dataset"], pinned.PRIMARY)
              for entry in hub_sources(experiment) if entry["kind"] == "pinned"}  # fmt: skip
     return {"pinned": {name: f"{one.address} at {one.version}" for name, one in found.items()}} if found else {}
+
+
+def _chat_templates(experiment: "Experiment") -> dict[str, dict[str, str]]:
+    """The files or models whose chat templates models are given; nothing without any."""
+    config = experiment.config
+    found = {model: str(config.models[model].chat_template)
+             for model in experiment.models if needed.is_templated(config, model)}  # fmt: skip
+    return {"chat templates": found} if found else {}
 
 
 def stands_for(experiment: "Experiment") -> dict[str, str]:
