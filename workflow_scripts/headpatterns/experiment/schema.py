@@ -111,7 +111,7 @@ class Model(Section):
     stands_for: PaperModel = Field(UNSTATED, description="the paper's model whose values are shown beside its own")
     chat_template: Text = Field(
         UNSTATED,
-        description="with `prompt_template: chat`: a file, or whose template it has, of `models` or `finetuned`; else its own",
+        description="with `prompt_template: chat`: a file, or a name below `models` or `finetuned`; else its own",
     )
     size: ModelSize = Field(UNSTATED, description="for the plan, as long as its files are not here")
     obtain: Text = Field(UNSTATED, description="how to get a model that lies on the disk; told where it is missing")

@@ -60,9 +60,11 @@ def put_in(model: PreTrainedModel, recipe: Recipe) -> "PeftModel":
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PEFT says that it stores the weights of GPT-2 as they are stored
-            return get_peft_model(model, settings)
+            made: Any = get_peft_model(model, settings)
     except ValueError as error:
         raise InputError(f"no adapter can be put into {type(model).__name__}: {first_line(error)}.") from error
+    adapted: PeftModel = made
+    return adapted
 
 
 def _check_targets(model: PreTrainedModel, lora: Lora) -> None:

@@ -9,6 +9,7 @@ from headpatterns.attribution import scores as registry
 from headpatterns.experiment.fields import Names, Positive, Section
 from headpatterns.experiment.references import unknown_in
 from headpatterns.experiment.values import heads
+from headpatterns.studies.adaptation import settings as adaptation
 from headpatterns.studies.validity import settings as validity
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def asked(experiment: "Experiment", model: str) -> dict[str, Any]:
 def names(experiment: "Experiment") -> Iterator[str]:
     """Models that the validity study does not offer, and scores that do not exist."""
     settings: Settings = experiment.settings(NAME)
-    offered = list(dict.fromkeys(run.model for run in validity.runs(experiment)))
+    known = experiment.settings(adaptation.NAME).group in experiment.config.task_groups  # else the other study says so
+    offered = list(dict.fromkeys(run.model for run in validity.runs(experiment))) if known else settings.models or []
     yield from unknown_in(f"studies.{NAME}.models", f"model of studies.{validity.NAME}", settings.models or [], offered)
     yield from unknown_in(f"studies.{NAME}.scores", "score", settings.scores or [], registry.names())
 
