@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from project import snakemake
+from project import PROJECT, snakemake
 
 TINY = "tests/config/tiny.yaml"
 
@@ -60,6 +60,27 @@ def test_as_many_jobs_as_snakemake_runs(project, experiment, overlays):
     assert planned == rules
     assert sum(planned.values()) == total
     assert not [row["rule"] for row in rows if int(row["unknown_jobs"])]
+
+
+def test_the_readme_says_of_the_papers_llama_with_adapters_what_its_plan_does(project):
+    chosen = ["--configfile", "config/paper.yaml", "config/paper-lora.yaml"]
+    answer = snakemake(project, "plan", "--cores", "1", *chosen)
+    assert answer.returncode == 0, answer.stdout
+
+    def cell(row, place):
+        [found] = re.findall(rf"^\| {row} +\|(.*)\|$", answer.stdout, re.MULTILINE)
+        return found.split("|")[place].strip()
+
+    hours, finetuning = cell(r"sum", 2), cell(r"finetune", 2)
+    memory = [cell(f"{what} of llama3-8b.*?", 0) for what in ("Training adapters", "Taking the patterns")]
+    said = " ".join((PROJECT / "README.md").read_text(encoding="utf-8").split())
+    assert (
+        f"says {float(hours.split()[0]):.0f} hours, of which fine-tuning takes {float(finetuning.split()[0]):.0f}"
+        in said
+    )
+    assert f"and {float(cell('peak', 2).split()[0]):.0f} GB of disk" in said
+    assert f"training takes {memory[0]} of the GPU, and patterns in float32 take {memory[1]}" in said
+    assert "## To see to" not in answer.stdout
 
 
 def test_a_full_disk_stops_a_run_before_it_starts(project):

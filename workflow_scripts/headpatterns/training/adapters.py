@@ -60,10 +60,9 @@ def put_in(model: PreTrainedModel, recipe: Recipe) -> "PeftModel":
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PEFT says that it stores the weights of GPT-2 as they are stored
-            made: Any = get_peft_model(model, settings)
+            adapted: PeftModel = get_peft_model(model, settings)
     except ValueError as error:
         raise InputError(f"no adapter can be put into {type(model).__name__}: {first_line(error)}.") from error
-    adapted: PeftModel = made
     return adapted
 
 
