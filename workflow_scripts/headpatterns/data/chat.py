@@ -72,7 +72,8 @@ def read(tokenizer: Any, ids: Sequence[str], conversations: Sequence[Sequence[Me
         InputError: the tokenizer has no template, or one that fails, leaves a turn out, or prints the assistant's
             turns in a way in which they cannot be found; or as `seam.encoded`.
     """
-    found = [_found(tokenizer, id, messages) for id, messages in zip(ids, conversations, strict=True)]
+    specials = _specials(tokenizer)
+    found = [_found(tokenizer, id, messages, specials) for id, messages in zip(ids, conversations, strict=True)]
     places = [sorted({place for turn in turns for place in (turn.start, turn.said, turn.end)}) for _, turns in found]
     texts = [text for text, _ in found]
     prefixes = [text[:place] for text, cuts in zip(texts, places, strict=True) for place in cuts]
@@ -166,7 +167,9 @@ def _asked(tokenizer: Any, id: str, messages: Sequence[Message]) -> str:
     return printed(tokenizer, id, messages, opened=True).rstrip(seam.BLANKS)
 
 
-def _found(tokenizer: Any, id: str, messages: Sequence[Message]) -> tuple[str, list[Written]]:
+def _found(
+    tokenizer: Any, id: str, messages: Sequence[Message], specials: re.Pattern[str]
+) -> tuple[str, list[Written]]:
     """What a template prints of a conversation, and what of it the assistant writes."""
     text = printed(tokenizer, id, messages)
     _check_complete(tokenizer, id, messages, text)
@@ -174,7 +177,7 @@ def _found(tokenizer: Any, id: str, messages: Sequence[Message]) -> tuple[str, l
     spans = [_said(tokenizer, id, messages, place, text) for place in places]
     last = _start(tokenizer, id, messages, places[-1], text, spans[-1])
     between = text[last : spans[-1][0]]
-    ending = _specials(tokenizer, text[spans[-1][1] :])
+    ending = _ending(specials, text[spans[-1][1] :])
     if not ending:
         raise InputError(
             f"the chat template in {_name(tokenizer)} ends the assistant's turn in sample '{id}' with "
@@ -186,7 +189,7 @@ def _found(tokenizer: Any, id: str, messages: Sequence[Message]) -> tuple[str, l
         start = last if place == places[-1] else _start(tokenizer, id, messages, place, text, (begun, said), between)
         if not text[start:said].strip():
             raise _unlike(tokenizer, id, place, "prints nothing of it")
-        turns.append(Written(start, said, said + _length(_specials(tokenizer, text[said:]), ending)))
+        turns.append(Written(start, said, said + _length(_ending(specials, text[said:]), ending)))
     return text, turns
 
 
@@ -235,17 +238,21 @@ def _start(
     return begun - len(between)
 
 
-def _specials(tokenizer: Any, text: str) -> list[str]:
-    """The tokens of their own with which a text begins, each with the white space before it, the first one alone."""
+def _specials(tokenizer: Any) -> re.Pattern[str]:
+    """An expression of the tokens that stand for themselves in texts, but for those of white space."""
     added = {str(token) for token in tokenizer.added_tokens_decoder.values()} | set(tokenizer.all_special_tokens)
-    names = "|".join(re.escape(name) for name in sorted(filter(str.strip, added), key=len, reverse=True))
-    if not names:
-        return []
-    begin = re.match(rf"\s*(?:{names})", text)
-    found = [begin.group()] if begin else []
-    while found and (more := re.compile(names).match(text, len("".join(found)))):
-        found.append(more.group())
-    return found
+    names = sorted(filter(str.strip, added), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, names)) or "(?!)")
+
+
+def _ending(specials: re.Pattern[str], text: str) -> list[str]:
+    """The special tokens with which a text begins, the first one with the white space before it."""
+    blank = len(text) - len(text.lstrip())
+    found, place = [], blank
+    while one := specials.match(text, place):
+        found.append(one.group())
+        place = one.end()
+    return [text[:blank] + found[0], *found[1:]] if found else []
 
 
 def _length(found: Sequence[str], ending: Sequence[str]) -> int:
