@@ -221,8 +221,8 @@ def by_hand(name, model, sample):
 
 @pytest.mark.parametrize("name", ["llama-grouped-query", "opt", "mistral-sliding-window"])
 def test_scores_of_layers_are_those_of_eager_attention_and_hooks(name):
-    model, made = build(name), repeating()
-    names = [one for one in SCORES if one != "weight_change"]
+    model, made = build(name), repeating()[:3]
+    names = [one for one in SCORES if one not in ("weight_change", "integrated_gate")]
     for budget in (1, 10_000):
         found = scoring.scored(model, made, names, None, token_budget=budget)
         assert set(found.values) == set(names) and not found.left_out

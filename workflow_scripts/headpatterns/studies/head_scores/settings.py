@@ -44,8 +44,8 @@ def asked(experiment: "Experiment", model: str) -> dict[str, Any]:
 def names(experiment: "Experiment") -> Iterator[str]:
     """Models that the validity study does not offer, and scores that do not exist."""
     settings: Settings = experiment.settings(NAME)
-    known = experiment.settings(adaptation.NAME).group in experiment.config.task_groups  # else the other study says so
-    offered = list(dict.fromkeys(run.model for run in validity.runs(experiment))) if known else settings.models or []
+    own: validity.Settings = experiment.settings(validity.NAME)
+    offered = experiment.settings(adaptation.NAME).models if own.models is None else own.models
     yield from unknown_in(f"studies.{NAME}.models", f"model of studies.{validity.NAME}", settings.models or [], offered)
     yield from unknown_in(f"studies.{NAME}.scores", "score", settings.scores or [], registry.names())
 
