@@ -37,6 +37,7 @@ FIGURES = (
     "figure5",
     "figure_level",
     "figure_validity",
+    "figure_methods",
     "figure_transplant",
     "figure_sensitivity",
 )
@@ -100,12 +101,13 @@ def test_every_picture_and_table_is_there(finished):
         "precision",
         "figure_competence",
         "figure_transfer",
+        "figure_head_scores",
         *FIGURES,
     ):
         assert (results / f"figures/{name}.pdf").read_bytes().startswith(b"%PDF")
         assert (results / f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
         assert "<svg" in (results / f"figures/{name}.svg").read_text()
-    for name in ("table1", "table2", "table3", "competence", "transfer"):
+    for name in ("table1", "table2", "table3", "competence", "head_scores", "transfer"):
         assert read_csv(results / f"tables/{name}.csv")
         assert "\\toprule" in (results / f"tables/{name}.tex").read_text()
         assert (results / f"tables/{name}.md").read_text().count("|") > 10
@@ -411,6 +413,22 @@ def test_patterns_are_held_against_ablations(finished):
     assert len(everything) == 3 and len(set(everything)) == 1  # without any head it does not matter how they rank
 
 
+def test_adapters_and_all_weights_are_held_against_each_other(finished):
+    results = finished / "results/tiny"
+    rows = read_csv(results / "analysis/methods.csv")
+    (row,) = (
+        row for row in rows if row["differ_in"] == "method" and row["task"] == "arc" and row["read_at"] == "end"
+        and row["statistic"] == "correlation"
+    )  # fmt: skip
+    changes = []
+    for group in ("nlp", "adapters"):
+        folder = results / f"patterns/llama/{group}.arc.seed0/arc"
+        before, after = (np.load(folder / f"step-{step}.npy").astype(float) for step in (0, 6))
+        changes.append((after - before).ravel())
+    assert np.abs(changes[1]).max() > 0
+    assert float(row["plain"]) == pytest.approx(np.corrcoef(*changes)[0, 1], abs=1e-4)
+
+
 def test_transfer_to_the_own_task_is_what_patterns_know(finished):
     results = finished / "results/tiny"
     rows = {(row["trained_on"], row["task"], row["seed"]): row for row in read_csv(results / "analysis/transfer.csv")}
@@ -443,7 +461,9 @@ def test_one_figure_is_rebuilt_alone(finished):
     assert picture.read_bytes() == before
 
 
-@pytest.mark.parametrize("target", ["competence", "table1", "table2", "table3", "transfer", *FIGURES, "report"])
+@pytest.mark.parametrize(
+    "target", ["competence", "table1", "table2", "table3", "head_scores", "transfer", *FIGURES, "report"]
+)
 def test_named_targets(finished, target):
     assert planned(finished, target) <= {target}
 
