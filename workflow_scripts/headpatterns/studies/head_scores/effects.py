@@ -8,7 +8,7 @@ import numpy as np
 
 from headpatterns.statistics import CORRELATION, DIFFERENCE_OF_CORRELATIONS, R2
 from headpatterns.statistics.bootstrap import Limits
-from headpatterns.statistics.effects import effect
+from headpatterns.statistics.effects import Effect, effect
 from headpatterns.studies.effects import Measured
 from headpatterns.studies.head_scores import measures
 from headpatterns.studies.head_scores.files import read_runs
@@ -75,7 +75,7 @@ def of_ablation(model: str, ablation: str, of_runs: Mapping[Key, Mapping[str, Fo
     return made
 
 
-def over_runs(values: Mapping[Key, np.ndarray], limits: Limits) -> Any:
+def over_runs(values: Mapping[Key, np.ndarray], limits: Limits) -> Effect:
     """The mean over tasks and seeds, with what seeds, tasks and samples add to its variance.
 
     Args:
