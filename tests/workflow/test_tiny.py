@@ -194,6 +194,21 @@ def test_intermediate_checkpoints_are_gone_and_the_last_is_kept(finished):
     assert [row["step"] for row in read_csv(run / "training.csv")] == [str(step) for step in range(1, 7)]
 
 
+def test_adapters_are_stored_alone_and_read_merged(finished):
+    """Those of mixtures lie on adapters of their own, and OpenCompass answers with both merged."""
+    results = finished / "results/tiny"
+    for run in ("infinity.infinity-programming.seed0", "mixing.ours-basic.seed0", "mixing.ours.seed0"):
+        final = results / f"checkpoints/llama/{run}/final"
+        assert (final / "adapter_model.safetensors").is_file() and not list(final.glob("model*.safetensors"))
+    assert json.loads((final / "base.json").read_text())["base"] == "../../mixing.ours-basic.seed0/final"
+    folder = results / "patterns/llama/infinity.infinity-programming.seed0/infinity-programming"
+    before, after = (np.load(folder / f"step-{step}.npy") for step in (0, 6))
+    assert before.shape == after.shape and not np.array_equal(before, after)
+    scores = {row["variant"]: row["value"] for row in read_csv(results / "analysis/mixing.csv")
+              if row["model"] == "llama" and row["measure"] == "nll"}  # fmt: skip
+    assert float(scores["ours"]) != float(scores["base"])
+
+
 def test_mixtures_are_what_the_runs_were_trained_on(finished):
     results = finished / "results/tiny"
     for model in ("llama-weak", "llama"):
