@@ -27,8 +27,8 @@ from headpatterns.statistics import estimate_and_interval
 from headpatterns.studies.transplant import analysis, effects, figure, moved, section
 
 SEPARATE = ("llama", "llama-grouped-query", "gemma-multi-query", "opt", "qwen3")
-FUSED = ("gpt2", "gpt-neox")
-UNKNOWN = ("phi3", "bloom", "falcon-grouped-query")
+FUSED = ("gpt2", "gpt-neox", "phi3")
+UNKNOWN = ("deepseek-small-values", "bloom", "falcon-grouped-query")
 
 
 def pair(name):
@@ -356,8 +356,8 @@ def test_settings_that_cannot_be(change, key, hint):
 def test_a_model_whose_weights_are_not_divided_is_refused_before_anything_starts():
     config = config_of()
     config["studies"]["transplant"] |= {"models": ["llama"]}
-    config["pretraining"]["llama"]["architecture"]["model_type"] = "phi3"
-    with pytest.raises(InputError, match=r"studies\.transplant\.models takes 'llama' of the type 'phi3'"):
+    config["pretraining"]["llama"]["architecture"]["model_type"] = "persimmon"
+    with pytest.raises(InputError, match=r"studies\.transplant\.models takes 'llama' of the type 'persimmon'"):
         checked(config)
 
 

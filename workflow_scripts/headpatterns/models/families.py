@@ -40,7 +40,7 @@ UNDIVIDED = frozenset(
         *("axk1", "bert", "bert-generation", "bloom", "camembert", "codegen", "ctrl", "data2vec-text", "dbrx"),
         *("deepseek_v2", "deepseek_v3", "electra", "ernie", "falcon", "fuyu", "glm4_moe_lite", "gpt_bigcode"),
         *("gpt_neox_japanese", "kimi_linear", "longcat_flash", "minicpm3", "modernbert-decoder", "moshi", "mpt"),
-        *("olmo_hybrid", "persimmon", "phi3", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"),
+        *("olmo_hybrid", "persimmon", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"),
         *("youtu", "zaya"),
     }
 )

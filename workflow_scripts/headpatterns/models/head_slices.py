@@ -6,7 +6,7 @@ share a key and a value: these move when all heads of the group do, and before t
 holds queries, keys and values, the class of the attention says how its rows are split; of others it is not known.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,18 @@ def slices(model: "PreTrainedModel") -> list[Slices]:
     Raises:
         InputError: it is not known how its attention divides its weights.
     """
+    found = known_slices(model)
+    if found is None:
+        raise InputError(
+            f"it is not known how {type(model).__name__} divides the weights of its attention among heads (one matrix "
+            "for queries, keys and values, say): leave the model out of studies.transplant, or teach "
+            "headpatterns.models.head_slices how its rows are split."
+        )
+    return found
+
+
+def known_slices(model: "PreTrainedModel") -> list[Slices] | None:
+    """The same; None where it is not known how the attention divides its weights."""
     layers, heads = models.heads_of(model)
     groups = int(getattr(model.config.get_text_config(), "num_key_value_heads", None) or heads)
     found: list[Slices] = []
@@ -63,16 +75,12 @@ def slices(model: "PreTrainedModel") -> list[Slices]:
         split = _split_of(module)
         if not split or layer == layers:
             continue
-        for name, (owners, shared) in split(module, heads, groups).items():
-            found += _of_projection(f"{path}.{name}", module.get_submodule(name), layer, owners, shared)
+        for name, parts in split(module, heads, groups).items():
+            for owners, shared in parts:
+                found += _of_projection(f"{path}.{name}", module.get_submodule(name), layer, owners, shared)
         layer += 1
-    if layer != layers or model.config.get_text_config().model_type in families.UNDIVIDED:
-        raise InputError(
-            f"it is not known how {type(model).__name__} divides the weights of its attention among heads (one matrix "
-            "for queries, keys and values, say): leave the model out of studies.transplant, or teach "
-            "headpatterns.models.head_slices how its rows are split."
-        )
-    return found
+    unknown = layer != layers or model.config.get_text_config().model_type in families.UNDIVIDED
+    return None if unknown else found
 
 
 def move(
@@ -108,8 +116,11 @@ def change(
     return np.sqrt(squares)
 
 
-Split = Mapping[str, tuple[Owners, int]]
-"""By the name of a projection the owner of each output (of the output projection: input), and the heads of a group."""
+Split = Mapping[str, Sequence[tuple[Owners, int]]]
+"""By the name of a projection the owner of each output (of the output projection: input), and the heads of a group.
+
+There is one such pair, or one for what heads own and another for what groups share.
+"""
 
 
 def _of_projection(path: str, linear: Any, layer: int, owners: Owners, shared: int) -> list[Slices]:
@@ -146,24 +157,37 @@ def _separate(module: Any, heads: int, groups: int) -> Split:
     shared = heads // groups
     rows = {name: len(getattr(module, name).weight) for name in ("q_proj", "k_proj", "v_proj")}
     return {
-        "q_proj": (_even(rows["q_proj"], heads), 1),
-        "k_proj": (_even(rows["k_proj"], groups), shared),
-        "v_proj": (_even(rows["v_proj"], groups), shared),
-        output: (_even(getattr(module, output).weight.shape[1], heads), 1),
+        "q_proj": [(_even(rows["q_proj"], heads), 1)],
+        "k_proj": [(_even(rows["k_proj"], groups), shared)],
+        "v_proj": [(_even(rows["v_proj"], groups), shared)],
+        output: [(_even(getattr(module, output).weight.shape[1], heads), 1)],
     }
 
 
 def _gpt2(module: Any, heads: int, groups: int) -> Split:
     """Queries, keys and values of all heads after each other."""
     size = module.c_proj.weight.shape[0]
-    return {"c_attn": (np.tile(_even(size, heads), 3), 1), "c_proj": (_even(size, heads), 1)}
+    return {"c_attn": [(np.tile(_even(size, heads), 3), 1)], "c_proj": [(_even(size, heads), 1)]}
 
 
 def _gpt_neox(module: Any, heads: int, groups: int) -> Split:
     """Query, key and value of one head after another."""
     rows, columns = module.query_key_value.weight.shape[0], module.dense.weight.shape[1]
-    return {"query_key_value": (_even(rows, heads), 1), "dense": (_even(columns, heads), 1)}
+    return {"query_key_value": [(_even(rows, heads), 1)], "dense": [(_even(columns, heads), 1)]}
 
 
-FUSED: Mapping[str, Callable[[Any, int, int], Split]] = {"GPT2Attention": _gpt2, "GPTNeoXAttention": _gpt_neox}
+def _phi3(module: Any, heads: int, groups: int) -> Split:
+    """All queries, then all keys, then all values."""
+    size = module.o_proj.weight.shape[1] // heads
+    queries, pairs = _even(heads * size, heads), np.tile(_even(groups * size, groups), 2)
+    own = np.concatenate([queries, np.full(len(pairs), -1)])
+    shared = np.concatenate([np.full(len(queries), -1), pairs])
+    return {"qkv_proj": [(own, 1), (shared, heads // groups)], "o_proj": [(queries, 1)]}
+
+
+FUSED: Mapping[str, Callable[[Any, int, int], Split]] = {
+    "GPT2Attention": _gpt2,
+    "GPTNeoXAttention": _gpt_neox,
+    "Phi3Attention": _phi3,
+}
 """How attentions with one matrix for queries, keys and values are split, by their class."""

@@ -12,14 +12,17 @@ from headpatterns.attribution.scores.score import Given, NotAvailableError, Scor
 
 def weight_change(given: Given) -> Any:
     """‖ΔW‖ of every head, [layers, heads]."""
-    from headpatterns.models.head_weights import change
+    from headpatterns.models import loading
+    from headpatterns.models.head_slices import change, known_slices
 
     if given.before is None:
         raise NotAvailableError("it compares a model with the one before fine-tuning")
-    try:
-        return change(given.before(), given.model)
-    except NotImplementedError as error:
-        raise NotAvailableError(str(error)) from error
+    found = known_slices(given.model)
+    if found is None:
+        name = type(given.model).__name__
+        raise NotAvailableError(f"it is not known how {name} divides the weights of its attention among heads")
+    before, after = (dict(model.named_parameters()) for model in (given.before(), given.model))
+    return change(before, after, found, loading.heads_of(given.model)[1])
 
 
 SCORE = Score(label="weight change ‖ΔW‖", of_model=weight_change, of_change=True)
