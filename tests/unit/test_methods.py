@@ -98,10 +98,29 @@ def test_numbers_by_hand(table):
     assert row["plain"] == pytest.approx(np.corrcoef(MOVES["a"].ravel(), MOVES["b"].ravel())[0, 1], rel=1e-6)
 
 
+def test_what_falls_in_proportion_agrees_by_that_alone(tmp_path):
+    """Two runs lower every level by a third, and move heads apart from that in ways of their own."""
+    own = {
+        "full": np.array([[0.3, -0.3, 0.0], [0.1, 0.0, -0.1]]),
+        "lora": np.array([[0.0, 0.1, 0.2], [-0.3, 0.0, 0.0]]),
+    }
+    courses = {(group, "a", 0): {0: (BASE, 3), 10: (BASE * 2 / 3 + own[group], 1)} for group in own}
+    found = {row["statistic"]: row["plain"] for row in values(write(tmp_path, courses), read_at="end")}
+    after = [BASE * 2 / 3 + own[group] for group in own]
+    assert found["correlation"] == pytest.approx(np.corrcoef(*(one.ravel() - BASE.ravel() for one in after))[0, 1])
+    ratios = [np.log(one / BASE).ravel() for one in after]
+    assert found["log_correlation"] == pytest.approx(np.corrcoef(*ratios)[0, 1], rel=1e-5)
+    line = np.column_stack([np.ones(BASE.size), BASE.ravel()])
+    left = [one - line @ np.linalg.lstsq(line, one)[0] for one in (each.ravel() - BASE.ravel() for each in after)]
+    assert found["partial_correlation"] == pytest.approx(np.corrcoef(*left)[0, 1], rel=1e-6)
+    assert found["correlation"] > 0.8 > 0.2 > found["partial_correlation"]
+
+
 def test_effects_by_hand(table):
     found = {one.name: one.effect for one in effects.measure(table, 10, 0)}
     between = np.corrcoef(MOVES["a"].ravel(), MOVES["b"].ravel())[0, 1]
     assert found["methods_agree"].plain == pytest.approx(0, abs=1e-6)  # 1 on a, −1 on b
+    assert found["methods_agree_beyond_base"].plain == pytest.approx(0, abs=1e-6)
     assert found["seeds_agree_more"].plain == pytest.approx(1)
     assert found["tasks_agree_less"].plain == pytest.approx(0 - (between - between) / 2, abs=1e-6)
     assert found["methods_agree"].varies == ("seeds", "tasks")
@@ -110,23 +129,28 @@ def test_effects_by_hand(table):
 
 def test_one_seed_says_nothing_about_seeds(tmp_path):
     one = {("full", "a", 0): straight(MOVES["a"], [3, 1], 1), ("lora", "a", 0): straight(MOVES["a"], [3, 2], 1)}
-    assert [found.name for found in effects.measure(write(tmp_path, one), 10, 0)] == ["methods_agree"]
+    assert [found.name for found in effects.measure(write(tmp_path, one), 10, 0)] == [
+        "methods_agree",
+        "methods_agree_beyond_base",
+    ]
 
 
 def test_the_figure_has_a_row_for_every_comparison(table):
     found = agreement.compute(table, 10, 0)["methods"]
     path = table.with_name("methods.csv")
     write_csv(path, found.columns, found.rows)
-    (axes,) = figure_methods.figures(table, path)["figure_methods"].axes
+    axes, other = figure_methods.figures(table, path)["figure_methods"].axes
     shown = [label.get_text() for label in axes.get_yticklabels()]
     assert shown == [
         *("full and lora: A", "full and lora: B"),
         *("two seeds, full: A", "two seeds, full: B", "two seeds, lora: A", "two seeds, lora: B"),
         *("two tasks, full: A, B", "two tasks, lora: A, B"),
     ]
-    drawn = sum(line.get_marker() not in ("None", "") for line in axes.get_lines())
     with path.open(encoding="utf-8") as file:
-        assert drawn == sum(row["statistic"] == "correlation" for row in csv.DictReader(file))
+        rows = list(csv.DictReader(file))
+    for panel, statistic in ((axes, "correlation"), (other, "partial_correlation")):
+        drawn = sum(line.get_marker() not in ("None", "") for line in panel.get_lines())
+        assert drawn == sum(row["statistic"] == statistic for row in rows)
 
 
 def two_groups(**settings):

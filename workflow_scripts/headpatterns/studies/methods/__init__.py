@@ -40,7 +40,7 @@ STUDY = Study(
             settings=bootstrap,
             needs=patterns(settings.runs),
             read=OF_PATTERNS,
-            measures=("methods_agree", "seeds_agree_more", "tasks_agree_less"),
+            measures=("methods_agree", "methods_agree_beyond_base", "seeds_agree_more", "tasks_agree_less"),
         ),
     ),
     targets={"figure_methods": ("figure_methods",)},

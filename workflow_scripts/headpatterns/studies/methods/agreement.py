@@ -21,9 +21,12 @@ from headpatterns.statistics import (
     NOT_NEGATIVE,
     change,
     estimate_and_interval,
+    log_ratio,
     pearson,
     replicate_patterns,
     spearman,
+    standardised,
+    without_dead_heads,
 )
 from headpatterns.studies import patterns
 from headpatterns.studies.reading import Reading
@@ -39,7 +42,14 @@ COLUMNS = (
     *("model", "differ_in", "group", "task", "seed", "other_group", "other_task", "other_seed"),
     *("read_at", "loss", "other_loss", "statistic", "value", "low", "high", "plain"),
 )
-LIMITS = {"correlation": CORRELATION, "rank_correlation": CORRELATION, "size": NOT_NEGATIVE}
+LIMITS = {
+    "correlation": CORRELATION,
+    "rank_correlation": CORRELATION,
+    "log_correlation": CORRELATION,
+    "partial_correlation": CORRELATION,
+    "size": NOT_NEGATIVE,
+}
+"""By statistic."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +81,11 @@ class Course:
         """The pattern at each saved step, with its replicates."""
         return [replicate_patterns(patterns.load(self.run, step, self.reading), self.weights) for step in self.steps]
 
-    def changed(self, place: float) -> Float64[np.ndarray, "replicates layers heads"]:
-        """Change since the base model at a place among the saved steps, of which 1.5 lies halfway from 1 to 2."""
+    def reached(self, place: float) -> Float64[np.ndarray, "replicates layers heads"]:
+        """The pattern at a place among the saved steps, of which 1.5 lies halfway from 1 to 2."""
         before = int(np.floor(place))
         after, share = min(before + 1, len(self.steps) - 1), place - before
-        return change(self.levels[0], (1 - share) * self.levels[before] + share * self.levels[after])
+        return np.asarray((1 - share) * self.levels[before] + share * self.levels[after])
 
     def loss_at(self, place: float) -> float:
         """Loss at a place among the saved steps."""
@@ -89,6 +99,11 @@ class Pair(NamedTuple):
     one: Course
     other: Course
 
+    def patterns(self, places: tuple[float, float]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Patterns of both runs before fine-tuning, and those that each has reached at its place."""
+        runs = (self.one, self.other)
+        return [run.levels[0] for run in runs], [run.reached(at) for run, at in zip(runs, places, strict=True)]
+
 
 def compute(runs: Path, resamples: int, seed: int, reading: Mapping[str, Any] | None = None) -> dict[str, Table]:
     """Agreement of the changes of every two runs that differ in one thing alone.
@@ -101,7 +116,10 @@ def compute(runs: Path, resamples: int, seed: int, reading: Mapping[str, Any] | 
 
     Returns:
         `methods`: for each pair the `correlation` and `rank_correlation` of their changes over the heads, and the
-        `size` of the other's change as a multiple of the first's (of Euclidean lengths).
+        `size` of the other's change as a multiple of the first's (of Euclidean lengths). Where fine-tuning lowers the
+        level of every head in proportion, any two changes correlate. So there is `log_correlation` as well, of the
+        logarithms of after over before, and `partial_correlation`, of what is left of the changes after a regression
+        on the pattern before.
 
     Raises:
         InputError: the run table or a pattern folder cannot be used.
@@ -167,11 +185,31 @@ def place_of(losses: Float64[np.ndarray, " steps"], loss: float) -> float:
 
 def statistics(pair: Pair, places: tuple[float, float]) -> dict[str, Float64[np.ndarray, " replicates"]]:
     """What is said of the changes of two runs, [1 + B] each; NaN where one of them has not changed."""
-    one, other = (course.changed(place) for course, place in zip(pair[1:], places, strict=True))
-    lengths = [np.linalg.norm(changes, axis=(-2, -1)) for changes in (one, other)]
+    before, after = pair.patterns(places)
+    changes = [change(*both) for both in zip(before, after, strict=True)]
+    ratios = [log_ratio(*both) for both in zip(before, after, strict=True)]
+    left = [without(*both) for both in zip(changes, before, strict=True)]
+    lengths = [np.linalg.norm(one, axis=(-2, -1)) for one in changes]
     size = np.full(lengths[0].shape, np.nan)
     np.divide(lengths[1], lengths[0], out=size, where=lengths[0] > 0)
-    return {"correlation": pearson(one, other), "rank_correlation": spearman(one, other), "size": size}
+    defined = without_dead_heads(np.stack(ratios, axis=1))
+    return {
+        "correlation": pearson(*changes),
+        "rank_correlation": spearman(*changes),
+        "log_correlation": pearson(defined[:, 0], defined[:, 1]),
+        "partial_correlation": pearson(*left),
+        "size": size,
+    }
+
+
+def without(
+    changes: Float64[np.ndarray, "replicates layers heads"], before: Float64[np.ndarray, "replicates layers heads"]
+) -> Float64[np.ndarray, "replicates layers heads"]:
+    """What is left of changes after a regression on the pattern before, with an intercept."""
+    directions = standardised(before)[..., None, :]
+    centred = changes - changes.mean(axis=(-2, -1), keepdims=True)
+    flat = centred.reshape(*centred.shape[:-2], 1, -1)
+    return np.asarray((flat - (flat * directions).sum(axis=-1, keepdims=True) * directions).reshape(changes.shape))
 
 
 def key_of(pair: Pair) -> tuple[Any, ...]:

@@ -8,19 +8,31 @@ import numpy as np
 from jaxtyping import Float64
 
 from headpatterns.experiment.run_table import RunRow
-from headpatterns.statistics import CORRELATION, DIFFERENCE_OF_CORRELATIONS, pearson
+from headpatterns.statistics import CORRELATION, DIFFERENCE_OF_CORRELATIONS
 from headpatterns.studies.effects import Measured
 from headpatterns.studies.jackknife import over_runs
-from headpatterns.studies.methods.agreement import END, METHOD, SAME_LOSS, SEED, TASK, Pair, courses, pairs, places_of
+from headpatterns.studies.methods.agreement import (
+    END,
+    METHOD,
+    SAME_LOSS,
+    SEED,
+    TASK,
+    Pair,
+    courses,
+    pairs,
+    places_of,
+    statistics,
+)
 from headpatterns.studies.reading import PLAIN, Reading
 
-Term = tuple[str, str]
-"""What pairs differ in, and where they are read."""
+Term = tuple[str, str, str]
+"""What pairs differ in, where they are read, and which correlation is taken."""
 
 TERMS: Mapping[str, tuple[Term, Term | None]] = {
-    "methods_agree": ((METHOD, SAME_LOSS), None),
-    "seeds_agree_more": ((SEED, SAME_LOSS), (METHOD, SAME_LOSS)),
-    "tasks_agree_less": ((METHOD, END), (TASK, END)),
+    "methods_agree": ((METHOD, SAME_LOSS, "correlation"), None),
+    "methods_agree_beyond_base": ((METHOD, SAME_LOSS, "partial_correlation"), None),
+    "seeds_agree_more": ((SEED, SAME_LOSS, "correlation"), (METHOD, SAME_LOSS, "correlation")),
+    "tasks_agree_less": ((METHOD, END, "correlation"), (TASK, END, "correlation")),
 }
 """Each effect: the mean correlation of some pairs, minus that of others."""
 
@@ -64,14 +76,14 @@ def measure(runs: Path, resamples: int, seed: int, reading: Reading = PLAIN) -> 
 def correlations(found: Sequence[Pair]) -> dict[Term, Correlations]:
     """The correlation of the changes of each pair, by what the pair differs in and where it is read."""
     terms = {term for name in TERMS for term in TERMS[name] if term}
-    return {term: [(pair.one.run, pair.other.run, correlation(pair, term[1])) for pair in found
-                   if pair.differ_in == term[0]] for term in terms}  # fmt: skip
-
-
-def correlation(pair: Pair, read_at: str) -> Float64[np.ndarray, " replicates"]:
-    """Of the changes of two runs, [1 + B]."""
-    one, other = (course.changed(place) for course, place in zip(pair[1:], places_of(pair, read_at), strict=True))
-    return pearson(one, other)
+    return {
+        (differ_in, read_at, which): [
+            (pair.one.run, pair.other.run, statistics(pair, places_of(pair, read_at))[which])
+            for pair in found
+            if pair.differ_in == differ_in
+        ]
+        for differ_in, read_at, which in terms
+    }
 
 
 def difference(

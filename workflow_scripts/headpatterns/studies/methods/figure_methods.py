@@ -17,6 +17,12 @@ TEXT = ("model", "differ_in", "group", "task", "other_group", "other_task", "rea
 NUMBERS = ("seed", "other_seed", "value", "low", "high")
 ROW, HEAD, PANEL, GAP, FOOT = 0.3, 0.24, 2.6, 0.14, 0.78  # inches
 LOOKS = {METHOD: ("o", style.LINE_COLOURS[0]), SEED: ("s", style.LINE_COLOURS[1]), TASK: ("^", style.LINE_COLOURS[2])}
+PANELS = {
+    "correlation": "correlation of the changes over heads",
+    "partial_correlation": "the same, without what the base's pattern tells",
+}
+"""The statistic of each panel, and its axis."""
+
 BOUND = 0.5
 
 
@@ -27,15 +33,15 @@ def figures(runs: Path, methods: Path) -> dict[str, Figure]:
         InputError: a file cannot be used, or they are not of the same config.
     """
     rows = read_table(methods, TEXT, NUMBERS)
-    return {"figure_methods": draw(read_run_table(runs), rows[rows["statistic"] == "correlation"], methods)}
+    return {"figure_methods": draw(read_run_table(runs), rows, methods)}
 
 
 def draw(runs: RunTable, rows: pd.DataFrame, source: Path | str = "methods.csv") -> Figure:
-    """A panel a model, and a row for what two runs differ in and what they share.
+    """Two panels a model, and a row for what two runs differ in and what they share.
 
     Args:
         runs: the run table.
-        rows: correlations, with the columns `TEXT` and `NUMBERS`.
+        rows: rows of methods.csv, with the columns `TEXT` and `NUMBERS`.
         source: the file that they are from, for messages.
     """
     runs = runs.of_study("methods")
@@ -43,16 +49,16 @@ def draw(runs: RunTable, rows: pd.DataFrame, source: Path | str = "methods.csv")
     rows = rows.assign(line=[line_of(runs, row) for row in rows.to_dict("records")])
     lines = list(dict.fromkeys(line for kind in LOOKS for line in rows.loc[rows["differ_in"] == kind, "line"]))
     left, height = style.text_width(lines) + 0.12, ROW * len(lines)
-    figure = style.new_figure(left + (PANEL + GAP) * len(models), HEAD + height + FOOT)
-    for place, model in enumerate(models):
+    panels = [(model, statistic) for model in models for statistic in PANELS]
+    figure = style.new_figure(left + (PANEL + GAP) * len(panels), HEAD + height + FOOT)
+    for place, (model, statistic) in enumerate(panels):
         axes = style.axes_at(figure, left + place * (PANEL + GAP), HEAD, PANEL, height)
         axes.set_title(style.wrapped(runs.model_label(model), 40))
-        for line, (_, found) in enumerate(
-            (one, rows[(rows["model"] == model) & (rows["line"] == one)]) for one in lines
-        ):
-            draw_line(axes, found, line)
+        own = rows[(rows["model"] == model) & (rows["statistic"] == statistic)]
+        for line, name in enumerate(lines):
+            draw_line(axes, own[own["line"] == name], line)
         finish(axes, lines if place == 0 else [""] * len(lines))
-        axes.set_xlabel("correlation of the changes over heads")
+        axes.set_xlabel(PANELS[statistic])
     figure.legend(handles=legend(), loc="lower center", ncols=len(legend()), frameon=False)
     return figure
 
