@@ -26,6 +26,9 @@ VERDICTS = {
     "undecided": "? undecided",
     "not testable": "– not testable",
 }
+BEYOND = "beyond"
+"""The section, as a registry names it, of claims about what the paper leaves open."""
+
 COUNTED = {
     "holds": ("holds", "hold"),
     "reversed": ("is reversed", "are reversed"),
@@ -72,9 +75,14 @@ def shown(claims: Path, left_out: Path, runs: RunTable, anchors: Mapping[str, st
     sections = []
     for section, found in rows.groupby("section", sort=False):
         groups = [group(of_claim, runs, anchors) for _, of_claim in found.groupby("claim", sort=False)]
-        sections.append({"section": str(section), "claims": groups})
+        sections.append({"section": str(section), "title": title(str(section)), "claims": groups})
     missing = read_table(left_out, LEFT_OUT, may_be_empty=True).to_dict("records")
     return Shown(sections, tally(rows), [{str(key): str(value) for key, value in row.items()} for row in missing])
+
+
+def title(section: str) -> str:
+    """The heading of a section's claims."""
+    return "Beyond the paper" if section == BEYOND else f"Section {section} of the paper"
 
 
 def group(rows: pd.DataFrame, runs: RunTable, anchors: Mapping[str, str]) -> dict[str, Any]:

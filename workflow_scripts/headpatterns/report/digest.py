@@ -21,7 +21,7 @@ def digest(experiment: str, judged: claims.Shown, sections: Iterable[Section], m
     """
     opening = [f"## {one.title}\n\n{one.summary.strip()}" for one in sections if one.summary]
     tables = [
-        Grid(f"### Section {one['section']} of the paper", [], ["Statement", "About", "Verdict"], HEADER, lines(one))
+        Grid(f"### {one['title']}", [], ["Statement", "About", "Verdict"], HEADER, lines(one))
         for one in judged.sections
     ]
     verdicts = "\n\n".join(["## Claims", judged.tally or "No statement of the paper was checked.", markdown(tables)])

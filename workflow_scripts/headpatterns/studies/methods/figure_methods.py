@@ -19,7 +19,7 @@ ROW, HEAD, PANEL, GAP, FOOT = 0.3, 0.24, 2.6, 0.14, 0.78  # inches
 LOOKS = {METHOD: ("o", style.LINE_COLOURS[0]), SEED: ("s", style.LINE_COLOURS[1]), TASK: ("^", style.LINE_COLOURS[2])}
 PANELS = {
     "correlation": "correlation of the changes over heads",
-    "partial_correlation": "the same, without what the base's pattern tells",
+    "partial_correlation": "partial correlation, given the base's pattern",
 }
 """The statistic of each panel, and its axis."""
 
