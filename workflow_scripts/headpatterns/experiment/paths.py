@@ -6,7 +6,7 @@ A run's paths hold its model and seed, which may be wildcards of a rule as well:
 from dataclasses import replace
 from typing import Any
 
-from headpatterns.experiment import needed, runs
+from headpatterns.experiment import needed
 from headpatterns.experiment.own import PARTS, OwnFiles, Part, of_model
 from headpatterns.experiment.runs import TRAINING, MixtureSet, PseudoPrivateSet, Run, SelectedSet
 from headpatterns.experiment.schema import Config
@@ -270,7 +270,7 @@ class Paths:
             case OnDisk():
                 return self.own.files("model", source.path)
             case AfterRun():
-                earlier = runs.of_task(source.model, *runs.written(source.run))
+                earlier = needed.run_written(self.config, source.model, source.run)
                 return [self.before_template(model, seed), *self.merged_into(earlier)]
             case OnHub() | InGguf():
                 return [self.before_template(model, seed)]
@@ -278,7 +278,7 @@ class Paths:
 
     def merged_into(self, run: Run) -> list[str]:
         """What else reading the checkpoints of a run depends on: the models below adapters, for whole ones nothing."""
-        if not needed.recipe(self.config, run.group).is_lora:
+        if not run.is_trained or not needed.recipe(self.config, run.group).is_lora:
             return []
         earlier = [f"{self.checkpoints(run.earlier)}/final"] if run.earlier else []
         return [*self.model_input(run.model, run.seed), *earlier]
