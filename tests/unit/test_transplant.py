@@ -123,6 +123,26 @@ def test_the_change_of_weights_by_hand():
     parts = [difference["q"][20:24], difference["o"][:, 20:24], difference["k"][4:], difference["v"][4:]]
     assert found[2, 5] == pytest.approx(float(sum(part.square().sum() for part in parts)) ** 0.5)
     assert found.shape == (3, 6)
+    parameters = [dict(model.named_parameters()) for model in (old, new)]
+    for one in parameters:
+        for parameter in one.values():
+            parameter.requires_grad_()
+    np.testing.assert_array_equal(change(*parameters, slices(old), 6), found)
+    elsewhere = {name: Elsewhere(parameter) for name, parameter in parameters[1].items()}
+    np.testing.assert_array_equal(change(parameters[0], elsewhere, slices(old), 6), found)
+
+
+class Elsewhere:
+    """A parameter on a device from which it has to be brought before it is compared with another."""
+
+    def __init__(self, parameter):
+        self.parameter = parameter
+
+    def detach(self):
+        return self
+
+    def cpu(self):
+        return self.parameter.detach()
 
 
 @pytest.mark.parametrize("name", UNKNOWN)

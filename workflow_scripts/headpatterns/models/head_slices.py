@@ -105,12 +105,16 @@ def move(
 def change(
     before: "Mapping[str, torch.Tensor]", after: "Mapping[str, torch.Tensor]", found: list[Slices], heads: int
 ) -> Float64[np.ndarray, "layers heads"]:
-    """Frobenius norm of the change of all weights of each query head, shared ones counted for each head of a group."""
+    """Frobenius norm of the change of all weights of each query head, shared ones counted for each head of a group.
+
+    Both models may be on different devices: the change is computed on the processor, in float64.
+    """
     layers = max(one.layer for one in found) + 1
     squares = np.zeros((layers, heads))
     for one in found:
-        moved = (after[one.name].double() - before[one.name].double()).square()
-        by_place = (moved if moved.dim() == 1 else moved.sum(dim=1 - one.axis)).cpu().numpy()
+        own, other = (weights[one.name].detach().cpu().double() for weights in (after, before))
+        moved = (own - other).square()
+        by_place = (moved if moved.dim() == 1 else moved.sum(dim=1 - one.axis)).numpy()
         by_owner = np.bincount(one.owners[one.owners >= 0], by_place[one.owners >= 0], heads // one.shared)
         squares[one.layer] += np.repeat(by_owner, one.shared)
     return np.sqrt(squares)
