@@ -177,6 +177,17 @@ def test_contrasts_are_differences_of_means_of_a_matrix_that_is_not_symmetric():
     assert forms.form_contrast(matrix, PAIRS) == pytest.approx(matrix[~same_rows & same_form].mean() - neither)
 
 
+def test_a_contrast_that_does_not_exist_has_no_p():
+    """A task without a change has no similarity: a share of permutations that NaN exceeds would be 0."""
+    matrix = np.random.default_rng(0).normal(size=(6, 6))
+    matrix[0], matrix[:, 0] = np.nan, np.nan
+    for shared, least in (("rows", 1 / 6), ("form", 1 / 4)):
+        found = forms.permutation_p(matrix, PAIRS, shared)
+        assert np.isnan(found[:2]).all() and found[2] == pytest.approx(least)
+    rows = list(analysis.corrected([(("a",), (np.nan, np.nan, 1 / 6)), (("b",), (0.02, 1.0, 1 / 6))]))
+    assert np.isnan(rows[0][-2:]).all() and rows[1][-2:] == (0.04, 0.04)
+
+
 def test_variants_are_told_apart(experiment):
     folder, paths, named = experiment
     variants = {"gsm8k": "code", "arc": "sgsm"}
@@ -285,6 +296,8 @@ def test_figure_table_and_section(experiment, tmp_path):
     grids.write(made, shown, folder / "tables/transfer")
     assert len(made) == 24 + 10 and [len(one.rows) for one in shown] == [24, 10]
     [page] = section.section(Results(folder))
-    assert "no two-sided p is below 0.083" in page.body
+    assert "no two-sided p is below 0.083, and no rank correlation over pairs of tasks has a p of 5 %" in page.body
+    rows = made.assign(critical=np.where(made["design"] != "", 0.6, np.nan))
+    assert "a rank correlation over pairs of tasks needs 0.60 or more for a p of 5 %" in section.power(rows)
     assert "Big &amp; co: training on one task lowers the loss on another in" in page.body
     assert "Sharing the same form with other rows" in page.body

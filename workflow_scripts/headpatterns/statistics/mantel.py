@@ -34,6 +34,9 @@ MOST_TASKS = 8
 DRAWN = 10_000
 """Permutations that are looked at then, the observed order among them."""
 
+TAIL = 0.025
+"""One side of a two-sided test at 5 %."""
+
 # Equal correlations in another order of the cells differ by less than this.
 ROUNDING = 1e-12
 
@@ -46,8 +49,8 @@ class Mantel(NamedTuple):
         p_above: share of the permutations whose correlation is at least as large; NaN where r is.
         p_below: share of those whose correlation is at most as large.
         p_least: the least that these can be with as many tasks.
-        critical: what 2.5 % of the permutations exceed: the smallest positive correlation that can have a two-sided p
-            of 5 %, by itself.
+        critical: the smallest correlation of a permutation that 2.5 % of them or fewer reach: what it takes for a
+            two-sided p of 5 % by itself. NaN where the tasks are too few for such a p: of four no p is below 1/12.
     """
 
     r: float
@@ -59,7 +62,12 @@ class Mantel(NamedTuple):
     @property
     def p(self) -> float:
         """Two-sided: twice the smaller of both, at most 1."""
-        return min(1.0, 2 * min(self.p_above, self.p_below)) if not math.isnan(self.r) else math.nan
+        return two_sided(self.p_above, self.p_below)
+
+
+def two_sided(p_above: float, p_below: float) -> float:
+    """Twice the smaller of two one-sided p-values, at most 1; NaN where these are."""
+    return math.nan if math.isnan(p_above) else min(1.0, 2 * min(p_above, p_below))
 
 
 def mantel(
@@ -85,9 +93,15 @@ def mantel(
     if math.isnan(observed):
         return Mantel(math.nan, math.nan, math.nan, 1 / len(orders), math.nan)
     above, below = np.mean(found >= observed - ROUNDING), np.mean(found <= observed + ROUNDING)
-    return Mantel(
-        observed, float(above), float(below), 1 / len(orders), float(np.quantile(found, 0.975, method="higher"))
-    )
+    return Mantel(observed, float(above), float(below), 1 / len(orders), _critical(found))
+
+
+def _critical(found: Float64[np.ndarray, " orders"]) -> float:
+    """The smallest of the correlations that at most `TAIL` of them reach; NaN where the largest is reached by more."""
+    ascending = np.sort(found)
+    reached = 1 - np.searchsorted(ascending, ascending - ROUNDING) / len(ascending)
+    rare = ascending[reached <= TAIL + ROUNDING]
+    return float(rare[0]) if rare.size else math.nan
 
 
 def correlation(

@@ -9,7 +9,7 @@ import numpy as np
 
 from headpatterns.statistics import DIFFERENCE_OF_CORRELATIONS, UNLIMITED
 from headpatterns.statistics.effects import over_seeds
-from headpatterns.statistics.mantel import DESIGNS, STATISTICS
+from headpatterns.statistics.mantel import DESIGNS, STATISTICS, two_sided
 from headpatterns.statistics.verdicts import holm
 from headpatterns.studies.reading import Reading
 from headpatterns.studies.table import Table
@@ -127,6 +127,6 @@ def pairs_of(known: OfModel, variants: Mapping[str, str]) -> np.ndarray:
 
 def corrected(tests: Tests) -> Iterator[tuple[Any, ...]]:
     """Rows with their p-values: one-sided ones, the two-sided one, and that corrected (Holm) among these rows."""
-    both = [min(1.0, 2 * min(above, below)) for _, (above, below, _) in tests]
+    both = [two_sided(above, below) for _, (above, below, _) in tests]
     for (head, test), p, adjusted in zip(tests, both, holm(both), strict=True):
         yield (*head, *test, p, adjusted)

@@ -11,6 +11,7 @@ nothing, the two forms of each set of rows may be swapped, in 2^(m - 1) ways tha
 that no p is below 1/m! and 1/2^(m - 1): with four sets of rows 1/24 and 1/8.
 """
 
+import math
 from collections.abc import Callable
 from itertools import permutations, product
 
@@ -58,6 +59,8 @@ def _across(matrix: Matrices, pairs: Pairs) -> np.ndarray:
 def permutation_p(matrix: Float[np.ndarray, "tasks tasks"], pairs: Pairs, contrast: str) -> tuple[float, float, float]:
     """Shares of all permutations whose contrast is at least, and at most, the observed one; and the least these can be.
 
+    The shares are NaN where the contrast is, as that of a relation without some cell.
+
     Args:
         matrix: [T, T].
         pairs: of at most `MOST` sets of rows.
@@ -67,6 +70,8 @@ def permutation_p(matrix: Float[np.ndarray, "tasks tasks"], pairs: Pairs, contra
     dealt = matchings(pairs) if contrast == ROWS else swaps(pairs)
     found = np.array([float(measure(matrix, one)) for one in dealt])
     observed = float(measure(matrix, pairs))
+    if math.isnan(observed):
+        return math.nan, math.nan, 1 / len(dealt)
     above, below = np.mean(found >= observed - ROUNDING), np.mean(found <= observed + ROUNDING)
     return float(above), float(below), 1 / len(dealt)
 

@@ -57,11 +57,17 @@ def power(rows: pd.DataFrame) -> str:
     """The least p that as few tasks allow, and the correlations that they can tell from none."""
     tests = rows[rows["design"] != ""]
     chosen = tests[(tests["design"] == SYMMETRISED) & (tests["statistic"] == SPEARMAN)]
-    ends = " to ".join(dict.fromkeys(style.fixed(end) for end in (chosen["critical"].min(), chosen["critical"].max())))
+    limits = chosen["critical"].dropna()
+    ends = " to ".join(dict.fromkeys(style.fixed(end) for end in (limits.min(), limits.max())))
+    needed = (
+        f"a rank correlation over pairs of tasks needs {ends} or more for a p of 5 %"
+        if len(limits)
+        else "no rank correlation over pairs of tasks has a p of 5 %"
+    )
     return (
         f"Mantel's test permutes whole tasks: with as many as here no two-sided p is below "
-        f"{style.number(2 * tests['p_least'].iloc[0])}, and a rank correlation over pairs of tasks needs {ends} or "
-        "more for a p of 5 %, both before any correction. Few tasks can show a strong relation alone."
+        f"{style.number(2 * tests['p_least'].iloc[0])}, and {needed}, both before any correction. Few tasks can show a "
+        "strong relation alone."
     )
 
 
