@@ -162,6 +162,37 @@ def test_a_score_that_one_run_lacks_has_no_mean_over_tasks(tmp_path):
     assert set(rows["task"]) == {"math"} and set(rows["seed"]) == {"0"}
 
 
+def test_a_score_of_the_change_may_stand_alone(tmp_path):
+    """Before fine-tuning no head has it."""
+    found = computed([write(tmp_path / task, seed, ["weight_change"]) for seed, (_, task, _) in enumerate(RUNS)])
+    assert set(found["scores"]["phase"]) == {"after", "after_minus_before"}
+    assert set(found["effects"]["phase"]) == {"before", "after", "after_minus_before"}
+
+
+def test_samples_are_those_of_the_task_and_draws_agree_in_each_way(tmp_path):
+    folders = [write(tmp_path / task, seed) for seed, (_, task, _) in enumerate(RUNS)]
+    for phase in PHASES:
+        about = json.loads((folders[1] / f"{phase}.json").read_text())
+        (folders[1] / f"{phase}.json").write_text(json.dumps(about | {"ids": about["ids"][:8]}))
+        for name, axis in (("changes", 0), ("mean", 0), ("resample", 1), ("doses", 1), ("slopes", 1), ("groups", 2)):
+            path = folders[1] / f"{phase}.{name}.npy"
+            np.save(path, np.take(np.load(path), range(8), axis=axis))
+    rows = computed(folders)["effects"]
+    assert dict(zip(rows["task"], rows["samples"], strict=True)) == {"math": 12, "arc": 8, "*": 8}
+    before, after = (np.load(folders[0] / f"{phase}.resample.npy").astype(float) for phase in PHASES)
+    wanted = {
+        ("after", "absolute"): np.abs(after).mean(axis=1),
+        ("after", "signed"): after.mean(axis=1),
+        ("after_minus_before", "absolute"): (np.abs(after) - np.abs(before)).mean(axis=1),
+        ("after_minus_before", "signed"): (after - before).mean(axis=1),
+        ("after_minus_before", "moved"): np.abs((after - before).mean(axis=1)),
+    }
+    own = rows.query("task == 'math' and seed == '0' and ablation == 'resample'").set_index(["phase", "change"])
+    for of, (one, other) in wanted.items():
+        correlation = scipy.stats.spearmanr(one.ravel(), other.ravel()).statistic
+        assert own.loc[of, "draws_agree"] == pytest.approx(correlation)
+
+
 @pytest.mark.parametrize(
     ("break_it", "sentence"),
     [

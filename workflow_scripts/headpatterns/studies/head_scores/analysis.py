@@ -90,28 +90,31 @@ def with_interval(values: np.ndarray, measure: str) -> np.ndarray:
 
 
 def effect_rows(runs: Runs, splits: int, seed: int) -> Iterator[tuple[Any, ...]]:
-    """How large effects are, the mean over heads, and how reliable."""
+    """How large effects are, the mean over heads, and how reliable; means over tasks name the fewest samples of any."""
     sizes: dict[validity.State, dict[measures.Kind, np.ndarray]] = {}
     reliable: dict[validity.State, dict[measures.Kind, np.ndarray]] = {}
     agreed: dict[validity.State, dict[measures.Kind, np.ndarray]] = {}
-    counts: dict[tuple[str, str], tuple[int, int]] = {}
+    samples: dict[tuple[str, str], int] = {}
+    draws: dict[tuple[str, str], int] = {}
     for (model, task, training_seed), run in runs.items():
         before = run.phases["before"]
-        counts.update({(model, name): (len(before.base.ids), len(draws)) for name, draws in before.draws.items()})
+        draws.update({(model, name): len(of_draws) for name, of_draws in before.draws.items()})
+        for one in (task, validity.ALL):
+            samples[model, one] = min(len(before.base.ids), samples.get((model, one), len(before.base.ids)))
         for phase, by_way in measures.ceilings(run, splits, task, seed).items():
             state = (model, task, training_seed, phase)
             reliable[state] = by_way
             sizes[state] = {of: sizes_of(run, phase, *of) for of in by_way}
-            agreed[state] = {of: np.array([draws_agree(run, phase, of[0])]) for of in by_way}
-    of_sizes, of_draws = validity.with_means(sizes), validity.with_means(agreed)
+            agreed[state] = {of: np.array([measures.draws_agree(run, phase, *of)]) for of in by_way}
+    of_sizes, of_agreement = validity.with_means(sizes), validity.with_means(agreed)
     for state, of_state in validity.with_means(reliable).items():
         for of, values in of_state.items():
-            samples, draws = counts[state[0], of[0]]
             known = values[np.isfinite(values)]
             middle = float(known.mean()) if len(known) else np.nan
             ends = np.quantile(known, [0.025, 0.975]) if len(known) else (np.nan, np.nan)
-            numbers = (middle, *ends, np.sqrt(max(0.0, middle)), draws, of_draws[state][of][0])
-            yield (*state, *of, samples, *estimate_and_interval(of_sizes[state][of]), *numbers)
+            drawn = draws[state[0], of[0]], of_agreement[state][of][0]
+            numbers = (middle, *ends, np.sqrt(max(0.0, middle)), *drawn)
+            yield (*state, *of, samples[state[:2]], *estimate_and_interval(of_sizes[state][of]), *numbers)
 
 
 def sizes_of(run: Run, phase: str, ablation: str, way: str) -> np.ndarray:
@@ -124,9 +127,3 @@ def sizes_of(run: Run, phase: str, ablation: str, way: str) -> np.ndarray:
         return np.asarray((np.abs(mean) if way == measures.MOVED else mean).mean(axis=(1, 2)))
     own = of_phases[PHASES.index(phase)]
     return np.asarray(replicate_patterns(own if way == SIGNED else np.abs(own), weights).mean(axis=(1, 2)))
-
-
-def draws_agree(run: Run, phase: str, ablation: str) -> float:
-    """How far the draws of an ablation put heads into the same order, of a phase or of the difference."""
-    before, after = (run.phases[one].draws[ablation] for one in PHASES)
-    return measures.agreement_of_draws({"before": before, "after": after, DIFFERENCE: after - before}[phase])

@@ -86,8 +86,8 @@ def read(folder: Path, phase: str, base: zero.Ablation) -> Scored:
         InputError: a file is missing or damaged, has another shape, or there are no scores.
     """
     about = read_json(folder / f"{phase}.json")
-    names = about.get("scores")
-    if not names:
+    names = about.get("scores")  # none where the model has not one of those asked for, such as of the change before it
+    if names is None:
         raise InputError(f"{folder} has no scores of heads: ablate the heads again with --scores.")
     shape, own = base.changes.shape[1:], (len(base.pattern_ids), *base.changes.shape[1:])
     scores = {name: _load(folder / f"{phase}.score.{name}.npy", [shape, own]) for name in names}

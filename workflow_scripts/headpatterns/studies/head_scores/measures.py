@@ -193,8 +193,15 @@ def with_means(
     return {**validity.with_means(shared), **measured}
 
 
-def agreement_of_draws(draws: np.ndarray) -> float:
-    """Mean of Spearman's correlations of the mean effects of every two draws [draws, N, L, H]; NaN of one."""
-    means = draws.mean(axis=1)
+def draws_agree(run: Run, phase: str, ablation: str, way: str) -> float:
+    """How far the draws of an ablation put heads into the same order, by their effects taken in one way.
+
+    The mean of Spearman's correlations of every two draws; NaN of one.
+    """
+    before, after = (run.phases[one].draws[ablation] for one in PHASES)  # [draws, N, L, H]
+    if way == ABSOLUTE:
+        before, after = np.abs(before), np.abs(after)
+    means = {"before": before, "after": after, DIFFERENCE: after - before}[phase].mean(axis=1)
+    means = np.abs(means) if way == MOVED else means
     found = [spearman(means[a], means[b]) for a in range(len(means)) for b in range(a)]
     return float(np.mean(found)) if found else np.nan
