@@ -9,8 +9,9 @@ import torch
 from experiments import checked, config_of, meaning
 from tiny_models import build
 
+from headpatterns.data.tokens import TokenizedSample
 from headpatterns.errors import InputError
-from headpatterns.studies.selection import candidates, scores
+from headpatterns.studies.selection import candidates, features, scores
 from headpatterns.studies.selection.settings import problems, ranked, reads_candidates
 
 ROWS = [
@@ -57,6 +58,27 @@ def test_states_and_losses_are_those_of_plain_transformers(read, tokenizer):
         wanted, loss = plain(model, tokenizer, row)
         np.testing.assert_allclose(states, wanted, rtol=1e-4, atol=1e-6)
         assert alone == pytest.approx(loss, rel=1e-5)
+
+
+def test_alone_are_read_the_tokens_that_have_a_loss_behind_the_prompt(read, tokenizer):
+    """Of a sample that is cut as many, and of a conversation every turn of the assistant's."""
+    model, _ = read
+    ids = list(range(5, 17))
+    samples = [
+        TokenizedSample("cut", ids[:7], 4, truncated=True),
+        TokenizedSample("chat", ids, 9, truncated=False, turns=((2, 4), (9, 12))),
+        TokenizedSample("one turn cut off", ids[:9], 9, truncated=True, turns=((2, 4), (9, 12))),
+    ]
+    responses = {one.id: "Words and words and words" for one in samples}
+    found = features.losses_alone(model, tokenizer, "probe", samples, responses, 64, 100)
+    begun, words = [tokenizer.bos_token_id], tokenizer(responses["cut"], add_special_tokens=False)["input_ids"]
+    for loss, spans in zip(found, ([words[:3]], [ids[2:4], ids[9:12]], [ids[2:4]]), strict=True):
+        nats = 0.0
+        for span in spans:
+            with torch.no_grad():
+                logits = model(torch.tensor([begun + span])).logits[0, :-1]
+            nats += torch.nn.functional.cross_entropy(logits, torch.tensor(span), reduction="sum").item()
+        assert loss == pytest.approx(nats / sum(map(len, spans)), rel=1e-5)
 
 
 def test_samples_are_found_by_their_ids(read):

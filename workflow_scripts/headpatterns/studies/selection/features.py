@@ -122,13 +122,37 @@ def losses_alone(
 ) -> Float64[np.ndarray, " samples"]:  # fmt: skip
     """Loss of every response and EOS without the prompt, nats a token, [samples].
 
+    These are the tokens that each sample has a loss on behind its prompt: of one that was cut as many, and of a
+    conversation each of the assistant's turns, read alone. NaN where no token is left that another one precedes.
+
     Raises:
         InputError: as `likelihoods.of_items`.
     """
     rows = [{"id": one.id, "prompt": "", "response": responses[one.id]} for one in samples]
-    items = []
-    for one in tokenize_all(tokenizer, rows, max_length):
-        text = Text(np.array(one.input_ids, dtype=np.int32), max(one.response_start, 1))
-        items.append(Texts(text, (), shortened=False))
-    found = likelihoods.of_items(model, name, items, token_budget)
-    return np.array([one.nll / one.tokens if one.tokens else np.nan for one in found])
+    texts: list[Text] = []
+    owners: list[int] = []
+    for place, (sample, closed) in enumerate(zip(samples, tokenize_all(tokenizer, rows, max_length), strict=True)):
+        own = _alone(sample, closed)
+        texts += own
+        owners += [place] * len(own)
+    found = likelihoods.of_items(model, name, [Texts(one, (), shortened=False) for one in texts], token_budget)
+    nats, tokens = (np.bincount(owners, values, len(samples)) for values in
+                    ([one.nll for one in found], [one.tokens for one in found]))  # fmt: skip
+    return np.divide(nats, tokens, out=np.full(len(samples), np.nan), where=tokens > 0)
+
+
+def _alone(sample: TokenizedSample, closed: TokenizedSample) -> list[Text]:
+    """What is read alone of a sample, behind the special tokens that the tokenizer puts before a text.
+
+    Args:
+        sample: as it is read with its prompt.
+        closed: its response and EOS without a prompt.
+    """
+    begun = closed.input_ids[: closed.response_start]
+    if sample.turns:
+        spans = [sample.input_ids[start:end] for start, end in sample.turns]
+    else:
+        kept = len(sample.input_ids) - sample.response_start if sample.truncated else None
+        spans = [closed.input_ids[closed.response_start :][:kept]]
+    texts = [Text(np.array([*begun, *span], dtype=np.int32), max(len(begun), 1)) for span in spans]
+    return [one for one in texts if one.predicted > 0]
