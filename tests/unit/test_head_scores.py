@@ -139,6 +139,8 @@ def test_the_tables_hold_every_run_and_their_means(folders):
     shown = rows[rows["value"].notna()]
     assert (shown["low"] <= shown["value"]).all() and (shown["value"] <= shown["high"]).all()
     every = found["effects"]
+    magnitudes = every[(every["change"] == "moved") | ((every["change"] == "absolute") & (every["phase"] == "after"))]
+    assert (magnitudes["low"] >= 0).all()
     assert set(every["change"]) == {"absolute", "signed", "moved"}
     assert (every["ceiling"] ** 2).to_numpy() == pytest.approx(every["reliability"].clip(lower=0).to_numpy())
     assert every[every["ablation"] == "resample"]["draws_agree"].notna().all()
@@ -148,6 +150,7 @@ def test_the_tables_hold_every_run_and_their_means(folders):
     assert doses.loc[("0.5", "change"), "plain"] == pytest.approx(0.75 * doses.loc[("0.0", "change"), "plain"])
     assert doses.loc[("0.0", "slope"), "plain"] == pytest.approx(0.5) and doses.loc[("0.0", "r2"), "plain"] > 0.999
     assert doses.loc[("0.0", "integral_gap"), "plain"] < 1e-6
+    assert (doses.xs("integral_gap", level="measure")["low"] >= 0).all()
 
 
 def test_without_doses_and_other_ablations_there_is_what_there_is(tmp_path):
@@ -289,6 +292,18 @@ def test_mistakes_in_the_config_are_one_sentence(path, value, sentence):
     config = config_of()
     assign(config, path, value)
     assert sentence in complaint(config)
+
+
+def test_scores_are_taken_of_the_models_of_the_study_alone():
+    """Not where a chain alone ablates heads, with null for all models of the validity study as well."""
+    from headpatterns.studies.head_scores import settings
+
+    config = config_of()
+    config["studies"]["validity"]["models"] = ["llama"]
+    config["studies"]["head_scores"]["models"] = None
+    found = checked(config)
+    assert settings.asked(found, "llama") == {"scores": registry.names()}
+    assert settings.asked(found, "gemma") == {"scores": []}
 
 
 def test_every_registered_score_may_be_named_in_the_config():

@@ -13,6 +13,7 @@ import numpy as np
 from headpatterns.errors import InputError
 from headpatterns.statistics import (
     CORRELATION,
+    NOT_NEGATIVE,
     R2,
     UNLIMITED,
     Limits,
@@ -114,7 +115,13 @@ def effect_rows(runs: Runs, splits: int, seed: int) -> Iterator[tuple[Any, ...]]
             ends = np.quantile(known, [0.025, 0.975]) if len(known) else (np.nan, np.nan)
             drawn = draws[state[0], of[0]], of_agreement[state][of][0]
             numbers = (middle, *ends, np.sqrt(max(0.0, middle)), *drawn)
-            yield (*state, *of, samples[state[:2]], *estimate_and_interval(of_sizes[state][of]), *numbers)
+            size = estimate_and_interval(of_sizes[state][of], limits=limits_of_size(state[-1], of[1]))
+            yield (*state, *of, samples[state[:2]], *size, *numbers)
+
+
+def limits_of_size(phase: str, way: str) -> Limits:
+    """The least and largest mean of effects, or of their differences: magnitudes are not below 0."""
+    return NOT_NEGATIVE if way == measures.MOVED or (way == ABSOLUTE and phase != DIFFERENCE) else UNLIMITED
 
 
 def sizes_of(run: Run, phase: str, ablation: str, way: str) -> np.ndarray:

@@ -6,7 +6,15 @@ from typing import Any
 import numpy as np
 
 from headpatterns.attribution.boole import DOSES, integrated
-from headpatterns.statistics import CORRELATION, R2, UNLIMITED, estimate_and_interval, replicate_patterns, spearman
+from headpatterns.statistics import (
+    CORRELATION,
+    NOT_NEGATIVE,
+    R2,
+    UNLIMITED,
+    estimate_and_interval,
+    replicate_patterns,
+    spearman,
+)
 from headpatterns.studies.head_scores import measures
 from headpatterns.studies.head_scores.files import Run, Runs
 from headpatterns.studies.validity import measures as validity
@@ -14,7 +22,7 @@ from headpatterns.studies.validity.ablations import PHASES
 
 COLUMNS = ("model", "task", "seed", "phase", "dose", "measure", "value", "low", "high", "plain")
 CHANGE, MAGNITUDE, GRADIENT, FORETOLD, GAP = "change", "magnitude", "gradient", "spearman", "integral_gap"
-LIMITS = {FORETOLD: CORRELATION, measures.R2: R2}
+LIMITS = {FORETOLD: CORRELATION, measures.R2: R2, MAGNITUDE: NOT_NEGATIVE, GAP: NOT_NEGATIVE}
 
 
 def rows(runs: Runs) -> Iterator[tuple[Any, ...]]:

@@ -35,9 +35,9 @@ def runs(experiment: "Experiment") -> "list[Run]":
 
 
 def asked(experiment: "Experiment", model: str) -> dict[str, Any]:
-    """The scores that are taken where the heads of a model are ablated."""
+    """The scores that are taken where the heads of a model are ablated; none of one that a chain alone ablates."""
     settings: Settings = experiment.settings(NAME)
-    taken = settings.models is None or model in settings.models
+    taken = any(run.model == model for run in runs(experiment))
     return {"scores": (settings.scores or registry.names()) if taken else []}
 
 
