@@ -13,6 +13,7 @@ import torch
 import trained_models
 from experiments import checked, config_of
 from refusals import refusal
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from headpatterns.data import samples as rows_of
 from headpatterns.errors import InputError
@@ -20,7 +21,7 @@ from headpatterns.experiment import run_table
 from headpatterns.io import write_csv
 from headpatterns.models import families
 from headpatterns.models import loading as models
-from headpatterns.models.head_slices import change, move, slices
+from headpatterns.models.head_slices import change, known_slices, move, slices
 from headpatterns.presentation import style
 from headpatterns.presentation.results import Results
 from headpatterns.statistics import estimate_and_interval
@@ -151,6 +152,17 @@ def test_what_is_not_known_to_be_divided_is_refused(name):
     with pytest.raises(InputError, match=r"it is not known how .* divides the weights of its attention among heads"):
         slices(model)
     assert model.config.model_type in families.UNDIVIDED
+
+
+@pytest.mark.parametrize("further", [{}, {"num_global_key_value_heads": 1}])
+def test_layers_that_share_keys_and_values_each_in_its_own_way_are_not_known(further):
+    """Gemma 4 may take keys for values in some layers, and have other numbers of them there."""
+    config = AutoConfig.for_model(
+        **{**tiny_models.GATED, "num_hidden_layers": 2, "num_key_value_heads": 2, "head_dim": 4},
+        model_type="gemma4_text", hidden_size_per_layer_input=8, vocab_size_per_layer_input=50,
+        layer_types=["sliding_attention", "full_attention"], num_kv_shared_layers=0, attention_k_eq_v=True, **further,
+    )  # fmt: skip
+    assert known_slices(AutoModelForCausalLM.from_config(config)) is None
 
 
 # The job -------------------------------------------------------------------------------------------------------------

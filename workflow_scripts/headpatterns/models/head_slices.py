@@ -68,7 +68,10 @@ def slices(model: "PreTrainedModel") -> list[Slices]:
 def known_slices(model: "PreTrainedModel") -> list[Slices] | None:
     """The same; None where it is not known how the attention divides its weights."""
     layers, heads = models.heads_of(model)
-    groups = int(getattr(model.config.get_text_config(), "num_key_value_heads", None) or heads)
+    try:
+        groups = int(getattr(model.config.get_text_config(), "num_key_value_heads", None) or heads)
+    except RuntimeError:  # what transformers raises for a number that layers have each for themselves
+        return None
     found: list[Slices] = []
     layer = 0
     for path, module in model.named_modules():
@@ -146,7 +149,8 @@ def _split_of(module: Any) -> Callable[[Any, int, int], Split] | None:
     """How the weights of a module are divided; None where it is no attention that is known."""
     if type(module).__name__ in FUSED:
         return FUSED[type(module).__name__]
-    separate = all(hasattr(module, f"{name}_proj") for name in "qkv")
+    # Gemma 4 has layers without values of their own, whose projection is None.
+    separate = all(getattr(module, f"{name}_proj", None) is not None for name in "qkv")
     return _separate if separate and any(hasattr(module, name) for name in OUTPUTS) else None
 
 
