@@ -10,7 +10,8 @@ when all of them are taken. For each run a CSV with a row for each sample under 
     heads       of the model in all
     id, loss    of the sample, the mean over the tokens of its response (nats)
 
-Heads are ranked on other samples than those whose loss is taken, --samples each; rows that are fewer are halved.
+Losses are taken of --samples samples, or of half of all where these are fewer than twice as many. Heads are ranked on
+all others that patterns, or ablations, were taken of.
 """
 
 import argparse
