@@ -138,7 +138,9 @@ def losses_alone(
     found = likelihoods.of_items(model, name, [Texts(one, (), shortened=False) for one in texts], token_budget)
     nats, tokens = (np.bincount(owners, values, len(samples)) for values in
                     ([one.nll for one in found], [one.tokens for one in found]))  # fmt: skip
-    return np.divide(nats, tokens, out=np.full(len(samples), np.nan), where=tokens > 0)
+    alone = np.full(len(samples), np.nan)
+    np.divide(nats, tokens, out=alone, where=tokens > 0)
+    return alone
 
 
 def _alone(sample: TokenizedSample, closed: TokenizedSample) -> list[Text]:
