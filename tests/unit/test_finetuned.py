@@ -10,6 +10,7 @@ from refusals import assert_refusal, refusal
 from tiny_models import build
 
 from headpatterns.errors import InputError
+from headpatterns.evaluation import targets
 from headpatterns.experiment import arguments, missing, needed, runs, tables
 from headpatterns.models import elsewhere, load_model, loading
 from headpatterns.studies.checkpoints import settings as checkpoints
@@ -223,6 +224,20 @@ def test_it_is_taken_as_links_and_nothing_is_written_beside_it(base, tmp_path, m
     elsewhere.take(base, finetuned.relative_to(tmp_path), tmp_path / "moved/run")
     assert not (tmp_path / "moved/run/final/config.json").readlink().is_absolute()
     assert (tmp_path / "moved/run/final/config.json").samefile(finetuned / "config.json")
+
+
+def test_it_keeps_its_chat_template(base, tmp_path):
+    """Which transformers writes into a file of its own; another template is another run."""
+    made = kinds.fast("gpt2")
+    for name in ("one", "two"):
+        made.chat_template = f"{{{{ messages }}}} {name}"
+        finetuned = saved(llama(), tmp_path / f"given-{name}", made)
+        elsewhere.take(base, finetuned, tmp_path / name)
+        assert loading.load_tokenizer(tmp_path / name / "final").chat_template == made.chat_template
+    contents = [json.loads((tmp_path / name / "run.json").read_text())["contents"] for name in ("one", "two")]
+    assert contents[0] != contents[1]
+    digests = [targets.digest_of_tokenizer(tmp_path / name / "final") for name in ("one", "two")]
+    assert digests[0] != digests[1]
 
 
 def test_other_weights_are_another_run(base, tmp_path):

@@ -208,8 +208,8 @@ def check_device(device: str) -> None:
 
 
 def files(folder: Path) -> list[Path]:
-    """The files that a model in a folder consists of: config, weights, tokenizer."""
-    suffixes = {".json", ".safetensors", ".bin", ".model", ".txt"}
+    """The files that a model in a folder consists of: config, weights, tokenizer with its chat template."""
+    suffixes = {".json", ".safetensors", ".bin", ".model", ".txt", ".jinja"}
     return sorted(path for path in folder.iterdir() if path.suffix in suffixes and not path.is_dir())
 
 
