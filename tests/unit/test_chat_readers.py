@@ -176,6 +176,12 @@ def test_a_model_without_a_template_lends_none(folder, tmp_path):
                                  "chat_template": "x.jinja"}}},
             "models.late.chat_template", "give it to llama",
         ),
+        (
+            {"models": {"late": {"label": "Late", "source": {"model": "llama", "run": "finetuned.sft"},
+                                 "chat_template": "x.jinja"}},
+             "finetuned": {"sft": {"label": "SFT", "base": "llama", "source": {"path": "/given/sft"}}}},
+            "models.late.chat_template", "put it into the folder of that run",
+        ),
         ({"datasets": {"arc": {"most_rejected": 2}}}, "datasets.arc.most_rejected", "1"),
     ],
 )  # fmt: skip

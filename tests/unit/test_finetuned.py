@@ -108,6 +108,7 @@ def test_where_it_comes_from_is_in_the_provenance(config):
 
 def test_a_model_may_go_on_from_it_and_it_may_be_evaluated(config):
     config["models"]["after"] = {"label": "After", "source": {"model": "llama", "run": "finetuned.sft"}}
+    config["models"]["later"] = {"label": "Later", "source": {"model": "after", "run": "nlp.gsm8k.seed0"}}
     config["studies"]["adaptation"]["models"] = ["after"]
     config["studies"]["composition"]["models"] = ["after"]
     config["studies"]["dynamics"] |= {"models": ["after"], "changes_most": None}
@@ -118,7 +119,13 @@ def test_a_model_may_go_on_from_it_and_it_may_be_evaluated(config):
     config["evaluation"]["sets"] = {"gsm8k": {"dataset": "gsm8k"}}
     experiment = checked(config)
     assert experiment.paths.model("after", 0) == "results/mini/checkpoints/llama/finetuned.sft/final"
-    assert needed.tokenizer_of(experiment.config, "after") == "embedded"
+    final = "results/mini/checkpoints/llama/finetuned.sft/final"
+    assert experiment.paths.model_input("after", 0) == [final]
+    # Which brings a tokenizer: its template or EOS may be others than those of the base.
+    for later in ("after", "later"):
+        assert needed.tokenizer_of(experiment.config, later) == "after"
+    assert (experiment.paths.tokenizer("after"), experiment.paths.tokenizer_input("after")) == (final, [final])
+    assert {tokenizer for tokenizer, *_ in arguments.readers(experiment)} == {"embedded"}
     assert needed.elsewhere(experiment.config, "sft") in experiment.runs
     assert [("finetuned.dpo", "gsm8k")] in experiment.evaluation_batches.values()
 

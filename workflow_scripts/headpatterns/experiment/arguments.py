@@ -12,7 +12,7 @@ from headpatterns.data import pinned, templates
 from headpatterns.experiment import needed, written
 from headpatterns.experiment.needed import ItemSet
 from headpatterns.experiment.runs import SELECTION, TRAINING, Run
-from headpatterns.experiment.sources import AdapterOnHub, InAdapter, OnHub, RowsOnHub, RowsPinned
+from headpatterns.experiment.sources import AdapterOnHub, AfterRun, InAdapter, OnHub, RowsOnHub, RowsPinned
 from headpatterns.experiment.values import positions
 
 if TYPE_CHECKING:
@@ -234,15 +234,16 @@ def scoring(experiment: "Experiment", names: Iterable[str]) -> str:
 def readers(experiment: "Experiment") -> list[tuple[str, int, list[str]]]:
     """Tokenizers that are at hand before any training, the positions of their models, and the sets that these read.
 
-    A model of the hub is none of them, nor one whose config does not say how many positions it has.
+    That of a model of the hub is none of them, nor that of a run which was trained elsewhere, nor that of a model whose
+    config does not say how many positions it has.
     """
     found: dict[tuple[str, int], dict[str, None]] = {}
     for row in experiment.variants:
-        base = needed.base_model(experiment.config, row["model"])
-        on_hub = isinstance(experiment.config.models[base].source, OnHub)
-        most = positions(experiment, base)
-        if most and not on_hub and experiment.evaluation_sets[row["set"]].dataset:
-            tokenizer = needed.tokenizer_of(experiment.config, row["model"])
+        tokenizer = needed.tokenizer_of(experiment.config, row["model"])
+        owner = experiment.config.models.get(tokenizer)
+        is_late = owner is not None and isinstance(owner.source, OnHub | AfterRun)
+        most = positions(experiment, needed.base_model(experiment.config, row["model"]))
+        if most and not is_late and experiment.evaluation_sets[row["set"]].dataset:
             found.setdefault((tokenizer, most), {})[row["set"]] = None
     return [(tokenizer, most, list(names)) for (tokenizer, most), names in found.items()]
 

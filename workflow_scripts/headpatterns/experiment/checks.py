@@ -111,7 +111,9 @@ def _chat_template(config: Config, name: str) -> Iterator[str]:
     """What is wrong with the chat template of a model, as far as the config says."""
     path, model = f"models.{name}.chat_template", config.models[name]
     if model.chat_template and isinstance(model.source, AfterRun):
-        yield f"{path} is of a model that starts from a run, whose template it has: give it to {model.source.model}."
+        given = runs.finetuned(model.source.run)
+        fix = "put it into the folder of that run" if given else f"give it to {model.source.model}"
+        yield f"{path} is of a model that starts from a run, whose template it has: {fix}."
     lender = config.models.get(model.chat_template or "")
     if lender and (lender.chat_template or isinstance(lender.source, Pretrained | AfterRun)):
         yield f"{path} is {model.chat_template}, whose tokenizer has no template of its own: name another, or a file."

@@ -60,11 +60,14 @@ def base_model(config: Config, model: str) -> str:
 def tokenizer_of(config: Config, model: str) -> str:
     """Name of a model's tokenizer: the embedded models share one, and a run has that of the model it began with.
 
-    An embedded model that is given a chat template has one of its own.
+    An embedded model that is given a chat template has one of its own. So has a model that goes on from a run which was
+    trained elsewhere: its checkpoint brings a tokenizer, perhaps with another template and another EOS than its base's.
     """
-    base = base_model(config, model)
-    shared = isinstance(config.models[base].source, Pretrained) and not is_templated(config, base)
-    return "embedded" if shared else base
+    source = config.models[model].source
+    if isinstance(source, AfterRun):
+        return model if runs_of.finetuned(source.run) else tokenizer_of(config, source.model)
+    shared = isinstance(source, Pretrained) and not is_templated(config, model)
+    return "embedded" if shared else model
 
 
 def is_templated(config: Config, model: str) -> bool:

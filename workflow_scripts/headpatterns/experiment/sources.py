@@ -43,7 +43,7 @@ class AfterRun(Section):
     """A model of this config after a run: fine-tuning in two stages."""
 
     model: str = Field(description="name of a model")
-    run: RunName = Field(description="name of a run of that model, GROUP.TASK.seedN")
+    run: RunName = Field(description="name of a run of that model, GROUP.TASK.seedN or finetuned.NAME")
 
 
 class AdapterOnDisk(Section):
