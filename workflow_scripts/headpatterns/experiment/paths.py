@@ -158,25 +158,32 @@ class Paths:
 
     def template_input(self, model: str) -> list[str]:
         """What holds the chat template that a model is given: a file of your own, or another model."""
-        written = self.config.models[model].chat_template
-        if written in self.config.models:
-            return self._input(written, 0)
-        if written in self.config.finetuned:
-            return self.finetuned_input(written)
-        return self.own.files("template", written)
+        return self._template(model)[1]
 
     def template(self, model: str) -> str:
         """That file, or the folder of that model."""
+        return self._template(model)[0]
+
+    def _template(self, model: str) -> tuple[str, list[str]]:
+        """Both of these.
+
+        An adapter lends the template that lies beside it: merged into its base, it may wait for the base's.
+        """
         written = self.config.models[model].chat_template
         if written in self.config.models:
-            return self.before_template(written, 0)
-        return self.finetuned(written) if written in self.config.finetuned else self.own.path("template", written)
+            return self.before_template(written, 0), self._input(written, 0)
+        if written not in self.config.finetuned:
+            return self.own.path("template", written), self.own.files("template", written)
+        if isinstance(self.config.source(written), InAdapter):
+            return self.adapter(written), self.adapter_input(written)
+        return self.finetuned(written), self.finetuned_input(written)
 
     def template_content(self, model: str) -> str:
         """Digest of what holds the template, where that is of your own."""
         written = self.config.models[model].chat_template
-        known = written in self.config.models or written in self.config.finetuned
-        return self.content(written, "tokenizer") if known else self.own.state("template", written)
+        if written not in self.config.models and written not in self.config.finetuned:
+            return self.own.state("template", written)
+        return self.content(written, "adapter" if isinstance(self.config.source(written), InAdapter) else "tokenizer")
 
     def to_be_templated(self, model: str, part: str) -> tuple[str, list[str]]:
         """The folder that a part of `templated` is made of, and what the job that makes it depends on."""
