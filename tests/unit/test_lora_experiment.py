@@ -8,7 +8,7 @@ from refusals import assert_refusal
 from test_experiment import complaint
 from test_plan import NOWHERE, job_of, plan
 
-from headpatterns.experiment import arguments
+from headpatterns.experiment import arguments, needed
 from headpatterns.experiment.runs import of_task
 from headpatterns.planning import courses, disk, estimates
 from headpatterns.planning.sizes import Sizes
@@ -96,6 +96,16 @@ def test_a_model_that_is_a_run_with_adapters_needs_its_base_as_well(group, below
     experiment = experiment_of(ONE_SEED, BOTH, {"models": {"after": {"label": "After", "source": source}}})
     final = experiment.paths.checkpoints(of_task("llama", group, "gsm8k", 0)) + "/final"
     assert experiment.paths.model_input("after", 0) == [final, *(experiment.paths.model_input("llama", 0) * below)]
+
+
+def test_a_run_that_was_trained_elsewhere_is_a_whole_model_beside_adapters():
+    given = {"finetuned": {"sft": {"label": "SFT", "base": "llama", "source": {"path": "/given/sft"}}}}
+    experiment = experiment_of(ONE_SEED, {"finetuning": {"method": "lora"}}, given)
+    run = needed.elsewhere(experiment.config, "sft")
+    assert experiment.paths.merged_into(run) == []
+    model, _ = Sizes(experiment, NOWHERE).model("llama")
+    assert courses.read_bytes(experiment, run.group, model) == model.parameters * 4
+    assert courses.checkpoint_bytes(experiment, "nlp", model) < model.parameters * 4
 
 
 def test_the_plan_counts_adapters_and_the_models_below_them():

@@ -389,6 +389,19 @@ def test_checkpoints_that_wait(paper):
     assert waiting["last checkpoints that are models of other runs"].bytes == 4 * 8_537_680_896
 
 
+def test_a_model_of_the_hub_that_lends_its_chat_template_is_a_download(tmp_path):
+    lent = {
+        "prompt_template": "chat",
+        "finetuned": {
+            "chat": {"label": "Chat", "base": "llama3-8b", "source": {"hub": "a/b", "revision": "c"}, "bytes": 7}
+        },
+        "models": {"llama3-8b": {"chat_template": "chat"}},
+    }
+    experiment = experiment_of("config/paper.yaml", lent)
+    planned = [job("fetch_model", model="chat")]
+    assert dict(disk.downloads(Sizes(experiment, tmp_path), planned)) == {"chat": 7}
+
+
 def test_downloads_that_are_there_are_not_counted(paper, tmp_path):
     sizes = Sizes(paper, tmp_path)
     planned = [*fetched_models(paper), *fetched(paper, "")]

@@ -46,7 +46,9 @@ def own_recipe(config: Config, group: str) -> tuple[str, OwnRecipe | None]:
 
 
 def recipe(config: Config, group: str) -> Finetuning:
-    """How the runs of a group are fine-tuned."""
+    """How the runs of a group are fine-tuned; those that were trained elsewhere are whole models, whatever is here."""
+    if group == runs_of.FINETUNED:
+        return config.finetuning.model_copy(update={"method": "full"})
     _, own = own_recipe(config, group)
     return own.on(config.finetuning) if own else config.finetuning
 

@@ -106,7 +106,9 @@ def peak(found: Iterable[Part]) -> float:
 def downloads(sizes: Sizes, planned: Collection[Job]) -> Iterator[tuple[str, float | None]]:
     """Models and datasets to download that are not there yet, with their bytes."""
     models = {job.wildcards["model"] for job in planned if job.rule == "fetch_model"}
-    for name in [*sizes.experiment.models, *needed.given(sizes.experiment.runs)]:
+    experiment = sizes.experiment
+    lenders = needed.lenders(experiment.config, experiment.models)
+    for name in dict.fromkeys([*experiment.models, *needed.given(experiment.runs), *lenders]):
         if name in models and not sizes.fetched(name).is_dir():
             yield name, sizes.files(name)
     rows = [job for job in planned if job.rule in estimates.FETCHING]
