@@ -123,6 +123,17 @@ def test_the_plan_counts_adapters_and_the_models_below_them():
     assert estimates.seconds(Sizes(adapted, NOWHERE), job) > 0
 
 
+def test_adapters_below_adapters_are_counted_in_float32(tmp_path):
+    """A weight in bfloat16 may stay as it was without them."""
+    later = {"label": "Later", "source": {"model": "llama3-8b", "run": "nlp.math.seed0"}}
+    studies = {"adaptation": {"models": ["later"]}}
+    experiment = experiment_of(*PAPER, {"models": {"later": later}, "studies": studies})
+    jobs = [job_of("finetune", experiment, name, "nlp.sgsm.seed0") for name in ("llama3-8b", "later")]
+    _, text = plan(experiment, jobs, tmp_path)
+    assert "| Training adapters of llama3-8b | 17.1 GB |" in text
+    assert "| Training adapters of later     | 33.1 GB |" in text
+
+
 def test_the_papers_model_fits_on_one_gpu_of_24_gb(tmp_path):
     """Before activations, which the plan does not know."""
     small = {"plan": {"gpu": "A10"}, "patterns": {"dtype": "bfloat16"}}

@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM
 from headpatterns.errors import InputError, Interrupted
 from headpatterns.io import read_json
 from headpatterns.models import load_model, load_tokenizer
-from headpatterns.models.loading import checkpoints
+from headpatterns.models.loading import checkpoints, stored_dtype
 from headpatterns.training import callbacks, run_folder
 from headpatterns.training import train as training
 from headpatterns.training.adapters import Base
@@ -134,6 +134,22 @@ def test_mixed_precision_trains_float32_adapters_on_a_base_as_it_is_stored(base,
     rounded = safetensors.torch.load_file(half / "final" / "adapter_model.safetensors")
     whole = safetensors.torch.load_file(plain / "final" / "adapter_model.safetensors")
     assert all(torch.equal(rounded[name], value.bfloat16()) for name, value in whole.items())
+
+
+def test_adapters_below_adapters_are_not_rounded_away(base, tokenizer, samples, tmp_path):
+    """The second run trains on what the first one has learnt, whatever it is stored in; a reader rounds once."""
+    stored, quiet = tmp_path / "stored", {"learning_rate": 1e-6, "max_steps": 2, "checkpoint_steps": ()}
+    load_model(base, "bfloat16").save_pretrained(stored)
+    tokenizer.save_pretrained(stored)
+    first = run_of(stored, tokenizer, samples, tmp_path / "first", **quiet) / "final"
+    recipe = changed(precision="bf16", lora=Lora())
+    start = load_model(first, training.loading_dtype(recipe, stored_dtype(first)))
+    assert same(start, load_model(first)) and not same(start, load_model(first, "bfloat16").float())
+    second = run_of(first, tokenizer, samples, tmp_path / "second", max_steps=2, checkpoint_steps=()) / "final"
+    once, read = load_model(second), load_model(second, "bfloat16")
+    assert all(
+        torch.equal(one.bfloat16(), other) for one, other in zip(once.parameters(), read.parameters(), strict=True)
+    )
 
 
 def test_a_run_on_no_sample_is_the_base_as_it_is(base, tokenizer, tmp_path):

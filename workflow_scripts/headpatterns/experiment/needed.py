@@ -120,6 +120,15 @@ def run_written(config: Config, model: str, name: str) -> Run:
     return elsewhere(config, given) if given else runs_of.of_task(model, *runs_of.written(name))
 
 
+def starts_from_adapters(config: Config, run: Run) -> bool:
+    """Whether a run goes on from one that trained adapters."""
+    source = config.models[run.model].source
+    before = run.earlier
+    if before is None and isinstance(source, AfterRun):
+        before = run_written(config, source.model, source.run)
+    return before is not None and recipe(config, before.group).is_lora
+
+
 def runs(config: Config, wanted: Iterable[Run], variants: Rows) -> list[Run]:
     """Every wanted run once, and the earlier runs that the models of these and of the evaluations start from."""
     found = dict.fromkeys(wanted)

@@ -162,10 +162,14 @@ def unsafe(error: Exception) -> str:
 def stored_dtype(folder: Path) -> str:
     """The dtype of the weights in `folder`, by its config.json; older versions of transformers wrote `torch_dtype`.
 
+    That of adapters is float32, in which they are added: in bfloat16 a weight may stay as it was without them.
+
     Raises:
         InputError: the folder is not a model.
     """
     check_folder(folder)
+    if checkpoints_of_adapters.is_one(folder):
+        return "float32"
     config = read_json_object(folder / "config.json")
     return config.get("dtype") or config.get("torch_dtype") or "float32"
 

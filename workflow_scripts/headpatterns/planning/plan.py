@@ -1,6 +1,7 @@
 """The plan of an experiment: jobs, hours, disk and downloads before it starts, with the formulas behind them."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,9 @@ def _held(sizes: Sizes, job: Job) -> Iterator[tuple[str, float, str]]:
         recipe, trained = sizes.experiment.recipe(group), courses.trained(sizes.experiment, group, model)
         given = recipe.engine, recipe.precision, recipe.optimizer, recipe.devices
         if recipe.is_lora:
+            started = courses.runs_of(sizes.experiment, job)
+            if any(needed.starts_from_adapters(config, run) for run in started):  # which are merged into it in float32
+                model = replace(model, bytes=formulas.BYTES["float32"] * model.parameters)
             held = formulas.gpu_adapter_bytes(model, trained, *given)
             yield f"Training adapters of {name}", held, "it takes a larger one, or precision bf16"
             return
