@@ -33,7 +33,8 @@ KEYS = frozenset(
         *("tokenizer", "dataset", "split", "run", "state", "step", "layer", "head", "statistic", "matrix"),
         *("set", "items", "domain", "domain_label", "measure", "variant", "draw", "budget", "better", "worse"),
         *("phase", "reduction", "reduction_a", "reduction_b", "change", "over", "contrast", "ranking", "k"),
-        *("score", "ablation", "dose"),
+        *("score", "ablation", "dose", "differ_in", "read_at", "other_group", "other_task", "other_seed"),
+        *("trained_on", "direction", "similarity", "design"),
         *("claim", "where"),
     ]
 )
