@@ -43,7 +43,8 @@ Correlations = Sequence[tuple[RunRow, RunRow, Float64[np.ndarray, " replicates"]
 def measure(runs: Path, resamples: int, seed: int, reading: Reading = PLAIN) -> list[Measured]:
     """The effects of the methods study, of each model and each group beside the first.
 
-    An effect that no two runs tell about is left out, such as one of seeds where there is one alone.
+    An effect that no two runs tell about is left out, such as one of seeds where there is one alone. So is one with a
+    run that never learns, as no change of it is there to compare at the same loss.
 
     Args:
         runs: run table (CSV).

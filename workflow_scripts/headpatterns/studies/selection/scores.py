@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import scipy
 
 from headpatterns.statistics import pearson, standardised
 
@@ -94,6 +95,13 @@ class ByLayer:
         sums = levels.sum(axis=2, keepdims=True)
         shares: np.ndarray = np.divide(levels, sums, out=np.zeros_like(levels), where=sums > 0)
         return shares
+
+
+def middle_scores(losses: np.ndarray) -> np.ndarray:
+    """Minus the distance of each sample's rank from the middle, [samples]: the same of losses and of perplexities."""
+    ranks = scipy.stats.rankdata(losses)
+    found: np.ndarray = -np.abs(ranks - (len(losses) + 1) / 2)
+    return found
 
 
 def ifd_scores(losses: np.ndarray, alone: np.ndarray) -> np.ndarray:

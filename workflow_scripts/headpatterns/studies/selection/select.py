@@ -141,7 +141,7 @@ def score(order: Order, ids: Sequence[str], extracted: Patterns, private: Patter
         "by-layer": lambda: scoring.correlation_scores(
             scoring.ByLayer(extracted.under["probe"]), private.mean_of(scoring.ByLayer(private.under["probe"]))
         )[rows],
-        "mid-perplexity": lambda: -np.abs(losses - np.median(losses)),
+        "mid-perplexity": lambda: scoring.middle_scores(losses),
         "top-perplexity": lambda: losses,
         "ifd": lambda: scoring.ifd_scores(losses, read_candidates(order, "probe").of(ids).alone),
     }
