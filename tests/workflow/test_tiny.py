@@ -139,7 +139,8 @@ def test_the_report_is_self_contained(finished):
 
 def test_patterns_are_means_of_their_samples(finished):
     folders = [path.parent for path in (finished / "results/tiny/patterns").rglob("step-0.json")]
-    assert len(folders) == 7 + 1 + 4 + 2 + 2 * 2  # section 4, the candidates, the targets and the probe models
+    # Section 4, the candidates, the targets, the probe models, and two tasks by adapters.
+    assert len(folders) == 7 + 1 + 4 + 2 + 2 * 2 + 2
     for folder in folders:
         steps = sorted(int(path.stem.removeprefix("step-")) for path in folder.glob("step-*.json"))
         for step in steps:
