@@ -344,7 +344,7 @@ def test_the_claims_of_both_sections_are_held_against_the_data(finished):
     assert "changes_most" in left_out
 
 
-ESTIMATES = ("beta", "r2", "spearman", "accuracy", "value", "estimate")
+ESTIMATES = ("beta", "r2", "spearman", "accuracy", "value", "estimate", "gain")
 """What `low` and `high` are about: the first of these that a table has."""
 
 
