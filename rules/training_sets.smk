@@ -59,13 +59,7 @@ rule read_candidates:
         **contents("model"),
         model=lambda wildcards: PATHS.model(wildcards.model, EXPERIMENT.bases[wildcards.model, wildcards.base]),
         max_length=CONFIG.tokenization.max_length,
-        passes=arguments.options(
-            {
-                "token_budget": CONFIG.evaluation.token_budget,
-                "dtype": CONFIG.evaluation.dtype,
-                "device": CONFIG.device,
-            }
-        ),
+        passes=arguments.options({"dtype": CONFIG.patterns.dtype, "device": CONFIG.device}),
     shell:
         f"exec {commands.on_gpus(EXPERIMENT, 'read_candidates')}python workflow_scripts/read_candidates.py"
         " --model {params.model:q} --name train probe --data {input.train} {input.probe} --max-length {params.max_length}"

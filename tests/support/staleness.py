@@ -23,10 +23,10 @@ STAGES = {
     "patterns": r"extract_patterns_.*",
     "ablations": r"ablate_heads_.*",
     "transfer and transplants": r"transfer_losses|transplant_heads",
-    "mixtures and selections": r"mix_basic_tasks|split_domain|select_samples",
+    "mixtures and selections": r"mix_basic_tasks|split_domain|read_candidates|select_samples",
     "evaluation": r"evaluate",
     "numbers": r"analyse_\w+|measure_\w+|collect_\w+|assess_answers",
-    "figures": r"draw_\w+|write_table\d|write_competence|write_transfer",
+    "figures": r"draw_\w+|write_table\d|write_competence|write_head_scores|write_transfer",
     "report": r"summarise_experiment|render_report",
 }
 """Rules of each stage."""

@@ -166,7 +166,7 @@ def _read_candidates(sizes: Sizes, job: Job) -> float | None:
             return None
         operations = 2 * formulas.PREFILL * formulas.forward(model, known[0] * known[1], known[1])
         share = experiment.config.plan.utilisation.prefill
-        total += operations / speed(experiment, job, share, experiment.config.evaluation.dtype)
+        total += operations / speed(experiment, job, share, experiment.config.patterns.dtype)
     return total
 
 
