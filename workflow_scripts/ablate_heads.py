@@ -79,11 +79,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--resample-draws", type=int, default=1, help="other samples that outputs are taken of")
     made.add_argument("--scores", nargs="+", default=[], help=f"scores of heads: {', '.join(registry.names())}")
-    made.add_argument("--max-length", type=int, default=1024, help="tokens at which a sample is cut")
-    command_line.add_token_budget(made)
-    made.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or mps")
-    made.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
-    made.add_argument("--threads", type=int, default=1, help="processor threads")
+    command_line.add_computing(made)
     return made
 
 

@@ -41,11 +41,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--run", type=Path, nargs="+", required=True, help="folder of a run that started from the model")
     made.add_argument("--output", type=Path, nargs="+", required=True, help="for each run a CSV")
     made.add_argument("--task", nargs="+", required=True, help="NAME=FILE: rows of a task with prompt and response")
-    made.add_argument("--max-length", type=int, default=1024, help="tokens at which a sample is cut")
-    command_line.add_token_budget(made)
-    made.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or mps")
-    made.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
-    made.add_argument("--threads", type=int, default=1, help="processor threads")
+    command_line.add_computing(made)
     return made
 
 

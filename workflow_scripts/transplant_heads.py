@@ -63,11 +63,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--ranking", nargs="+", default=["change"], choices=transplant.RANKINGS, help="the largest first")
     made.add_argument("--draws", type=int, default=10, help="random orders of the heads")
     made.add_argument("--seed", type=int, default=0, help="of the samples and the random orders")
-    made.add_argument("--max-length", type=int, default=1024, help="tokens at which a sample is cut")
-    command_line.add_token_budget(made)
-    made.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or mps")
-    made.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
-    made.add_argument("--threads", type=int, default=1, help="processor threads")
+    command_line.add_computing(made)
     return made
 
 

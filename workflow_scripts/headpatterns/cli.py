@@ -72,6 +72,15 @@ def add_token_budget(made: argparse.ArgumentParser) -> None:
     )
 
 
+def add_computing(made: argparse.ArgumentParser) -> None:
+    """Let a parser know how a job that reads samples with a model computes."""
+    made.add_argument("--max-length", type=int, default=1024, help="tokens at which a sample is cut")
+    add_token_budget(made)
+    made.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or mps")
+    made.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
+    made.add_argument("--threads", type=int, default=1, help="processor threads")
+
+
 def check_token_budget(arguments: argparse.Namespace) -> None:
     """Refuse a token budget that is no whole number from 1 on nor `auto`.
 

@@ -132,12 +132,7 @@ def of_runs(targets: Sequence[Target], settings: Settings) -> None:
     rows = {data: samples.read(data) for data in dict.fromkeys(target.data for target in targets)}
 
     memory.load("headpatterns.attribution.comparison")
-    import torch
-
-    torch.set_num_threads(settings.threads)
-    models.check_device(settings.device)
-    if torch.device(settings.device).type == "cpu":
-        memory.keep_freed()
+    models.compute_on(settings.device, settings.threads)
     tokenizer = models.load_tokenizer(settings.model)
     prepared = {data: _chosen(tokenizer, of_file, data, settings) for data, of_file in rows.items()}
     units = [_opened(target, prepared[target.data], settings) for target in targets]

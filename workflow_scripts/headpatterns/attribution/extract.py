@@ -125,12 +125,7 @@ def _prepared(probes_: Sequence[Probe], outputs: Sequence[Path], settings: Setti
     rows = {probe: probes.read(probe) for probe in dict.fromkeys(probes_)}
 
     memory.load("headpatterns.attribution.interruptible")
-    import torch
-
-    torch.set_num_threads(processes.own_threads(settings.threads))
-    models.check_device(settings.device)
-    if torch.device(settings.device).type == "cpu":
-        memory.keep_freed()
+    models.compute_on(settings.device, processes.own_threads(settings.threads))
     tokenizer = models.load_tokenizer(settings.model)
     probed = {
         probe: probes.tokenized(probe, of_probe, tokenizer, settings.max_length, skip=settings.skip_truncated)

@@ -62,12 +62,7 @@ def of_runs(runs: Mapping[Path, Path], tasks: Mapping[str, Path], settings: Sett
     last = {run: list(checkpoints(run).values())[-1] for run in runs}
 
     memory.load("headpatterns.attribution.losses")
-    import torch
-
-    torch.set_num_threads(settings.threads)
-    models.check_device(settings.device)
-    if torch.device(settings.device).type == "cpu":
-        memory.keep_freed()
+    models.compute_on(settings.device, settings.threads)
     tokenizer = models.load_tokenizer(settings.model)
     probes = {task: samples.tokenized(tokenizer, of_task, settings.max_length, tasks[task], skip=True)[0]
               for task, of_task in rows.items()}  # fmt: skip

@@ -106,14 +106,9 @@ def of_runs(targets: Sequence[Target], settings: Settings) -> None:
     last = [list(checkpoints(target.run).values())[-1] for target in targets]
 
     memory.load("headpatterns.attribution.losses")
-    import torch
+    from headpatterns.models.head_slices import change, slices
 
-    from headpatterns.models.head_slices import slices
-
-    torch.set_num_threads(settings.threads)
-    models.check_device(settings.device)
-    if torch.device(settings.device).type == "cpu":
-        memory.keep_freed()
+    models.compute_on(settings.device, settings.threads)
     tokenizer = models.load_tokenizer(settings.model)
     base = models.load_model(settings.model, settings.dtype, settings.device)
     shape = models.heads_of(base)
@@ -127,8 +122,6 @@ def of_runs(targets: Sequence[Target], settings: Settings) -> None:
         after = _weights(tuned, [one.name for one in divided])
         scores = ranked(target, settings.rankings, {sample.id for sample in measured})
         if WEIGHTS in settings.rankings:
-            from headpatterns.models.head_slices import change
-
             scores[WEIGHTS] = change(before, after, divided, shape[1])
         wanted = choices({name: scores[name] for name in settings.rankings}, settings, shape)
         found: list[tuple[Any, ...]] = []

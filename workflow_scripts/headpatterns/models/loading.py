@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from headpatterns.errors import InputError, first_line
 from headpatterns.io import read_json_object
 from headpatterns.models import checkpoints_of_adapters, families, lora_weights, probing
+from headpatterns.processes import memory
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -209,6 +210,20 @@ def check_device(device: str) -> None:
         raise InputError(
             f"device '{device}' was asked for, but torch sees {there} here: use one of cuda:0 to cuda:{there - 1}."
         )
+
+
+def compute_on(device: str, threads: int) -> None:
+    """Let torch compute with so many threads; on processors, freed memory stays with the process for the next tensor.
+
+    Raises:
+        InputError: there is no such device.
+    """
+    import torch
+
+    torch.set_num_threads(threads)
+    check_device(device)
+    if torch.device(device).type == "cpu":
+        memory.keep_freed()
 
 
 def files(folder: Path) -> list[Path]:

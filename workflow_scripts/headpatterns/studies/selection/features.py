@@ -49,10 +49,7 @@ def write(
         InputError: a file, a sample, the model or the device cannot be used.
     """
     models.check_folder(model)
-    import torch
-
-    torch.set_num_threads(threads)
-    models.check_device(device)
+    models.compute_on(device, threads)
     tokenizer = models.load_tokenizer(model)
     read_rows = {name: read(Probe(path)) for name, path in rows.items()}
     probed = {
@@ -88,20 +85,15 @@ def hidden_states(
     """
     import torch
 
+    from headpatterns.attribution.passes import pad
+
     turn = independence.turn(model.config)
     body: Any = model.base_model
-    lengths = [len(sample.input_ids) for sample in samples]
     found: list[Any] = [None] * len(samples)
     with torch.inference_mode():
-        for indices in batches(lengths, token_budget, turn):
-            ids = torch.zeros(len(indices), lengths[indices[0]], dtype=torch.long)
-            mask = torch.zeros_like(ids)
-            for row, index in enumerate(indices):
-                ids[row, : lengths[index]] = torch.tensor(samples[index].input_ids)
-                mask[row, : lengths[index]] = 1
-            mask = mask.to(model.device)
-            states = getattr(body(input_ids=ids.to(model.device), attention_mask=mask, use_cache=False),
-                             "last_hidden_state", None)  # fmt: skip
+        for indices in batches([len(sample.input_ids) for sample in samples], token_budget, turn):
+            ids, mask, _ = pad([samples[index] for index in indices], model.device)
+            states = getattr(body(input_ids=ids, attention_mask=mask, use_cache=False), "last_hidden_state", None)
             if states is None:
                 raise InputError(
                     f"{type(model).__name__} does not give its last hidden states: leave out the method rds."
