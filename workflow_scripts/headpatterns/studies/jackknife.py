@@ -1,18 +1,33 @@
 """The error term of a statistic of several runs: seeds and tasks left out in turn, and samples resampled."""
 
 from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from headpatterns.experiment.run_table import RunRow
 from headpatterns.statistics.bootstrap import UNLIMITED, Limits
 from headpatterns.statistics.effects import Effect, effect
 
 
+class OfTask(Protocol):
+    """A run, as far as it is left out by its task or its seed."""
+
+    @property
+    def task(self) -> str:
+        """Its task."""
+
+    @property
+    def seed(self) -> Any:
+        """Its training seed."""
+
+
+Row = TypeVar("Row", bound=OfTask)
+
+
 def over_runs(
-    runs: Sequence[RunRow],
+    runs: Sequence[Row],
     replicates: np.ndarray,
-    estimate: Callable[[Sequence[RunRow]], float],
+    estimate: Callable[[Sequence[Row]], float],
     tasks_vary: bool = True,
     limits: Limits = UNLIMITED,
 ) -> Effect:

@@ -1,17 +1,17 @@
 """The settings of the adaptation study, and its runs."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import Field
 
 from headpatterns.experiment.fields import OWN_SEEDS, Names, Section, Seeds
 from headpatterns.experiment.needed import group_runs
 from headpatterns.experiment.references import unknown, unknown_in
+from headpatterns.experiment.runs import Run
 
 if TYPE_CHECKING:
     from headpatterns.experiment.experiment import Experiment
-    from headpatterns.experiment.runs import Run
 
 NAME = "adaptation"
 
@@ -40,7 +40,7 @@ class Some(Protocol):
         """Training seeds."""
 
 
-def runs(experiment: "Experiment") -> "list[Run]":
+def runs(experiment: "Experiment") -> list[Run]:
     """Every model on every task of the group, with every seed of the study."""
     settings: Settings = experiment.settings(NAME)
     return group_runs(experiment.config, settings.models, [settings.group], experiment.seeds(NAME))
@@ -53,8 +53,10 @@ def names(experiment: "Experiment") -> Iterator[str]:
     yield from unknown(f"studies.{NAME}.group", "task group", settings.group, experiment.config.task_groups)
 
 
-def some_runs(experiment: "Experiment", chosen: Some) -> "list[Run]":
-    """The runs of this study that another takes."""
+def some_runs(experiment: "Experiment", chosen: Some) -> list[Run]:
+    """The runs of this study that another takes; none of a group that does not exist, which `names` says."""
+    if experiment.settings(NAME).group not in experiment.config.task_groups:
+        return []
     return [
         run
         for run in runs(experiment)
@@ -62,6 +64,17 @@ def some_runs(experiment: "Experiment", chosen: Some) -> "list[Run]":
         and (chosen.tasks is None or run.task in chosen.tasks)
         and (chosen.seeds is None or run.seed in chosen.seeds)
     ]
+
+
+def of_tasks(taken: list[Run], model: str, seed: int | str) -> list[Run]:
+    """One run for each task of those that a study takes, of a model and seed, which may be wildcards of a rule."""
+    tasks = {run.task: run.training_set for run in taken}
+    return [Run(model, training_set, seed) for training_set in tasks.values()]  # type: ignore[arg-type]
+
+
+def named(taken: list[Run]) -> dict[str, Any]:
+    """The model, task and seed of each table of runs, in their order."""
+    return {"named": [[run.model, run.task, run.seed] for run in taken]}
 
 
 def not_offered(experiment: "Experiment", study: str, chosen: Some) -> Iterator[str]:

@@ -62,7 +62,7 @@ STUDY = Study(
         ),
         Analysis(
             name="checkpoints_validity",
-            compute="headpatterns.studies.checkpoints.ablations:compute",
+            compute="headpatterns.studies.validity.analysis:compute",
             inputs=ablations,
             outputs={
                 "correlations": "checkpoints_validity",

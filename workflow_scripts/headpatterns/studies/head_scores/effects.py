@@ -8,18 +8,16 @@ import numpy as np
 
 from headpatterns.statistics import CORRELATION, DIFFERENCE_OF_CORRELATIONS, R2
 from headpatterns.statistics.bootstrap import Limits
-from headpatterns.statistics.effects import Effect, effect
 from headpatterns.studies.effects import Measured
 from headpatterns.studies.head_scores import measures
-from headpatterns.studies.head_scores.files import read_runs
-from headpatterns.studies.jackknife import finite
+from headpatterns.studies.head_scores.files import Key, read_runs
+from headpatterns.studies.jackknife import over_runs
 from headpatterns.studies.validity.measures import ABSOLUTE, DIFFERENCE, SIGNED
 
 PATTERN, ESTIMATE = "abs_of_sum", "signed_sum"
 NORMS = ("gradient_norm", "output_norm", "norm_product")
 
 Found = Mapping[measures.Kind, np.ndarray]
-Key = tuple[str, str, str]
 
 
 def measure(ablations: Sequence[Path], runs: Sequence[Sequence[Any]], resamples: int, seed: int) -> list[Measured]:
@@ -40,8 +38,8 @@ def measure(ablations: Sequence[Path], runs: Sequence[Sequence[Any]], resamples:
     by_model: dict[str, dict[Key, Mapping[str, Found]]] = {}
     ways: dict[str, list[str]] = {}
     for key, run in read_runs(ablations, runs, resamples, seed).items():
-        by_model.setdefault(key[0], {})[key] = measures.of_run(run, 1)
-        ways[key[0]] = list(run.phases["before"].draws)
+        by_model.setdefault(key.model, {})[key] = measures.of_run(run, 1)
+        ways[key.model] = list(run.phases["before"].draws)
     return [
         one for model, of_runs in by_model.items() for name in ways[model] for one in of_ablation(model, name, of_runs)
     ]
@@ -71,23 +69,10 @@ def of_ablation(model: str, ablation: str, of_runs: Mapping[Key, Mapping[str, Fo
             values = {key: take(found) for key, found in of_runs.items()}
         except KeyError:
             continue
-        made.append(Measured(name, model, ablation, over_runs(values, limits)))
+
+        def mean(some: Sequence[Key], of: Mapping[Key, np.ndarray] = values) -> float:
+            return float(np.mean([of[key][0] for key in some]))
+
+        replicates = np.mean(list(values.values()), axis=0)
+        made.append(Measured(name, model, ablation, over_runs(list(values), replicates, mean, limits=limits)))
     return made
-
-
-def over_runs(values: Mapping[Key, np.ndarray], limits: Limits) -> Effect:
-    """The mean over tasks and seeds, with what seeds, tasks and samples add to its variance.
-
-    Args:
-        values: replicates [1 + B] of each run.
-        limits: least and largest value.
-    """
-    tasks, seeds = (list(dict.fromkeys(key[place] for key in values)) for place in (1, 2))
-
-    def mean(place: int, without: str) -> float:
-        return float(np.mean([of[0] for key, of in values.items() if key[place] != without]))
-
-    whole = float(np.mean([of[0] for of in values.values()]))
-    by_seed = [len(seeds) * whole - (len(seeds) - 1) * mean(2, one) for one in seeds] if len(seeds) > 1 else []
-    without_task = [mean(1, one) for one in tasks] if len(tasks) > 1 else []
-    return effect(np.mean(list(values.values()), axis=0), finite(by_seed), finite(without_task), limits=limits)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -49,7 +49,15 @@ class Run:
     weights: validity.Weights
 
 
-Runs = Mapping[tuple[str, str, str], Run]
+class Key(NamedTuple):
+    """What names a run."""
+
+    model: str
+    task: str
+    seed: str
+
+
+Runs = Mapping[Key, Run]
 """Runs by model, task and training seed."""
 
 
@@ -65,7 +73,7 @@ def read_runs(ablations: Sequence[Path], runs: Sequence[Sequence[Any]], resample
     Raises:
         InputError: files are damaged, do not fit each other, or were made without scores.
     """
-    found: dict[tuple[str, str, str], Run] = {}
+    found: dict[Key, Run] = {}
     for folder, (model, task, training_seed) in zip(ablations, runs, strict=True):
         bases = zero.read_both(folder)
         phases = {phase: read(folder, phase, base) for phase, base in bases.items()}
@@ -75,7 +83,7 @@ def read_runs(ablations: Sequence[Path], runs: Sequence[Sequence[Any]], resample
                 f"{folder}: before and after were not ablated in the same ways: remove it and make it again."
             )
         weights = validity.weights_of(bases["before"], str(task), resamples, seed)
-        found[str(model), str(task), str(training_seed)] = Run(phases, weights)
+        found[Key(str(model), str(task), str(training_seed))] = Run(phases, weights)
     return found
 
 

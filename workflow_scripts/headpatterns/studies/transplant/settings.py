@@ -38,16 +38,13 @@ class Settings(Section):
 
 
 def runs(experiment: "Experiment") -> "list[Run]":
-    """Runs of the adaptation study whose heads are moved; none of a group that does not exist."""
-    known = experiment.settings(adaptation.NAME).group in experiment.config.task_groups
-    return adaptation.some_runs(experiment, experiment.settings(NAME)) if known else []
+    """Runs of the adaptation study whose heads are moved."""
+    return adaptation.some_runs(experiment, experiment.settings(NAME))
 
 
 def runs_of(experiment: "Experiment", model: str, seed: int | str) -> "list[Run]":
     """Those of one model and seed, which may be wildcards of a rule: one for each task."""
-    taken = runs(experiment)
-    first = [run for run in taken if (run.model, run.seed) == (taken[0].model, taken[0].seed)]
-    return [type(run)(model, run.training_set, seed) for run in first]  # type: ignore[arg-type]  # a wildcard
+    return adaptation.of_tasks(runs(experiment), model, seed)
 
 
 def names(experiment: "Experiment") -> Iterator[str]:
@@ -112,4 +109,4 @@ def ablations(experiment: "Experiment", model: str, seed: int | str) -> list[str
 
 def named(experiment: "Experiment") -> dict[str, Any]:
     """The model, task and seed of each table of losses, in their order."""
-    return {"named": [[run.model, run.task, run.seed] for run in runs(experiment)]}
+    return adaptation.named(runs(experiment))
