@@ -5,7 +5,7 @@ higher of their two last losses on the probe set. A run that falls below it is r
 saved steps: patterns are taken to lie on a straight line between these, as losses are.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from headpatterns.experiment.run_table import RunRow
 from headpatterns.statistics import (
     CORRELATION,
     NOT_NEGATIVE,
+    Limits,
     change,
     estimate_and_interval,
     log_ratio,
@@ -42,14 +43,6 @@ COLUMNS = (
     *("model", "differ_in", "group", "task", "seed", "other_group", "other_task", "other_seed"),
     *("read_at", "loss", "other_loss", "statistic", "value", "low", "high", "plain"),
 )
-LIMITS = {
-    "correlation": CORRELATION,
-    "rank_correlation": CORRELATION,
-    "log_correlation": CORRELATION,
-    "partial_correlation": CORRELATION,
-    "size": NOT_NEGATIVE,
-}
-"""By statistic."""
 
 
 @dataclass(frozen=True)
@@ -81,15 +74,27 @@ class Course:
         """The pattern at each saved step, with its replicates."""
         return [replicate_patterns(patterns.load(self.run, step, self.reading), self.weights) for step in self.steps]
 
-    def reached(self, place: float) -> Float64[np.ndarray, "replicates layers heads"]:
-        """The pattern at a place among the saved steps, of which 1.5 lies halfway from 1 to 2."""
+    def moved(self, place: float) -> "Moved":
+        """How far the run has come at a place among the saved steps, of which 1.5 lies halfway from 1 to 2."""
         before = int(np.floor(place))
         after, share = min(before + 1, len(self.steps) - 1), place - before
-        return np.asarray((1 - share) * self.levels[before] + share * self.levels[after])
+        return Moved(self.levels[0], (1 - share) * self.levels[before] + share * self.levels[after])
 
     def loss_at(self, place: float) -> float:
         """Loss at a place among the saved steps."""
         return float(np.interp(place, np.arange(len(self.losses)), self.losses))
+
+
+class Moved(NamedTuple):
+    """Patterns of a run before fine-tuning and at a place on its way, each [1 + B, layers, heads]."""
+
+    before: Float64[np.ndarray, "replicates layers heads"]
+    after: Float64[np.ndarray, "replicates layers heads"]
+
+    @property
+    def change(self) -> Float64[np.ndarray, "replicates layers heads"]:
+        """The difference."""
+        return change(self.before, self.after)
 
 
 class Pair(NamedTuple):
@@ -99,10 +104,10 @@ class Pair(NamedTuple):
     one: Course
     other: Course
 
-    def patterns(self, places: tuple[float, float]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Patterns of both runs before fine-tuning, and those that each has reached at its place."""
-        runs = (self.one, self.other)
-        return [run.levels[0] for run in runs], [run.reached(at) for run, at in zip(runs, places, strict=True)]
+    def read(self, statistic: str, places: tuple[float, float]) -> Float64[np.ndarray, " replicates"]:
+        """One of `STATISTICS` of the runs, each at its place, [1 + B]."""
+        computed, _ = STATISTICS[statistic]
+        return computed(self.one.moved(places[0]), self.other.moved(places[1]))
 
 
 def compute(runs: Path, resamples: int, seed: int, reading: Mapping[str, Any] | None = None) -> dict[str, Table]:
@@ -129,8 +134,9 @@ def compute(runs: Path, resamples: int, seed: int, reading: Mapping[str, Any] | 
         for read_at in ends(pair):
             places = places_of(pair, read_at)
             losses = [course.loss_at(place) for course, place in zip(pair[1:], places, strict=True)]
-            for statistic, values in statistics(pair, places).items():
-                interval = estimate_and_interval(values, limits=LIMITS[statistic])
+            for statistic, (_, limits) in STATISTICS.items():
+                values = pair.read(statistic, places)
+                interval = estimate_and_interval(values, limits=limits)
                 rows.append((*key_of(pair), read_at, *losses, statistic, *interval, values[0]))
     return {"methods": Table(COLUMNS, rows)}
 
@@ -183,23 +189,19 @@ def place_of(losses: Float64[np.ndarray, " steps"], loss: float) -> float:
     return after - 1 + float((losses[after - 1] - loss) / (losses[after - 1] - losses[after]))
 
 
-def statistics(pair: Pair, places: tuple[float, float]) -> dict[str, Float64[np.ndarray, " replicates"]]:
-    """What is said of the changes of two runs, [1 + B] each; NaN where one of them has not changed."""
-    before, after = pair.patterns(places)
-    changes = [change(*both) for both in zip(before, after, strict=True)]
-    ratios = [log_ratio(*both) for both in zip(before, after, strict=True)]
-    left = [without(*both) for both in zip(changes, before, strict=True)]
-    lengths = [np.linalg.norm(one, axis=(-2, -1)) for one in changes]
-    size = np.full(lengths[0].shape, np.nan)
-    np.divide(lengths[1], lengths[0], out=size, where=lengths[0] > 0)
+def log_correlation(one: Moved, other: Moved) -> Float64[np.ndarray, " replicates"]:
+    """Of the logarithms of after over before, over the heads for which both exist."""
+    ratios = [log_ratio(moved.before, moved.after) for moved in (one, other)]
     defined = without_dead_heads(np.stack(ratios, axis=1))
-    return {
-        "correlation": pearson(*changes),
-        "rank_correlation": spearman(*changes),
-        "log_correlation": pearson(defined[:, 0], defined[:, 1]),
-        "partial_correlation": pearson(*left),
-        "size": size,
-    }
+    return pearson(defined[:, 0], defined[:, 1])
+
+
+def size(one: Moved, other: Moved) -> Float64[np.ndarray, " replicates"]:
+    """Length of the other's change as a multiple of the first's; NaN where that has not changed."""
+    lengths = [np.linalg.norm(moved.change, axis=(-2, -1)) for moved in (one, other)]
+    found = np.full(lengths[0].shape, np.nan)
+    np.divide(lengths[1], lengths[0], out=found, where=lengths[0] > 0)
+    return found
 
 
 def without(
@@ -210,6 +212,19 @@ def without(
     centred = changes - changes.mean(axis=(-2, -1), keepdims=True)
     flat = centred.reshape(*centred.shape[:-2], 1, -1)
     return np.asarray((flat - (flat * directions).sum(axis=-1, keepdims=True) * directions).reshape(changes.shape))
+
+
+STATISTICS: Mapping[str, tuple[Callable[[Moved, Moved], Float64[np.ndarray, " replicates"]], Limits]] = {
+    "correlation": (lambda one, other: pearson(one.change, other.change), CORRELATION),
+    "rank_correlation": (lambda one, other: spearman(one.change, other.change), CORRELATION),
+    "log_correlation": (log_correlation, CORRELATION),
+    "partial_correlation": (
+        lambda one, other: pearson(without(one.change, one.before), without(other.change, other.before)),
+        CORRELATION,
+    ),
+    "size": (size, NOT_NEGATIVE),
+}
+"""What is said of two runs, [1 + B] each, with its least and largest value; NaN where one of them has not changed."""
 
 
 def key_of(pair: Pair) -> tuple[Any, ...]:

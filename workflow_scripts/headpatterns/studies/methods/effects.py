@@ -21,7 +21,6 @@ from headpatterns.studies.methods.agreement import (
     courses,
     pairs,
     places_of,
-    statistics,
 )
 from headpatterns.studies.reading import PLAIN, Reading
 
@@ -79,7 +78,7 @@ def correlations(found: Sequence[Pair]) -> dict[Term, Correlations]:
     terms = {term for name in TERMS for term in TERMS[name] if term}
     return {
         (differ_in, read_at, which): [
-            (pair.one.run, pair.other.run, statistics(pair, places_of(pair, read_at))[which])
+            (pair.one.run, pair.other.run, pair.read(which, places_of(pair, read_at)))
             for pair in found
             if pair.differ_in == differ_in
         ]
