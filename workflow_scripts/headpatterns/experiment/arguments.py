@@ -77,8 +77,7 @@ def hub_sources(experiment: "Experiment") -> list[dict[str, Any]]:
     """What the experiment downloads, and where to: models, splits of the hub's datasets, and pinned datasets."""
     config, paths = experiment.config, experiment.paths
     found: list[dict[str, Any]] = []
-    lenders = needed.lenders(config, experiment.models)
-    for model in dict.fromkeys([*experiment.models, *needed.given(experiment.runs), *lenders]):
+    for model in needed.read_here(config, experiment.models, experiment.runs):
         source = config.source(model)
         if isinstance(source, OnHub):
             found.append({"kind": "model", **source.model_dump(exclude_unset=True), "output": paths.made(model)})

@@ -31,12 +31,12 @@ class Source(NamedTuple):
 def sources(experiment: "Experiment") -> Iterator[Source]:
     """Paths of the models and datasets that some study selects: others may lie elsewhere."""
     config = experiment.config
-    models = {f"models.{name}": config.models[name] for name in experiment.models}
-    lenders = needed.lenders(config, experiment.models)
-    models |= {f"models.{name}": config.models[name] for name in lenders if name in config.models}
-    borrowed = [name for name in lenders if name in config.finetuned]
-    given = {f"finetuned.{name}": config.finetuned[name] for name in [*needed.given(experiment.runs), *borrowed]}
-    for key, model in (models | given).items():
+    for name in needed.read_here(config, experiment.models, experiment.runs):
+        key, model = (
+            (f"models.{name}", config.models[name])
+            if name in config.models
+            else (f"finetuned.{name}", config.finetuned[name])
+        )
         if own := of_model(model.source):
             yield Source(f"{key}.source.{own.key}", own.kind, own.written, model.obtain or "")
     for name in experiment.models:
@@ -143,8 +143,7 @@ def parts(experiment: "Experiment") -> Iterator[tuple[Part, list[str]]]:
     for model in experiment.models:
         if template := template_file(experiment, model):
             yield "template", [template]
-    lenders = needed.lenders(experiment.config, experiment.models)
-    for model in dict.fromkeys([*experiment.models, *needed.given(experiment.runs), *lenders]):
+    for model in needed.read_here(experiment.config, experiment.models, experiment.runs):
         if own := of_model(experiment.config.source(model)):
             for part in PARTS[own.kind]:
                 yield part, [own.written]

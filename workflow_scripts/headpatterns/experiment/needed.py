@@ -193,6 +193,12 @@ def given(runs: Iterable[Run]) -> list[str]:
     return [run.task for run in runs if not run.is_trained]
 
 
+def read_here(config: Config, models: Iterable[str], runs: Iterable[Run]) -> list[str]:
+    """Models, and keys below `finetuned`, whose files some job reads: those of runs, and those that lend a template."""
+    models = list(models)
+    return list(dict.fromkeys([*models, *given(runs), *lenders(config, models)]))
+
+
 def in_gguf(config: Config, names: Iterable[str]) -> list[str]:
     """Those of some models, and of some that were fine-tuned elsewhere, that are made of a GGUF file."""
     return [name for name in names if isinstance(config.source(name), InGguf)]

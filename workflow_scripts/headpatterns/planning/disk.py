@@ -107,8 +107,7 @@ def downloads(sizes: Sizes, planned: Collection[Job]) -> Iterator[tuple[str, flo
     """Models and datasets to download that are not there yet, with their bytes."""
     models = {job.wildcards["model"] for job in planned if job.rule == "fetch_model"}
     experiment = sizes.experiment
-    lenders = needed.lenders(experiment.config, experiment.models)
-    for name in dict.fromkeys([*experiment.models, *needed.given(experiment.runs), *lenders]):
+    for name in needed.read_here(experiment.config, experiment.models, experiment.runs):
         if name in models and not sizes.fetched(name).is_dir():
             yield name, sizes.files(name)
     rows = [job for job in planned if job.rule in estimates.FETCHING]

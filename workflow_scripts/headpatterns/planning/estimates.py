@@ -13,6 +13,7 @@ from headpatterns.experiment import needed
 from headpatterns.experiment.experiment import Experiment
 from headpatterns.experiment.gpus import GPUS
 from headpatterns.experiment.jobs import Job
+from headpatterns.experiment.runs import Run
 from headpatterns.experiment.sources import Pretrained, RowsOnHub, RowSource, RowsPinned
 from headpatterns.planning import courses, formulas
 from headpatterns.planning.courses import checkpoint_bytes, read_bytes
@@ -128,13 +129,20 @@ def _extract_patterns(sizes: Sizes, job: Job) -> float | None:
     return total
 
 
+def _probed(sizes: Sizes, runs: Iterable[Run]) -> list[tuple[int, float]] | None:
+    """Samples and tokens a sample of the probe sets of some runs; None where one is not known."""
+    found = [samples.known for run in runs for _, samples in sizes.probes(run)]
+    known = [one for one in found if one is not None]
+    return known if len(known) == len(found) else None
+
+
 def _ablate_heads(sizes: Sizes, job: Job) -> float | None:
     """Two sets of samples of each run, before and after it; before, the model is loaded once for all runs of a job."""
     experiment = sizes.experiment
     runs = courses.runs_of(experiment, job)
     model, _ = sizes.model(runs[0].model)
-    probed = [samples.known for run in runs for _, samples in sizes.probes(run)]
-    if model is None:
+    probed = _probed(sizes, runs)
+    if model is None or probed is None:
         return None
     read, differentiated = courses.further_settings(experiment, model)
     weights = (
@@ -142,11 +150,9 @@ def _ablate_heads(sizes: Sizes, job: Job) -> float | None:
         formulas.PATTERNS * (1 + courses.scored_settings(experiment, model, runs[0].model)),
     )
     operations = 0.0
-    for known in probed:
-        if known is None:
-            return None
-        for passes, count in zip(weights, courses.ablated_samples(experiment, known[0]), strict=True):
-            operations += 2 * passes * formulas.forward(model, count * known[1], known[1])
+    for samples, length in probed:
+        for passes, count in zip(weights, courses.ablated_samples(experiment, samples), strict=True):
+            operations += 2 * passes * formulas.forward(model, count * length, length)
     moved = model.bytes + len(runs) * read_bytes(experiment, runs[0].group, model)
     # Batches are those of patterns, filled to a token budget and padded little, not the few prompts of an evaluation's.
     return operations / _pattern_speed(experiment, job) + moved / _disk(experiment)
@@ -175,14 +181,11 @@ def _transfer_losses(sizes: Sizes, job: Job) -> float | None:
     experiment, name = sizes.experiment, job.wildcards["model"]
     model, _ = sizes.model(name)
     runs = transfer.runs_of(experiment, name, int(job.wildcards["seed"]))
-    probed = [samples.known for run in runs for _, samples in sizes.probes(run)]
-    if model is None:
+    probed = _probed(sizes, runs)
+    if model is None or probed is None:
         return None
-    operations = 0.0
-    for known in probed:
-        if known is None:
-            return None
-        operations += (1 + len(runs)) * formulas.PREFILL * formulas.forward(model, known[0] * known[1], known[1])
+    passes = (1 + len(runs)) * formulas.PREFILL
+    operations = sum(passes * formulas.forward(model, count * length, length) for count, length in probed)
     moved = model.bytes + sum(read_bytes(experiment, run.group, model) for run in runs)
     return operations / _pattern_speed(experiment, job) + moved / _disk(experiment)
 
@@ -192,17 +195,15 @@ def _transplant_heads(sizes: Sizes, job: Job) -> float | None:
     experiment, name = sizes.experiment, job.wildcards["model"]
     model, _ = sizes.model(name)
     runs = transplant.runs_of(experiment, name, int(job.wildcards["seed"]))
-    probed = [samples.known for run in runs for _, samples in sizes.probes(run)]
-    if model is None:
+    probed = _probed(sizes, runs)
+    if model is None or probed is None:
         return None
     settings = experiment.settings(transplant.NAME)
     choices = 2 + (len(settings.rankings) + settings.draws) * len(settings.sizes)
     operations = 0.0
-    for known in probed:
-        if known is None:
-            return None
-        _, count = splitting.two_sets(known[0], settings.samples)
-        operations += 2 * choices * formulas.PREFILL * formulas.forward(model, count * known[1], known[1])
+    for samples, length in probed:
+        _, count = splitting.two_sets(samples, settings.samples)
+        operations += 2 * choices * formulas.PREFILL * formulas.forward(model, count * length, length)
     moved = model.bytes + sum(read_bytes(experiment, run.group, model) for run in runs)
     return operations / _pattern_speed(experiment, job) + moved / _disk(experiment)
 
