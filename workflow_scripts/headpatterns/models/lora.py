@@ -26,7 +26,14 @@ def check(folder: Path, base: Path) -> None:
     Raises:
         InputError: as `lora_weights.read` and `lora_weights.check_fit`; or the base cannot be read.
     """
-    lora_weights.check_fit(lora_weights.read(folder), _skeleton(base), base)
+    _fitting(folder, base)
+
+
+def _fitting(folder: Path, base: Path) -> Adapter:
+    """An adapter that belongs to a base model."""
+    adapter = lora_weights.read(folder)
+    lora_weights.check_fit(adapter, _skeleton(base), base)
+    return adapter
 
 
 def _skeleton(folder: Path) -> "PreTrainedModel":
@@ -59,8 +66,7 @@ def merge(folder: Path, base: Path, output: Path, dtype: str) -> None:
     Raises:
         InputError: as `check` and `loading.load_model`.
     """
-    check(folder, base)
-    adapter = lora_weights.read(folder)
+    adapter = _fitting(folder, base)
     model = loading.load_model(base, loading.wider(loading.stored_dtype(base), dtype))
     lora_weights.add(adapter, model, base)
     loading.cast(model, dtype)
