@@ -81,7 +81,7 @@ def test_heads_are_replaced_by_their_mean_and_by_other_samples(name):
                 mean = loss_with(name, model, sample, layer, put(head, means[layer, head])).item() - base
                 assert found["mean"][n, layer, head] == pytest.approx(mean, abs=2e-6)
                 for draw in range(2):
-                    other = of_samples[replacement.donors([one.id for one in made], f"7:{draw}")[n]][layer, :, head]
+                    other = of_samples[replacement.donors([one.id for one in made], 2, "7")[draw][n]][layer, :, head]
                     values = torch.stack([other[t if t < len(other) else 1 + (t - 1) % (len(other) - 1)]
                                           for t in range(length)])  # fmt: skip
                     change = loss_with(name, model, sample, layer, put(head, values)).item() - base
@@ -90,15 +90,19 @@ def test_heads_are_replaced_by_their_mean_and_by_other_samples(name):
     assert model.config._attn_implementation == "sdpa" and NAME not in AttentionInterface._global_mapping
 
 
-def test_donors_are_others_and_depend_on_ids_alone():
+def test_donors_are_others_each_once_and_depend_on_ids_alone():
     ids = [f"s{n}" for n in range(9)]
-    drawn = [replacement.donors(ids, f"3:{draw}") for draw in range(40)]
-    assert all(other != place for one in drawn for place, other in enumerate(one))
+    drawn = replacement.donors(ids, 8, "3")
     assert all({one[place] for one in drawn} == set(range(9)) - {place} for place in range(9))
-    assert replacement.donors(ids, "3:0") == drawn[0]
-    assert [replacement.donors(["a", "b"], str(n)) for n in range(3)] == [[1, 0]] * 3
-    with pytest.raises(InputError, match="needs two samples"):
-        replacement.donors(["a"], "0")
+    assert replacement.donors(ids, 2, "3") == drawn[:2] != replacement.donors(ids, 2, "4")
+    names = [[ids[other] for other in one] for one in replacement.donors(ids, 2, "3")]
+    turned = [[ids[8 - other] for other in reversed(one)] for one in replacement.donors(ids[::-1], 2, "3")]
+    assert names == turned
+    assert replacement.donors(["a", "b"], 1, "0") == [[1, 0]]
+    with pytest.raises(InputError, match="outputs of 1 other, but there is one sample"):
+        replacement.donors(["a"], 1, "0")
+    with pytest.raises(InputError, match="outputs of 3 others, but there are 3 samples"):
+        replacement.donors(["a", "b", "c"], 3, "0")
 
 
 def test_a_shorter_donor_is_gone_through_again_from_its_second_position():

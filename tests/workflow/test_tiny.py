@@ -30,6 +30,8 @@ SECTION_4 = [
     *(f"nlp.{task}.seed0" for task in TASKS),
     *(f"infinity.infinity-{task}.seed0" for task in ("reasoning", "programming", "reasoning-programming")),
 ]
+# Runs whose checkpoints have patterns: those of the dynamics, and those whose methods are compared at the same loss.
+FOLLOWED = {*(f"nlp.{task}.seed0" for task in TASKS), "adapters.gsm8k.seed0", "adapters.arc.seed0"}
 FIGURES = (
     "figure1",
     "figure2",
@@ -155,7 +157,7 @@ def test_patterns_are_means_of_their_samples(finished):
             # By the triangle inequality.
             one, two = (np.load(folder / f"step-{step}.{name}.samples.npy") for name in about["also"])
             assert (np.abs(samples) <= one * (1 + 1e-5)).all() and (one <= two * (1 + 1e-5)).all()
-        on_the_way = folder.parts[-3:-1] in {("llama", name) for name in SECTION_4 if name.startswith("nlp.")}
+        on_the_way = folder.parts[-3:-1] in {("llama", run) for run in FOLLOWED}
         assert steps == [0, 1, 3, 6] if on_the_way else len(steps) == 2
 
 
@@ -699,7 +701,8 @@ def test_a_lean_run_keeps_no_weights_and_has_nothing_left_to_do(again: Path) -> 
 def test_two_seeds_are_in_tables_claims_and_report(again: Path) -> None:
     results = again / "results/tiny"
     seeds = Counter(row["seed"] for row in read_csv(results / "runs.csv"))
-    assert seeds == {"0": 4 + 7 + 4, "1": 4 + 7 + 4}  # the studies of adaptation, composition and dynamics
+    # The studies of adaptation, composition, dynamics and methods.
+    assert seeds == {"0": 4 + 7 + 4 + 4, "1": 4 + 7 + 4 + 4}
     spread = {name: {row["variant"]: row["spread"] for row in read_csv(results / f"tables/{name}.csv")}
               for name in ("table2", "table3")}  # fmt: skip
     assert all(spread["table2"].values())  # the base models of two seeds, too

@@ -9,6 +9,7 @@ Both are taken of the samples whose loss is measured, so that no other sample ha
 
 import functools
 import hashlib
+import heapq
 from collections.abc import Sequence
 
 import numpy as np
@@ -62,7 +63,7 @@ def replaced_changes(
         layers, heads].
 
     Raises:
-        InputError: as `each_pair` does, an unknown kind, or a single sample, which no other can be put in the place of.
+        InputError: as `each_pair` does, an unknown kind, or fewer other samples than draws.
     """
     if unknown := set(kinds) - set(KINDS):
         raise InputError(f"there is no ablation '{min(unknown)}': use some of {', '.join(KINDS)}.")
@@ -73,7 +74,7 @@ def replaced_changes(
     if MEAN in kinds:
         ways.append((MEAN, []))
     if RESAMPLE in kinds:
-        ways += [(RESAMPLE, donors([sample.id for sample in samples], f"{seed}:{draw}")) for draw in range(draws)]
+        ways += [(RESAMPLE, others) for others in donors([sample.id for sample in samples], draws, seed)]
     changes = np.empty((len(ways), len(samples), count * heads), dtype=np.float64)
 
     def value(pair: Pair) -> tuple[int, int, torch.Tensor]:
@@ -137,19 +138,26 @@ def recorded(
     return losses, outputs
 
 
-def donors(ids: Sequence[str], seed: str) -> list[int]:
-    """For each sample the index of another one, which the seed and the ids decide on.
+def donors(ids: Sequence[str], draws: int, seed: str) -> list[list[int]]:
+    """For each draw and sample the index of another one, which the seed and the ids decide on; no sample has one twice.
 
     Raises:
-        InputError: there is a single sample.
+        InputError: there are not that many others.
     """
-    if len(ids) < 2:
-        raise InputError("resample ablation needs two samples, one for the other: give more samples.")
+    if draws >= len(ids):
+        raise InputError(
+            f"resample ablation gives each sample the outputs of {draws} other{'s' * (draws > 1)}, but there "
+            f"{'is one sample' if len(ids) == 1 else f'are {len(ids)} samples'}: give more samples, or fewer draws."
+        )
+
+    def rank(one: str, other: int) -> str:
+        return hashlib.sha256(f"{seed}:{one}:{ids[other]}".encode()).hexdigest()
+
     found = []
     for place, one in enumerate(ids):
-        drawn = int(hashlib.sha256(f"{seed}:{one}".encode()).hexdigest(), 16) % (len(ids) - 1)
-        found.append(drawn + (drawn >= place))
-    return found
+        others = [other for other in range(len(ids)) if other != place]
+        found.append(heapq.nsmallest(draws, others, key=functools.partial(rank, one)))
+    return [list(draw) for draw in zip(*found, strict=True)]
 
 
 def positions_of(donor: int, length: int) -> list[int]:

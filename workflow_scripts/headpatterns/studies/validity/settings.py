@@ -54,6 +54,11 @@ def unfit(experiment: "Experiment", models: Iterable[str], tasks: Iterable[str])
     config, fewest = experiment.config, splitting.FEWEST_OF_TWO
     if "zero" not in settings.ablations:
         yield f"studies.{NAME}.ablations lacks zero, which all others are held against: add it."
+    if "resample" in settings.ablations and settings.resample_draws >= settings.samples:
+        yield (
+            f"studies.{NAME}.resample_draws is {settings.resample_draws}, but heads are ablated on {settings.samples} "
+            f"samples, each of which has {settings.samples - 1} others: lower it, or raise samples."
+        )
     for task in tasks:
         probe = config.sampled(task).probe
         if probe is not None and probe < fewest:
