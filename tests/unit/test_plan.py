@@ -402,6 +402,22 @@ def test_a_model_of_the_hub_that_lends_its_chat_template_is_a_download(tmp_path)
     assert dict(disk.downloads(Sizes(experiment, tmp_path), planned)) == {"chat": 7}
 
 
+def test_an_adapter_of_the_hub_is_a_download(tmp_path):
+    def sizes_of(**given):
+        lora = {"lora": {"hub": "a/b", "revision": "c"}}
+        own = {"tuned": {"label": "Tuned", "base": "llama3-8b", "source": lora, **given}}
+        return Sizes(experiment_of("config/paper.yaml", {"finetuned": own}), tmp_path)
+
+    planned, known, unknown = [job("fetch_adapter", finetuned="tuned")], sizes_of(bytes=10**9), sizes_of()
+    assert dict(disk.downloads(known, planned)) == {"tuned": 10**9}
+    assert {part.what: part.bytes for part in disk.parts(known, planned)} == {"adapters of the hub": 10**9}
+    assert seconds(known.experiment, planned[0]) == 1 + 10**9 / 50e6
+    assert dict(disk.downloads(unknown, planned)) == {"tuned": None}
+    assert list(unknown.missing) == ["finetuned.tuned.bytes"]
+    (tmp_path / "adapters/tuned").mkdir(parents=True)
+    assert not dict(disk.downloads(known, planned))
+
+
 def test_downloads_that_are_there_are_not_counted(paper, tmp_path):
     sizes = Sizes(paper, tmp_path)
     planned = [*fetched_models(paper), *fetched(paper, "")]

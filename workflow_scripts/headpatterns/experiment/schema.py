@@ -123,7 +123,9 @@ class Finetuned(Section):
     label: Text = Field(description="its name in figures and tables")
     base: str = Field(description="name of the model that it was trained from")
     source: FinetunedSource = Field(description="where it is: path, gguf, hub, or lora, an adapter of the base")
-    bytes: Positive = Field(UNSTATED, description="of its files, for the plan; without it two a parameter of its base")
+    bytes: Positive = Field(
+        UNSTATED, description="of its files, for the plan; without it two a parameter of its base, none for an adapter"
+    )
     obtain: Text = Field(UNSTATED, description="how to get one that lies on the disk; told where it is missing")
 
 

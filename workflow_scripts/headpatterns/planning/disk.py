@@ -52,6 +52,7 @@ def _staying(sizes: Sizes, planned: Collection[Job]) -> Iterator[Part]:
     finetuning = sizes.config.finetuning
     weights = _weights(sizes.experiment)
     yield part("models of the hub", "their files", "fetch_model", _model_folder)
+    yield part("adapters of the hub", "their files", "fetch_adapter", _adapter_folder)
     yield part("models from GGUF", "parameters × 4", "convert_gguf", _model_folder)
     yield part("merged adapters", "the base's files", "merge_adapter", _model_folder)
     rows = [job for job in planned if job.rule in estimates.FETCHING]
@@ -104,12 +105,15 @@ def peak(found: Iterable[Part]) -> float:
 
 
 def downloads(sizes: Sizes, planned: Collection[Job]) -> Iterator[tuple[str, float | None]]:
-    """Models and datasets to download that are not there yet, with their bytes."""
+    """Models, adapters and datasets to download that are not there yet, with their bytes."""
     models = {job.wildcards["model"] for job in planned if job.rule == "fetch_model"}
     experiment = sizes.experiment
     for name in needed.read_here(experiment.config, experiment.models, experiment.runs):
         if name in models and not sizes.fetched(name).is_dir():
             yield name, sizes.files(name)
+    for name in [job.wildcards["finetuned"] for job in planned if job.rule == "fetch_adapter"]:
+        if not sizes.fetched_adapter(name).is_dir():
+            yield name, sizes.adapter(name)
     rows = [job for job in planned if job.rule in estimates.FETCHING]
     absent = [job for job in rows if not estimates.fetched_to(sizes.results, job).exists()]
     for dataset, share in estimates.fetched(sizes.experiment, absent).items():
@@ -189,6 +193,10 @@ def used_space(folder: Path) -> int:
 
 def _model_folder(sizes: Sizes, job: Job) -> float:
     return sizes.files(job.wildcards["model"]) or 0
+
+
+def _adapter_folder(sizes: Sizes, job: Job) -> float:
+    return sizes.adapter(job.wildcards["finetuned"]) or 0
 
 
 def _last(sizes: Sizes, job: Job) -> float:

@@ -283,9 +283,16 @@ def is_pretrained(experiment: Experiment, model: str, name: str) -> bool:
     return isinstance(source, Pretrained) and source.pretraining == name
 
 
-def _fetch_model(sizes: Sizes, job: Job) -> float | None:
-    size = sizes.files(job.wildcards["model"])
+def _download(sizes: Sizes, size: int | None) -> float | None:
     return None if size is None else size / (sizes.config.plan.download_mb_per_second * 1e6)
+
+
+def _fetch_model(sizes: Sizes, job: Job) -> float | None:
+    return _download(sizes, sizes.files(job.wildcards["model"]))
+
+
+def _fetch_adapter(sizes: Sizes, job: Job) -> float | None:
+    return _download(sizes, sizes.adapter(job.wildcards["finetuned"]))
 
 
 def _convert_gguf(sizes: Sizes, job: Job) -> float | None:
@@ -358,6 +365,7 @@ WORK: dict[str, Callable[[Sizes, Job], float | None]] = {
     "prepare_instructions": _prepare_instructions,
     "tokenize_instructions": _tokenize_instructions,
     "fetch_model": _fetch_model,
+    "fetch_adapter": _fetch_adapter,
     "convert_gguf": _convert_gguf,
     "merge_adapter": _convert_gguf,
     "take_finetuned": _take_finetuned,
@@ -390,5 +398,5 @@ LOADING = {
 }
 """Those that load a model or a tokenizer first."""
 
-DOWNLOADS = {"fetch_model", *FETCHING}
+DOWNLOADS = {"fetch_model", "fetch_adapter", *FETCHING}
 """Those that run beside Snakemake, never under a scheduler that ends them after `resources.RULE.runtime`."""

@@ -95,6 +95,17 @@ class Sizes:
         own = isinstance(given.source, OnHub) if given else False
         return (given.bytes or 2 * model.parameters) if given and own else model.bytes
 
+    def adapter(self, name: str) -> int | None:
+        """Bytes of an adapter that was trained elsewhere; None where the config does not say."""
+        given = self.config.finetuned[name].bytes
+        if given is None:
+            self.missing[f"finetuned.{name}.bytes"] = "name the bytes of the adapter's files"
+        return given
+
+    def fetched_adapter(self, name: str) -> Path:
+        """Where an adapter of the hub is put."""
+        return self.results / "adapters" / name
+
     def _at_path(self, key: str, path: str) -> formulas.Model | None:
         """The size of a model on the disk; its folder may be there only later, as it may for everything planned."""
         folder = Path(expand(path))
