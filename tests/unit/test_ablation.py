@@ -82,6 +82,7 @@ def test_equals_a_model_without_the_columns_of_the_heads(name):
         np.testing.assert_allclose(found, expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_with_every_head_the_losses_are_those_of_the_patterns(name):
     model, made = build(name), make_samples()

@@ -437,6 +437,7 @@ def test_the_cost_of_a_token_covers_what_a_pass_takes(confined):
     assert 0.9 < confined["estimate"] / confined["peak"] < 4
 
 
+@pytest.mark.slow
 def test_where_memory_runs_out_batches_become_smaller(confined):
     assert "memory ran out in a batch of 3440 tokens: going on with 1720 at most" in confined["told"]
     assert len(confined["steps"]) > 1

@@ -284,6 +284,7 @@ def test_too_many_partitions_are_drawn():
     assert labels.permutation_p(noise, families) == labels.permutation_p(noise, families)
 
 
+@pytest.mark.slow
 def test_exact_p_is_uniform_where_labels_mean_nothing():
     random = np.random.default_rng(5)
     found = np.array([labels.permutation_p(np.corrcoef(random.normal(size=(7, 10))), SPLIT) for _ in range(1000)])
@@ -319,6 +320,7 @@ def nil_changes(random, tasks, samples=64, resamples=60):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tasks", [1, 7])
 def test_nil_effects_hold_or_are_reversed_as_rarely_as_they_should(tasks):
     random = np.random.default_rng(6 + tasks)
@@ -342,6 +344,7 @@ def test_nil_effects_hold_or_are_reversed_as_rarely_as_they_should(tasks):
     assert np.mean([any(one != "undecided" for one in family) for family in families]) <= 0.05 + margin
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.9, 1.0])
 @pytest.mark.parametrize("seeds", [2, 3, 5])
 def test_tests_keep_their_level_and_have_the_power_that_is_printed(share, seeds):
@@ -418,6 +421,7 @@ DESIGNS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("samples", "shape", "least", "less"), DESIGNS)
 def test_intervals_cover_the_value_of_endless_samples(samples, shape, least, less):
     random = np.random.default_rng(8)

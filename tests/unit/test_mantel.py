@@ -101,6 +101,7 @@ def test_levels_are_kept():
     assert cells(random.normal(size=(5, 5)), SYMMETRISED).shape == (len(pairs),)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tasks", [3, 4, 5, 6])
 @pytest.mark.parametrize("design", DESIGNS)
 def test_a_critical_value_is_the_smallest_that_has_a_p_of_5_percent(tasks, design):

@@ -3,6 +3,7 @@
 import math
 import re
 
+import pytest
 from experiments import checked, config_of
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +25,7 @@ VALUES = st.one_of(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(400)
 @given(data=st.data())
 def test_a_config_that_is_wrong_somewhere_is_refused_by_its_key(data):

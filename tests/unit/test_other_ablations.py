@@ -64,6 +64,7 @@ def put(head, values):
     return change
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["llama-grouped-query", "opt"])
 @torch.no_grad()
 def test_heads_are_replaced_by_their_mean_and_by_other_samples(name):

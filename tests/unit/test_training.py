@@ -446,6 +446,7 @@ def terminate():
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+@pytest.mark.slow
 def test_sigterm_saves_the_state_of_the_step_and_the_run_goes_on_from_there(
     prepared, undisturbed, tmp_path, capfd, monkeypatch
 ):

@@ -134,6 +134,7 @@ def test_the_two_sets_of_samples_are_resampled_independently_and_alike_in_every_
     assert abs(np.corrcoef(before.changes[1:].ravel(), other.changes[1:].ravel())[0, 1]) < 0.05
 
 
+@pytest.mark.slow
 def test_intervals_of_a_correlation_hold_that_of_endless_samples():
     """Of noisy patterns and changes, whose plain correlation is too small."""
     random = np.random.default_rng(3)
@@ -153,6 +154,7 @@ def test_intervals_of_a_correlation_hold_that_of_endless_samples():
     assert abs(np.mean(value - truth)) < 0.5 * abs(np.mean(np.subtract(plain, truth)))
 
 
+@pytest.mark.slow
 def test_heads_that_are_alike_have_no_correlation_where_samples_are_not_shared(tmp_path):
     apart, shared = [], []
     for seed in range(120):

@@ -59,6 +59,7 @@ def growth(sizes, measured):
     return large - small
 
 
+@pytest.mark.slow
 def test_preparation_holds_no_texts(tmp_path):
     """60 MB of texts more, which take twice as much where they lie in memory."""
 
@@ -72,6 +73,7 @@ def test_preparation_holds_no_texts(tmp_path):
     assert found.metadata.num_rows == 6995 and found.num_row_groups > 3
 
 
+@pytest.mark.slow
 def test_tokenization_holds_some_thousand_samples(tmp_path, tokenizer_folder):
     """Two million tokens more, which take 390 MiB where all of them lie in memory."""
 
@@ -101,6 +103,7 @@ def write_pool(folder, samples, layers=32, heads=32):
     return folder
 
 
+@pytest.mark.slow
 def test_a_pool_is_ranked_out_of_its_files(tmp_path):
     private = write_pool(tmp_path / "private", 20)
 
