@@ -4,13 +4,16 @@ import argparse
 from pathlib import Path
 
 from headpatterns import cli as command_line
-from headpatterns.data.sample import show
+from headpatterns.data import sample
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Print it."""
     command_line.check_counts(arguments, "max_length")
-    print(show(arguments.model, arguments.data, arguments.id, arguments.max_length, arguments.colour))
+    text = sample.show_sample(
+        arguments.model, arguments.data, arguments.id, max_length=arguments.max_length, colour=arguments.colour
+    )
+    print(text)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -8,7 +8,7 @@ from experiments import experiment_of
 from refusals import refusal
 
 from headpatterns.data import showing
-from headpatterns.data.sample import show
+from headpatterns.data.sample import show_sample
 from headpatterns.data.tokens import tokenize
 from headpatterns.experiment import shown
 
@@ -40,10 +40,10 @@ def test_colours_tell_special_tokens_and_losses_apart(tokenizer):
 def test_a_sample_is_found_by_its_id_and_cut(tokenizer_folder, tmp_path, rows):
     data = tmp_path / "rows.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert show(tokenizer_folder, data, "sum-5", 100, False).startswith("sample sum-5: ")
-    assert "cut at the maximum length" in show(tokenizer_folder, data, None, 12, False).splitlines()[0]
+    assert show_sample(tokenizer_folder, data, "sum-5").startswith("sample sum-5: ")
+    assert "cut at the maximum length" in show_sample(tokenizer_folder, data, max_length=12).splitlines()[0]
     with refusal(str(data), ("'sum-99'", "'sum-1'")):
-        show(tokenizer_folder, data, "sum-99", 100, False)
+        show_sample(tokenizer_folder, data, "sum-99")
 
 
 def test_the_script_prints_it(tokenizer_folder, tmp_path, rows, capsys):

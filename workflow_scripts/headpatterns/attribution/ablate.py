@@ -28,8 +28,11 @@ from headpatterns.io import IDENTITY, atomic_path, open_unfinished, remove, unfi
 from headpatterns.models import loading as models
 from headpatterns.models.loading import checkpoints
 from headpatterns.processes import memory
+from headpatterns.progress import report
 
 BEFORE, AFTER = "before", "after"
+ALONE = "model"
+"""The phase of a model with which no run is compared."""
 ZERO, MEAN, RESAMPLE, SCALE = ABLATIONS = ("zero", "mean", "resample", "scale")
 """Ways to ablate a head: its output times 0, replaced by its mean or by that on another sample, or times five doses."""
 
@@ -141,9 +144,39 @@ def of_runs(targets: Sequence[Target], settings: Settings) -> None:
         _measure(unit.run / "final", [unit], AFTER, settings)
     # Only now: what a failed job has put out, Snakemake removes.
     for target in targets:
-        remove(unfinished(target.output_folder) / IDENTITY)
-        remove(target.output_folder)
-        unfinished(target.output_folder).rename(target.output_folder)
+        _finish(target.output_folder)
+
+
+def of_model(data: Path, output: Path, settings: Settings) -> None:
+    """Measure one model, with no run: `output` gets the files of `of_runs` for the phase `model`.
+
+    Raises:
+        InputError: as there.
+    """
+    models.check_folder(settings.model)
+    registry.found(settings.scores)
+    rows = samples.read(data)
+
+    memory.load("headpatterns.attribution.comparison")
+    models.compute_on(settings.device, settings.threads)
+    chosen = _chosen(models.load_tokenizer(settings.model), rows, data, settings)
+    workplace = open_unfinished(output, _identity(chosen, settings, *models.files(settings.model)))
+    _measure(settings.model, [Unit(settings.model, chosen, workplace)], ALONE, settings)
+    _finish(output)
+
+
+def _finish(output: Path) -> None:
+    """Put what is finished in its place."""
+    remove(unfinished(output) / IDENTITY)
+    remove(output)
+    unfinished(output).rename(output)
+
+
+def _identity(chosen: Chosen, settings: Settings, *parts: Path) -> str:
+    """Fingerprint of what is ablated, as files say it, on which samples and how."""
+    names = ("draws", "top", "seed", "reduction", "max_length", "dtype", "device", "threads", "ablations")
+    options = [str(getattr(settings, name)) for name in (*names, "resample_draws", "scores")]
+    return provenance.fingerprint(*parts, chosen.about["data_sha256"], json.dumps(chosen.ids()), *options)
 
 
 def _chosen(tokenizer: Any, rows: list[dict[str, str]], data: Path, settings: Settings) -> Chosen:
@@ -175,11 +208,8 @@ def _chosen(tokenizer: Any, rows: list[dict[str, str]], data: Path, settings: Se
 def _opened(target: Target, chosen: Chosen, settings: Settings) -> Unit:
     """Open the workplace of a run, with what an interrupted job of the same run, samples and options left there."""
     checkpoints(target.run)  # refuses what is no run
-    names = ("draws", "top", "seed", "reduction", "max_length", "dtype", "device", "threads", "ablations")
-    options = [str(getattr(settings, name)) for name in (*names, "resample_draws", "scores")]
-    ids = json.dumps(chosen.ids())
     # run.json knows the model, the data and the recipe that the checkpoint comes from.
-    identity = provenance.fingerprint(target.run / "run.json", chosen.about["data_sha256"], ids, *options)
+    identity = _identity(chosen, settings, target.run / "run.json")
     return Unit(target.run, chosen, open_unfinished(target.output_folder, identity))
 
 
@@ -193,7 +223,7 @@ def _measure(folder: Path, units: Sequence[Unit], phase: str, settings: Settings
     _check_sizes(settings.top, folder, *shape)
     for unit in lacking:
         started, chosen = time.perf_counter(), unit.chosen
-        arrays, found = _of_unit(model, unit, phase, functools.partial(_report, f"{folder}, {unit.run}"), settings)
+        arrays, found = _of_unit(model, unit, phase, _reporting(folder, unit.run), settings)
         details = _details(chosen, models.attention_layers(model), shape[1], time.perf_counter() - started, settings)
         _write(
             unit.workplace, phase, arrays, {"model": str(folder), **chosen.about, "phase": phase, **details, **found}
@@ -237,17 +267,18 @@ def _of_unit(
     return {"changes": ablated.changes, "patterns": patterns, "groups": ablated.groups, **further, **scores}, about
 
 
+def _reporting(folder: Path, run: Path) -> Callable[[int, int], None]:
+    """Says how far the ablations of a model are, which started a run or came out of it."""
+    what = str(folder) if folder == run else f"{folder}, {run}"
+    return lambda done, total: report(what, done, total, "passes")
+
+
 def _check_sizes(sizes: list[int], folder: Path, layers: int, heads: int) -> None:
     """Refuse groups of more heads than the model has."""
     if sizes[-1] > layers * heads:
         raise InputError(
             f"--top has {sizes[-1]}, but {folder} has {layers} layers of {heads} heads: give at most {layers * heads}."
         )
-
-
-def _report(what: str, done: int, total: int) -> None:
-    """Print how far the ablations are."""
-    print(f"{what}: {done}/{total} passes", flush=True)
 
 
 def _details(chosen: Chosen, layers: list[int], heads: int, seconds: float, settings: Settings) -> dict[str, Any]:

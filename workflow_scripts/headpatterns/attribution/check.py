@@ -34,7 +34,18 @@ class Check:
     detail: str
 
 
-def check_model(folder: Path | str, *, dtype: str = "float32", device: str = "cpu") -> list[Check]:
+def line(check: Check) -> str:
+    """A row of the table, as it is printed."""
+    return f"{check.name:10} {check.result:8} {check.detail}"
+
+
+def check_model(
+    folder: Path | str,
+    *,
+    dtype: str = "float32",
+    device: str = "cpu",
+    show: Callable[[str], None] | None = print,
+) -> list[Check]:
     """Load a model and its tokenizer, take two patterns, and print what was found as a table; its rows.
 
     The checks are those that training, attribution and evaluation make when they load a model. A check that is refused
@@ -44,6 +55,7 @@ def check_model(folder: Path | str, *, dtype: str = "float32", device: str = "cp
         folder: a model in Hugging Face layout.
         dtype: of the weights, float32, bfloat16 or float16.
         device: cpu, cuda, cuda:N or mps.
+        show: takes each line of the table; None for none.
     """
     found: dict[str, Any] = {}
 
@@ -81,6 +93,7 @@ def check_model(folder: Path | str, *, dtype: str = "float32", device: str = "cp
         except InputError as error:
             checks.append(Check(name, REFUSED, str(error)))
             break
-    for check in checks:
-        print(f"{check.name:10} {check.result:8} {check.detail}")
+    if show:
+        for check in checks:
+            show(line(check))
     return checks

@@ -19,7 +19,7 @@ from headpatterns.attribution import files, probes
 from headpatterns.attribution.parts import Parts
 from headpatterns.attribution.patterns import SIGNED, Patterns
 from headpatterns.attribution.probes import Probe, Probed
-from headpatterns.io import IDENTITY, open_unfinished, remove, unfinished
+from headpatterns.io import IDENTITY, open_unfinished, remove, unfinished, write_text
 from headpatterns.models import loading as models
 from headpatterns.models.loading import checkpoints
 from headpatterns.processes import group as processes
@@ -92,6 +92,27 @@ def of_model(probe: Probe, output: Path, settings: Settings) -> None:
             alone = processes.count() == 1
             if processes.is_first() and (complete or alone) and not (workplace / "parts").is_dir():
                 remove(workplace)
+
+
+def what_is_missing(probe: Probe, probed: Probed, output: Path, settings: Settings) -> None:
+    """`of_model`, unless an earlier call has left the patterns of the same model, samples, options and versions there.
+
+    Args:
+        probe: the samples.
+        probed: the same, as the model's tokenizer reads them.
+        output: as there; a file of its name with the suffix `.identity` says what it is of.
+        settings: as there.
+
+    Raises:
+        InputError: as there.
+        Interrupted: as there.
+    """
+    mark, wanted = output.with_suffix(".identity"), identity(probed, settings, *models.files(settings.model))
+    if mark.is_file() and mark.read_text(encoding="utf-8") == wanted:
+        return
+    remove(mark)
+    of_model(probe, output, settings)
+    write_text(mark, wanted)
 
 
 def of_runs(targets: Sequence[Target], settings: Settings) -> None:

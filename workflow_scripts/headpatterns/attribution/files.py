@@ -112,7 +112,15 @@ def about(folder: Path, step: int) -> About:
     Raises:
         InputError: there is none, it is from before signs were kept, or its lists are not of the same samples.
     """
-    path = Path(folder) / f"step-{step}.json"
+    return described(Path(folder) / f"step-{step}.json")
+
+
+def described(path: Path) -> About:
+    """What the JSON file beside patterns says of them.
+
+    Raises:
+        InputError: as `about`.
+    """
     try:
         content = _read(path)
         reduction, also = str(content["reduction"]), tuple(map(str, content.get("also", ())))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedModel
 
+from headpatterns import progress
 from headpatterns.attribution import extraction
 from headpatterns.attribution.extraction import BatchLosses, BatchValues
 from headpatterns.attribution.inputs import Sample
@@ -58,7 +59,7 @@ def extract(
 
     def keep(indices: list[int], values: BatchValues, losses: BatchLosses) -> None:
         kept.keep(indices, values, losses)
-        print(f"{f'process {rank}, ' * several}{name}: {len(kept.done)}/{len(samples)} samples", flush=True)
+        progress.report(f"{f'process {rank}, ' * several}{name}", len(kept.done), len(samples), "samples")
         stop_if_asked()
 
     with interruption.awaited():

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from headpatterns.data import samples, training_sets
+from headpatterns.data.splitting import rank
 from headpatterns.data.tokens import TokenizedSample
 from headpatterns.errors import InputError
 
@@ -55,6 +56,25 @@ def read(probe: Probe) -> list[dict[str, str]]:
     if not wanted:
         raise InputError(f"{probe.among} lists no sample: check the data behind it.")
     return [row for row in rows if row["id"] in wanted]
+
+
+def drawn(name: str, data: Path, most: int | None, seed: int, listed: Path) -> Probe:
+    """Some samples of a file, by a seeded draw, in the file's order.
+
+    Args:
+        name: of the probe set.
+        data: rows with prompt, response and optionally id.
+        most: how many at most; None for all.
+        seed: of the draw.
+        listed: CSV file to write, which lists them.
+
+    Raises:
+        InputError: the file cannot be used (`read`).
+    """
+    ids = [row["id"] for row in read(Probe(data))]
+    kept = set(sorted(ids, key=lambda id: rank(seed, id))[: most or len(ids)])
+    training_sets.write(listed, [(name, id) for id in ids if id in kept])
+    return Probe(data, str(listed))
 
 
 def tokenized(probe: Probe, rows: list[dict[str, str]], tokenizer: Any, max_length: int, *, skip: bool) -> Probed:

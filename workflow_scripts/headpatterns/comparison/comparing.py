@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from headpatterns import provenance
-from headpatterns.attribution import files
+from headpatterns import extras, provenance
+from headpatterns.attribution import files, probes
 from headpatterns.attribution.extract import Settings
-from headpatterns.comparison import numbers, page, pair, probing
+from headpatterns.comparison import numbers, pair, probing
 from headpatterns.errors import InputError
 from headpatterns.io import write_csv, write_text
 
@@ -78,6 +78,9 @@ def compare(
         InputError: what is given cannot be used.
         Interrupted: SIGTERM came; what is finished is kept.
     """
+    extras.need("comparing checkpoints", "models", "drawing")
+    from headpatterns.comparison import page
+
     folder = Path(output)
     probe_sets = _by_name(data)
     place = Path(experiment) if experiment else None
@@ -86,7 +89,7 @@ def compare(
     if both[0].name == both[1].name:
         both = [pair.Checkpoint(str(one.folder), one.folder) for one in both]
     wanted = {
-        name: probing.chosen(name, path, samples, seed, probing.patterns(folder, name))
+        name: probes.drawn(name, path, samples, seed, probing.patterns(folder, name) / "samples.csv")
         for name, path in probe_sets.items()
     }
     settings = Settings(

@@ -15,38 +15,15 @@ from headpatterns.attribution.extract import Settings
 from headpatterns.attribution.probes import Probe, Probed
 from headpatterns.comparison import pair as pairs
 from headpatterns.comparison.pair import Checkpoint
-from headpatterns.data import training_sets
-from headpatterns.data.splitting import rank
 from headpatterns.errors import InputError
 from headpatterns.experiment import run_table
-from headpatterns.io import remove, write_csv, write_text
+from headpatterns.io import write_csv
 from headpatterns.models import loading as models
 
 STUDY, MODEL = "adaptation", "pair"
 """What the table of runs calls a comparison, so that the numbers of that study are read from it."""
 
 RUNS = "runs.csv"
-
-
-def chosen(name: str, data: Path, most: int | None, seed: int, folder: Path) -> Probe:
-    """Some samples of a file, by a seeded draw, in the file's order.
-
-    Args:
-        name: of the probe set.
-        data: rows with prompt, response and optionally id.
-        most: how many; None for all.
-        seed: of the draw.
-        folder: receives samples.csv, which lists them.
-
-    Raises:
-        InputError: the file cannot be used (`probes.read`), or has less than two rows.
-    """
-    ids = [row["id"] for row in probes.read(Probe(data))]
-    _check_number(data, len(ids))
-    kept = sorted(ids, key=lambda id: rank(seed, id))[: most or len(ids)]
-    listed = folder / "samples.csv"
-    training_sets.write(listed, [(name, id) for id in ids if id in set(kept)])
-    return Probe(data, str(listed))
 
 
 def _check_number(data: Path, samples: int) -> None:
@@ -92,14 +69,7 @@ def extract_patterns(pair: Sequence[Checkpoint], wanted: Mapping[str, Probe], ou
     for name, probe in wanted.items():
         for step, one in enumerate(pair):
             own = replace(settings, model=one.folder)
-            of_step = patterns(output, name) / f"step-{step}.npy"
-            identity = extract.identity(samples[step][name], own, *models.files(one.folder))
-            mark = of_step.with_suffix(".identity")
-            if mark.is_file() and mark.read_text(encoding="utf-8") == identity:
-                continue
-            remove(mark)
-            extract.of_model(probe, of_step, own)
-            write_text(mark, identity)
+            extract.what_is_missing(probe, samples[step][name], patterns(output, name) / f"step-{step}.npy", own)
     write_csv(output / RUNS, run_table.COLUMNS, [_row(name, pair, output) for name in wanted])
 
 

@@ -22,7 +22,7 @@ def shown(tokenizer: Any, sample: TokenizedSample, colour: bool) -> str:
     """
     ids, labels = sample.input_ids, sample.labels
     pieces = [str(tokenizer.decode([id], clean_up_tokenization_spaces=False)) for id in ids]
-    lossy = [place > 0 and label != IGNORED for place, label in enumerate(labels)]
+    lossy = has_loss(sample)
     looks = [SPECIAL if id in tokenizer.all_special_ids else WITH_LOSS if loss else WITHOUT_LOSS
              for id, loss in zip(ids, lossy, strict=True)]  # fmt: skip
     marked = [f"⟨{piece}⟩" if loss else piece for piece, loss in zip(pieces, lossy, strict=True)]
@@ -32,6 +32,11 @@ def shown(tokenizer: Any, sample: TokenizedSample, colour: bool) -> str:
     rows = zip(range(len(ids)), ids, labels, _coloured(quoted, looks) if colour else quoted, strict=True)
     lines = [f"{place:5}  {id:{wide}}  {label:{wide}}  {piece}" for place, id, label, piece in rows]
     return "\n".join([heading(sample), "", text, "", f"place  {'id':>{wide}}  {'label':>{wide}}  token", *lines])
+
+
+def has_loss(sample: TokenizedSample) -> list[bool]:
+    """Whether each token has a loss."""
+    return [place > 0 and label != IGNORED for place, label in enumerate(sample.labels)]
 
 
 def heading(sample: TokenizedSample) -> str:

@@ -19,11 +19,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import filelock
-
 from headpatterns.errors import InputError
 
 if TYPE_CHECKING:
+    import filelock
     import torch
 
 PATIENCE = timedelta(hours=2)
@@ -119,6 +118,8 @@ def exclusive_lock(path: Path, output: str, work: str = "training") -> Iterator[
     Raises:
         InputError: somebody else has the lock.
     """
+    import filelock
+
     lock = filelock.FileLock(path, blocking=False, fallback_to_soft=False)
     own = is_first() and _acquired(lock, path)
     try:
@@ -131,8 +132,10 @@ def exclusive_lock(path: Path, output: str, work: str = "training") -> Iterator[
             lock.release()
 
 
-def _acquired(lock: filelock.BaseFileLock, path: Path) -> bool:
+def _acquired(lock: "filelock.BaseFileLock", path: Path) -> bool:
     """Make the file of the lock and take it, unless somebody else has it."""
+    import filelock
+
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         lock.acquire()
