@@ -183,7 +183,7 @@ def test_the_command_prints_numbers_as_json_and_sentences_for_mistakes(pair, dat
 
 
 def test_names_of_the_package_are_found_without_their_rooms():
-    assert {"compare", "Comparison"} <= set(headpatterns.__all__) <= set(dir(headpatterns))
+    assert {"compare", "Comparison", *headpatterns.__all__} <= set(dir(headpatterns))
     loaded = "import sys, headpatterns; print('torch' in sys.modules, 'pandas' in sys.modules)"
     answer = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
     assert answer.stdout.split() == ["False", "False"]

@@ -1,0 +1,147 @@
+"""What the loss of samples changes by without a head of a model, with no workflow around it."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from headpatterns import extras
+from headpatterns.attribution import ablate as rule
+from headpatterns.attribution.patterns import REDUCTIONS
+from headpatterns.errors import InputError
+from headpatterns.io import read_json, write_csv
+from headpatterns.statistics import (
+    CORRELATION,
+    NOT_NEGATIVE,
+    UNLIMITED,
+    Limits,
+    estimate_and_interval,
+    replicate_patterns,
+)
+from headpatterns.studies.validity import ablations, measures
+
+HEADS, AGREEMENT = "heads.csv", "agreement.csv"
+HEAD_COLUMNS = ("layer", "head", "level", "level_low", "level_high", "change", "low", "high")
+AGREEMENT_COLUMNS = ("reduction", "change", "over", "value", "low", "high", "plain")
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """What `ablate` gives back.
+
+    Attributes:
+        heads: a row for each head: layer, head, level (its pattern) with level_low and level_high, and change (loss
+            without it − loss, nats a token) with low and high; 95 % intervals over samples.
+        agreement: Spearman's correlation over heads between pattern and change, a row for each reduction, change
+            (`absolute`, the mean of its size, or `signed`) and what it is taken over (`all_heads`, `within_layers`).
+        folder: with these tables and the arrays of every sample.
+    """
+
+    heads: pd.DataFrame
+    agreement: pd.DataFrame
+    folder: Path
+
+
+def ablate(
+    model: str | Path,
+    data: str | Path,
+    output: str | Path = "ablation",
+    *,
+    samples: int = 64,
+    ablation: Sequence[str] = (rule.ZERO,),
+    top: Sequence[int] = (1,),
+    draws: int = 10,
+    reduction: str = "abs_of_sum",
+    max_length: int = 1024,
+    token_budget: int | str = "auto",
+    device: str = "cpu",
+    dtype: str = "float32",
+    threads: int | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Ablation:
+    """Take out every head of a model alone, and hold the change of the loss against its activation pattern.
+
+    Half of the samples have their loss measured, with a head's output times 0 before the output projection; patterns
+    are taken on the other half, so that both share no noise. A model of L × H heads costs L × H + 1 forward passes of
+    each sample. An interrupted call begins again.
+
+    Args:
+        model: a folder in Hugging Face layout.
+        data: a file or folder of rows with prompt, response and optionally id.
+        output: folder for the tables and arrays.
+        samples: rows that are used, by a seeded draw; at least two.
+        ablation: further ways beside `zero`: `mean`, `resample`, `scale`, whose arrays are stored.
+        top: sizes of groups of heads that are taken out together, by the largest and smallest patterns and at random.
+        draws: random groups of each size.
+        reduction: of the pattern that groups are chosen by, one of `REDUCTIONS`.
+        max_length: tokens at which a sample is cut; one whose response lies wholly beyond is left out.
+        token_budget: tokens of a batch, padding included; `auto` takes what fits into free memory.
+        device: cpu, cuda, cuda:N or mps.
+        dtype: float32, bfloat16 or float16.
+        threads: processor threads; None for all processors.
+        resamples: bootstrap replicates of the samples.
+        seed: of the choice of samples, random groups and replicates.
+
+    Raises:
+        InputError: what is given cannot be used.
+    """
+    extras.need("ablating heads", "models")
+    if samples < 2:
+        raise InputError(f"{samples} samples cannot be halved: give 2 or more.")
+    if unknown := [one for one in ablation if one not in rule.ABLATIONS]:
+        raise InputError(f"unknown ablation '{unknown[0]}': use one of {', '.join(rule.ABLATIONS)}.")
+    if reduction not in REDUCTIONS:
+        raise InputError(f"unknown reduction '{reduction}': use one of {', '.join(REDUCTIONS)}.")
+    folder = Path(output)
+    settings = rule.Settings(
+        model=Path(model),
+        samples=samples // 2,
+        draws=draws,
+        top=sorted(set(top)),
+        seed=seed,
+        reduction=reduction,
+        max_length=max_length,
+        token_budget=token_budget,
+        device=device,
+        dtype=dtype,
+        threads=threads or os.cpu_count() or 1,
+        ablations=list(dict.fromkeys((rule.ZERO, *ablation))),
+    )
+    rule.of_model(Path(data), folder, settings)
+    found = ablations.read(folder, rule.ALONE)
+    weights = measures.weights_of(found, Path(data).stem, resamples, seed)
+    layers = read_json(folder / f"{rule.ALONE}.json")["layer_numbers"]
+    heads = list(_heads(found, weights, layers, reduction))
+    agreement = [
+        (*kind, *_interval(one, CORRELATION), float(one[0]))
+        for kind, one in measures.correlations(found, weights).items()
+    ]
+    write_csv(folder / HEADS, HEAD_COLUMNS, heads)
+    write_csv(folder / AGREEMENT, AGREEMENT_COLUMNS, agreement)
+    return Ablation(
+        pd.DataFrame(heads, columns=list(HEAD_COLUMNS)),
+        pd.DataFrame(agreement, columns=list(AGREEMENT_COLUMNS)),
+        folder,
+    )
+
+
+def _heads(
+    found: ablations.Ablation, weights: measures.Weights, layers: Sequence[int], reduction: str
+) -> Iterator[tuple[Any, ...]]:
+    """A row of every head."""
+    levels = replicate_patterns(found.patterns[REDUCTIONS.index(reduction)], weights.patterns)
+    changes = replicate_patterns(found.changes, weights.changes)
+    for place, layer in enumerate(layers):
+        for head in range(levels.shape[2]):
+            level, change = levels[:, place, head], changes[:, place, head]
+            yield (layer, head, *_interval(level, NOT_NEGATIVE), *_interval(change, UNLIMITED))
+
+
+def _interval(replicates: Any, limits: Limits) -> tuple[float, float, float]:
+    """Value, low and high of replicates [1 + B]."""
+    value, low, high = estimate_and_interval(replicates, limits=limits)
+    return float(value), float(low), float(high)

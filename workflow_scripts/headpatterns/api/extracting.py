@@ -1,0 +1,92 @@
+"""Patterns of one model on the rows of a file, with no workflow around it."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from headpatterns import extras
+from headpatterns.api.stored import StoredPatterns, load_patterns
+from headpatterns.attribution import extract, probes
+from headpatterns.attribution.extract import Settings
+from headpatterns.attribution.patterns import REDUCTIONS
+from headpatterns.attribution.probes import Probe
+from headpatterns.errors import InputError
+from headpatterns.models import loading as models
+
+
+def patterns(
+    model: str | Path,
+    data: str | Path,
+    output: str | Path = "patterns.npy",
+    *,
+    samples: int | None = 64,
+    reduction: str = "abs_of_sum",
+    also: Sequence[str] = (),
+    max_length: int = 1024,
+    token_budget: int | str = "auto",
+    device: str = "cpu",
+    dtype: str = "float32",
+    threads: int | None = None,
+    seed: int = 0,
+) -> StoredPatterns:
+    """Activation patterns of a model on the rows of a file (Eq. 2), from files to files.
+
+    OUT.npy receives the pattern [layers, heads], OUT.samples.npy the levels of every sample [samples, layers, heads],
+    and OUT.json says where they come from. What an earlier call has left there is taken where it is of the same model,
+    samples and settings. An interrupted call goes on with the samples that are missing.
+
+    Args:
+        model: a folder in Hugging Face layout.
+        data: a file or folder of rows with prompt, response and optionally id, or with messages.
+        output: OUT.npy.
+        samples: how many rows, by a seeded draw; None for all.
+        reduction: reading of Eq. 2, one of `REDUCTIONS`.
+        also: further ones, from the same passes.
+        max_length: tokens at which a sample is cut; one whose response lies wholly beyond is left out.
+        token_budget: tokens of a batch, padding included; `auto` takes what fits into free memory.
+        device: cpu, cuda, cuda:N or mps.
+        dtype: float32, bfloat16 or float16.
+        threads: processor threads; None for all processors.
+        seed: of the draw of samples.
+
+    Raises:
+        InputError: what is given cannot be used.
+        Interrupted: SIGTERM or Ctrl-C came; what is finished is kept.
+    """
+    extras.need("taking patterns", "models")
+    output = Path(output)
+    if output.suffix != ".npy":
+        raise InputError(f"the output {output} must end in .npy.")
+    if unknown := [one for one in (reduction, *also) if one not in REDUCTIONS]:
+        raise InputError(f"unknown reduction '{unknown[0]}': use one of {', '.join(REDUCTIONS)}.")
+    settings = Settings(
+        model=Path(model),
+        reduction=reduction,
+        also=[one for one in dict.fromkeys(also) if one != reduction],
+        max_length=max_length,
+        skip_truncated=True,
+        token_budget=token_budget,
+        device=device,
+        devices=1,
+        dtype=dtype,
+        threads=threads or os.cpu_count() or 1,
+        save_seconds=60,
+    )
+    taken(Path(data), output, samples, seed, settings)
+    return load_patterns(output)
+
+
+def taken(data: Path, output: Path, samples: int | None, seed: int, settings: Settings) -> None:
+    """Extract patterns on some rows of a file, or on all, where they are not there yet.
+
+    Raises:
+        InputError: as `extract.of_model`.
+        Interrupted: as there.
+    """
+    models.check_folder(settings.model)
+    listed = output.with_suffix(".samples.csv")
+    probe = Probe(data) if samples is None else probes.drawn(output.stem, data, samples, seed, listed)
+    rows = probes.read(probe)
+    tokenizer = models.load_tokenizer(settings.model)
+    probed = probes.tokenized(probe, rows, tokenizer, settings.max_length, skip=True)
+    extract.what_is_missing(probe, probed, output, settings)

@@ -1,0 +1,125 @@
+"""What the commands share: options by which rows and models are read, and how results and progress are shown."""
+
+import argparse
+import contextlib
+import json
+import math
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from headpatterns import cli as command_line
+from headpatterns import progress
+from headpatterns.errors import InputError
+
+ROWS = "rows with prompt, response, optionally id; jsonl, json, csv, tsv, parquet or arrow"
+MODEL = "folder in Hugging Face layout"
+COUNTS = ("samples", "max_length", "threads", "resamples", "draws", "top", "budget")
+"""Options, where a command has them, that are 1 or more."""
+
+
+def number_or_all(word: str) -> int | None:
+    """A number of samples; None for `all`."""
+    return None if word == "all" else int(word)
+
+
+def add_samples(own: argparse.ArgumentParser, most: int = 64, *, every: bool = True) -> None:
+    """Which rows are read."""
+    kind, words = (number_or_all, ", or all") if every else (int, "")
+    own.add_argument("--samples", type=kind, default=most, help=f"rows at most, by a seeded draw{words}")
+    own.add_argument("--seed", type=int, default=0, help="of all random draws")
+
+
+def add_reading(own: argparse.ArgumentParser) -> None:
+    """How a model reads them."""
+    own.add_argument("--max-length", type=int, default=1024, help="tokens at which a sample is cut")
+    command_line.add_token_budget(own)
+    add_where(own)
+    own.add_argument("--threads", type=int, help="processor threads; without, as many as there are processors")
+
+
+def add_where(own: argparse.ArgumentParser) -> None:
+    """Device and number format."""
+    own.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or mps")
+    own.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"], help="of the weights")
+
+
+def add_resamples(own: argparse.ArgumentParser) -> None:
+    """Of the bootstrap."""
+    own.add_argument("--resamples", type=int, default=1000, help="bootstrap replicates of the samples")
+
+
+def add_showing(own: argparse.ArgumentParser) -> None:
+    """How results and progress are shown."""
+    own.add_argument("--json", action="store_true", help="print the result as JSON")
+    own.add_argument("--quiet", action="store_true", help="show no progress; only a terminal is shown any")
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Refuse numbers that are below 1, and a token budget that is none.
+
+    Raises:
+        InputError: one is.
+    """
+    command_line.check_counts(arguments, *(option for option in COUNTS if hasattr(arguments, option)))
+    if hasattr(arguments, "token_budget"):
+        command_line.check_token_budget(arguments)
+
+
+def reading(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The options of `add_reading`, as the functions of the package take them."""
+    names = ("max_length", "token_budget", "device", "dtype", "threads")
+    return {name: getattr(arguments, name) for name in names}
+
+
+@contextlib.contextmanager
+def working(arguments: argparse.Namespace) -> Iterator[None]:
+    """Within the block standard output is kept for the result, and a terminal has bars."""
+    bars = sys.stderr.isatty() and not arguments.quiet
+    with contextlib.redirect_stdout(sys.stderr), progress.as_bars() if bars else progress.in_silence():
+        yield
+
+
+def named(given: list[str]) -> dict[str, str]:
+    """Files by the name of the probe set, of words of the form FILE or NAME=FILE.
+
+    Raises:
+        InputError: a name is given twice.
+    """
+    found: dict[str, str] = {}
+    for word in given:
+        name, is_named, path = word.partition("=")
+        if not is_named or Path(word).exists():
+            name, path = Path(word).stem, word
+        if name in found:
+            raise InputError(f"--data names {name} twice: give one of them another name (--data NAME=FILE).")
+        found[name] = path
+    return found
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table for JSON, which has no NaN: null stands in its place."""
+    return [{str(name): _plain(value) for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def print_json(content: Any) -> None:
+    """Print JSON on standard output."""
+    print(json.dumps(content, indent=1, ensure_ascii=False))
+
+
+def print_table(table: pd.DataFrame) -> None:
+    """Print a table with three significant digits."""
+    print(table.to_string(index=False, float_format=lambda value: f"{value:.3g}"))
+
+
+def print_files(files: Iterable[tuple[str, Path]]) -> None:
+    """Print where results lie."""
+    for what, path in files:
+        print(f"{what}: {path}")
