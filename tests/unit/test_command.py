@@ -148,6 +148,28 @@ def test_patterns_are_those_in_memory_and_are_taken_once(place, monkeypatch, cap
     assert len(headpatterns.load_patterns("out/p.npy").ids) == 4
 
 
+def test_a_template_is_put_around_the_rows(place, monkeypatch, capfd):
+    rows = [{"id": str(n), "prompt": f"What is {n} plus {n}?", "response": f"It is {n + n}."} for n in range(2, 6)]
+    Path("bare.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ("models/llama", "bare.jsonl", "--template", "question")
+    assert run(monkeypatch, capfd, "patterns", *words, "--output", "templated.npy", "--threads", 1)[0] == 0
+    full = [{**row, "prompt": f"Question: {row['prompt']}\nAnswer:", "response": f" {row['response']}"} for row in rows]
+    tokenizer = models.load_tokenizer("models/llama")
+    taken = activation_patterns(models.load_model("models/llama"), full, tokenizer=tokenizer)
+    np.testing.assert_allclose(headpatterns.load_patterns("templated.npy").values, taken.values, rtol=1e-4, atol=1e-7)
+    _, out, _ = run(monkeypatch, capfd, "show-sample", *words)
+    assert "Question: What is 2 plus 2?\nAnswer:" in out
+    Path("chat.jsonl").write_text(
+        json.dumps({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]})
+    )
+    for file, template, said in (
+        ("bare.jsonl", "qestion", "question"),
+        ("chat.jsonl", "question", "leave out the template"),
+    ):
+        status, _, err = run(monkeypatch, capfd, "show-sample", "models/llama", file, "--template", template)
+        assert status == 2 and said in err
+
+
 def test_a_step_of_a_folder_is_named_where_there_are_several(place):
     for number, model in enumerate(("llama", "llama-tuned")):
         headpatterns.patterns(f"models/{model}", "target.jsonl", f"steps/step-{number}.npy", threads=1)
@@ -223,6 +245,7 @@ def test_json_of_tokens_and_checks(place, monkeypatch, capfd):
         (("patterns", "models/llama", "rows.jsonl", "--samples", "0"), "--samples is 0: give 1 or more"),
         (("patterns", "models/llama", "rows.jsonl", "--token-budget", "many"), "--token-budget is many"),
         (("patterns", "models/llama", "rows.jsonl", "--output", "q.npy", "--resamples", "1"), "--resamples is 1"),
+        (("compare", "a", "b", "--data", "rows.jsonl", "--seed", "-1"), "--seed is -1"),
         (("ablate", "models/llama", "rows.jsonl", "--samples", "1"), "1 samples cannot be halved"),
         (("ablate", "models/llama", "rows.jsonl", "--top", "99"), "18"),
         (("select", "models/llama", "pool.jsonl", "target.jsonl", "--budget", "9"), "budgets from 1 to 8"),

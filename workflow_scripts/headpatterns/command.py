@@ -9,7 +9,7 @@ from typing import NoReturn
 from headpatterns import __version__
 from headpatterns import cli as command_line
 from headpatterns.commands import ablate, checking, compare, options, patterns, select
-from headpatterns.errors import Interrupted
+from headpatterns.errors import InputError, Interrupted, first_line
 
 BY_CTRL_C = 128 + signal.SIGINT
 """The exit status of what Ctrl-C has ended, as a shell calls it."""
@@ -29,6 +29,11 @@ def _run(arguments: argparse.Namespace) -> None:
     options.check(arguments)
     try:
         arguments.command(arguments)
+    except ImportError as error:
+        raise InputError(
+            f"the Python package {(error.name or 'that is asked for').partition('.')[0]} cannot be imported "
+            f'({first_line(error)}): pip install "headpatterns[models,drawing]".'
+        ) from error
     except Interrupted as error:
         from headpatterns.processes import interruption
 

@@ -11,6 +11,7 @@ import pandas as pd
 from headpatterns import extras
 from headpatterns.attribution import ablate as rule
 from headpatterns.attribution.patterns import REDUCTIONS
+from headpatterns.data import samples as rows_of
 from headpatterns.errors import InputError
 from headpatterns.io import read_json, write_csv
 from headpatterns.statistics import (
@@ -55,6 +56,7 @@ def ablate(
     top: Sequence[int] = (1,),
     draws: int = 10,
     reduction: str = "abs_of_sum",
+    template: str | None = None,
     max_length: int = 1024,
     token_budget: int | str = "auto",
     device: str = "cpu",
@@ -78,6 +80,8 @@ def ablate(
         top: sizes of groups of heads that are taken out together, by the largest and smallest patterns and at random.
         draws: random groups of each size.
         reduction: of the pattern that groups are chosen by, one of `REDUCTIONS`.
+        template: prompt template into which rows are put: `question`, `alpaca`, `chat` (of the model's tokenizer), or a
+            text with {instruction}; None where prompts are ready.
         max_length: tokens at which a sample is cut; one whose response lies wholly beyond is left out.
         token_budget: tokens of a batch, padding included; `auto` takes what fits into free memory.
         device: cpu, cuda, cuda:N or mps.
@@ -111,7 +115,8 @@ def ablate(
         threads=threads or os.cpu_count() or 1,
         ablations=list(dict.fromkeys((rule.ZERO, *ablation))),
     )
-    rule.of_model(Path(data), folder, settings)
+    rows = rows_of.in_template(Path(data), template, folder.with_name(f"{folder.name}.rows.jsonl"))
+    rule.of_model(rows, folder, settings)
     found = ablations.read(folder, rule.ALONE)
     weights = measures.weights_of(found, Path(data).stem, resamples, seed)
     layers = read_json(folder / f"{rule.ALONE}.json")["layer_numbers"]

@@ -10,6 +10,7 @@ from headpatterns.attribution import extract, probes
 from headpatterns.attribution.extract import Settings
 from headpatterns.attribution.patterns import REDUCTIONS
 from headpatterns.attribution.probes import Probe
+from headpatterns.data import samples as rows_of
 from headpatterns.errors import InputError
 from headpatterns.models import loading as models
 
@@ -22,6 +23,7 @@ def patterns(
     samples: int | None = 64,
     reduction: str = "abs_of_sum",
     also: Sequence[str] = (),
+    template: str | None = None,
     max_length: int = 1024,
     token_budget: int | str = "auto",
     device: str = "cpu",
@@ -42,6 +44,8 @@ def patterns(
         samples: how many rows, by a seeded draw; None for all.
         reduction: reading of Eq. 2, one of `REDUCTIONS`.
         also: further ones, from the same passes.
+        template: prompt template into which rows are put: `question`, `alpaca`, `chat` (of the model's tokenizer), or a
+            text with {instruction}; None where prompts are ready.
         max_length: tokens at which a sample is cut; one whose response lies wholly beyond is left out.
         token_budget: tokens of a batch, padding included; `auto` takes what fits into free memory.
         device: cpu, cuda, cuda:N or mps.
@@ -72,7 +76,8 @@ def patterns(
         threads=threads or os.cpu_count() or 1,
         save_seconds=60,
     )
-    taken(Path(data), output, samples, seed, settings)
+    rows = rows_of.in_template(Path(data), template, output.with_suffix(".rows.jsonl"))
+    taken(rows, output, samples, seed, settings)
     return load_patterns(output)
 
 

@@ -58,6 +58,7 @@ def select(
     *,
     methods: Sequence[str] = ("pattern",),
     budgets: Sequence[int] = (),
+    template: str | None = None,
     max_length: int = 1024,
     token_budget: int | str = "auto",
     device: str = "cpu",
@@ -80,6 +81,8 @@ def select(
         output: folder for the ranking, the chosen rows and the patterns.
         methods: some of `METHODS`.
         budgets: how many of the best samples are written as rows, each to a file METHOD-N.jsonl.
+        template: prompt template into which rows are put: `question`, `alpaca`, `chat` (of the model's tokenizer), or a
+            text with {instruction}; None where prompts are ready.
         max_length: tokens at which a sample is cut; one whose response lies wholly beyond is left out.
         token_budget: tokens of a batch, padding included; `auto` takes what fits into free memory.
         device: cpu, cuda, cuda:N or mps.
@@ -95,7 +98,7 @@ def select(
     if with_model:
         extras.need("ranking by " + " and ".join(one for one in methods if one not in BY_WORDS), "models")
     folder, pool, target = Path(output), Path(pool), Path(target)
-    rows = {row["id"]: row for row in rows_of.read(pool)}
+    rows = {row["id"]: row for row in rows_of.read(pool)}  # as they are written again
     if budgets and not 1 <= min(budgets) <= max(budgets) <= len(rows):
         raise InputError(f"{pool} has {len(rows)} rows: give budgets from 1 to {len(rows)}.")
     settings = Settings(
@@ -111,6 +114,11 @@ def select(
         threads=threads or os.cpu_count() or 1,
         save_seconds=60,
     )
+    if with_model:
+        pool, target = (
+            rows_of.in_template(data, template, folder / PATTERNS / f"{name}.jsonl")
+            for name, data in ((POOL, pool), (TARGET, target))
+        )
     read = _read if with_model else _unread
     of_pool, of_target = (
         read(data, folder / PATTERNS / name, settings) for name, data in ((POOL, pool), (TARGET, target))

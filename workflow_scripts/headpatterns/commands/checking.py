@@ -40,7 +40,7 @@ def add_sample(own: argparse.ArgumentParser) -> None:
     own.add_argument("model", type=Path, help="folder with the tokenizer")
     own.add_argument("data", type=Path, help=options.ROWS)
     own.add_argument("--id", help="of the sample; without it the first")
-    own.add_argument("--max-length", type=int, default=1024, help="tokens at which it is cut")
+    options.add_tokens(own)
     options.add_showing(own)
 
 
@@ -50,7 +50,11 @@ def run_sample(arguments: argparse.Namespace) -> None:
 
     with options.working(arguments):
         tokenizer, found = sample.read_sample(
-            arguments.model, arguments.data, arguments.id, max_length=arguments.max_length
+            arguments.model,
+            arguments.data,
+            arguments.id,
+            template=arguments.template,
+            max_length=arguments.max_length,
         )
     if not arguments.json:
         print(showing.shown(tokenizer, found, sys.stdout.isatty()))

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import json
 import math
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -33,9 +34,15 @@ def add_samples(own: argparse.ArgumentParser, most: int = 64, *, every: bool = T
     own.add_argument("--seed", type=int, default=0, help="of all random draws")
 
 
+def add_tokens(own: argparse.ArgumentParser) -> None:
+    """How rows become tokens."""
+    own.add_argument("--template", help="prompt template: question, alpaca, chat, or a text with {instruction}")
+    own.add_argument("--max-length", type=int, default=1024, help="tokens at which a sample is cut")
+
+
 def add_reading(own: argparse.ArgumentParser) -> None:
     """How a model reads them."""
-    own.add_argument("--max-length", type=int, default=1024, help="tokens at which a sample is cut")
+    add_tokens(own)
     command_line.add_token_budget(own)
     add_where(own)
     own.add_argument("--threads", type=int, help="processor threads; without, as many as there are processors")
@@ -59,19 +66,23 @@ def add_showing(own: argparse.ArgumentParser) -> None:
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Refuse numbers that are below 1, and a token budget that is none.
+    """Refuse numbers that are too small, and a token budget that is none, before anything is read.
 
     Raises:
         InputError: one is.
     """
     command_line.check_counts(arguments, *(option for option in COUNTS if hasattr(arguments, option)))
+    if getattr(arguments, "resamples", 2) < 2:
+        raise InputError(f"--resamples is {arguments.resamples}: an interval needs at least 2, better 1000.")
+    if getattr(arguments, "seed", 0) < 0:
+        raise InputError(f"--seed is {arguments.seed}: give 0 or a positive whole number.")
     if hasattr(arguments, "token_budget"):
         command_line.check_token_budget(arguments)
 
 
 def reading(arguments: argparse.Namespace) -> dict[str, Any]:
     """The options of `add_reading`, as the functions of the package take them."""
-    names = ("max_length", "token_budget", "device", "dtype", "threads")
+    names = ("template", "max_length", "token_budget", "device", "dtype", "threads")
     return {name: getattr(arguments, name) for name in names}
 
 
@@ -79,6 +90,8 @@ def reading(arguments: argparse.Namespace) -> dict[str, Any]:
 def working(arguments: argparse.Namespace) -> Iterator[None]:
     """Within the block standard output is kept for the result, and a terminal has bars."""
     bars = sys.stderr.isatty() and not arguments.quiet
+    if not bars:
+        os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # that of transformers, for the weights that it loads
     with contextlib.redirect_stdout(sys.stderr), progress.as_bars() if bars else progress.in_silence():
         yield
 

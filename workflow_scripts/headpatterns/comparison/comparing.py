@@ -12,6 +12,7 @@ from headpatterns import extras, provenance
 from headpatterns.attribution import files, probes
 from headpatterns.attribution.extract import Settings
 from headpatterns.comparison import numbers, pair, probing
+from headpatterns.data import samples as rows_of
 from headpatterns.errors import InputError
 from headpatterns.io import write_csv, write_text
 
@@ -45,6 +46,7 @@ def compare(
     experiment: str | Path | None = None,
     samples: int | None = 64,
     reduction: str = "abs_of_sum",
+    template: str | None = None,
     max_length: int = 1024,
     token_budget: int | str = "auto",
     device: str = "cpu",
@@ -66,6 +68,8 @@ def compare(
         experiment: folder of an experiment, results/NAME, whose models and runs may be named.
         samples: how many of each probe set, by a seeded draw; None for all.
         reduction: reading of Eq. 2, one of `REDUCTIONS`.
+        template: prompt template into which rows are put: `question`, `alpaca`, `chat` (of the model's tokenizer), or a
+            text with {instruction}; None where prompts are ready.
         max_length: tokens at which a sample is cut; one whose response lies wholly beyond is left out.
         token_budget: tokens of a batch, padding included; `auto` takes what fits into free memory.
         device: cpu, cuda, cuda:N or mps.
@@ -88,9 +92,13 @@ def compare(
     pair.check(both)
     if both[0].name == both[1].name:
         both = [pair.Checkpoint(str(one.folder), one.folder) for one in both]
+    rows = {
+        name: rows_of.in_template(path, template, probing.patterns(folder, name) / "rows.jsonl")
+        for name, path in probe_sets.items()
+    }
     wanted = {
         name: probes.drawn(name, path, samples, seed, probing.patterns(folder, name) / "samples.csv")
-        for name, path in probe_sets.items()
+        for name, path in rows.items()
     }
     settings = Settings(
         model=both[0].folder,
@@ -108,7 +116,7 @@ def compare(
     probing.extract_patterns(both, wanted, folder, settings)
     table = numbers.compared(folder / probing.RUNS, resamples, seed)
     write_csv(folder / TABLE, numbers.COLUMNS, table.itertuples(index=False))
-    about = _about(both, probe_sets, folder, settings)
+    about = _about(both, probe_sets, folder, settings, template)
     write_text(folder / PAGE, page.page(both, folder / probing.RUNS, table, about))
     return Comparison(table, folder / TABLE, folder / PAGE, folder / "patterns")
 
@@ -129,7 +137,11 @@ def _by_name(data: str | Path | Mapping[str, str | Path]) -> dict[str, Path]:
 
 
 def _about(
-    both: list[pair.Checkpoint], probe_sets: Mapping[str, Path], folder: Path, settings: Settings
+    both: list[pair.Checkpoint],
+    probe_sets: Mapping[str, Path],
+    folder: Path,
+    settings: Settings,
+    template: str | None,
 ) -> dict[str, Any]:
     """What the page says of where its numbers come from."""
     found: dict[str, Any] = {name: f"{one.name}, in {one.folder}" for name, one in zip(("A", "B"), both, strict=True)}
@@ -141,6 +153,7 @@ def _about(
     environment = provenance.environment()
     return {
         **found,
+        "Prompt template": template or "none",
         "Reading of Eq. 2": settings.reduction,
         "Number format": settings.dtype,
         "Device": settings.device,

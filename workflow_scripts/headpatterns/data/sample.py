@@ -11,7 +11,13 @@ from headpatterns.models import loading as models
 
 
 def show_sample(
-    model: str | Path, data: str | Path, id: str | None = None, *, max_length: int = 1024, colour: bool = False
+    model: str | Path,
+    data: str | Path,
+    id: str | None = None,
+    *,
+    template: str | None = None,
+    max_length: int = 1024,
+    colour: bool = False,
 ) -> str:
     """One sample token by token, with its labels, as training and patterns read it.
 
@@ -19,6 +25,8 @@ def show_sample(
         model: folder with the tokenizer.
         data: a file or folder of rows with prompt, response and optionally id.
         id: of the sample; None for the first.
+        template: prompt template into which rows are put: `question`, `alpaca`, `chat` (of the model's tokenizer), or a
+            text with {instruction}; None where prompts are ready.
         max_length: tokens at which it is cut.
         colour: whether the text is for a terminal that has colours.
 
@@ -28,15 +36,15 @@ def show_sample(
     Raises:
         InputError: the file or the tokenizer cannot be used, or the file has no such sample.
     """
-    tokenizer, sample = read_sample(model, data, id, max_length=max_length)
+    tokenizer, sample = read_sample(model, data, id, template=template, max_length=max_length)
     return showing.shown(tokenizer, sample, colour)
 
 
 def read_sample(
-    model: str | Path, data: str | Path, id: str | None = None, *, max_length: int = 1024
+    model: str | Path, data: str | Path, id: str | None = None, *, template: str | None = None, max_length: int = 1024
 ) -> tuple[Any, TokenizedSample]:
     """The tokenizer of a model, and a sample as it reads it; arguments and errors as in `show_sample`."""
-    rows = samples.read(Path(data))
+    rows = samples.rows_in_template(Path(data), template)
     found = [row for row in rows if id in (None, row["id"])]
     if not found:
         raise InputError(f"{data} has no sample '{id}' (its first is '{rows[0]['id']}', of {len(rows)}): name another.")

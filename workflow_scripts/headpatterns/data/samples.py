@@ -1,15 +1,16 @@
 """Reading the samples of a probe set: the workflow's instructions or anybody's own file."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
-from headpatterns.data import conversations, sources
+from headpatterns.data import conversations, sources, templates
 from headpatterns.data.records import listed
 from headpatterns.data.texts import RowError, as_written, missing
 from headpatterns.data.tokens import TokenizedSample, tokenize_all
 from headpatterns.errors import InputError
-from headpatterns.io import sha256
+from headpatterns.io import sha256, write_text
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -32,6 +33,42 @@ def read(path: Path) -> list[dict[str, Any]]:
             raise InputError(f"{path}: rows {seen[row['id']]} and {number} have the same id '{row['id']}'.")
         seen[row["id"]] = number
     return rows
+
+
+def in_template(path: Path, template: str | None, output: Path) -> Path:
+    """A file of the rows of `path` whose prompts are instructions, each in a prompt template.
+
+    Args:
+        path: a file or folder of rows.
+        template: as `templates.resolve` takes it; `chat` makes a conversation of each row. None gives `path` itself.
+        output: file to write (JSON lines).
+
+    Raises:
+        InputError: no such template, a row that is a conversation already, or as `read`.
+    """
+    if template is None:
+        return path
+    made = rows_in_template(path, template)
+    write_text(output, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made))
+    return output
+
+
+def rows_in_template(path: Path, template: str | None) -> list[dict[str, Any]]:
+    """The rows that `in_template` writes, or those of `path` as they are; errors as there."""
+    rows = read(path)
+    if template is None:
+        return rows
+    resolved = templates.resolve(template)
+    return [_in_template(row, resolved, path) for row in rows]
+
+
+def _in_template(row: dict[str, Any], template: str, path: Path) -> dict[str, Any]:
+    if "messages" in row:
+        raise InputError(f"{path}: the row '{row['id']}' is a conversation, which has a form: leave out the template.")
+    if template == templates.CHAT:
+        return {**row, "messages": conversations.exchange(row["prompt"], row["response"])}
+    prompt, response = templates.apply(template, row["prompt"], row["response"])
+    return {**row, "prompt": prompt, "response": response}
 
 
 def tokenized(

@@ -91,7 +91,6 @@ def load_model(folder: Path | str, dtype: str = "float32", device: str = "cpu") 
     if dtype not in DTYPES:
         raise InputError(f"unknown dtype '{dtype}': use one of {', '.join(DTYPES)}.")
     transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()  # of the weights, about which nobody asks
     families.check(probing.config_of(folder), f"the model in {folder}")
     try:
         loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
