@@ -25,9 +25,11 @@ from refusals import refusal
 
 import headpatterns
 from headpatterns import activation_patterns, command, progress
+from headpatterns.api import selecting
 from headpatterns.attribution.ablation import ablated_losses
 from headpatterns.models import loading as models
 from headpatterns.statistics import pearson
+from headpatterns.studies.selection import select
 
 COMMANDS = ("patterns", "compare", "ablate", "select", "check-model", "show-sample")
 
@@ -218,6 +220,11 @@ def test_the_pool_is_ranked_by_equation_5(place, monkeypatch, capfd, rows):
     best = [json.loads(line) for line in Path("ranked/pattern-3.jsonl").read_text().splitlines()]
     assert best == [next(row for row in rows if row["id"] == one["id"]) for one in found[:3]]
     assert {row["method"] for row in json.loads(out)} == {"pattern", "ifd", "rds"}
+
+
+def test_methods_are_those_of_the_study_that_train_nothing():
+    assert set(selecting.METHODS) < set(select.METHODS)
+    assert "base-pattern" not in selecting.METHODS
 
 
 def test_words_alone_need_no_model(place):

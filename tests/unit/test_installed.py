@@ -20,6 +20,7 @@ from packaging.requirements import Requirement
 from project import PROJECT
 
 import headpatterns
+from headpatterns.experiment import run_table
 
 PACKAGE = PROJECT / "workflow_scripts/headpatterns"
 BUILD = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
@@ -123,9 +124,14 @@ def test_modules_of_other_packages_are_declared(wheel):
 
 
 def test_the_half_without_torch_reads_patterns_and_computes(clean, tmp_path):
+    """Table 1, Figure 1 and Figure 2 are computed from a run table, as the workflow computes them."""
     values = np.random.default_rng(0).normal(size=(20, 2, 4))
     for step in (0, 3):
         pattern_files.save(tmp_path / "run", step, values * (1 + step))
+    row = {"study": "adaptation", "model": "m", "seed": "0", "patterns": "run"}
+    runs = [{**row, "task": task, "run": task} for task in ("a", "b")]
+    lines = [",".join(run.get(column, "") for column in run_table.COLUMNS) for run in runs]
+    (tmp_path / "runs.csv").write_text("\n".join([",".join(run_table.COLUMNS), *lines]) + "\n")
     program = (
         "import importlib.util, sys\n"
         "assert importlib.util.find_spec('torch') is None and importlib.util.find_spec('matplotlib') is None\n"
@@ -136,7 +142,10 @@ def test_the_half_without_torch_reads_patterns_and_computes(clean, tmp_path):
         "print(sorted(set(hp.concentration({'a': a}, resamples=50)['statistic'])))\n"
         "try: hp.activation_patterns\n"
         "except ImportError as error: print(error)\n"
+        "from pathlib import Path\n"
         "from headpatterns.studies.adaptation import distribution, similarity\n"
+        "for analysis in (distribution, similarity):\n"
+        "    for name, table in analysis.compute(Path('runs.csv'), 50, 0).items(): print(name, len(table.rows))\n"
     )
     out = checked(clean / "bin/python", "-c", program, cwd=tmp_path, env=alone()).splitlines()
     version, place, shape = out[0].split(maxsplit=2)
@@ -145,6 +154,9 @@ def test_the_half_without_torch_reads_patterns_and_computes(clean, tmp_path):
     assert float(out[1]) == pytest.approx(1)
     assert out[2] == "['cv', 'gini', 'kurtosis', 'level', 'loss']"
     assert 'pip install "headpatterns[models]"' in out[3]
+    sizes = {name: int(rows) for name, rows in (line.split() for line in out[4:])}
+    assert sizes["patterns"] == 2 * 4 * 8 and {"distribution", "by_model", "similarity"} <= set(sizes)
+    assert min(sizes.values()) > 0
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,15 @@ from headpatterns.data import samples as rows_of
 from headpatterns.errors import InputError
 from headpatterns.io import write_csv, write_text
 from headpatterns.studies.reading import PLAIN
+from headpatterns.studies.selection import scores as scoring
 from headpatterns.studies.selection import select as rule
 from headpatterns.studies.selection.pool import Patterns, check_comparable, read_step
 from headpatterns.studies.selection.settings import READING
 
-METHODS = tuple(method for method in rule.METHODS if method != "base-pattern")
-"""Ways to rank a pool. With one model, `base-pattern` is `pattern`: give the base model."""
+METHODS = (
+    "pattern", "nearest", "signed", "by-layer", "bm25", "rds", "ifd", "mid-perplexity", "top-perplexity",
+)  # fmt: skip
+"""Ways to rank a pool for which nothing is trained. `base-pattern` of the study is `pattern` with the base model."""
 
 BY_WORDS = frozenset({"bm25"})
 """Those for which no model reads the samples."""
@@ -129,7 +132,9 @@ def select(
         raise InputError(f"{len(of_pool.ids)} samples of {pool} can be read within {max_length} tokens: lower budgets.")
     order = _order(pool, target, folder, methods, settings)
     scores = rule.score(order, of_pool.ids, of_pool, of_target)
-    ranked = rule.rankings(order, of_pool.ids, scores, of_target.ids)
+    ranked = {method: scoring.ranking(found, of_pool.ids) for method, found in scores.items()}
+    if "rds" in methods:
+        ranked["rds"] = scoring.round_robin(rule.similarity_of_states(order, of_pool.ids, of_target.ids), of_pool.ids)
     table = [(id, method, score, n) for method in methods for n, (id, score) in enumerate(ranked[method], start=1)]
     write_csv(folder / RANKING, COLUMNS, table)
     chosen = {(method, n): folder / f"{method}-{n}.jsonl" for method in methods for n in budgets}

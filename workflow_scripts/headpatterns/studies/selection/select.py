@@ -93,7 +93,9 @@ def select(order: Order) -> None:
     check_budgets(order, ids)
     related = read_related(order, pool, ids)
     scores = score(order, ids, extracted, private)
-    ranked = rankings(order, ids, scores, private.ids)
+    ranked = {method: scoring.ranking(found, ids) for method, found in scores.items()}
+    if "rds" in order.methods:
+        ranked["rds"] = scoring.round_robin(similarity_of_states(order, ids, private.ids), ids)
     constant = {
         MODEL_OF[method]: about_constant(ids, scores[method], order.budgets)
         for method in ("pattern", "base-pattern")
@@ -144,23 +146,6 @@ def score(order: Order, ids: Sequence[str], extracted: Patterns, private: Patter
         "ifd": lambda: scoring.ifd_scores(losses, read_candidates(order, "probe").of(ids).alone),
     }
     return {method: found[method]() for method in order.methods if method in found}
-
-
-def rankings(
-    order: Order, ids: Sequence[str], scores: Mapping[str, np.ndarray], private: Sequence[str]
-) -> dict[str, Ranking]:
-    """The pool's samples `ids` as each method ranks them; those with scores first, then what goes without.
-
-    Args:
-        order: what is to be selected.
-        ids: of the pool's samples.
-        scores: what `score` gives.
-        private: ids of the pseudo-private samples.
-    """
-    ranked = {method: scoring.ranking(found, ids) for method, found in scores.items()}
-    if "rds" in order.methods:
-        ranked["rds"] = scoring.round_robin(similarity_of_states(order, ids, private), ids)
-    return ranked
 
 
 def similarity_of_states(order: Order, ids: Sequence[str], private: Sequence[str]) -> np.ndarray:
