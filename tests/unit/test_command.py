@@ -119,6 +119,8 @@ def test_help_has_an_example_of_the_command(monkeypatch, capfd, name):
     status, out, _ = run(monkeypatch, capfd, name, "--help")
     assert status == 0
     assert f"Example: headpatterns {name} " in out
+    assert "None" not in out and "default: False" not in out and "[]" not in out
+    assert out.startswith(f"usage: headpatterns {name} ")
 
 
 def test_the_version_is_that_of_the_package(monkeypatch, capfd):

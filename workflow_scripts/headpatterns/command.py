@@ -50,6 +50,7 @@ def _end(sentence: str) -> NoReturn:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command_line.parser(__doc__)
+    made.prog, made.formatter_class = "headpatterns", options.Help
     made.epilog = f"Example: {compare.EXAMPLE}"
     made.add_argument("--version", action="version", version=f"headpatterns {__version__}")
     commands = made.add_subparsers(required=True, metavar="COMMAND")
@@ -62,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
             help=what,
             description=f"{what[0].upper()}{what[1:]}.",
             epilog=f"Example: {example}",
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=options.Help,
         )
         own.set_defaults(command=run)
         return own

@@ -22,6 +22,17 @@ COUNTS = ("samples", "max_length", "threads", "resamples", "draws", "top", "budg
 """Options, where a command has them, that are 1 or more."""
 
 
+class Help(argparse.HelpFormatter):
+    """Help that shows the default of an option which has one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        default = action.default
+        if default is None or isinstance(default, bool) or default in ([], argparse.SUPPRESS):
+            return action.help
+        shown = " ".join(map(str, default)) if isinstance(default, list) else default
+        return f"{action.help} (default: {shown})"
+
+
 def number_or_all(word: str) -> int | None:
     """A number of samples; None for `all`."""
     return None if word == "all" else int(word)
@@ -30,14 +41,16 @@ def number_or_all(word: str) -> int | None:
 def add_samples(own: argparse.ArgumentParser, most: int = 64, *, every: bool = True) -> None:
     """Which rows are read."""
     kind, words = (number_or_all, ", or all") if every else (int, "")
-    own.add_argument("--samples", type=kind, default=most, help=f"rows at most, by a seeded draw{words}")
-    own.add_argument("--seed", type=int, default=0, help="of all random draws")
+    own.add_argument("--samples", type=kind, metavar="N", default=most, help=f"rows at most, by a seeded draw{words}")
+    own.add_argument("--seed", type=int, metavar="N", default=0, help="of all random draws")
 
 
 def add_tokens(own: argparse.ArgumentParser) -> None:
     """How rows become tokens."""
-    own.add_argument("--template", help="prompt template: question, alpaca, chat, or a text with {instruction}")
-    own.add_argument("--max-length", type=int, default=1024, help="tokens at which a sample is cut")
+    own.add_argument(
+        "--template", metavar="NAME", help="prompt template: question, alpaca, chat, or a text with {instruction}"
+    )
+    own.add_argument("--max-length", type=int, metavar="N", default=1024, help="tokens at which a sample is cut")
 
 
 def add_reading(own: argparse.ArgumentParser) -> None:
@@ -45,7 +58,9 @@ def add_reading(own: argparse.ArgumentParser) -> None:
     add_tokens(own)
     command_line.add_token_budget(own)
     add_where(own)
-    own.add_argument("--threads", type=int, help="processor threads; without, as many as there are processors")
+    own.add_argument(
+        "--threads", type=int, metavar="N", help="processor threads; without, as many as there are processors"
+    )
 
 
 def add_where(own: argparse.ArgumentParser) -> None:
@@ -56,7 +71,7 @@ def add_where(own: argparse.ArgumentParser) -> None:
 
 def add_resamples(own: argparse.ArgumentParser) -> None:
     """Of the bootstrap."""
-    own.add_argument("--resamples", type=int, default=1000, help="bootstrap replicates of the samples")
+    own.add_argument("--resamples", type=int, metavar="N", default=1000, help="bootstrap replicates of the samples")
 
 
 def add_showing(own: argparse.ArgumentParser) -> None:

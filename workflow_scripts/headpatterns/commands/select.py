@@ -18,8 +18,9 @@ def add(own: argparse.ArgumentParser) -> None:
     own.add_argument("pool", type=Path, help=options.ROWS)
     own.add_argument("target", type=Path, help="rows that the pool is compared with")
     own.add_argument("--output", type=Path, default=Path("selection"), help="folder of ranking, rows and patterns")
-    own.add_argument("--method", nargs="+", default=["pattern"], choices=METHODS, help="ways to rank; pattern is Eq. 5")
-    own.add_argument("--budget", type=int, nargs="+", help="how many of the best are written as rows")
+    ways = f"ways to rank ({', '.join(METHODS)}); pattern is Eq. 5"
+    own.add_argument("--method", nargs="+", default=["pattern"], choices=METHODS, metavar="METHOD", help=ways)
+    own.add_argument("--budget", type=int, nargs="+", metavar="N", help="how many of the best are written as rows")
     options.add_reading(own)
     options.add_showing(own)
 
