@@ -9,6 +9,7 @@ from jaxtyping import install_import_hook
 from project import OPENCOMPASS, PROJECT, copy_to
 
 CHECKED = [
+    "headpatterns.api",
     "headpatterns.statistics",
     "headpatterns.models.token_losses",
     # Triton reads the source of the kernels in fused.py, which the check would change.
