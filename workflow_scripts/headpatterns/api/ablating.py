@@ -82,7 +82,7 @@ def ablate(
         reduction: of the pattern that groups are chosen by, one of `REDUCTIONS`.
         template: prompt template into which rows are put: `question`, `alpaca`, `chat` (of the model's tokenizer), or a
             text with {instruction}; None where prompts are ready.
-        max_length: tokens at which a sample is cut; one whose response lies wholly beyond is left out.
+        max_length: tokens at which a sample is cut; one whose response lies completely beyond is left out.
         token_budget: tokens of a batch, padding included; `auto` takes what fits into free memory.
         device: cpu, cuda, cuda:N or mps.
         dtype: float32, bfloat16 or float16.
