@@ -17,8 +17,10 @@ import termios
 import time
 from pathlib import Path
 
+import gguf_files
 import numpy as np
 import pytest
+import tokenizers_of_all_kinds as kinds
 import trained_models
 from project import PROJECT
 from refusals import refusal
@@ -176,6 +178,20 @@ def test_a_template_is_put_around_the_rows(place, monkeypatch, capfd):
         assert status == 2 and said in err
 
 
+def test_a_model_may_be_a_gguf_file(place, rows):
+    tokenizer = kinds.fast("gpt2")
+    path = gguf_files.write(Path("whole.gguf"), gguf_files.model_of(len(tokenizer)), tokenizer)
+    found = headpatterns.patterns(path, "target.jsonl", "gguf/p.npy", threads=1)
+    (folder,) = Path("gguf/models").iterdir()
+    assert folder.name.startswith("whole-")
+    taken = activation_patterns(models.load_model(folder), rows[:4], tokenizer=models.load_tokenizer(folder))
+    np.testing.assert_allclose(found.values, taken.values, rtol=1e-3, atol=1e-6)
+    with refusal("no/model", ("--experiment",)):
+        headpatterns.ablate("no/model", "target.jsonl", "gguf/a")
+    with refusal("gguf", ("config.yaml",)):
+        headpatterns.select("llama", "pool.jsonl", "target.jsonl", "gguf/s", experiment="gguf")
+
+
 def test_a_step_of_a_folder_is_named_where_there_are_several(place):
     for number, model in enumerate(("llama", "llama-tuned")):
         headpatterns.patterns(f"models/{model}", "target.jsonl", f"steps/step-{number}.npy", threads=1)
@@ -250,7 +266,7 @@ def test_json_of_tokens_and_checks(place, monkeypatch, capfd):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("patterns", "nowhere", "rows.jsonl"), "the model folder nowhere does not exist"),
+        (("patterns", "nowhere", "rows.jsonl"), "nowhere is no folder and no GGUF file"),
         (("patterns", "models/llama", "nowhere.jsonl"), "nowhere.jsonl does not exist"),
         (("patterns", "models/llama", "rows.jsonl", "--output", "p.txt"), "p.txt must end in .npy"),
         (("patterns", "models/llama", "rows.jsonl", "--samples", "0"), "--samples is 0: give 1 or more"),

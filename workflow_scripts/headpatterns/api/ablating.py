@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from headpatterns import extras
+from headpatterns.api.extracting import resolved
 from headpatterns.attribution import ablate as rule
 from headpatterns.attribution.patterns import REDUCTIONS
 from headpatterns.data import samples as rows_of
@@ -56,6 +57,7 @@ def ablate(
     top: Sequence[int] = (1,),
     draws: int = 10,
     reduction: str = "abs_of_sum",
+    experiment: str | Path | None = None,
     template: str | None = None,
     max_length: int = 1024,
     token_budget: int | str = "auto",
@@ -72,7 +74,7 @@ def ablate(
     each sample. An interrupted call begins again.
 
     Args:
-        model: a folder in Hugging Face layout.
+        model: a folder in Hugging Face layout, a GGUF file, or a name of `experiment`: MODEL or MODEL/RUN.
         data: a file or folder of rows with prompt, response and optionally id.
         output: folder for the tables and arrays.
         samples: rows that are used, by a seeded draw; at least two.
@@ -80,6 +82,7 @@ def ablate(
         top: sizes of groups of heads that are taken out together, by the largest and smallest patterns and at random.
         draws: random groups of each size.
         reduction: of the pattern that groups are chosen by, one of `REDUCTIONS`.
+        experiment: folder of an experiment, results/NAME, whose models and runs may be named.
         template: prompt template into which rows are put: `question`, `alpaca`, `chat` (of the model's tokenizer), or a
             text with {instruction}; None where prompts are ready.
         max_length: tokens at which a sample is cut; one whose response lies completely beyond is left out.
@@ -102,7 +105,7 @@ def ablate(
         raise InputError(f"unknown reduction '{reduction}': use one of {', '.join(REDUCTIONS)}.")
     folder = Path(output)
     settings = rule.Settings(
-        model=Path(model),
+        model=resolved(model, experiment, folder.parent),
         samples=samples // 2,
         draws=draws,
         top=sorted(set(top)),

@@ -10,6 +10,7 @@ from headpatterns.attribution import extract, probes
 from headpatterns.attribution.extract import Settings
 from headpatterns.attribution.patterns import REDUCTIONS
 from headpatterns.attribution.probes import Probe
+from headpatterns.comparison import pair
 from headpatterns.data import samples as rows_of
 from headpatterns.errors import InputError
 from headpatterns.models import loading as models
@@ -23,6 +24,7 @@ def patterns(
     samples: int | None = 64,
     reduction: str = "abs_of_sum",
     also: Sequence[str] = (),
+    experiment: str | Path | None = None,
     template: str | None = None,
     max_length: int = 1024,
     token_budget: int | str = "auto",
@@ -38,12 +40,13 @@ def patterns(
     samples and settings. An interrupted call goes on with the samples that are missing.
 
     Args:
-        model: a folder in Hugging Face layout.
+        model: a folder in Hugging Face layout, a GGUF file, or a name of `experiment`: MODEL or MODEL/RUN.
         data: a file or folder of rows with prompt, response and optionally id, or with messages.
         output: OUT.npy.
         samples: how many rows, by a seeded draw; None for all.
         reduction: reading of Eq. 2, one of `REDUCTIONS`.
         also: further ones, from the same passes.
+        experiment: folder of an experiment, results/NAME, whose models and runs may be named.
         template: prompt template into which rows are put: `question`, `alpaca`, `chat` (of the model's tokenizer), or a
             text with {instruction}; None where prompts are ready.
         max_length: tokens at which a sample is cut; one whose response lies completely beyond is left out.
@@ -64,7 +67,7 @@ def patterns(
     if unknown := [one for one in (reduction, *also) if one not in REDUCTIONS]:
         raise InputError(f"unknown reduction '{unknown[0]}': use one of {', '.join(REDUCTIONS)}.")
     settings = Settings(
-        model=Path(model),
+        model=resolved(model, experiment, output.parent),
         reduction=reduction,
         also=[one for one in dict.fromkeys(also) if one != reduction],
         max_length=max_length,
@@ -79,6 +82,16 @@ def patterns(
     rows = rows_of.in_template(Path(data), template, output.with_suffix(".rows.jsonl"))
     taken(rows, output, samples, seed, settings)
     return load_patterns(output)
+
+
+def resolved(model: str | Path, experiment: str | Path | None, folder: Path) -> Path:
+    """The folder of a model that somebody names; one that is made of a GGUF file lies in `folder`/models.
+
+    Raises:
+        InputError: as `pair.checkpoint`.
+    """
+    place = Path(experiment) if experiment else None
+    return pair.checkpoint(str(model), place, folder / "models").folder
 
 
 def taken(data: Path, output: Path, samples: int | None, seed: int, settings: Settings) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from headpatterns import extras
-from headpatterns.api.extracting import taken
+from headpatterns.api.extracting import resolved, taken
 from headpatterns.attribution import files
 from headpatterns.attribution.extract import Settings
 from headpatterns.data import samples as rows_of
@@ -61,6 +61,7 @@ def select(
     *,
     methods: Sequence[str] = ("pattern",),
     budgets: Sequence[int] = (),
+    experiment: str | Path | None = None,
     template: str | None = None,
     max_length: int = 1024,
     token_budget: int | str = "auto",
@@ -78,12 +79,13 @@ def select(
     from there.
 
     Args:
-        model: a folder in Hugging Face layout.
+        model: a folder in Hugging Face layout, a GGUF file, or a name of `experiment`: MODEL or MODEL/RUN.
         pool: a file or folder of rows with prompt, response and optionally id.
         target: likewise.
         output: folder for the ranking, the chosen rows and the patterns.
         methods: some of `METHODS`.
         budgets: how many of the best samples are written as rows, each to a file METHOD-N.jsonl.
+        experiment: folder of an experiment, results/NAME, whose models and runs may be named.
         template: prompt template into which rows are put: `question`, `alpaca`, `chat` (of the model's tokenizer), or a
             text with {instruction}; None where prompts are ready.
         max_length: tokens at which a sample is cut; one whose response lies completely beyond is left out.
@@ -105,7 +107,7 @@ def select(
     if budgets and not 1 <= min(budgets) <= max(budgets) <= len(rows):
         raise InputError(f"{pool} has {len(rows)} rows: give budgets from 1 to {len(rows)}.")
     settings = Settings(
-        model=Path(model),
+        model=resolved(model, experiment, folder) if with_model else Path(model),
         reduction="abs_of_sum",
         also=[],
         max_length=max_length,

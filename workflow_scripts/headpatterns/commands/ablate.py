@@ -15,7 +15,7 @@ SHOWN = 10
 
 def add(own: argparse.ArgumentParser) -> None:
     """Its options."""
-    own.add_argument("model", type=Path, help=options.MODEL)
+    own.add_argument("model", help=options.MODEL)
     own.add_argument("data", type=Path, help=options.ROWS)
     own.add_argument("--output", type=Path, default=Path("ablation"), help="folder of tables and arrays")
     own.add_argument("--ablation", nargs="+", default=[ZERO], choices=ABLATIONS, help="ways to take out a head")

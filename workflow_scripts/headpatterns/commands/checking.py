@@ -15,7 +15,7 @@ EXAMPLE_OF_SAMPLE = "headpatterns show-sample models/llama rows.jsonl --id 7"
 
 def add_model(own: argparse.ArgumentParser) -> None:
     """The options of check-model."""
-    own.add_argument("model", type=Path, help=options.MODEL)
+    own.add_argument("model", type=Path, help=options.FOLDER)
     options.add_where(own)
     options.add_showing(own)
 

@@ -12,12 +12,10 @@ EXAMPLE = "headpatterns compare models/base models/tuned --data rows.jsonl"
 
 def add(own: argparse.ArgumentParser) -> None:
     """Its options."""
-    what = "folder in Hugging Face layout, GGUF file, or MODEL or MODEL/RUN of --experiment"
-    own.add_argument("first", help=f"A: {what}")
+    own.add_argument("first", help=f"A: {options.MODEL}")
     own.add_argument("second", help="B: likewise")
     own.add_argument("--data", nargs="+", required=True, metavar="[NAME=]FILE", help=options.ROWS)
     own.add_argument("--output", type=Path, default=Path("comparison"), help="folder of page, table and patterns")
-    own.add_argument("--experiment", type=Path, help="results/NAME, whose models and runs may be named")
     own.add_argument("--reduction", default="abs_of_sum", choices=REDUCTIONS, help="reading of Eq. 2")
     options.add_samples(own)
     options.add_reading(own)
@@ -33,7 +31,6 @@ def run(arguments: argparse.Namespace) -> None:
             arguments.second,
             options.named(arguments.data),
             arguments.output,
-            experiment=arguments.experiment,
             samples=arguments.samples,
             reduction=arguments.reduction,
             resamples=arguments.resamples,

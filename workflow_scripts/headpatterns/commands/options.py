@@ -17,7 +17,8 @@ from headpatterns import progress
 from headpatterns.errors import InputError
 
 ROWS = "rows with prompt, response, optionally id; jsonl, json, csv, tsv, parquet or arrow"
-MODEL = "folder in Hugging Face layout"
+FOLDER = "folder in Hugging Face layout"
+MODEL = f"{FOLDER}, GGUF file, or MODEL or MODEL/RUN of --experiment"
 COUNTS = ("samples", "max_length", "threads", "resamples", "draws", "top", "budget")
 """Options, where a command has them, that are 1 or more."""
 
@@ -54,7 +55,10 @@ def add_tokens(own: argparse.ArgumentParser) -> None:
 
 
 def add_reading(own: argparse.ArgumentParser) -> None:
-    """How a model reads them."""
+    """Which model reads them, and how."""
+    own.add_argument(
+        "--experiment", type=Path, metavar="RESULTS", help="results/NAME, whose models and runs may be named"
+    )
     add_tokens(own)
     command_line.add_token_budget(own)
     add_where(own)
@@ -97,7 +101,7 @@ def check(arguments: argparse.Namespace) -> None:
 
 def reading(arguments: argparse.Namespace) -> dict[str, Any]:
     """The options of `add_reading`, as the functions of the package take them."""
-    names = ("template", "max_length", "token_budget", "device", "dtype", "threads")
+    names = ("experiment", "template", "max_length", "token_budget", "device", "dtype", "threads")
     return {name: getattr(arguments, name) for name in names}
 
 

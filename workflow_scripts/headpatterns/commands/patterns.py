@@ -12,7 +12,7 @@ EXAMPLE = "headpatterns patterns models/llama rows.jsonl --output llama.npy"
 
 def add(own: argparse.ArgumentParser) -> None:
     """Its options."""
-    own.add_argument("model", type=Path, help=options.MODEL)
+    own.add_argument("model", help=options.MODEL)
     own.add_argument("data", type=Path, help=options.ROWS)
     own.add_argument("--output", type=Path, default=Path("patterns.npy"), help="OUT.npy; the others lie beside it")
     own.add_argument("--reduction", default="abs_of_sum", choices=REDUCTIONS, help="reading of Eq. 2")

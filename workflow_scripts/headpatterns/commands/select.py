@@ -14,7 +14,7 @@ SHOWN = 10
 
 def add(own: argparse.ArgumentParser) -> None:
     """Its options."""
-    own.add_argument("model", type=Path, help=f"{options.MODEL}; for Eq. 5 one that was fine-tuned on the target")
+    own.add_argument("model", help=f"{options.MODEL}; for Eq. 5 one that was fine-tuned on the target")
     own.add_argument("pool", type=Path, help=options.ROWS)
     own.add_argument("target", type=Path, help="rows that the pool is compared with")
     own.add_argument("--output", type=Path, default=Path("selection"), help="folder of ranking, rows and patterns")
