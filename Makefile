@@ -67,10 +67,12 @@ kills: .venv/test.ready .venv-opencompass/ready
 gpu-check:
 	$(or $(wildcard .venv/bin/python),$(PYTHON)) tests/gpu/check.py
 
-# Writes the JSON schema and the table of keys of a config, from the models that read it.
+# Builds the documentation into site/, with warnings as errors. First it writes the JSON schema and the reference of the
+# keys of a config, from the models that read it.
 .PHONY: docs
-docs: .venv/workflow.ready
+docs: .venv/test.ready
 	.venv/bin/python workflow_scripts/document_config.py
+	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --quiet --clean
 
 # Writes the conda environments from the pins of pip.
 .PHONY: pins

@@ -48,7 +48,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Let links lead into the site, and put in what a page names: rows of a CSV file, or the public names of the package.
+    """Let links lead into the site, and put in what a page names: rows of a CSV file, names of the API.
 
     Raises:
         FileNotFoundError: a page links to a file that the project does not have.

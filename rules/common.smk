@@ -55,6 +55,7 @@ starter.become()
 PUBLISHED = or_stop(published.asked, config, overlay())
 PUBLISH_TO = str(config.pop("to", ""))
 SHOW = str(config.pop("show", ""))
+KEY = str(config.pop("key", ""))
 if PUBLISHED:
     theirs, ours = or_stop(published.config_of, PUBLISHED), dict(config)
     config.clear()

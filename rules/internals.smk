@@ -234,6 +234,7 @@ WITHOUT_BENCHMARK = (
     "export",
     "take_published",
     "show_sample",
+    "config_reference",
 )
 
 

@@ -1,4 +1,5 @@
-# One sample token by token, as training and patterns read it: that which --config show=MODEL/DATASET names.
+# What is printed on request. One sample token by token, as training and patterns read it: that which
+# --config show=MODEL/DATASET names.
 
 SHOWN = or_stop(shown.asked, EXPERIMENT, SHOW)
 
@@ -16,3 +17,12 @@ rule show_sample:
     shell:
         "python workflow_scripts/show_sample.py --model {params.tokenizer:q} --data {input.instructions} {params.sample}"
         " --max-length {params.max_length} {params.colour} --log {log} && cat {log}"
+
+
+# What the keys of a config mean: --config key=finetuning.lora names one, without it all.
+rule config_reference:
+    localrule: True
+    params:
+        key=KEY,
+    shell:
+        "python workflow_scripts/document_config.py --show {params.key:q} --log {log} && cat {log}"

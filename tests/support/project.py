@@ -41,7 +41,7 @@ def snakemake(folder: Path, *arguments: str, **environment: str) -> subprocess.C
 
 def copy_to(target: Path) -> Path:
     """Make a copy of the project as a clone would have it: no results, no environment but, as a link, OpenCompass's."""
-    made = (".git", ".venv*", ".snakemake", "__pycache__", "*.egg-info", ".*_cache", "results", "*.gguf")
+    made = (".git", ".venv*", ".snakemake", "__pycache__", "*.egg-info", ".*_cache", "results", "site", "*.gguf")
     shutil.copytree(PROJECT, target, symlinks=True, ignore=shutil.ignore_patterns(*made))
     if OPENCOMPASS.is_file():
         (target / ".venv-opencompass").symlink_to(OPENCOMPASS.parents[1])

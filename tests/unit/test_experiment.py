@@ -8,21 +8,18 @@ import re
 from collections import Counter
 from pathlib import Path
 
-import jsonschema
 import pytest
 from experiments import ONE_SEED, checked, config_of, meaning, stacks
-from project import PROJECT, config_in
 from refusals import assert_refusal
 from scripts import FOLDER
 
 from headpatterns.errors import InputError
-from headpatterns.experiment import checks, document, files, missing, needed, tables, written
+from headpatterns.experiment import checks, files, missing, needed, tables, written
 from headpatterns.experiment import own as own_files
 from headpatterns.experiment.own import OwnFiles
 from headpatterns.experiment.runs import Run, TaskSet, of_task
 from headpatterns.experiment.sources import EmbeddedRows, Pretrained
 from headpatterns.io import sha256
-from headpatterns.studies import load_studies
 from headpatterns.studies.composition.settings import expected_pairs
 from headpatterns.training.recipe import KEYS, Recipe
 
@@ -559,36 +556,6 @@ def test_rows_that_snakemake_cannot_name_are_known_by_their_content(tmp_path):
 
 def test_a_model_that_snakemake_cannot_name_is_refused():
     assert "whose braces Snakemake takes for a wildcard" in OwnFiles({}).problem("model", "/models/{v2}")
-
-
-def test_the_schema_and_the_table_of_keys_are_those_of_the_models():
-    """`make docs` writes them."""
-    for file, made in (("config/schema.json", document.json_schema), ("docs/config.md", document.key_table)):
-        assert (PROJECT / file).read_text(encoding="utf-8") == made(load_studies()), f"run `make docs`: {file} is old"
-
-
-def test_every_key_of_the_config_is_in_the_table_with_its_meaning(config):
-    rows = re.findall(r"^\| `([^`]+)` \| [^|]+ \| ([^|]*) \|$", document.key_table(load_studies()), re.MULTILINE)
-    meanings = dict(rows)
-    for key in config:
-        assert key in meanings, key
-    for key in config["finetuning"]:
-        assert meanings[f"finetuning.{key}"].strip(), key
-    for study, settings in config["studies"].items():
-        for key in settings:
-            assert meanings[f"studies.{study}.{key}"].strip(), (study, key)
-
-
-def test_an_editor_is_told_what_a_config_may_say():
-    schema = json.loads(document.json_schema(load_studies()))
-    jsonschema.Draft202012Validator.check_schema(schema)
-    validator = jsonschema.Draft202012Validator(schema)
-    overlays = [str(file.relative_to(PROJECT)) for file in sorted((PROJECT / "config").glob("*.yaml"))]
-    assert "config/paper.yaml" in overlays
-    for overlay in ("config.yaml", *overlays, "tests/config/tiny.yaml", "tests/config/real.yaml"):
-        assert not list(validator.iter_errors(config_in(overlay))), overlay
-    assert list(validator.iter_errors({"finetuning": {"learning_rat": 1.0}}))
-    assert list(validator.iter_errors({"device": "gpu"}))
 
 
 @pytest.mark.parametrize("stack", stacks(), ids=" ".join)

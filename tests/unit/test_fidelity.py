@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 from experiments import experiment_of
-from project import PROJECT
+from project import PROJECT, config_in
 
 from headpatterns.data import pinned, templates
 from headpatterns.data.adapters import ADAPTERS
@@ -37,7 +37,7 @@ def paper(monkeypatch):
 def test_every_row_has_all_columns_and_names_keys_that_exist():
     rows = table("item")
     assert len(rows) > 40
-    known = set(re.findall(r"^\| `([^`]+)` \|", key_table(load_studies()), re.MULTILINE))
+    known = set(re.findall(r"^\| `([^`]+)` \|", key_table(load_studies(), config_in("config.yaml")), re.MULTILINE))
     options = {f"datasets.NAME.options.{name}" for adapter in ADAPTERS.values() for name in adapter.options}
     for row in rows:
         assert len(row) == 7 and all(row), row

@@ -17,7 +17,7 @@ from headpatterns.report import machines, quotes
 LISTED = quotes.read(PROJECT / "docs/quoted.csv", "")
 SHIPPED = [quote for quote in quotes.read(PROJECT / "docs/quoted.csv") if quote.source]
 RESULTS = {
-    "README.md": ["## What the embedded experiment shows"],
+    "docs/embedded.md": ["## What the patterns show"],
     "docs/attribution.md": ["## When the reductions disagree", "## Do the patterns mean anything?"],
 }
 

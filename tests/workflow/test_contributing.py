@@ -1,4 +1,4 @@
-"""The recipes of CONTRIBUTING.md, each done in a copy of the project with the files of tests/contributing.
+"""The recipes that CONTRIBUTING.md leads to, each done in a copy of the project with the files of tests/contributing.
 
 Each test lists the files that differ from the project afterwards: the recipe says how many they are.
 """
@@ -25,7 +25,7 @@ from headpatterns.experiment import run_table
 
 CONTRIBUTED = PROJECT / "tests/contributing"
 PACKAGE = Path("workflow_scripts/headpatterns")
-NOT_SOURCES = re.compile(r"\.git|\.venv.*|\.snakemake|__pycache__|.*\.egg-info|\..*_cache|results|\.coverage.*")
+NOT_SOURCES = re.compile(r"\.git|\.venv.*|\.snakemake|__pycache__|.*\.egg-info|\..*_cache|results|site|\.coverage.*")
 NUMBERS = ("value", "low", "high")
 
 
@@ -329,10 +329,11 @@ def lines(text: str) -> str:
 
 
 def test_what_the_recipes_show_is_what_is_done_here():
-    """Every example of code in CONTRIBUTING.md stands in a file of tests/contributing, or in what is inserted here."""
+    """Every example of code in the recipes stands in a file of tests/contributing, or in what is inserted here."""
     files = [path.read_text(encoding="utf-8") for path in CONTRIBUTED.rglob("*.*") if path.suffix in (".py", ".yaml")]
     done = [lines(text) for text in (*files, *DESCRIPTION.values(), IN_CONFIG)]
-    text = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    pages = [(PROJECT / f"docs/add-{name}.md").read_text(encoding="utf-8") for name in ("dataset", "figure", "study")]
+    text = "".join([pages[0].partition("## With an adapter")[2], *pages[1:]])
     blocks = re.findall(r"^ *```(?:python|yaml)\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
     assert len(blocks) >= 7
     for block in blocks:

@@ -73,7 +73,7 @@ def test_the_readme_says_of_the_papers_llama_with_adapters_what_its_plan_does(pr
 
     hours, finetuning = cell(r"sum", 2), cell(r"finetune", 2)
     memory = [cell(f"{what} of llama3-8b.*?", 0) for what in ("Training adapters", "Taking the patterns")]
-    said = " ".join((PROJECT / "README.md").read_text(encoding="utf-8").split())
+    said = " ".join((PROJECT / "docs/desk.md").read_text(encoding="utf-8").split())
     assert (
         f"says {float(hours.split()[0]):.0f} hours, of which fine-tuning takes {float(finetuning.split()[0]):.0f}"
         in said

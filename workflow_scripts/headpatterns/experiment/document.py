@@ -1,20 +1,85 @@
-"""The keys of a config as editors and readers see them: a JSON schema, and a table in Markdown."""
+"""The keys of a config as editors and readers see them: a JSON schema, and a reference for readers."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import groupby
 from typing import Any
 
+import yaml
+
+from headpatterns.errors import InputError
 from headpatterns.experiment.schema import config_model
 from headpatterns.experiment.study import Study
 
 Schema = Mapping[str, Any]
 
-HEAD = """# Every key of a config
+HEAD = """# Config keys
 
-[config.yaml](../config.yaml) states all of them; another experiment is an overlay that states only what differs. In
-this table NAME is a name that you choose and `[]` an entry of a list. It is made from the models that read a config
-(`make docs`), as is [config/schema.json](../config/schema.json), which tells an editor the same.
+[config.yaml](../config.yaml) states every key. Another experiment is an overlay that states only what differs
+([How to use your own models and data](own-models-and-data.md)).
+
+- NAME is a name that you choose, and `[]` an entry of a list.
+- The last column is the value in config.yaml, where that is a single value or a short list.
+- "Read by" names the rules of Snakemake whose jobs get the values. A change makes their results stale.
+
+`snakemake config_reference --cores 1 --config key=finetuning.lora` prints a key and those below it. `make docs` makes
+this page from the models that read a config. It also makes [config/schema.json](../config/schema.json). An editor with
+the YAML language server reads that schema and shows these texts: the first line of each config names it.
 """
+
+READERS = {
+    "experiment": ("all",),
+    "seeds": ("write_run_table", "finetune", "split_domain"),
+    "seed_moves": ("pretrain", "cut_training_set", "finetune"),
+    "embedded": ("generate_raw_data", "generate_corpus", "train_tokenizer"),
+    "pretraining": ("pretrain",),
+    "pretraining_recipe": ("pretrain",),
+    "models": ("fetch_model", "convert_gguf", "give_chat_template", "finetune", "extract_patterns", "evaluate"),
+    "finetuned": ("take_finetuned", "fetch_adapter", "merge_adapter"),
+    "datasets": ("generate_raw_data", "fetch_dataset", "fetch_pinned", "prepare_instructions"),
+    "sources": ("fetch_pinned",),
+    "prompt_template": ("prepare_instructions",),
+    "sampling": ("prepare_instructions",),
+    "tokenization": ("tokenize_instructions", "extract_patterns", "ablate_heads", "read_candidates"),
+    "finetuning": ("finetune",),
+    "patterns": ("extract_patterns", "ablate_heads", "read_candidates"),
+    "task_groups": ("cut_training_set", "finetune"),
+    "domains": ("split_domain",),
+    "analysis": ("mix_basic_tasks", "analyse_*", "measure_*"),
+    "evaluation": ("check_opencompass", "check_evaluation_sets", "check_lengths", "check_builtin_sets", "evaluate"),
+    "device": ("pretrain", "finetune", "extract_patterns", "ablate_heads", "read_candidates", "evaluate"),
+    "resources": ("all",),
+    "plan": ("plan", "costs"),
+    "cluster": ("all",),
+}
+"""The rules that read a section; those that read the settings of a study follow from its description."""
+
+LONGEST_DEFAULT = 40
+"""Characters of a value that the reference shows."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of a config.
+
+    Attributes:
+        name: its path, with dots.
+        value: what it may be.
+        meaning: what it says, with its unit.
+        default: its value in config.yaml; empty where that is a section or long.
+    """
+
+    name: str
+    value: str
+    meaning: str
+    default: str
+
+    @property
+    def section(self) -> str:
+        """The first part of its path, of a study the first two."""
+        return ".".join(self.name.split(".")[: 2 if self.name.startswith("studies.") else 1])
 
 
 def json_schema(studies: Sequence[Study]) -> str:
@@ -24,12 +89,72 @@ def json_schema(studies: Sequence[Study]) -> str:
     return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
 
 
-def key_table(studies: Sequence[Study]) -> str:
-    """The table of keys, as the text of a file."""
+def keys(studies: Sequence[Study], config: Mapping[str, Any]) -> list[Key]:
+    """Every key of a config in the order of the models.
+
+    Args:
+        studies: all of them.
+        config: config.yaml as it is read, for the column of defaults.
+    """
     schema = config_model({study.name: study.settings for study in studies}).model_json_schema()
-    lines = ["| key | value | meaning |", "|---|---|---|"]
-    lines += [f"| `{key}` | {_cell(value)} | {_cell(meaning)} |" for key, value, meaning in _keys(schema, schema, "")]
-    return f"{HEAD}\n" + "\n".join(lines) + "\n"
+    return [Key(name, value, meaning, _default(config, name)) for name, value, meaning in _keys(schema, schema, "")]
+
+
+def key_table(studies: Sequence[Study], config: Mapping[str, Any]) -> str:
+    """The reference of all keys as a page in Markdown: a table for each section, and for each study."""
+    parts = [HEAD]
+    for section, found in groupby(keys(studies, config), lambda key: key.section):
+        rows = [f"| `{key.name}` | {_cell(key.value)} | {_cell(key.meaning)} | {_code(key.default)} |" for key in found]
+        readers = ", ".join(f"`{rule}`" for rule in readers_of(section, studies))
+        said = f"Read by {readers}.\n\n" if readers else ""
+        head = "| key | value | meaning | in config.yaml |\n|---|---|---|---|\n"
+        parts.append(f"## {section}\n\n{said}{head}" + "\n".join(rows) + "\n")
+    return "\n".join(parts)
+
+
+def key_text(studies: Sequence[Study], config: Mapping[str, Any], chosen: str = "") -> str:
+    """The reference of all keys, or of a key and those below it, as lines for a terminal.
+
+    Raises:
+        InputError: no key has that name.
+    """
+    found = keys(studies, config)
+    shown = [key for key in found if not chosen or f"{key.name}.".startswith(f"{chosen}.")]
+    if not shown:
+        near = get_close_matches(chosen, [key.name for key in found], n=1, cutoff=0)[0]
+        raise InputError(f"key={chosen} is no key of a config; did you mean '{near}'?")
+    lines = []
+    for key in shown:
+        rules = ", ".join(readers_of(key.section, studies))
+        lines += [key.name, f"    {key.meaning}", f"    value: {key.value}"]
+        lines += [f"    in config.yaml: {key.default}"] * bool(key.default) + [f"    read by: {rules}"] * bool(rules)
+    return "\n".join(lines) + "\n"
+
+
+def readers_of(section: str, studies: Sequence[Study]) -> list[str]:
+    """The rules that read a section: of a study, those that compute, draw and judge it."""
+    study = next((study for study in studies if f"studies.{study.name}" == section), None)
+    if study is None:
+        return list(READERS.get(section, ()))
+    kinds = {"analyse": study.analyses, "draw": study.drawings, "write": study.tables, "measure": study.effects}
+    return [f"{kind}_{one.name}" for kind, described in kinds.items() for one in described]
+
+
+def _default(config: Mapping[str, Any], name: str) -> str:
+    """A value of config.yaml in one line; nothing where the path leads to a section, is long, or has a chosen name."""
+    value: Any = config
+    for part in name.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return ""
+        value = value[part]
+    if isinstance(value, Mapping):
+        return ""
+    text = yaml.safe_dump(value, default_flow_style=True, width=1000, allow_unicode=True).splitlines()[0]
+    return text if len(text) <= LONGEST_DEFAULT else ""
+
+
+def _code(text: str) -> str:
+    return f"`{_cell(text)}`" if text else ""
 
 
 def _optional(schema: Any) -> Any:
@@ -93,8 +218,12 @@ def _value(whole: Schema, schema: Schema) -> str:
     if kind == "array":
         return f"list of {_value(whole, schema.get('items', {}))}"
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    limits = " and ".join(f"{sign} {schema[key]:g}" for key, sign in signs.items() if key in schema)
+    limits = " and ".join(f"{sign} {_number(schema[key])}" for key, sign in signs.items() if key in schema)
     return f"{names.get(kind, kind)} {limits}".strip()
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
 
 
 def _cell(text: str) -> str:
