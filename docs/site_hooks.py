@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -51,7 +52,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Let links lead into the site, and put in what a page names: rows of a CSV file, names of the API.
 
     Raises:
-        FileNotFoundError: a page links to a file that the project does not have.
+        PluginError: a page links to a file that the project does not have.
     """
     if page.file.src_uri.startswith("source/") or page.file.src_uri in [PAGES[name] for name in GENERATED]:
         return markdown
@@ -72,7 +73,7 @@ def _moved(link: re.Match[str], folder: str) -> str:
     place, anchor = posixpath.normpath(posixpath.join(folder, link[1])), link[2] or ""
     target = PROJECT / place
     if not target.exists():
-        raise FileNotFoundError(f"{link[0]} leads to {place}, which the project does not have: fix the link.")
+        raise PluginError(f"{link[0]} leads to {place}, which the project does not have: fix the link.")
     if place.startswith("docs/"):
         return f"]({place.removeprefix('docs/')}{anchor})"
     if target.is_dir():
