@@ -36,6 +36,24 @@ PLAIN = {
 }
 """Words of another century, as expressions, and what to write instead."""
 
+DIRECT = {
+    "as yet": "so far",
+    "but for": "except for",
+    "(held|holds?|holding) (it |this |them )?against": "compare with",
+    "in the place of": "instead of",
+    "a (row|column|panel|line|bar) an? [a-z]+": "each row is a ...",
+    "nobody": "what is unknown, or has not been done",
+    "on the (left|right) (is|are|stands?)": "the left panel shows",
+    "otherwise than": "differently from",
+    "owes? to": "depends on",
+    "seldom": "rarely",
+    "shall": "should, will or must",
+    "such (a|an) one": "it, or one of these",
+    "taken? off": "removed, or corrected for",
+    "wholly": "completely",
+}
+"""Turns of phrase that a reader of another first language reads twice, where readers of results and configs see them."""
+
 NOT_PROSE = {"LICENSE", "tests/test_words.py"}
 WRITTEN = {".cff", ".def", ".md", ".py", ".rst", ".smk", ".toml", ".txt", ".yaml", ".yml", ""}
 
@@ -60,6 +78,23 @@ def test_no_word_of_another_century():
             for match in re.finditer(rf"\b({old})\b", text, re.IGNORECASE):
                 line = text.count("\n", 0, match.start()) + 1
                 found.append(f"{name}:{line}: '{match[0]}': write {plain}")
+    assert not found, "\n".join(found)
+
+
+def read_by_users() -> list[Path]:
+    """Documents, captions and configs."""
+    kinds = (".md", ".rst", ".yaml")
+    return [path for path in tracked() if path.suffix in kinds and not path.is_relative_to(PROJECT / "tests")]
+
+
+def test_no_turn_of_phrase_that_is_read_twice():
+    found = []
+    for path in read_by_users():
+        text = path.read_text(encoding="utf-8")
+        for old, plain in DIRECT.items():
+            for match in re.finditer(rf"\b(?:{old})\b".replace(" ", r"\s+(?:#\s+)?"), text, re.IGNORECASE):
+                line = text.count("\n", 0, match.start()) + 1
+                found.append(f"{path.relative_to(PROJECT)}:{line}: '{' '.join(match[0].split())}': write {plain}")
     assert not found, "\n".join(found)
 
 

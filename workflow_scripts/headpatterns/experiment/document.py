@@ -22,15 +22,17 @@ HEAD = """# Config keys
 
 - NAME is a name that you choose, and `[]` an entry of a list.
 - The last column is the value in config.yaml, where that is a single value or a short list.
-- "Read by" names the rules of Snakemake whose jobs get the values. A change makes their results stale.
+- "Read by" names the rules of Snakemake whose jobs get the values. [Reproducibility](reproducibility.md) says which
+  changes make which results again.
 
 `snakemake config_reference --cores 1 --config key=finetuning.lora` prints a key and those below it. `make docs` makes
 this page from the models that read a config. It also makes [config/schema.json](../config/schema.json). An editor with
 the YAML language server reads that schema and shows these texts: the first line of each config names it.
 """
 
+EVERY = "every rule"
 READERS = {
-    "experiment": ("all",),
+    "experiment": (EVERY,),
     "seeds": ("write_run_table", "finetune", "split_domain"),
     "seed_moves": ("pretrain", "cut_training_set", "finetune"),
     "embedded": ("generate_raw_data", "generate_corpus", "train_tokenizer"),
@@ -50,9 +52,9 @@ READERS = {
     "analysis": ("mix_basic_tasks", "analyse_*", "measure_*"),
     "evaluation": ("check_opencompass", "check_evaluation_sets", "check_lengths", "check_builtin_sets", "evaluate"),
     "device": ("pretrain", "finetune", "extract_patterns", "ablate_heads", "read_candidates", "evaluate"),
-    "resources": ("all",),
+    "resources": (EVERY,),
     "plan": ("plan", "costs"),
-    "cluster": ("all",),
+    "cluster": (EVERY,),
 }
 """The rules that read a section; those that read the settings of a study follow from its description."""
 
@@ -105,7 +107,7 @@ def key_table(studies: Sequence[Study], config: Mapping[str, Any]) -> str:
     parts = [HEAD]
     for section, found in groupby(keys(studies, config), lambda key: key.section):
         rows = [f"| `{key.name}` | {_cell(key.value)} | {_cell(key.meaning)} | {_code(key.default)} |" for key in found]
-        readers = ", ".join(f"`{rule}`" for rule in readers_of(section, studies))
+        readers = ", ".join(rule if rule == EVERY else f"`{rule}`" for rule in readers_of(section, studies))
         said = f"Read by {readers}.\n\n" if readers else ""
         head = "| key | value | meaning | in config.yaml |\n|---|---|---|---|\n"
         parts.append(f"## {section}\n\n{said}{head}" + "\n".join(rows) + "\n")

@@ -215,7 +215,7 @@ class TaskGroup(Section):
 
     tasks: Selection = Field(description="datasets; their training sets are cut to the size of the smallest")
     samples: Positive | None = Field(None, description="of a training set at most, by a draw; null for no limit")
-    finetuning: OwnRecipe | None = Field(None, description="what its runs do otherwise than `finetuning` says")
+    finetuning: OwnRecipe | None = Field(None, description="what its runs do differently from `finetuning`")
     complex: str = Field(UNSTATED, description="the task that the others compose (Eq. 3)")
     expected_pair: list[str] = Field(
         UNSTATED, min_length=2, max_length=2, description="the two tasks that the paper finds to compose it best"

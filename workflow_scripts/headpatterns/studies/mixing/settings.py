@@ -31,12 +31,12 @@ class Settings(Section):
         UNSTATED, min_length=2, max_length=2, description="the two tasks that the paper keeps"
     )
     parts: Selection | None = Field(
-        None, description="the candidates that the target is truly made of; null where nobody knows"
+        None, description="the candidates that the target is truly made of; null where unknown"
     )
     instructions: Positive = Field(description="samples of a mixture (N of Eq. 4)")
     random_draws: Positive = Field(description="mixtures of the same tasks in random proportions")
     seeds: Seeds | None = Field(None, description=OWN_SEEDS)
-    finetuning: OwnRecipe = Field(description="what its runs do otherwise than `finetuning` says")
+    finetuning: OwnRecipe = Field(description="what its runs do differently from `finetuning`")
 
 
 def selected(experiment: "Experiment") -> bool:

@@ -54,10 +54,10 @@ class Settings(Section):
     )
     random_draws: Positive = Field(description="random choices of each budget")
     related: dict[Name, Selection] | None = Field(
-        None, description="tags of pool rows that share a domain's relations, by domain; null where nobody knows"
+        None, description="tags of pool rows that share a domain's relations, by domain; null where unknown"
     )
     seeds: Seeds | None = Field(None, description=OWN_SEEDS)
-    finetuning: OwnRecipe = Field(description="what its runs do otherwise than `finetuning` says")
+    finetuning: OwnRecipe = Field(description="what its runs do differently from `finetuning`")
 
 
 def selected(experiment: "Experiment") -> bool:
