@@ -52,7 +52,7 @@ DIRECT = {
     "taken? off": "removed, or corrected for",
     "wholly": "completely",
 }
-"""Turns of phrase that a reader of another first language reads twice, where readers of results and configs see them."""
+"""Turns of phrase that readers of another first language read twice, in documents, captions and configs."""
 
 NOT_PROSE = {"LICENSE", "tests/test_words.py"}
 WRITTEN = {".cff", ".def", ".md", ".py", ".rst", ".smk", ".toml", ".txt", ".yaml", ".yml", ""}

@@ -55,7 +55,13 @@ def test_the_rules_that_read_a_key_are_rules():
     files = "".join(
         path.read_text(encoding="utf-8") for path in [*(PROJECT / "rules").glob("*.smk"), PROJECT / "Snakefile"]
     )
-    rules = {*re.findall(r"^ *rule (\w+):", files, re.MULTILINE), *resources.SEVERAL_RUNS, "plan", "costs", document.EVERY}
+    rules = {
+        *re.findall(r"^ *rule (\w+):", files, re.MULTILINE),
+        *resources.SEVERAL_RUNS,
+        "plan",
+        "costs",
+        document.EVERY,
+    }
     sections = {key.section for key in document.keys(load_studies(), {}) if not key.section.startswith("studies")}
     assert sections == set(document.READERS)
     for section, names in document.READERS.items():

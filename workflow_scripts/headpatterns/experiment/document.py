@@ -138,8 +138,12 @@ def readers_of(section: str, studies: Sequence[Study]) -> list[str]:
     study = next((study for study in studies if f"studies.{study.name}" == section), None)
     if study is None:
         return list(READERS.get(section, ()))
-    kinds = {"analyse": study.analyses, "draw": study.drawings, "write": study.tables, "measure": study.effects}
-    return [f"{kind}_{one.name}" for kind, described in kinds.items() for one in described]
+    return [
+        *(f"analyse_{one.name}" for one in study.analyses),
+        *(f"draw_{one.name}" for one in study.drawings),
+        *(f"write_{one.name}" for one in study.tables),
+        *(f"measure_{one.name}" for one in study.effects),
+    ]
 
 
 def _default(config: Mapping[str, Any], name: str) -> str:
