@@ -1,4 +1,4 @@
-"""What MkDocs does for this documentation beyond its own: files beside docs/, and tables of CSV files.
+"""What MkDocs does for this documentation beyond its own: files beside docs/, tables of CSV files, and notebooks.
 
 Pages link to files of the project as they lie in it (`../config.yaml`), so that the links work in a checkout too. The
 site is complete in itself: each such file becomes a page of code in it, or is copied, and the links lead there.
@@ -6,6 +6,7 @@ site is complete in itself: each such file becomes a page of code in it, or is c
 
 import csv
 import importlib
+import json
 import posixpath
 import re
 import sys
@@ -32,17 +33,21 @@ ROWS = re.compile(r"^<!-- rows of (\S+\.csv) -->$", re.MULTILINE)
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the documents beside docs/, and every file of the project that a page links to.
+    """Add the documents beside docs/, a page for each notebook, and every file of the project that a page links to.
 
     Args:
         files: those of docs/.
         config: the config of MkDocs.
     """
-    documents = {"": [PROJECT / name for name in GENERATED], "docs": sorted((PROJECT / "docs").glob("*.md"))}
+    folder = Path(config.docs_dir)
+    documents = {"": [PROJECT / name for name in GENERATED], "docs": sorted(folder.glob("*.md"))}
     texts = {folder: [path.read_text(encoding="utf-8") for path in paths] for folder, paths in documents.items()}
     for name, text in zip(GENERATED, texts[""], strict=True):
         moved = LINK.sub(lambda link: _moved(link, ""), text)
         files.append(File.generated(config, PAGES[name], content=moved))
+    for notebook in sorted(folder.glob("*.ipynb")):
+        texts["docs"].append("\n\n".join(_cells(notebook)))
+        files.append(File.generated(config, f"{notebook.stem}.md", content=texts["docs"][-1]))
     for place in sorted({*_linked(texts)}):
         files.append(_shown(place, config))
     return files
@@ -106,6 +111,19 @@ def _shown(place: str, config: Any) -> File:
     language = CODE[posixpath.splitext(place)[1]]
     page = f"---\nsearch:\n  exclude: true\n---\n\n# {place}\n\n~~~~{language}\n{text}\n~~~~\n"
     return File.generated(config, f"source/{place}.md", content=page)
+
+
+def _cells(path: Path) -> Iterator[str]:
+    """The cells of a notebook as Markdown: texts, code, and what the code printed and drew."""
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        yield source if cell["cell_type"] == "markdown" else f"~~~~python\n{source}\n~~~~"
+        for output in cell.get("outputs", ()):
+            if "text" in output:
+                yield f"~~~~text\n{''.join(output['text'])}\n~~~~"
+            elif "image/png" in output.get("data", {}):
+                picture = "".join(output["data"]["image/png"]).replace("\n", "")
+                yield f'<img alt="What the cell above draws" src="data:image/png;base64,{picture}">'
 
 
 def _table(path: Path) -> Iterator[str]:

@@ -176,13 +176,36 @@ def test_files_of_the_project_that_pages_name_are_in_the_site(site, pages):
     assert not [entry for entry in index["docs"] if entry["location"].startswith("source/")]
 
 
+def small_site(folder: Path, strict: bool) -> subprocess.CompletedProcess[str]:
+    """Build a site of the documents in a folder, with the hooks of this one."""
+    made = {"site_name": "a site", "strict": strict, "hooks": [str(PROJECT / "docs/site_hooks.py")]}
+    (folder / "mkdocs.yml").write_text(yaml.safe_dump(made | {"use_directory_urls": False}))
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--config-file", str(folder / "mkdocs.yml")]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def test_a_notebook_is_a_page_with_what_its_cells_made(tmp_path):
+    drawn = {"output_type": "display_data", "data": {"image/png": "iVBORw0KGgo=\n", "text/plain": "<Figure>"}}
+    printed = {"output_type": "stream", "text": ["two ", "words\n"]}
+    cells = [
+        {"cell_type": "markdown", "source": ["# A tour\n", "\n", "Of [config.yaml](../config.yaml)."]},
+        {"cell_type": "code", "source": ["print(1 < 2)"], "outputs": [printed, drawn]},
+    ]
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/index.md").write_text("# A page\n")
+    (tmp_path / "docs/tour.ipynb").write_text(json.dumps({"cells": cells}))
+    assert small_site(tmp_path, strict=False).returncode == 0
+    page = (tmp_path / "site/tour.html").read_text(encoding="utf-8")
+    assert '<h1 id="a-tour">A tour</h1>' in page and 'href="source/config.yaml.html"' in page
+    assert "print(1 &lt; 2)" in page and "two words" in page
+    assert 'src="data:image/png;base64,iVBORw0KGgo="' in page and "&lt;Figure&gt;" not in page
+    assert (tmp_path / "site/tour.ipynb").is_file()
+
+
 def test_a_link_to_nothing_ends_the_build(tmp_path):
     """A page with such a link, in a copy of the documents; the sentence names it."""
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/index.md").write_text("# A page\n\n[a file](../nowhere.yaml)\n")
-    made = {"site_name": "a site", "strict": True, "hooks": [str(PROJECT / "docs/site_hooks.py")]}
-    (tmp_path / "mkdocs.yml").write_text(yaml.safe_dump(made))
-    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--config-file", str(tmp_path / "mkdocs.yml")]
-    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    answer = small_site(tmp_path, strict=True)
     assert answer.returncode != 0
     assert "nowhere.yaml, which the project does not have: fix the link" in answer.stderr
