@@ -67,6 +67,13 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     return ROWS.sub(lambda found: "\n".join(_table(PROJECT / "docs" / found[1])), text)
 
 
+def on_post_page(output: str, **_: Any) -> str:
+    """Name the dialog of the search for those who hear the page; the theme leaves it without a name."""
+    return output.replace(
+        'data-md-component="search" role="dialog"', 'data-md-component="search" role="dialog" aria-label="Search"'
+    )
+
+
 def _public_names() -> list[str]:
     """`headpatterns.__all__` of this checkout, which the environment need not have installed."""
     sys.path.insert(0, str(PROJECT / "workflow_scripts"))
