@@ -25,7 +25,7 @@ for name, batch in BATCHES.items():
         # The target after its mixture before other runs: the mixture's checkpoint is on the disk.
         priority: int(any(run.earlier and run.earlier not in batch.of("", 0) for run in batch.of("", 0)))
         resources:
-            launcher=commands.launcher(EXPERIMENT, batch.group),
+            launcher=commands.watched(EXPERIMENT) + commands.launcher(EXPERIMENT, batch.group),
             runs_on_disk=1,
         params:
             **contents("model"),

@@ -14,6 +14,7 @@ import pytest
 import scripts
 import torch
 from recipes import with_recipe
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from test_tokenization import write_instructions
 from tiny_models import VOCABULARY, build
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -702,3 +703,38 @@ def test_a_run_without_padding_follows_the_same_losses_and_counts_the_same_token
     padded, packed = (curve(tmp_path / str(padding_free)) for padding_free in (False, True))
     assert [entry["tokens"] for entry in packed] == [entry["tokens"] for entry in padded]
     assert losses(tmp_path / "True") == pytest.approx(losses(tmp_path / "False"), rel=1e-5)
+
+
+def steps_and_losses(folder):
+    """What TensorBoard shows of a run."""
+    shown = EventAccumulator(str(folder)).Reload()
+    assert set(shown.Tags()["scalars"]) == {"train/loss", "train/learning_rate", "train/grad_norm"}
+    return [(one.step, one.value) for one in shown.Scalars("train/loss")]
+
+
+def test_a_watched_run_that_was_killed_shows_each_step_once_and_ends_with_the_same_bytes(
+    tokenizer, samples, tmp_path, monkeypatch
+):
+    """Killed in step 5, it goes on from the state of step 3: what it has shown of steps 4 and 5 is withdrawn."""
+    recipe, folder = changed(resume_every=3), tmp_path / "logs/llama/nlp.arc.seed0"
+    train(small(), tokenizer, samples, recipe, "identity", tmp_path / "llama/unwatched")
+    assert not folder.exists()
+    monkeypatch.setenv("HEADPATTERNS_TENSORBOARD", str(tmp_path / "logs"))
+    run = tmp_path / "llama/nlp.arc.seed0"
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(callbacks, "print", when("step 5/", stop_at_once), raising=False)
+        train(small(), tokenizer, samples, recipe, "identity", run)
+    assert [step for step, _ in steps_and_losses(folder)] == [1, 2, 3, 4, 5]
+    train(small(), tokenizer, samples, recipe, "identity", run)
+    shown = steps_and_losses(folder)
+    assert [step for step, _ in shown] == [1, 2, 3, 4, 5, 6]
+    assert [loss for _, loss in shown] == pytest.approx([float(row["loss"]) for row in curve(run)], rel=1e-6)
+    assert weights(run) == weights(tmp_path / "llama/unwatched")
+    assert without_seconds(run) == without_seconds(tmp_path / "llama/unwatched")
+    assert sorted(path.name for path in run.iterdir()) == sorted(run_folder.PARTS)
+    train(small(), tokenizer, samples, changed(max_steps=2, checkpoint_steps=()), "other", run)
+    assert [step for step, _ in steps_and_losses(folder)] == [1, 2]
+
+
+def stop_at_once():
+    raise KeyboardInterrupt

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 SCRIPTS = "workflow_scripts"
 
+EVENTS = "HEADPATTERNS_TENSORBOARD"
+"""Environment variable with the folder below which fine-tunings write event files of TensorBoard."""
+
 
 def put_python_first() -> None:
     """Let `python` in a rule's command be the Python that runs Snakemake, whether or not its environment is active."""
@@ -47,6 +50,14 @@ def launcher(experiment: "Experiment", group: str) -> str:
         f" --cpus-per-task {resources.threads(experiment, 'finetune')}"
         f" --kill-on-bad-exit=1 bash -c 'exec {torchrun} {meet} \"$@\"' torchrun"
     )
+
+
+def watched(experiment: "Experiment") -> str:
+    """What goes before a fine-tuning whose curve can be watched: the folder of its event files, beside the logs.
+
+    It is a part of the launcher, which is a resource: jobs are not made again because of it.
+    """
+    return f"env {EVENTS}={experiment.paths.root}/logs/tensorboard " if experiment.config.tensorboard else ""
 
 
 def extractor(experiment: "Experiment") -> str:

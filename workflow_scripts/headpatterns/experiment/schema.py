@@ -309,6 +309,7 @@ class Config(Section):
     analysis: Analysis
     evaluation: Evaluation
     device: Literal["cpu", "cuda"] = Field(description="where models compute")
+    tensorboard: bool = Field(description="write event files of TensorBoard while runs train, below logs/tensorboard")
     resources: dict[str, Size] = Field(description="what jobs ask for, by rule; `default` is for all")
     plan: Plan
     cluster: Cluster
@@ -332,8 +333,8 @@ class Config(Section):
         return {**self.resources["default"].model_dump(), **(own.model_dump(exclude_unset=True) if own else {})}
 
 
-PLACES = ("cluster", "plan", "sources")
-"""Sections that no result depends on: where jobs are submitted, what plans assume, where files are from."""
+PLACES = ("cluster", "plan", "sources", "tensorboard")
+"""Sections that no result depends on: where jobs go, what plans assume, where files are from, what can be watched."""
 
 
 def config_model(settings: Mapping[str, type[Section]], places: bool = True) -> type[Config]:

@@ -19,7 +19,7 @@ from headpatterns.models import independence
 from headpatterns.processes import group as processes
 from headpatterns.processes import interruption, memory
 from headpatterns.provenance import fingerprint
-from headpatterns.training import adapters, run_folder
+from headpatterns.training import adapters, events, run_folder
 from headpatterns.training import deepspeed as zero
 from headpatterns.training.adapters import Base
 from headpatterns.training.batches import Collator, Sample, collator
@@ -181,7 +181,7 @@ def _fit(
         args=_arguments(recipe, sum(map(torch.Tensor.numel, parameters)), workplace / "state", device),
         train_dataset=samples if recipe.devices == 1 else filled_up(samples, tokenizer),
         data_collator=collate,
-        callbacks=[Curve(), keeper, stopper, *([Unrounded(model)] if casts else [])],
+        callbacks=[*events.of_run(workplace), Curve(), keeper, stopper, *([Unrounded(model)] if casts else [])],
         optimizer_cls_and_kwargs=(
             zero.offloaded_adamw(recipe.learning_rate) if recipe.optimizer == "adamw_offloaded" else None
         ),
