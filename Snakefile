@@ -45,6 +45,7 @@ else:
     include: "rules/evaluation.smk"
     include: "rules/summary.smk"
     include: "rules/plan.smk"
+    include: "rules/status.smk"
     include: "rules/samples.smk"
 
 

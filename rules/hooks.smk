@@ -4,6 +4,7 @@ import atexit
 
 from headpatterns.cluster import gpus, refusals, requests
 from headpatterns.planning import disk
+from headpatterns.status import journal
 
 
 def as_job(job):
@@ -18,6 +19,22 @@ def as_job(job):
         batch=name.removeprefix(f"{kind}_") if kind != name else "",
         wildcards=dict(job.wildcards_dict),
     )
+
+
+def as_listed(job, to_run):
+    """A job of Snakemake's as the journal lists it."""
+    number, needs = workflow.dag.jobid, workflow.dag.dependencies[job]
+    return journal.Listed(number(job), as_job(job), str(next(iter(job.log), "")), tuple(map(number, needs)), to_run)
+
+
+def keep_journal():
+    """Begin the journal of this run, which tells of each job when it starts and ends."""
+    path, to_run = Path(RESULTS) / journal.FILE, set(jobs_to_run())
+    listed = [as_listed(job, job in to_run) for job in jobs_of_target() if not job.rule.norun]
+    here = {"gpus": len(gpus.visible())} if runs_here() and CONFIG.device == "cuda" else {}
+    journal.begin(path, EXPERIMENT.given, listed, {**shared_by_jobs(), **here})
+    tell_of_jobs(functools.partial(journal.note, path), journal.STARTED, journal.FINISHED, journal.FAILED)
+    atexit.register(journal.note, path, journal.ENDED)
 
 
 def requested(selected):
@@ -85,6 +102,7 @@ def before_the_first_job():
     if any(job.rule.name not in WITHOUT_BENCHMARK for job in jobs_of_target()):
         jobs.write(Path(RESULTS) / "jobs.csv", map(as_job, jobs_of_target()))
         missing.record(EXPERIMENT, Path(RESULTS) / OWN_FILES)
+        keep_journal()
 
 
 def without_a_hook():

@@ -16,6 +16,7 @@ from snakemake.dag import DAG
 from snakemake.exceptions import ProtectedOutputException
 from snakemake.io import IOCache, Mtime, is_flagged
 from snakemake.jobs import Job
+from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
@@ -223,6 +224,32 @@ def let_signals_in():
     workflow.scheduler._lock = threading.RLock()
 
 
+def tell_of_jobs(note, started, finished, failed):
+    """Call `note` with what has become of a job, and its number, whichever executor runs it."""
+    starts, ends, fails = Job.log_info, DAG.finish, JobScheduler._handle_error
+
+    def at_start(job, *given, **named):
+        note(started, workflow.dag.jobid(job))
+        starts(job, *given, **named)
+
+    async def at_end(dag, job, *given, **named):
+        note(finished, dag.jobid(job))
+        await ends(dag, job, *given, **named)
+
+    def at_failure(scheduler, job, *given, **named):
+        note(failed, workflow.dag.jobid(job))
+        fails(scheduler, job, *given, **named)
+
+    Job.log_info, DAG.finish, JobScheduler._handle_error = at_start, at_end, at_failure
+
+
+def shared_by_jobs():
+    """What jobs take of: cores here, or at a scheduler how many there are at once."""
+    if runs_here():
+        return {"cores": workflow.resource_settings.cores}
+    return {"jobs": workflow.resource_settings.nodes}
+
+
 WITHOUT_BENCHMARK = (
     "write_run_table",
     "write_variant_table",
@@ -235,6 +262,7 @@ WITHOUT_BENCHMARK = (
     "take_published",
     "show_sample",
     "config_reference",
+    "status",
 )
 
 

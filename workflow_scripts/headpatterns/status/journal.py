@@ -1,0 +1,166 @@
+"""The journal of a run of Snakemake: its jobs, and when each started, finished or failed.
+
+The run itself writes it, so that another process can read at any moment how far it is, without Snakemake's lock. It is
+a file of JSON objects, one a line. The first has the config, the jobs and what they share; each of the others has one
+job's change of state.
+"""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from headpatterns.errors import InputError
+from headpatterns.experiment.jobs import Job
+from headpatterns.io import atomic_path
+
+FILE = "logs/jobs.ndjson"
+"""Where the journal lies below the folder of an experiment."""
+
+STARTED, FINISHED, FAILED, ENDED = "started", "finished", "failed", "ended"
+"""What is told of a job, and of the run itself."""
+
+DONE, RUNNING, LEFT = "done", "running", "left"
+"""States of a job beside `FAILED`."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A job of a run.
+
+    Attributes:
+        number: Snakemake's, by which the journal names it.
+        job: as the table of jobs has it.
+        log: path of its log file.
+        needs: numbers of the jobs whose outputs it reads.
+        to_run: whether it was to run when the run started; it was done otherwise.
+    """
+
+    number: int
+    job: Job
+    log: str
+    needs: tuple[int, ...]
+    to_run: bool
+
+
+@dataclass
+class Run:
+    """What a journal tells.
+
+    Attributes:
+        config: that of the run, all overlays merged.
+        listed: its jobs.
+        capacity: what jobs share: `cores`, `gpus` or, at a scheduler, `jobs`, how many there are at once.
+        process: `pid`, `created` (in seconds since 1970) and `host` of Snakemake.
+        started: when the run did, in seconds since 1970, as all times here.
+        ended: when it did; None while it goes on, or where it was killed.
+        told: the last time at which something was told.
+        changes: the last change of state of jobs, with its time, by number.
+    """
+
+    config: Mapping[str, Any]
+    listed: tuple[Listed, ...]
+    capacity: Mapping[str, int]
+    process: Mapping[str, Any]
+    started: float
+    ended: float | None = None
+    told: float = 0.0
+    changes: dict[int, tuple[str, float]] = field(default_factory=dict)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the run was started on this machine."""
+        return bool(self.process["host"] == socket.gethostname())
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the run is at work; of another machine, whether it has not told its end."""
+        if self.ended is not None:
+            return False
+        return not self.is_here or _lives(self.process)
+
+    def state(self, one: Listed) -> str:
+        """`DONE`, `RUNNING`, `FAILED` or `LEFT`; what ran when the run ended is left, as it is done again."""
+        change = self.changes.get(one.number, ("", 0.0))[0]
+        if change == FINISHED or not one.to_run:
+            return DONE
+        if change == FAILED:
+            return FAILED
+        return RUNNING if change == STARTED and self.goes_on else LEFT
+
+
+def _lives(process: Mapping[str, Any]) -> bool:
+    """Whether a process of this machine is still there, and not another one with its number."""
+    import psutil
+
+    with suppress(psutil.NoSuchProcess):
+        return bool(abs(psutil.Process(process["pid"]).create_time() - process["created"]) < 1)
+    return False
+
+
+def begin(path: Path, config: Mapping[str, Any], listed: Iterable[Listed], capacity: Mapping[str, int]) -> None:
+    """Start the journal of the run that this process is."""
+    import psutil
+
+    process = {"pid": os.getpid(), "created": psutil.Process().create_time(), "host": socket.gethostname()}
+    head = {
+        "config": config,
+        "listed": [asdict(one) for one in listed],
+        "capacity": capacity,
+        "process": process,
+        "started": time.time(),
+    }
+    with atomic_path(path) as temporary:
+        temporary.write_text(f"{json.dumps(head)}\n", encoding="utf-8")
+
+
+def note(path: Path, what: str, number: int | None = None) -> None:
+    """Add a job's change of state, or the end of the run; a disk that is full keeps nobody from working."""
+    line = {"at": time.time(), "what": what} | ({} if number is None else {"number": number})
+    with suppress(OSError), path.open("a", encoding="utf-8") as file:
+        file.write(f"{json.dumps(line)}\n")
+
+
+class _Line(NamedTuple):
+    at: float
+    what: str
+    number: int = -1
+
+
+def read(path: Path) -> Run:
+    """What a journal tells; a last line that is half written tells nothing.
+
+    Raises:
+        InputError: there is none, or it cannot be read.
+    """
+    if not path.is_file():
+        raise InputError(
+            f"{path} is not there: no run of this experiment was started here by headpatterns 0.11.0 or later; "
+            "`snakemake plan` says what is ahead, and `snakemake all` starts it."
+        )
+    head, *lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        content = json.loads(head)
+        listed = [
+            Listed(**{**one, "job": Job(**one["job"]), "needs": tuple(one["needs"])}) for one in content["listed"]
+        ]
+        run = Run(**{**content, "listed": tuple(listed)}, told=content["started"])
+    except (ValueError, LookupError, TypeError) as error:
+        raise InputError(f"{path} is no journal of a run ({error}): the next run writes another one.") from None
+    for line in lines:
+        with suppress(ValueError):
+            _tell(run, _Line(**json.loads(line)))
+    return run
+
+
+def _tell(run: Run, line: _Line) -> None:
+    run.told = line.at
+    if line.what == ENDED:
+        run.ended = line.at
+    else:
+        run.changes[line.number] = line.what, line.at

@@ -1,0 +1,231 @@
+"""How far a run is: jobs by rule, what runs and for how long, what failed and why, and the time to go."""
+
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headpatterns.experiment import timings
+from headpatterns.experiment.experiment import Experiment
+from headpatterns.io import write_json
+from headpatterns.planning import summaries, text
+from headpatterns.planning.estimates import Estimate
+from headpatterns.planning.sizes import Sizes
+from headpatterns.status import ahead, journal
+from headpatterns.status.journal import DONE, FAILED, LEFT, RUNNING, Listed, Run
+from headpatterns.studies import load_studies
+
+STATES = (DONE, RUNNING, FAILED, LEFT)
+SHOWN_LINES = 5
+"""Last lines of the log of a job that failed."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A job of a run as it stands.
+
+    Attributes:
+        listed: the job.
+        state: one of `STATES`.
+        since: when it reached that state, None where the run does not know.
+        estimate: of all of it.
+        seconds: that it still takes, None where that is not known; 0 once it is done.
+    """
+
+    listed: Listed
+    state: str
+    since: float | None
+    estimate: Estimate
+    seconds: float | None
+
+
+def write(results: Path) -> None:
+    """Print how far the last run of an experiment is, and write it to status.json in the experiment's folder.
+
+    Raises:
+        InputError: no run was started, or what it has written cannot be read.
+    """
+    run, now = journal.read(results / journal.FILE), time.time()
+    experiment = Experiment(run.config, load_studies())
+    places = {one.job: one for one in run.listed}
+    estimates = summaries.estimates(Sizes(experiment, results), places)
+    taken = {
+        (job.rule, job.name): timings.seconds(measured)
+        for job, measured in timings.measured(results / "benchmarks", places)
+        if run.state(places[job]) == DONE
+    }
+    pace = ahead.pace(estimates, taken)
+    jobs = [standing(run, places[one.job], one, pace, now) for one in estimates]
+    seconds = to_go(run, jobs)
+    print("\n\n".join(sections(experiment.config.experiment, run, jobs, seconds, pace, now)))
+    write_json(results / "status.json", as_data(run, jobs, seconds))
+
+
+def standing(run: Run, listed: Listed, estimate: Estimate, pace: ahead.Pace, now: float) -> Standing:
+    """A job as it stands: one that runs takes what is left of its time, and no less than nothing."""
+    state = run.state(listed)
+    since = run.changes[listed.number][1] if listed.number in run.changes else None
+    if state == DONE:
+        return Standing(listed, state, since, estimate, 0.0)
+    seconds = None if estimate.seconds is None else estimate.seconds * pace.of(listed.job.rule)
+    if seconds is not None and state == RUNNING and since is not None:
+        seconds = max(0.0, seconds - (now - since))
+    return Standing(listed, state, since, estimate, seconds)
+
+
+def to_go(run: Run, jobs: Sequence[Standing]) -> float:
+    """Seconds until every job is done that is not, on what the run shares among them; unknown ones count as nothing."""
+    tasks = [
+        ahead.Task(
+            one.listed.number,
+            one.seconds or 0.0,
+            {"cores": one.estimate.threads, "gpus": one.estimate.gpus, "jobs": 1},
+            frozenset(one.listed.needs),
+            one.state == RUNNING,
+        )
+        for one in jobs
+        if one.state != DONE
+    ]
+    return ahead.makespan(tasks, run.capacity)
+
+
+def sections(
+    name: str, run: Run, jobs: Sequence[Standing], seconds: float, pace: ahead.Pace, now: float
+) -> Iterator[str]:
+    """All that is printed."""
+    yield f"# Status of the experiment {name}"
+    yield headline(run, now)
+    yield table(jobs)
+    if running := [one for one in jobs if one.state == RUNNING]:
+        yield "## Running"
+        yield text.table(
+            ["job", "for", "its log says"], [[called(one), age(one, now), last_line(one)] for one in running], texts=3
+        )
+    if failed := [one for one in jobs if one.state == FAILED]:
+        yield "## Failed"
+        yield "\n\n".join(map(failure, failed))
+    if any(one.state != DONE for one in jobs):
+        yield "## Time to go"
+        yield " ".join(outlook(run, jobs, seconds, pace))
+
+
+def headline(run: Run, now: float) -> str:
+    """Whether the run is at work, and since when."""
+    process = f"process {run.process['pid']} on {run.process['host']}"
+    begun = f"Started {clock(run.started)} ({process})"
+    if run.ended is not None:
+        return f"{begun}, ended {clock(run.ended)}."
+    if not run.goes_on:
+        return f"{begun}, and killed after {clock(run.told)}: the same command goes on from there."
+    there = "" if run.is_here else ", which cannot be seen from here; it last told something " + clock(run.told)
+    return f"{begun}, at work for {text.duration((now - run.started) / 3600)} on {shared(run)}{there}."
+
+
+def shared(run: Run) -> str:
+    """What its jobs share, in words."""
+    if "jobs" in run.capacity:
+        return f"a cluster, with at most {run.capacity['jobs']} jobs at once"
+    cores, gpus = run.capacity["cores"], run.capacity.get("gpus")
+    return f"{cores} core{'s' * (cores != 1)}" + (f" and {gpus} GPU{'s' * (gpus != 1)}" if gpus is not None else "")
+
+
+def table(jobs: Sequence[Standing]) -> str:
+    """A row for each rule of which anything is to do, one for the others, and the sum."""
+    rules: dict[str, list[Standing]] = {}
+    for one in jobs:
+        rules.setdefault(one.listed.job.rule, []).append(one)
+    shown = {rule: own for rule, own in rules.items() if any(one.state != DONE for one in own)}
+    others = [one for rule, own in rules.items() if rule not in shown for one in own]
+    if others:
+        shown = {f"{len(rules) - len(shown)} other rules": others, **shown}
+    rows = [_row(rule, own) for rule, own in [*shown.items(), ("sum", list(jobs))]]
+    return text.table(["rule", *STATES, "work to go"], rows)
+
+
+def _row(rule: str, jobs: Sequence[Standing]) -> list[Any]:
+    counts = Counter(one.state for one in jobs)
+    known = [one.seconds for one in jobs if one.seconds is not None]
+    work = text.duration(sum(known) / 3600) if len(known) == len(jobs) else "?"
+    return [rule, *(counts[state] or "" for state in STATES), work if counts[DONE] < len(jobs) else ""]
+
+
+def outlook(run: Run, jobs: Sequence[Standing], seconds: float, pace: ahead.Pace) -> Iterator[str]:
+    """The time to go, and what it rests on."""
+    yield f"About {text.duration(seconds / 3600)} on {shared(run)}" + ("." if run.goes_on else ", once it is started.")
+    known = {one.listed.job.rule for one in jobs if one.state != DONE} & set(pace.of_rules)
+    if pace.jobs:
+        yield (
+            f"It rests on the plan's estimates times what {pace.jobs} done jobs took beside theirs: by rule for "
+            f"{', '.join(sorted(known)) or 'no rule'}, and times {pace.overall:.2g}, the ratio of all, for the others."
+        )
+    else:
+        yield "It rests on the plan's estimates alone, as no job with a benchmark is done."
+    if unknown := sorted({one.listed.job.rule for one in jobs if one.seconds is None}):
+        yield f"Not known, and counted as nothing: jobs of {', '.join(unknown)}."
+    if "jobs" in run.capacity:
+        yield "Running counts jobs that wait in the cluster's queue, and the time to go has no waiting in it."
+
+
+def called(one: Standing) -> str:
+    """A job by rule and name."""
+    return " ".join(filter(None, [one.listed.job.rule, one.listed.job.name]))
+
+
+def age(one: Standing, now: float) -> str:
+    """How long a job has been in its state."""
+    return text.duration((now - one.since) / 3600) if one.since is not None else "?"
+
+
+def lines_of(log: str) -> list[str]:
+    """The last lines of a log that say something; of a line that was printed over itself, what stayed."""
+    path = Path(log)
+    if not path.is_file():
+        return []
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 2**14))
+        told = file.read().decode(errors="replace")
+    found = [re.split(r"\r", line.rstrip("\r"))[-1].rstrip() for line in told.split("\n")]
+    return [line for line in found if line][-SHOWN_LINES:]
+
+
+def last_line(one: Standing) -> str:
+    """What the log of a job says last, shortened, and harmless in a table."""
+    return (lines_of(one.listed.log) or [""])[-1][:80].replace("|", "\\|")
+
+
+def failure(one: Standing) -> str:
+    """A job that failed, with the end of its log."""
+    told = lines_of(one.listed.log) or ["(its log is empty)"]
+    at = f", {clock(one.since)}" if one.since is not None else ""
+    return "\n".join([f"{called(one)}{at}; {one.listed.log} ends with", "", *(f"    {line}" for line in told)])
+
+
+def clock(seconds: float) -> str:
+    """A time of day for a reader."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def as_data(run: Run, jobs: Sequence[Standing], seconds: float) -> dict[str, Any]:
+    """What status.json has; times are seconds since 1970."""
+    return {
+        "at_work": run.goes_on,
+        "started": run.started,
+        "ended": run.ended,
+        "process": dict(run.process),
+        "capacity": dict(run.capacity),
+        "seconds_to_go": seconds,
+        "jobs": [
+            {
+                "rule": one.listed.job.rule,
+                "name": one.listed.job.name,
+                "state": one.state,
+                "since": one.since,
+                "seconds_to_go": one.seconds,
+                "log": one.listed.log,
+            }
+            for one in jobs
+        ],
+    }
