@@ -42,6 +42,7 @@ commands.put_python_first()
 
 
 say_what_keeps_from_writing()
+leave_locks_of_others()
 remove_folders_at_once()
 ask_every_job()
 if is_main():

@@ -16,6 +16,7 @@ from snakemake.dag import DAG
 from snakemake.exceptions import ProtectedOutputException
 from snakemake.io import IOCache, Mtime, is_flagged
 from snakemake.jobs import Job
+from snakemake.persistence.file import FilePersistence
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
@@ -57,6 +58,18 @@ def go_on_after_a_kill():
         removed = holding.join(HOLDERS, Path(".snakemake/locks"))
     if removed:
         print("The run before this one was killed: this one goes on where it was.", file=sys.stderr)
+
+
+def leave_locks_of_others():
+    """Let a Snakemake that ends remove its own locks alone, not those of another that is at work; `--unlock` removes all."""
+    plain = FilePersistence._delete_locks
+
+    def own(store):
+        for path in store._lockfile.values():
+            Path(path).unlink(missing_ok=True)
+        store._lockfile.clear()
+
+    FilePersistence._delete_locks, FilePersistence.cleanup_locks = own, plain
 
 
 def ask_every_job():
