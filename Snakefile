@@ -46,6 +46,7 @@ else:
     include: "rules/summary.smk"
     include: "rules/plan.smk"
     include: "rules/status.smk"
+    include: "rules/compare.smk"
     include: "rules/samples.smk"
 
 

@@ -57,6 +57,8 @@ PUBLISHED = or_stop(published.asked, config, overlay())
 PUBLISH_TO = str(config.pop("to", ""))
 SHOW = str(config.pop("show", ""))
 KEY = str(config.pop("key", ""))
+WITH = config.pop("with", [])
+COMPARED = [str(folder) for folder in (WITH if isinstance(WITH, list) else [WITH])]
 if PUBLISHED:
     theirs, ours = or_stop(published.config_of, PUBLISHED), dict(config)
     config.clear()

@@ -276,6 +276,7 @@ WITHOUT_BENCHMARK = (
     "show_sample",
     "config_reference",
     "status",
+    "compare",
 )
 
 

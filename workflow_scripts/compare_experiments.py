@@ -1,0 +1,30 @@
+"""Whole experiments side by side: where their configs differ, their verdicts, and their main tables.
+
+Writes comparison.html, comparison.md, config.csv, verdicts.csv and tables.csv. Two checkpoints, of any two models, are
+compared by `headpatterns compare`.
+"""
+
+import argparse
+from pathlib import Path
+
+from headpatterns import cli
+from headpatterns.report import comparison
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Compare them, and say where the page lies."""
+    comparison.write(arguments.experiments, arguments.output)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = cli.parser(__doc__)
+    made.add_argument(
+        "--experiments", type=Path, nargs="*", default=[], help="two or more folders, below results/ or published"
+    )
+    made.add_argument("--output", type=Path, required=True, help="folder of what is written")
+    return made
+
+
+if __name__ == "__main__":
+    cli.run(main, parser())

@@ -1,0 +1,248 @@
+"""Whole experiments side by side: where their configs differ, and what each says of the same question.
+
+An experiment is its folder, below results/ or published. What is read of it is what both kinds have: config.yaml,
+provenance.json, analysis/ and tables/. A column of what comes out is a model of an experiment, so that two experiments
+on different models stand side by side as two models of one do.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from headpatterns.errors import InputError
+from headpatterns.experiment import published, written
+from headpatterns.io import read_csv, read_json
+from headpatterns.report import origins
+
+CONFIG, PROVENANCE = "config.yaml", "provenance.json"
+CLAIMS = "analysis/claims.csv"
+NOT_SET = "(not set)"
+UNCOMPARED = ("experiment", "resources")
+"""Keys of a config that say nothing about results."""
+
+ALL_MODELS = "all models"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment that is finished.
+
+    Attributes:
+        folder: as it was named.
+        config: but for where its jobs ran.
+        provenance: what it says of where it comes from.
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+
+    @property
+    def version(self) -> str:
+        """Of headpatterns, as far as it is known."""
+        return str(self.provenance.get("versions", {}).get("headpatterns", "an unknown version"))
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A table that experiments have.
+
+    Attributes:
+        title: for readers.
+        path: below the folder of an experiment.
+        keys: columns that name a row, beside the model.
+        quantities: columns of each quantity: its value, and the ends of its interval.
+        shown: values of columns by which the rows of the page are chosen; the file has all of them.
+    """
+
+    title: str
+    path: str
+    keys: tuple[str, ...]
+    quantities: Mapping[str, tuple[str, str, str]]
+    shown: Mapping[str, str]
+
+
+def _with_bounds(*names: str) -> dict[str, tuple[str, str, str]]:
+    return {name: (name, f"{name}_low", f"{name}_high") for name in names}
+
+
+VALUE = {"value": ("value", "low", "high")}
+KINDS = (
+    Kind(
+        "Competence",
+        "tables/competence.csv",
+        ("task", "seed", "state"),
+        {"accuracy": ("accuracy", "low", "high"), **_with_bounds("nll", "loss_fall")},
+        {"seed": "all"},
+    ),
+    Kind(
+        "Table 1: spread of the activation levels, mean over tasks",
+        "tables/table1.csv",
+        ("task", "state"),
+        _with_bounds("gini", "cv", "kurtosis", "level", "rising", "coherence"),
+        {"task": ""},
+    ),
+    Kind(
+        "Similarity of the patterns of tasks", "analysis/similarity_summary.csv", ("matrix", "pairs"), VALUE,
+        {"pairs": "all"},
+    ),
+    Kind("Table 2: mixtures of basic tasks", "tables/table2.csv", ("measure", "variant"), VALUE, {}),
+    Kind(
+        "Table 3: selection of samples, mean over domains",
+        "tables/table3.csv",
+        ("measure", "domain", "variant", "budget"),
+        VALUE,
+        {"domain": "all"},
+    ),
+)  # fmt: skip
+
+
+class Number(NamedTuple):
+    """A value with its interval; what there is none of is not a number."""
+
+    value: float
+    low: float
+    high: float
+
+
+Column = tuple[str, str]
+"""A folder of an experiment, and a model in it."""
+
+Row = tuple[str, ...]
+"""What names a row of a table, the quantity last."""
+
+Side = dict[Row, dict[Column, Number]]
+
+
+def opened(folders: Sequence[Path]) -> list[Experiment]:
+    """The experiments in some folders.
+
+    Raises:
+        InputError: there are not at least two, two are the same, or one is no finished experiment that can be read.
+    """
+    if len(folders) < 2:
+        raise InputError(
+            f"with= names {len(folders)} of the experiments to compare: name two or more folders, as in --config "
+            "with='[results/mini, published/smollm2-135m]'."
+        )
+    places: dict[Path, Path] = {}
+    for folder in folders:
+        if (place := folder.resolve()) in places:
+            raise InputError(f"with= names {folder} and {places[place]}, which are one folder: name another one.")
+        places[place] = folder
+    return [_opened(folder) for folder in folders]
+
+
+def _opened(folder: Path) -> Experiment:
+    if not folder.is_dir():
+        raise InputError(f"with= names {folder}, which is no folder: fix the path.")
+    for name in (CONFIG, PROVENANCE, CLAIMS):
+        if not (folder / name).is_file():
+            raise InputError(
+                f"{folder} is no finished experiment (it has no {name}): name a folder below results/ in which `all` "
+                "is built, or one that was published."
+            )
+    if (folder / published.MANIFEST).is_file():
+        published.opened(folder)
+    return Experiment(folder, written.read_config(folder / CONFIG), read_json(folder / PROVENANCE))
+
+
+def table(one: Experiment, path: str, columns: Sequence[str]) -> list[dict[str, str]]:
+    """The rows of a table of an experiment; none where it has no such table.
+
+    Raises:
+        InputError: it has other columns, as another version made it.
+    """
+    file = one.folder / path
+    if not file.is_file():
+        return []
+    with file.open(encoding="utf-8") as lines:
+        header = lines.readline().rstrip("\n").split(",")
+    if lacking := [name for name in columns if name not in header]:
+        raise InputError(
+            f"{file} lacks the column {lacking[0]}: headpatterns {one.version} made it in another form; build that "
+            "experiment again with this version, or publish it again."
+        )
+    return read_csv(file, columns)
+
+
+# Where configs differ.
+
+
+def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """The keys in which configs differ, with the value in each as JSON; a key that only some have is told once."""
+    found: dict[str, list[str]] = {}
+    _compare([{key: value for key, value in one.items() if key not in UNCOMPARED} for one in configs], "", found)
+    return found
+
+
+def _compare(given: Sequence[Any], key: str, found: dict[str, list[str]]) -> None:
+    if all(isinstance(one, Mapping) for one in given):
+        for name in dict.fromkeys(name for one in given for name in one):
+            _compare([one.get(name, NOT_SET) for one in given], f"{key}.{name}" if key else str(name), found)
+    elif any(one != given[0] for one in given):
+        found[key] = [NOT_SET if one == NOT_SET else json.dumps(one, ensure_ascii=False) for one in given]
+
+
+# What they say.
+
+
+def verdicts(experiments: Sequence[Experiment]) -> dict[tuple[str, str, str], dict[Column, dict[str, str]]]:
+    """The rows of claims.csv by claim, statement and what it is about, then by column."""
+    columns = ("claim", "statement", "about", "model", "verdict", "estimate", "low", "high")
+    found: dict[tuple[str, str, str], dict[Column, dict[str, str]]] = {}
+    for one in experiments:
+        for row in table(one, CLAIMS, columns):
+            name = row["claim"], row["statement"], row["about"]
+            found.setdefault(name, {})[str(one.folder), row["model"] or ALL_MODELS] = row
+    return found
+
+
+def side_by_side(experiments: Sequence[Experiment], kind: Kind) -> Side:
+    """The numbers of a table by row and column; quantities that no experiment has are left out."""
+    needed = ["model", *kind.keys, *(name for columns in kind.quantities.values() for name in columns)]
+    found: Side = {}
+    for one in experiments:
+        for row in table(one, kind.path, needed):
+            for quantity, columns in kind.quantities.items():
+                number = Number(*(float(row[name] or "nan") for name in columns))
+                if not math.isnan(number.value):
+                    place = (*(row[key] for key in kind.keys), quantity)
+                    found.setdefault(place, {})[str(one.folder), row["model"]] = number
+    return found
+
+
+def columns_of(rows: Mapping[Any, Mapping[Column, Any]], experiments: Sequence[Experiment]) -> list[Column]:
+    """The columns of a table: experiments in their order, the models of each in that of the table."""
+    seen = dict.fromkeys(column for row in rows.values() for column in row)
+    return [column for one in experiments for column in seen if column[0] == str(one.folder)]
+
+
+def agreement(rows: Mapping[Any, Mapping[Column, Mapping[str, str]]]) -> tuple[int, int]:
+    """Of how many statements all columns that have it give the same verdict, and how many several columns have."""
+    several = [{row["verdict"] for row in by_column.values()} for by_column in rows.values() if len(by_column) > 1]
+    return sum(len(verdicts) == 1 for verdicts in several), len(several)
+
+
+def warnings(experiments: Sequence[Experiment]) -> list[str]:
+    """What keeps differences from being those of the configs alone: other commits, versions, processors."""
+    keys = (*origins.EVERYWHERE, "machine")
+    told = [{key: one.provenance[key] for key in keys if key in one.provenance} for one in experiments]
+    parts = [
+        origins.Part(
+            origins.ANALYSIS,
+            "",
+            str(one.folder),
+            {
+                "commit": about.get("commit", ""),
+                "versions": json.dumps(about.get("versions", {}), sort_keys=True),
+                "processor": about.get("processor") or about.get("machine", {}).get("processor", ""),
+            },
+        )
+        for one, about in zip(experiments, told, strict=True)
+    ]
+    own = [f"{one.folder}: {sentence}" for one in experiments for sentence in one.provenance.get(origins.MIXED, ())]
+    return [*origins.mixed(parts), *own]
