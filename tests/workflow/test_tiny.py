@@ -1,9 +1,11 @@
 """The whole workflow at the smallest size, run as a user runs it."""
 
 import csv
+import fcntl
 import hashlib
 import html.parser
 import json
+import os
 import re
 import shutil
 import warnings
@@ -558,6 +560,56 @@ def test_snakemakes_own_report(finished):
     page = (finished / "own.html").read_text()
     assert "Pearson correlation" in page
     (finished / "own.html").unlink()
+
+
+def status(folder: Path) -> tuple[str, dict]:
+    answer = snakemake(folder, "status", "--cores", "1", *TINY)
+    assert answer.returncode == 0, answer.stdout
+    return answer.stdout, json.loads((folder / "results/tiny/status.json").read_text())
+
+
+def test_the_status_tells_how_far_a_run_is_and_why_a_job_failed(finished: Path) -> None:
+    """While another Snakemake holds a lock, which stays; and where a figure cannot be drawn."""
+    results, held = finished / "results/tiny", finished / ".snakemake/locks/7.output.lock"
+    held.parent.mkdir(exist_ok=True)
+    held.write_text("results/tiny/report.html\n")
+    with (finished / ".snakemake/holders").open() as holders:
+        fcntl.flock(holders, fcntl.LOCK_SH)
+        said, told = status(finished)
+        assert held.is_file(), "the lock of another run is its own"
+    held.unlink()
+    jobs = {(row["rule"], row["name"]) for row in read_csv(results / "jobs.csv")} - {("all", "")}
+    assert {(one["rule"], one["name"]) for one in told["jobs"]} == jobs
+    assert {one["state"] for one in told["jobs"]} == {"done"}
+    assert not told["at_work"] and "Time to go" not in said
+
+    table = results / "analysis/dynamics.csv"
+    kept, times = table.read_bytes(), table.stat()
+    table.write_text("no,such,table\n")
+    assert snakemake(finished, "figure5", "--cores", "1", *TINY).returncode == 1
+    said, told = status(finished)
+    states = {one["rule"]: one["state"] for one in told["jobs"]}
+    assert states["draw_figure5"] == "failed" and states["finetune"] == states["analyse_dynamics"] == "done"
+    assert "logs/draw_figure5.log ends with" in said and "analysis/dynamics.csv lacks" in said
+    assert told["seconds_to_go"] > 0 and "once it is started" in said
+    table.write_bytes(kept)
+    os.utime(table, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert snakemake(finished, "figure5", "--cores", "1", *TINY).returncode == 0
+
+
+def test_experiments_are_compared_side_by_side(finished: Path) -> None:
+    named = "with=[results/tiny, published/smollm2-135m]"
+    answer = snakemake(finished, "compare", "--cores", "1", *TINY, "--config", named)
+    assert answer.returncode == 0, answer.stdout
+    made = finished / "results/comparisons/tiny-and-smollm2-135m"
+    assert "Where the configs differ" in (made / "comparison.html").read_text(encoding="utf-8")
+    assert {row["experiment"] for row in read_csv(made / "tables.csv")} == {"results/tiny", "published/smollm2-135m"}
+    assert {row["table"] for row in read_csv(made / "tables.csv")} == {
+        *("competence", "table1", "table2", "table3", "similarity_summary")
+    }
+    answer = snakemake(finished, "compare", "--cores", "1", *TINY, "--config", "with=[results/tiny, docs]")
+    assert answer.returncode == 1 and "Traceback" not in answer.stdout
+    assert_refusal(answer.stdout, "docs", "config.yaml")
 
 
 def digests(folder: Path) -> dict[str, str]:

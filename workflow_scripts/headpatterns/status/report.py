@@ -110,6 +110,8 @@ def sections(
     if any(one.state != DONE for one in jobs):
         yield "## Time to go"
         yield " ".join(outlook(run, jobs, seconds, pace))
+    else:
+        yield "Every job is done."
 
 
 def headline(run: Run, now: float) -> str:
