@@ -1,7 +1,8 @@
 # Two commands: `make demo` runs the embedded experiment, `make test` runs the tests. Both set up .venv for the workflow
 # and .venv-opencompass for the evaluation, which needs other versions; `make opencompass` sets up that one alone.
 # `make smollm2` runs section 4 on the embedded tasks with SmolLM2-135M-Instruct, a model of the package index.
-# `make fast` runs the tests that take a second or two each, `make coverage` those with the share of lines they reach.
+# `make fast` runs the tests that take a second or two each, `make coverage` those with the share of lines they reach,
+# on the terminal and in coverage.xml.
 
 PYTHON ?= python3
 CORES ?= 2
@@ -13,7 +14,7 @@ define CHECK_PYTHON
     "This project needs Python 3.11 or 3.12, but $(PYTHON) is %d.%d: run make PYTHON=python3.11." % sys.version_info[:2])'
 endef
 
-.PHONY: demo smollm2 test fast coverage lint opencompass
+.PHONY: demo smollm2 test fast coverage coverage-summary lint opencompass
 
 demo: .venv/workflow.ready .venv-opencompass/ready
 	@if [ -t 1 ]; then logger="--logger rich"; fi; .venv/bin/snakemake all --cores $(CORES) --rerun-incomplete $$logger
@@ -36,7 +37,11 @@ fast: .venv/test.ready
 	$(PYTEST) -m "not slow"
 
 coverage: .venv/test.ready
-	$(PYTEST) -m "not slow" --cov --cov-report=term:skip-covered
+	$(PYTEST) -m "not slow" --cov --cov-report=term:skip-covered --cov-report=xml
+
+# What the last `make coverage` found, in Markdown, the least covered modules first.
+coverage-summary:
+	.venv/bin/coverage report --format=markdown --skip-covered --sort=cover
 
 lint: .venv/test.ready
 	.venv/bin/ruff check .

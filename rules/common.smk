@@ -27,6 +27,7 @@ from headpatterns.experiment import (
 from headpatterns.experiment.experiment import OWN_FILES, Experiment
 from headpatterns.experiment.own import of_model
 from headpatterns.experiment.runs import TRAINING
+from headpatterns.presentation.elements import title_of
 from headpatterns.report import quotes
 from headpatterns.studies import load_studies
 from headpatterns.studies.checkpoints import settings as checkpoints
@@ -153,10 +154,11 @@ def opencompass_python():
 
 
 def captioned(paths, study, category):
-    """Outputs as Snakemake's own report shows them, with the same caption as ours."""
+    """Outputs as Snakemake's own report shows them: by study, with the same title and caption as in ours."""
     folder = Path(workflow.basedir) / "workflow_scripts/headpatterns/studies" / study
+    shows = {path: {"shows": title_of(Path(path).stem), "format": Path(path).suffix} for path in paths}
     return [
         in_report(path, caption=str(folder / f"{Path(path).stem}.rst"), category=category,
-                  labels={"format": Path(path).suffix})
+                  subcategory=study.replace("_", " "), labels=shows[path])
         for path in paths
     ]  # fmt: skip

@@ -558,7 +558,14 @@ def test_snakemakes_own_report(finished):
     answer = snakemake(finished, "--report", "own.html", *TINY)
     assert answer.returncode == 0, answer.stdout
     page = (finished / "own.html").read_text()
-    assert "Pearson correlation" in page
+    assert "Pearson correlation" in page and "supervised fine-tuning (SFT)" in page
+    results = finished / "results/tiny"
+    shown = {str(path.relative_to(finished)) for kind in ("figures", "tables") for path in (results / kind).iterdir()}
+    categories, _ = json.JSONDecoder().raw_decode(page.partition("var categories = ")[2])
+    assert set(categories) == {"Figures", "Tables"}
+    listed = [path for studies in categories.values() for paths in studies.values() for path in paths]
+    assert sorted(listed) == sorted(shown), "each once"
+    assert "Other" not in {study for studies in categories.values() for study in studies}
     (finished / "own.html").unlink()
 
 
