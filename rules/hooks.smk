@@ -4,7 +4,6 @@ import atexit
 
 from headpatterns.cluster import gpus, refusals, requests
 from headpatterns.planning import disk
-from headpatterns.status import journal
 
 
 def as_job(job):

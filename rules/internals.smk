@@ -27,6 +27,7 @@ from headpatterns.cluster.resources import OF_STUDIES, SEVERAL_RUNS
 from headpatterns.experiment.timings import SAMPLED_SECONDS
 from headpatterns.io import remove, remove_leftovers
 from headpatterns.processes import holding, starter
+from headpatterns.status import journal
 
 # For its benchmark files Snakemake starts a timer twice a second for each job, 31 times, and then every 30 seconds. Each
 # sample goes through all pages of the job's processes, 25 ms of a processor for one with torch. Less often, the first
@@ -260,7 +261,7 @@ def shared_by_jobs():
     """What jobs take of: cores here, or at a scheduler how many there are at once."""
     if runs_here():
         return {"cores": workflow.resource_settings.cores}
-    return {"jobs": workflow.resource_settings.nodes}
+    return {journal.AT_ONCE: workflow.resource_settings.nodes}
 
 
 WITHOUT_BENCHMARK = (

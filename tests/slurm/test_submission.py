@@ -44,6 +44,13 @@ def test_a_run_reaches_its_tables_and_figures(finished):
     assert "GPU jobs ask Slurm for:" in finished.said
 
 
+def test_the_status_is_asked_for_with_the_profile(finished):
+    assert finished.run("status", "--quiet", *CONFIG) == 0, finished.said
+    told = json.loads((finished.folder / "results/slurm/status.json").read_text())
+    assert {job["state"] for job in told["jobs"]} == {"done"} and not told["at_work"]
+    assert set(told["capacity"]) == {"jobs"}
+
+
 def test_two_gpu_jobs_run_at_once_and_the_third_waits(finished):
     first, second, third = sorted(finished.jobs("finetune"), key=lambda job: job.started)
     assert second.started < first.ended

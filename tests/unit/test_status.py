@@ -10,6 +10,7 @@ from experiments import config_of
 from project import PROJECT
 from refusals import refusal
 
+from headpatterns.cluster import site
 from headpatterns.experiment.jobs import Job
 from headpatterns.planning.estimates import Estimate
 from headpatterns.status import ahead, journal, report
@@ -56,6 +57,26 @@ def test_a_run_whose_process_is_gone_was_killed(tmp_path):
     run = journal.read(tmp_path / "journal")
     assert run.is_here and not run.goes_on
     assert "killed after" in report.headline(run, run.started + 60)
+
+
+def test_a_job_that_waits_at_slurm_is_queued(tmp_path, monkeypatch):
+    """By the comment that Snakemake's plugin gives it, of this folder's jobs and this experiment's alone."""
+    train = Job("finetune", "llama.nlp_arc.seed0", "", "nlp_arc", {"model": "llama", "seed": "0"})
+    jobs = [Listed(number, one, "", (), True) for number, one in enumerate([train, job("draw_figure1")])]
+    run = Run({}, tuple(jobs), {"jobs": 9}, HERE, 0.0, changes={0: ("started", 1.0), 1: ("started", 1.0)})
+    monkeypatch.chdir(tmp_path)
+    comment = "rule_finetune_nlp_arc_wildcards_llama_0"
+
+    def states(state="PENDING", name="tiny_0f8fad5b", folder=str(tmp_path)):
+        monkeypatch.setattr(site, "queued", lambda: [site.Queued("12", name, comment, state, folder)])
+        queue = report.waiting("tiny")
+        estimates = [Estimate(one.job, 0, 1, 60.0) for one in jobs]
+        return [report.standing(run, *pair, ahead.Pace({}, 1.0, 0), 61.0, queue).state
+                for pair in zip(jobs, estimates, strict=True)]  # fmt: skip
+
+    assert states() == ["queued", "running"]
+    for other in ({"state": "RUNNING"}, {"name": "mini_0f8fad5b"}, {"folder": "/elsewhere"}):
+        assert states(**other) == ["running", "running"]
 
 
 def test_a_run_on_another_machine_goes_on_until_it_tells_its_end():

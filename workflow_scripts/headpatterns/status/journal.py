@@ -25,6 +25,9 @@ FILE = "logs/jobs.ndjson"
 STARTED, FINISHED, FAILED, ENDED = "started", "finished", "failed", "ended"
 """What is told of a job, and of the run itself."""
 
+AT_ONCE = "jobs"
+"""What jobs at a scheduler share: how many of them there are at once."""
+
 DONE, RUNNING, LEFT = "done", "running", "left"
 """States of a job beside `FAILED`."""
 

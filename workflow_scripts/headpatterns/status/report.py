@@ -4,10 +4,13 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from headpatterns.cluster import site
+from headpatterns.errors import InputError
 from headpatterns.experiment import timings
 from headpatterns.experiment.experiment import Experiment
 from headpatterns.io import write_json
@@ -15,10 +18,12 @@ from headpatterns.planning import summaries, text
 from headpatterns.planning.estimates import Estimate
 from headpatterns.planning.sizes import Sizes
 from headpatterns.status import ahead, journal
-from headpatterns.status.journal import DONE, FAILED, LEFT, RUNNING, Listed, Run
+from headpatterns.status.journal import AT_ONCE, DONE, FAILED, LEFT, RUNNING, Listed, Run
 from headpatterns.studies import load_studies
 
-STATES = (DONE, RUNNING, FAILED, LEFT)
+QUEUED = "queued"
+"""The state of a job that was submitted to a cluster and waits there."""
+
 SHOWN_LINES = 5
 """Last lines of the log of a job that failed."""
 
@@ -29,7 +34,7 @@ class Standing:
 
     Attributes:
         listed: the job.
-        state: one of `STATES`.
+        state: `DONE`, `RUNNING`, `QUEUED`, `FAILED` or `LEFT`.
         since: when it reached that state, None where the run does not know.
         estimate: of all of it.
         seconds: that it still takes, None where that is not known; 0 once it is done.
@@ -58,15 +63,34 @@ def write(results: Path) -> None:
         if run.state(places[job]) == DONE
     }
     pace = ahead.pace(estimates, taken)
-    jobs = [standing(run, places[one.job], one, pace, now) for one in estimates]
+    queue = waiting(experiment.config.experiment) if run.goes_on and AT_ONCE in run.capacity else frozenset()
+    jobs = [standing(run, places[one.job], one, pace, now, queue) for one in estimates]
     seconds = to_go(run, jobs)
     print("\n\n".join(sections(experiment.config.experiment, run, jobs, seconds, pace, now)))
     write_json(results / "status.json", as_data(run, jobs, seconds))
 
 
-def standing(run: Run, listed: Listed, estimate: Estimate, pace: ahead.Pace, now: float) -> Standing:
+def waiting(experiment: str) -> frozenset[str]:
+    """Comments of the experiment's jobs that wait at Slurm, started from this folder; none where it does not answer."""
+    with suppress(InputError):
+        return frozenset(
+            job.comment
+            for job in site.queued()
+            if job.state == "PENDING" and job.folder == str(Path.cwd()) and job.name.startswith(f"{experiment}_")
+        )
+    return frozenset()
+
+
+def standing(
+    run: Run, listed: Listed, estimate: Estimate, pace: ahead.Pace, now: float, queue: frozenset[str] = frozenset()
+) -> Standing:
     """A job as it stands: one that runs takes what is left of its time, and no less than nothing."""
-    state = run.state(listed)
+    state, job = run.state(listed), listed.job
+    if (
+        state == RUNNING
+        and site.comment("_".join(filter(None, [job.rule, job.batch])), job.wildcards.values()) in queue
+    ):
+        state = QUEUED
     since = run.changes[listed.number][1] if listed.number in run.changes else None
     if state == DONE:
         return Standing(listed, state, since, estimate, 0.0)
@@ -82,9 +106,9 @@ def to_go(run: Run, jobs: Sequence[Standing]) -> float:
         ahead.Task(
             one.listed.number,
             one.seconds or 0.0,
-            {"cores": one.estimate.threads, "gpus": one.estimate.gpus, "jobs": 1},
+            {"cores": one.estimate.threads, "gpus": one.estimate.gpus, AT_ONCE: 1},
             frozenset(one.listed.needs),
-            one.state == RUNNING,
+            one.state in (RUNNING, QUEUED),
         )
         for one in jobs
         if one.state != DONE
@@ -98,12 +122,12 @@ def sections(
     """All that is printed."""
     yield f"# Status of the experiment {name}"
     yield headline(run, now)
-    yield table(jobs)
+    yield table(jobs, run)
     if running := [one for one in jobs if one.state == RUNNING]:
         yield "## Running"
-        yield text.table(
-            ["job", "for", "its log says"], [[called(one), age(one, now), last_line(one)] for one in running], texts=3
-        )
+        since = "since its submission" if AT_ONCE in run.capacity else "for"
+        rows = [[called(one), age(one, now), last_line(one)] for one in running]
+        yield text.table(["job", since, "its log says"], rows, texts=3)
     if failed := [one for one in jobs if one.state == FAILED]:
         yield "## Failed"
         yield "\n\n".join(map(failure, failed))
@@ -128,14 +152,15 @@ def headline(run: Run, now: float) -> str:
 
 def shared(run: Run) -> str:
     """What its jobs share, in words."""
-    if "jobs" in run.capacity:
-        return f"a cluster, with at most {run.capacity['jobs']} jobs at once"
+    if AT_ONCE in run.capacity:
+        return f"a cluster, with at most {run.capacity[AT_ONCE]} jobs at once"
     cores, gpus = run.capacity["cores"], run.capacity.get("gpus")
     return f"{cores} core{'s' * (cores != 1)}" + (f" and {gpus} GPU{'s' * (gpus != 1)}" if gpus is not None else "")
 
 
-def table(jobs: Sequence[Standing]) -> str:
+def table(jobs: Sequence[Standing], run: Run) -> str:
     """A row for each rule of which anything is to do, one for the others, and the sum."""
+    states = [DONE, RUNNING, *([QUEUED] if AT_ONCE in run.capacity else []), FAILED, LEFT]
     rules: dict[str, list[Standing]] = {}
     for one in jobs:
         rules.setdefault(one.listed.job.rule, []).append(one)
@@ -143,15 +168,15 @@ def table(jobs: Sequence[Standing]) -> str:
     others = [one for rule, own in rules.items() if rule not in shown for one in own]
     if others:
         shown = {f"{len(rules) - len(shown)} other rules": others, **shown}
-    rows = [_row(rule, own) for rule, own in [*shown.items(), ("sum", list(jobs))]]
-    return text.table(["rule", *STATES, "work to go"], rows)
+    rows = [_row(rule, own, states) for rule, own in [*shown.items(), ("sum", list(jobs))]]
+    return text.table(["rule", *states, "work to go"], rows)
 
 
-def _row(rule: str, jobs: Sequence[Standing]) -> list[Any]:
+def _row(rule: str, jobs: Sequence[Standing], states: Sequence[str]) -> list[Any]:
     counts = Counter(one.state for one in jobs)
     known = [one.seconds for one in jobs if one.seconds is not None]
     work = text.duration(sum(known) / 3600) if len(known) == len(jobs) else "?"
-    return [rule, *(counts[state] or "" for state in STATES), work if counts[DONE] < len(jobs) else ""]
+    return [rule, *(counts[state] or "" for state in states), work if counts[DONE] < len(jobs) else ""]
 
 
 def outlook(run: Run, jobs: Sequence[Standing], seconds: float, pace: ahead.Pace) -> Iterator[str]:
@@ -167,8 +192,8 @@ def outlook(run: Run, jobs: Sequence[Standing], seconds: float, pace: ahead.Pace
         yield "It rests on the plan's estimates alone, as no job with a benchmark is done."
     if unknown := sorted({one.listed.job.rule for one in jobs if one.seconds is None}):
         yield f"Not known, and counted as nothing: jobs of {', '.join(unknown)}."
-    if "jobs" in run.capacity:
-        yield "Running counts jobs that wait in the cluster's queue, and the time to go has no waiting in it."
+    if AT_ONCE in run.capacity:
+        yield "Waiting in the cluster's queue is not in it."
 
 
 def called(one: Standing) -> str:
