@@ -64,6 +64,7 @@ class Run:
         ended: when it did; None while it goes on, or where it was killed.
         told: the last time at which something was told.
         changes: the last change of state of jobs, with its time, by number.
+        lived: whether its process was there when the journal was read; of another machine this is not known.
     """
 
     config: Mapping[str, Any]
@@ -74,6 +75,7 @@ class Run:
     ended: float | None = None
     told: float = 0.0
     changes: dict[int, tuple[str, float]] = field(default_factory=dict)
+    lived: bool = True
 
     @property
     def is_here(self) -> bool:
@@ -83,9 +85,7 @@ class Run:
     @property
     def goes_on(self) -> bool:
         """Whether the run is at work; of another machine, whether it has not told its end."""
-        if self.ended is not None:
-            return False
-        return not self.is_here or _lives(self.process)
+        return self.ended is None and (self.lived or not self.is_here)
 
     def state(self, one: Listed) -> str:
         """`DONE`, `RUNNING`, `FAILED` or `LEFT`; what ran when the run ended is left, as it is done again."""
@@ -146,16 +146,17 @@ def read(path: Path) -> Run:
             f"{path} is not there: no run of this experiment was started here by headpatterns 0.11.0 or later; "
             "`snakemake plan` says what is ahead, and `snakemake all` starts it."
         )
-    head, *lines = path.read_text(encoding="utf-8").splitlines()
     try:
-        content = json.loads(head)
+        with path.open(encoding="utf-8") as file:
+            content = json.loads(file.readline())
         listed = [
             Listed(**{**one, "job": Job(**one["job"]), "needs": tuple(one["needs"])}) for one in content["listed"]
         ]
-        run = Run(**{**content, "listed": tuple(listed)}, told=content["started"])
+        run = Run(**{**content, "listed": tuple(listed)}, told=content["started"], lived=_lives(content["process"]))
     except (ValueError, LookupError, TypeError) as error:
         raise InputError(f"{path} is no journal of a run ({error}): the next run writes another one.") from None
-    for line in lines:
+    # After the look at the process: one that is gone by then has told everything.
+    for line in path.read_text(encoding="utf-8").splitlines()[1:]:
         with suppress(ValueError):
             _tell(run, _Line(**json.loads(line)))
     return run
