@@ -67,10 +67,12 @@ def test_resources_follow_from_the_config(jobs, tmp_path):
     assert "mem_mb=2000" in resources["analyse_distribution"] and "runtime=20" in resources["analyse_distribution"]
     assert "mem_mb=3000" in resources["finetune_nlp_refgpt"] and "runs_on_disk=1" in resources["finetune_nlp_refgpt"]
     overlay = tmp_path / "threads.yaml"
-    overlay.write_text("resources: {analyse_dynamics: {threads: 2, mem_mb: 4321}}\n")
+    overlay.write_text("resources: {analyse_dynamics: {threads: 2, mem_mb: 4321}}\ntensorboard: true\n")
     answer = snakemake(PROJECT, "figure5", "-n", "--forceall", "--cores", "2", *TINY, str(overlay))
     part = answer.stdout.split("rule analyse_dynamics:")[1].split("\nrule ")[0]
     assert fields(part)["threads"] == "2" and "mem_mb=4321" in fields(part)["resources"]
+    watched = "launcher=env HEADPATTERNS_TENSORBOARD=results/tiny/logs/tensorboard python,"
+    assert watched in answer.stdout and "launcher=python," in resources["finetune_nlp_refgpt"]
 
 
 def test_a_misspelt_rule_in_resources_is_named_with_the_nearest(tmp_path):
