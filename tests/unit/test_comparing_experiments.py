@@ -84,7 +84,7 @@ def test_what_differs_is_side_by_side(first, second, tmp_path):
     ]
     page, digest = (Path(tmp_path / "out" / name).read_text() for name in ("comparison.html", "comparison.md"))
     for text in (page, digest):
-        assert "Of 2 statements with several verdicts, 1 have the same one everywhere." in text
+        assert "The verdict is the same everywhere for 1 of 2 statements that several columns have." in text
         assert f"The results come from different commits: abc ({a}); def ({b})." in text
         assert f"{b}: The results come from different processors: x; y." in text
         assert "package versions" not in text and "Table 1" not in text and "Table 2" in text
@@ -111,6 +111,9 @@ def test_what_is_no_experiment_is_refused(first, second, tmp_path):
     refused([first, tmp_path / "nowhere"], str(tmp_path / "nowhere"), "fix the path")
     refused([first, tmp_path / "empty"], str(tmp_path / "empty"), ("config.yaml", "in which `all` is built"))
     refused([first, second, first / "../a"], str(first), "are one folder: name another one")
+    (second / "provenance.json").write_text("[]")
+    refused([first, second], f"{second}/provenance.json", "build that experiment again")
+    (second / "provenance.json").write_text(json.dumps(ABOUT))
     write_rows(second / "analysis/claims.csv", CLAIMS[:4], [])
     refused([first, second], f"{second}/analysis/claims.csv", ("column verdict", "headpatterns 0.11.0", "build that"))
 

@@ -24,7 +24,7 @@ def write(folders: Sequence[Path], output: Path) -> None:
     compared = experiments.opened(folders)
     tables = list(_tables(compared))
     agreed, several = experiments.agreement(experiments.verdicts(compared))
-    tally = f"Of {several} statements with several verdicts, {agreed} have the same one everywhere."
+    tally = f"The verdict is the same everywhere for {agreed} of {several} statements that several columns have."
     warnings = experiments.warnings(compared)
     page = render("comparison.html.j2", __package__, compared=compared, warnings=warnings, tables=tables, tally=tally)
     _write_numbers(compared, output)

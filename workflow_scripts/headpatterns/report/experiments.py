@@ -147,7 +147,11 @@ def _opened(folder: Path) -> Experiment:
             )
     if (folder / published.MANIFEST).is_file():
         published.opened(folder)
-    return Experiment(folder, written.read_config(folder / CONFIG), read_json(folder / PROVENANCE))
+    config, provenance = written.read_config(folder / CONFIG), read_json(folder / PROVENANCE)
+    for name, content in {CONFIG: config, PROVENANCE: provenance}.items():
+        if not isinstance(content, dict):
+            raise InputError(f"{folder / name} has no keys: build that experiment again, or publish it again.")
+    return Experiment(folder, config, provenance)
 
 
 def table(one: Experiment, path: str, columns: Sequence[str]) -> list[dict[str, str]]:
@@ -229,20 +233,18 @@ def agreement(rows: Mapping[Any, Mapping[Column, Mapping[str, str]]]) -> tuple[i
 
 def warnings(experiments: Sequence[Experiment]) -> list[str]:
     """What keeps differences from being those of the configs alone: other commits, versions, processors."""
-    keys = (*origins.EVERYWHERE, "machine")
-    told = [{key: one.provenance[key] for key in keys if key in one.provenance} for one in experiments]
     parts = [
         origins.Part(
             origins.ANALYSIS,
             "",
             str(one.folder),
             {
-                "commit": about.get("commit", ""),
-                "versions": json.dumps(about.get("versions", {}), sort_keys=True),
-                "processor": about.get("processor") or about.get("machine", {}).get("processor", ""),
+                "commit": one.provenance.get("commit", ""),
+                "versions": json.dumps(one.provenance.get("versions", {}), sort_keys=True),
+                "processor": one.provenance.get("processor") or one.provenance.get("machine", {}).get("processor", ""),
             },
         )
-        for one, about in zip(experiments, told, strict=True)
+        for one in experiments
     ]
     own = [f"{one.folder}: {sentence}" for one in experiments for sentence in one.provenance.get(origins.MIXED, ())]
     return [*origins.mixed(parts), *own]
