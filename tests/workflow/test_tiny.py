@@ -584,7 +584,8 @@ def test_the_status_tells_how_far_a_run_is_and_why_a_job_failed(finished: Path) 
         fcntl.flock(holders, fcntl.LOCK_SH)
         said, told = status(finished)
         assert held.is_file(), "the lock of another run is its own"
-    held.unlink()
+        assert snakemake(finished, "--unlock", *TINY).returncode == 0
+        assert not held.exists(), "but for whoever asks to unlock the folder"
     jobs = {(row["rule"], row["name"]) for row in read_csv(results / "jobs.csv")} - {("all", "")}
     assert {(one["rule"], one["name"]) for one in told["jobs"]} == jobs
     assert {one["state"] for one in told["jobs"]} == {"done"}
