@@ -41,7 +41,7 @@ coverage: .venv/test.ready
 
 # What the last `make coverage` found, in Markdown, the least covered modules first.
 coverage-summary:
-	.venv/bin/coverage report --format=markdown --skip-covered --sort=cover
+	.venv/bin/coverage report --format=markdown --skip-covered --sort=cover --fail-under=0
 
 lint: .venv/test.ready
 	.venv/bin/ruff check .

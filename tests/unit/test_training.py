@@ -712,6 +712,7 @@ def steps_and_losses(folder):
     return [(one.step, one.value) for one in shown.Scalars("train/loss")]
 
 
+@pytest.mark.slow
 def test_a_watched_run_that_was_killed_shows_each_step_once_and_ends_with_the_same_bytes(
     tokenizer, samples, tmp_path, monkeypatch
 ):
