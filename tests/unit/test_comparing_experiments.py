@@ -114,6 +114,8 @@ def test_what_is_no_experiment_is_refused(first, second, tmp_path):
     (second / "provenance.json").write_text("[]")
     refused([first, second], f"{second}/provenance.json", "build that experiment again")
     (second / "provenance.json").write_text(json.dumps(ABOUT))
+    write_rows(second / "analysis/claims.csv", CLAIMS, [("rises", "It rises.", "", "opt", "holds", "much", 1, 2)])
+    refused([first, second], f"{second}/analysis/claims.csv", ("row 1", "'estimate'", "'much'"))
     write_rows(second / "analysis/claims.csv", CLAIMS[:4], [])
     refused([first, second], f"{second}/analysis/claims.csv", ("column verdict", "headpatterns 0.11.0", "build that"))
 

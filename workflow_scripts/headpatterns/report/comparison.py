@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from headpatterns.io import atomic_path, write_csv
 from headpatterns.presentation.elements import Table, estimate
@@ -9,7 +10,7 @@ from headpatterns.presentation.grids import Grid, markdown_lines
 from headpatterns.presentation.sections import render
 from headpatterns.report import experiments
 from headpatterns.report.claims import VERDICTS
-from headpatterns.report.experiments import KINDS, Column, Experiment, Kind
+from headpatterns.report.experiments import KINDS, NUMBERS, Column, Experiment, Kind
 
 LONGEST = 120
 """Characters of a config's value on the page; config.csv has all of them."""
@@ -67,8 +68,8 @@ def verdict_table(compared: Sequence[Experiment]) -> Table:
     return Table("verdicts", "Verdicts", header, ordered, [False] * len(header), "verdicts.csv")
 
 
-def _verdict(row: dict[str, str]) -> str:
-    number = estimate(*(float(row[name] or "nan") for name in ("estimate", "low", "high")))
+def _verdict(row: dict[str, Any]) -> str:
+    number = estimate(*(row[name] for name in NUMBERS))
     return f"{VERDICTS.get(row['verdict'], row['verdict'])}, {number}"
 
 
@@ -110,11 +111,11 @@ def _write_numbers(compared: Sequence[Experiment], output: Path) -> None:
     changed = experiments.differences([one.config for one in compared])
     write_csv(output / "config.csv", ["key", *folders], [[key, *values] for key, values in changed.items()])
     verdicts = [
-        [claim, about, *column, row["verdict"], row["estimate"], row["low"], row["high"]]
+        [claim, about, *column, row["verdict"], *(row[name] for name in NUMBERS)]
         for (claim, _, about), by_column in experiments.verdicts(compared).items()
         for column, row in by_column.items()
     ]
-    header = ["claim", "about", "experiment", "model", "verdict", "estimate", "low", "high"]
+    header = ["claim", "about", "experiment", "model", "verdict", *NUMBERS]
     write_csv(output / "verdicts.csv", header, verdicts)
     numbers = [
         [Path(kind.path).stem, ".".join(filter(None, place[:-1])), place[-1], *column, *number]

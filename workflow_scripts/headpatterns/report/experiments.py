@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from headpatterns.errors import InputError
 from headpatterns.experiment import published, written
-from headpatterns.io import read_csv, read_json
+from headpatterns.io import read_json
+from headpatterns.presentation.inputs import read_table
 from headpatterns.report import origins
 
 CONFIG, PROVENANCE = "config.yaml", "provenance.json"
@@ -108,6 +109,12 @@ class Number(NamedTuple):
     high: float
 
 
+NUMBERS = ("estimate", "low", "high")
+"""Columns of claims.csv."""
+
+Statement = tuple[str, str, str]
+"""A claim by its name, its words, and what it is about."""
+
 Column = tuple[str, str]
 """A folder of an experiment, and a model in it."""
 
@@ -154,23 +161,24 @@ def _opened(folder: Path) -> Experiment:
     return Experiment(folder, config, provenance)
 
 
-def table(one: Experiment, path: str, columns: Sequence[str]) -> list[dict[str, str]]:
-    """The rows of a table of an experiment; none where it has no such table.
+def table(one: Experiment, path: str, text: Sequence[str], numbers: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of a table of an experiment, with columns of text and of numbers; none where it has no such table.
 
     Raises:
-        InputError: it has other columns, as another version made it.
+        InputError: it has other columns, as another version made it, or a word where a number belongs.
     """
     file = one.folder / path
     if not file.is_file():
         return []
     with file.open(encoding="utf-8") as lines:
         header = lines.readline().rstrip("\n").split(",")
-    if lacking := [name for name in columns if name not in header]:
+    if lacking := [name for name in (*text, *numbers) if name not in header]:
         raise InputError(
             f"{file} lacks the column {lacking[0]}: headpatterns {one.version} made it in another form; build that "
             "experiment again with this version, or publish it again."
         )
-    return read_csv(file, columns)
+    rows = read_table(file, text, numbers, may_be_empty=True).to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in rows]
 
 
 # Where configs differ.
@@ -194,12 +202,12 @@ def _compare(given: Sequence[Any], key: str, found: dict[str, list[str]]) -> Non
 # What they say.
 
 
-def verdicts(experiments: Sequence[Experiment]) -> dict[tuple[str, str, str], dict[Column, dict[str, str]]]:
+def verdicts(experiments: Sequence[Experiment]) -> dict[Statement, dict[Column, dict[str, Any]]]:
     """The rows of claims.csv by claim, statement and what it is about, then by column."""
-    columns = ("claim", "statement", "about", "model", "verdict", "estimate", "low", "high")
-    found: dict[tuple[str, str, str], dict[Column, dict[str, str]]] = {}
+    text = ("claim", "statement", "about", "model", "verdict")
+    found: dict[Statement, dict[Column, dict[str, Any]]] = {}
     for one in experiments:
-        for row in table(one, CLAIMS, columns):
+        for row in table(one, CLAIMS, text, NUMBERS):
             name = row["claim"], row["statement"], row["about"]
             found.setdefault(name, {})[str(one.folder), row["model"] or ALL_MODELS] = row
     return found
@@ -207,12 +215,12 @@ def verdicts(experiments: Sequence[Experiment]) -> dict[tuple[str, str, str], di
 
 def side_by_side(experiments: Sequence[Experiment], kind: Kind) -> Side:
     """The numbers of a table by row and column; quantities that no experiment has are left out."""
-    needed = ["model", *kind.keys, *(name for columns in kind.quantities.values() for name in columns)]
+    numbers = [name for columns in kind.quantities.values() for name in columns]
     found: Side = {}
     for one in experiments:
-        for row in table(one, kind.path, needed):
+        for row in table(one, kind.path, ["model", *kind.keys], numbers):
             for quantity, columns in kind.quantities.items():
-                number = Number(*(float(row[name] or "nan") for name in columns))
+                number = Number(*(row[name] for name in columns))
                 if not math.isnan(number.value):
                     place = (*(row[key] for key in kind.keys), quantity)
                     found.setdefault(place, {})[str(one.folder), row["model"]] = number
@@ -225,7 +233,7 @@ def columns_of(rows: Mapping[Any, Mapping[Column, Any]], experiments: Sequence[E
     return [column for one in experiments for column in seen if column[0] == str(one.folder)]
 
 
-def agreement(rows: Mapping[Any, Mapping[Column, Mapping[str, str]]]) -> tuple[int, int]:
+def agreement(rows: Mapping[Statement, Mapping[Column, Mapping[str, Any]]]) -> tuple[int, int]:
     """Of how many statements all columns that have it give the same verdict, and how many several columns have."""
     several = [{row["verdict"] for row in by_column.values()} for by_column in rows.values() if len(by_column) > 1]
     return sum(len(verdicts) == 1 for verdicts in several), len(several)
