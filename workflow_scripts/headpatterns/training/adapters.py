@@ -35,10 +35,10 @@ class Base(NamedTuple):
     written: Path
 
 
-def put_in(model: PreTrainedModel, recipe: Recipe) -> "PeftModel":
+def put_in(model: PreTrainedModel, recipe: Recipe, key: str = "finetuning.lora") -> "PeftModel":
     """The model with adapters, in float32, which alone are trained; the seed of the recipe draws their first weights.
 
-    B begins as zero, so that the first step starts from the model as it is.
+    B begins as zero, so that the first step starts from the model as it is. `key` of the config says what adapters.
 
     Raises:
         InputError: a target module is none of the model's, or cannot have an adapter that is merged later.
@@ -46,7 +46,7 @@ def put_in(model: PreTrainedModel, recipe: Recipe) -> "PeftModel":
     from peft import LoraConfig, get_peft_model
 
     assert recipe.lora is not None
-    _check_targets(model, recipe.lora)
+    _check_targets(model, recipe.lora, key)
     torch.manual_seed(recipe.seed)
     chosen = recipe.lora.target_modules
     make: Any = LoraConfig  # which says that alpha is an integer
@@ -66,7 +66,7 @@ def put_in(model: PreTrainedModel, recipe: Recipe) -> "PeftModel":
     return adapted
 
 
-def _check_targets(model: PreTrainedModel, lora: Lora) -> None:
+def _check_targets(model: PreTrainedModel, lora: Lora, key: str) -> None:
     """Refuse modules that do not exist, or whose weight is both embeddings.
 
     Raises:
@@ -81,12 +81,12 @@ def _check_targets(model: PreTrainedModel, lora: Lora) -> None:
         found = [name for name in changeable if name == target or name.endswith(f".{target}")]
         if not found:
             raise InputError(
-                f"finetuning.lora.target_modules names {target}, which no linear module of {type(model).__name__} is "
+                f"{key}.target_modules names {target}, which no linear module of {type(model).__name__} is "
                 f"called: {nearest(target, ends[:SHOWN])}."
             )
         if shared := next((name for name in found if name in tied), None):
             raise InputError(
-                f"finetuning.lora.target_modules names {target}, but the weight of {shared} is shared between input "
+                f"{key}.target_modules names {target}, but the weight of {shared} is shared between input "
                 "and output embeddings, and no merged weight would give both: leave it out."
             )
 

@@ -1,0 +1,174 @@
+"""Gradient features of LESS: by hand, against one backward pass a sample, and against a few lines of plain PyTorch."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import build
+
+from headpatterns.attribution import less, passes
+from headpatterns.attribution.inputs import LabelledSample
+from headpatterns.attribution.random_projection import project, signs
+from headpatterns.attribution.sample_gradients import PerSample
+from headpatterns.errors import InputError
+from headpatterns.models import projection
+from headpatterns.training import adapters
+from headpatterns.training.recipe import Lora, Recipe
+
+LORA = Lora(rank=2, alpha=4.0)
+RECIPE = Recipe(learning_rate=0.02, epochs=2, per_device_batch_size=3, global_batch_size=3, lora=LORA)
+
+
+def samples(count, seed=0):
+    """Random tokens of several lengths, about half of each a response."""
+    draws = np.random.default_rng(seed)
+    found = []
+    for number in range(count):
+        tokens = draws.integers(3, 50, int(draws.integers(4, 12))).tolist()
+        start = int(draws.integers(1, len(tokens) - 1))
+        found.append(LabelledSample(f"{seed}-{number}", tokens, [-100] * start + tokens[start:]))
+    return found
+
+
+def adapted(name="llama-grouped-query", lora=LORA):
+    """A model with adapters whose second factors are no longer 0, and these factors by their names."""
+    recipe = Recipe(learning_rate=0.1, per_device_batch_size=1, global_batch_size=1, lora=lora)
+    model = adapters.put_in(build(name), recipe).get_base_model()
+    factors = {
+        name: module for name, module in model.named_modules() if name.endswith((".lora_A.default", ".lora_B.default"))
+    }
+    torch.manual_seed(3)
+    for module in factors.values():
+        torch.nn.init.normal_(module.weight, std=0.1)
+    return model, factors
+
+
+def one_by_one(model, factors, found):
+    """Gradients of the mean loss of each sample, each by a backward pass of its own: [samples, weights]."""
+    rows = []
+    for sample in found:
+        model.zero_grad()
+        model(input_ids=torch.tensor([sample.input_ids]), labels=torch.tensor([sample.labels])).loss.backward()
+        rows.append(torch.cat([module.weight.grad.flatten() for module in factors.values()]))
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize("name", ["llama-grouped-query", "opt", "gpt2", "gemma2-soft-capping"])
+def test_gradients_of_a_batch_are_those_of_its_samples(name):
+    model, factors = adapted(name)
+    found = samples(5)
+    wanted = one_by_one(model, factors, found)
+    watched = PerSample(factors)
+    with passes.frozen(model), watched.watching():
+        made = watched.of(model, projection.head_of(model), found)
+    assert watched.size == wanted.shape[1]
+    torch.testing.assert_close(made, wanted, rtol=1e-5, atol=1e-5 * wanted.abs().max().item())
+
+
+def test_gradients_of_a_linear_map_by_hand():
+    """Two tokens of one sample: Σ g xᵀ = [1, 2]ᵀ·3 + [4, 5]ᵀ·6 by the 1 x 2 weight."""
+    module = torch.nn.Linear(2, 1, bias=False)
+    watched = PerSample({"one": module})
+    watched._found, watched._positions = torch.zeros(1, 2), 2
+    with watched.watching():
+        out = module(torch.tensor([[[1.0, 2.0], [4.0, 5.0]]]).requires_grad_())
+        out.backward(torch.tensor([[[3.0], [6.0]]]))
+    assert watched._found.tolist() == [[27.0, 36.0]]
+
+
+def test_adam_by_hand():
+    """m = 2, v = 4, g = 10: (0.9·2 + 0.1·10) / √(0.999·4 + 0.001·100) = 2.8 / √4.096."""
+    checkpoint = less.Checkpoint(torch.zeros(1), torch.tensor([2.0]), torch.tensor([4.0]), 0.1)
+    assert less.adam(torch.tensor([[10.0]]), checkpoint).item() == pytest.approx(2.8 / 4.096**0.5, rel=1e-6)
+
+
+def test_signs_keep_inner_products():
+    vectors = torch.from_numpy(np.random.default_rng(1).normal(size=(3, 500))).float()
+    drawn = [project([vectors], 256, seed) for seed in range(40)]
+    products = torch.stack([one @ one.T for one in drawn]).mean(dim=0)
+    # Each product has a spread of at most √2·|u||v|/√d, here 500·√2/16 = 44, and the mean of 40 one of 7.
+    torch.testing.assert_close(products, vectors @ vectors.T, rtol=0, atol=35)
+    assert set(signs(16, 64, (0, 0)).unique().tolist()) == {-1.0, 1.0}
+
+
+def test_a_projection_in_blocks_is_that_by_the_whole_matrix(monkeypatch):
+    monkeypatch.setattr("headpatterns.attribution.random_projection.BLOCK_BYTES", 4 * 16 * 7)
+    vectors = torch.arange(60.0).reshape(3, 20)
+    whole = torch.cat([signs(7, 16, (5, 0)), signs(7, 16, (5, 1)), signs(6, 16, (5, 2))])
+    torch.testing.assert_close(project([vectors[:1], vectors[1:]], 16, 5), vectors @ whole / 4)
+
+
+def plain_features(model, warm, candidates, targets, recipe, dimension):
+    """LESS in a few lines: the order of steps is that of `less.warm_up`, all else is plain PyTorch."""
+    peft = adapters.put_in(model, recipe)
+    factors = [p for p in peft.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(factors, lr=recipe.learning_rate, weight_decay=0.0)
+
+    def loss(sample):
+        return peft(input_ids=torch.tensor([sample.input_ids]), labels=torch.tensor([sample.labels])).loss
+
+    def gradient(sample):
+        return torch.cat([one.flatten() for one in torch.autograd.grad(loss(sample), factors)])
+
+    found, rates, step = [[], []], [], 0
+    steps_of_epoch = -(-len(warm) // recipe.global_batch_size)
+    for epoch in range(int(recipe.epochs)):
+        order = sorted(warm, key=lambda one: less.rank(recipe.seed, f"{epoch} {one.id}"))  # noqa: B023
+        own = []
+        for start in range(0, len(order), recipe.global_batch_size):
+            own.append(recipe.learning_rate * (1 - step / (steps_of_epoch * recipe.epochs)))
+            step += 1
+            batch = order[start : start + recipe.global_batch_size]
+            optimizer.zero_grad()
+            (sum(map(loss, batch)) / len(batch)).backward()
+            torch.nn.utils.clip_grad_norm_(factors, recipe.max_grad_norm)
+            optimizer.param_groups[0]["lr"] = own[-1]
+            optimizer.step()
+        rates.append(np.mean(own))
+        mean, square = (
+            torch.cat([optimizer.state[p][key].flatten() for p in factors]) for key in ("exp_avg", "exp_avg_sq")
+        )
+        vectors = [
+            torch.stack([(0.9 * mean + 0.1 * g) / (0.999 * square + 0.001 * g**2 + 1e-8).sqrt()
+                         for g in map(gradient, candidates)]),
+            torch.stack(list(map(gradient, targets))),
+        ]  # fmt: skip
+        matrix = signs(vectors[0].shape[1], dimension, (recipe.seed, 0))
+        for kept, one in zip(found, vectors, strict=True):
+            projected = (one @ matrix).numpy()
+            kept.append(projected / np.linalg.norm(projected, axis=1, keepdims=True))
+    return np.stack(found[0]), np.stack(found[1]), rates
+
+
+def test_features_are_those_of_a_plain_implementation():
+    warm, pool, target = samples(7, 1), samples(6, 2), samples(4, 3)
+    model = build("llama-grouped-query")
+    candidates, targets, rates = plain_features(copy.deepcopy(model), warm, pool, target, RECIPE, 32)
+    found = less.features(model, warm, {"probe": pool}, {"train": target}, RECIPE, 32)
+    assert found.learning_rates == pytest.approx(rates)
+    assert rates == pytest.approx([0.02 * 5 / 6, 0.02 * 2 / 6])
+    np.testing.assert_allclose(found.features["train"], targets, atol=2e-5)
+    np.testing.assert_allclose(found.features["probe"], candidates, atol=2e-4)
+    assert set(found.seconds) == {"warm_up", "probe", "train"}
+
+
+def test_features_do_not_depend_on_what_waits_together(monkeypatch):
+    warm, pool = samples(4, 1), samples(9, 2)
+    first = less.features(build("llama"), warm, {"probe": pool}, {}, RECIPE, 16).features["probe"]
+    monkeypatch.setattr(less, "BUFFER_BYTES", 1)
+    monkeypatch.setattr(less, "TOKENS", 12)
+    again = less.features(build("llama"), warm, {"probe": pool}, {}, RECIPE, 16).features["probe"]
+    np.testing.assert_allclose(first, again, atol=1e-4)
+
+
+def test_what_less_cannot_do_is_said():
+    with pytest.raises(InputError, match=r"no sample to warm up on: raise studies\.selection\.less\.warm_up"):
+        less.features(build("llama"), [], {"probe": samples(2)}, {}, RECIPE, 16)
+    with pytest.raises(InputError, match=r"dimension is 80000, but .* have \d+ weights: lower it"):
+        less.features(build("llama"), samples(2), {"probe": samples(2)}, {}, RECIPE, 80000)
+    other = Recipe(
+        learning_rate=0.1, per_device_batch_size=1, global_batch_size=1, lora=Lora(target_modules=("q_prj",))
+    )
+    with pytest.raises(InputError, match=r"studies\.selection\.less\.lora\.target_modules names q_prj"):
+        less.features(build("llama"), samples(2), {"probe": samples(2)}, {}, other, 16)
