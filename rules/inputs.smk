@@ -74,6 +74,19 @@ def probe_model_patterns(probe_set):
     )
 
 
+def of_domains(part):
+    """A part of every domain of the selection study, where LESS takes gradients of it."""
+    return [PATHS.domain(domain, part) for domain in SELECTION.domains] if selection.takes_gradients(EXPERIMENT) else []
+
+
+def gradients_of(pools, targets):
+    """What LESS takes gradients of and how; nothing where it takes none."""
+    if not pools:
+        return ""
+    how = arguments.options({"less": arguments.in_any_order(selection.warm_up(EXPERIMENT))})
+    return f"{how} {arguments.options({'pools': pools, 'targets': targets})}"
+
+
 def sets_of(wildcards):
     """Evaluation sets of a batch, each once."""
     return list(dict.fromkeys(name for _, name in EXPERIMENT.evaluation_batches[wildcards.model, wildcards.batch]))

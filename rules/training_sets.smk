@@ -53,6 +53,8 @@ rule read_candidates:
         ),
         train=PATHS.instructions(SELECTION.dataset, "train"),
         probe=PATHS.instructions(SELECTION.dataset, "probe"),
+        pools=of_domains("pool"),
+        targets=of_domains("pseudo_private"),
     output:
         directory(PATHS.candidates("{model}", "{base}")),
     params:
@@ -60,10 +62,11 @@ rule read_candidates:
         model=lambda wildcards: PATHS.model(wildcards.model, EXPERIMENT.bases[wildcards.model, wildcards.base]),
         max_length=CONFIG.tokenization.max_length,
         passes=arguments.options({"dtype": CONFIG.patterns.dtype, "device": CONFIG.device}),
+        less=lambda wildcards, input: gradients_of(input.pools, input.targets),
     shell:
         f"exec {commands.on_gpus(EXPERIMENT, 'read_candidates')}python workflow_scripts/read_candidates.py"
         " --model {params.model:q} --name train probe --data {input.train} {input.probe} --max-length {params.max_length}"
-        " {params.passes} --threads {threads} --output {output} --log {log}"
+        " {params.passes} {params.less} --threads {threads} --output {output} --log {log}"
 
 
 rule select_samples:
@@ -96,7 +99,13 @@ rule select_samples:
                 "random_draws": SELECTION.random_draws,
             }
         ),
-        further=lambda wildcards, input: arguments.options({"related": input.related, "candidates": input.candidates}),
+        further=lambda wildcards, input: arguments.options(
+            {
+                "related": input.related,
+                "candidates": input.candidates,
+                "tags": CONFIG.domains[wildcards.domain].tags if selection.takes_gradients(EXPERIMENT) else [],
+            }
+        ),
         reading=as_is(arguments.as_json(reading(EXPERIMENT))),
     shell:
         "python workflow_scripts/select_samples.py --dataset {params.dataset} --domain {wildcards.domain} --seed {wildcards.seed}"

@@ -1,11 +1,16 @@
-"""Reads candidates with a model: mean hidden states (RDS+), and losses of responses without their prompts (IFD)."""
+"""Reads candidates with a model: mean hidden states (RDS+), and losses of responses without their prompts (IFD).
+
+With --less also gradients by adapters (LESS), of the samples that --pools and --targets list. The file of the pools'
+samples is then called probe, and that of the targets' samples train.
+"""
 
 import argparse
 from pathlib import Path
 
 from headpatterns import cli as command_line
 from headpatterns.errors import InputError
-from headpatterns.studies.selection import features
+from headpatterns.studies import commands
+from headpatterns.studies.selection import features, gradients
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -13,6 +18,10 @@ def main(arguments: argparse.Namespace) -> None:
     command_line.check_counts(arguments, "max_length", "threads", "token_budget")
     if len(arguments.name) != len(arguments.data):
         raise InputError("give as many --name as --data.")
+    if bool(arguments.less) != bool(arguments.pools) or bool(arguments.less) != bool(arguments.targets):
+        raise InputError("give --pools and --targets with --less, and none of them without it.")
+    if arguments.less and set(arguments.name) != {gradients.POOL, gradients.TARGETS}:
+        raise InputError(f"with --less, call the files {gradients.POOL} and {gradients.TARGETS}.")
     features.write(
         arguments.model,
         dict(zip(arguments.name, arguments.data, strict=True)),
@@ -22,6 +31,9 @@ def main(arguments: argparse.Namespace) -> None:
         dtype=arguments.dtype,
         device=arguments.device,
         threads=arguments.threads,
+        less=gradients.Order.of(commands.parsed(arguments.less, "--less"), arguments.pools, arguments.targets)
+        if arguments.less
+        else None,
     )
 
 
@@ -36,6 +48,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or mps")
     made.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
     made.add_argument("--threads", type=int, default=1, help="processor threads")
+    made.add_argument("--less", help="JSON object, how LESS takes gradients, as studies.selection.less of the config says")
+    made.add_argument("--pools", type=Path, nargs="+", default=[], help="CSV of the pool of each domain")
+    made.add_argument("--targets", type=Path, nargs="+", default=[], help="CSV of each domain's pseudo-private samples")
     made.add_argument("--output", type=Path, required=True, help="folder to write")
     return made
 

@@ -23,6 +23,7 @@ def main(arguments: argparse.Namespace) -> None:
             pseudo_private=arguments.pseudo_private,
             methods=arguments.methods,
             candidates=arguments.candidates,
+            tags=arguments.tags,
             budgets=arguments.budgets,
             random_draws=arguments.random_draws,
             related=arguments.related,
@@ -46,7 +47,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--methods", nargs="+", default=list(select.METHODS[:4]), choices=select.METHODS, help="ways to rank the pool"
     )
-    made.add_argument("--candidates", type=Path, help="what the base model makes of them, for the methods ifd and rds")
+    made.add_argument("--candidates", type=Path, help="what the base model makes of them, for ifd, rds and less")
+    made.add_argument("--tags", nargs="+", default=[], help="tags of the domain, for the method less")
     made.add_argument("--budgets", type=int, nargs="+", required=True, help="numbers of samples to select")
     made.add_argument("--random-draws", type=int, required=True, help="number of random selections of each size")
     made.add_argument("--related", type=Path, help="CSV of the pool's truly related samples, where they are known")

@@ -114,7 +114,7 @@ def plain_features(model, warm, candidates, targets, recipe, dimension):
     found, rates, step = [[], []], [], 0
     steps_of_epoch = -(-len(warm) // recipe.global_batch_size)
     for epoch in range(int(recipe.epochs)):
-        order = sorted(warm, key=lambda one: less.rank(recipe.seed, f"{epoch} {one.id}"))  # noqa: B023
+        order = sorted(warm, key=lambda one: less.rank(recipe.seed, f"{epoch} {one.id}"))
         own = []
         for start in range(0, len(order), recipe.global_batch_size):
             own.append(recipe.learning_rate * (1 - step / (steps_of_epoch * recipe.epochs)))

@@ -185,7 +185,7 @@ def test_further_methods_rank_by_what_their_names_say(case):
 
 def test_what_the_base_model_makes_of_the_samples_is_asked_for(case, capfd, monkeypatch):
     said = refused(capfd, monkeypatch, case, methods=["pattern", "rds"])
-    assert "--candidates is missing: the methods ifd and rds need it." in said
+    assert "--candidates is missing: the methods ifd, rds, less need it." in said
 
 
 def test_words_of_the_pseudo_private_prompts_alone_find_their_like(case):

@@ -87,8 +87,8 @@ def features(
         warm_up_on: samples that adapters are trained on.
         candidates: sets of samples whose features are those of Adam, by name.
         targets: sets of samples whose features are plain gradients, by other names.
-        recipe: of the warm-up: `lora`, `epochs`, `global_batch_size`, `learning_rate`, `max_grad_norm` and `seed`, which
-            draws the signs of the projection as well.
+        recipe: of the warm-up: `lora`, whole `epochs`, `global_batch_size`, `learning_rate`, `max_grad_norm` and
+            `seed`, which draws the signs of the projection as well.
         dimension: of the features, a multiple of 8.
 
     Raises:
@@ -100,7 +100,7 @@ def features(
     for samples in (warm_up_on, *candidates.values(), *targets.values()):
         passes.check_samples(model, samples)
     own = adapters.put_in(model, recipe, "studies.selection.less.lora").get_base_model()
-    watched = PerSample({name: module for name, module in own.named_modules() if _is_factor(name, module)})
+    watched = PerSample({name: module for name, module in own.named_modules() if is_factor(name, module)})
     if dimension > watched.size:
         raise InputError(
             f"studies.selection.less.dimension is {dimension}, but the adapters of {type(own).__name__} have "
@@ -121,7 +121,7 @@ def features(
     return Found(found, [one.learning_rate for one in checkpoints], watched.size, seconds)
 
 
-def _is_factor(name: str, module: torch.nn.Module) -> bool:
+def is_factor(name: str, module: torch.nn.Module) -> bool:
     """Whether a module is a factor of an adapter of PEFT."""
     return isinstance(module, torch.nn.Linear) and name.split(".")[-2:-1] in (["lora_A"], ["lora_B"])
 
@@ -142,7 +142,7 @@ def warm_up(
     model.train()
     found = []
     for epoch, own in enumerate(rates.reshape(epochs, len(starts))):
-        order = sorted(samples, key=lambda sample: rank(recipe.seed, f"{epoch} {sample.id}"))  # noqa: B023
+        order = sorted(samples, key=lambda sample: rank(recipe.seed, f"{epoch} {sample.id}"))
         for start, rate in zip(starts, own.tolist(), strict=True):
             step = order[start : start + size]
             for indices in batches([len(one.input_ids) for one in step], TOKENS, turn):

@@ -26,6 +26,7 @@ VARIANTS = {
         "signed",
         "by-layer",
         "rds",
+        "less",
         "ifd",
         "mid-perplexity",
         "top-perplexity",

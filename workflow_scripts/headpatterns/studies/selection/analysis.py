@@ -15,7 +15,7 @@ KEY = ("model", "measure", "domain")
 COLUMNS = (*KEY, "variant", "budget", "items", "value", "low", "high", "spread")
 COMPARISONS = (
     *(("pattern", other) for other in ("random", "base", "bm25", "base-pattern", "nearest", "signed", "by-layer")),
-    *(("pattern", other) for other in ("rds", "ifd", "mid-perplexity", "top-perplexity")),
+    *(("pattern", other) for other in ("rds", "less", "ifd", "mid-perplexity", "top-perplexity")),
     *(("oracle", other) for other in ("random", "pattern")),
 )
 

@@ -1,7 +1,8 @@
-"""What a model makes of candidates beyond patterns: hidden states (RDS+), and losses of responses without prompts.
+"""What a model makes of candidates beyond patterns: hidden states (RDS+), losses of responses without prompts, gradients.
 
 RDS+ (Ivison et al. 2025) represents a sample by the mean of its last hidden states, over prompt and response, in which
 position i of n weighs i. The loss of the response alone is the denominator of IFD (Li et al. 2024).
+`gradients` has those of LESS.
 """
 
 import time
@@ -22,6 +23,7 @@ from headpatterns.evaluation.sequences import Text, Texts
 from headpatterns.io import atomic_path, write_json
 from headpatterns.models import independence
 from headpatterns.models import loading as models
+from headpatterns.studies.selection import gradients
 from headpatterns.studies.selection.candidates import ALONE, STATES
 
 if TYPE_CHECKING:
@@ -30,9 +32,11 @@ if TYPE_CHECKING:
 
 def write(
     model: Path, rows: Mapping[str, Path], output: Path, *,
-    max_length: int, token_budget: int, dtype: str, device: str, threads: int,
+    max_length: int, token_budget: int, dtype: str, device: str, threads: int, less: gradients.Order | None = None,
 ) -> None:  # fmt: skip
     """Read the samples of files with a model, and write for each NAME.states.npy, NAME.alone.npy and NAME.json.
+
+    With `less`, files are called `gradients.POOL` and `gradients.TARGETS`, and what `gradients.write` writes is added.
 
     Args:
         model: folder of the model.
@@ -44,6 +48,7 @@ def write(
         dtype: float32, bfloat16 or float16.
         device: cpu, cuda, cuda:N or mps.
         threads: processor threads.
+        less: what gradients are taken of, None for none.
 
     Raises:
         InputError: a file, a sample, the model or the device cannot be used.
@@ -55,6 +60,7 @@ def write(
     probed = {
         name: tokenized(Probe(rows[name]), found, tokenizer, max_length, skip=True) for name, found in read_rows.items()
     }
+    of_less = less and gradients.chosen(less, {name: found.samples for name, found in probed.items()})
     loaded = models.load_model(model, dtype, device)
     with atomic_path(output) as temporary:
         temporary.mkdir()
@@ -68,6 +74,8 @@ def write(
             np.save(temporary / f"{name}.{STATES}.npy", states)
             np.save(temporary / f"{name}.{ALONE}.npy", alone)
             write_json(temporary / f"{name}.json", _about(found, model, seconds))
+        if less and of_less:  # last, since adapters stay in the model
+            gradients.write(less, of_less, loaded, temporary)
 
 
 def _about(found: Probed, model: Path, seconds: Mapping[str, float]) -> dict[str, Any]:

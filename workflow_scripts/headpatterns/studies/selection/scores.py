@@ -135,6 +135,30 @@ def round_robin(similarity: np.ndarray, ids: Sequence[str]) -> list[tuple[str, f
     return [(ids[sample], score) for sample, score in taken.items()]
 
 
+def influence_scores(
+    candidates: np.ndarray, targets: np.ndarray, learning_rates: Sequence[float], groups: np.ndarray
+) -> np.ndarray:
+    """How much training on a sample helps with a target, by LESS (Xia et al. 2024), float64 [samples].
+
+    At each checkpoint the cosine of the sample's feature with that of each sample of the target, the mean of these over
+    checkpoints weighted by their learning rates, the mean over the samples of each subtask, and the largest of the
+    subtasks: data_selection/matching.py of princeton-nlp/LESS.
+
+    Args:
+        candidates: features of the samples, rows of norm 1 [checkpoints, samples, dimension].
+        targets: those of the target's samples [checkpoints, target samples, dimension].
+        learning_rates: of the checkpoints.
+        groups: which subtasks each of the target's samples belongs to, bool [target samples, subtasks]; each has one.
+    """
+    shares = np.asarray(learning_rates, dtype=np.float64) / np.sum(learning_rates)
+    cosines = sum(
+        share * (own.astype(np.float64) @ others.T.astype(np.float64))
+        for share, own, others in zip(shares, candidates, targets, strict=True)
+    )
+    by_group: np.ndarray = (cosines @ groups.astype(np.float64)) / groups.sum(axis=0)
+    return by_group.max(axis=1)
+
+
 def bm25_scores(queries: Sequence[str], documents: Sequence[str]) -> np.ndarray:
     """Mean BM25 score of every document over the queries, float64 [documents].
 

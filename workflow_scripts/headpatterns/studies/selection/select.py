@@ -6,7 +6,7 @@ probe model, which was fine-tuned on the pseudo-private samples), `base-pattern`
 the signs of Σ A·∂L/∂A) and `by-layer` (as `pattern`, each layer's levels divided by their sum). By words: `bm25`. By
 what the base model makes of the samples: `rds` (RDS+, hidden states; Ivison et al. 2025), `ifd` (how little the prompt
 helps with the response; Li et al. 2024), `mid-perplexity` and `top-perplexity`; the last three do not look at the
-domain. `random{k}` are seeded draws, the same for every model. All choose among the samples of the pool that have a
+domain. By gradients of adapters: `less` (LESS; Xia et al. 2024), where the domain's tags are the subtasks. `random{k}` are seeded draws, the same for every model. All choose among the samples of the pool that have a
 pattern. Where the samples that are truly related to the domain are known, `oracle` is a seeded draw of these.
 """
 
@@ -17,15 +17,16 @@ from typing import Any, get_args
 
 import numpy as np
 
-from headpatterns.data import samples, training_sets
+from headpatterns.data import deduplication, samples, training_sets
 from headpatterns.data.splitting import rank
 from headpatterns.errors import InputError
 from headpatterns.io import atomic_path, write_csv, write_json
 from headpatterns.studies.reading import Reading
 from headpatterns.studies.selection import candidates as of_candidates
+from headpatterns.studies.selection import gradients
 from headpatterns.studies.selection import scores as scoring
 from headpatterns.studies.selection.pool import Patterns, check_comparable, read_patterns, read_pool
-from headpatterns.studies.selection.settings import READING, Method
+from headpatterns.studies.selection.settings import LESS, READING, Method
 
 METHODS: tuple[str, ...] = get_args(Method)
 MODEL_OF = {"pattern": "probe", "base-pattern": "base", "nearest": "probe"}
@@ -53,6 +54,7 @@ class Order:
         pseudo_private: parquet with the pseudo-private prompts.
         methods: some of `METHODS`, in the order of the table.
         candidates: folder of what the base model makes of the samples, or None where no method needs it.
+        tags: of the domain, where `less` is among the methods.
         budgets: numbers of samples to select.
         random_draws: number of random selections of each size.
         related: CSV of the pool's samples that are truly related to the domain, or None where they are not known.
@@ -71,6 +73,7 @@ class Order:
     pseudo_private: Path
     methods: Sequence[str]
     candidates: Path | None
+    tags: Sequence[str]
     budgets: list[int]
     random_draws: int
     related: Path | None
@@ -144,8 +147,26 @@ def score(order: Order, ids: Sequence[str], extracted: Patterns, private: Patter
         "mid-perplexity": lambda: scoring.middle_scores(losses),
         "top-perplexity": lambda: losses,
         "ifd": lambda: scoring.ifd_scores(losses, read_candidates(order, "probe").of(ids).alone),
+        LESS: lambda: influence(order, ids, private.ids),
     }
     return {method: found[method]() for method in order.methods if method in found}
+
+
+def influence(order: Order, ids: Sequence[str], private: Sequence[str]) -> np.ndarray:
+    """LESS's scores of samples, the subtasks being the tags of the domain.
+
+    Raises:
+        InputError: gradients were not given or cannot be used, or a pseudo-private sample has no tag of the domain.
+    """
+    folder = candidates_of(order)
+    pool, targets = (gradients.load(folder, name) for name in (gradients.POOL, gradients.TARGETS))
+    tags = {item.id: item.tags for item in deduplication.read(order.pseudo_private, tagged=True)}
+    belongs = np.array([[tag in tags.get(id, ()) for tag in order.tags] for id in private]).reshape(len(private), -1)
+    if not belongs.any(axis=1).all():
+        lacking = private[int(belongs.any(axis=1).argmin())]
+        raise InputError(f"{order.pseudo_private}: {lacking} has none of the tags of --tags: split the domain again.")
+    own, others = pool.of(ids), targets.of(private)
+    return scoring.influence_scores(own, others, pool.learning_rates, belongs[:, belongs.any(axis=0)])
 
 
 def similarity_of_states(order: Order, ids: Sequence[str], private: Sequence[str]) -> np.ndarray:
@@ -162,9 +183,18 @@ def read_candidates(order: Order, name: str) -> of_candidates.Features:
     Raises:
         InputError: it was not given, or cannot be used.
     """
+    return of_candidates.load(candidates_of(order), name)
+
+
+def candidates_of(order: Order) -> Path:
+    """The folder of what the base model makes of the samples.
+
+    Raises:
+        InputError: it was not given.
+    """
     if order.candidates is None:
-        raise InputError(f"--candidates is missing: the methods {' and '.join(READING)} need it.")
-    return of_candidates.load(order.candidates, name)
+        raise InputError(f"--candidates is missing: the methods {', '.join(READING)} need it.")
+    return order.candidates
 
 
 def check_budgets(order: Order, ids: Sequence[str]) -> None:

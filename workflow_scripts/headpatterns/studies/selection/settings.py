@@ -7,9 +7,21 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from headpatterns.experiment import runs as kinds
-from headpatterns.experiment.fields import OWN_SEEDS, Counts, Name, Names, Positive, Section, Seeds, Selection
+from headpatterns.experiment.fields import (
+    OWN_SEEDS,
+    Amount,
+    Counts,
+    Name,
+    Names,
+    Positive,
+    Section,
+    Seed,
+    Seeds,
+    Selection,
+    Share,
+)
 from headpatterns.experiment.needed import ItemSet, base_name
-from headpatterns.experiment.recipes import OwnRecipe
+from headpatterns.experiment.recipes import Lora, OwnRecipe
 from headpatterns.experiment.references import below_one_step, unknown, unknown_in
 from headpatterns.experiment.runs import PseudoPrivateSet, Run, SelectedSet
 from headpatterns.experiment.tables import variant_row
@@ -21,9 +33,10 @@ if TYPE_CHECKING:
 NAME = kinds.SELECTION
 Method = Literal[
     "pattern", "base-pattern", "nearest", "bm25",
-    "signed", "by-layer", "mid-perplexity", "top-perplexity", "ifd", "rds",
+    "signed", "by-layer", "mid-perplexity", "top-perplexity", "ifd", "rds", "less",
 ]  # fmt: skip
-READING: tuple[Method, ...] = ("ifd", "rds")
+LESS: Method = "less"
+READING: tuple[Method, ...] = ("ifd", "rds", LESS)
 """Methods for which the base model reads the candidates once more."""
 
 
@@ -39,6 +52,21 @@ def _with_pattern(methods: list[Method]) -> list[Method]:
     return _once(methods)
 
 
+Dimension = Annotated[int, Field(ge=8, multiple_of=8)]
+
+
+class Less(Section):
+    """LESS (Xia et al. 2024): adapters are warmed up on a part of the pools, and gradients compared after each epoch."""
+
+    warm_up: Share = Field(description="share of the samples that all pools have, on which adapters are trained")
+    epochs: Positive = Field(description="passes over these, after each of which gradients are taken")
+    batch_size: Positive = Field(description="samples of a step")
+    learning_rate: Amount = Field(description="of the first step; it falls linearly to 0")
+    lora: Lora = Field(description="the adapters, with the keys of `finetuning.lora`")
+    dimension: Dimension = Field(description="to which gradients are projected, a multiple of 8")
+    seed: Seed = Field(description="of the samples, their order, the first weights and the projection")
+
+
 class Settings(Section):
     """Samples of a pool whose patterns resemble a domain's (Eq. 5): Table 3."""
 
@@ -52,6 +80,7 @@ class Settings(Section):
     scored: Annotated[list[Method], AfterValidator(_once)] = Field(
         [], description="further ways, whose precision is told, and whose samples nothing is trained on"
     )
+    less: Less = Field(description="what the method less does")
     random_draws: Positive = Field(description="random choices of each budget")
     related: dict[Name, Selection] | None = Field(
         None, description="tags of pool rows that share a domain's relations, by domain; null where unknown"
@@ -74,6 +103,16 @@ def ranked(experiment: "Experiment") -> list[Method]:
 def reads_candidates(experiment: "Experiment") -> bool:
     """Whether a method needs more of the candidates than their patterns, losses and words."""
     return selected(experiment) and not set(READING).isdisjoint(ranked(experiment))
+
+
+def takes_gradients(experiment: "Experiment") -> bool:
+    """Whether LESS ranks the pools."""
+    return selected(experiment) and LESS in ranked(experiment)
+
+
+def warm_up(experiment: "Experiment") -> dict[str, Any]:
+    """How LESS warms up, as its recipe and the keys that go with it."""
+    return experiment.settings(NAME).less.model_dump()
 
 
 def choices(experiment: "Experiment", domain: str) -> list[SelectedSet]:

@@ -22,6 +22,7 @@ METHODS = {
     "signed": "by signed patterns",
     "by-layer": "by patterns within layers",
     "rds": "by hidden states (RDS+)",
+    "less": "by gradients (LESS)",
     "ifd": "by IFD",
     "mid-perplexity": "by middle perplexity",
     "top-perplexity": "by highest perplexity",
