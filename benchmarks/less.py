@@ -3,9 +3,9 @@
     python benchmarks/less.py [--model DIR] [--samples 16] [--length 256] [--dimension 8192] [--output NAME]
 
 Samples are random tokens of one length, the last quarter of them a response. Patterns and gradients take turns in one
-process, the best turn counts, and `ratio` compares the two for `--candidates` samples and `--checkpoints` checkpoints of
-the warm-up. Gradients of one full buffer are projected at a time, so that the projection is measured on one. Peak memory
-is that of a process of its own.
+process, and the best turn counts. `ratio` compares the two for `--candidates` samples and `--checkpoints` checkpoints
+of the warm-up. Gradients of one full buffer are projected at a time, so that the projection is measured on one. Peak
+memory is that of a process of its own.
 """
 
 import argparse
@@ -146,7 +146,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--checkpoints", type=int, default=3, help="checkpoints of the warm-up (3)")
     made.add_argument("--dimension", type=int, default=8192, help="of the projection (8192)")
     made.add_argument("--rank", type=int, default=8, help="of the adapters (8)")
-    made.add_argument("--all-linear", action="store_true", help="adapters on all linear modules, not on attention alone")
+    made.add_argument("--all-linear", action="store_true", help="adapters on all linear modules, not attention alone")
     made.add_argument("--token-budget", type=int, default=8192, help="tokens of a batch of patterns (8192)")
     made.add_argument("--repeats", type=int, default=2, help="turns of each (2)")
     made.add_argument("--threads", type=int, default=2, help="processor threads (2)")

@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or mps")
     made.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
     made.add_argument("--threads", type=int, default=1, help="processor threads")
-    made.add_argument("--less", help="JSON object, how LESS takes gradients, as studies.selection.less of the config says")
+    made.add_argument("--less", help="JSON object, how LESS takes gradients, as in studies.selection.less")
     made.add_argument("--pools", type=Path, nargs="+", default=[], help="CSV of the pool of each domain")
     made.add_argument("--targets", type=Path, nargs="+", default=[], help="CSV of each domain's pseudo-private samples")
     made.add_argument("--output", type=Path, required=True, help="folder to write")

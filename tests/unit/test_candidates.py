@@ -109,6 +109,18 @@ def test_references_take_in_turn_what_is_most_like_them():
     assert scores.round_robin(similarity, list("abcd")) == [("a", 0.9), ("c", 0.7), ("b", 0.7), ("d", 0.6)]
 
 
+def test_states_are_compared_by_their_cosine(tmp_path):
+    """RDS+ by hand: [3, 4] and [2, 0] with [0, 2] have 4/5 and 0, and with [1, 1] 7/5 and 1 over √2."""
+    for name, ids, states in (("probe", "ab", [[3, 4], [2, 0]]), ("train", "xy", [[0, 2], [1, 1]])):
+        np.save(tmp_path / f"{name}.states.npy", np.array(states, dtype=np.float32))
+        np.save(tmp_path / f"{name}.alone.npy", np.zeros(2))
+        (tmp_path / f"{name}.json").write_text(json.dumps({"ids": list(ids)}))
+    own, private = candidates.load(tmp_path, "probe"), candidates.load(tmp_path, "train")
+    similarity = scores.cosines(own.of(["b", "a"]).states, private.states)
+    np.testing.assert_allclose(similarity, [[0, 0.5**0.5], [0.8, 1.4 * 0.5**0.5]], rtol=1e-6)
+    assert scores.round_robin(similarity, ["b", "a"]) == [("a", pytest.approx(0.8)), ("b", pytest.approx(0.5**0.5))]
+
+
 @pytest.mark.parametrize("references", [1, 3, 7])
 def test_every_sample_is_taken_once(references):
     similarity = np.random.default_rng(references).normal(size=(20, references))

@@ -5,14 +5,18 @@ import copy
 import numpy as np
 import pytest
 import torch
+from experiments import checked, config_of
 from tiny_models import build
 
 from headpatterns.attribution import less, passes
 from headpatterns.attribution.inputs import LabelledSample
 from headpatterns.attribution.random_projection import project, signs
 from headpatterns.attribution.sample_gradients import PerSample
+from headpatterns.data import training_sets
+from headpatterns.data.tokens import TokenizedSample
 from headpatterns.errors import InputError
 from headpatterns.models import projection
+from headpatterns.studies.selection import gradients, scores
 from headpatterns.training import adapters
 from headpatterns.training.recipe import Lora, Recipe
 
@@ -172,3 +176,78 @@ def test_what_less_cannot_do_is_said():
     )
     with pytest.raises(InputError, match=r"studies\.selection\.less\.lora\.target_modules names q_prj"):
         less.features(build("llama"), samples(2), {"probe": samples(2)}, {}, other, 16)
+
+
+def test_influence_by_hand():
+    """Two checkpoints with rates 3 and 1, one sample of a first subtask and two of a second.
+
+    Cosines of the first candidate: (1, 0, 0.6) and (0, 1, 0.8), so with weights 0.75 and 0.25 (0.75, 0.25, 0.65): by
+    subtasks 0.75 and 0.45. Of the second: (0, 1, 0.8) and (-1, 0, -0.6), so (-0.25, 0.75, 0.45): -0.25 and 0.6.
+    """
+    candidates = np.array([[[1.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [-1.0, 0.0]]])
+    targets = np.array([[[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]]] * 2)
+    groups = np.array([[True, False], [False, True], [False, True]])
+    np.testing.assert_allclose(scores.influence_scores(candidates, targets, [0.3, 0.1], groups), [0.75, 0.6])
+
+
+def tokenized(*ids):
+    return [TokenizedSample(id, [5, 6, 7], 1, truncated=False) for id in ids]
+
+
+def order(folder, warm_up, pools=("abcd", "bcde"), targets=("x", "yz")):
+    """An order of LESS whose lists are written into a folder."""
+    listed = []
+    for kind, lists in (("pool", pools), ("target", targets)):
+        paths = [folder / f"{kind}{number}.csv" for number in range(len(lists))]
+        for path, ids in zip(paths, lists, strict=True):
+            training_sets.write(path, [("mmlu", id) for id in ids])
+        listed.append(paths)
+    settings = {"warm_up": warm_up, "epochs": 2, "batch_size": 2, "learning_rate": 0.02, "dimension": 16, "seed": 0,
+                "lora": {"rank": 2, "alpha": 4.0, "dropout": 0.0, "target_modules": "all-linear"}}  # fmt: skip
+    return gradients.Order.of(settings, *listed)
+
+
+def test_less_warms_up_on_what_all_pools_have(tmp_path):
+    samples_of = {"probe": tokenized(*"abcdef"), "train": tokenized(*"wxyz")}
+    found = gradients.chosen(order(tmp_path, 1.0), samples_of)
+    assert {one.id for one in found.warm_up} == set("bcd")
+    assert [one.id for one in found.pool] == list("abcde") and [one.id for one in found.targets] == list("xyz")
+    assert len(gradients.chosen(order(tmp_path, 0.4), samples_of).warm_up) == 1
+
+
+def test_a_warm_up_without_samples_is_refused(tmp_path):
+    samples_of = {"probe": tokenized(*"abcdef"), "train": tokenized(*"wxyz")}
+    with pytest.raises(InputError, match=r"warm_up is 0\.1, which of the 3 samples .* takes none: raise it\."):
+        gradients.chosen(order(tmp_path, 0.1), samples_of)
+    with pytest.raises(InputError, match=r"of the 0 samples that all pools have"):
+        gradients.chosen(order(tmp_path, 1.0, pools=("ab", "cd")), samples_of)
+    with pytest.raises(InputError, match=r"target0\.csv lists no sample"):
+        gradients.chosen(order(tmp_path, 1.0, targets=("q",)), samples_of)
+
+
+def test_gradients_are_found_by_ids_and_must_be_whole(tmp_path):
+    some = gradients.Samples(*(tokenized(*ids) for ids in ("ab", "abc", "xy")))
+    gradients.write(order(tmp_path, 1.0), some, build("llama"), tmp_path)
+    found = gradients.load(tmp_path, "probe")
+    assert found.ids == ["a", "b", "c"] and found.values.shape == (2, 3, 16)
+    np.testing.assert_array_equal(found.of(["c", "a"]), found.values[:, [2, 0]])
+    with pytest.raises(InputError, match=r"less\.json lacks the sample q: run the rule read_candidates again\."):
+        found.of(["q"])
+    np.save(tmp_path / "train.less.npy", np.zeros((2, 1, 16)))
+    with pytest.raises(InputError, match="are of other numbers of samples"):
+        gradients.load(tmp_path, "train")
+    (tmp_path / "less.json").unlink()
+    with pytest.raises(InputError, match=r"cannot be read .*: run the rule read_candidates again\."):
+        gradients.load(tmp_path, "probe")
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [({"dimension": 12}, "studies.selection.less.dimension"), ({"warm_up": 0.0}, "studies.selection.less.warm_up"),
+     ({"epochs": 0}, "studies.selection.less.epochs"), ({"rank": 2}, "studies.selection.less.rank")],
+)  # fmt: skip
+def test_keys_of_less_are_checked(changed, said):
+    config = config_of()
+    config["studies"]["selection"]["less"] |= changed
+    with pytest.raises(InputError, match=said):
+        checked(config)

@@ -1,4 +1,4 @@
-"""What a model makes of candidates beyond patterns: hidden states (RDS+), losses of responses without prompts, gradients.
+"""What a model makes of candidates beyond patterns: hidden states (RDS+), and losses of responses without prompts.
 
 RDS+ (Ivison et al. 2025) represents a sample by the mean of its last hidden states, over prompt and response, in which
 position i of n weighs i. The loss of the response alone is the denominator of IFD (Li et al. 2024).

@@ -115,6 +115,13 @@ def ifd_scores(losses: np.ndarray, alone: np.ndarray) -> np.ndarray:
     return np.where(ratio <= 1, ratio, np.nan)
 
 
+def cosines(states: np.ndarray, references: np.ndarray) -> np.ndarray:
+    """Cosine of every row of one matrix with every row of another, [samples, references]."""
+    directions = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (states, references)]
+    similarity: np.ndarray = directions[0] @ directions[1].T
+    return similarity
+
+
 def round_robin(similarity: np.ndarray, ids: Sequence[str]) -> list[tuple[str, float]]:
     """Ids in the order in which references take them in turn, each the most similar one that is left, with that.
 

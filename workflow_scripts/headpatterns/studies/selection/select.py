@@ -172,9 +172,7 @@ def influence(order: Order, ids: Sequence[str], private: Sequence[str]) -> np.nd
 def similarity_of_states(order: Order, ids: Sequence[str], private: Sequence[str]) -> np.ndarray:
     """Cosine of the hidden states of samples with those of the pseudo-private ones, [samples, private samples]."""
     pool, own = (read_candidates(order, name).of(some).states for name, some in (("probe", ids), ("train", private)))
-    directions = [states / np.linalg.norm(states, axis=1, keepdims=True) for states in (pool, own)]
-    similarity: np.ndarray = directions[0] @ directions[1].T
-    return similarity
+    return scoring.cosines(pool, own)
 
 
 def read_candidates(order: Order, name: str) -> of_candidates.Features:

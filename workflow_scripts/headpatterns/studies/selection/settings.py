@@ -56,7 +56,7 @@ Dimension = Annotated[int, Field(ge=8, multiple_of=8)]
 
 
 class Less(Section):
-    """LESS (Xia et al. 2024): adapters are warmed up on a part of the pools, and gradients compared after each epoch."""
+    """LESS (Xia et al. 2024): gradients by adapters, compared after each epoch of a warm-up on a part of the pools."""
 
     warm_up: Share = Field(description="share of the samples that all pools have, on which adapters are trained")
     epochs: Positive = Field(description="passes over these, after each of which gradients are taken")
