@@ -85,6 +85,7 @@ rule select_samples:
     output:
         scores=PATHS.selection("{model}", "{domain}", "{seed}", "scores.csv"),
         report=PATHS.selection("{model}", "{domain}", "{seed}", "report.json"),
+        costs=PATHS.selection("{model}", "{domain}", "{seed}", "costs.csv"),
         training_sets=[
             PATHS.selection("{model}", "{domain}", "{seed}", f"{one.choice}.csv")
             for one in selection.choices(EXPERIMENT, "")

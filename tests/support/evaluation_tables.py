@@ -12,6 +12,7 @@ from headpatterns.experiment import variants as evaluations
 from headpatterns.experiment.variants import Variant
 from headpatterns.io import write_csv
 from headpatterns.studies.mixing.proportions import COEFFICIENT_COLUMNS, PICK_COLUMNS
+from headpatterns.studies.selection import costs
 
 MODELS = {"llama": "Llama_mini & co", "gemma": "Gemma-mini"}
 DOMAINS = {"maths": "Mathematics", "law": "Law"}
@@ -206,6 +207,17 @@ def write_table(folder: Path, number: int, output: Path, analysis: Path | None =
     study = {2: "mixing", 3: "selection"}[number]
     tables = {"variants": str(folder / "variants.csv"), study: str((analysis or folder) / f"{study}.csv")}
     scripts.run("write_table", positional=[f"table{number}"], inputs=json.dumps(tables), output=output)
+
+
+def write_costs(path: Path) -> None:
+    """Write the costs of two methods: one with a warm-up, and one of which a time is not known."""
+    rows = []
+    for model in MODELS:
+        for place, domain in enumerate(DOMAINS):
+            own = [("less", "read", 64, 0.002 * (place + 1)), ("less", "warm_up", 0, 0.0005), ("less", "rank", 0, 1e-6),
+                   ("bm25", "read", 0, "nan"), ("bm25", "rank", 0, 1e-6)]  # fmt: skip
+            rows += [(model, domain, 0, *one) for one in own]
+    write_csv(path, (*costs.KEY, *costs.COLUMNS), rows)
 
 
 def write_rankings(folder: Path, related: int = 12, pool: int = 40, seeds: int = 2) -> list[dict]:

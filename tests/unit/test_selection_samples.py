@@ -11,6 +11,9 @@ import pytest
 import scripts
 from scipy.stats import pearsonr
 
+from headpatterns.errors import InputError
+from headpatterns.studies.selection import costs
+
 METHODS = ["pattern", "base-pattern", "nearest", "bm25"]
 BUDGETS = [3, 6, 10]
 LAYERS, HEADS = 3, 4
@@ -391,3 +394,51 @@ def test_pools_that_cannot_be_used(case, tmp_path, capfd, monkeypatch):
     assert "bad.csv, row 2 is of the dataset 'arc', not 'mmlu'" in with_pool("dataset,id\nmmlu,p1\narc,p2\n")
     assert "bad.csv: rows 1 and 3 have the same id p1" in with_pool("dataset,id\nmmlu,p1\nmmlu,p2\nmmlu,p1\n")
     assert "of which 0 samples have a pattern" in with_pool("dataset,id\n")
+
+
+def test_costs_are_told_by_method_and_part(case):
+    """A pattern of 3 x 4 heads is kept in 48 bytes; words are read by no model, and times of old patterns unknown."""
+    scripts.run("select_samples", **case)
+    rows = table(case["output"] / "costs.csv")
+    assert [(row["method"], row["part"], row["bytes"]) for row in rows] == [
+        (method, part, {"read": kept, "rank": "0"}[part])
+        for method, kept in zip(METHODS, ("48", "48", "48", "0"), strict=True)
+        for part in ("read", "rank")
+    ]
+    assert all(float(row["seconds"]) > 0 for row in rows if row["part"] == "rank")
+    noted = case["pool_patterns"] / "step-7.json"
+    noted.write_text(json.dumps(json.loads(noted.read_text()) | {"seconds": 50.0}))
+    scripts.run("select_samples", **case | {"output": case["output"].with_name("again")})
+    again = table(case["output"].with_name("again") / "costs.csv")
+    assert [float(row["seconds"]) for row in again if row["part"] == "read"] == pytest.approx(
+        [2.0, np.nan, 2.0, 0.0], nan_ok=True
+    )
+
+
+def test_costs_of_what_reads_more_than_patterns(case, tmp_path):
+    features = tmp_path / "features"
+    features.mkdir()
+    np.save(features / "probe.states.npy", np.zeros((10, 5), dtype=np.float32))
+    np.save(features / "probe.alone.npy", np.zeros(10))
+    (features / "probe.json").write_text(json.dumps({"seconds": {"states": 3.0, "alone": 1.0}}))
+    np.save(features / "probe.less.npy", np.zeros((2, 4, 8), dtype=np.float32))
+    told = {"ids": {"probe": list("abcd")}, "learning_rates": [2, 1], "seconds": {"probe": 6.0, "warm_up": 2.0}}
+    (features / "less.json").write_text(json.dumps(told))
+    ranking = dict.fromkeys(("rds", "ifd", "less", "mid-perplexity"), 5.0)
+    found = list(costs.rows(ranking, 10, case["pool_patterns"], 7, 12, features))
+    assert [one[:3] for one in found if one[1] != "rank"] == [
+        ("rds", "read", 20), ("ifd", "read", 16), ("less", "read", 64), ("less", "warm_up", 0),
+        ("mid-perplexity", "read", 8),
+    ]  # fmt: skip
+    seconds = {one[:2]: one[3] for one in found}
+    assert seconds["rds", "read"] == pytest.approx(0.3) and seconds["rds", "rank"] == 0.5
+    assert (seconds["less", "read"], seconds["less", "warm_up"]) == (1.5, 0.5)
+
+
+def test_costs_of_all_selections_make_one_table(case):
+    scripts.run("select_samples", **case)
+    found = costs.compute([case["output"] / "costs.csv"], [("llama", "maths", 0)])["costs"]
+    assert found.columns == ("model", "domain", "seed", "method", "part", "bytes", "seconds")
+    assert len(list(found.rows)) == 8
+    with pytest.raises(InputError, match="there are 1 tables of costs for 2 selections"):
+        costs.compute([case["output"] / "costs.csv"], [("llama", "maths", 0)] * 2)

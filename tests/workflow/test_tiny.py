@@ -627,7 +627,7 @@ def digests(folder: Path) -> dict[str, str]:
         str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in results.rglob("*")
         if path.suffix in {".safetensors", ".npy", ".parquet", ".arrow", ".svg", ".pdf", ".png", ".tex", ".jsonl"}
-        or (path.suffix == ".csv" and path.stem not in {"training", "timings", "jobs"})
+        or (path.suffix == ".csv" and path.stem not in {"training", "timings", "jobs", "costs", "selection_costs"})
         or path.name == "tokenizer.json"
     }
 

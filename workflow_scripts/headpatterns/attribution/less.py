@@ -10,6 +10,7 @@ projected by random signs and divided by their norm. The losses are means over t
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -99,7 +100,7 @@ def features(
         raise InputError("LESS has no sample to warm up on: raise studies.selection.less.warm_up.")
     for samples in (warm_up_on, *candidates.values(), *targets.values()):
         passes.check_samples(model, samples)
-    own = adapters.put_in(model, recipe, "studies.selection.less.lora").get_base_model()
+    own: Any = adapters.put_in(model, recipe, "studies.selection.less.lora").get_base_model()
     watched = PerSample({name: module for name, module in own.named_modules() if is_factor(name, module)})
     if dimension > watched.size:
         raise InputError(
@@ -153,8 +154,8 @@ def warm_up(
             optimizer.step()
             optimizer.zero_grad()
         states = [optimizer.state[parameter] for parameter in parameters]
-        vectors = [_flat(parameters), *(_flat([one[key] for one in states]) for key in ("exp_avg", "exp_avg_sq"))]
-        found.append(Checkpoint(*vectors, learning_rate=float(own.mean())))
+        mean, square = (_flat([one[key] for one in states]) for key in ("exp_avg", "exp_avg_sq"))
+        found.append(Checkpoint(_flat(parameters), mean, square, learning_rate=float(own.mean())))
     return found
 
 

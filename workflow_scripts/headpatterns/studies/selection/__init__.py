@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from headpatterns.experiment.study import Analysis, Drawing, Effects, Study, Tabulation, no_settings
+from headpatterns.experiment.study import Analysis, Drawing, Effects, Paths, Study, Tabulation, no_settings
 from headpatterns.studies.descriptions import answers, bootstrap, variants
 from headpatterns.studies.selection import settings
 
@@ -23,6 +23,11 @@ def ranking_files(experiment: "Experiment") -> list[str]:
     """The files that `rankings` names, each once."""
     named = [[one["scores"], one["related"], *one["drawn"]] for one in settings.rankings(experiment)]
     return list(dict.fromkeys(path for paths in named for path in paths))
+
+
+def cost_files(experiment: "Experiment") -> Paths:
+    """What every selection has cost."""
+    return {"costs": [experiment.paths.selection(*one, "costs.csv") for one in settings.selections(experiment)]}
 
 
 STUDY = Study(
@@ -50,6 +55,13 @@ STUDY = Study(
             outputs={"precision": "precision", "curve": "precision_curve"},
             settings=rankings,
             needs=ranking_files,
+        ),
+        Analysis(
+            name="selection_costs",
+            compute="headpatterns.studies.selection.costs:compute",
+            inputs=cost_files,
+            outputs={"costs": "selection_costs"},
+            settings=lambda experiment: {"named": settings.selections(experiment)},
         ),
     ),
     drawings=(

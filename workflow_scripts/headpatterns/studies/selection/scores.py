@@ -162,8 +162,9 @@ def influence_scores(
         share * (own.astype(np.float64) @ others.T.astype(np.float64))
         for share, own, others in zip(shares, candidates, targets, strict=True)
     )
-    by_group: np.ndarray = (cosines @ groups.astype(np.float64)) / groups.sum(axis=0)
-    return by_group.max(axis=1)
+    by_group = (cosines @ groups.astype(np.float64)) / groups.sum(axis=0)
+    largest: np.ndarray = by_group.max(axis=1)
+    return largest
 
 
 def bm25_scores(queries: Sequence[str], documents: Sequence[str]) -> np.ndarray:

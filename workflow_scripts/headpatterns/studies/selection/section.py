@@ -12,11 +12,13 @@ from headpatterns.presentation.sections import Section
 from headpatterns.studies.accuracies import NUMBERS, differences, ranks
 from headpatterns.studies.application import Application, rendered
 from headpatterns.studies.selection import table3
+from headpatterns.studies.selection.costs import RANK, READ, WARM_UP
 
 HERE = Path(__file__).parent
 KEYS = ["model", "domain", "budget"]
 PRECISION_TEXT = ("model", "domain", "seed", "method", "statistic", "n")
 PRECISION_NUMBERS = ("value", "low", "high", "expected", "chance_low", "chance_high")
+COST_TEXT, COST_NUMBERS = ("model", "domain", "seed", "method", "part"), ("bytes", "seconds")
 GRIDS = ("", "by domain", "log-likelihood", "log-likelihood by domain")
 
 
@@ -32,6 +34,7 @@ def section(results: Results) -> list[Section]:
     domains = dict(zip(rows["domain"], rows["domain_label"], strict=True))
     found = precision(results.analysis("precision"), domains, results.runs)
     gained = differences(results.analysis("selection_differences"), KEYS, HERE, results.runs, table3.METHODS)
+    costs = costs_table(results.analysis("selection_costs"), results.runs)
     made = Application(
         anchor="selecting-data",
         title="Selecting data",
@@ -39,7 +42,7 @@ def section(results: Results) -> list[Section]:
         paper=paper_table(),
         captioned=found,
         figure=figure(results.figure("precision"), HERE, "Precision against n") if found else None,
-        folded=[gained, ranks(results.analysis("selection_ranks"), KEYS, HERE, results.runs)],
+        folded=[gained, ranks(results.analysis("selection_ranks"), KEYS, HERE, results.runs), costs],
     )
     return [rendered(made)]
 
@@ -88,6 +91,27 @@ def precision(path: Path, domains: Mapping[str, str], runs: RunTable) -> list[Ta
         caption=caption(HERE / "precision_table.rst"),
     )
     return [made]
+
+
+def costs_table(path: Path, runs: RunTable) -> Table:
+    """One row for each model and method, means over domains and seeds."""
+    rows = read_table(path, COST_TEXT, COST_NUMBERS)
+    rows["milliseconds"] = 1000 * rows["seconds"]
+    cells = []
+    for (model, method), own in rows.groupby(["model", "method"], sort=False):
+        parts = own.groupby("part")["milliseconds"].mean()
+        kept = own.groupby("part")["bytes"].mean().sum()
+        numbers = [f"{parts[part]:.3g}" if pd.notna(parts.get(part)) else "" for part in (READ, RANK, WARM_UP)]
+        cells.append([runs.model_label(str(model)), table3.METHODS[str(method)], *numbers, f"{kept:.0f}"])
+    return Table(
+        anchor="selection-costs",
+        title="What does each way to select cost?",
+        header=["Model", "Samples", "Read, ms", "Rank, ms", "Warm-up, ms", "Bytes"],
+        rows=cells,
+        numeric=[False] * 2 + [True] * 4,
+        path=f"{path.parent.name}/{path.name}",
+        caption=caption(HERE / "costs_table.rst"),
+    )
 
 
 def share(row: pd.Series, value: str, low: str, high: str) -> str:

@@ -6,10 +6,12 @@ probe model, which was fine-tuned on the pseudo-private samples), `base-pattern`
 the signs of Σ A·∂L/∂A) and `by-layer` (as `pattern`, each layer's levels divided by their sum). By words: `bm25`. By
 what the base model makes of the samples: `rds` (RDS+, hidden states; Ivison et al. 2025), `ifd` (how little the prompt
 helps with the response; Li et al. 2024), `mid-perplexity` and `top-perplexity`; the last three do not look at the
-domain. By gradients of adapters: `less` (LESS; Xia et al. 2024), where the domain's tags are the subtasks. `random{k}` are seeded draws, the same for every model. All choose among the samples of the pool that have a
-pattern. Where the samples that are truly related to the domain are known, `oracle` is a seeded draw of these.
+domain. By gradients of adapters: `less` (LESS; Xia et al. 2024), where the domain's tags are the subtasks. `random{k}`
+are seeded draws, the same for every model. All choose among the samples of the pool that have a pattern. Where the
+samples that are truly related to the domain are known, `oracle` is a seeded draw of these.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +25,7 @@ from headpatterns.errors import InputError
 from headpatterns.io import atomic_path, write_csv, write_json
 from headpatterns.studies.reading import Reading
 from headpatterns.studies.selection import candidates as of_candidates
-from headpatterns.studies.selection import gradients
+from headpatterns.studies.selection import costs, gradients
 from headpatterns.studies.selection import scores as scoring
 from headpatterns.studies.selection.pool import Patterns, check_comparable, read_patterns, read_pool
 from headpatterns.studies.selection.settings import LESS, READING, Method
@@ -95,10 +97,12 @@ def select(order: Order) -> None:
     ids = [id for id in pool if id in with_pattern]
     check_budgets(order, ids)
     related = read_related(order, pool, ids)
-    scores = score(order, ids, extracted, private)
+    scores, seconds = score(order, ids, extracted, private)
     ranked = {method: scoring.ranking(found, ids) for method, found in scores.items()}
     if "rds" in order.methods:
+        begun = time.monotonic()
         ranked["rds"] = scoring.round_robin(similarity_of_states(order, ids, private.ids), ids)
+        seconds["rds"] = time.monotonic() - begun
     constant = {
         MODEL_OF[method]: about_constant(ids, scores[method], order.budgets)
         for method in ("pattern", "base-pattern")
@@ -121,15 +125,23 @@ def select(order: Order) -> None:
     drawn = {f"random{k}": draw(order, ids, f"random{k}") for k in range(order.random_draws)}
     if related is not None:
         drawn["oracle"] = draw(order, related, "oracle")
-    write(order, {method: ranked[method] for method in order.methods}, drawn, report)
+    in_order = {method: seconds[method] for method in order.methods}
+    heads = int(np.prod(extracted.under["base"].shape[1:]))
+    cost = list(costs.rows(in_order, len(ids), order.pool_patterns, extracted.step, heads, order.candidates))
+    write(order, {method: ranked[method] for method in order.methods}, drawn, report, cost)
     print(f"{order.domain}: {len(ids)} of the pool's {len(pool)} samples have a pattern and were ranked.")
     for model, about in constant.items():
         if about["ids"]:
             print(sentence(model, about))
 
 
-def score(order: Order, ids: Sequence[str], extracted: Patterns, private: Patterns) -> dict[str, np.ndarray]:
-    """Scores [samples] of the pool's samples `ids` by method; NaN where a pattern is constant. `rds` has none."""
+def score(
+    order: Order, ids: Sequence[str], extracted: Patterns, private: Patterns
+) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Scores [samples] of the pool's samples `ids` by method, and the seconds that each took.
+
+    They are NaN where a pattern is constant. `rds` has none.
+    """
     place = {id: number for number, id in enumerate(extracted.ids)}
     rows = [place[id] for id in ids]
     losses = extracted.losses[rows]
@@ -149,7 +161,13 @@ def score(order: Order, ids: Sequence[str], extracted: Patterns, private: Patter
         "ifd": lambda: scoring.ifd_scores(losses, read_candidates(order, "probe").of(ids).alone),
         LESS: lambda: influence(order, ids, private.ids),
     }
-    return {method: found[method]() for method in order.methods if method in found}
+    scores, seconds = {}, {}
+    for method in order.methods:
+        if method in found:
+            begun = time.monotonic()
+            scores[method] = found[method]()
+            seconds[method] = time.monotonic() - begun
+    return scores, seconds
 
 
 def influence(order: Order, ids: Sequence[str], private: Sequence[str]) -> np.ndarray:
@@ -276,8 +294,14 @@ def sentence(model: str, about: dict[str, Any]) -> str:
     )
 
 
-def write(order: Order, ranked: Mapping[str, Ranking], drawn: Mapping[str, list[tuple[str, str]]], report: Any) -> None:
-    """Write scores.csv, {method}-{n}.csv and report.json; the folder appears whole or not at all."""
+def write(
+    order: Order,
+    ranked: Mapping[str, Ranking],
+    drawn: Mapping[str, list[tuple[str, str]]],
+    report: Any,
+    cost: Sequence[tuple[Any, ...]],
+) -> None:
+    """Write scores.csv, {method}-{n}.csv, costs.csv and report.json; the folder appears whole or not at all."""
     with atomic_path(order.output) as temporary:
         temporary.mkdir()
         rows = [(id, method, score, n) for method in ranked for n, (id, score) in enumerate(ranked[method], start=1)]
@@ -287,4 +311,5 @@ def write(order: Order, ranked: Mapping[str, Ranking], drawn: Mapping[str, list[
             for n in order.budgets:
                 chosen = [(order.dataset, id, score) for id, score in ids[:n]]
                 write_csv(temporary / f"{method}-{n}.csv", (*training_sets.COLUMNS, "score"), chosen)
+        write_csv(temporary / "costs.csv", costs.COLUMNS, cost)
         write_json(temporary / "report.json", report)

@@ -112,7 +112,8 @@ def takes_gradients(experiment: "Experiment") -> bool:
 
 def warm_up(experiment: "Experiment") -> dict[str, Any]:
     """How LESS warms up, as its recipe and the keys that go with it."""
-    return experiment.settings(NAME).less.model_dump()
+    less: Less = experiment.settings(NAME).less
+    return less.model_dump()
 
 
 def choices(experiment: "Experiment", domain: str) -> list[SelectedSet]:
@@ -240,6 +241,13 @@ def relation_is_known(experiment: "Experiment") -> bool:
     return selected(experiment) and bool(experiment.settings(NAME).related)
 
 
+def selections(experiment: "Experiment") -> list[tuple[str, str, int]]:
+    """Model, domain and seed of every selection."""
+    settings: Settings = experiment.settings(NAME)
+    return [(model, domain, seed) for model in settings.models for domain in settings.domains
+            for seed in experiment.seeds(NAME)]  # fmt: skip
+
+
 def rankings(experiment: "Experiment") -> list[dict[str, Any]]:
     """Of every selection the scores, the related samples, and the random draws of the largest budget; none where the
     related samples are not known."""
@@ -257,7 +265,5 @@ def rankings(experiment: "Experiment") -> list[dict[str, Any]]:
             "drawn": [paths.selection(model, domain, seed, f"random{draw}-{largest}.csv")
                       for draw in range(settings.random_draws)],
         }
-        for model in settings.models
-        for domain in settings.domains
-        for seed in experiment.seeds(NAME)
+        for model, domain, seed in selections(experiment)
     ]  # fmt: skip
