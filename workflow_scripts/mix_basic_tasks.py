@@ -23,6 +23,8 @@ def main(arguments: argparse.Namespace) -> None:
             instructions=arguments.instructions,
             keep=arguments.keep,
             random_draws=arguments.random_draws,
+            further=arguments.further,
+            grid=arguments.grid,
             parts=arguments.parts,
             reading=Reading.of(commands.parsed(arguments.reading, "--reading")),
             resamples=arguments.resamples,
@@ -48,6 +50,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--instructions", type=int, required=True, help="instructions N of a mixture")
     p.add_argument("--keep", type=int, default=2, help="number of basic tasks in a mixture")
     p.add_argument("--random-draws", type=int, default=3, help="mixtures of the same tasks in random shares")
+    p.add_argument(
+        "--further", nargs="+", default=[], choices=mixture.FURTHER, help="mixtures of all candidates that are made too"
+    )
+    p.add_argument("--grid", type=int, default=0, help="steps of a grid of shares of the tasks that are kept")
     p.add_argument("--parts", nargs="+", default=[], help="candidates that the complex task is made of, where known")
     p.add_argument(
         "--reading", default="{}", help="JSON object, how patterns are read, as the config's `analysis` says"

@@ -171,6 +171,7 @@ OUTPUTS = {
         "mixture": "mixture",
         "picks": "mixture_picks",
         "parts": "mixture_parts",
+        "grid": "mixture_grid",
     },
     "selection": {"accuracy": "selection", "differences": "selection_differences", "ranks": "selection_ranks"},
 }
@@ -189,7 +190,7 @@ def analyse(
     given = {"variants": folder / "variants.csv", "items": items(folder)}
     settings: dict = {"resamples": resamples, "seed": seed}
     if study == "mixing":
-        settings["parts"] = list(parts)
+        settings |= {"parts": list(parts), "points": []}
         for name in ("coefficients", "picks"):
             given[name] = sorted(folder.glob(f"mixtures/*/*/{name}.csv"))
     outputs = {key: str((output or folder) / f"{name}.csv") for key, name in OUTPUTS[study].items()}

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -15,6 +16,8 @@ import scripts
 from headpatterns.attribution import files as patterns
 from headpatterns.errors import InputError
 from headpatterns.io import read_csv, write_csv
+from headpatterns.statistics import accuracy
+from headpatterns.studies.mixing import analysis, grid
 from headpatterns.studies.mixing import proportions as mixing
 
 LAYERS, HEADS, SAMPLES = 4, 6, 30
@@ -533,3 +536,64 @@ def test_candidates_and_training_sets_belong_together(tmp_path):
         mix(options | {"training_rows": [*options["training_rows"], "d=d.parquet"]})
     with pytest.raises(InputError, match=r"none\.csv cannot be read"):
         mix(options | {"training_set": [*options["training_set"][:2], f"c={tmp_path / 'none.csv'}"]})
+
+
+def test_points_of_a_grid_by_hand():
+    assert grid.points(2, 2) == [(0, 2), (1, 1), (2, 0)]
+    assert grid.points(0, 2) == [] and grid.points(3, 1) == [(3,)]
+    found = grid.points(4, 3)
+    assert len(found) == len(set(found)) == 15 and {sum(point) for point in found} == {4}
+    assert grid.named((1, 3)) == "1/4 + 3/4"
+    assert grid.shares((1, 3), 2) == [0.25, 0.75]
+
+
+def test_a_grid_of_more_tasks_than_are_kept_is_of_those_alone():
+    assert grid.shares((1, 1, 2), 2) == [0.5, 0.5] and grid.shares((0, 0, 4), 2) == [0.5, 0.5]
+    assert grid.shares((0, 4), 1) == [1.0] and grid.shares((2, 2), 0) == []
+
+
+def test_further_mixtures_are_of_all_candidates_and_the_grid_of_the_kept(tmp_path):
+    """The files have 95, 85 and 75 rows: of 51 instructions 19, 17 and 15."""
+    options = make(
+        tmp_path, {"a": 0.9, "b": 0.3, "c": -0.5}, instructions=51, further=["uniform", "size-proportional"], grid=2
+    )
+    mix(options)
+    rows = table(options["output"] / "mixtures.csv")
+    found = {}
+    for row in rows:
+        found.setdefault(row["variant"], {})[row["task"]] = int(row["instructions"])
+    assert found["uniform"] == {"a": 17, "b": 17, "c": 17}
+    assert found["size-proportional"] == {"a": 19, "b": 17, "c": 15}
+    assert [found[f"grid{n}"] for n in range(3)] == [{"a": 0, "b": 51}, {"a": 26, "b": 25}, {"a": 51, "b": 0}]
+    assert len(read_csv(options["output"] / "uniform-basic.csv", ("dataset", "id"))) == 51
+
+
+def outcome(values, measure=accuracy.ACCURACY):
+    """Two seeds of three points on two items, which every replicate weighs alike."""
+    seeds = ("0", "0", "0", "1", "1", "1")
+    return accuracy.Outcome(tuple("abcdef"), seeds, np.array(values, dtype=float), np.full((4, 2), 0.5), measure)
+
+
+def test_the_best_of_a_grid_is_that_of_the_mean_over_seeds():
+    """Means of the points over seeds: 0.25, 0.5 and 0.5, of which the first best is taken."""
+    points = analysis.of_points(outcome([[0, 0], [1, 1], [1, 0], [1, 0], [0, 0], [0, 1]]))
+    assert [one.runs for one in points] == [("a", "d"), ("b", "e"), ("c", "f")]
+    assert analysis.best_of(points).runs == ("b", "e")
+    losses = analysis.of_points(outcome([[3, 3], [2, 2], [1, 1], [3, 3], [2, 2], [2, 2]], accuracy.NLL))
+    assert analysis.best_of(losses).runs == ("c", "f")
+
+
+def test_every_point_has_a_row_and_regret_is_what_the_best_gains():
+    cells = {
+        ("llama", "", "grid", ""): outcome([[0, 0], [1, 1], [1, 0], [1, 0], [0, 1], [0, 1]]),
+        ("llama", "", "ours", ""): replace(
+            outcome([[0, 0]] * 6), runs=("x", "y"), seeds=("0", "1"), values=np.array([[0.0, 1.0], [1.0, 0.0]])
+        ),
+    }
+    rows = analysis.grid_rows(cells, "llama", ["0/2 + 2/2", "1/2 + 1/2", "2/2 + 0/2"])
+    assert [(row[0], row[1], row[2], row[-1]) for row in rows] == [
+        (0, "0/2 + 2/2", 0.25, 0), (1, "1/2 + 1/2", 0.75, 1), (2, "2/2 + 0/2", 0.5, 0)
+    ]  # fmt: skip
+    own = analysis.of_model(cells, "llama")
+    assert accuracy.gain(own["grid"], own["ours"]).estimate == pytest.approx(0.25)
+    assert analysis.grid_rows(cells, "gemma", []) == []

@@ -25,6 +25,7 @@ from headpatterns.report import claims, page
 from headpatterns.studies import accuracies, commands, load_studies
 from headpatterns.studies.adaptation import table1
 from headpatterns.studies.competence import table as competences
+from headpatterns.studies.mixing import analysis as mixing
 from headpatterns.studies.mixing import table2
 from headpatterns.studies.selection import table3
 
@@ -330,6 +331,19 @@ def test_the_truth_of_section_5_stands_beside_its_tables(section5):
     ]
     chance = " ".join(found["Law by chance"])
     assert re.match(r"30\.0 \[10\.0, 60\.0\] 30\.0 \[\d+\.0, \d+\.0\] \d+\.\d \[", chance)
+
+
+def test_a_grid_of_mixtures_is_shown_where_there_is_one(section5, tmp_path):
+    assert "mixture-grid" not in {a.get("id") for _, a in Page(rendered(section5, EVERY)).tags}
+    changed = copied(section5, tmp_path)
+    rows = [
+        ("llama", "accuracy", 0, "0/1 + 1/1", 0.25, 0.1, 0.4, 0),
+        ("llama", "accuracy", 1, "1/1 + 0/1", 0.5, 0.3, 0.7, 1),
+    ]
+    pd.DataFrame(rows, columns=mixing.GRID_COLUMNS).to_csv(table_of(changed, "mixture_grid"), index=False)
+    found = Page(rendered(changed, EVERY)).rows
+    assert ["Llama_mini & co", "Accuracy in per cent", "0/1 + 1/1", "25.00 [10.00, 40.00]", ""] in found
+    assert ["Llama_mini & co", "Accuracy in per cent", "1/1 + 0/1", "50.00 [30.00, 70.00]", "yes"] in found
 
 
 def test_costs_are_means_over_domains_in_milliseconds(section5):

@@ -55,8 +55,9 @@ class MixtureSet:
     """A mixture of `instructions` samples of basic tasks.
 
     Attributes:
-        variant: `ours`, in the proportions of Eq. 4, `random`, in random ones, or `oracle`, the true parts alike.
-        draw: number of the random draw; None for the others.
+        variant: `ours`, in the proportions of Eq. 4; `random`, in random ones; `grid`, at a point of a grid; `uniform`,
+            all candidates alike; `size-proportional`, all by their rows; or `oracle`, the true parts alike.
+        draw: number of the random draw, or of the point of the grid; None for the others.
         candidates: tasks that the samples may come from.
         instructions: number of samples.
     """

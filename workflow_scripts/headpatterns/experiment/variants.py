@@ -15,7 +15,7 @@ from headpatterns.io import read_csv
 # The variants of each study in the order of its table; benchmarks have none.
 VARIANTS = {
     "competence": ("before", "after"),
-    "mixing": ("base", "sft", "random", "ours", "oracle"),
+    "mixing": ("base", "sft", "random", "uniform", "size-proportional", "grid", "ours", "oracle"),
     "selection": (
         "base",
         "pattern",
@@ -130,7 +130,7 @@ def _columns_needed(variant: Variant) -> dict[str, bool]:
     return {
         **always,
         "seed": True,
-        "draw": variant.variant == "random",
+        "draw": variant.variant in ("random", "grid"),
         "budget": selection and variant.variant != "base",
         "domain": selection,
     }

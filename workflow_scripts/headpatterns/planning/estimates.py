@@ -18,6 +18,7 @@ from headpatterns.experiment.sources import Pretrained, RowsOnHub, RowSource, Ro
 from headpatterns.planning import courses, formulas
 from headpatterns.planning.courses import checkpoint_bytes, read_bytes
 from headpatterns.planning.sizes import Samples, Sizes
+from headpatterns.studies.selection import settings as selection
 from headpatterns.studies.transfer import settings as transfer
 from headpatterns.studies.transplant import settings as transplant
 
@@ -173,7 +174,25 @@ def _read_candidates(sizes: Sizes, job: Job) -> float | None:
         operations = 2 * formulas.PREFILL * formulas.forward(model, known[0] * known[1], known[1])
         share = experiment.config.plan.utilisation.prefill
         total += operations / speed(experiment, job, share, experiment.config.patterns.dtype)
+        if split == "probe" and selection.takes_gradients(experiment):  # those of targets are few
+            total += _gradients(sizes, job, model, known)
     return total
+
+
+def _gradients(sizes: Sizes, job: Job, model: formulas.Model, samples: tuple[int, float]) -> float:
+    """LESS after every epoch of its warm-up: passes as those of patterns, and the projection of adapters' gradients.
+
+    The warm-up takes as many passes over its samples. Adapters on attention alone are counted, on all modules as thrice.
+    """
+    experiment = sizes.experiment
+    own = experiment.settings("selection").less
+    count, length = samples
+    passes = own.epochs * (1 + own.warm_up) * formulas.PATTERNS
+    operations = passes * formulas.forward(model, count * length, length)
+    share = 3 if own.lora.target_modules == "all-linear" else 1
+    weights = 8 * own.lora.rank * model.width * model.layers * share
+    operations += own.epochs * count * 2 * weights * own.dimension
+    return operations / _pattern_speed(experiment, job)
 
 
 def _transfer_losses(sizes: Sizes, job: Job) -> float | None:

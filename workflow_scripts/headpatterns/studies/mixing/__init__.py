@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from headpatterns.experiment.study import Analysis, Drawing, Effects, Paths, Study, Tabulation, no_settings
 from headpatterns.studies.descriptions import answers, bootstrap, variants
-from headpatterns.studies.mixing import settings
+from headpatterns.studies.mixing import grid, settings
 from headpatterns.studies.reading import FIELDS
 
 if TYPE_CHECKING:
@@ -40,8 +40,10 @@ def pattern_folders(experiment: "Experiment") -> list[str]:
 
 
 def with_parts(experiment: "Experiment") -> dict[str, Any]:
-    """The settings of the bootstrap, and the true parts of the target, none where they are not known."""
-    return {**bootstrap(experiment), "parts": experiment.settings(settings.NAME).parts or []}
+    """The settings of the bootstrap, the true parts of the target, none where they are not known, and the grid."""
+    own = experiment.settings(settings.NAME)
+    points = [grid.named(point) for point in grid.points(own.grid, own.keep)]
+    return {**bootstrap(experiment), "parts": own.parts or [], "points": points}
 
 
 def labels(experiment: "Experiment") -> dict[str, Any]:
@@ -75,6 +77,7 @@ STUDY = Study(
                 "mixture": "mixture",
                 "picks": "mixture_picks",
                 "parts": "mixture_parts",
+                "grid": "mixture_grid",
             },
             settings=with_parts,
         ),
@@ -109,6 +112,9 @@ STUDY = Study(
                     "ours_minus_random",
                     "sft_minus_base",
                     "random_minus_sft",
+                    "ours_minus_uniform",
+                    "ours_minus_size",
+                    "grid_minus_ours",
                     "oracle_minus_sft",
                     "oracle_minus_ours",
                     "oracle_minus_random",

@@ -14,15 +14,16 @@ import numpy as np
 from headpatterns.data import deduplication, training_sets
 from headpatterns.data.deduplication import Item
 from headpatterns.data.training_sets import Sample
-from headpatterns.errors import InputError
+from headpatterns.errors import InputError, first_line
 from headpatterns.io import atomic_path, write_csv, write_json
 from headpatterns.statistics import estimate_and_interval
 from headpatterns.statistics.controls import OF, equations
 from headpatterns.studies import patterns
-from headpatterns.studies.mixing import proportions
+from headpatterns.studies.mixing import grid, proportions
 from headpatterns.studies.observed import as_run, observed
 from headpatterns.studies.reading import Reading
 
+FURTHER = ("uniform", "size-proportional")
 MIXTURE_COLUMNS = ("model", "seed", "variant", "task", "share", "instructions")
 # The draws of the bootstrap are named after tasks; no candidate can have this name, because it ends in an =.
 TARGET = "target="
@@ -43,6 +44,8 @@ class Order:
         instructions: number N of instructions of a mixture.
         keep: number of basic tasks in a mixture.
         random_draws: number of mixtures of the same tasks in random shares.
+        further: `uniform`, all candidates in equal shares, and `size-proportional`, in proportion to their rows.
+        grid: steps of the grid of shares of the kept tasks; 0 for none.
         parts: candidates that the target is truly made of, which another mixture has in equal shares; none where that
             is not known.
         reading: how patterns are read.
@@ -61,6 +64,8 @@ class Order:
     instructions: int
     keep: int
     random_draws: int
+    further: Sequence[str]
+    grid: int
     parts: Sequence[str]
     reading: Reading
     resamples: int
@@ -78,7 +83,7 @@ class Mixtures:
         chosen: indices of the kept candidates, ascending.
         share: [candidates], 0 for those that are not kept.
         tasks: names of the kept candidates.
-        variants: shares by task of each variant, `ours` first; all but `oracle` are of the kept tasks.
+        variants: shares by task of each variant, `ours` first; `ours`, random ones and the grid are of the kept tasks.
         counts: instructions by task of each variant.
     """
 
@@ -137,6 +142,12 @@ def mixtures(order: Order) -> Mixtures:
     variants = {"ours": shared(tasks, share[chosen])}
     for draw in range(order.random_draws):
         variants[f"random{draw}"] = shared(tasks, proportions.random_shares(len(tasks), draw, order.seed))
+    everything = list(order.candidates)
+    for name in order.further:
+        weights = np.array([1 if name == "uniform" else rows_of(order.training_rows[task]) for task in everything])
+        variants[name] = shared(everything, weights / weights.sum())
+    for place, point in enumerate(grid.points(order.grid, order.keep)):
+        variants[f"grid{place}"] = shared(tasks, np.array(grid.shares(point, len(tasks))))
     if order.parts:
         variants["oracle"] = shared(order.parts, np.full(len(order.parts), 1 / len(order.parts)))
     counts = {
@@ -144,6 +155,21 @@ def mixtures(order: Order) -> Mixtures:
         for variant, found in variants.items()
     }
     return Mixtures(fits, chosen, share, tasks, variants, counts)
+
+
+def rows_of(path: Path) -> int:
+    """The number of rows of a parquet file.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        return int(pyarrow.parquet.read_metadata(path).num_rows)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise InputError(f"{path} cannot be read as parquet ({first_line(error)}): make it again.") from error
 
 
 def shared(tasks: Sequence[str], shares: np.ndarray) -> dict[str, float]:
@@ -200,7 +226,7 @@ def check_numbers(order: Order) -> None:
     Raises:
         InputError: one is not.
     """
-    least = {"instructions": 1, "keep": 1, "random_draws": 0, "seed": 0, "bootstrap_seed": 0}
+    least = {"instructions": 1, "keep": 1, "random_draws": 0, "grid": 0, "seed": 0, "bootstrap_seed": 0}
     for name, smallest in least.items():
         given = getattr(order, name)
         if given < smallest:

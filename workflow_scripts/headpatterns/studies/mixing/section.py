@@ -11,6 +11,7 @@ from headpatterns.presentation.elements import Table, caption, estimate, figure,
 from headpatterns.presentation.inputs import RunTable, read_table
 from headpatterns.presentation.results import Results
 from headpatterns.presentation.sections import Section
+from headpatterns.studies import accuracies
 from headpatterns.studies.accuracies import NUMBERS, differences, ranks
 from headpatterns.studies.application import Application, rendered
 from headpatterns.studies.mixing import table2
@@ -22,6 +23,7 @@ PICK_TEXT = ("model", "seed", "of", "tasks", "kept")
 PICK_NUMBERS = ("share", "chance")
 PART_TEXT = ("model", "seed", "of", "tasks", "parts", "kept", "hits")
 PART_NUMBERS = ("value", "resampled", "low", "high", "expected", "p_value")
+GRID_TEXT, GRID_NUMBERS = ("model", "measure", "shares", "best"), ("value", "low", "high")
 FITS = {"change": "changes", "base": "base patterns alone", "partialled": "changes without base pattern"}
 
 
@@ -43,6 +45,7 @@ def section(results: Results) -> list[Section]:
         captioned=[
             differences(results.analysis("mixing_differences"), ["model"], HERE, results.runs, table2.VARIANTS),
             *parts(results.analysis("mixture_parts"), results.runs),
+            *of_grid(results.analysis("mixture_grid"), results.runs),
         ],
         figure=figure(results.figure("mixture"), HERE),
         folded=[
@@ -92,6 +95,31 @@ def parts(path: Path, runs: RunTable) -> list[Table]:
         numeric=[False] * 3 + [True] * 5,
         path=f"{path.parent.name}/{path.name}",
         caption=caption(HERE / "mixture_parts.rst"),
+    )
+    return [made] if cells else []
+
+
+def of_grid(path: Path, runs: RunTable) -> list[Table]:
+    """One row for each model, measure and point of the grid; no table where there is none."""
+    rows = read_table(path, GRID_TEXT, GRID_NUMBERS, may_be_empty=True)
+    cells = [
+        [
+            runs.model_label(row["model"]),
+            accuracies.TITLES[row["measure"]],
+            row["shares"],
+            accuracies.cell(row),
+            "yes" if row["best"] == "1" else "",
+        ]
+        for _, row in rows.assign(spread=float("nan")).iterrows()
+    ]
+    made = Table(
+        anchor="mixture-grid",
+        title="What does every mixture of the grid reach?",
+        header=["Model", "Measure", "Shares", "Value [95 % interval]", "Best"],
+        rows=cells,
+        numeric=[False] * 3 + [True, False],
+        path=f"{path.parent.name}/{path.name}",
+        caption=caption(HERE / "mixture_grid.rst"),
     )
     return [made] if cells else []
 

@@ -1,22 +1,36 @@
 """The settings of the mixing study, its runs, and what is evaluated for it."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from headpatterns.experiment import runs as kinds
-from headpatterns.experiment.fields import OWN_SEEDS, UNSTATED, Names, Positive, Section, Seeds, Selection
+from headpatterns.experiment.fields import (
+    OWN_SEEDS,
+    UNSTATED,
+    Names,
+    Natural,
+    Positive,
+    Section,
+    Seeds,
+    Selection,
+    unique,
+)
 from headpatterns.experiment.needed import ItemSet, base_name
 from headpatterns.experiment.recipes import OwnRecipe
 from headpatterns.experiment.references import below_one_step, unknown, unknown_in
 from headpatterns.experiment.runs import TRAINING, AfterMixture, MixtureSet, Run, TargetSet
 from headpatterns.experiment.tables import variant_row
+from headpatterns.studies.mixing.grid import points
 
 if TYPE_CHECKING:
     from headpatterns.experiment.experiment import Experiment
 
 NAME = kinds.MIXING
+
+
+Further = Annotated[list[Literal["uniform", "size-proportional"]], AfterValidator(unique)]
 
 
 class Settings(Section):
@@ -35,6 +49,8 @@ class Settings(Section):
     )
     instructions: Positive = Field(description="samples of a mixture (N of Eq. 4)")
     random_draws: Positive = Field(description="mixtures of the same tasks in random proportions")
+    further: Further = Field([], description="mixtures of all candidates, in equal shares or by their rows")
+    grid: Natural = Field(0, description="steps of a grid of shares of the kept tasks, whose best is shown; 0 for none")
     seeds: Seeds | None = Field(None, description=OWN_SEEDS)
     finetuning: OwnRecipe = Field(description="what its runs do differently from `finetuning`")
 
@@ -57,12 +73,14 @@ def candidate_runs(experiment: "Experiment", model: str, seed: int) -> list[Run]
 
 
 def mixtures(experiment: "Experiment") -> list[MixtureSet]:
-    """The mixtures: ours, then the random ones, and where the true parts are known the oracle."""
+    """The mixtures: ours, the random ones, those that others would take, and where its parts are known the oracle."""
     settings: Settings = experiment.settings(NAME)
     tasks, size = tuple(candidates(experiment)), settings.instructions
     oracle = [MixtureSet("oracle", None, tuple(settings.parts), size)] if settings.parts else []
     drawn = [MixtureSet("random", draw, tasks, size) for draw in range(settings.random_draws)]
-    return [MixtureSet("ours", None, tasks, size), *drawn, *oracle]
+    others = [MixtureSet(variant, None, tasks, size) for variant in settings.further]
+    others += [MixtureSet("grid", place, tasks, size) for place, _ in enumerate(points(settings.grid, settings.keep))]
+    return [MixtureSet("ours", None, tasks, size), *drawn, *others, *oracle]
 
 
 def target_run(experiment: "Experiment", model: str, seed: int) -> Run:
@@ -143,7 +161,7 @@ def arguments(experiment: "Experiment") -> dict[str, Any]:
     settings: Settings = experiment.settings(NAME)
     analysis = experiment.config.analysis
     return {"instructions": settings.instructions, "keep": settings.keep, "random_draws": settings.random_draws,
-            "parts": settings.parts,
+            "parts": settings.parts, "further": settings.further, "grid": settings.grid or None,
             "resamples": analysis.resamples, "bootstrap_seed": analysis.seed}  # fmt: skip
 
 

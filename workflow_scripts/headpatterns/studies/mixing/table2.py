@@ -12,7 +12,16 @@ from headpatterns.studies.accuracies import NUMBERS, TITLES, cell, labelled, uni
 
 MIXING_TEXT = ("model", "measure", "variant", "items")
 TEXT = ("model_label", "measure", "variant")
-VARIANTS = {"base": "Base", "sft": "SFT", "random": "Random", "ours": "Ours", "oracle": "Oracle"}
+VARIANTS = {
+    "base": "Base",
+    "sft": "SFT",
+    "random": "Random",
+    "uniform": "Uniform",
+    "size-proportional": "By size",
+    "grid": "Best of grid",
+    "ours": "Ours",
+    "oracle": "Oracle",
+}
 
 
 def tabulate(variants: Path, mixing: Path) -> tuple[pd.DataFrame, list[Grid]]:
