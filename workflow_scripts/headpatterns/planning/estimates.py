@@ -182,7 +182,8 @@ def _read_candidates(sizes: Sizes, job: Job) -> float | None:
 def _gradients(sizes: Sizes, job: Job, model: formulas.Model, samples: tuple[int, float]) -> float:
     """LESS after every epoch of its warm-up: passes as those of patterns, and the projection of adapters' gradients.
 
-    The warm-up takes as many passes over its samples. Adapters on attention alone are counted, on all modules as thrice.
+    The warm-up takes as many passes over its samples. Adapters on attention alone are counted; on all modules thrice
+    as many weights.
     """
     experiment = sizes.experiment
     own = experiment.settings("selection").less
