@@ -320,11 +320,12 @@ def test_constant_patterns_come_last_and_are_named(case, capfd):
 @pytest.mark.slow
 def test_the_same_input_gives_the_same_bytes(case, tmp_path):
     scripts.run("select_samples", **case)
-    first = scripts.contents(case["output"])
+    first = {name: content for name, content in scripts.contents(case["output"]).items() if name != "costs.csv"}
     assert len(first) == 2 + (len(METHODS) + 2) * len(BUDGETS)
     answer = scripts.launch("select_samples", tmp_path / "home", **{**case, "output": tmp_path / "again"})
     assert answer.returncode == 0, answer.stderr
-    assert scripts.contents(tmp_path / "again") == first
+    again = scripts.contents(tmp_path / "again")
+    assert again.pop("costs.csv") and again == first  # times differ
 
 
 def test_budgets_that_the_pool_cannot_meet(case, capfd, monkeypatch):

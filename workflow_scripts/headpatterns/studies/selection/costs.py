@@ -71,7 +71,7 @@ def _told(features: Path, part: str) -> tuple[int, float]:
 
     told = read_json(features / f"{gradients.POOL}.json")
     array = np.load(features / f"{gradients.POOL}.{part}.npy", mmap_mode="r", allow_pickle=False)
-    return array.nbytes // len(array), float(told["seconds"][part]) / len(array)
+    return array.nbytes // len(array), float(told.get("seconds", {}).get(part, "nan")) / len(array)
 
 
 def compute(costs: Sequence[Path], named: Sequence[Sequence[Any]]) -> dict[str, Table]:
