@@ -1,9 +1,11 @@
 """Gradient features of LESS: by hand, against one backward pass a sample, and against a few lines of plain PyTorch."""
 
 import copy
+import json
 
 import numpy as np
 import pytest
+import scripts
 import torch
 from experiments import checked, config_of
 from tiny_models import build
@@ -251,3 +253,50 @@ def test_keys_of_less_are_checked(changed, said):
     config["studies"]["selection"]["less"] |= changed
     with pytest.raises(InputError, match=said):
         checked(config)
+
+
+HOW = {"warm_up": 0.5, "epochs": 1, "batch_size": 2, "learning_rate": 0.02, "dimension": 16, "seed": 0,
+       "lora": {"rank": 2, "alpha": 4.0, "dropout": 0.0, "target_modules": ["q_proj", "v_proj"]}}  # fmt: skip
+
+
+@pytest.fixture
+def reading(tmp_path, tokenizer):
+    """Options of read_candidates for four candidates and two samples of a target."""
+    model = build("llama", vocab_size=len(tokenizer))
+    model.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    for name, ids in (("probe", "abcd"), ("train", "xy")):
+        rows = [{"id": id, "prompt": f"Say {id}.\n", "response": f"It is {id} {id}."} for id in ids]
+        (tmp_path / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+        training_sets.write(tmp_path / f"{name}.csv", [("mmlu", id) for id in ids])
+    return {
+        "model": tmp_path / "model", "name": ["train", "probe"], "max_length": 48, "less": json.dumps(HOW),
+        "data": [tmp_path / "train.jsonl", tmp_path / "probe.jsonl"], "pools": [tmp_path / "probe.csv"],
+        "targets": [tmp_path / "train.csv"], "output": tmp_path / "found",
+    }  # fmt: skip
+
+
+def test_candidates_are_read_with_their_gradients_and_the_states_of_the_model_without_adapters(reading):
+    scripts.run("read_candidates", **reading)
+    found = gradients.load(reading["output"], "probe")
+    assert found.ids == list("abcd") and found.values.shape == (1, 4, 16)
+    np.testing.assert_allclose(np.linalg.norm(found.values, axis=2), 1, rtol=1e-5)
+    plain = {name: value for name, value in reading.items() if name not in ("less", "pools", "targets")}
+    scripts.run("read_candidates", **plain | {"output": reading["output"].with_name("plain")})
+    states = [np.load(reading["output"].with_name(name) / "probe.states.npy") for name in ("found", "plain")]
+    np.testing.assert_array_equal(*states)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"targets": []}, "give --pools and --targets with --less"),
+        ({"less": json.dumps(HOW | {"rank": 3})}, "--less lacks a key, or has one that is unknown"),
+        ({"less": json.dumps(HOW | {"warm_up": 0.1})}, "warm_up is 0.1, which of the 4 samples"),
+        ({"less": json.dumps(HOW | {"dimension": 800_000})}, "less.dimension is 800000, but the adapters of"),
+    ],
+)
+def test_a_wrong_order_is_one_sentence(reading, changed, said, capfd, monkeypatch):
+    given = {name: value for name, value in (reading | changed).items() if value != []}
+    assert said in scripts.refused(capfd, monkeypatch, "read_candidates", **given)
+    assert not reading["output"].exists()

@@ -186,6 +186,31 @@ def test_further_methods_rank_by_what_their_names_say(case):
     assert first == ids[int(cosine[:, 0].argmax())]
 
 
+def test_less_ranks_by_the_gradients_of_its_checkpoints(case, capfd, monkeypatch):
+    generator = np.random.default_rng(5)
+    made = case["output"].with_name("candidates")
+    made.mkdir()
+    ids, values = {}, {}
+    for name, count in (("probe", 26), ("train", 6)):
+        ids[name] = [f"{name[0]}{n}" for n in range(count)]
+        found = generator.normal(size=(2, count, 8))
+        values[name] = (found / np.linalg.norm(found, axis=2, keepdims=True)).astype(np.float32)
+        np.save(made / f"{name}.less.npy", values[name])
+    told = {"ids": ids, "learning_rates": [3.0, 1.0], "seconds": {"probe": 2.6, "warm_up": 1.3}}
+    (made / "less.json").write_text(json.dumps(told))
+    scripts.run("select_samples", **case, methods=["less"], candidates=made, tags=["x", "never"])
+    own = values["train"][:, [5, 1, 0, 3]]
+    for row in table(case["output"] / "scores.csv"):
+        cosines = (own @ values["probe"][:, int(row["id"][1:]), :, None])[..., 0].mean(axis=1)
+        assert float(row["score"]) == pytest.approx(0.75 * cosines[0] + 0.25 * cosines[1], abs=1e-6)
+    costs_of = {row["part"]: row for row in table(case["output"] / "costs.csv")}
+    assert (costs_of["read"]["bytes"], costs_of["read"]["seconds"]) == ("64", "0.1")
+    again = {**case, "output": case["output"].with_name("other"), "methods": ["less"], "candidates": made}
+    assert "t5 has none of the tags of --tags: split the domain again." in refused(
+        capfd, monkeypatch, again, tags=["y"]
+    )
+
+
 def test_what_the_base_model_makes_of_the_samples_is_asked_for(case, capfd, monkeypatch):
     said = refused(capfd, monkeypatch, case, methods=["pattern", "rds"])
     assert "--candidates is missing: the methods ifd, rds, less need it." in said
