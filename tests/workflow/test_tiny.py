@@ -224,9 +224,13 @@ def test_mixtures_are_what_the_runs_were_trained_on(finished):
         positive = sorted((row for row in fitted if float(row["plain"]) > 0), key=lambda row: -float(row["plain"]))
         assert kept == {row["task"] for row in positive[:2]}
         planned_rows = read_csv(folder / "mixtures.csv")
-        for mixture in ("ours", "random0", "random1", "oracle"):
+        stated = {
+            "oracle": {"gsm8k": 8, "refgpt": 8},
+            "uniform": dict.fromkeys(("gsm8k", "codesearchnet", "arc", "refgpt"), 4),
+        }
+        for mixture in ("ours", "random0", "random1", "grid0", "grid1", *stated):
             counts = {row["task"]: int(row["instructions"]) for row in planned_rows if row["variant"] == mixture}
-            assert counts == {"gsm8k": 8, "refgpt": 8} if mixture == "oracle" else counts.keys() == kept
+            assert counts == stated[mixture] if mixture in stated else counts.keys() == kept
             chosen = read_csv(folder / f"{mixture}-basic.csv")
             assert Counter(row["dataset"] for row in chosen) == Counter({k: n for k, n in counts.items() if n})
             assert sum(counts.values()) == len(chosen) == (16 if counts else 0)
@@ -277,10 +281,25 @@ def test_selected_samples_are_those_whose_patterns_correlate_best(finished):
             assert json.loads(trained.read_text())["samples"] == len(chosen) == int(name.split("-")[-1])
 
 
+def test_less_ranks_the_pools_and_its_cost_is_told(finished):
+    results = finished / "results/tiny"
+    about = json.loads((results / "candidates/llama/base.seed0/less.json").read_text())
+    warmed_up = set(about["warm_up"])
+    for domain in ("physics", "biology"):
+        pool = {row["id"] for row in read_csv(results / f"domains/{domain}/pool.csv")}
+        assert warmed_up and warmed_up <= pool <= set(about["ids"]["probe"])
+        scores = [row for row in read_csv(results / f"selections/llama/{domain}.seed0/scores.csv")
+                  if row["method"] == "less"]  # fmt: skip
+        assert {row["id"] for row in scores} == pool and all(-1 <= float(row["score"]) <= 1 for row in scores)
+    costs = {(row["method"], row["part"]): row for row in read_csv(results / "analysis/selection_costs.csv")}
+    assert costs["less", "read"]["bytes"] == str(2 * 64 * 4) and costs["pattern", "read"]["bytes"] == str(2 * 4 * 4)
+    assert all(float(row["seconds"]) > 0 for place, row in costs.items() if place[0] != "bm25")
+
+
 def test_every_variant_has_its_score_and_every_item_its_prediction(finished):
     results = finished / "results/tiny"
     scores = read_csv(results / "analysis/scores.csv")
-    variants = 2 * len(TASKS) + 2 * (2 + 4) + 2 * (1 + 2 * 7) + 2
+    variants = 2 * len(TASKS) + 2 * (2 + 8) + 2 * (1 + 2 * 7) + 2
     assert len(scores) == len(read_csv(results / "variants.csv")) == variants
     items = [row for path in (results / "evaluations").rglob("*.items.csv") for row in read_csv(path)]
     for row in read_csv(results / "analysis/mixing.csv"):
