@@ -186,7 +186,7 @@ def _gradients(sizes: Sizes, job: Job, model: formulas.Model, samples: tuple[int
     as many weights.
     """
     experiment = sizes.experiment
-    own = experiment.settings("selection").less
+    own: selection.Less = experiment.settings(selection.NAME).less
     count, length = samples
     passes = own.epochs * (1 + own.warm_up) * formulas.PATTERNS
     operations = passes * formulas.forward(model, count * length, length)
