@@ -298,7 +298,11 @@ def test_scores_that_are_missing_repeated_or_impossible_are_refused(rows, messag
     ("changed", "message"),
     [
         ({"study": "chess"}, "unknown study 'chess': use one of competence, mixing, selection, benchmarks"),
-        ({"variant": "pattern"}, "unknown variant 'pattern' of the study mixing: use base, sft, random, ours, oracle"),
+        (
+            {"variant": "pattern"},
+            "of the study mixing: use base, sft, random, uniform, size-proportional, grid",
+        ),
+        ({"variant": "grid"}, "the column 'draw' is empty"),
         ({"run": ""}, "the column 'run' is empty"),
         ({"seed": ""}, "the column 'seed' is empty"),
         ({"seed": "one"}, "the seed 'one' is no whole number"),

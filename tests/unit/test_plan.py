@@ -699,6 +699,25 @@ def test_hours_of_transfer_and_of_transplants_by_hand():
     assert (estimates.gpus(experiment, taken), estimates.gpus(experiment, moved)) == (1, 1)
 
 
+def test_hours_of_less_by_hand():
+    """Two epochs on a tenth of the pool and a pass back and forth after each: 2.2 passes, and the projection.
+
+    Adapters of rank 4 on the attention of 32 layers of 4096 have 8·4·4096·32 weights, each projected to 1024 numbers.
+    """
+    own = {"warm_up": 0.1, "epochs": 2, "dimension": 1024, "lora": {"rank": 4, "target_modules": ["q_proj"]}}
+    study = {"models": [LLAMA3], "methods": ["pattern", "rds"], "less": own}
+    without, with_less = (
+        experiment_of(PAPER, {"studies": {"selection": study | {"methods": [*study["methods"], *more], "scored": []}}})
+        for more in ([], ["less"])
+    )
+    known = Sizes(with_less, NOWHERE).samples(LLAMA3, "mmlu", "probe")
+    forward = known.count * known.tokens * (2 * 8_030_261_248 + 2 * 32 * 4096 * known.tokens)
+    projected = 2 * known.count * 2 * 8 * 4 * 4096 * 32 * 1024
+    read = job("read_candidates", model=LLAMA3, base="base")
+    added = seconds(with_less, read) - seconds(without, read)
+    assert added == pytest.approx((2 * 1.1 * 2 * forward + projected) / (67e12 * 0.5))
+
+
 def test_checkpoints_wait_for_those_that_are_read_together():
     studies = {"transfer": {"models": [LLAMA3], "tasks": ["math", "sgsm", "arc"]}, "validity": {"models": []},
                **{name: {"models": []} for name in ("competence", "mixing", "selection")}}  # fmt: skip
