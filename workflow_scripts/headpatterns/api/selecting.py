@@ -133,7 +133,7 @@ def select(
     if max(budgets, default=0) > len(of_pool.ids):
         raise InputError(f"{len(of_pool.ids)} samples of {pool} can be read within {max_length} tokens: lower budgets.")
     order = _order(pool, target, folder, methods, settings)
-    scores = rule.score(order, of_pool.ids, of_pool, of_target)
+    scores, _ = rule.score(order, of_pool.ids, of_pool, of_target)
     ranked = {method: scoring.ranking(found, of_pool.ids) for method, found in scores.items()}
     if "rds" in methods:
         ranked["rds"] = scoring.round_robin(rule.similarity_of_states(order, of_pool.ids, of_target.ids), of_pool.ids)
@@ -202,6 +202,7 @@ def _order(pool: Path, target: Path, folder: Path, methods: Sequence[str], setti
         pseudo_private=target,
         methods=methods,
         candidates=candidates,
+        tags=(),
         budgets=[],
         random_draws=0,
         related=None,
