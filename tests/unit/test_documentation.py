@@ -85,7 +85,8 @@ def pages(site):
 
 
 def elsewhere(address: str) -> bool:
-    return bool(urlsplit(address).scheme or urlsplit(address).netloc)
+    """Whether an address leads out of the site; a picture may be in the page itself."""
+    return urlsplit(address).scheme not in ("", "data") or bool(urlsplit(address).netloc)
 
 
 def targets(place: str, addresses: list[str]) -> Iterator[tuple[str, str]]:

@@ -52,6 +52,7 @@ READERS = {
     "analysis": ("mix_basic_tasks", "analyse_*", "measure_*"),
     "evaluation": ("check_opencompass", "check_evaluation_sets", "check_lengths", "check_builtin_sets", "evaluate"),
     "device": ("pretrain", "finetune", "extract_patterns", "ablate_heads", "read_candidates", "evaluate"),
+    "tensorboard": ("finetune",),
     "resources": (EVERY,),
     "plan": ("plan", "costs"),
     "cluster": (EVERY,),
