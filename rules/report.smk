@@ -7,6 +7,7 @@ or_stop(registry.registry, EXPERIMENT.studies)
 
 CHOSEN = published.chosen(EXPERIMENT)
 DRAWN = [one for study in CHOSEN for one in study.drawings if one.selected(EXPERIMENT)]
+VIEWS = published.views(EXPERIMENT, PUBLISHED)
 EFFECTS = {one.name: PATHS.effects(one.name) for study in CHOSEN for one in study.effects}
 
 
@@ -35,6 +36,7 @@ rule render_report:
         [PATHS.figure(name, "svg") for one in DRAWN for name in one.figures],
         [PATHS.analysis(name) for study in CHOSEN for one in study.analyses for name in one.outputs.values()],
         published.mixture_reports(EXPERIMENT),
+        [path for view in VIEWS for path in published.read_by(EXPERIMENT, view)],
         runs=PATHS.run_table,
         claims=rules.collect_claims.output,
         accounts=published.accounts(EXPERIMENT),
@@ -48,9 +50,14 @@ rule render_report:
         results=subpath(output.page, parent=True),
         studies=[study.name for study in CHOSEN],
         labels=arguments.label_options(EXPERIMENT),
+        views=as_is(
+            arguments.as_json(
+                {view.name: {"inputs": view.inputs(EXPERIMENT), "settings": view.settings(EXPERIMENT)} for view in VIEWS}
+            )
+        ),
     shell:
         "python workflow_scripts/render_report.py --experiment {params.experiment} --results {params.results}"
-        " --studies {params.studies} {params.labels} --output {output.page} --summary-output {output.summary} --log {log}"
+        " --studies {params.studies} {params.labels} --views {params.views:q} --output {output.page} --summary-output {output.summary} --log {log}"
 
 
 # The name `report` is a word of Snakemake's own, so this target is made under another name.

@@ -14,6 +14,7 @@ def main(arguments: argparse.Namespace) -> None:
         arguments.results,
         arguments.studies,
         command_line.by_name(arguments.label, "--label", "NAME=LABEL"),
+        arguments.views,
         arguments.output,
         arguments.summary_output,
     )
@@ -31,6 +32,9 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         metavar="NAME=LABEL",
         help="what to call a model or task that the run table does not hold; once for each",
+    )
+    p.add_argument(
+        "--views", default="{}", help="JSON object: inputs and settings of each interactive view, by its name"
     )
     p.add_argument("--output", type=Path, required=True, help="the page, report.html")
     p.add_argument("--summary-output", type=Path, required=True, help="its summary in Markdown, summary.md")

@@ -15,7 +15,11 @@ from headpatterns.experiment.study import load
 from headpatterns.studies import commands, load_studies
 
 HEAVY = ("numpy", "scipy", "pandas", "matplotlib", "torch", "pyarrow", "jinja2", "docutils")
-PARTS = [part for study in load_studies() for part in (*study.analyses, *study.drawings, *study.tables, *study.effects)]
+PARTS = [
+    part
+    for study in load_studies()
+    for part in (*study.analyses, *study.drawings, *study.tables, *study.effects, *study.views)
+]
 
 
 def test_the_studies_stand_in_their_order():
@@ -40,6 +44,7 @@ def references_of(study):
     references += [part.draw for part in study.drawings]
     references += [part.tabulate for part in study.tables]
     references += [part.measure for part in study.effects]
+    references += [part.show for part in study.views]
     return references + ([study.section] if study.section else [])
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from headpatterns import __version__
 from headpatterns.errors import InputError, first_line
 from headpatterns.experiment import written
-from headpatterns.experiment.study import Analysis, Effects, Study
+from headpatterns.experiment.study import Analysis, Effects, Study, View
 from headpatterns.io import atomic_path, read_json, sha256
 
 if TYPE_CHECKING:
@@ -200,8 +200,15 @@ def tables_of(one: Analysis | Effects) -> list[str]:
     return list(one.outputs.values()) if isinstance(one, Analysis) else [f"{one.name}_effects"]
 
 
-def read_by(experiment: "Experiment", one: Analysis | Effects) -> list[str]:
-    """Every path that a calculation reads."""
+def views(experiment: "Experiment", published: Published | None = None) -> list[View]:
+    """The interactive views of an experiment; of a published folder, those that it has all of."""
+    return [
+        view for study in chosen(experiment) for view in study.views if not published or is_at_hand(experiment, view)
+    ]
+
+
+def read_by(experiment: "Experiment", one: Analysis | Effects | View) -> list[str]:
+    """Every path that a calculation or a view reads."""
     flat = chain.from_iterable(
         [paths] if isinstance(paths, str) else paths for paths in one.inputs(experiment).values()
     )
@@ -219,16 +226,21 @@ def is_computed(experiment: "Experiment", one: Analysis | Effects, kept: str) ->
     every = isinstance(one, Analysis) and one.reads_every_reduction
     if kept == MEANS or (every and kept != EVERY_REDUCTION):
         return False
-    at_hand = {"", "runs.csv", "variants.csv", "analysis", *MEASURED}
+    return is_at_hand(experiment, one)
+
+
+def is_at_hand(experiment: "Experiment", one: Analysis | Effects | View) -> bool:
+    """Whether what a calculation or a view reads is in a published folder, or made of that."""
+    at_hand = {"", "runs.csv", "variants.csv", "analysis", "tables", *MEASURED}
     return all(place(experiment, path) in at_hand for path in read_by(experiment, one))
 
 
 def measured(experiment: "Experiment") -> list[str]:
     """The measured files and folders that calculations read which can be done again, and those of the report."""
+    again = [one for one in calculations(experiment) if is_computed(experiment, one, EVERY_REDUCTION)]
     found = [
         path
-        for one in calculations(experiment)
-        if is_computed(experiment, one, EVERY_REDUCTION)
+        for one in (*again, *(view for view in views(experiment) if is_at_hand(experiment, view)))
         for path in read_by(experiment, one)
         if place(experiment, path) in MEASURED
     ]

@@ -100,6 +100,25 @@ class Tabulation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class View:
+    """An interactive view, a part of the report's page: the rule `render_report` makes it, and no file of its own.
+
+    Attributes:
+        name: its section is `view-{name}`, and its caption in the study's folder is `view_{name}.rst`.
+        show: `module:function`, called with `inputs` and `settings` as keywords; it returns an `Interactive`.
+        inputs: files that the function reads, by keyword.
+        settings: numbers and names from the config, by keyword.
+        needs: further paths that must exist first, such as the pattern folders that runs.csv names.
+    """
+
+    name: str
+    show: str
+    inputs: Callable[["Experiment"], Paths]
+    settings: Callable[["Experiment"], dict[str, Any]] = no_settings
+    needs: Callable[["Experiment"], list[str]] = nothing
+
+
+@dataclass(frozen=True, kw_only=True)
 class Effects:
     """The numbers behind the claims of a study: the rule `measure_{name}`, which writes `{name}_effects.csv`.
 
@@ -141,6 +160,7 @@ class Study:
         reads_steps: whether it reads patterns on the way too: its runs have rows there, and keep their checkpoints
             until their patterns exist.
         analyses, drawings, tables, effects: what it makes. What is claimed of the effects is in its `claims.yaml`.
+        views: what its part of the report shows interactively.
         section: `module:function` of its sections of the report beyond its figures, called with the results; empty for
             none.
         targets: names that users build, each with the drawings and tables behind it.
@@ -161,6 +181,7 @@ class Study:
     drawings: tuple[Drawing, ...] = ()
     tables: tuple[Tabulation, ...] = ()
     effects: tuple[Effects, ...] = ()
+    views: tuple[View, ...] = ()
     section: str = ""
     targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 

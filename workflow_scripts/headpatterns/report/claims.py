@@ -90,6 +90,7 @@ def group(rows: pd.DataFrame, runs: RunTable, anchors: Mapping[str, str]) -> dic
     first = rows.iloc[0]
     where = str(first["where"])
     return {
+        "id": str(first["claim"]),
         "where": where,
         "anchor": anchors.get(where.lower(), anchors.get(where.lower().split(",")[0])),
         "statement": str(first["statement"]),
@@ -103,6 +104,9 @@ def line(row: Mapping[Any, Any], runs: RunTable) -> dict[str, str]:
     """One number of a claim, as texts."""
     model = runs.model_label(row["model"]) if row["model"] else "all models"
     return {
+        "model": runs.model_label(row["model"]) if row["model"] else "",
+        "of": row["about"],
+        "power": percent(row["power"]) if row["verdict"] == "undecided" else "",
         "about": ", ".join(filter(None, [model, row["about"]])),
         "paper": number(row["paper"]),
         "value": estimate(row["estimate"], row["low"], row["high"]),
@@ -120,9 +124,9 @@ def notes(row: Mapping[Any, Any]) -> Iterator[str]:
     if math.isfinite(row["p_adjusted"]):
         yield f"p = {style.number(row['p_adjusted'])}"
     if row["verdict"] == "undecided" and math.isfinite(row["power"]):
-        yield f"power {style.fixed(row['power'])}"
+        yield f"power {percent(row['power'])}"
     if math.isfinite(row["paper_power"]):
-        yield f"power of the paper's comparison {style.fixed(row['paper_power'])}"
+        yield f"power of the paper's comparison {percent(row['paper_power'])}"
     if row["reason"]:
         yield row["reason"]
     if row["learnt"] and row["verdict"] != "not testable":
@@ -132,6 +136,13 @@ def notes(row: Mapping[Any, Any]) -> Iterator[str]:
 def number(value: float) -> str:
     """Three significant digits, a dash where there is no number."""
     return estimate(value, math.nan, math.nan)
+
+
+def percent(share: float) -> str:
+    """A share as a percentage; empty where there is none."""
+    if not math.isfinite(share):
+        return ""
+    return "below 1 %" if share < 0.01 else f"{100 * share:.0f} %"
 
 
 def tally(rows: pd.DataFrame) -> str:

@@ -11,26 +11,40 @@ from headpatterns.presentation.elements import Table, caption, plain_table, show
 from headpatterns.presentation.inputs import RunTable
 from headpatterns.presentation.results import Results
 from headpatterns.presentation.sections import Place, Section, figure_section, render
-from headpatterns.report import claims, digest
+from headpatterns.report import board, claims, digest, views
 from headpatterns.report.origins import MIXED
 
 HERE = Path(__file__).parent
 ABOUT = {"data": "Data", "training": "Fine-tuning", "timings": "Time and memory"}
 """Headings of the tables about what went into an experiment, by their names below analysis/."""
 
+NO_VIEWS = "{}"
+
 
 def write(
-    experiment: str, results: Path, studies: Iterable[Study], labels: Mapping[str, str], output: Path, summary: Path
+    experiment: str,
+    results: Path,
+    studies: Sequence[Study],
+    labels: Mapping[str, str],
+    output: Path,
+    summary: Path,
+    views: str = NO_VIEWS,
 ) -> None:
     """Render the page and its summary in Markdown and write both, atomically; arguments are those of `page`."""
     found = Results(results, labels)
     made = sections_of(studies, found)
     shown = judged(found, made)
-    write_text(output, rendered(experiment, found, made, shown))
+    write_text(output, rendered(experiment, found, made, shown, interactive(studies, views, made)))
     write_text(summary, digest.digest(experiment, shown, made, mixed(results)))
 
 
-def page(experiment: str, results: Path, studies: Iterable[Study], labels: Mapping[str, str] | None = None) -> str:
+def page(
+    experiment: str,
+    results: Path,
+    studies: Sequence[Study],
+    labels: Mapping[str, str] | None = None,
+    views: str = NO_VIEWS,
+) -> str:
     """The whole page as HTML, with nothing that a browser would have to fetch.
 
     Args:
@@ -38,17 +52,30 @@ def page(experiment: str, results: Path, studies: Iterable[Study], labels: Mappi
         results: its folder: runs.csv, analysis/, tables/, figures/, mixtures/ and provenance.json.
         studies: what the experiment has studied, in display order.
         labels: what models and tasks are called that the run table does not hold.
+        views: JSON object, `inputs` and `settings` of interactive views by their names.
 
     Raises:
-        InputError: a file is missing or lacks a column.
+        InputError: a file is missing or lacks a column, or what a view refuses.
     """
     found = Results(results, labels or {})
     made = sections_of(studies, found)
-    return rendered(experiment, found, made, judged(found, made))
+    return rendered(experiment, found, made, judged(found, made), interactive(studies, views, made))
 
 
-def rendered(experiment: str, found: Results, of_studies: Sequence[Section], shown: claims.Shown) -> str:
-    """The page, with the sections of the studies and the claims."""
+def interactive(studies: Sequence[Study], given: str, sections: Sequence[Section]) -> list[views.Shown]:
+    """The views, which lead to the sections of the figures and tables that show the same numbers."""
+    titles = {anchor: title for one in sections for title, anchor in one.targets.items()}
+    return views.shown(studies, given, {**{one.anchor: one.title for one in sections}, **titles})
+
+
+def rendered(
+    experiment: str,
+    found: Results,
+    of_studies: Sequence[Section],
+    shown: claims.Shown,
+    of_views: Sequence[views.Shown],
+) -> str:
+    """The page, with the sections of the studies, the claims and the views."""
     opening, figures, numbers, appendix = ([one for one in of_studies if one.place is place] for place in Place)
     sections = [
         *figures,
@@ -63,6 +90,10 @@ def rendered(experiment: str, found: Results, of_studies: Sequence[Section], sho
         __package__,
         experiment=experiment,
         introduction=caption(HERE / "workflow.rst"),
+        was_run=board.was_run(found.runs),
+        board=board.of(shown, found.runs),
+        views=of_views,
+        scripts=views.scripts(of_views),
         provenance=provenance_sections(found.folder / "provenance.json"),
         mixed=mixed(found.folder),
         claims=shown,

@@ -154,7 +154,13 @@ def collect_claims(
 
 
 def render_report(
-    experiment: str, results: Path, studies: Iterable[str], labels: Mapping[str, str], output: Path, summary: Path
+    experiment: str,
+    results: Path,
+    studies: Iterable[str],
+    labels: Mapping[str, str],
+    views: str,
+    output: Path,
+    summary: Path,
 ) -> None:
     """Render the report with the sections of the named studies, and its summary, and write both, atomically.
 
@@ -163,6 +169,7 @@ def render_report(
         results: its folder.
         studies: names of the studies whose sections are shown.
         labels: what models and tasks are called that the run table does not hold.
+        views: JSON object, `inputs` and `settings` by the names of the views that are shown.
         output: the page.
         summary: the summary in Markdown.
 
@@ -171,7 +178,7 @@ def render_report(
     """
     from headpatterns.report import page
 
-    page.write(experiment, results, selected(studies), labels, output, summary)
+    page.write(experiment, results, selected(studies), labels, output, summary, views)
 
 
 def find(name: str, kind: str, parts: Iterable[Part]) -> Part:

@@ -2,10 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
-from headpatterns.experiment.study import Analysis, Drawing, Effects, Study, Tabulation
+from headpatterns.experiment.study import Analysis, Drawing, Effects, Study, Tabulation, View
 from headpatterns.studies.adaptation import settings
 from headpatterns.studies.descriptions import bootstrap, patterns, resampled, run_table
+from headpatterns.studies.dynamics import settings as dynamics
 from headpatterns.studies.reading import OF_PATTERNS
+from headpatterns.studies.validity import settings as validity
 
 if TYPE_CHECKING:
     from headpatterns.experiment.experiment import Experiment
@@ -14,6 +16,19 @@ if TYPE_CHECKING:
 def of_models(experiment: "Experiment") -> dict[str, Any]:
     """The settings of the bootstrap, and what the value of a model is."""
     return {**bootstrap(experiment), "model_value": experiment.config.analysis.model_value}
+
+
+def heads(experiment: "Experiment") -> dict[str, Any]:
+    """The run table, and the folders of the ablations of single heads, none where that study is left out."""
+    folders = [experiment.paths.ablations(run) for run in validity.runs(experiment)]
+    return {"runs": experiment.paths.run_table, "ablations": folders}
+
+
+def of_heads(experiment: "Experiment") -> dict[str, Any]:
+    """The studies whose patterns are shown, and the model, task and seed of each folder of ablations."""
+    studies = [settings.NAME, *([dynamics.NAME] if dynamics.runs(experiment) else [])]
+    ablated = [[run.model, run.task, run.seed] for run in validity.runs(experiment)]
+    return {"studies": studies, "ablated_runs": ablated}
 
 
 STUDY = Study(
@@ -89,6 +104,20 @@ STUDY = Study(
                 "clusters_after",
                 "clusters_rates",
             ),
+        ),
+    ),
+    views=(
+        View(
+            name="heads",
+            show="headpatterns.studies.adaptation.view_heads:show",
+            inputs=heads,
+            settings=of_heads,
+            needs=patterns(lambda experiment: [*settings.runs(experiment), *dynamics.runs(experiment)]),
+        ),
+        View(
+            name="tasks",
+            show="headpatterns.studies.adaptation.view_similarity:show",
+            inputs=run_table(similarity="similarity"),
         ),
     ),
     section="headpatterns.studies.adaptation.section:section",

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from headpatterns.experiment.study import Analysis, Drawing, Effects, Study
+from headpatterns.experiment.study import Analysis, Drawing, Effects, Study, View
 from headpatterns.studies.composition import settings
 from headpatterns.studies.descriptions import bootstrap, patterns, reading, run_table
 from headpatterns.studies.reading import FIELDS
@@ -62,6 +62,13 @@ STUDY = Study(
             needs=patterns(settings.runs),
             read=FIELDS,
             measures=settings.EFFECTS,
+        ),
+    ),
+    views=(
+        View(
+            name="sums",
+            show="headpatterns.studies.composition.view:show",
+            inputs=run_table(composition="composition", coefficients="composition_coefficients"),
         ),
     ),
     section="headpatterns.studies.composition.section:section",

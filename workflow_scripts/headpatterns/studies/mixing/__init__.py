@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from headpatterns.experiment.study import Analysis, Drawing, Effects, Paths, Study, Tabulation, no_settings
+from headpatterns.experiment.study import Analysis, Drawing, Effects, Paths, Study, Tabulation, View, no_settings
 from headpatterns.studies.descriptions import answers, bootstrap, variants
 from headpatterns.studies.mixing import grid, settings
 from headpatterns.studies.reading import FIELDS
@@ -130,6 +130,13 @@ STUDY = Study(
             needs=pattern_folders,
             read=FIELDS,
             measures=("kept_pair",),
+        ),
+    ),
+    views=(
+        View(
+            name="table2",
+            show="headpatterns.studies.mixing.view:show",
+            inputs=lambda experiment: {"scores": experiment.paths.table("table2")},
         ),
     ),
     section="headpatterns.studies.mixing.section:section",

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from headpatterns.experiment.study import Analysis, Drawing, Effects, Paths, Study, Tabulation, no_settings
+from headpatterns.experiment.study import Analysis, Drawing, Effects, Paths, Study, Tabulation, View, no_settings
 from headpatterns.studies.descriptions import answers, bootstrap, variants
 from headpatterns.studies.selection import settings
 
@@ -98,6 +98,13 @@ STUDY = Study(
                 )
                 for measure in ("", "_nll")
             ),
+        ),
+    ),
+    views=(
+        View(
+            name="table3",
+            show="headpatterns.studies.selection.view:show",
+            inputs=lambda experiment: {"scores": experiment.paths.table("table3")},
         ),
     ),
     section="headpatterns.studies.selection.section:section",

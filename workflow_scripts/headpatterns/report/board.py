@@ -1,0 +1,84 @@
+"""The first screen of the page: what was run, in a sentence, and the verdict of every claim on every model."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from headpatterns.presentation.inputs import RunTable
+from headpatterns.report import claims
+
+ALL_MODELS = "all models"
+
+
+@dataclass(frozen=True)
+class Board:
+    """What the template shows.
+
+    Attributes:
+        counts: verdicts that there are, each with its class and words, and the number of checks.
+        models: the columns.
+        sections: of the paper, each with its title and a row a claim. A row has the claim and its cells: lines of
+            `claims`, and how many columns they take.
+    """
+
+    counts: list[dict[str, Any]]
+    models: list[str]
+    sections: list[dict[str, Any]]
+
+
+def of(shown: claims.Shown, runs: RunTable) -> Board:
+    """The board of some claims; models are columns, in the order of the run table."""
+    every = [line for section in shown.sections for claim in section["claims"] for line in claim["lines"]]
+    known = dict.fromkeys(runs.rows["model_label"])
+    named = dict.fromkeys(line["model"] for line in every if line["model"])
+    models = [*(label for label in known if label in named), *(label for label in named if label not in known)]
+    sections = [
+        {"title": section["title"], "rows": [row(claim, models) for claim in section["claims"]]}
+        for section in shown.sections
+    ]
+    counts = [
+        {
+            "class": verdict.replace(" ", "-"),
+            "words": "hold" if verdict == "holds" and count > 1 else verdict,
+            "count": count,
+        }
+        for verdict in claims.VERDICTS
+        if (count := sum(line["verdict"] == verdict.replace(" ", "-") for line in every))
+    ]
+    return Board(counts, models, sections)
+
+
+def row(claim: Mapping[str, Any], models: Sequence[str]) -> dict[str, Any]:
+    """A claim with a cell for each model, or one cell for all where it is about no single one."""
+    lines: list[Mapping[str, Any]] = claim["lines"]
+    if not all(line["model"] for line in lines):
+        return {"claim": claim, "cells": [{"model": ALL_MODELS, "lines": lines, "columns": max(1, len(models))}]}
+    cells = [
+        {"model": model, "lines": [line for line in lines if line["model"] == model], "columns": 1} for model in models
+    ]
+    return {"claim": claim, "cells": cells}
+
+
+def was_run(runs: RunTable) -> str:
+    """What was fine-tuned, in one sentence."""
+    rows = runs.rows
+    if rows.empty:
+        return "No model was fine-tuned in this experiment."
+    count = len(rows[["model", "run"]].drop_duplicates())
+    tasks, seeds = len(rows["task"].unique()), len(rows["seed"].unique())
+    models = listed(list(dict.fromkeys(rows["model_label"])))
+    are = "were" if len(rows["model"].unique()) > 1 else "was"
+    return (
+        f"{models} {are} fine-tuned on {counted(tasks, 'task')} with {counted(seeds, 'seed')}, "
+        f"in {counted(count, 'run')}, and the activation patterns of all heads were compared before and after."
+    )
+
+
+def counted(count: int, noun: str) -> str:
+    """A number with its noun, such as `7 tasks`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names with commas and an `and`."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

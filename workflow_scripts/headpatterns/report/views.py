@@ -1,0 +1,114 @@
+"""The interactive views on the report's page: their forms, and what Vega-Lite needs to draw them without a network."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headpatterns.experiment.study import Study
+from headpatterns.presentation.elements import caption
+from headpatterns.presentation.sections import render
+from headpatterns.presentation.views import CONFIG, Interactive
+from headpatterns.studies.commands import called, parsed
+
+HERE = Path(__file__).parent
+
+NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src 'unsafe-inline'"
+"""A policy that lets a page request nothing, and run no script. Styles are the page's own, and those that Vega gives to
+the elements that it makes."""
+
+FIT = {"type": "fit-x", "contains": "padding"}
+"""Charts are as wide as their place on the page, and as high as they need."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A view as the template has it: `body` is HTML, and `data` JSON of charts and rows."""
+
+    anchor: str
+    title: str
+    body: str
+    data: str
+    figures: Sequence[str]
+
+
+def shown(studies: Iterable[Study], given: str, titles: Mapping[str, str]) -> list[Shown]:
+    """The views that are asked for, in the order of their studies.
+
+    Args:
+        studies: those of the page.
+        given: JSON object, `inputs` and `settings` by the names of views.
+        titles: what the figures and tables on the page are called, by their anchors.
+
+    Raises:
+        InputError: something that is no such JSON, or what a view refuses.
+    """
+    asked = parsed(given, "--views")
+    found = []
+    for study in studies:
+        for view in study.views:
+            if view.name in asked:
+                words = asked[view.name]
+                made = called(view.show, f"the view {view.name}", words["inputs"], words["settings"])
+                text = caption(HERE.parent / "studies" / study.name / f"view_{view.name}.rst")
+                found.append(of(view.name, made, text, titles))
+    return found
+
+
+def of(name: str, made: Interactive, text: str, titles: Mapping[str, str]) -> Shown:
+    """A view with its caption, and links to the figures and tables on the page that show the same numbers."""
+    anchor = f"view-{name}"
+    static = {figure: titles[figure] for figure in made.figures if figure in titles}
+    body = render("view.html.j2", __package__, anchor=anchor, view=made, caption=text, static=static)
+    charts = {
+        chart.id: {**chart.spec, "autosize": FIT, "description": chart.description, "config": look(chart.spec)}
+        for chart in made.charts
+    }
+    return Shown(anchor, made.title, body, in_script({"charts": charts, "rows": dict(made.rows)}), list(static))
+
+
+def look(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The look of all charts, with what one of them has otherwise."""
+    own = spec.get("config", {})
+    return {key: {**CONFIG[key], **own[key]} if key in own else CONFIG[key] for key in CONFIG}
+
+
+def in_script(content: Any) -> str:
+    """JSON for an element `script`: nothing in it can end that, or begin a comment there."""
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+@dataclass(frozen=True)
+class Scripts:
+    """What draws the views, and the policy of the page, which allows these scripts alone."""
+
+    library: str
+    start: str
+
+    @property
+    def policy(self) -> str:
+        """A Content-Security-Policy."""
+        hashes = " ".join(f"'sha256-{digest(text)}'" for text in (self.library, self.start) if text)
+        return f"{NOTHING}; script-src {hashes}" if hashes else NOTHING
+
+
+def digest(text: str) -> str:
+    """SHA-256 of a script as a policy has it."""
+    return base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+
+
+def scripts(views: Sequence[Shown]) -> Scripts:
+    """Vega, Vega-Lite and Vega-Embed as one script, from the package vl-convert, and what starts them; none without
+    views."""
+    if not views:
+        return Scripts("", "")
+    import vl_convert
+
+    library = str(vl_convert.javascript_bundle())
+    if "</script" in library.lower() or "<!--" in library:
+        raise RuntimeError("the script of vl-convert has a text that would end the element around it")
+    return Scripts(library, (HERE / "views.js").read_text(encoding="utf-8"))
