@@ -52,7 +52,10 @@ rule render_report:
         labels=arguments.label_options(EXPERIMENT),
         views=as_is(
             arguments.as_json(
-                {view.name: {"inputs": view.inputs(EXPERIMENT), "settings": view.settings(EXPERIMENT)} for view in VIEWS}
+                {
+                    view.name: {"inputs": view.inputs(EXPERIMENT), "settings": view.settings(EXPERIMENT)}
+                    for view in VIEWS
+                }
             )
         ),
     shell:

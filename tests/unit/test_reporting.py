@@ -575,3 +575,15 @@ def test_titles_of_files(stem, title):
 )  # fmt: skip
 def test_numbers_in_plain_tables(value, text):
     assert elements.short(value) == text
+
+
+@pytest.mark.parametrize(
+    ("root", "size"),
+    [
+        (b'<svg height="36.75pt" version="1.1" width="72pt" xmlns="x">', (96, 49)),
+        (b'<svg width="9" height="9">', ()),
+        (b"", ()),
+    ],
+)
+def test_the_size_of_a_picture_is_known_before_it_is_drawn(root, size):
+    assert elements.size_of(b'<?xml version="1.0"?>\n' + root) == size

@@ -87,6 +87,15 @@ def test_effects_of_ablations_are_means_over_samples_with_their_intervals(tmp_pa
     np.testing.assert_allclose(after["half"], 2.201 * error, rtol=1e-3)  # Student's t of 11 degrees of freedom
 
 
+def test_a_published_folder_of_means_has_no_effects_of_ablations(tmp_path):
+    table = view_files.write(tmp_path)
+    folder = ablations.write(tmp_path / "ablated")
+    for path in folder.glob("*.npy"):
+        path.unlink()
+    made = view_heads.show(table, STUDIES, [folder], [["big", "arc", 0]])
+    assert made.rows["ablations"] == [] and "heads-ablated" not in [chart.id for chart in made.charts]
+
+
 @pytest.mark.parametrize(
     ("broken", "sentence"),
     [

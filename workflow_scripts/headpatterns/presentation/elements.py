@@ -20,7 +20,10 @@ MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture of the report: `data` is a data URI, `caption` HTML, `alternative` plain text."""
+    """A picture of the report: `data` is a data URI, `caption` HTML, `alternative` plain text.
+
+    `size` is its width and height in pixels, so that its place is there before a browser draws it; empty where unknown.
+    """
 
     anchor: str
     title: str
@@ -28,6 +31,7 @@ class Figure:
     data: str
     caption: str
     alternative: str
+    size: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,8 @@ def figure(path: Path, captions: Path, title: str = "") -> Figure:
         raise InputError(f"The report cannot show the figure {path}: give an SVG or PNG file.")
     if not path.is_file():
         raise InputError(f"The figure {path} does not exist: run the rule that draws it.")
-    encoded = base64.b64encode(path.read_bytes()).decode("ascii")
+    content = path.read_bytes()
+    encoded = base64.b64encode(content).decode("ascii")
     text = caption(captions / f"{path.stem}.rst")
     plain = " ".join(html.unescape(re.sub(r"<[^>]+>", "", text)).split())
     title = title or title_of(path.stem)
@@ -79,7 +84,15 @@ def figure(path: Path, captions: Path, title: str = "") -> Figure:
         data=f"data:{MEDIA_TYPES[path.suffix]};base64,{encoded}",
         caption=text,
         alternative=f"{title}: {re.split(r'(?<=[.?!]) ', plain, maxsplit=1)[0]}",
+        size=size_of(content) if path.suffix == ".svg" else (),
     )
+
+
+def size_of(svg: bytes) -> tuple[int, ...]:
+    """Width and height of an SVG in pixels; empty where it does not have both in points, as matplotlib writes them."""
+    root = re.search(rb"<svg[^>]*>", svg)
+    found = [re.search(rf'\b{side}="([\d.]+)pt"'.encode(), root[0]) for side in ("width", "height")] if root else []
+    return tuple(round(float(one[1]) * 4 / 3) for one in found if one) if all(found) else ()
 
 
 def title_of(stem: str) -> str:

@@ -108,25 +108,21 @@ def mean(path: Path) -> np.ndarray:
 def of_ablations(folder: Path, named: Sequence[Any]) -> Iterator[Record]:
     """Mean change of the loss of a sample with one head ablated, for every head, with 95 % intervals (Student's t).
 
+    Nothing comes of a published folder that has means of patterns alone: the arrays of its ablations are left out.
+
     Raises:
         InputError: as `ablations.read_both`.
     """
     model, task, seed = map(str, named)
+    if not any(folder.glob("*.changes.npy")):
+        return
     for phase, found in ablated.read_both(folder).items():
         count = len(found.changes)
-        means = found.changes.mean(axis=0).ravel()
-        error = (
-            found.changes.std(axis=0, ddof=1).ravel() / np.sqrt(count) if count > 1 else np.full(means.shape, np.nan)
-        )
-        half = stats.t.ppf(0.975, count - 1) * error if count > 1 else error
-        yield {
-            "model": model,
-            "task": task,
-            "seed": seed,
-            "phase": phase,
-            "mean": numbers(means),
-            "half": numbers(half),
-        }
+        means = numbers(found.changes.mean(axis=0).ravel())
+        with np.errstate(invalid="ignore", divide="ignore"):  # one sample has no interval
+            error = found.changes.std(axis=0).ravel() / np.sqrt(count - 1)
+        half = numbers(stats.t.ppf(0.975, count - 1) * error)
+        yield {"model": model, "task": task, "seed": seed, "phase": phase, "mean": means, "half": half}
 
 
 def quantity(one: Record, name: str) -> np.ndarray:
@@ -158,7 +154,7 @@ def largest(found: Sequence[Record], name: str) -> dict[str, Any]:
 
 def slim(one: Record) -> Record:
     """A record as the page has it: without what stands elsewhere, and with rounded numbers."""
-    lists = {key: [numbers(step) for step in one[key]] for key in ("level", "signed") if key in one}
+    lists: Record = {key: [numbers(step) for step in one[key]] for key in ("level", "signed") if key in one}
     kept = {key: one[key] for key in ("model", "task", "seed", "label", "steps")}
     return {**kept, "loss": numbers(one["loss"]), **lists}
 

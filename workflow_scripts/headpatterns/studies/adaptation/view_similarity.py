@@ -1,5 +1,6 @@
 """The view of the similarity of tasks: a matrix, and a map on which similar tasks lie close to each other."""
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,9 @@ MATRICES = {
     "after_spearman": "after, ranks",
     "change_rate_spearman": "of change rates, ranks",
 }
+LEVELS = ("before", "after", "before_spearman", "after_spearman")
+"""Matrices of levels; the others are of changes, which correlate far less."""
+
 SHAPES = ["circle", "triangle-up", "square", "diamond", "triangle-down", "cross"]
 
 
@@ -71,14 +75,14 @@ def show(runs: Path, similarity: Path) -> Interactive:
         for row in cells.to_dict("records")
     ]  # fmt: skip
     on_map = list(places(cells, table, tasks))
-    furthest = {
-        model: [abs(one[axis]) for one in on_map for axis in "xy" if one["model"] == model] for model, _ in models
-    }
-    reach = {model: 1.25 * max(found, default=1) for model, found in furthest.items()}
+    reach: dict[str, float] = {}
+    for one in on_map:
+        of_map = f"{one['model']}|{scale_of(one['matrix'])}"
+        reach[of_map] = max(reach.get(of_map, 0), 1.25 * abs(one["x"]), 1.25 * abs(one["y"]))
     families = list(dict.fromkeys(table.family(task) or "tasks" for task in tasks))
     params = parameters(controls)
     titles = {"models": dict(models), "matrices": dict(matrices)}
-    looked_up = [{"name": "titles", "value": titles},
+    looked_up: list[Spec] = [{"name": "titles", "value": titles},
                  {"name": "what", "expr": "titles.models[model] + ', ' + titles.matrices[matrix]"}]  # fmt: skip
     return Interactive(
         title="Similarity of tasks",
@@ -91,6 +95,11 @@ def show(runs: Path, similarity: Path) -> Interactive:
         figures=("figure2", "figure2_clustered", "figure2_rates"),
         files=("analysis/similarity.csv",),
     )
+
+
+def scale_of(matrix: str) -> str:
+    """What the maps are of that have one scale."""
+    return "levels" if matrix in LEVELS else "changes"
 
 
 def places(cells: pd.DataFrame, table: RunTable, tasks: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -107,10 +116,18 @@ def places(cells: pd.DataFrame, table: RunTable, tasks: Sequence[str]) -> Iterat
         anchor = anchors.setdefault((str(model), str(seed)), points)
         if anchor.shape == points.shape:
             points = turned(points, anchor)
-        for task, (x, y) in zip(present, points, strict=True):
+        for task, (x, y), under in zip(present, points, is_crowded(points), strict=True):
             yield {"model": model, "seed": seed, "matrix": matrix, "task": table.task_label(task),
                    "family": table.family(task) or "tasks", "x": rounded(x), "y": rounded(y),
-                   "share": rounded(share)}  # fmt: skip
+                   "share": rounded(share), "under": bool(under)}  # fmt: skip
+
+
+def is_crowded(points: np.ndarray) -> np.ndarray:
+    """Whether another of some points, [n, 2], is so close above each that its label belongs under it, [n]."""
+    size = np.abs(points).max() or 1.0
+    across, up = (points[None, :, axis] - points[:, None, axis] for axis in (0, 1))
+    found: np.ndarray = ((np.abs(across) < 0.6 * size) & (up > 0) & (up < 0.2 * size)).any(axis=1)
+    return found
 
 
 def scaled(correlations: np.ndarray) -> tuple[np.ndarray, float]:
@@ -147,7 +164,13 @@ def turned(points: np.ndarray, anchor: np.ndarray) -> np.ndarray:
 def matrix_chart(params: list[Spec], tasks: list[str]) -> Chart:
     """Tasks × tasks."""
     cell: Spec = {
-        "x": {"field": "a", "type": "nominal", "sort": tasks, "title": None, "axis": {"labelAngle": -45}},
+        "x": {
+            "field": "a",
+            "type": "nominal",
+            "sort": tasks,
+            "title": None,
+            "axis": {"labelAngle": -45, "labelOverlap": False},
+        },
         "y": {"field": "b", "type": "nominal", "sort": tasks, "title": None},
     }
     spec: Spec = {
@@ -189,12 +212,13 @@ def matrix_chart(params: list[Spec], tasks: list[str]) -> Chart:
 def map_chart(params: list[Spec], families: list[str]) -> Chart:
     """The map of the tasks."""
     family: Spec = {"field": "family", "type": "nominal", "title": None, "sort": families}
-    # Distances mean the same in both directions, and on all maps of a model.
-    reach = {"x": "reach[model] * width / height", "y": "reach[model]"}
+    # Distances mean the same in both directions, and on all maps of the levels or of the changes of a model.
+    most = f"reach[model + '|' + (indexof({json.dumps(LEVELS)}, matrix) < 0 ? 'changes' : 'levels')]"
+    reach = {"x": f"{most} * width / height", "y": most}
     point: Spec = {
         name: {"field": name, "type": "quantitative", "title": None,
-               "scale": {"domainMin": {"expr": f"-{most}"}, "domainMax": {"expr": most}, "nice": False}}
-        for name, most in reach.items()
+               "scale": {"domainMin": {"expr": f"-{end}"}, "domainMax": {"expr": end}, "nice": False}}
+        for name, end in reach.items()
     }  # fmt: skip
     spec: Spec = {
         "data": {"name": "places"},
@@ -215,7 +239,7 @@ def map_chart(params: list[Spec], families: list[str]) -> Chart:
                 },
             },
             {
-                "mark": {"type": "text", "dy": -12, "fontSize": 11, "color": INK, "aria": False},
+                "mark": {"type": "text", "dy": {"expr": "datum.under ? 16 : -12"}, "fontSize": 11, "aria": False},
                 "encoding": {**point, "text": {"field": "task", "type": "nominal"}},
             },
         ],

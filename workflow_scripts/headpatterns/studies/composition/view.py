@@ -1,5 +1,6 @@
 """The view of composition: how well sums of basic changes explain a complex one, and with which weights."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +21,7 @@ from headpatterns.presentation.views import (
     parameters,
     rounded,
     select,
+    text,
     with_intervals,
     word,
 )
@@ -52,8 +54,13 @@ def show(runs: Path, composition: Path, coefficients: Path) -> Interactive:
     models = [(model, table.model_label(model)) for model in table.order("model", fits["model"], composition)]
     complexes = {f"{group}|{task}": f"{table.task_label(task)} ({group})"
                  for group, task in dict.fromkeys(zip(fits["group"], fits["complex"], strict=True))}  # fmt: skip
-    first = fits[(fits["of"] == "change") & (fits["size"] == 2)].sort_values("r2", ascending=False, kind="stable")
-    start = str(first["terms"].iloc[0]) if len(first) else str(fits["terms"].iloc[0])
+    sums = {key: list(dict.fromkeys(rows["terms"])) for key, rows in fits.groupby(["group", "complex"], sort=False)}
+    known = {"|".join(map(str, key)): found for key, found in sums.items()}
+    of_first = fits[
+        (fits["of"] == "change") & (fits["model"] == models[0][0]) & (fits["terms"].isin(known[next(iter(complexes))]))
+    ]
+    of_pairs = of_first[of_first["size"] == 2] if (of_first["size"] == 2).any() else of_first
+    start = str(of_pairs.sort_values("r2", ascending=False, kind="stable")["terms"].iloc[0])
     controls = [
         select("sums-model", "Model", models),
         select("sums-complex", "Complex task", list(complexes.items())),
@@ -65,7 +72,7 @@ def show(runs: Path, composition: Path, coefficients: Path) -> Interactive:
     return Interactive(
         title="Sums of basic tasks",
         controls=controls,
-        charts=[fit_chart(controls), weight_chart(controls)],
+        charts=[fit_chart(controls), weight_chart(controls, known)],
         rows={"fits": shown(fits, table, FITS), "weights": shown(weights, table, COEFFICIENTS)},
         figures=("figure4", "composition-controls"),
         files=("analysis/composition.csv", "analysis/composition_coefficients.csv"),
@@ -127,16 +134,20 @@ def fit_chart(controls: list[Control]) -> Chart:
     return Chart("sums-fits", "Dot chart of R² of every sum of basic tasks, with intervals", spec)
 
 
-def weight_chart(controls: list[Control]) -> Chart:
-    """The weights of the chosen sum."""
+def weight_chart(controls: list[Control], known: Mapping[str, list[str]]) -> Chart:
+    """The weights of the chosen sum; `known` are the sums of each complex task."""
     x: Spec = {"field": "beta", "type": "quantitative", "title": "weight β"}
     y: Spec = {"y": {"field": "label", "type": "nominal", "title": None, "sort": None}}
     spec: Spec = {
         "data": {"name": "weights"},
         "width": "container",
         "height": {"step": 30},
-        "params": parameters(controls),
-        "title": {"text": "Weights of the chosen sum", "subtitle": "bars: 95 % interval"},
+        "params": [*parameters(controls), {"name": "known", "value": known}],
+        "title": {
+            "text": "Weights of the chosen sum",
+            "subtitle": text("indexof(known[complex], terms) < 0 ? 'not a sum for this task: choose another' : "
+                             "'bars: 95 % interval'"),
+        },
         "transform": [{"filter": chosen("model", "complex", "seed", "of", "terms")}],
         "layer": [
             {
