@@ -50,6 +50,7 @@ WORDS = {
 }
 
 STATED = {
+    "axe-playwright-python": "MIT AND MPL-2.0",
     "conda-inject": "MIT",
     "python-levenshtein": "GPL-2.0-or-later",
     "rouge": "Apache-2.0",

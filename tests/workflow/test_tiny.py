@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import browser
 import golden
 import numpy as np
 import pytest
@@ -139,6 +140,26 @@ def test_the_report_is_self_contained(finished):
     for word in (*(f"Figure {n}" for n in (1, 2, 4, 5)), *(f"Table {n}" for n in (1, 2, 3)), "transformers"):
         assert word in page
     assert "Do the patterns mean anything?" in page
+
+
+def test_every_view_is_drawn_and_nobody_is_shut_out(finished):
+    views = ["view-heads", "view-tasks", "view-sums", "view-table2", "view-table3"]
+    page = finished / "results/tiny/report.html"
+    with browser.started() as chromium:
+        with browser.opened(chromium, page) as found:
+            assert found.page.locator("section.view").evaluate_all("found => found.map(one => one.id)") == views
+            base = next(row for row in read_csv(finished / "results/tiny/tables/table2.csv")
+                        if (row["variant"], row["measure"]) == ("base", "nll"))  # fmt: skip
+            found.page.select_option("#table2-measure", "nll")
+            found.shows("table2-scores", "Negative log-likelihood")
+            [said] = [
+                text for text in found.said("table2-scores") if f"variant: Base; model: {base['model_label']}" in text
+            ]
+            assert float(re.search(r"value: ([\d.]+)", said)[1]) == pytest.approx(float(base["value"]), rel=1e-3)
+            assert found.requests == [] and found.complaints == []
+        with browser.opened(chromium, page, browser.NARROW, policy=False) as found:
+            assert found.overflow() <= 0
+            assert found.faults() == []
 
 
 def test_patterns_are_means_of_their_samples(finished):
