@@ -142,7 +142,9 @@ def percent(share: float) -> str:
     """A share as a percentage; empty where there is none."""
     if not math.isfinite(share):
         return ""
-    return "below 1 %" if share < 0.01 else f"{100 * share:.0f} %"
+    if share < 0.01:
+        return "below 1 %"
+    return "above 99 %" if share > 0.99 else f"{100 * share:.0f} %"
 
 
 def tally(rows: pd.DataFrame) -> str:
