@@ -54,7 +54,8 @@ def test_the_power_of_what_is_undecided_is_a_percentage(runs):
 
 
 @pytest.mark.parametrize(
-    ("share", "text"), [(0.1234, "12 %"), (0.998, "above 99 %"), (0.0099, "below 1 %"), (0, "below 1 %"), (float("nan"), "")]
+    ("share", "text"),
+    [(0.1234, "12 %"), (0.998, "above 99 %"), (0.0099, "below 1 %"), (0, "below 1 %"), (float("nan"), "")],
 )
 def test_shares_are_percentages(share, text):
     assert claims.percent(share) == text

@@ -267,3 +267,15 @@ def test_views_are_shown_in_the_order_of_their_studies_where_they_are_asked_for(
         views.shown(load_studies(), json.dumps(asked), {})
     with pytest.raises(InputError, match="--views is no JSON"):
         views.shown(load_studies(), "{", {})
+
+
+def test_two_tasks_make_a_matrix_and_no_map(tmp_path):
+    tasks = {name: analysis_tables.TASKS[name] for name in ("gsm8k", "arc")}
+    folder = analysis_tables.write(tmp_path, tasks=tasks)
+    made = view_similarity.show(folder / "runs.csv", folder / "similarity.csv")
+    assert [chart.id for chart in made.charts] == ["tasks-matrix-chart"] and made.rows["places"] == []
+
+
+def test_a_label_stands_under_a_point_with_another_right_above_it():
+    points = np.array([[0, 0], [0.1, 0.1], [0.1, 0.9], [-1, 0.1]])
+    assert view_similarity.is_crowded(points).tolist() == [True, False, False, False]

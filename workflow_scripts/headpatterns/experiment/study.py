@@ -160,9 +160,9 @@ class Study:
         reads_steps: whether it reads patterns on the way too: its runs have rows there, and keep their checkpoints
             until their patterns exist.
         analyses, drawings, tables, effects: what it makes. What is claimed of the effects is in its `claims.yaml`.
-        views: what its part of the report shows interactively.
         section: `module:function` of its sections of the report beyond its figures, called with the results; empty for
             none.
+        views: what its part of the report shows interactively.
         targets: names that users build, each with the drawings and tables behind it.
     """
 
@@ -181,8 +181,8 @@ class Study:
     drawings: tuple[Drawing, ...] = ()
     tables: tuple[Tabulation, ...] = ()
     effects: tuple[Effects, ...] = ()
-    views: tuple[View, ...] = ()
     section: str = ""
+    views: tuple[View, ...] = ()
     targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property

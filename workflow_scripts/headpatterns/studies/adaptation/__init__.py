@@ -106,6 +106,7 @@ STUDY = Study(
             ),
         ),
     ),
+    section="headpatterns.studies.adaptation.section:section",
     views=(
         View(
             name="heads",
@@ -120,6 +121,5 @@ STUDY = Study(
             inputs=run_table(similarity="similarity"),
         ),
     ),
-    section="headpatterns.studies.adaptation.section:section",
     targets={"table1": ("table1",), "figure1": ("figure1",), "figure2": ("figure2",)},
 )

@@ -89,7 +89,7 @@ def show(runs: Path, similarity: Path) -> Interactive:
         controls=controls,
         charts=[
             matrix_chart([*params, *looked_up], list(labels.values())),
-            map_chart([*params, *looked_up, {"name": "reach", "value": reach}], families),
+            *([map_chart([*params, *looked_up, {"name": "reach", "value": reach}], families)] if on_map else []),
         ],
         rows={"pairs": pairs, "places": on_map},
         figures=("figure2", "figure2_clustered", "figure2_rates"),
@@ -213,11 +213,11 @@ def map_chart(params: list[Spec], families: list[str]) -> Chart:
     """The map of the tasks."""
     family: Spec = {"field": "family", "type": "nominal", "title": None, "sort": families}
     # Distances mean the same in both directions, and on all maps of the levels or of the changes of a model.
-    most = f"reach[model + '|' + (indexof({json.dumps(LEVELS)}, matrix) < 0 ? 'changes' : 'levels')]"
-    reach = {"x": f"{most} * width / height", "y": most}
+    most = f"reach[model + '|' + (indexof({json.dumps(LEVELS)}, matrix) < 0 ? 'changes' : 'levels')] || 1"
+    reach = {"x": f"({most}) * width / height", "y": most}
     point: Spec = {
         name: {"field": name, "type": "quantitative", "title": None,
-               "scale": {"domainMin": {"expr": f"-{end}"}, "domainMax": {"expr": end}, "nice": False}}
+               "scale": {"domainMin": {"expr": f"-({end})"}, "domainMax": {"expr": end}, "nice": False}}
         for name, end in reach.items()
     }  # fmt: skip
     spec: Spec = {

@@ -64,6 +64,7 @@ STUDY = Study(
             measures=settings.EFFECTS,
         ),
     ),
+    section="headpatterns.studies.composition.section:section",
     views=(
         View(
             name="sums",
@@ -71,6 +72,5 @@ STUDY = Study(
             inputs=run_table(composition="composition", coefficients="composition_coefficients"),
         ),
     ),
-    section="headpatterns.studies.composition.section:section",
     targets={"figure4": ("figure4",)},
 )

@@ -132,6 +132,7 @@ STUDY = Study(
             measures=("kept_pair",),
         ),
     ),
+    section="headpatterns.studies.mixing.section:section",
     views=(
         View(
             name="table2",
@@ -139,6 +140,5 @@ STUDY = Study(
             inputs=lambda experiment: {"scores": experiment.paths.table("table2")},
         ),
     ),
-    section="headpatterns.studies.mixing.section:section",
     targets={"table2": ("table2", "mixture")},
 )

@@ -100,6 +100,7 @@ STUDY = Study(
             ),
         ),
     ),
+    section="headpatterns.studies.selection.section:section",
     views=(
         View(
             name="table3",
@@ -107,6 +108,5 @@ STUDY = Study(
             inputs=lambda experiment: {"scores": experiment.paths.table("table3")},
         ),
     ),
-    section="headpatterns.studies.selection.section:section",
     targets={"table3": ("table3", "precision")},
 )
