@@ -18,10 +18,16 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
 PROJECT = Path(__file__).resolve().parents[1]
-PAGES = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md", "README.md": "index.md"}
+PAGES = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CODE_OF_CONDUCT.md": "code-of-conduct.md",
+    "SECURITY.md": "security.md",
+    "CHANGELOG.md": "changelog.md",
+}
 """Documents beside docs/ and the pages that stand for them."""
 
-GENERATED = ("CONTRIBUTING.md", "CHANGELOG.md")
+GENERATED = ("CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "SECURITY.md", "CHANGELOG.md")
 """Those that are pages themselves."""
 
 CODE = {".yaml": "yaml", ".py": "python", ".def": "text", ".csv": "text", ".toml": "toml", "": "text"}
