@@ -28,7 +28,7 @@ from same_files import differences
 
 CONFIG = ("--configfile", "tests/config/tiny.yaml", "tests/config/kills.yaml")
 RESULTS = Path("results/kills")
-ALL = ("all", "--cores", "4", *CONFIG)
+ALL = ("all", "--cores", "8", *CONFIG)
 """More jobs at a time than a machine may have cores: a kill of all of them hits more rules."""
 
 TARGETS = ("job", "snakemake", "group")

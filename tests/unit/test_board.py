@@ -62,11 +62,14 @@ def test_shares_are_percentages(share, text):
 
 
 def test_what_was_run_is_one_sentence(runs):
-    text = board.was_run(runs)
-    assert text.startswith(
-        "Llama_mini & co, Gemma-mini and OPT-mini were fine-tuned on 7 tasks with 2 seeds, in 42 runs,"
-    )
-    assert text.count(".") == 1
-    one = RunTable(runs.path, runs.rows.iloc[:1])
-    assert board.was_run(one).startswith("Llama_mini & co was fine-tuned on 1 task with 1 seed, in 1 run,")
-    assert board.was_run(RunTable(runs.path, runs.rows.iloc[:0])) == "No model was fine-tuned in this experiment."
+    begin = "Activation patterns of all heads before and after fine-tuning"
+    expected = "Llama_mini & co, Gemma-mini and OPT-mini on 7 tasks with 2 seeds: 42 runs."
+    assert board.was_run(runs) == f"{begin} {expected}"
+    rows = runs.rows
+    fewer = rows[(rows["model"] != rows["model"].iloc[0]) | (rows["task"] == rows["task"].iloc[0])]
+    expected = "Llama_mini & co on 1 task with 2 seeds and Gemma-mini and OPT-mini on 7 tasks with 2 seeds: 30 runs."
+    assert board.was_run(RunTable(runs.path, fewer)) == f"{begin} {expected}"
+    one = RunTable(runs.path, rows.iloc[:1])
+    assert board.was_run(one) == f"{begin} Llama_mini & co on 1 task with 1 seed: 1 run."
+    nothing = "No run of this experiment is compared before and after fine-tuning."
+    assert board.was_run(RunTable(runs.path, rows.iloc[:0])) == nothing

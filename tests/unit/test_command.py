@@ -247,6 +247,26 @@ def test_methods_are_those_of_the_study_that_train_nothing():
     assert "base-pattern" not in selecting.METHODS
 
 
+@pytest.mark.parametrize("wrong", [{"resamples": 1}, {"seed": -1}, {"draws": 0}, {"top": [0]}, {"top": []}])
+def test_numbers_that_cannot_be_are_refused_before_a_model_is_read(place, wrong):
+    with refusal("2 or more resamples", "sizes of 1 or more"):
+        headpatterns.ablate("nowhere", "rows.jsonl", **wrong)
+
+
+@pytest.mark.parametrize("samples", [0, -3])
+def test_less_than_one_sample_is_none(place, samples):
+    with refusal(f"{samples} samples cannot be drawn", "give 1 or more"):
+        headpatterns.patterns("models/llama", "rows.jsonl", "none.npy", samples=samples)
+
+
+def test_bm25_ranks_the_same_beside_other_methods(place):
+    template, given = "Some words around {instruction} or so", ("models/llama", "pool.jsonl", "target.jsonl")
+    alone = headpatterns.select(*given, "alone", methods=["bm25"], template=template).table
+    beside = headpatterns.select(*given, "beside", methods=["bm25", "top-perplexity"], template=template).table
+    own = beside[beside["method"] == "bm25"].reset_index(drop=True)
+    assert alone.equals(own)
+
+
 def test_words_alone_need_no_model(place):
     found = headpatterns.select("nowhere", "pool.jsonl", "target.jsonl", "by-words", methods=["bm25"])
     assert len(found.table) == 8 and found.table["score"].is_monotonic_decreasing
@@ -275,7 +295,12 @@ def test_json_of_tokens_and_checks(place, monkeypatch, capfd):
         (("compare", "a", "b", "--data", "rows.jsonl", "--seed", "-1"), "--seed is -1"),
         (("ablate", "models/llama", "rows.jsonl", "--samples", "1"), "1 samples cannot be halved"),
         (("ablate", "models/llama", "rows.jsonl", "--top", "99"), "18"),
+        (("ablate", "models/llama", "rows.jsonl", "--samples", "2", "--ablation", "resample"), "there is one sample"),
+        (("ablate", "models/llama", "rows.jsonl", "--output", "models"), "models holds llama, which is no ablation"),
+        (("ablate", "models/llama", "rows.jsonl", "--output", "rows.jsonl"), "which is no ablation: name a folder"),
+        (("patterns", "models/llama", "rows.jsonl", "--device", "gpu"), "gpu"),
         (("select", "models/llama", "pool.jsonl", "target.jsonl", "--budget", "9"), "budgets from 1 to 8"),
+        (("select", "models/llama", "pool.jsonl", "target.jsonl", "--method", "bm25", "--template", "none"), "none"),
         (("select", "models/llama", "pool.jsonl", "target.jsonl", "--method", "bm25", "bm25"), "named twice"),
         (("check-model", "nowhere"), "nowhere"),
         (("show-sample", "models/llama", "rows.jsonl", "--id", "sum-99"), "'sum-99'"),

@@ -38,6 +38,7 @@ def test_a_journal_tells_the_last_that_became_of_each_job(tmp_path):
                          ("started", 3), ("failed", 3)):  # fmt: skip
         journal.note(path, what, number)
     with path.open("a") as file:
+        file.write('{"at": 1, "what": "finished", "by": "1@elsewhere", "number": 2}\n5\n')  # another run beside it
         file.write('{"at": 1, "wha')  # the writer is at it
     run = journal.read(path)
     assert run.goes_on and run.is_here and run.capacity == {"cores": 2} and run.listed == tuple(jobs)
@@ -84,6 +85,16 @@ def test_a_run_on_another_machine_goes_on_until_it_tells_its_end():
     assert run.goes_on and not run.is_here
     said = report.headline(run, 7200.0)
     assert "at work for 2.0 h on a cluster, with at most 100 jobs at once, which cannot be seen from here" in said
+    assert report.shared(Run({}, (), {"jobs": sys.maxsize}, HERE, 0.0)) == "a cluster, with any number of jobs at once"
+
+
+@pytest.mark.parametrize(("capacity", "seconds"), [({"cores": 2}, 40.0), ({"jobs": 9}, 60.0)])
+def test_what_has_run_counts_where_its_start_is_known(capacity, seconds):
+    """A run knows of a job at a scheduler when it was submitted, and it may have waited since."""
+    one = listed(1, "draw_figure1")
+    run = Run({}, (one,), capacity, HERE, 0.0, changes={1: ("started", 10.0)})
+    found = report.standing(run, one, Estimate(one.job, 0, 1, 60.0), ahead.Pace({}, 1.0, 0), 30.0)
+    assert (found.state, found.seconds) == ("running", seconds)
 
 
 def test_without_a_journal_and_with_a_broken_one_a_sentence_says_what_to_do(tmp_path):

@@ -103,7 +103,12 @@ def ablate(
         raise InputError(f"unknown ablation '{unknown[0]}': use one of {', '.join(rule.ABLATIONS)}.")
     if reduction not in REDUCTIONS:
         raise InputError(f"unknown reduction '{reduction}': use one of {', '.join(REDUCTIONS)}.")
+    if resamples < 2 or seed < 0 or draws < 1 or not top or min(top) < 1:
+        raise InputError(
+            "give 2 or more resamples, a seed of 0 or more, 1 or more draws, and sizes of 1 or more as top."
+        )
     folder = Path(output)
+    _check_output(folder)
     settings = rule.Settings(
         model=resolved(model, experiment, folder.parent),
         samples=samples // 2,
@@ -135,6 +140,19 @@ def ablate(
         pd.DataFrame(agreement, columns=list(AGREEMENT_COLUMNS)),
         folder,
     )
+
+
+def _check_output(folder: Path) -> None:
+    """Refuse a folder that would lose what is in it: an ablation replaces the whole folder."""
+    if not folder.exists():
+        return
+    strange = [folder] if folder.is_file() else [one for one in sorted(folder.iterdir()) if not _is_own(one.name)]
+    if strange:
+        raise InputError(f"{folder} holds {strange[0].name}, which is no ablation: name a folder that is new or empty.")
+
+
+def _is_own(name: str) -> bool:
+    return name in (HEADS, AGREEMENT) or name.startswith(f"{rule.ALONE}.")
 
 
 def _heads(

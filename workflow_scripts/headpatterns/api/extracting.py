@@ -102,6 +102,7 @@ def taken(data: Path, output: Path, samples: int | None, seed: int, settings: Se
         Interrupted: as there.
     """
     models.check_folder(settings.model)
+    models.check_device(settings.device)
     listed = output.with_suffix(".samples.csv")
     probe = Probe(data) if samples is None else probes.drawn(output.stem, data, samples, seed, listed)
     rows = probes.read(probe)

@@ -119,11 +119,10 @@ def select(
         threads=threads or os.cpu_count() or 1,
         save_seconds=60,
     )
-    if with_model:
-        pool, target = (
-            rows_of.in_template(data, template, folder / PATTERNS / f"{name}.jsonl")
-            for name, data in ((POOL, pool), (TARGET, target))
-        )
+    pool, target = (
+        rows_of.in_template(data, template, folder / PATTERNS / f"{name}.jsonl")
+        for name, data in ((POOL, pool), (TARGET, target))
+    )
     read = _read if with_model else _unread
     of_pool, of_target = (
         read(data, folder / PATTERNS / name, settings) for name, data in ((POOL, pool), (TARGET, target))

@@ -196,6 +196,10 @@ def _chosen(tokenizer: Any, rows: list[dict[str, str]], data: Path, settings: Se
             f"{FEWEST_OF_TWO}, half of them each: give more rows, or raise the maximum length."
         )
     ablated, patterned = two_sets(len(ranked), settings.samples)
+    if RESAMPLE in settings.ablations:
+        from headpatterns.attribution import replacement
+
+        replacement.check_draws(ablated, settings.resample_draws)
     parts = ranked[:ablated], ranked[ablated : ablated + patterned]
     first, second = ({sample.id for sample in part} for part in parts)
     return Chosen(

@@ -28,6 +28,9 @@ from headpatterns.models import independence, projection
 from headpatterns.training import adapters
 from headpatterns.training.recipe import Recipe
 
+ADAPTERS = "studies.selection.less.lora"
+"""The key of the config by which adapters are described."""
+
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 """Of Adam."""
 
@@ -100,7 +103,7 @@ def features(
         raise InputError("LESS has no sample to warm up on: raise studies.selection.less.warm_up.")
     for samples in (warm_up_on, *candidates.values(), *targets.values()):
         passes.check_samples(model, samples)
-    own: Any = adapters.put_in(model, recipe, "studies.selection.less.lora").get_base_model()
+    own: Any = adapters.put_in(model, recipe, ADAPTERS).get_base_model()
     watched = PerSample({name: module for name, module in own.named_modules() if is_factor(name, module)})
     if dimension > watched.size:
         raise InputError(
@@ -154,7 +157,11 @@ def warm_up(
             optimizer.step()
             optimizer.zero_grad()
         states = [optimizer.state[parameter] for parameter in parameters]
-        mean, square = (_flat([one[key] for one in states]) for key in ("exp_avg", "exp_avg_sq"))
+        mean, square = (
+            # An adapter that no token goes through has no moments.
+            _flat([one.get(key, torch.zeros_like(its)) for one, its in zip(states, parameters, strict=True)])
+            for key in ("exp_avg", "exp_avg_sq")
+        )
         found.append(Checkpoint(_flat(parameters), mean, square, learning_rate=float(own.mean())))
     return found
 

@@ -69,8 +69,10 @@ def drawn(name: str, data: Path, most: int | None, seed: int, listed: Path) -> P
         listed: CSV file to write, which lists them.
 
     Raises:
-        InputError: the file cannot be used (`read`).
+        InputError: less than one sample is asked for, or the file cannot be used (`read`).
     """
+    if most is not None and most < 1:
+        raise InputError(f"{most} samples cannot be drawn: give 1 or more, or None for all.")
     ids = [row["id"] for row in read(Probe(data))]
     kept = set(sorted(ids, key=lambda id: rank(seed, id))[: most or len(ids)])
     training_sets.write(listed, [(name, id) for id in ids if id in kept])

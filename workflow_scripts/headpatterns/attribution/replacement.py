@@ -144,11 +144,7 @@ def donors(ids: Sequence[str], draws: int, seed: str) -> list[list[int]]:
     Raises:
         InputError: there are not that many others.
     """
-    if draws >= len(ids):
-        raise InputError(
-            f"resample ablation gives each sample the outputs of {draws} other{'s' * (draws > 1)}, but there "
-            f"{'is one sample' if len(ids) == 1 else f'are {len(ids)} samples'}: give more samples, or fewer draws."
-        )
+    check_draws(len(ids), draws)
 
     def rank(one: str, other: int) -> str:
         return hashlib.sha256(f"{seed}:{one}:{ids[other]}".encode()).hexdigest()
@@ -158,6 +154,19 @@ def donors(ids: Sequence[str], draws: int, seed: str) -> list[list[int]]:
         others = [other for other in range(len(ids)) if other != place]
         found.append(heapq.nsmallest(draws, others, key=functools.partial(rank, one)))
     return [list(draw) for draw in zip(*found, strict=True)]
+
+
+def check_draws(samples: int, draws: int) -> None:
+    """Refuse more draws than each sample has others.
+
+    Raises:
+        InputError: as said.
+    """
+    if draws >= samples:
+        raise InputError(
+            f"resample ablation gives each sample the outputs of {draws} other{'s' * (draws > 1)}, but there "
+            f"{'is one sample' if samples == 1 else f'are {samples} samples'}: give more samples, or fewer draws."
+        )
 
 
 def positions_of(donor: int, length: int) -> list[int]:

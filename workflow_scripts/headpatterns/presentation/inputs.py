@@ -87,7 +87,7 @@ class RunTable:
 
 def read_run_table(path: Path, labels: Mapping[str, str] | None = None) -> RunTable:
     """Read the run table (one row for each study and run, in display order); `labels` are for names beyond it."""
-    return RunTable(Path(path), read_table(path, run_table.COLUMNS), labels or {})
+    return RunTable(Path(path), read_table(path, run_table.COLUMNS, may_be_empty=True), labels or {})
 
 
 def mean_over_seeds(table: pd.DataFrame, keys: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:

@@ -4,6 +4,7 @@ A control is an element of the page's form, to which parameters of any number of
 place, also one that is made by a click in a chart, is seen by every chart of the view.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -140,7 +141,7 @@ def text(expression: str) -> Spec:
 
 def rounded(value: float) -> float | None:
     """A number in `DIGITS` significant digits; None where there is none."""
-    return None if value != value else float(f"{value:.{DIGITS}g}")
+    return None if not math.isfinite(value) else float(f"{value:.{DIGITS}g}")
 
 
 def with_intervals(x: Spec, y: Spec, colour: Spec, tooltip: Sequence[Spec]) -> list[Spec]:

@@ -60,18 +60,20 @@ def row(claim: Mapping[str, Any], models: Sequence[str]) -> dict[str, Any]:
 
 
 def was_run(runs: RunTable) -> str:
-    """What was fine-tuned, in one sentence."""
+    """What was compared before and after fine-tuning, in one sentence."""
     rows = runs.rows
     if rows.empty:
-        return "No model was fine-tuned in this experiment."
-    count = len(rows[["model", "run"]].drop_duplicates())
-    tasks, seeds = len(rows["task"].unique()), len(rows["seed"].unique())
-    models = listed(list(dict.fromkeys(rows["model_label"])))
-    are = "were" if len(rows["model"].unique()) > 1 else "was"
-    return (
-        f"{models} {are} fine-tuned on {counted(tasks, 'task')} with {counted(seeds, 'seed')}, "
-        f"in {counted(count, 'run')}, and the activation patterns of all heads were compared before and after."
-    )
+        return "No run of this experiment is compared before and after fine-tuning."
+    together: dict[tuple[int, int], list[str]] = {}
+    for _, own in rows.groupby("model", sort=False):
+        size = own["task"].nunique(), own["seed"].nunique()
+        together.setdefault(size, []).append(str(own["model_label"].iloc[0]))
+    parts = [
+        f"{listed(models)} on {counted(tasks, 'task')} with {counted(seeds, 'seed')}"
+        for (tasks, seeds), models in together.items()
+    ]
+    count = counted(len(rows[["model", "run"]].drop_duplicates()), "run")
+    return f"Activation patterns of all heads before and after fine-tuning {listed(parts)}: {count}."
 
 
 def counted(count: int, noun: str) -> str:

@@ -124,7 +124,8 @@ def begin(path: Path, config: Mapping[str, Any], listed: Iterable[Listed], capac
 
 def note(path: Path, what: str, number: int | None = None) -> None:
     """Add a job's change of state, or the end of the run; a disk that is full keeps nobody from working."""
-    line = {"at": time.time(), "what": what} | ({} if number is None else {"number": number})
+    line = {"at": time.time(), "what": what, "by": _by(os.getpid(), socket.gethostname())}
+    line |= {} if number is None else {"number": number}
     with suppress(OSError), path.open("a", encoding="utf-8") as file:
         file.write(f"{json.dumps(line)}\n")
 
@@ -132,11 +133,17 @@ def note(path: Path, what: str, number: int | None = None) -> None:
 class _Line(NamedTuple):
     at: float
     what: str
+    by: str
     number: int = -1
 
 
+def _by(pid: int, host: str) -> str:
+    """The run that tells something: two may be at work beside each other on one experiment."""
+    return f"{pid}@{host}"
+
+
 def read(path: Path) -> Run:
-    """What a journal tells; a last line that is half written tells nothing.
+    """What a journal tells; a line that is half written, or another run's, tells nothing.
 
     Raises:
         InputError: there is none, or it cannot be read.
@@ -157,12 +164,14 @@ def read(path: Path) -> Run:
         raise InputError(f"{path} is no journal of a run ({error}): the next run writes another one.") from None
     # After the look at the process: one that is gone by then has told everything.
     for line in path.read_text(encoding="utf-8").splitlines()[1:]:
-        with suppress(ValueError):
+        with suppress(ValueError, TypeError):
             _tell(run, _Line(**json.loads(line)))
     return run
 
 
 def _tell(run: Run, line: _Line) -> None:
+    if line.by != _by(run.process["pid"], run.process["host"]):
+        return
     run.told = line.at
     if line.what == ENDED:
         run.ended = line.at

@@ -1,6 +1,7 @@
 """How far a run is: jobs by rule, what runs and for how long, what failed and why, and the time to go."""
 
 import re
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -84,7 +85,10 @@ def waiting(experiment: str) -> frozenset[str]:
 def standing(
     run: Run, listed: Listed, estimate: Estimate, pace: ahead.Pace, now: float, queue: frozenset[str] = frozenset()
 ) -> Standing:
-    """A job as it stands: one that runs takes what is left of its time, and no less than nothing."""
+    """A job as it stands: one that runs takes what is left of its time, and no less than nothing.
+
+    At a scheduler one that runs takes all of its time: the run knows when it was submitted, not when it began.
+    """
     state, job = run.state(listed), listed.job
     if (
         state == RUNNING
@@ -95,7 +99,7 @@ def standing(
     if state == DONE:
         return Standing(listed, state, since, estimate, 0.0)
     seconds = None if estimate.seconds is None else estimate.seconds * pace.of(listed.job.rule)
-    if seconds is not None and state == RUNNING and since is not None:
+    if seconds is not None and state == RUNNING and since is not None and AT_ONCE not in run.capacity:
         seconds = max(0.0, seconds - (now - since))
     return Standing(listed, state, since, estimate, seconds)
 
@@ -153,7 +157,8 @@ def headline(run: Run, now: float) -> str:
 def shared(run: Run) -> str:
     """What its jobs share, in words."""
     if AT_ONCE in run.capacity:
-        return f"a cluster, with at most {run.capacity[AT_ONCE]} jobs at once"
+        at_once = run.capacity[AT_ONCE]
+        return f"a cluster, with {f'at most {at_once}' if at_once < sys.maxsize else 'any number of'} jobs at once"
     cores, gpus = run.capacity["cores"], run.capacity.get("gpus")
     return f"{cores} core{'s' * (cores != 1)}" + (f" and {gpus} GPU{'s' * (gpus != 1)}" if gpus is not None else "")
 

@@ -46,7 +46,7 @@ def put_in(model: PreTrainedModel, recipe: Recipe, key: str = "finetuning.lora")
     from peft import LoraConfig, get_peft_model
 
     assert recipe.lora is not None
-    _check_targets(model, recipe.lora, key)
+    check_targets(model, recipe.lora, key)
     torch.manual_seed(recipe.seed)
     chosen = recipe.lora.target_modules
     make: Any = LoraConfig  # which says that alpha is an integer
@@ -66,7 +66,7 @@ def put_in(model: PreTrainedModel, recipe: Recipe, key: str = "finetuning.lora")
     return adapted
 
 
-def _check_targets(model: PreTrainedModel, lora: Lora, key: str) -> None:
+def check_targets(model: PreTrainedModel, lora: Lora, key: str) -> None:
     """Refuse modules that do not exist, or whose weight is both embeddings.
 
     Raises:

@@ -81,7 +81,7 @@ class Tables:
             {"name": "run", "expr": "about[model + '|' + task] || {steps: [0], layers: [], heads: 0}"},
             {"name": "k", "expr": "min(toNumber(step), length(run.steps) - 1)"},
             {"name": "row", "expr": "indexof(run.layers, toNumber(layer))"},
-            {"name": "there", "expr": "row >= 0 && toNumber(head) < run.heads"},
+            {"name": "there", "expr": "row >= 0 && indexof(sequence(run.heads), toNumber(head)) >= 0"},
             {"name": "place", "expr": "there ? row * run.heads + toNumber(head) : -1"},
             {"name": "axis_title", "expr": "quantities[quantity]"},
             {"name": "task_title", "expr": "labels.model[model] + ', ' + labels.task[task]"},
@@ -165,14 +165,11 @@ def heat_map(controls: Sequence[Control], tables: Tables) -> Chart:
                 cell="sequence(length(datum.now))",
             ),
             {"flatten": ["cell", "now", "first", *sign]},
-            {
-                "aggregate": [{"op": "mean", "field": name, "as": name} for name in ("now", "first", "nll", *sign)],
-                "groupby": ["cell"],
-            },
+            *calculate(value=tables.value),
+            {"aggregate": [{"op": "mean", "field": "value", "as": "value"}], "groupby": ["cell"]},
             *calculate(
                 layer="run.layers[floor(datum.cell / run.heads)]",
                 head="datum.cell % run.heads",
-                value=tables.value,
                 colour="datum.value < 0 ? -sqrt(-datum.value) : sqrt(datum.value)",
                 said="'layer ' + datum.layer + ', head ' + datum.head + ': ' + format(datum.value, '.3~g')",
             ),
@@ -271,8 +268,7 @@ def curve(controls: Sequence[Control], tables: Tables) -> Chart:
 
 def of_tasks(controls: Sequence[Control], tables: Tables) -> Chart:
     """The chosen head on every task, at step 0 and at the chosen step."""
-    signs = ["sign", "first_sign"] if tables.has_signs else []
-    means = ("now", "first", "nll", "first_nll", *signs)
+    signs = calculate(sign="datum.signed[datum.own][place]", first_sign="datum.signed[0][place]")
     of_task: Spec = {"y": {"field": "label", "type": "nominal", "title": None, "sort": None}}
     value: Spec = {"type": "quantitative", "title": None, "scale": {"zero": False}}
     spec: Spec = {
@@ -293,12 +289,12 @@ def of_tasks(controls: Sequence[Control], tables: Tables) -> Chart:
                 nll="datum.loss[datum.own]",
                 first_nll="datum.loss[0]",
             ),
-            *(calculate(sign="datum.signed[datum.own][place]", first_sign="datum.signed[0][place]") if signs else []),
+            *(signs if tables.has_signs else []),
+            *calculate(value=tables.value, before=tables.value_at_step_0),
             {
-                "aggregate": [{"op": "mean", "field": name, "as": name} for name in means],
+                "aggregate": [{"op": "mean", "field": name, "as": name} for name in ("value", "before")],
                 "groupby": ["task", "label"],
             },
-            *calculate(value=tables.value, before=tables.value_at_step_0),
         ],
         "layer": [
             {

@@ -62,6 +62,8 @@ def write(
     }
     of_less = less and gradients.chosen(less, {name: found.samples for name, found in probed.items()})
     loaded = models.load_model(model, dtype, device)
+    if less:
+        gradients.check(less, loaded)
     with atomic_path(output) as temporary:
         temporary.mkdir()
         for name, found in probed.items():

@@ -103,6 +103,18 @@ def chosen(order: Order, samples: Mapping[str, Sequence[TokenizedSample]]) -> Sa
     return Samples(warm_up, *found)
 
 
+def check(order: Order, model: "PreTrainedModel") -> None:
+    """Refuse adapters that do not fit the model, before anything is read with it.
+
+    Raises:
+        InputError: naming the module that there is not.
+    """
+    from headpatterns.attribution import less
+    from headpatterns.training import adapters
+
+    adapters.check_targets(model, order.recipe.lora, less.ADAPTERS)
+
+
 def write(order: Order, samples: Samples, model: "PreTrainedModel", folder: Path) -> None:
     """Write NAME.less.npy of pools and targets, and less.json, which says what they are of.
 
