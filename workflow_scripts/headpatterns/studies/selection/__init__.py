@@ -30,6 +30,11 @@ def cost_files(experiment: "Experiment") -> Paths:
     return {"costs": [experiment.paths.selection(*one, "costs.csv") for one in settings.selections(experiment)]}
 
 
+def shown_scores(experiment: "Experiment") -> Paths:
+    """What the interactive view shows."""
+    return {"scores": experiment.paths.table("table3")}
+
+
 STUDY = Study(
     name=settings.NAME,
     place=60,
@@ -105,7 +110,7 @@ STUDY = Study(
         View(
             name="table3",
             show="headpatterns.studies.selection.view:show",
-            inputs=lambda experiment: {"scores": experiment.paths.table("table3")},
+            inputs=shown_scores,
         ),
     ),
     targets={"table3": ("table3", "precision")},

@@ -112,6 +112,7 @@ def check(order: Order, model: "PreTrainedModel") -> None:
     from headpatterns.attribution import less
     from headpatterns.training import adapters
 
+    assert order.recipe.lora is not None
     adapters.check_targets(model, order.recipe.lora, less.ADAPTERS)
 
 
