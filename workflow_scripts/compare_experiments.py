@@ -8,11 +8,12 @@ import argparse
 from pathlib import Path
 
 from headpatterns import cli
-from headpatterns.report import comparison
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Compare them, and say where the page lies."""
+    from headpatterns.report import comparison
+
     comparison.write(arguments.experiments, arguments.output)
 
 
