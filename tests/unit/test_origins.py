@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from headpatterns import provenance
-from headpatterns.report import digest, origins, page, views
+from headpatterns.report import board, digest, origins, page, views
 from headpatterns.report.claims import Shown
 
 HERE = {
@@ -107,8 +107,8 @@ def test_page_and_summary_say_it_once_and_nothing_else_does(tmp_path):
     assert text.startswith("# mini\n\n**Mixed origins.** From <two> commits.\n\n## Claims")
     shown = page.render(
         "page.html.j2", page.__package__, experiment="mini", introduction="", provenance=[], mixed=page.mixed(tmp_path),
-        claims=Shown([], "", []), readings=[], opening=[], sections=[], was_run="", board=[], views=[],
-        scripts=views.scripts([]),
+        claims=Shown([], "", []), readings=[], opening=[], sections=[], was_run="",
+        board=board.Board([], [], []), views=[], scripts=views.scripts([]),
     )  # fmt: skip
     assert shown.count("Mixed origins.") == 1 and "From &lt;two&gt; commits." in shown
     (tmp_path / "provenance.json").write_text("{}")
