@@ -11,7 +11,7 @@ import pandas as pd
 from headpatterns import extras
 from headpatterns.api.extracting import resolved
 from headpatterns.attribution import ablate as rule
-from headpatterns.attribution.patterns import REDUCTIONS
+from headpatterns.attribution.patterns import REDUCTIONS, check_reductions
 from headpatterns.data import samples as rows_of
 from headpatterns.errors import InputError
 from headpatterns.io import read_json, write_csv
@@ -101,8 +101,7 @@ def ablate(
         raise InputError(f"{samples} samples cannot be halved: give 2 or more.")
     if unknown := [one for one in ablation if one not in rule.ABLATIONS]:
         raise InputError(f"unknown ablation '{unknown[0]}': use one of {', '.join(rule.ABLATIONS)}.")
-    if reduction not in REDUCTIONS:
-        raise InputError(f"unknown reduction '{reduction}': use one of {', '.join(REDUCTIONS)}.")
+    check_reductions([reduction])
     if resamples < 2 or seed < 0 or draws < 1 or not top or min(top) < 1:
         raise InputError(
             "give 2 or more resamples, a seed of 0 or more, 1 or more draws, and sizes of 1 or more as top."

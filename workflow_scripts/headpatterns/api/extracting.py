@@ -1,6 +1,5 @@
 """Patterns of one model on the rows of a file, with no workflow around it."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +7,7 @@ from headpatterns import extras
 from headpatterns.api.stored import StoredPatterns, load_patterns
 from headpatterns.attribution import extract, probes
 from headpatterns.attribution.extract import Settings
-from headpatterns.attribution.patterns import REDUCTIONS
+from headpatterns.attribution.patterns import check_reductions
 from headpatterns.attribution.probes import Probe
 from headpatterns.comparison import pair
 from headpatterns.data import samples as rows_of
@@ -64,20 +63,16 @@ def patterns(
     output = Path(output)
     if output.suffix != ".npy":
         raise InputError(f"the output {output} must end in .npy.")
-    if unknown := [one for one in (reduction, *also) if one not in REDUCTIONS]:
-        raise InputError(f"unknown reduction '{unknown[0]}': use one of {', '.join(REDUCTIONS)}.")
-    settings = Settings(
-        model=resolved(model, experiment, output.parent),
-        reduction=reduction,
-        also=[one for one in dict.fromkeys(also) if one != reduction],
+    reductions = list(dict.fromkeys((reduction, *also)))
+    check_reductions(reductions)
+    settings = Settings.of_call(
+        resolved(model, experiment, output.parent),
+        reductions=reductions,
         max_length=max_length,
-        skip_truncated=True,
         token_budget=token_budget,
         device=device,
-        devices=1,
         dtype=dtype,
-        threads=threads or os.cpu_count() or 1,
-        save_seconds=60,
+        threads=threads,
     )
     rows = rows_of.in_template(Path(data), template, output.with_suffix(".rows.jsonl"))
     taken(rows, output, samples, seed, settings)
@@ -90,8 +85,7 @@ def resolved(model: str | Path, experiment: str | Path | None, folder: Path) -> 
     Raises:
         InputError: as `pair.checkpoint`.
     """
-    place = Path(experiment) if experiment else None
-    return pair.checkpoint(str(model), place, folder / "models").folder
+    return pair.checkpoint(model, experiment, folder / "models").folder
 
 
 def taken(data: Path, output: Path, samples: int | None, seed: int, settings: Settings) -> None:

@@ -1,7 +1,6 @@
 """A pool ranked by how much its samples resemble those of a target, with no workflow around it."""
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,18 +105,13 @@ def select(
     rows = {row["id"]: row for row in rows_of.read(pool)}  # as they are written again
     if budgets and not 1 <= min(budgets) <= max(budgets) <= len(rows):
         raise InputError(f"{pool} has {len(rows)} rows: give budgets from 1 to {len(rows)}.")
-    settings = Settings(
-        model=resolved(model, experiment, folder) if with_model else Path(model),
-        reduction="abs_of_sum",
-        also=[],
+    settings = Settings.of_call(
+        resolved(model, experiment, folder) if with_model else Path(model),
         max_length=max_length,
-        skip_truncated=True,
         token_budget=token_budget,
         device=device,
-        devices=1,
         dtype=dtype,
-        threads=threads or os.cpu_count() or 1,
-        save_seconds=60,
+        threads=threads,
     )
     pool, target = (
         rows_of.in_template(data, template, folder / PATTERNS / f"{name}.jsonl")

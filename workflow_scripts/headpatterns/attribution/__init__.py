@@ -17,9 +17,9 @@ def __getattr__(name: str) -> Any:
     """A name of `__all__`."""
     if name not in __all__:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    from headpatterns.attribution import check, extraction
+    from headpatterns.attribution import check, extraction, patterns
 
-    return getattr(check if hasattr(check, name) else extraction, name)
+    return next(getattr(module, name) for module in (check, extraction, patterns) if hasattr(module, name))
 
 
 def __dir__() -> list[str]:

@@ -6,6 +6,7 @@ Torch is imported late, after what can be refused without it.
 """
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ from typing import Any
 from headpatterns import provenance
 from headpatterns.attribution import files, probes
 from headpatterns.attribution.parts import Parts
-from headpatterns.attribution.patterns import SIGNED, Patterns
+from headpatterns.attribution.patterns import REDUCTIONS, SIGNED, Patterns
 from headpatterns.attribution.probes import Probe, Probed
 from headpatterns.io import IDENTITY, open_unfinished, remove, unfinished, write_text
 from headpatterns.models import loading as models
@@ -55,6 +56,30 @@ class Settings:
     dtype: str
     threads: int
     save_seconds: float
+
+    @classmethod
+    def of_call(
+        cls, model: Path, *, reductions: Sequence[str] = REDUCTIONS[:1], max_length: int, token_budget: int | str,
+        device: str, dtype: str, threads: int | None,
+    ) -> "Settings":  # fmt: skip
+        """Those of a call with no workflow around it, in one process; without `threads`, on all processors.
+
+        Of `reductions` the first is that of the mean that is written.
+        """
+        reduction, *also = dict.fromkeys(reductions)
+        return cls(
+            model=model,
+            reduction=reduction,
+            also=also,
+            max_length=max_length,
+            skip_truncated=True,
+            token_budget=token_budget,
+            device=device,
+            devices=1,
+            dtype=dtype,
+            threads=threads or os.cpu_count() or 1,
+            save_seconds=60,
+        )
 
     @property
     def reductions(self) -> list[str]:

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from headpatterns.attribution import inputs, memory, passes, selftest
 from headpatterns.attribution.inputs import Sample
-from headpatterns.attribution.patterns import REDUCTIONS, Patterns
+from headpatterns.attribution.patterns import Patterns, check_reductions
 from headpatterns.attribution.recording import Recorded, recording
 from headpatterns.attribution.watching import Watch
 from headpatterns.errors import InputError
@@ -145,19 +145,6 @@ def depends_on_batch(model: PreTrainedModel) -> bool:
     with passes.frozen(model), recording(model, ["abs_of_sum"]) as recorded:
         run = functools.partial(_run, model, projection.head_of(model), recorded, models.heads_of(model))
         return selftest.depends_on_batch(model, run)
-
-
-def check_reductions(reductions: Sequence[str]) -> None:
-    """Refuse reductions that do not exist, or one that is named twice.
-
-    Raises:
-        InputError: naming it.
-    """
-    for place, reduction in enumerate(reductions):
-        if reduction not in REDUCTIONS:
-            raise InputError(f"unknown reduction '{reduction}': use one of {', '.join(REDUCTIONS)}.")
-        if reduction in reductions[:place]:
-            raise InputError(f"the reduction '{reduction}' is named twice: name it once.")
 
 
 def unrecorded(

@@ -17,6 +17,19 @@ SIGNED = frozenset({"abs_of_sum"})
 Values = Float32[np.ndarray, "samples layers heads"]
 
 
+def check_reductions(reductions: Sequence[str]) -> None:
+    """Refuse reductions that do not exist, or one that is named twice.
+
+    Raises:
+        InputError: naming it.
+    """
+    for place, reduction in enumerate(reductions):
+        if reduction not in REDUCTIONS:
+            raise InputError(f"unknown reduction '{reduction}': use one of {', '.join(REDUCTIONS)}.")
+        if reduction in reductions[:place]:
+            raise InputError(f"the reduction '{reduction}' is named twice: name it once.")
+
+
 def reduced(reduction: str, stored: Values) -> Values:
     """Values of a reduction, not negative, from what is stored for it; of the same shape."""
     return np.abs(stored) if reduction in SIGNED else stored

@@ -1,6 +1,5 @@
 """Two checkpoints side by side, with no workflow around it: patterns, one table, one page."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,8 +86,7 @@ def compare(
 
     folder = Path(output)
     probe_sets = _by_name(data)
-    place = Path(experiment) if experiment else None
-    both = [pair.checkpoint(str(one), place, folder / "models") for one in (first, second)]
+    both = [pair.checkpoint(one, experiment, folder / "models") for one in (first, second)]
     pair.check(both)
     if both[0].name == both[1].name:
         both = [pair.Checkpoint(str(one.folder), one.folder) for one in both]
@@ -100,18 +98,14 @@ def compare(
         name: probes.drawn(name, path, samples, seed, probing.patterns(folder, name) / "samples.csv")
         for name, path in rows.items()
     }
-    settings = Settings(
-        model=both[0].folder,
-        reduction=reduction,
-        also=[],
+    settings = Settings.of_call(
+        both[0].folder,
+        reductions=[reduction],
         max_length=max_length,
-        skip_truncated=True,
         token_budget=token_budget,
         device=device,
-        devices=1,
         dtype=dtype,
-        threads=threads or os.cpu_count() or 1,
-        save_seconds=60,
+        threads=threads,
     )
     probing.extract_patterns(both, wanted, folder, settings)
     table = numbers.compared(folder / probing.RUNS, resamples, seed)

@@ -31,7 +31,7 @@ class Checkpoint:
     folder: Path
 
 
-def checkpoint(given: str, experiment: Path | None, workplace: Path) -> Checkpoint:
+def checkpoint(given: str | Path, experiment: str | Path | None, workplace: Path) -> Checkpoint:
     """The checkpoint that somebody names.
 
     Args:
@@ -52,12 +52,12 @@ def checkpoint(given: str, experiment: Path | None, workplace: Path) -> Checkpoi
     if path.is_dir():
         named = path.resolve()
         return Checkpoint(named.parent.name if named.name == "final" else named.name, path)
-    if experiment is None:
+    if not experiment:
         raise InputError(
             f"{given} is no folder and no GGUF file: give one of these, or the name of a model or run (MODEL/RUN) "
             "together with --experiment results/NAME."
         )
-    return _named(given, experiment)
+    return _named(str(given), Path(experiment))
 
 
 def _named(given: str, folder: Path) -> Checkpoint:
