@@ -39,6 +39,10 @@ def read_table(
     return table
 
 
+ALL_MODELS = "all models"
+"""What a statement about no single model is said of."""
+
+
 @dataclass(frozen=True)
 class RunTable:
     """The run table, which says what a model or task is called and in which order both are shown.

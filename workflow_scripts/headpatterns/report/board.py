@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from headpatterns.presentation.inputs import RunTable
+from headpatterns.presentation.inputs import ALL_MODELS, RunTable
 from headpatterns.report import claims
-
-ALL_MODELS = "all models"
 
 
 @dataclass(frozen=True)

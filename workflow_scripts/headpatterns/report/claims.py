@@ -11,7 +11,7 @@ import pandas as pd
 from headpatterns.errors import InputError
 from headpatterns.presentation import style
 from headpatterns.presentation.elements import estimate
-from headpatterns.presentation.inputs import RunTable, read_table
+from headpatterns.presentation.inputs import ALL_MODELS, RunTable, read_table
 
 TEXT = (
     *("claim", "section", "where", "statement", "computed", "model", "about", "unit", "varies", "held", "learnt"),
@@ -102,7 +102,7 @@ def group(rows: pd.DataFrame, runs: RunTable, anchors: Mapping[str, str]) -> dic
 
 def line(row: Mapping[Any, Any], runs: RunTable) -> dict[str, str]:
     """One number of a claim, as texts."""
-    model = runs.model_label(row["model"]) if row["model"] else "all models"
+    model = runs.model_label(row["model"]) if row["model"] else ALL_MODELS
     return {
         "model": runs.model_label(row["model"]) if row["model"] else "",
         "of": row["about"],

@@ -1,6 +1,7 @@
 """Experiments side by side as a page, as Markdown and as CSV files."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,34 @@ from headpatterns.presentation.grids import Grid, markdown_lines
 from headpatterns.presentation.sections import render
 from headpatterns.report import experiments
 from headpatterns.report.claims import VERDICTS
-from headpatterns.report.experiments import KINDS, NUMBERS, Column, Experiment, Kind
+from headpatterns.report.experiments import (
+    KINDS,
+    NUMBERS,
+    Column,
+    Differences,
+    Experiment,
+    Kind,
+    Side,
+    Verdicts,
+)
 
 LONGEST = 120
 """Characters of a config's value on the page; config.csv has all of them."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What some experiments say, side by side.
+
+    Attributes:
+        differences: as `experiments.differences` gives them.
+        verdicts: as `experiments.verdicts`.
+        numbers: of each kind of table, as `experiments.side_by_side`.
+    """
+
+    differences: Differences
+    verdicts: Verdicts
+    numbers: Sequence[tuple[Kind, Side]]
 
 
 def write(folders: Sequence[Path], output: Path) -> None:
@@ -23,40 +48,49 @@ def write(folders: Sequence[Path], output: Path) -> None:
         InputError: they cannot be compared (`experiments.opened`).
     """
     compared = experiments.opened(folders)
-    tables = list(_tables(compared))
-    agreed, several = experiments.agreement(experiments.verdicts(compared))
+    found = _found(compared)
+    tables = list(_tables(compared, found))
+    agreed, several = experiments.agreement(found.verdicts)
     tally = f"The verdict is the same everywhere for {agreed} of {several} statements that several columns have."
     warnings = experiments.warnings(compared)
     page = render("comparison.html.j2", __package__, compared=compared, warnings=warnings, tables=tables, tally=tally)
-    _write_numbers(compared, output)
+    _write_numbers(compared, found, output)
     for name, content in {"comparison.html": page, "comparison.md": digest(compared, warnings, tally, tables)}.items():
         with atomic_path(output / name) as temporary:
             temporary.write_text(f"{content}\n", encoding="utf-8")
     print(f"{tally} All of it: {output}/comparison.html")
 
 
-def _tables(compared: Sequence[Experiment]) -> Iterator[Table]:
+def _found(compared: Sequence[Experiment]) -> Found:
+    """What their files say, each read once."""
+    return Found(
+        experiments.differences([one.config for one in compared]),
+        experiments.verdicts(compared),
+        [(kind, experiments.side_by_side(compared, kind)) for kind in KINDS],
+    )
+
+
+def _tables(compared: Sequence[Experiment], found: Found) -> Iterator[Table]:
     """What the page shows."""
-    yield config_table(compared)
-    yield verdict_table(compared)
-    for kind in KINDS:
-        if (shown := number_table(compared, kind)).rows:
+    yield config_table(compared, found.differences)
+    yield verdict_table(compared, found.verdicts)
+    for kind, numbers in found.numbers:
+        if (shown := number_table(compared, kind, numbers)).rows:
             yield shown
 
 
-def config_table(compared: Sequence[Experiment]) -> Table:
+def config_table(compared: Sequence[Experiment], differences: Differences) -> Table:
     """The keys in which configs differ."""
     rows = [
         [key, *(value if len(value) <= LONGEST else f"{value[:LONGEST]}…" for value in values)]
-        for key, values in experiments.differences([one.config for one in compared]).items()
+        for key, values in differences.items()
     ]
     header = ["Key", *(str(one.folder) for one in compared)]
     return Table("config", "Where the configs differ", header, rows, [False] * len(header), "config.csv")
 
 
-def verdict_table(compared: Sequence[Experiment]) -> Table:
+def verdict_table(compared: Sequence[Experiment], rows: Verdicts) -> Table:
     """Every statement, with the verdicts of all columns; those that differ come first."""
-    rows = experiments.verdicts(compared)
     columns = experiments.columns_of(rows, compared)
     cells = []
     for (_, statement, about), by_column in rows.items():
@@ -73,9 +107,8 @@ def _verdict(row: dict[str, Any]) -> str:
     return f"{VERDICTS.get(row['verdict'], row['verdict'])}, {number}"
 
 
-def number_table(compared: Sequence[Experiment], kind: Kind) -> Table:
+def number_table(compared: Sequence[Experiment], kind: Kind, rows: Side) -> Table:
     """The numbers of one kind of table, those that its page shows."""
-    rows = experiments.side_by_side(compared, kind)
     columns = experiments.columns_of(rows, compared)
     names = [key for key in kind.keys if key not in kind.shown]
     cells = []
@@ -105,22 +138,21 @@ def digest(compared: Sequence[Experiment], warnings: Sequence[str], tally: str, 
     return "\n\n".join(parts)
 
 
-def _write_numbers(compared: Sequence[Experiment], output: Path) -> None:
+def _write_numbers(compared: Sequence[Experiment], found: Found, output: Path) -> None:
     """The CSV files, with every row and every digit."""
-    folders = [str(one.folder) for one in compared]
-    changed = experiments.differences([one.config for one in compared])
-    write_csv(output / "config.csv", ["key", *folders], [[key, *values] for key, values in changed.items()])
+    header = ["key", *(str(one.folder) for one in compared)]
+    write_csv(output / "config.csv", header, [[key, *values] for key, values in found.differences.items()])
     verdicts = [
         [claim, about, *column, row["verdict"], *(row[name] for name in NUMBERS)]
-        for (claim, _, about), by_column in experiments.verdicts(compared).items()
+        for (claim, _, about), by_column in found.verdicts.items()
         for column, row in by_column.items()
     ]
     header = ["claim", "about", "experiment", "model", "verdict", *NUMBERS]
     write_csv(output / "verdicts.csv", header, verdicts)
     numbers = [
         [Path(kind.path).stem, ".".join(filter(None, place[:-1])), place[-1], *column, *number]
-        for kind in KINDS
-        for place, by_column in experiments.side_by_side(compared, kind).items()
+        for kind, rows in found.numbers
+        for place, by_column in rows.items()
         for column, number in by_column.items()
     ]
     header = ["table", "row", "quantity", "experiment", "model", "value", "low", "high"]

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from headpatterns.errors import InputError
 from headpatterns.experiment import published, written
 from headpatterns.io import read_json
-from headpatterns.presentation.inputs import read_table
+from headpatterns.presentation.inputs import ALL_MODELS, read_table
 from headpatterns.report import origins
 
 CONFIG, PROVENANCE = "config.yaml", "provenance.json"
@@ -23,8 +23,6 @@ CLAIMS = "analysis/claims.csv"
 NOT_SET = "(not set)"
 UNCOMPARED = ("experiment", "resources")
 """Keys of a config that say nothing about results."""
-
-ALL_MODELS = "all models"
 
 
 @dataclass(frozen=True)
@@ -122,6 +120,8 @@ Row = tuple[str, ...]
 """What names a row of a table, the quantity last."""
 
 Side = dict[Row, dict[Column, Number]]
+Differences = dict[str, list[str]]
+Verdicts = dict[Statement, dict[Column, dict[str, Any]]]
 
 
 def opened(folders: Sequence[Path]) -> list[Experiment]:
@@ -184,14 +184,14 @@ def table(one: Experiment, path: str, text: Sequence[str], numbers: Sequence[str
 # Where configs differ.
 
 
-def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+def differences(configs: Sequence[Mapping[str, Any]]) -> Differences:
     """The keys in which configs differ, with the value in each as JSON; a key that only some have is told once."""
-    found: dict[str, list[str]] = {}
+    found: Differences = {}
     _compare([{key: value for key, value in one.items() if key not in UNCOMPARED} for one in configs], "", found)
     return found
 
 
-def _compare(given: Sequence[Any], key: str, found: dict[str, list[str]]) -> None:
+def _compare(given: Sequence[Any], key: str, found: Differences) -> None:
     if all(isinstance(one, Mapping) for one in given):
         for name in dict.fromkeys(name for one in given for name in one):
             _compare([one.get(name, NOT_SET) for one in given], f"{key}.{name}" if key else str(name), found)
@@ -202,10 +202,10 @@ def _compare(given: Sequence[Any], key: str, found: dict[str, list[str]]) -> Non
 # What they say.
 
 
-def verdicts(experiments: Sequence[Experiment]) -> dict[Statement, dict[Column, dict[str, Any]]]:
+def verdicts(experiments: Sequence[Experiment]) -> Verdicts:
     """The rows of claims.csv by claim, statement and what it is about, then by column."""
     text = ("claim", "statement", "about", "model", "verdict")
-    found: dict[Statement, dict[Column, dict[str, Any]]] = {}
+    found: Verdicts = {}
     for one in experiments:
         for row in table(one, CLAIMS, text, NUMBERS):
             name = row["claim"], row["statement"], row["about"]

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from headpatterns.presentation import style
-from headpatterns.presentation.inputs import RunTable, read_run_table, read_table
+from headpatterns.presentation.inputs import ALL_MODELS, RunTable, read_run_table, read_table
 from headpatterns.studies import reading
 
 NUMBER = ["claim", "model", "about"]
@@ -126,7 +126,7 @@ def key(figure: Figure, left: float) -> None:
 def name_of(number: tuple[str, ...], labels: RunTable) -> str:
     """What a row is called: claim, model, and what else it is about."""
     claim, model, about = number
-    parts = [claim.replace("_", " "), labels.model_label(model) if model else "all models", about]
+    parts = [claim.replace("_", " "), labels.model_label(model) if model else ALL_MODELS, about]
     return ", ".join(filter(None, parts))
 
 
