@@ -29,6 +29,12 @@ def finetuning_input(runs):
     return list(dict.fromkeys([*model, *before, *sets, *PATHS.shards(runs)]))
 
 
+def urgency(runs):
+    """The priority of the fine-tunings of a job: 1 where others wait for them, or their beginnings for them."""
+    begun = any(run.earlier and run.earlier not in runs for run in runs)
+    return int(begun or not EXPERIMENT.first_runs.isdisjoint(runs))
+
+
 def extraction_input(runs):
     """What extractions and ablations of a job depend on, apart from the checkpoints."""
     read = [path for run in runs for _, *paths in arguments.probes(EXPERIMENT, run) for path in paths]

@@ -22,8 +22,9 @@ for name, batch in BATCHES.items():
         wildcard_constraints:
             model=one_of(batch.models),
             seed=one_of(map(str, batch.seeds)),
-        # The target after its mixture before other runs: the mixture's checkpoint is on the disk.
-        priority: int(any(run.earlier and run.earlier not in batch.of("", 0) for run in batch.of("", 0)))
+        # What others wait for comes before the rest: runs that decide what others are trained on, which else come last and
+        # leave processors without work, and the target after its mixture, whose checkpoint is on the disk.
+        priority: of_job(urgency, batch)
         resources:
             launcher=commands.watched(EXPERIMENT) + commands.launcher(EXPERIMENT, batch.group),
             runs_on_disk=1,

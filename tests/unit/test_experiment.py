@@ -397,6 +397,15 @@ def test_seeds_multiply_runs(config):
     assert [run.seed for run in runs[:4]] == [4, 2, 4, 2]
 
 
+def test_runs_that_decide_what_others_are_trained_on_come_first(config):
+    first = sorted(run.name for run in meaning(config).first_runs)
+    tasks = ["arc", "codesearchnet", "gsm8k", "hellaswag", "math", "refgpt", "winogrande"]
+    probed = ["selection.biology-pseudo-private.seed0", "selection.physics-pseudo-private.seed0"]
+    assert first == ["mixing.target.seed0", *(f"nlp.{task}.seed0" for task in tasks), *probed]
+    config["studies"]["mixing"]["models"] = config["studies"]["selection"]["models"] = []
+    assert not meaning(config).first_runs
+
+
 def test_the_name_of_a_run_says_what_it_is(config):
     runs = meaning(config).runs
     names = [(run.model, run.name) for run in runs]

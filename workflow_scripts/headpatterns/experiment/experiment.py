@@ -43,6 +43,10 @@ class Part(Protocol):
         """The fine-tunings that it needs."""
 
     @property
+    def first(self) -> Callable[["Experiment"], list[Run]]:
+        """Those of them that decide what others are trained on."""
+
+    @property
     def in_run_table(self) -> bool:
         """Whether its runs have rows in the run table."""
 
@@ -141,6 +145,11 @@ class Experiment:
     def runs_with_steps(self) -> frozenset[Run]:
         """Runs whose checkpoints on the way some study reads."""
         return frozenset(run for study in self.studies if study.reads_steps for run in study.runs(self))
+
+    @cached_property
+    def first_runs(self) -> frozenset[Run]:
+        """Runs that decide what others are trained on."""
+        return frozenset(run for study in self.studies for run in study.first(self))
 
     @cached_property
     def run_named(self) -> dict[tuple[str, str], Run]:

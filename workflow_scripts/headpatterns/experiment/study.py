@@ -152,6 +152,7 @@ class Study:
         settings: the pydantic model of that key.
         selected: whether the config asks for the study at all.
         runs: the fine-tunings that it needs, in display order.
+        first: those of them that decide what others are trained on; they come before the rest of the fine-tunings.
         names: what is wrong with the names in its settings, a sentence each that starts with the key's path.
         problems: what else is wrong with its settings, once all names of the config are known to exist.
         variants: rows of variants.csv: what is evaluated for it.
@@ -171,6 +172,7 @@ class Study:
     settings: "type[Section]"
     selected: Callable[["Experiment"], bool] = always
     runs: Callable[["Experiment"], "list[Run]"] = nothing
+    first: Callable[["Experiment"], "list[Run]"] = nothing
     names: Callable[["Experiment"], Iterable[str]] = nothing
     problems: Callable[["Experiment"], Iterable[str]] = nothing
     variants: Callable[["Experiment"], list[Any]] = nothing

@@ -61,6 +61,7 @@ STUDY = Study(
     settings=settings.Settings,
     selected=settings.selected,
     runs=settings.runs,
+    first=settings.first,
     names=settings.names,
     problems=settings.problems,
     variants=settings.variants,

@@ -1,6 +1,7 @@
 """The settings of the mixing study, its runs, and what is evaluated for it."""
 
 from collections.abc import Iterator
+from itertools import product
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
@@ -93,12 +94,23 @@ def prepared_run(experiment: "Experiment", model: str, mixture: MixtureSet, seed
     return Run(model, AfterMixture(mixture, TargetSet(experiment.settings(NAME).target)), seed)
 
 
+def fitted(experiment: "Experiment", model: str, seed: int) -> list[Run]:
+    """The runs whose patterns make the mixtures of a model and seed."""
+    return [*candidate_runs(experiment, model, seed), target_run(experiment, model, seed)]
+
+
+def first(experiment: "Experiment") -> list[Run]:
+    """The runs that mixtures wait for."""
+    makers = product(experiment.settings(NAME).models, experiment.seeds(NAME))
+    return [run for model, seed in makers for run in fitted(experiment, model, seed)]
+
+
 def runs(experiment: "Experiment") -> list[Run]:
     """Every run of the study, those that others depend on first."""
     found = []
     for seed in experiment.seeds(NAME):
         for model in experiment.settings(NAME).models:
-            found += [*candidate_runs(experiment, model, seed), target_run(experiment, model, seed)]
+            found += fitted(experiment, model, seed)
             for mixture in mixtures(experiment):
                 found += [Run(model, mixture, seed), prepared_run(experiment, model, mixture, seed)]
     return found

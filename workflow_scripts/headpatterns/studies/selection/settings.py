@@ -1,6 +1,7 @@
 """The settings of the selection study, its runs, and what is evaluated for it."""
 
 from collections.abc import Iterator
+from itertools import product
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
@@ -129,6 +130,13 @@ def choices(experiment: "Experiment", domain: str) -> list[SelectedSet]:
 def probe_model_run(experiment: "Experiment", model: str, domain: str, seed: int) -> Run:
     """The run that makes a domain's probe model."""
     return Run(model, PseudoPrivateSet(domain, experiment.settings(NAME).dataset), seed)
+
+
+def first(experiment: "Experiment") -> list[Run]:
+    """The runs that selections wait for."""
+    settings: Settings = experiment.settings(NAME)
+    probed = product(settings.models, settings.domains, experiment.seeds(NAME))
+    return [probe_model_run(experiment, *one) for one in probed]
 
 
 def runs(experiment: "Experiment") -> list[Run]:
