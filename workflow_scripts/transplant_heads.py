@@ -18,7 +18,7 @@ import argparse
 from pathlib import Path
 
 from headpatterns import cli as command_line
-from headpatterns.attribution import transplant
+from headpatterns.attribution import head_choices, transplant
 from headpatterns.errors import InputError
 
 
@@ -30,9 +30,9 @@ def main(arguments: argparse.Namespace) -> None:
     if not runs == len(arguments.data) == len(arguments.patterns) == len(arguments.output):
         raise InputError("give as many --data, --patterns and --output as --run.")
     ablations = arguments.ablations or [None] * runs
-    if len(ablations) != runs or (transplant.EFFECT in arguments.ranking and not arguments.ablations):
+    if len(ablations) != runs or (head_choices.EFFECT in arguments.ranking and not arguments.ablations):
         raise InputError("give as many --ablations as --run where --ranking has effect, and none elsewhere.")
-    settings = transplant.Settings(
+    settings = head_choices.Settings(
         model=arguments.model,
         samples=arguments.samples,
         sizes=sorted(set(arguments.size)),
@@ -45,7 +45,7 @@ def main(arguments: argparse.Namespace) -> None:
         dtype=arguments.dtype,
         threads=arguments.threads,
     )
-    targets = map(transplant.Target, arguments.run, arguments.data, arguments.patterns, ablations, arguments.output)
+    targets = map(head_choices.Target, arguments.run, arguments.data, arguments.patterns, ablations, arguments.output)
     transplant.of_runs(list(targets), settings)
 
 
@@ -60,7 +60,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--output", type=Path, nargs="+", required=True, help="for each run a CSV")
     made.add_argument("--samples", type=int, default=32, help="samples whose loss is taken, and others to rank by")
     made.add_argument("--size", type=int, nargs="+", required=True, help="numbers of heads; all are taken as well")
-    made.add_argument("--ranking", nargs="+", default=["change"], choices=transplant.RANKINGS, help="the largest first")
+    made.add_argument(
+        "--ranking", nargs="+", default=["change"], choices=head_choices.RANKINGS, help="the largest first"
+    )
     made.add_argument("--draws", type=int, default=10, help="random orders of the heads")
     made.add_argument("--seed", type=int, default=0, help="of the samples and the random orders")
     command_line.add_computing(made)

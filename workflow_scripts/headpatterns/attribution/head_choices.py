@@ -1,0 +1,199 @@
+"""Heads of a model in some order, and the samples by which they are ordered and others on which that is judged.
+
+Heads are ranked on some samples of a run's rows, and the loss is taken of others: on the same samples, heads that
+happen to matter for these would seem to matter at all.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from headpatterns.attribution import files
+from headpatterns.attribution.patterns import reduced
+from headpatterns.data.splitting import FEWEST_OF_TWO, rank, two_sets
+from headpatterns.data.tokens import TokenizedSample
+from headpatterns.errors import InputError
+from headpatterns.io import read_json
+
+if TYPE_CHECKING:
+    import torch
+
+ALL, RANDOM = "all", "random"
+CHANGE, PATTERN, EFFECT, WEIGHTS = RANKINGS = ("change", "pattern", "effect", "weights")
+"""By what heads are ranked, the largest first: |change of the pattern|, the pattern after fine-tuning, |mean change of
+the loss when the head is ablated| after it, and the Frobenius norm of the change of the head's weights."""
+
+Scores = Mapping[str, Float64[np.ndarray, "layers heads"]]
+Heads = Bool[np.ndarray, "layers heads"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Which heads are chosen, and how losses are taken.
+
+    Attributes:
+        model: folder of the model, which runs started from.
+        samples: samples whose loss is taken, and at least as many others by which heads are ranked.
+        sizes: numbers of heads, ascending; all heads are chosen beside these.
+        rankings: some of `RANKINGS`.
+        draws: random orders of the heads, the same for all runs.
+        seed: of the samples and the random orders.
+        max_length: tokens at which a sample is cut.
+        token_budget: as in `activation_patterns`.
+        device: cpu, cuda, cuda:N or mps.
+        dtype: float32, bfloat16 or float16.
+        threads: processor threads.
+    """
+
+    model: Path
+    samples: int
+    sizes: list[int]
+    rankings: list[str]
+    draws: int
+    seed: int
+    max_length: int
+    token_budget: int | str
+    device: str
+    dtype: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class Target:
+    """A run, the rows that it is measured on, its patterns, its ablations if heads are ranked by them, and a table."""
+
+    run: Path
+    data: Path
+    patterns: Path
+    ablations: Path | None
+    output: Path
+
+
+class Choice(NamedTuple):
+    """Some heads: the first `k` by a ranking, or in a random order."""
+
+    ranking: str
+    draw: int
+    heads: Heads
+
+    @property
+    def k(self) -> int:
+        """How many they are."""
+        return int(self.heads.sum())
+
+    @property
+    def name(self) -> str:
+        """Ranking, draw and number, as in the names of runs: `change-4`, `random0-4` or `all`."""
+        if self.ranking == ALL:
+            return ALL
+        return f"{self.ranking}{self.draw if self.ranking == RANDOM else ''}-{self.k}"
+
+
+def check_sizes(sizes: Sequence[int], folder: Path, layers: int, heads: int) -> None:
+    """Refuse more heads than the model has.
+
+    Raises:
+        InputError: there are fewer.
+    """
+    if max(sizes) > layers * heads:
+        raise InputError(
+            f"--size has {max(sizes)}, but {folder} has {layers} layers of {heads} heads: give at most "
+            f"{layers * heads}."
+        )
+
+
+def measured(made: list[TokenizedSample], data: Path, most: int, seed: int, max_length: int) -> list[TokenizedSample]:
+    """The samples whose loss is taken, in the order of the file: those that ablations take patterns of, by their rank.
+
+    Args:
+        made: all samples of a file.
+        data: the file, for error messages.
+        most: how many are measured, if there are at least twice as many.
+        seed: of their ranks.
+        max_length: tokens within which the samples are, for error messages.
+
+    Raises:
+        InputError: there are too few for these and others to rank heads by.
+    """
+    if len(made) < FEWEST_OF_TWO:
+        raise InputError(
+            f"{data} has {len(made)} samples within {max_length} tokens, but rankings and losses need "
+            f"{FEWEST_OF_TWO}, half of them each: give more rows, or raise the maximum length."
+        )
+    first, second = two_sets(len(made), most)
+    order = sorted(made, key=lambda sample: rank(seed, sample.id))
+    ids = {sample.id for sample in order[first : first + second]}
+    return [sample for sample in made if sample.id in ids]
+
+
+def ranked(
+    target: Target, rankings: Sequence[str], measured: set[str]
+) -> dict[str, Float64[np.ndarray, "layers heads"]]:
+    """What heads are ranked by, from patterns and ablations on other samples than the measured ones.
+
+    Raises:
+        InputError: files are damaged, or all of their samples are measured.
+    """
+    found: dict[str, Float64[np.ndarray, "layers heads"]] = {}
+    steps = files.before_to_after(target.patterns)
+    before, after = (_pattern(target.patterns, step, measured) for step in (steps[0], steps[-1]))
+    found[PATTERN], found[CHANGE] = after, np.abs(after - before)
+    if EFFECT in rankings and target.ablations:
+        ids = read_json(target.ablations / "after.json")["ids"]
+        changes = np.load(target.ablations / "after.changes.npy").astype(np.float64)
+        found[EFFECT] = np.abs(changes[_others(ids, measured, target.ablations)].mean(axis=0))
+    return found
+
+
+def _pattern(folder: Path, step: int, measured: set[str]) -> Float64[np.ndarray, "layers heads"]:
+    """The mean pattern of a step on other samples than the measured ones."""
+    about = files.about(folder, step)
+    levels = reduced(about.reduction, files.load_stored(about))
+    return np.asarray(levels[_others(about.ids, measured, folder)].mean(axis=0, dtype=np.float64))
+
+
+def _others(ids: Sequence[str], measured: set[str], folder: Path) -> Bool[np.ndarray, " samples"]:
+    """Which samples are not measured.
+
+    Raises:
+        InputError: all of them are.
+    """
+    others = np.array([one not in measured for one in ids])
+    if not others.any():
+        raise InputError(
+            f"{folder} has no sample whose loss is not taken as well: lower --samples (`samples` of the study)."
+        )
+    return others
+
+
+def orders(scores: Scores, settings: Settings, size: int) -> Iterator[tuple[str, int, Sequence[int]]]:
+    """By what heads are ordered, the number of the draw, and their places in this order, [size].
+
+    The draws depend on their number, the seed and the number of heads alone; with growing size they hold each other.
+    """
+    for name in settings.rankings:
+        yield name, 0, np.argsort(-scores[name].ravel(), kind="stable").tolist()
+    for draw in range(settings.draws):
+        number = int(hashlib.sha256(f"{settings.seed}:{draw}".encode()).hexdigest(), 16)
+        yield RANDOM, draw, np.random.default_rng(number).permutation(size).tolist()
+
+
+def choices(scores: Scores, settings: Settings, shape: tuple[int, int]) -> list[Choice]:
+    """The first heads by each ranking and of each random order."""
+    size = shape[0] * shape[1]
+    return [
+        Choice(name, draw, np.isin(np.arange(size), order[:k]).reshape(shape))
+        for (name, draw, order), k in product(orders(scores, settings, size), settings.sizes)
+    ]
+
+
+def weights_of(model: Any, names: Sequence[str]) -> "dict[str, torch.Tensor]":
+    """Copies of some parameters."""
+    parameters = dict(model.named_parameters())
+    return {name: parameters[name].detach().clone() for name in names}
