@@ -23,6 +23,7 @@ def main(arguments: argparse.Namespace) -> None:
         recipe=recipe,
         device=arguments.device,
         threads=arguments.threads,
+        heads=arguments.heads,
     )
 
 
@@ -36,6 +37,9 @@ def parser() -> argparse.ArgumentParser:
         "--training-set", type=Path, nargs="+", required=True, help="CSV of the samples (dataset, id), one for a run"
     )
     made.add_argument("--tokenized", type=Path, nargs="+", required=True, help="tokenized shards {dataset}/{split}")
+    made.add_argument(
+        "--heads", type=Path, nargs="+", default=[], help="CSV (layer, head) of what alone is trained, one for a run"
+    )
     made.add_argument("--recipe", required=True, help="JSON object of the keys of headpatterns.training.recipe.Recipe")
     made.add_argument("--device", default="cpu", help="cpu or cuda")
     made.add_argument("--threads", type=int, default=1, help="processor threads, of all processes on a machine")

@@ -14,7 +14,7 @@ from headpatterns.io import unfinished
 from headpatterns.models import loading as models
 from headpatterns.processes import group as processes
 from headpatterns.provenance import fingerprint
-from headpatterns.training import run_folder
+from headpatterns.training import run_folder, some_heads
 from headpatterns.training import train as training
 from headpatterns.training.adapters import Base
 from headpatterns.training.recipe import Recipe
@@ -63,6 +63,7 @@ def finetune(
     recipe: Recipe,
     device: str,
     threads: int,
+    heads: Sequence[Path] = (),
 ) -> None:
     """Train every run, then put all of them in place: what a failed job has put out, Snakemake removes.
 
@@ -74,9 +75,11 @@ def finetune(
         recipe: how all of them are trained.
         device: `cpu` or `cuda`.
         threads: processor threads, of all processes on a machine.
+        heads: CSV files of the heads whose weights alone are trained, one for each run; none where all weights are.
 
     Raises:
-        InputError: as many models and training sets as runs are not given, or one of them cannot be used.
+        InputError: as many models, training sets and files of heads as runs are not given, or one of them cannot be
+            used.
         Interrupted: SIGTERM came; what is trained is kept.
     """
     runs = len(outputs)
@@ -85,22 +88,29 @@ def finetune(
             f"{len(starts)} --model and {len(chosen)} --training-set do not fit {runs} --output: give a training set "
             "for each run, and one model for all runs or one for each."
         )
+    if len(heads) not in (0, runs):
+        raise InputError(f"{len(heads)} --heads do not fit {runs} --output: give one for each run, or none.")
+    if heads:
+        some_heads.check(recipe)
     models.check_device(device)
     torch.set_num_threads(processes.own_threads(threads))
     with training.session(recipe, device):
         pool = Pool.of(tokenized)
         each = [*starts] * runs if len(starts) == 1 else starts
-        for start, training_set, output in zip(each, chosen, outputs, strict=True):
+        alone: Sequence[Path | None] = heads or [None] * runs
+        for start, training_set, output, own in zip(each, chosen, outputs, alone, strict=True):
             training.stop_between_runs(device)
             earlier = start.parent in outputs  # a run of this job, which is not in place yet
             place = unfinished(start.parent) / start.name if earlier else start
-            _train_run(Base(start, place), training_set, pool, output, recipe, device)
+            _train_run(Base(start, place), training_set, pool, output, recipe, device, own)
             models.free_memory(device)
         for output in outputs:
             run_folder.publish(output)
 
 
-def _train_run(base: Base, training_set: Path, pool: Pool, output: Path, recipe: Recipe, device: str) -> None:
+def _train_run(
+    base: Base, training_set: Path, pool: Pool, output: Path, recipe: Recipe, device: str, heads: Path | None
+) -> None:
     """Train one run that starts from a model."""
     start = base.written
     samples = gather(training_set, pool)
@@ -111,9 +121,11 @@ def _train_run(base: Base, training_set: Path, pool: Pool, output: Path, recipe:
     elif processes.is_first():
         print(f"{training_set} selects no sample: {output} is the model that it starts from", flush=True)
     states = [folder / "state.json" for folder in pool.folders]
-    identity = fingerprint(*models.files(start), training_set, *states) if processes.is_first() else ""
+    own = [] if heads is None else [heads]
+    identity = fingerprint(*models.files(start), training_set, *states, *own) if processes.is_first() else ""
+    chosen = None if heads is None else some_heads.read(heads, model)
     tokenizer = models.load_tokenizer(start)
-    training.train(model, tokenizer, samples, recipe, identity, output, device, base)
+    training.train(model, tokenizer, samples, recipe, identity, output, device, base, chosen)
 
 
 def _check(samples: Dataset, model: PreTrainedModel, start: Path, training_set: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel, TrainingArguments
+from transformers import PreTrainedModel, TrainerCallback, TrainingArguments
 
 from headpatterns import storage
 from headpatterns.errors import InputError, Interrupted
@@ -19,7 +19,7 @@ from headpatterns.models import independence
 from headpatterns.processes import group as processes
 from headpatterns.processes import interruption, memory
 from headpatterns.provenance import fingerprint
-from headpatterns.training import adapters, events, run_folder
+from headpatterns.training import adapters, events, run_folder, some_heads
 from headpatterns.training import deepspeed as zero
 from headpatterns.training.adapters import Base
 from headpatterns.training.batches import Collator, Sample, collator
@@ -28,6 +28,7 @@ from headpatterns.training.losses import PredictingTrainer
 from headpatterns.training.recipe import Recipe, check_global_batch
 from headpatterns.training.saving import save
 from headpatterns.training.sharing import SharingTrainer, filled_up
+from headpatterns.training.some_heads import Heads
 
 OPTIMIZERS = {"adamw": "adamw_torch", "adamw_fused": "adamw_torch_fused"}
 """What transformers calls those of torch."""
@@ -81,6 +82,7 @@ def train(
     output: Path,
     device: str = "cpu",
     base: Base | None = None,
+    heads: Heads | None = None,
 ) -> None:
     """Train `model` on `samples` (`input_ids`, `labels`); `run_folder.publish(output)` then moves the run to `output`.
 
@@ -92,17 +94,20 @@ def train(
 
     A run on no sample at all is the model as it is: it has the one step 0 and an empty curve.
 
-    With `lora` in the recipe, adapters on `model`, which comes from `base`, are trained and stored.
+    With `lora` in the recipe, adapters on `model`, which comes from `base`, are trained and stored. With `heads` their
+    weights alone are trained (`some_heads`), and all others are those of `model` in every checkpoint.
 
     `samples` may be a list or a data set. With several processes every one of them calls this, in the same `session`.
 
     Raises:
-        InputError: the global batch size is not the product of its parts, there are fewer samples than one step takes,
+        InputError: the recipe cannot train heads alone, or it is not known which weights belong to a head; the global
+            batch size is not the product of its parts, there are fewer samples than one step takes,
             samples in one row would mix, the model reads samples otherwise beside each other, another program trains
             this run, the loss is not finite, or the disk is full.
         Interrupted: SIGTERM came; the state after the step is saved.
     """
     check_global_batch(recipe)
+    own = [] if heads is None else [some_heads.Restriction(model, heads, recipe)]
     if 0 < len(samples) < recipe.global_batch_size:
         raise InputError(
             f"the training set of {output} has {len(samples)} samples, less than one step of global_batch_size "
@@ -117,7 +122,7 @@ def train(
             run_folder.tidy(open_unfinished(output, fingerprint(identity, json.dumps(recipe.stated()))))
         if not processes.broadcast((workplace / "run.json").is_file()):
             with storage.written(workplace):
-                _train(model, tokenizer, samples, collate, recipe, identity, workplace, device, base)
+                _train(model, tokenizer, samples, collate, recipe, identity, workplace, device, base, own)
 
 
 def _train(
@@ -130,6 +135,7 @@ def _train(
     workplace: Path,
     device: str,
     base: Base | None,
+    own: Sequence[TrainerCallback],
 ) -> None:
     """Train in the folder `workplace`, from its last state if it has one."""
     last: int
@@ -140,7 +146,7 @@ def _train(
         last, history = 0, []
     else:
         keep = _keeping(trained, tokenizer, recipe, base, masters=_is_cast(recipe))
-        last, history = _fit(trained, tokenizer, samples, collate, recipe, workplace, device, keep)
+        last, history = _fit(trained, tokenizer, samples, collate, recipe, workplace, device, keep, own)
     if processes.is_first():
         run_folder.finish(workplace, identity, len(samples), last, history, recipe, device)
 
@@ -163,6 +169,7 @@ def _fit(
     workplace: Path,
     device: str,
     keep: Callable[[Path], None],
+    own: Sequence[TrainerCallback],
 ) -> tuple[int, list[dict[str, Any]]]:
     """Let the Trainer do it and save the last weights; the last step and the Trainer's log.
 
@@ -181,7 +188,7 @@ def _fit(
         args=_arguments(recipe, sum(map(torch.Tensor.numel, parameters)), workplace / "state", device),
         train_dataset=samples if recipe.devices == 1 else filled_up(samples, tokenizer),
         data_collator=collate,
-        callbacks=[*events.of_run(workplace), Curve(), keeper, stopper, *([Unrounded(model)] if casts else [])],
+        callbacks=[*own, *events.of_run(workplace), Curve(), keeper, stopper, *([Unrounded(model)] if casts else [])],
         optimizer_cls_and_kwargs=(
             zero.offloaded_adamw(recipe.learning_rate) if recipe.optimizer == "adamw_offloaded" else None
         ),
