@@ -26,7 +26,7 @@ from headpatterns.experiment import (
 )
 from headpatterns.experiment.experiment import OWN_FILES, Experiment
 from headpatterns.experiment.own import of_model
-from headpatterns.experiment.runs import TRAINING
+from headpatterns.experiment.runs import HEADS, TRAINING
 from headpatterns.presentation.elements import title_of
 from headpatterns.report import quotes
 from headpatterns.studies import load_studies
@@ -34,6 +34,7 @@ from headpatterns.studies.checkpoints import settings as checkpoints
 from headpatterns.studies.descriptions import reading
 from headpatterns.studies.mixing import settings as mixing
 from headpatterns.studies.selection import settings as selection
+from headpatterns.studies.trained_heads import settings as trained_heads
 from headpatterns.studies.transfer import settings as transfer
 from headpatterns.studies.transplant import settings as transplant
 from headpatterns.studies.head_scores import settings as head_scores

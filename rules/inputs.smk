@@ -26,7 +26,13 @@ def finetuning_input(runs):
     before = [f"{PATHS.checkpoints(run.earlier)}/final" for run in runs if run.earlier and run.earlier not in runs]
     sets = map(PATHS.training_set, runs)
     model = by_content(PATHS.model_input(runs[0].model, runs[0].seed))
-    return list(dict.fromkeys([*model, *before, *sets, *PATHS.shards(runs)]))
+    heads = [PATHS.heads(run) for run in runs if run.group == HEADS]
+    return list(dict.fromkeys([*model, *before, *sets, *heads, *PATHS.shards(runs)]))
+
+
+def heads_of(batch):
+    """The parameter that says which heads the runs of a batch train; none where they train all weights."""
+    return {"heads": of_job(functools.partial(arguments.heads, EXPERIMENT), batch)} if batch.trains_heads else {}
 
 
 def urgency(runs):

@@ -56,3 +56,75 @@ if transplant.runs(EXPERIMENT):
             f"exec {commands.on_gpus(EXPERIMENT, 'transplant_heads')}python workflow_scripts/transplant_heads.py"
             " --model {params.model:q} {params.runs} {params.passes} --max-length {params.max_length}"
             " --threads {threads} --log {log}"
+
+
+# Heads whose weights alone are trained: chosen by the runs that train all weights, and measured on samples of their task.
+
+if trained_heads.whole(EXPERIMENT):
+
+    rule choose_heads:
+        input:
+            lambda wildcards: by_content(PATHS.model_input(wildcards.model, int(wildcards.seed))),
+            data=[
+                PATHS.instructions(run.task, "probe")
+                for run in trained_heads.whole_of(EXPERIMENT, "{model}", "{seed}")
+            ],
+            patterns=[PATHS.patterns(run) for run in trained_heads.whole_of(EXPERIMENT, "{model}", "{seed}")],
+            ablations=trained_heads.ablations(EXPERIMENT, "{model}", "{seed}"),
+            final=[f"{PATHS.checkpoints(run)}/final" for run in trained_heads.whole_of(EXPERIMENT, "{model}", "{seed}")],
+            runs=[
+                f"{PATHS.checkpoints(run)}/run.json" for run in trained_heads.whole_of(EXPERIMENT, "{model}", "{seed}")
+            ],
+        output:
+            trained_heads.chosen_files(EXPERIMENT, "{model}", "{seed}"),
+        # Before another fine-tuning, as what is read here may go from the disk afterwards.
+        priority: 2
+        resources:
+            runs_on_disk=on_disk("final"),
+        params:
+            **contents("model"),
+            model=lambda wildcards: PATHS.model(wildcards.model, wildcards.seed),
+            runs=lambda wildcards: trained_heads.chosen(EXPERIMENT, wildcards.model, int(wildcards.seed)),
+            max_length=CONFIG.tokenization.max_length,
+            passes=arguments.options(
+                {"token_budget": CONFIG.patterns.token_budget, "dtype": CONFIG.patterns.dtype, "device": CONFIG.device}
+            ),
+        shell:
+            f"exec {commands.on_gpus(EXPERIMENT, 'choose_heads')}python workflow_scripts/choose_heads.py"
+            " --model {params.model:q} {params.runs} {params.passes} --max-length {params.max_length}"
+            " --threads {threads} --log {log}"
+
+
+for name, batch in BATCHES.items():
+    if not batch.trains_heads:
+        continue
+
+    rule:
+        name:
+            f"trained_losses_{name}"
+        input:
+            lambda wildcards: by_content(PATHS.model_input(wildcards.model, int(wildcards.seed))),
+            data=sorted({PATHS.instructions(trained_heads.task_of(run), "probe") for run in batch.of("", 0)}),
+            final=run_outputs(batch, "final"),
+            runs=run_outputs(batch, "run.json"),
+        output:
+            [PATHS.trained_heads(run) for run in batch.of("{model}", "{seed}")],
+        wildcard_constraints:
+            model=one_of(batch.models),
+            seed=one_of(map(str, batch.seeds)),
+        # Before another fine-tuning, as what is read here may go from the disk afterwards.
+        priority: 2
+        resources:
+            runs_on_disk=on_disk("final"),
+        params:
+            **contents("model"),
+            model=of_job(model_of, batch),
+            runs=of_job(functools.partial(trained_heads.measured, EXPERIMENT), batch),
+            max_length=CONFIG.tokenization.max_length,
+            passes=arguments.options(
+                {"token_budget": CONFIG.patterns.token_budget, "dtype": CONFIG.patterns.dtype, "device": CONFIG.device}
+            ),
+        shell:
+            f"exec {commands.on_gpus(EXPERIMENT, 'trained_losses')}python workflow_scripts/trained_losses.py"
+            " --model {params.model:q} {params.runs} {params.passes} --max-length {params.max_length}"
+            " --threads {threads} --log {log}"

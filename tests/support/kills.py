@@ -167,7 +167,7 @@ def undisturbed(folder: Path, log: Path) -> dict[str, float]:
 def rules_run(output: str) -> set[str]:
     """The rules that a whole run was made of, those of all batches of runs under one name."""
     names = set(re.findall(r"^(?:local)?rule ([\w-]+):", output, re.MULTILINE)) - {"all"}
-    return {re.sub(r"^(finetune|extract_patterns|ablate_heads)_.*", r"\1", name) for name in names}
+    return {re.sub(r"^(finetune|extract_patterns|ablate_heads|trained_losses)_.*", r"\1", name) for name in names}
 
 
 def name_of(rule: str, output: str) -> str:

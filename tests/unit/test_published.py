@@ -179,7 +179,7 @@ def test_a_config_of_another_version_is_said_to_be_one(results):
 
 COMPUTED = {
     *("distribution", "similarity", "composition", "dynamics", "level", "validity", "transfer", "transplant"),
-    *("head_scores", "methods", "precision", "mixture", "selection_costs"),
+    *("trained_heads", "head_scores", "methods", "precision", "mixture", "selection_costs"),
 }
 """Analyses and effects of tests/config/tiny.yaml that read patterns, ablations and rankings alone."""
 

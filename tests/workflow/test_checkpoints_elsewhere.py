@@ -42,6 +42,7 @@ COMMON = {
         "head_scores": {"models": []},
         "transfer": {"models": []},
         "transplant": {"models": [], "tasks": None},
+        "trained_heads": {"models": [], "tasks": None},
         "mixing": {"models": []},
         "selection": {"models": []},
         "benchmarks": {"checkpoints": [], "sets": []},

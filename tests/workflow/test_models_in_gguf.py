@@ -27,6 +27,7 @@ studies:
   validity: {models: [], tasks: null}
   transfer: {models: []}
   transplant: {models: [], tasks: null}
+  trained_heads: {models: [], tasks: null}
   mixing: {models: []}
   selection: {models: []}
   competence: {models: []}

@@ -49,7 +49,7 @@ def test_as_many_jobs_as_snakemake_runs(project, experiment, overlays):
     total = int(counts.pop("total"))
     rules = Counter()
     for name, count in counts.items():
-        rules[re.sub(r"^(finetune|extract_patterns|ablate_heads)_.*", r"\1", name)] += int(count)
+        rules[re.sub(r"^(finetune|extract_patterns|ablate_heads|trained_losses)_.*", r"\1", name)] += int(count)
     answer = snakemake(project, "plan", "--cores", "1", *chosen)
     assert answer.returncode == 0, answer.stdout
     assert f"# Plan of the experiment {experiment}" in answer.stdout
@@ -141,7 +141,7 @@ def places(project, *overlays):
     taken, priorities = Counter(), {}
     for job in re.split(r"\n(?=(?:local)?rule )", answer.stdout):
         if name := re.match(r"(?:local)?rule ([\w-]+):", job):
-            rule = re.sub(r"^(finetune|extract_patterns|ablate_heads)_.*", r"\1", name[1])
+            rule = re.sub(r"^(finetune|extract_patterns|ablate_heads|trained_losses)_.*", r"\1", name[1])
             taken[rule] += "runs_on_disk=1" in job
             priority = re.search(r"^    priority: (\d+)$", job, re.MULTILINE)
             priorities.setdefault(rule, set()).add(int(priority[1]) if priority else 0)
@@ -149,7 +149,10 @@ def places(project, *overlays):
 
 
 def test_readers_of_checkpoints_that_go_take_the_places_of_their_runs(project):
-    rules = {"finetune", "extract_patterns", "ablate_heads", "transfer_losses", "transplant_heads", "evaluate"}
+    rules = {
+        *("finetune", "extract_patterns", "ablate_heads", "transfer_losses", "transplant_heads", "choose_heads"),
+        *("trained_losses", "evaluate"),
+    }
     kept, _ = places(project)  # last checkpoints stay, those on the way go
     assert {rule for rule, count in kept.items() if count} == {"finetune", "extract_patterns"}
     (project / "lean.yaml").write_text("finetuning: {keep_final_checkpoints: false}\n")

@@ -87,7 +87,8 @@ def test_a_misspelt_rule_in_resources_is_named_with_the_nearest(tmp_path):
 def test_what_a_study_that_is_left_out_would_ask_for_may_stay_in_the_config(tmp_path):
     overlay = tmp_path / "left-out.yaml"
     overlay.write_text(
-        "studies: {validity: {models: []}, head_scores: {models: []}, transplant: {models: []}}\n"
+        "studies: {validity: {models: []}, head_scores: {models: []}, transplant: {models: []}, "
+        "trained_heads: {models: []}}\n"
         "resources: {ablate_heads: {mem_mb: 3000}}\n"
     )
     answer = snakemake(PROJECT, "-n", "--quiet", *TINY, str(overlay))

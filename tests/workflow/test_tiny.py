@@ -22,6 +22,7 @@ import staleness
 import yaml
 from project import snakemake
 from refusals import assert_refusal
+from safetensors.numpy import load_file
 
 from headpatterns.report import origins
 
@@ -44,6 +45,7 @@ FIGURES = (
     "figure_validity",
     "figure_methods",
     "figure_transplant",
+    "figure_trained_heads",
     "figure_sensitivity",
 )
 
@@ -89,7 +91,7 @@ def planned(folder: Path, *arguments: str) -> set[str]:
 def rules(output: str) -> set[str]:
     """Names of the rules that Snakemake says it runs."""
     names = re.findall(r"^(?:local)?rule ([\w-]+):", output, re.MULTILINE)
-    return {re.sub(r"^(finetune|extract_patterns|ablate_heads)_.*", r"\1", name) for name in names}
+    return {re.sub(r"^(finetune|extract_patterns|ablate_heads|trained_losses)_.*", r"\1", name) for name in names}
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -510,6 +512,41 @@ def test_without_heads_moved_losses_are_those_of_the_run(finished):
     for row in none:
         state = {"transplant": "before", "revert": "after"}[row["direction"]]
         assert float(row["loss"]) == pytest.approx(float(by_id["arc", row["id"]][state]), rel=1e-5)
+
+
+def test_heads_that_are_trained_alone_leave_all_else_as_it_is(finished):
+    """Of two layers of four heads, whose size is 8."""
+    results = finished / "results/tiny"
+    base = load_file(results / "pretraining/llama/seed0/final/model.safetensors")
+    for choice, count in (("change-2", 2), ("effect-2", 2), ("random0-2", 2), ("random1-2", 2), ("all", 8)):
+        name = f"trained_heads.arc-{choice}.seed0"
+        heads = {(int(row["layer"]), int(row["head"])) for row in read_csv(results / f"heads/llama/{name}.csv")}
+        assert len(heads) == count
+        after = load_file(results / f"checkpoints/llama/{name}/final/model.safetensors")
+        moved = {weight for weight, value in after.items() if not np.array_equal(value, base[weight])}
+        assert moved and all(".self_attn." in weight for weight in moved)
+        for layer in range(2):
+            weight = f"model.layers.{layer}.self_attn.q_proj.weight"
+            rows = np.flatnonzero((after[weight] != base[weight]).any(axis=1))
+            assert set(rows // 8) == {head for of, head in heads if of == layer}
+
+
+def test_heads_that_are_trained_alone_are_measured_on_samples_of_their_task(finished):
+    results = finished / "results/tiny"
+    known = {row["id"]: row for row in read_csv(results / "transfer/llama/nlp.arc.seed0.csv") if row["task"] == "arc"}
+    whole = read_csv(results / "trained_heads/llama/nlp.arc.seed0.csv")
+    assert len(whole) == 4
+    for row in whole:
+        for state in ("before", "after"):
+            assert float(row[state]) == pytest.approx(float(known[row["id"]][state]), rel=1e-5)
+    alone = read_csv(results / "trained_heads/llama/trained_heads.arc-all.seed0.csv")
+    assert [row["id"] for row in alone] == [row["id"] for row in whole]
+    gain, some = (np.mean([float(one["before"]) - float(other[key]) for one, other in zip(whole, rows, strict=True)])
+                  for rows, key in ((whole, "after"), (alone, "loss")))  # fmt: skip
+    table = read_csv(results / "analysis/trained_heads.csv")
+    row = next(row for row in table if (row["task"], row["seed"], row["ranking"]) == ("arc", "0", "all heads"))
+    assert float(row["gain"]) == pytest.approx(gain, rel=1e-6)
+    assert row["plain"] == "" if gain <= 0 else float(row["plain"]) == pytest.approx(some / gain, rel=1e-6)
 
 
 def test_one_figure_is_rebuilt_alone(finished):

@@ -116,6 +116,7 @@ def finished(clone, tmp_path_factory):
         "  validity: {models: [], tasks: [gsm8k]}\n"
         "  transfer: {models: []}\n"
         "  transplant: {models: [], tasks: [gsm8k]}\n"
+        "  trained_heads: {models: [], tasks: [gsm8k]}\n"
         "  composition: {models: [own], groups: [nlp]}\n"
         "  dynamics: {models: [own], changes_most: null}\n"
     )

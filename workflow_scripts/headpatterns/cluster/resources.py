@@ -12,16 +12,16 @@ from headpatterns.cluster.requests import Request, Settings
 from headpatterns.experiment import needed
 from headpatterns.experiment.experiment import Experiment
 
-SEVERAL_RUNS = ("finetune", "extract_patterns", "ablate_heads")
+SEVERAL_RUNS = ("finetune", "extract_patterns", "ablate_heads", "trained_losses")
 """Rules of which there is one for each batch of runs, named `{rule}_{batch}`."""
 
-OF_STUDIES = ("transfer_losses", "transplant_heads")
+OF_STUDIES = ("transfer_losses", "transplant_heads", "choose_heads")
 """Rules that a study brings along, of which there is none in an experiment without it."""
 
 Times = Callable[[Any, int, str], int]
 """How many times as much a job asks for as at first, from its wildcards, the number of the attempt and the resource."""
 
-ON_A_GPU = ("extract_patterns", "ablate_heads", *OF_STUDIES, "read_candidates", "evaluate", "pretrain")
+ON_A_GPU = (*SEVERAL_RUNS[1:], *OF_STUDIES, "read_candidates", "evaluate", "pretrain")
 """Rules that compute on a GPU where device is cuda, whatever `resources` says; finetune is one by its recipe."""
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import count, product
 from typing import Any, NamedTuple
 
-from headpatterns.experiment.runs import Run, TrainingSet
+from headpatterns.experiment.runs import HEADS, Run, TrainingSet
 
 
 class Batch(NamedTuple):
@@ -32,6 +32,11 @@ class Batch(NamedTuple):
     def is_trained(self) -> bool:
         """Whether its runs are trained here; the others were elsewhere."""
         return self.of("", 0)[0].is_trained
+
+    @property
+    def trains_heads(self) -> bool:
+        """Whether its runs train the weights of some heads alone."""
+        return self.group == HEADS
 
     @property
     def takers(self) -> list[tuple[str, int]]:

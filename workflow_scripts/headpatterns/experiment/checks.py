@@ -51,6 +51,8 @@ def _names(experiment: Experiment) -> Iterator[str]:
     for name, group in config.task_groups.items():
         if name in (runs.MIXING, runs.SELECTION):
             yield f"task_groups.{name} has a name that is taken by the runs of section 5: choose another."
+        if name == runs.HEADS:
+            yield f"task_groups.{name} has a name that is taken by runs that train heads alone: choose another."
         if name == runs.FINETUNED:
             yield f"task_groups.{name} has a name that is taken by runs that were trained elsewhere: choose another."
         yield from _names_of_group(config, f"task_groups.{name}", group)

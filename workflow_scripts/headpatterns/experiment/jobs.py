@@ -23,7 +23,8 @@ class Job:
     """One job.
 
     Attributes:
-        rule: its rule; those made for each batch count as `finetune`, `extract_patterns` and `ablate_heads`.
+        rule: its rule; those made for each batch count as `finetune`, `extract_patterns`, `ablate_heads` and
+            `trained_losses`.
         name: what tells it from the rule's other jobs; empty where a rule has one job.
         benchmark: its benchmark file, below the folder of those; empty where it has none.
         batch: the batch of runs that it works on; empty for other rules.

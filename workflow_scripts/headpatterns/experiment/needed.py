@@ -7,7 +7,7 @@ from typing import Any
 from headpatterns.data.templates import CHAT
 from headpatterns.experiment import runs as runs_of
 from headpatterns.experiment.recipes import Finetuning, OwnRecipe
-from headpatterns.experiment.runs import Elsewhere, PseudoPrivateSet, Run, SelectedSet, TaskSet
+from headpatterns.experiment.runs import Elsewhere, HeadsSet, PseudoPrivateSet, Run, SelectedSet, TaskSet
 from headpatterns.experiment.schema import Config
 from headpatterns.experiment.sources import AfterRun, InAdapter, InGguf, Pretrained, RowsOnHub, RowsPinned
 
@@ -38,8 +38,11 @@ class ItemSet:
 def own_recipe(config: Config, group: str) -> tuple[str, OwnRecipe | None]:
     """What the runs of a group do otherwise than all do, and the path of the key that says it.
 
-    A group is a task group, or the study of section 5 that its runs belong to.
+    A group is a task group, or the study of section 5 that its runs belong to. Runs that train heads alone do as those
+    that train all weights.
     """
+    if group == runs_of.HEADS:
+        group = config.studies.adaptation.group
     if group in config.task_groups:
         return f"task_groups.{group}.finetuning", config.task_groups[group].finetuning
     return f"studies.{group}.finetuning", getattr(getattr(config.studies, group, None), "finetuning", None)
@@ -157,6 +160,8 @@ def wanted_together(config: Config, run: Run) -> str:
             return "further"
         case PseudoPrivateSet(domain=domain) | SelectedSet(domain=domain):
             return domain
+        case HeadsSet(of=TaskSet(task=task)):
+            return task
     return ""
 
 

@@ -335,6 +335,14 @@ class Paths:
         """Losses of a run's samples with heads moved between the run and its base model."""
         return f"{self.root}/transplants/{run.model}/{run.name}.csv"
 
+    def heads(self, run: Run) -> str:
+        """The heads whose weights alone a run trains."""
+        return f"{self.root}/heads/{run.model}/{run.name}.csv"
+
+    def trained_heads(self, run: Run) -> str:
+        """Losses of samples of its task after a run that trains heads alone; of the whole run, before it and after."""
+        return f"{self.root}/trained_heads/{run.model}/{run.name}.csv"
+
     def evaluation(self, model: str, batch: str) -> str:
         """Scores of the checkpoints of an evaluation batch."""
         return f"{self.root}/evaluations/{model}/{batch}.csv"

@@ -29,7 +29,9 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 CONFIG = "config.yaml"
 
-MEASURED = ("patterns", "ablations", "transfer", "transplants", "mixtures", "selections", "domains")
+MEASURED = (
+    *("patterns", "ablations", "transfer", "transplants", "trained_heads", "mixtures", "selections", "domains"),
+)
 """Folders of an experiment whose files hold numbers and names of samples alone: no text of a row or of an answer."""
 
 EVERY_REDUCTION, ONE_REDUCTION, MEANS = "every-reduction", "one-reduction", "means"

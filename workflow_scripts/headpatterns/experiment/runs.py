@@ -8,6 +8,8 @@ belongs to. Its `task` stands in the place of a task's name, as in `nlp.gsm8k.se
 from dataclasses import dataclass
 
 MIXING, SELECTION, FINETUNED = "mixing", "selection", "finetuned"
+HEADS = "trained_heads"
+"""The group of runs that train the weights of some heads alone."""
 TRAINING = "training"
 """In the place of a probe set's name: the training samples of the run itself."""
 BASE = "base"
@@ -159,6 +161,40 @@ class SelectedSet:
 
 
 @dataclass(frozen=True)
+class HeadsSet:
+    """The training samples of a task's run again, on which the weights of some heads alone are trained.
+
+    Attributes:
+        of: what the whole model is trained on.
+        ranking: by what the heads are chosen, or `all`.
+        draw: number of the random order; None for the others.
+        k: number of heads; None for all of them.
+    """
+
+    of: TaskSet
+    ranking: str
+    draw: int | None = None
+    k: int | None = None
+    group = HEADS
+    probe_sets: tuple[str, ...] = ()
+
+    @property
+    def choice(self) -> str:
+        """Ranking, draw and number: `change-4`, `random0-4` or `all`."""
+        return f"{self.ranking}{'' if self.draw is None else self.draw}{'' if self.k is None else f'-{self.k}'}"
+
+    @property
+    def task(self) -> str:
+        """The task and the choice of heads."""
+        return f"{self.of.task}-{self.choice}"
+
+    @property
+    def datasets(self) -> Datasets:
+        """Those of the task."""
+        return self.of.datasets
+
+
+@dataclass(frozen=True)
 class Elsewhere:
     """What somebody else trained a model on, which nobody here knows; the run has the name of `finetuned.NAME`.
 
@@ -182,7 +218,7 @@ class Elsewhere:
         return ()
 
 
-TrainingSet = TaskSet | TargetSet | MixtureSet | AfterMixture | PseudoPrivateSet | SelectedSet | Elsewhere
+TrainingSet = TaskSet | TargetSet | MixtureSet | AfterMixture | PseudoPrivateSet | SelectedSet | HeadsSet | Elsewhere
 
 
 @dataclass(frozen=True)
@@ -224,11 +260,14 @@ class Run:
     def cut(self) -> "Run | None":
         """The run that names its training set, where that is cut from one dataset; None where others select it.
 
-        After a mixture it is the target's own: whichever mixture, the run on the target has the same training set.
+        After a mixture it is the target's own: whichever mixture, the run on the target has the same training set. So
+        have the runs that train heads alone that of their task.
         """
         match self.training_set:
             case AfterMixture(target=target):
                 return Run(self.model, target, self.seed)
+            case HeadsSet(of=task_set):
+                return Run(self.model, task_set, self.seed)
             case TaskSet() | TargetSet() | PseudoPrivateSet():
                 return self
             case MixtureSet() | SelectedSet() | Elsewhere():

@@ -15,7 +15,7 @@ from headpatterns.models import families
 if TYPE_CHECKING:
     from headpatterns.experiment.experiment import Experiment
 
-ON_ONE_GPU = ("ablate_heads", "transfer_losses", "transplant_heads")
+ON_ONE_GPU = ("ablate_heads", "transfer_losses", "transplant_heads", "choose_heads", "trained_losses")
 """Rules whose jobs use no more, however many they are given."""
 
 

@@ -6,7 +6,7 @@ from headpatterns.data import splitting
 from headpatterns.experiment import batches
 from headpatterns.experiment.experiment import Experiment
 from headpatterns.experiment.jobs import Job
-from headpatterns.experiment.runs import Run
+from headpatterns.experiment.runs import HEADS, Run
 from headpatterns.planning import formulas
 from headpatterns.planning.sizes import Sizes
 from headpatterns.studies.checkpoints import settings as checkpoints
@@ -67,6 +67,22 @@ def trained(experiment: Experiment, group: str, model: formulas.Model) -> formul
     """What the runs of a group train of a model: all of it, or adapters, as a model of their own."""
     recipe = experiment.recipe(group)
     return formulas.adapters(model, recipe.lora.rank) if recipe.is_lora else model
+
+
+def operations(experiment: Experiment, group: str, model: formulas.Model, tokens: float, length: float) -> float:
+    """What a run of a group computes that reads so many tokens in samples of a length."""
+    checkpointed = experiment.recipe(group).gradient_checkpointing
+    if group == HEADS:
+        return formulas.training_heads(model, tokens, length, checkpointed)
+    return formulas.training(model, trained(experiment, group, model), tokens, length, checkpointed)
+
+
+def state_bytes(experiment: Experiment, group: str, model: formulas.Model) -> int:
+    """A state to resume a run of a group from."""
+    recipe = experiment.recipe(group)
+    if group == HEADS:
+        return formulas.heads_state_bytes(model)
+    return formulas.state_bytes(trained(experiment, group, model), recipe.engine, recipe.precision)
 
 
 def checkpoint_bytes(experiment: Experiment, group: str, model: formulas.Model) -> int:

@@ -17,12 +17,20 @@ from headpatterns.experiment.sources import AfterRun
 from headpatterns.planning import courses, estimates, formulas, text
 from headpatterns.planning.courses import Course
 from headpatterns.planning.sizes import TEXT_BYTES, Samples, Sizes
+from headpatterns.studies.trained_heads import settings as trained_heads
 from headpatterns.studies.transfer import settings as transfer
 from headpatterns.studies.transplant import settings as transplant
 
 KEPT, TEMPORARY = "kept", "temporary"
 ARROW_BYTES = 8
 """Bytes of a token in tokenized shards: input_ids and labels, both int32."""
+
+READ_BY = {
+    "transfer_losses": transfer.runs_of,
+    "transplant_heads": transplant.runs_of,
+    "choose_heads": trained_heads.whole_of,
+}
+"""Rules that read the last checkpoints of several runs of a model and seed, with what says which."""
 
 READINGS = 3
 """Reductions of Eq. 2, in each of which ablations keep the patterns that they are compared with."""
@@ -226,9 +234,8 @@ def _at_work(sizes: Sizes, job: Job) -> float:
         if model is None or course is None:
             continue
         recipe = sizes.experiment.recipe(run.group)
-        total += formulas.states(course.steps, recipe.resume_every) * formulas.state_bytes(
-            courses.trained(sizes.experiment, run.group, model), recipe.engine, recipe.precision
-        )
+        states = formulas.states(course.steps, recipe.resume_every)
+        total += states * courses.state_bytes(sizes.experiment, run.group, model)
         total += (not kept.keep_final_checkpoints) * _checkpoint(sizes, run)
         total += (not kept.keep_intermediate_checkpoints) * _on_its_way(sizes, run, course)
         if run.earlier and run.earlier not in runs and not kept.keep_final_checkpoints:
@@ -252,8 +259,7 @@ def _read_together(experiment: Experiment, planned: Iterable[Job]) -> set[Run]:
             read = arguments.trained_runs(experiment, model, job.wildcards["batch"])
             found |= {experiment.run_named[model, run] for run in read} if len(read) > 1 else set()
         elif job.rule in resources.OF_STUDIES:
-            read_by = {"transfer_losses": transfer, "transplant_heads": transplant}[job.rule]
-            found |= set(read_by.runs_of(experiment, job.wildcards["model"], int(job.wildcards["seed"])))
+            found |= set(READ_BY[job.rule](experiment, job.wildcards["model"], int(job.wildcards["seed"])))
     return found
 
 

@@ -3,7 +3,7 @@
 Which jobs there are, Snakemake says; how long a job takes, the function of its rule in `WORK`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from headpatterns.planning import courses, formulas
 from headpatterns.planning.courses import checkpoint_bytes, read_bytes
 from headpatterns.planning.sizes import Samples, Sizes
 from headpatterns.studies.selection import settings as selection
+from headpatterns.studies.trained_heads import settings as trained_heads
 from headpatterns.studies.transfer import settings as transfer
 from headpatterns.studies.transplant import settings as transplant
 
@@ -98,14 +99,13 @@ def _finetune(sizes: Sizes, job: Job) -> float | None:
         if model is None or course is None or length is None:
             return None
         recipe = experiment.recipe(run.group)
-        trained = courses.trained(experiment, run.group, model)
-        operations = formulas.training(model, trained, course.tokens, length, recipe.gradient_checkpointing)
+        operations = courses.operations(experiment, run.group, model, course.tokens, length)
         dtype = "bfloat16" if recipe.precision == "bf16" else "float32"
         saved = (course.steps - 1) // recipe.resume_every if course.steps else 0
         moved = (
             model.bytes
             + (len(course.kept) + 1) * checkpoint_bytes(experiment, run.group, model)
-            + saved * formulas.state_bytes(trained, recipe.engine, recipe.precision)
+            + saved * courses.state_bytes(experiment, run.group, model)
         )
         total += operations / speed(experiment, job, share.training, dtype) + moved / _disk(experiment)
     return total
@@ -225,6 +225,35 @@ def _transplant_heads(sizes: Sizes, job: Job) -> float | None:
         _, count = splitting.two_sets(samples, settings.samples)
         operations += 2 * choices * formulas.PREFILL * formulas.forward(model, count * length, length)
     moved = model.bytes + sum(read_bytes(experiment, run.group, model) for run in runs)
+    return operations / _pattern_speed(experiment, job) + moved / _disk(experiment)
+
+
+def _choose_heads(sizes: Sizes, job: Job) -> float | None:
+    """The measured samples of each run under the model and under the run."""
+    experiment, name = sizes.experiment, job.wildcards["model"]
+    return _losses(sizes, job, trained_heads.whole_of(experiment, name, int(job.wildcards["seed"])), passes=2)
+
+
+def _trained_losses(sizes: Sizes, job: Job) -> float | None:
+    """The measured samples of each run under it."""
+    return _losses(sizes, job, courses.runs_of(sizes.experiment, job), passes=1)
+
+
+def _losses(sizes: Sizes, job: Job, runs: Sequence[Run], passes: int) -> float | None:
+    """Forward passes over the samples of the tasks of runs, whose loss the study that trains heads alone takes."""
+    experiment = sizes.experiment
+    model, _ = sizes.model(runs[0].model)
+    tokenizer = needed.tokenizer_of(experiment.config, runs[0].model)
+    most, operations = experiment.settings(trained_heads.NAME).samples, 0.0
+    if model is None:
+        return None
+    for run in runs:
+        known = sizes.samples(tokenizer, run.training_set.datasets[0][0], "probe").known
+        if known is None:
+            return None
+        _, count = splitting.two_sets(known[0], most)
+        operations += passes * formulas.PREFILL * formulas.forward(model, count * known[1], known[1])
+    moved = (passes - 1) * model.bytes + sum(read_bytes(experiment, run.group, model) for run in runs)
     return operations / _pattern_speed(experiment, job) + moved / _disk(experiment)
 
 
@@ -396,6 +425,8 @@ WORK: dict[str, Callable[[Sizes, Job], float | None]] = {
     "read_candidates": _read_candidates,
     "transfer_losses": _transfer_losses,
     "transplant_heads": _transplant_heads,
+    "choose_heads": _choose_heads,
+    "trained_losses": _trained_losses,
     "evaluate": _evaluate,
 }
 """Rules whose time is more than that of a start, with the function that estimates a job's."""
@@ -414,6 +445,8 @@ LOADING = {
     "read_candidates",
     "transfer_losses",
     "transplant_heads",
+    "choose_heads",
+    "trained_losses",
     "evaluate",
 }
 """Those that load a model or a tokenizer first."""

@@ -16,6 +16,7 @@ def explained(plan: Plan) -> Iterator[str]:
         "checkpointing 4 (8 P); patterns take 2 (4 P), the weights being frozen; reading prompts takes 1 (2 P). "
         "Training adapters takes as many as patterns, with gradient checkpointing 3 (6 P), and those of the adapters "
         "themselves, of which 2 × rank × P / width parameters are counted, as if all weights were squares of the width."
+        " Training the weights of heads alone takes as many as well, and 8 × layers × width² a token for gradients."
     )
     yield "\n".join(
         [
@@ -44,7 +45,8 @@ def explained(plan: Plan) -> Iterator[str]:
             "- GPU-hours are the hours of a job × its GPUs; CPU-hours are its hours × its threads, on all of its "
             "machines. Failed and repeated attempts come on top.",
             "- A state to resume from has 12 bytes a trained parameter (weights and two moments in float32), with "
-            "DeepSpeed 16 (20 without bf16). A run keeps the last two, written every resume_every steps, and has a "
+            "DeepSpeed 16 (20 without bf16); where heads alone are trained, 4 a parameter and 8 a parameter of theirs. "
+            "A run keeps the last two, written every resume_every steps, and has a "
             "third while it is written.",
             "- Last checkpoints and those on the way go, unless the config keeps them, once the patterns and scores "
             f"that need them exist. No more than {plan.parallel_jobs} jobs train or read such checkpoints at once, "

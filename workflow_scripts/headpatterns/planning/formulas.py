@@ -101,6 +101,20 @@ def training(size: Model, trained: Model, tokens: float, length: float, checkpoi
     return passes * forward(size, tokens, length) + own * 2 * trained.parameters * tokens
 
 
+def attention(size: Model) -> int:
+    """Parameters of the projections of all heads; where heads share keys and values, there are fewer."""
+    return 4 * size.layers * size.width**2
+
+
+def training_heads(size: Model, tokens: float, length: float, checkpointed: bool) -> float:
+    """Operations of training the weights of heads alone: back through activations, and the gradients of their weights.
+
+    All heads are counted, however many are trained.
+    """
+    passes = CHECKPOINTED_ADAPTERS if checkpointed else ADAPTERS
+    return passes * forward(size, tokens, length) + 2 * attention(size) * tokens
+
+
 def forward(size: Model, tokens: float, length: float) -> float:
     """Operations of a forward pass over `tokens` tokens in sequences of `length`.
 
@@ -132,6 +146,11 @@ def state_bytes(size: Model, engine: str, precision: str) -> int:
     return size.parameters * (2 * (2 if precision == "bf16" else 4) + 12 if engine == "deepspeed" else 12)
 
 
+def heads_state_bytes(size: Model) -> int:
+    """The same where the weights of heads alone are trained: all weights, and two moments of those of heads."""
+    return 4 * size.parameters + 8 * attention(size)
+
+
 def states(last: int, resume_every: int) -> int:
     """States that lie on the disk at once; the last step needs none."""
     return min(STATES_AT_ONCE, (last - 1) // resume_every) if last else 0
@@ -153,6 +172,11 @@ def gpu_training_bytes(size: Model, engine: str, precision: str, optimizer: str,
     number = 2 if precision == "bf16" else 4
     moments = 0 if optimizer == "adamw_offloaded" else 12
     return size.parameters * (number + (number + moments) / devices)
+
+
+def gpu_heads_bytes(size: Model) -> int:
+    """The same where the weights of heads alone are trained: all weights; of heads gradients, moments and a copy."""
+    return 4 * size.parameters + 16 * attention(size)
 
 
 def gpu_adapter_bytes(size: Model, trained: Model, engine: str, precision: str, optimizer: str, devices: int) -> float:

@@ -9,7 +9,7 @@ from headpatterns.experiment import needed, written
 from headpatterns.experiment.experiment import Experiment
 from headpatterns.experiment.gpus import GPUS
 from headpatterns.experiment.jobs import Job
-from headpatterns.experiment.runs import SELECTION
+from headpatterns.experiment.runs import HEADS, SELECTION
 from headpatterns.experiment.schema import Config
 from headpatterns.io import atomic_path, write_csv
 from headpatterns.planning import courses, disk, formulas, summaries, text
@@ -186,6 +186,8 @@ def _held(sizes: Sizes, job: Job) -> Iterator[tuple[str, float, str]]:
         "ablate_heads": ("patterns", "Ablating the heads of", config.patterns.dtype),
         "transfer_losses": ("patterns", "Taking the losses of", config.patterns.dtype),
         "transplant_heads": ("patterns", "Moving the heads of", config.patterns.dtype),
+        "choose_heads": ("patterns", "Choosing heads of", config.patterns.dtype),
+        "trained_losses": ("patterns", "Taking the losses of", config.patterns.dtype),
         "evaluate": ("evaluation", "Evaluating", config.evaluation.dtype),
     }
     if job.rule not in {"finetune", *dtypes}:
@@ -204,6 +206,9 @@ def _held(sizes: Sizes, job: Job) -> Iterator[tuple[str, float, str]]:
                 model = replace(model, bytes=formulas.BYTES["float32"] * model.parameters)
             held = formulas.gpu_adapter_bytes(model, trained, *given)
             yield f"Training adapters of {name}", held, "it takes a larger one, or precision bf16"
+            return
+        if group == HEADS:
+            yield f"Training heads of {name} alone", formulas.gpu_heads_bytes(model), "it takes a larger one"
             return
         held = formulas.gpu_training_bytes(model, *given)
         fix = "use more devices, optimizer adamw_offloaded, or method lora"

@@ -12,7 +12,15 @@ from headpatterns.data.embedded.subjects import SUBJECTS
 from headpatterns.experiment import needed
 from headpatterns.experiment.experiment import Experiment
 from headpatterns.experiment.files import expand
-from headpatterns.experiment.runs import SELECTION, TRAINING, MixtureSet, PseudoPrivateSet, Run, SelectedSet
+from headpatterns.experiment.runs import (
+    SELECTION,
+    TRAINING,
+    HeadsSet,
+    MixtureSet,
+    PseudoPrivateSet,
+    Run,
+    SelectedSet,
+)
 from headpatterns.experiment.schema import Dataset
 from headpatterns.experiment.sources import EmbeddedRows, InGguf, OnDisk, OnHub, Pretrained
 from headpatterns.io import read_json
@@ -209,6 +217,8 @@ class Sizes:
                 return replace(sources[0], count=self.domain(domain)["pseudo_private"])
             case SelectedSet(budget=budget):
                 return replace(sources[0], count=budget)
+            case HeadsSet(of=whole):
+                return self.training_set(replace(run, training_set=whole))
             case MixtureSet(instructions=count):  # which of the tasks it keeps is not known yet
                 means = [source.tokens for source in sources if source.tokens is not None]
                 mean = sum(means) / len(means) if len(means) == len(sources) else None

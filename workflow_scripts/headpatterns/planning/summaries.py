@@ -32,6 +32,8 @@ ORDER = (
     "read_candidates",
     "transfer_losses",
     "transplant_heads",
+    "choose_heads",
+    "trained_losses",
     "split_domain",
     "mix_basic_tasks",
     "select_samples",

@@ -1,6 +1,6 @@
 """What share of the gain of fine-tuning goes with how many heads, chosen in which way."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -56,11 +56,13 @@ def compute(losses: Sequence[Path], named: Sequence[Sequence[Any]], resamples: i
         InputError: a table cannot be used, or two of a model do not fit each other.
     """
     found = read_all(losses, named)
-    return {"shares": Table(COLUMNS, rows(found, resamples, seed))}
+    return {"shares": Table(COLUMNS, rows(found, points, resamples, seed))}
 
 
-def rows(found: Mapping[Key, Moved], resamples: int, seed: int) -> Iterator[tuple[Any, ...]]:
-    """Rows of `COLUMNS`, model by model."""
+def rows(
+    found: Mapping[Key, Moved], points: Callable[[Moved], list[Point]], resamples: int, seed: int
+) -> Iterator[tuple[Any, ...]]:
+    """Rows of `COLUMNS`, model by model, with the points of each."""
     for model in dict.fromkeys(key[0] for key in found):
         own = {key[1:]: moved for key, moved in found.items() if key[0] == model}
         heads = next(iter(own.values())).heads

@@ -17,11 +17,14 @@ from headpatterns.studies import patterns
 from headpatterns.studies.effects import Measured
 from headpatterns.studies.jackknife import over_runs
 from headpatterns.studies.transplant.analysis import ALL_HEADS, shares
-from headpatterns.studies.transplant.moved import RANDOM, TRANSPLANT, Moved, read_all, weights_of
+from headpatterns.studies.transplant.moved import RANDOM, TRANSPLANT, Key, Moved, read_all, weights_of
 
 CHANGE, WEIGHTS = "change", "weights"
 
 ByDraw = Float64[np.ndarray, "draws replicates"]
+ByRun = Mapping[tuple[str, int], Moved]
+Contrasts = Iterator[tuple[str, dict[tuple[str, int], ByDraw]]]
+"""Effects by name: of every run, a task and seed, [draws, 1 + B]; what is not drawn has one."""
 
 
 def measure(
@@ -44,21 +47,35 @@ def measure(
     Raises:
         InputError: a file cannot be used.
     """
-    found = read_all(losses, named)
+    return of_models(runs, read_all(losses, named), lambda moved: contrasts(moved, resamples, seed))
+
+
+def of_models(runs: Path, found: Mapping[Key, Moved], contrasts: Callable[[ByRun], Contrasts]) -> list[Measured]:
+    """The effects that `contrasts` makes of the runs of each model.
+
+    Raises:
+        InputError: the run table cannot be used.
+    """
     rows = [row for row in patterns.rows_of(runs, "adaptation") if (row.model, row.task, row.seed) in found]
     effects: list[Measured] = []
     for model in dict.fromkeys(row.model for row in rows):
         own = [row for row in rows if row.model == model]
         moved = {(row.task, row.seed): found[model, row.task, row.seed] for row in own}
-        for name, one in contrasts(moved, resamples, seed):
+        for name, one in contrasts(moved):
             effects.append(Measured(name, model, "", effect_of(own, one)))
     return effects
 
 
-def contrasts(
-    moved: Mapping[tuple[str, int], Moved], resamples: int, seed: int
-) -> Iterator[tuple[str, dict[tuple[str, int], ByDraw]]]:
-    """Each effect by its name: of every run [draws, 1 + B]; what is not drawn has one."""
+def contrasts(moved: ByRun, resamples: int, seed: int) -> Contrasts:
+    """Each effect by its name."""
+    rivals = {"changed_heads_beat_random": (CHANGE, RANDOM), "changed_heads_beat_weights": (CHANGE, WEIGHTS)}
+    return carried_and_beaten("heads_carry", rivals, moved, resamples, seed)
+
+
+def carried_and_beaten(
+    carried: str, rivals: Mapping[str, tuple[str, str]], moved: ByRun, resamples: int, seed: int
+) -> Contrasts:
+    """The share of all heads, and by how much one ranking is ahead of another, the mean over numbers of heads."""
     drawn = {key: weights_of(one, key[0], resamples, seed) for key, one in moved.items()}
     like = next(iter(moved.values()))
 
@@ -69,14 +86,11 @@ def contrasts(
             for key, one in moved.items()
         }
 
-    yield "heads_carry", mean(ALL_HEADS, [like.heads])
-    if CHANGE not in like.rankings:
-        return
-    changed = mean(CHANGE, like.sizes)
-    for name, other in (("changed_heads_beat_random", RANDOM), ("changed_heads_beat_weights", WEIGHTS)):
-        if other in like.rankings:
-            rival = mean(other, like.sizes)
-            yield name, {key: changed[key] - rival[key] for key in changed}
+    yield carried, mean(ALL_HEADS, [like.heads])
+    for name, both in rivals.items():
+        if set(both) <= set(like.rankings):
+            ahead, behind = (mean(ranking, like.sizes) for ranking in both)
+            yield name, {key: ahead[key] - behind[key] for key in ahead}
 
 
 def effect_of(runs: Sequence[RunRow], by_run: Mapping[tuple[str, int], ByDraw]) -> Effect:

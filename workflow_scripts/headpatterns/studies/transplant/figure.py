@@ -70,7 +70,8 @@ def draw(runs: RunTable, rows: pd.DataFrame, source: Path | str = "transplant.cs
                 axes.set_xlabel("heads moved", size=style.SMALL)
     named = [name for name in RANKINGS if name in set(rows["ranking"])]
     bottom = 1 - (0.25 + row_height * len(models) + 0.2) / figure.get_size_inches()[1]
-    figure.legend(handles=legend(named), loc="upper center", bbox_to_anchor=(0.5, bottom), ncols=3, frameon=False)
+    handles = [*legend(named), legend_of_rest()]
+    figure.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, bottom), ncols=3, frameon=False)
     return figure
 
 
@@ -84,6 +85,13 @@ def limits(rows: pd.DataFrame) -> tuple[float, float]:
 
 def draw_curves(axes: Axes, rows: pd.DataFrame) -> None:
     """The curves of one model and direction from no head to all of them, and a line at what lies outside of heads."""
+    draw_rankings(axes, rows)
+    rest = rows[rows["ranking"] == REST].iloc[0]
+    axes.axhline(rest["value"], color=style.FAINT, linewidth=0.9, linestyle=style.LINE_STYLES[3], zorder=2)
+
+
+def draw_rankings(axes: Axes, rows: pd.DataFrame) -> None:
+    """The curve of each ranking."""
     for level in (0, 1):
         axes.axhline(level, color=style.FAINT, linewidth=0.5, zorder=0.5)
     whole = rows[rows["ranking"] == ALL_HEADS].iloc[0]
@@ -97,8 +105,6 @@ def draw_curves(axes: Axes, rows: pd.DataFrame) -> None:
             axes.fill_between(line["k"], line["least_draw"], line["largest_draw"], color=BAND, linewidth=0, zorder=1)
         else:
             axes.vlines(line["k"], line["low"], line["high"], color=style.LINE_COLOURS[number], linewidth=0.6, zorder=2)
-    rest = rows[rows["ranking"] == REST].iloc[0]
-    axes.axhline(rest["value"], color=style.FAINT, linewidth=0.9, linestyle=style.LINE_STYLES[3], zorder=2)
     axes.set_xscale("log", base=2)
     ticks = sorted({*rows["k"].astype(int)})
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
@@ -115,6 +121,10 @@ def look(number: int, name: str) -> dict[str, Any]:
 
 
 def legend(named: list[str]) -> list[Line2D]:
-    """What the lines are."""
-    made = [Line2D([], [], label=RANKINGS[name], **look(list(RANKINGS).index(name), name)) for name in named]
-    return [*made, Line2D([], [], label=REST, color=style.FAINT, linewidth=0.9, linestyle=style.LINE_STYLES[3])]
+    """What the curves are."""
+    return [Line2D([], [], label=RANKINGS[name], **look(list(RANKINGS).index(name), name)) for name in named]
+
+
+def legend_of_rest() -> Line2D:
+    """What the line is."""
+    return Line2D([], [], label=REST, color=style.FAINT, linewidth=0.9, linestyle=style.LINE_STYLES[3])

@@ -54,57 +54,70 @@ def names(experiment: "Experiment") -> Iterator[str]:
 
 def problems(experiment: "Experiment") -> Iterator[str]:
     """Too few samples, more heads than a model has, weights that are not divided, and effects that nothing measures."""
-    settings: Settings = experiment.settings(NAME)
-    selected = runs(experiment)
+    yield from problems_of(experiment, NAME, runs(experiment))
+
+
+def problems_of(experiment: "Experiment", study: str, selected: "list[Run]") -> Iterator[str]:
+    """The same of a study that chooses heads of some runs by rankings."""
+    settings = experiment.settings(study)
     for task in dict.fromkeys(run.task for run in selected):
         probe = experiment.config.sampled(task).probe
         if probe is not None and probe < splitting.FEWEST_OF_TWO:
             yield (
-                f"studies.{NAME} takes two sets of two of the probe samples of datasets.{task}, which has {probe}: "
+                f"studies.{study} takes two sets of two of the probe samples of datasets.{task}, which has {probe}: "
                 f"raise its sampling.probe to {splitting.FEWEST_OF_TWO} or more."
             )
     for model in dict.fromkeys(run.model for run in selected):
         own = heads(experiment, model)
         if own is not None and max(settings.sizes) > own:
             largest = max(settings.sizes)
-            yield f"studies.{NAME}.sizes has {largest}, but models.{model} has {own} heads in all: lower it."
+            yield f"studies.{study}.sizes has {largest}, but models.{model} has {own} heads in all: lower it."
         kind = architecture(experiment, model).get("model_type")
         if kind in families.UNDIVIDED:
             yield (
-                f"studies.{NAME}.models takes '{model}' of the type '{kind}', of which it is not known which weights "
+                f"studies.{study}.models takes '{model}' of the type '{kind}', of which it is not known which weights "
                 "belong to a head (one matrix for queries, keys and values, say): leave it out."
             )
     ablated = validity.runs(experiment)
     if EFFECT in settings.rankings and (lacking := [run for run in selected if run not in ablated]):
         yield (
-            f"studies.{NAME}.rankings has {EFFECT}, but studies.{validity.NAME} does not ablate the heads of "
+            f"studies.{study}.rankings has {EFFECT}, but studies.{validity.NAME} does not ablate the heads of "
             f"{lacking[0].model} on {lacking[0].task} with seed {lacking[0].seed}: add that there, or remove {EFFECT}."
         )
 
 
 def measured(experiment: "Experiment", model: str, seed: int) -> str:
     """Runs with what they are measured on, and which heads are moved."""
-    paths, settings, own = experiment.paths, experiment.settings(NAME), runs_of(experiment, model, seed)
-    return arguments.options(
-        {
-            "run": [paths.checkpoints(run) for run in own],
-            "data": [paths.instructions(run.task, "probe") for run in own],
-            "patterns": [paths.patterns(run) for run in own],
-            "ablations": ablations(experiment, model, seed),
-            "output": [paths.transplants(run) for run in own],
-            "samples": settings.samples,
-            "size": settings.sizes,
-            "ranking": settings.rankings,
-            "draws": settings.draws,
-            "seed": experiment.config.sampling.seed,
-        }
-    )
+    own = runs_of(experiment, model, seed)
+    tables = {"output": [experiment.paths.transplants(run) for run in own]}
+    return arguments.options(ranked(experiment, NAME, own) | tables)
+
+
+def ranked(experiment: "Experiment", study: str, own: "list[Run]") -> dict[str, Any]:
+    """Options of a command that chooses heads of some runs by rankings: what they are ranked by, and how many."""
+    paths, settings = experiment.paths, experiment.settings(study)
+    return {
+        "run": [paths.checkpoints(run) for run in own],
+        "data": [paths.instructions(run.task, "probe") for run in own],
+        "patterns": [paths.patterns(run) for run in own],
+        "ablations": ablations_of(experiment, study, own),
+        "samples": settings.samples,
+        "size": settings.sizes,
+        "ranking": settings.rankings,
+        "draws": settings.draws,
+        "seed": experiment.config.sampling.seed,
+    }
 
 
 def ablations(experiment: "Experiment", model: str, seed: int | str) -> list[str]:
     """The folders of ablations that heads are ranked by; none where they are not."""
-    asked = EFFECT in experiment.settings(NAME).rankings
-    return [experiment.paths.ablations(run) for run in runs_of(experiment, model, seed)] if asked else []
+    return ablations_of(experiment, NAME, runs_of(experiment, model, seed))
+
+
+def ablations_of(experiment: "Experiment", study: str, own: "list[Run]") -> list[str]:
+    """The same of some runs of a study."""
+    asked = EFFECT in experiment.settings(study).rankings
+    return [experiment.paths.ablations(run) for run in own] if asked else []
 
 
 def named(experiment: "Experiment") -> dict[str, Any]:
