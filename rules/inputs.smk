@@ -30,9 +30,13 @@ def finetuning_input(runs):
     return list(dict.fromkeys([*model, *before, *sets, *heads, *PATHS.shards(runs)]))
 
 
-def heads_of(batch):
-    """The parameter that says which heads the runs of a batch train; none where they train all weights."""
-    return {"heads": of_job(functools.partial(arguments.heads, EXPERIMENT), batch)} if batch.trains_heads else {}
+def training_sets_of(runs):
+    """The training sets of the runs of a job; then, where heads alone are trained on them, the option that names these.
+
+    A parameter of its own would make all other fine-tunings again.
+    """
+    heads = [PATHS.heads(run) for run in runs if run.group == HEADS]
+    return [*map(PATHS.training_set, runs), *(["--heads", *heads] if heads else [])]
 
 
 def urgency(runs):

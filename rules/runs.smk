@@ -30,18 +30,15 @@ for name, batch in BATCHES.items():
             runs_on_disk=1,
         params:
             **contents("model"),
-            **heads_of(batch),
             models=of_job(functools.partial(arguments.starting_models, EXPERIMENT), batch),
-            training_sets=of_job(lambda runs: [PATHS.training_set(run) for run in runs], batch),
+            training_sets=of_job(training_sets_of, batch),
             tokenized=of_job(PATHS.shards, batch),
             folders=lambda wildcards, output: [str(Path(path).parent) for path in output.runs],
             recipe=of_job(functools.partial(arguments.finetuning_recipe, EXPERIMENT), batch),
             device=CONFIG.device,
         shell:
             "exec {resources.launcher} workflow_scripts/finetune.py --model {params.models:q} --training-set {params.training_sets}"
-            " --tokenized {params.tokenized}"
-            + " {params.heads}" * batch.trains_heads
-            + " --recipe {params.recipe:q} --device {params.device}"
+            " --tokenized {params.tokenized} --recipe {params.recipe:q} --device {params.device}"
             " --threads {threads} --output {params.folders} --log {log}"
 
 

@@ -120,11 +120,6 @@ def finetuning_recipe(experiment: "Experiment", runs: list[Run]) -> str:
     return as_json(experiment.recipe(runs[0].group).of_run(with_steps) | {"seed": seed})
 
 
-def heads(experiment: "Experiment", runs: Iterable[Run]) -> str:
-    """The heads whose weights alone the runs of a job train."""
-    return options({"heads": [experiment.paths.heads(run) for run in runs]})
-
-
 def pretraining_recipe(experiment: "Experiment", name: str, seed: int) -> str:
     """The recipe of the pretraining run that belongs to a training seed."""
     run = experiment.config.pretraining[name]
