@@ -48,11 +48,12 @@ def draw(runs: RunTable, rows: pd.DataFrame, source: Path | str = "trained_heads
     """
     runs = runs.of_study("adaptation")
     models = runs.order("model", rows["model"], source)
-    lines, row_height = -(-len(models) // COLUMNS), HEIGHT + 2 * GAP + 0.2
-    figure = style.new_figure(LEFT + 2 * (PANEL + GAP) + LEFT, 0.25 + row_height * lines + 0.9)
+    columns = min(COLUMNS, len(models))
+    lines, row_height = -(-len(models) // columns), HEIGHT + 2 * GAP + 0.15
+    figure = style.new_figure(columns * (LEFT + PANEL) + GAP, 0.25 + row_height * lines + 0.9)
     for place, model in enumerate(models):
-        line, column = divmod(place, COLUMNS)
-        left, top = LEFT + column * (PANEL + GAP + LEFT), 0.25 + line * row_height
+        line, column = divmod(place, columns)
+        left, top = LEFT + column * (PANEL + LEFT), 0.25 + line * row_height
         axes = style.axes_at(figure, left, top, PANEL, HEIGHT)
         own = rows[rows["model"] == model]
         draw_rankings(axes, own)
@@ -62,6 +63,8 @@ def draw(runs: RunTable, rows: pd.DataFrame, source: Path | str = "trained_heads
         if column == 0:
             axes.set_ylabel("share of the gain", size=style.SMALL)
     named = [name for name in RANKINGS if name in set(rows["ranking"])]
-    bottom = 1 - (0.25 + row_height * lines + 0.1) / figure.get_size_inches()[1]
-    figure.legend(handles=legend(named), loc="upper center", bbox_to_anchor=(0.5, bottom), ncols=3, frameon=False)
+    place_of_legend = (0.5, 1 - (0.2 + row_height * lines) / figure.get_size_inches()[1])
+    figure.legend(
+        handles=legend(named), loc="upper center", bbox_to_anchor=place_of_legend, ncols=1 + columns, frameon=False
+    )
     return figure
