@@ -59,8 +59,8 @@ def slices(model: "PreTrainedModel") -> list[Slices]:
     if found is None:
         raise InputError(
             f"it is not known how {type(model).__name__} divides the weights of its attention among heads (one matrix "
-            "for queries, keys and values, say): leave the model out of studies.transplant, or teach "
-            "headpatterns.models.head_slices how its rows are split."
+            "for queries, keys and values, say): leave the model out of studies.transplant and studies.trained_heads, "
+            "or teach headpatterns.models.head_slices how its rows are split."
         )
     return found
 

@@ -13,10 +13,10 @@ from jaxtyping import Float64
 
 from headpatterns.errors import InputError
 from headpatterns.io import read_csv
+from headpatterns.studies.trained_heads.settings import ALL
 from headpatterns.studies.transplant.moved import NONE, REVERT, TRANSPLANT, Choice, Key, Moved
 
 WHOLE, ALONE = ("id", "before", "after"), ("heads", "id", "loss")
-ALL = "all"
 AGAIN = "remove it and run the workflow again"
 
 
