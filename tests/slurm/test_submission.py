@@ -7,6 +7,8 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
+from datetime import datetime
 
 import pytest
 from pretend_slurm import FIRST, output, silent, wait_until
@@ -198,16 +200,42 @@ def steps(log):
     return [int(step) for step in re.findall(r"^step (\d+)/", log, re.MULTILINE)]
 
 
-def test_an_interrupted_snakemake_leaves_no_job_behind(finished, overlay):
+def test_the_status_knows_what_waits_and_an_interruption_leaves_no_job_behind(finished, overlay):
+    """Two of three run until one is cancelled: it waits again, and the third has run since then, not since it came."""
     config = overlay(finetuning={"max_steps": 5000, "checkpoint_steps": [1]})
-    process = finished.start(f"{RUN.format('gsm8k')}/final", f"{RUN.format('sgsm')}/final", *config)
-    running = ("finetune", "RUNNING")
-    wait_until(lambda: process.poll() is not None or len(finished.jobs(*running)) == 2, "both run")
-    assert len(finished.jobs(*running)) == 2, finished.said
+    earlier = {job.number for job in finished.jobs("finetune")}
+
+    def trained(*states):
+        return [job for job in finished.jobs("finetune", *states) if job.number not in earlier]
+
+    targets = [f"{RUN.format(task)}/final" for task in ("gsm8k", "sgsm", "codesearchnet")]
+    process = finished.start(*targets, *config)
+    wait_until(lambda: process.poll() is not None or len(trained("RUNNING")) == 2, "two run")
+    wait_until(lambda: process.poll() is not None or trained("PENDING"), "the third waits")
+    (third,) = trained("PENDING")
+    stopped, stays = trained("RUNNING")
+    time.sleep(3)  # so that the third has waited for longer than Slurm's clock is coarse
+    subprocess.run(["scancel", stopped.number], check=True)
+    wait_until(lambda: process.poll() is not None or len(trained()) == 4, "one is submitted again")
+    wait_until(lambda: process.poll() is not None or len(trained("RUNNING")) == 2, "the third runs")
+    command = [sys.executable, "workflow_scripts/status.py", "--results", "results/slurm"]
+    subprocess.run(command, cwd=finished.folder, check=True, stdout=subprocess.DEVNULL)
+    told = json.loads((finished.folder / "results/slurm/status.json").read_text())
+    assert told["at_work"] and not told["slurm_is_silent"]
+    found = {job["name"]: job for job in told["jobs"] if job["rule"] == "finetune"}
+    shown = [
+        found[f"llama.{job.rule.partition('finetune_')[2].partition('_wildcards')[0]}.seed0"]
+        for job in (stopped, stays, third)
+    ]
+    assert [job["state"] for job in shown] == ["queued", "running", "running"]
+    begun = next(job.started for job in trained("RUNNING") if job.number == third.number)
+    assert begun > third.submitted
+    assert shown[-1]["since"] == pytest.approx(datetime.fromisoformat(begun).timestamp(), abs=2)
+
     process.send_signal(signal.SIGINT)
     assert process.wait() != 0
     wait_until(lambda: not output("squeue", "-h"), "no job is left")
-    assert {job.state for job in finished.jobs("finetune")[-2:]} == {"CANCELLED"}
+    assert {job.state for job in trained()} == {"CANCELLED"}
 
 
 def test_a_fine_tuning_runs_on_two_machines(finished, overlay):

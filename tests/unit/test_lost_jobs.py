@@ -98,7 +98,7 @@ def test_a_comment_is_that_of_the_plugin():
 
 
 def test_jobs_of_an_earlier_snakemake_are_refused_by_their_numbers(squeue, tmp_path):
-    squeue(f"12|paper_{UUID}|{COMMENT}|RUNNING|{tmp_path}", f"13|paper_{UUID}|{COMMENT}|PENDING|{tmp_path}")
+    squeue(f"12|paper_{UUID}|{COMMENT}|RUNNING|{tmp_path}|1:00", f"13|paper_{UUID}|{COMMENT}|PENDING|{tmp_path}|0:00")
     shown = "12 (finetune_nlp_gsm8k_wildcards_llama_0, RUNNING)"
     with refusal(shown, ("13 (finetune", "`scancel 12 13`", "Wait for their end")):
         refusals.check_queue(str(tmp_path), "paper_", {COMMENT})
@@ -107,10 +107,10 @@ def test_jobs_of_an_earlier_snakemake_are_refused_by_their_numbers(squeue, tmp_p
 @pytest.mark.parametrize(
     "row",
     [
-        f"12|paper_two_{UUID}|{COMMENT}|RUNNING|{{folder}}",
-        f"12|other|{COMMENT}|RUNNING|{{folder}}",
-        f"12|paper_{UUID}|rule_evaluate|RUNNING|{{folder}}",
-        f"12|paper_{UUID}|{COMMENT}|RUNNING|{{folder}}/elsewhere",
+        f"12|paper_two_{UUID}|{COMMENT}|RUNNING|{{folder}}|1:00",
+        f"12|other|{COMMENT}|RUNNING|{{folder}}|1:00",
+        f"12|paper_{UUID}|rule_evaluate|RUNNING|{{folder}}|1:00",
+        f"12|paper_{UUID}|{COMMENT}|RUNNING|{{folder}}/elsewhere|1:00",
     ],
 )
 def test_other_jobs_may_run(squeue, tmp_path, row):

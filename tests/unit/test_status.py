@@ -10,7 +10,6 @@ from experiments import config_of
 from project import PROJECT
 from refusals import refusal
 
-from headpatterns.cluster import site
 from headpatterns.experiment.jobs import Job
 from headpatterns.planning.estimates import Estimate
 from headpatterns.status import ahead, journal, report
@@ -60,24 +59,63 @@ def test_a_run_whose_process_is_gone_was_killed(tmp_path):
     assert "killed after" in report.headline(run, run.started + 60)
 
 
-def test_a_job_that_waits_at_slurm_is_queued(tmp_path, monkeypatch):
-    """By the comment that Snakemake's plugin gives it, of this folder's jobs and this experiment's alone."""
+@pytest.fixture
+def squeue(tmp_path, monkeypatch):
+    """Let squeue be a shell script of this body."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    def write(body):
+        (tmp_path / "squeue").write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / "squeue").chmod(0o755)
+
+    return write
+
+
+COMMENT = "rule_finetune_nlp_arc_wildcards_llama_0"
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (f"12|tiny_0f8fad5b|{COMMENT}|PENDING|{{here}}|0:00", ("queued", 900.0, 500.0)),
+        (f"12|tiny_0f8fad5b|{COMMENT}|RUNNING|{{here}}|1:40", ("running", 800.0, 900.0)),
+        (f"12|tiny_0f8fad5b|{COMMENT}|RUNNING|{{here}}|1-00:00:00", ("running", 0.0, -85400.0)),
+        (f"12|tiny_0f8fad5b|{COMMENT}|RUNNING|{{here}}|INVALID", ("running", 400.0, 500.0)),
+        (f"12|mini_0f8fad5b|{COMMENT}|PENDING|{{here}}|0:00", ("running", 400.0, 500.0)),
+        (f"12|tiny_0f8fad5b|{COMMENT}|PENDING|/elsewhere|0:00", ("running", 400.0, 500.0)),
+    ],
+)
+def test_a_job_at_slurm_waits_or_has_run_since_it_started_on_its_node(tmp_path, monkeypatch, squeue, row, expected):
+    """By the comment that Snakemake's plugin gives it, of this folder's jobs and this experiment's alone.
+
+    A job that Slurm does not have is a local one, or has just ended: the journal has its start.
+    """
     train = Job("finetune", "llama.nlp_arc.seed0", "", "nlp_arc", {"model": "llama", "seed": "0"})
     jobs = [Listed(number, one, "", (), True) for number, one in enumerate([train, job("draw_figure1")])]
-    run = Run({}, tuple(jobs), {"jobs": 9}, HERE, 0.0, changes={0: ("started", 1.0), 1: ("started", 1.0)})
+    run = Run({}, tuple(jobs), {"jobs": 9}, HERE, 0.0, changes={0: ("started", 500.0), 1: ("started", 990.0)})
     monkeypatch.chdir(tmp_path)
-    comment = "rule_finetune_nlp_arc_wildcards_llama_0"
+    squeue(f"echo '{row.format(here=tmp_path)}'")
+    queue = report.at_slurm("tiny")
+    submitted, local = (
+        report.standing(run, one, Estimate(one.job, 0, 1, 900.0), ahead.Pace({}, 1.0, 0), 1000.0, queue) for one in jobs
+    )
+    assert (submitted.state, submitted.seconds, submitted.since) == expected
+    assert (local.state, local.seconds, local.since) == ("running", 890.0, 990.0)
 
-    def states(state="PENDING", name="tiny_0f8fad5b", folder=str(tmp_path)):
-        monkeypatch.setattr(site, "queued", lambda: [site.Queued("12", name, comment, state, folder)])
-        queue = report.waiting("tiny")
-        estimates = [Estimate(one.job, 0, 1, 60.0) for one in jobs]
-        return [report.standing(run, *pair, ahead.Pace({}, 1.0, 0), 61.0, queue).state
-                for pair in zip(jobs, estimates, strict=True)]  # fmt: skip
 
-    assert states() == ["queued", "running"]
-    for other in ({"state": "RUNNING"}, {"name": "mini_0f8fad5b"}, {"folder": "/elsewhere"}):
-        assert states(**other) == ["running", "running"]
+@pytest.mark.parametrize(("body", "said"), [("exit 1", "says 'status 1'"), ("exec sleep 60", "takes over 0.2 seconds")])
+def test_where_slurm_does_not_answer_a_word_says_what_counts_as_running(monkeypatch, squeue, capsys, body, said):
+    monkeypatch.setattr(report, "PATIENCE", 0.2)
+    squeue(body)
+    assert report.at_slurm("tiny") is None
+    assert said in capsys.readouterr().err
+    one = listed(1, "draw_figure1")
+    run = Run({}, (one,), {"jobs": 9}, HERE, 0.0, changes={1: ("started", 10.0)})
+    pace = ahead.Pace({}, 1.0, 0)
+    found = report.standing(run, one, Estimate(one.job, 0, 1, 60.0), pace, 30.0, None)
+    assert (found.state, found.seconds) == ("running", 60.0)
+    told = "\n".join(report.sections("tiny", run, [found], 60.0, pace, 30.0, is_silent=True))
+    assert "since its submission" in told and "Slurm did not answer" in told
 
 
 def test_a_run_on_another_machine_goes_on_until_it_tells_its_end():
@@ -88,12 +126,11 @@ def test_a_run_on_another_machine_goes_on_until_it_tells_its_end():
     assert report.shared(Run({}, (), {"jobs": sys.maxsize}, HERE, 0.0)) == "a cluster, with any number of jobs at once"
 
 
-@pytest.mark.parametrize(("capacity", "seconds"), [({"cores": 2}, 40.0), ({"jobs": 9}, 60.0)])
-def test_what_has_run_counts_where_its_start_is_known(capacity, seconds):
-    """A run knows of a job at a scheduler when it was submitted, and it may have waited since."""
+@pytest.mark.parametrize(("now", "seconds"), [(30.0, 40.0), (100.0, 0.0)])
+def test_what_a_job_has_run_already_is_not_to_go(now, seconds):
     one = listed(1, "draw_figure1")
-    run = Run({}, (one,), capacity, HERE, 0.0, changes={1: ("started", 10.0)})
-    found = report.standing(run, one, Estimate(one.job, 0, 1, 60.0), ahead.Pace({}, 1.0, 0), 30.0)
+    run = Run({}, (one,), {"cores": 2}, HERE, 0.0, changes={1: ("started", 10.0)})
+    found = report.standing(run, one, Estimate(one.job, 0, 1, 60.0), ahead.Pace({}, 1.0, 0), now, {})
     assert (found.state, found.seconds) == ("running", seconds)
 
 

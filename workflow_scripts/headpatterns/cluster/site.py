@@ -15,13 +15,23 @@ IDENTIFIER = 36
 
 
 class Queued(NamedTuple):
-    """A job that has not ended; Snakemake's plugin says in the comment for which rule and wildcards it is."""
+    """A job that has not ended.
+
+    Attributes:
+        number: its number at Slurm.
+        name: its name.
+        comment: Snakemake's plugin says there for which rule and wildcards it is.
+        state: the state in which Slurm says that it is.
+        folder: the one that it was submitted from.
+        seconds: that it has run since it last started on a node, 0 while it waits; None where Slurm does not know.
+    """
 
     number: str
     name: str
     comment: str
     state: str
     folder: str
+    seconds: int | None
 
 
 class Machines(NamedTuple):
@@ -55,16 +65,17 @@ def parsed(row: str) -> Machines:
         name, *kind, number = entry.split(":") if ":" in entry else (entry, "0")
         if name == "gpu":
             found["".join(kind)] += int(number)
-    own = partition.removesuffix("*")
-    return Machines(own, own != partition, _minutes(limit), int(memory), int(cpus), dict(found), int(count))
+    own, seconds = partition.removesuffix("*"), _seconds(limit)
+    minutes = None if seconds is None else seconds // 60
+    return Machines(own, own != partition, minutes, int(memory), int(cpus), dict(found), int(count))
 
 
-def _minutes(limit: str) -> int | None:
-    """Minutes of Slurm's [days-][hours:]minutes:seconds; None where it knows no limit."""
-    if not (parts := re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", limit)):
+def _seconds(duration: str) -> int | None:
+    """Seconds of Slurm's [days-][hours:]minutes:seconds; None where it knows no number."""
+    if not (parts := re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", duration)):
         return None
-    days, hours, minutes, _ = (int(part or 0) for part in parts.groups())
-    return (days * 24 + hours) * 60 + minutes
+    days, hours, minutes, seconds = (int(part or 0) for part in parts.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 def by_partition(partition: str) -> dict[str, list[Machines]]:
@@ -100,15 +111,23 @@ def comment(rule: str, wildcards: Iterable[str]) -> str:
     return f"rule_{rule}_wildcards_{values}" if values else f"rule_{rule}"
 
 
-def queued() -> list[Queued]:
+def queued(patience: float | None = None) -> list[Queued]:
     """The user's jobs that wait, run, or have processes that end.
+
+    Args:
+        patience: seconds after which Slurm counts as silent; as long as its command takes otherwise.
 
     Raises:
         InputError: Slurm does not answer.
     """
-    command = ("squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i|%j|%k|%T|%Z")
-    rows = (row.split("|") for row in output(*command).splitlines())
-    return [Queued(*row) for row in rows if len(row) == len(Queued._fields)]
+    command = ("squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i|%j|%k|%T|%Z|%M")
+    rows = (row.split("|") for row in output(*command, patience=patience).splitlines())
+    return [
+        Queued(number, name, comment, state, folder, _seconds(duration))
+        for row in rows
+        if len(row) == len(Queued._fields)
+        for number, name, comment, state, folder, duration in [row]
+    ]
 
 
 def keeps_accounts(settings: str) -> bool:
@@ -126,14 +145,18 @@ def own_accounts() -> list[str]:
         return []
 
 
-def output(*command: str) -> str:
+def output(*command: str, patience: float | None = None) -> str:
     """What a command of Slurm prints.
 
     Raises:
-        InputError: it cannot be run, or fails.
+        InputError: it cannot be run, fails, or takes longer than `patience` seconds.
     """
     try:
-        answer = subprocess.run(command, capture_output=True, text=True)
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=patience)
+    except subprocess.TimeoutExpired as error:
+        raise InputError(
+            f"Slurm does not answer: `{' '.join(command)}` takes over {error.timeout:g} seconds."
+        ) from error
     except OSError as error:
         raise InputError(f"Slurm's {command[0]} cannot be run ({error.strerror}): start on a login node.") from error
     if answer.returncode:

@@ -4,8 +4,7 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,9 @@ from headpatterns.studies import load_studies
 QUEUED = "queued"
 """The state of a job that was submitted to a cluster and waits there."""
 
+PATIENCE = 20.0
+"""Seconds that Slurm has to tell of its jobs."""
+
 SHOWN_LINES = 5
 """Last lines of the log of a job that failed."""
 
@@ -36,7 +38,8 @@ class Standing:
     Attributes:
         listed: the job.
         state: `DONE`, `RUNNING`, `QUEUED`, `FAILED` or `LEFT`.
-        since: when it reached that state, None where the run does not know.
+        since: when it reached that state, None where the run does not know; of one that runs at Slurm, when it started
+            on its node, and of one that waits there, when it was submitted.
         estimate: of all of it.
         seconds: that it still takes, None where that is not known; 0 once it is done.
     """
@@ -64,44 +67,46 @@ def write(results: Path) -> None:
         if run.state(places[job]) == DONE
     }
     pace = ahead.pace(estimates, taken)
-    queue = waiting(experiment.config.experiment) if run.goes_on and AT_ONCE in run.capacity else frozenset()
+    queue = at_slurm(experiment.config.experiment) if run.goes_on and AT_ONCE in run.capacity else {}
     jobs = [standing(run, places[one.job], one, pace, now, queue) for one in estimates]
     seconds = to_go(run, jobs)
-    print("\n\n".join(sections(experiment.config.experiment, run, jobs, seconds, pace, now)))
-    write_json(results / "status.json", as_data(run, jobs, seconds))
+    print("\n\n".join(sections(experiment.config.experiment, run, jobs, seconds, pace, now, queue is None)))
+    write_json(results / "status.json", as_data(run, jobs, seconds, queue is None))
 
 
-def waiting(experiment: str) -> frozenset[str]:
-    """Comments of the experiment's jobs that wait at Slurm, started from this folder; none where it does not answer."""
-    with suppress(InputError):
-        return frozenset(
-            job.comment
-            for job in site.queued()
-            if job.state == "PENDING" and job.folder == str(Path.cwd()) and job.name.startswith(f"{experiment}_")
-        )
-    return frozenset()
+def at_slurm(experiment: str) -> Mapping[str, site.Queued] | None:
+    """Jobs of the experiment that Slurm got from this folder, by comment; None where it does not answer."""
+    try:
+        found = site.queued(PATIENCE)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return None
+    here = str(Path.cwd())
+    return {job.comment: job for job in found if job.folder == here and job.name.startswith(f"{experiment}_")}
 
 
 def standing(
-    run: Run, listed: Listed, estimate: Estimate, pace: ahead.Pace, now: float, queue: frozenset[str] = frozenset()
+    run: Run, listed: Listed, estimate: Estimate, pace: ahead.Pace, now: float, queue: Mapping[str, site.Queued] | None
 ) -> Standing:
     """A job as it stands: one that runs takes what is left of its time, and no less than nothing.
 
-    At a scheduler one that runs takes all of its time: the run knows when it was submitted, not when it began.
+    Args:
+        queue: jobs at Slurm by comment, which know whether and since when they run. One that is not among them was not
+            submitted, or has just ended. Where it is None, what was submitted is taken for running, and for new.
     """
     state, job = run.state(listed), listed.job
-    if (
-        state == RUNNING
-        and site.comment("_".join(filter(None, [job.rule, job.batch])), job.wildcards.values()) in queue
-    ):
-        state = QUEUED
     since = run.changes[listed.number][1] if listed.number in run.changes else None
     if state == DONE:
         return Standing(listed, state, since, estimate, 0.0)
-    seconds = None if estimate.seconds is None else estimate.seconds * pace.of(listed.job.rule)
-    if seconds is not None and state == RUNNING and since is not None and AT_ONCE not in run.capacity:
-        seconds = max(0.0, seconds - (now - since))
-    return Standing(listed, state, since, estimate, seconds)
+    seconds = None if estimate.seconds is None else estimate.seconds * pace.of(job.rule)
+    if state != RUNNING or since is None or queue is None:
+        return Standing(listed, state, since, estimate, seconds)
+    known = queue.get(site.comment("_".join(filter(None, [job.rule, job.batch])), job.wildcards.values()))
+    if known and known.state == "PENDING":
+        return Standing(listed, QUEUED, since, estimate, seconds)
+    if known and known.seconds is not None:
+        since = now - known.seconds
+    return Standing(listed, state, since, estimate, None if seconds is None else max(0.0, seconds - (now - since)))
 
 
 def to_go(run: Run, jobs: Sequence[Standing]) -> float:
@@ -121,23 +126,28 @@ def to_go(run: Run, jobs: Sequence[Standing]) -> float:
 
 
 def sections(
-    name: str, run: Run, jobs: Sequence[Standing], seconds: float, pace: ahead.Pace, now: float
+    name: str,
+    run: Run,
+    jobs: Sequence[Standing],
+    seconds: float,
+    pace: ahead.Pace,
+    now: float,
+    is_silent: bool = False,
 ) -> Iterator[str]:
-    """All that is printed."""
+    """All that is printed; `is_silent` where Slurm was asked and did not answer."""
     yield f"# Status of the experiment {name}"
     yield headline(run, now)
     yield table(jobs, run)
     if running := [one for one in jobs if one.state == RUNNING]:
         yield "## Running"
-        since = "since its submission" if AT_ONCE in run.capacity else "for"
         rows = [[called(one), age(one, now), last_line(one)] for one in running]
-        yield text.table(["job", since, "its log says"], rows, texts=3)
+        yield text.table(["job", "since its submission" if is_silent else "for", "its log says"], rows, texts=3)
     if failed := [one for one in jobs if one.state == FAILED]:
         yield "## Failed"
         yield "\n\n".join(map(failure, failed))
     if any(one.state != DONE for one in jobs):
         yield "## Time to go"
-        yield " ".join(outlook(run, jobs, seconds, pace))
+        yield " ".join(outlook(run, jobs, seconds, pace, is_silent))
     else:
         yield "Every job is done."
 
@@ -184,7 +194,7 @@ def _row(rule: str, jobs: Sequence[Standing], states: Sequence[str]) -> list[Any
     return [rule, *(counts[state] or "" for state in states), work if counts[DONE] < len(jobs) else ""]
 
 
-def outlook(run: Run, jobs: Sequence[Standing], seconds: float, pace: ahead.Pace) -> Iterator[str]:
+def outlook(run: Run, jobs: Sequence[Standing], seconds: float, pace: ahead.Pace, is_silent: bool) -> Iterator[str]:
     """The time to go, and what it rests on."""
     yield f"About {text.duration(seconds / 3600)} on {shared(run)}" + ("." if run.goes_on else ", once it is started.")
     known = {one.listed.job.rule for one in jobs if one.state != DONE} & set(pace.of_rules)
@@ -199,6 +209,8 @@ def outlook(run: Run, jobs: Sequence[Standing], seconds: float, pace: ahead.Pace
         yield f"Not known, and counted as nothing: jobs of {', '.join(unknown)}."
     if AT_ONCE in run.capacity:
         yield "Waiting in the cluster's queue is not in it."
+    if is_silent:
+        yield "Slurm did not answer: jobs that wait there count as running, and each as just begun."
 
 
 def called(one: Standing) -> str:
@@ -240,7 +252,7 @@ def clock(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
-def as_data(run: Run, jobs: Sequence[Standing], seconds: float) -> dict[str, Any]:
+def as_data(run: Run, jobs: Sequence[Standing], seconds: float, is_silent: bool) -> dict[str, Any]:
     """What status.json has; times are seconds since 1970."""
     return {
         "at_work": run.goes_on,
@@ -249,6 +261,7 @@ def as_data(run: Run, jobs: Sequence[Standing], seconds: float) -> dict[str, Any
         "process": dict(run.process),
         "capacity": dict(run.capacity),
         "seconds_to_go": seconds,
+        "slurm_is_silent": is_silent,
         "jobs": [
             {
                 "rule": one.listed.job.rule,
