@@ -8,6 +8,7 @@ import pytest
 import scripts
 import torch
 from experiments import checked, config_of
+from refusals import refusal
 from tiny_models import build
 
 from headpatterns.attribution import less, passes
@@ -17,7 +18,7 @@ from headpatterns.attribution.sample_gradients import PerSample
 from headpatterns.data import training_sets
 from headpatterns.data.tokens import TokenizedSample
 from headpatterns.errors import InputError
-from headpatterns.models import projection
+from headpatterns.models import linear_layers, projection
 from headpatterns.studies.selection import gradients, scores
 from headpatterns.training import adapters
 from headpatterns.training.recipe import Lora, Recipe
@@ -178,6 +179,48 @@ def test_what_less_cannot_do_is_said():
     )
     with pytest.raises(InputError, match=r"studies\.selection\.less\.lora\.target_modules names q_prj"):
         less.features(build("llama"), samples(2), {"probe": samples(2)}, {}, other, 16)
+
+
+@pytest.mark.parametrize(
+    "name", ["llama-grouped-query", "gemma-multi-query", "opt", "mistral-sliding-window", "qwen3", "qwen2", "gpt2",
+             "gpt-oss-attention-sinks"],
+)  # fmt: skip
+@pytest.mark.parametrize("targets", ["all-linear", ("q_proj", "v_proj"), ("c_attn",)])
+def test_the_weights_of_adapters_are_known_before_they_are_put_in(name, targets):
+    """Of the loaded model, and of its config alone where the architecture is known or says nothing."""
+    lora = Lora(rank=2, target_modules=targets)
+    model = build(name)
+    config = model.config.to_dict()
+    if targets != "all-linear" and (name == "gpt2") != (targets == ("c_attn",)):  # which the model lacks
+        assert linear_layers.adapter_weights(config, 2, targets) is None
+        return
+    early, counted = linear_layers.adapter_weights(config, 2, targets), adapters.weights(model, lora)
+    recipe = Recipe(learning_rate=0.1, per_device_batch_size=1, global_batch_size=1, lora=lora)
+    own = adapters.put_in(model, recipe).get_base_model()
+    found = PerSample({name: one for name, one in own.named_modules() if less.is_factor(name, one)}).size
+    assert counted == found
+    assert early == (None if name in ("gpt2", "gpt-oss-attention-sinks") else found)
+
+
+def test_a_config_that_leaves_a_size_to_the_library_says_nothing():
+    config = {"model_type": "gemma", "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 6}
+    assert linear_layers.adapter_weights(config, 2, "all-linear") is None
+    config |= {"intermediate_size": 32, "num_key_value_heads": 1}
+    assert linear_layers.adapter_weights(config, 2, "all-linear") is None
+    assert linear_layers.adapter_weights({**config, "head_dim": 8}, 2, ["v_proj"]) == 3 * 2 * (24 + 8)
+    assert linear_layers.adapter_weights({}, 2, "all-linear") is None
+
+
+def test_a_dimension_beyond_the_adapters_is_refused_before_anything_runs():
+    """The embedded Llama has 32 heads in 8 layers of width 128."""
+    config = config_of()
+    config["studies"]["selection"]["less"] |= {"dimension": 1024}
+    config["studies"]["selection"]["less"]["lora"] |= {"rank": 1, "target_modules": ["v_proj"]}
+    config["studies"]["selection"]["scored"] = ["less"]
+    with refusal("studies.selection.less.dimension", ("adapters of models.llama have", "lower it, or raise")):
+        checked(config)
+    config["studies"]["selection"]["scored"] = []
+    checked(config)
 
 
 def test_influence_by_hand():

@@ -718,6 +718,24 @@ def test_hours_of_less_by_hand():
     assert added == pytest.approx((2 * 1.1 * 2 * forward + projected) / (67e12 * 0.5))
 
 
+def test_disk_of_features_by_hand():
+    """4096 hidden states and a loss of each of 15858 rows; of LESS two vectors of each that it compares.
+
+    Those are 307 pseudo-private samples, and all 14042 of which each domain's own are left out.
+    """
+    own = {"epochs": 2, "dimension": 1024, "lora": {"rank": 4, "target_modules": ["q_proj"]}}
+    study = {"models": [LLAMA3], "less": own, "scored": []}
+    read = job("read_candidates", model=LLAMA3, base="base")
+    found = []
+    for methods in (["pattern", "rds"], ["pattern", "less"]):
+        experiment = experiment_of(PAPER, {"studies": {"selection": study | {"methods": methods}}})
+        (part,) = disk.parts(Sizes(experiment, NOWHERE), [read])
+        found.append((part.what, part.stays, part.bytes))
+    states = (1816 + 14042) * (4096 * 4 + 8)
+    gradients = 2 * 1024 * 4 * (140 + 69 + 40 + 58 + 14042)
+    assert found == [("features of candidates", "kept", states), ("features of candidates", "kept", states + gradients)]
+
+
 def test_checkpoints_wait_for_those_that_are_read_together():
     studies = {"transfer": {"models": [LLAMA3], "tasks": ["math", "sgsm", "arc"]}, "validity": {"models": []},
                **{name: {"models": []} for name in ("competence", "mixing", "selection")}}  # fmt: skip

@@ -101,15 +101,11 @@ def features(
     """
     if not warm_up_on:
         raise InputError("LESS has no sample to warm up on: raise studies.selection.less.warm_up.")
+    check(model, recipe, dimension)
     for samples in (warm_up_on, *candidates.values(), *targets.values()):
         passes.check_samples(model, samples)
     own: Any = adapters.put_in(model, recipe, ADAPTERS).get_base_model()
     watched = PerSample({name: module for name, module in own.named_modules() if is_factor(name, module)})
-    if dimension > watched.size:
-        raise InputError(
-            f"studies.selection.less.dimension is {dimension}, but the adapters of {type(own).__name__} have "
-            f"{watched.size} weights: lower it, or raise studies.selection.less.lora.rank."
-        )
     head = projection.head_of(own)
     started = time.monotonic()
     checkpoints = warm_up(own, head, watched, warm_up_on, recipe)
@@ -123,6 +119,22 @@ def features(
         )  # fmt: skip
         seconds[name] = time.monotonic() - started
     return Found(found, [one.learning_rate for one in checkpoints], watched.size, seconds)
+
+
+def check(model: PreTrainedModel, recipe: Recipe, dimension: int) -> None:
+    """Refuse adapters that do not fit the model, or have fewer weights than dimensions, before anything is read.
+
+    Raises:
+        InputError: naming the module that there is not, or the dimension.
+    """
+    assert recipe.lora is not None
+    adapters.check_targets(model, recipe.lora, ADAPTERS)
+    weights = adapters.weights(model, recipe.lora)
+    if dimension > weights:
+        raise InputError(
+            f"studies.selection.less.dimension is {dimension}, but the adapters of {type(model).__name__} have "
+            f"{weights} weights: lower it, or raise studies.selection.less.lora.rank."
+        )
 
 
 def is_factor(name: str, module: torch.nn.Module) -> bool:

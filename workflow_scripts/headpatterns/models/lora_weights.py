@@ -291,11 +291,16 @@ def _is_transposed(module: Any) -> bool:
     return _is_embedding(module) or type(module).__name__ == "Conv1D"
 
 
-def can_be_changed(module: Any) -> bool:
-    """Whether a product can be added to the weight of a module."""
+def is_linear(module: Any) -> bool:
+    """Whether a module is a linear layer, as GPT-2's Conv1D is."""
     import torch
 
-    return isinstance(module, torch.nn.Linear) or _is_transposed(module)
+    return isinstance(module, torch.nn.Linear) or type(module).__name__ == "Conv1D"
+
+
+def can_be_changed(module: Any) -> bool:
+    """Whether a product can be added to the weight of a module."""
+    return is_linear(module) or _is_embedding(module)
 
 
 def add(adapter: Adapter, model: "PreTrainedModel", base: Path) -> None:

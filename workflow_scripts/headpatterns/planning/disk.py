@@ -17,6 +17,7 @@ from headpatterns.experiment.sources import AfterRun
 from headpatterns.planning import courses, estimates, formulas, text
 from headpatterns.planning.courses import Course
 from headpatterns.planning.sizes import TEXT_BYTES, Samples, Sizes
+from headpatterns.studies.selection import settings as selection
 from headpatterns.studies.trained_heads import settings as trained_heads
 from headpatterns.studies.transfer import settings as transfer
 from headpatterns.studies.transplant import settings as transplant
@@ -72,6 +73,7 @@ def _staying(sizes: Sizes, planned: Collection[Job]) -> Iterator[Part]:
     yield part("patterns", formula, "extract_patterns", _patterns)
     formula = "2 × runs × (samples × (layers × heads + groups) + other samples × 3 × layers × heads) × 4"
     yield part("ablations", formula, "ablate_heads", _ablations)
+    yield part("features of candidates", _features_formula(sizes.experiment), "read_candidates", _features)
     if finetuning.keep_final_checkpoints:
         yield part("last checkpoints", f"runs × {weights}", "finetune", _last)
     if finetuning.keep_intermediate_checkpoints:
@@ -284,6 +286,34 @@ def _ablations(sizes: Sizes, job: Job) -> float:
                 heads, kept_groups = model.layers * model.heads, courses.groups(experiment)
                 changes, kept = courses.kept_changes(experiment), READINGS + courses.scores(experiment, run.model)
                 total += 2 * 4 * (ablated * (heads * changes + kept_groups) + patterned * kept * heads)
+    return total
+
+
+def _features_formula(experiment: Experiment) -> str:
+    formula = "samples × (width × 4 + 8)"
+    if not selection.takes_gradients(experiment):
+        return formula
+    less: selection.Less = experiment.settings(selection.NAME).less
+    return f"{formula}, LESS: {less.epochs} epochs × compared samples × {less.dimension} × 4"
+
+
+def _features(sizes: Sizes, job: Job) -> float:
+    """Hidden states and a loss of every row; of LESS a vector after each epoch of the samples that it compares.
+
+    Those are the pools and the pseudo-private samples of all domains, which may share some.
+    """
+    experiment, total = sizes.experiment, 0.0
+    own: selection.Settings = experiment.settings(selection.NAME)
+    model, _ = sizes.model(job.wildcards["model"])
+    tokenizer = needed.tokenizer_of(experiment.config, job.wildcards["model"])
+    compared = selection.takes_gradients(experiment)
+    for split, parts in (("train", "pseudo_private"), ("probe", "pool")):
+        rows = sizes.samples(tokenizer, own.dataset, split).count
+        if model is None or rows is None:
+            return 0
+        total += rows * (4 * model.width + 8)
+        known = [sizes.domain(domain)[parts] for domain in own.domains] if compared else []
+        total += 4 * own.less.epochs * own.less.dimension * min(rows, sum(count or 0 for count in known))
     return total
 
 

@@ -5,6 +5,7 @@ its layout, and says which base it was trained on.
 """
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -66,6 +67,24 @@ def put_in(model: PreTrainedModel, recipe: Recipe, key: str = "finetuning.lora")
     return adapted
 
 
+def weights(model: PreTrainedModel, lora: Lora) -> int:
+    """How many weights adapters on the linear modules of a model have, without putting them in.
+
+    Those of embeddings, which `lora` may name as well, are not among them.
+    """
+    head: Any = model.get_output_embeddings()
+    return sum(
+        lora.rank * sum(own.weight.shape)
+        for name, own in model.named_modules()
+        if lora_weights.is_linear(own)
+        and (own is not head if lora.target_modules == ALL else _is_named(name, lora.target_modules))
+    )
+
+
+def _is_named(name: str, targets: Sequence[str]) -> bool:
+    return any(name == target or name.endswith(f".{target}") for target in targets)
+
+
 def check_targets(model: PreTrainedModel, lora: Lora, key: str) -> None:
     """Refuse modules that do not exist, or whose weight is both embeddings.
 
@@ -78,7 +97,7 @@ def check_targets(model: PreTrainedModel, lora: Lora, key: str) -> None:
     ends = list(dict.fromkeys(name.rpartition(".")[2] for name in changeable))
     tied = lora_weights.tied(model)
     for target in lora.target_modules:
-        found = [name for name in changeable if name == target or name.endswith(f".{target}")]
+        found = [name for name in changeable if _is_named(name, [target])]
         if not found:
             raise InputError(
                 f"{key}.target_modules names {target}, which no linear module of {type(model).__name__} is "

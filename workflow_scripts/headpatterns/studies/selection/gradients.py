@@ -107,13 +107,11 @@ def check(order: Order, model: "PreTrainedModel") -> None:
     """Refuse adapters that do not fit the model, before anything is read with it.
 
     Raises:
-        InputError: naming the module that there is not.
+        InputError: as `attribution.less.check`.
     """
     from headpatterns.attribution import less
-    from headpatterns.training import adapters
 
-    assert order.recipe.lora is not None
-    adapters.check_targets(model, order.recipe.lora, less.ADAPTERS)
+    less.check(model, order.recipe, order.dimension)
 
 
 def write(order: Order, samples: Samples, model: "PreTrainedModel", folder: Path) -> None:

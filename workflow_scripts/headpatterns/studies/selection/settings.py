@@ -21,12 +21,14 @@ from headpatterns.experiment.fields import (
     Selection,
     Share,
 )
-from headpatterns.experiment.needed import ItemSet, base_name
+from headpatterns.experiment.needed import ItemSet, base_model, base_name
 from headpatterns.experiment.recipes import Lora, OwnRecipe
 from headpatterns.experiment.references import below_one_step, unknown, unknown_in
 from headpatterns.experiment.runs import PseudoPrivateSet, Run, SelectedSet
 from headpatterns.experiment.tables import variant_row
+from headpatterns.experiment.values import architecture
 from headpatterns.experiment.variants import ALL_DOMAINS
+from headpatterns.models.linear_layers import adapter_weights
 
 if TYPE_CHECKING:
     from headpatterns.experiment.experiment import Experiment
@@ -231,7 +233,7 @@ def _alike(experiment: "Experiment") -> Iterator[str]:
 
 
 def problems(experiment: "Experiment") -> Iterator[str]:
-    """A budget that is smaller than a step, a method named twice, and signs that are not extracted."""
+    """A budget below a step, a method named twice, signs that are not extracted, and too large a dimension of LESS."""
     settings: Settings = experiment.settings(NAME)
     if not selected(experiment):
         return
@@ -239,9 +241,25 @@ def problems(experiment: "Experiment") -> Iterator[str]:
     for place, method in enumerate(settings.scored):
         if method in settings.methods:
             yield f"studies.{NAME}.scored[{place}] names '{method}', which `methods` has as well: remove it from one."
+    yield from _dimension(experiment)
     taken = experiment.config.patterns
     if "signed" in ranked(experiment) and "abs_of_sum" not in (taken.reduction, *taken.also):
         yield f"studies.{NAME} ranks by 'signed' patterns, which come with abs_of_sum: add that to patterns.also."
+
+
+def _dimension(experiment: "Experiment") -> Iterator[str]:
+    """Gradients that are projected to more numbers than they have, as far as the models' configs are at hand."""
+    if not takes_gradients(experiment):
+        return
+    less: Less = experiment.settings(NAME).less
+    for model in experiment.settings(NAME).models:
+        found = architecture(experiment, base_model(experiment.config, model))
+        weights = adapter_weights(found, less.lora.rank, less.lora.target_modules)
+        if weights is not None and less.dimension > weights:
+            yield (
+                f"studies.{NAME}.less.dimension is {less.dimension}, but the adapters of models.{model} have {weights} "
+                f"weights: lower it, or raise studies.{NAME}.less.lora.rank."
+            )
 
 
 def relation_is_known(experiment: "Experiment") -> bool:

@@ -1,0 +1,71 @@
+"""The linear modules of a decoder's layers, from its config alone: what adapters on them have to learn."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+ALL = "all-linear"
+"""Every linear module but the output embeddings, as PEFT calls them."""
+
+OF_WIDTH = frozenset({"llama", "mistral", "qwen2"})
+"""Types of models whose heads share the hidden size out, unless their config says how wide a head is."""
+
+GATED = OF_WIDTH | {"gemma", "gemma2", "qwen3"}
+"""Types of models with Llama's modules."""
+
+Shapes = Mapping[str, tuple[int, int]]
+"""Inputs and outputs of the linear modules of a layer, by name."""
+
+
+def adapter_weights(config: Mapping[str, Any], rank: int, targets: str | Sequence[str]) -> int | None:
+    """How many weights adapters have: rank × (inputs + outputs) for each module.
+
+    Args:
+        config: fields of a config of transformers.
+        rank: of the adapters.
+        targets: names of modules, or `ALL`.
+
+    Returns:
+        Their number; None of an architecture that is not known here, of a config that leaves a size to the library, and
+        where a target is none of the modules that are known.
+    """
+    shapes = of_layer(config)
+    named = list(shapes or []) if targets == ALL else targets
+    if shapes is None or not shapes.keys() >= set(named):
+        return None
+    return int(config["num_hidden_layers"] * rank * sum(sum(shapes[name]) for name in named))
+
+
+def of_layer(config: Mapping[str, Any]) -> Shapes | None:
+    """The linear modules of a layer; None where they are not known."""
+    kind = config.get("model_type")
+    if kind not in {*GATED, "opt"}:
+        return None
+    try:
+        return _opt(config) if kind == "opt" else _gated(config)
+    except KeyError:
+        return None
+
+
+def _gated(config: Mapping[str, Any]) -> Shapes | None:
+    hidden, heads, inner = config["hidden_size"], config["num_attention_heads"], config["intermediate_size"]
+    kind, shared, head = config["model_type"], config.get("num_key_value_heads"), config.get("head_dim")
+    if (not head and kind not in OF_WIDTH) or (not shared and kind != "llama"):
+        return None
+    head, shared = head or hidden // heads, shared or heads
+    return {
+        "q_proj": (hidden, heads * head),
+        "k_proj": (hidden, shared * head),
+        "v_proj": (hidden, shared * head),
+        "o_proj": (heads * head, hidden),
+        "gate_proj": (hidden, inner),
+        "up_proj": (hidden, inner),
+        "down_proj": (inner, hidden),
+    }
+
+
+def _opt(config: Mapping[str, Any]) -> Shapes | None:
+    hidden, inner = config["hidden_size"], config["ffn_dim"]
+    if config["word_embed_proj_dim"] != hidden:  # further modules beside the layers
+        return None
+    attention = dict.fromkeys(("q_proj", "k_proj", "v_proj", "out_proj"), (hidden, hidden))
+    return {**attention, "fc1": (hidden, inner), "fc2": (inner, hidden)}
