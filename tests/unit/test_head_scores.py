@@ -294,6 +294,22 @@ def test_mistakes_in_the_config_are_one_sentence(path, value, sentence):
     assert sentence in complaint(config)
 
 
+def test_scores_within_layers_that_cannot_be_looked_into_are_refused_from_the_config(tmp_path):
+    """A model of your own by its config.json, and one that goes on from a run of it; others than BLOOM have them."""
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bloom", "num_hidden_layers": 8}))
+    config = config_of()
+    assign(config, "studies.validity.models", ["llama"])
+    assign(config, "studies.head_scores.models", None)
+    checked(config)
+    config["models"]["llama"]["source"] = {"path": str(tmp_path)}
+    said = complaint(config)
+    assert "models.llama is of the type 'bloom', whose layers compute their attention by themselves" in said
+    assert "the scores attention_entropy, gradient_norm, norm_product, output_norm, retrieval do not" in said
+    assert "leave the model out of studies.head_scores.models, or these out of studies.head_scores.scores." in said
+    assign(config, "studies.head_scores.scores", ["signed_sum", "integrated_gate", "weight_change"])
+    checked(config)
+
+
 def test_scores_are_taken_of_the_models_of_the_study_alone():
     """Not where a chain alone ablates heads, with null for all models of the validity study as well."""
     from headpatterns.studies.head_scores import settings

@@ -46,6 +46,10 @@ UNDIVIDED = frozenset(
 )
 """Types of models with patterns of which it is not known which weights belong to a head (`head_slices`)."""
 
+BY_THEMSELVES = frozenset({"bloom", "codegen", "falcon", "gpt_neo", "gpt_neox_japanese", "gptj", "mpt", "xglm"})
+"""Types of models whose layers compute attention by themselves, not through transformers' interface
+(`attribution.adapters`)."""
+
 LISTED = "docs/architectures.csv lists those that are known"
 
 

@@ -7,8 +7,10 @@ from pydantic import Field
 
 from headpatterns.attribution import scores as registry
 from headpatterns.experiment.fields import Names, Positive, Section
+from headpatterns.experiment.needed import base_model
 from headpatterns.experiment.references import unknown_in
-from headpatterns.experiment.values import heads
+from headpatterns.experiment.values import architecture, heads
+from headpatterns.models.families import BY_THEMSELVES
 from headpatterns.studies.adaptation import settings as adaptation
 from headpatterns.studies.validity import settings as validity
 
@@ -34,6 +36,11 @@ def runs(experiment: "Experiment") -> "list[Run]":
     return [run for run in validity.runs(experiment) if models is None or run.model in models]
 
 
+def _of_layers(scores: list[str]) -> list[str]:
+    """Those of some scores that are taken within layers."""
+    return [name for name, score in registry.found(scores).items() if score.of_layer]
+
+
 def asked(experiment: "Experiment", model: str) -> dict[str, Any]:
     """The scores that are taken where the heads of a model are ablated; none of one that a chain alone ablates."""
     settings: Settings = experiment.settings(NAME)
@@ -51,9 +58,16 @@ def names(experiment: "Experiment") -> Iterator[str]:
 
 
 def problems(experiment: "Experiment") -> Iterator[str]:
-    """As many heads in the top as a model has, as far as that is known."""
+    """As many heads in the top as a model has, and layers that scores cannot look into, as far as these are known."""
     settings: Settings = experiment.settings(NAME)
     for model in dict.fromkeys(run.model for run in runs(experiment)):
+        kind = architecture(experiment, base_model(experiment.config, model)).get("model_type")
+        if kind in BY_THEMSELVES and (seen := _of_layers(asked(experiment, model)["scores"])):
+            yield (
+                f"models.{model} is of the type '{kind}', whose layers compute their attention by themselves, where "
+                f"the scores {', '.join(seen)} do not see it: leave the model out of studies.{NAME}.models, or these "
+                f"out of studies.{NAME}.scores."
+            )
         own = heads(experiment, model)
         if own is not None and settings.top >= own:
             yield (
