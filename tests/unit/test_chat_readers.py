@@ -6,12 +6,12 @@ import pytest
 import torch
 from chat_formats import ANSWER, CONVERSATION, FORMATS, LAST, tokenizer
 from experiments import checked, config_of
-from refusals import refusal
+from refusals import assert_refusal, refusal
 from tiny_models import build
 
 from headpatterns.attribution import inputs
 from headpatterns.attribution.passes import pad
-from headpatterns.data import conversations, samples, shards
+from headpatterns.data import chat, conversations, samples, shards
 from headpatterns.data.tokens import IGNORED, tokenize, tokenize_instructions
 from headpatterns.errors import InputError
 from headpatterns.evaluation import likelihoods, sequences, sets
@@ -164,6 +164,50 @@ def test_a_model_without_a_template_lends_none(folder, tmp_path):
     (folder / FILE).unlink()
     with refusal(str(folder), "has no chat template"):
         give(folder, folder, tmp_path / "given")
+
+
+def own_model(base, **more):
+    """What is said of a config in which the Llama is a model of your own, and conversations are printed."""
+    config = config_of({"prompt_template": "chat", **more})
+    config["tokenization"]["max_length"] = config["pretraining_recipe"]["block_size"]
+    for name in ("gemma", "opt"):
+        config["models"][name]["chat_template"] = __file__
+    config["models"]["llama"] |= {"source": {"path": str(base)}} | more.get("models", {}).get("llama", {})
+    try:
+        checked(config)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def test_a_model_of_your_own_without_a_template_is_refused_from_the_config(folder):
+    """With the sentence of the job that would have printed the first conversation."""
+    sft = {"finetuned": {"sft": {"label": "SFT", "base": "llama", "source": {"path": "/given/sft"}}}}
+    assert "chat template" not in own_model(folder, **sft)
+    (folder / FILE).unlink()
+    made = loading.load_tokenizer(folder)
+    with pytest.raises(InputError) as refused:
+        chat.printed(made, "one", MESSAGES)
+    assert f"models.llama: {refused.value}" in own_model(folder, **sft)
+    assert_refusal(str(refused.value), str(folder), "has no chat template, as those of base models")
+
+
+def test_what_lends_no_template_is_refused_from_the_config(folder, tmp_path):
+    """An adapter without a tokenizer, and one whose tokenizer has no template, as the job would have said it."""
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text("{}")
+    lent = {"finetuned": {"sft": {"label": "SFT", "base": "llama", "source": {"lora": {"path": str(adapter)}}}},
+            "models": {"llama": {"chat_template": "sft"}}}  # fmt: skip
+    for file in (None, FILE):
+        if file:
+            loading.load_tokenizer(folder).save_pretrained(adapter)
+            (adapter / file).unlink()
+        with pytest.raises(InputError) as refused:
+            give(folder, adapter, tmp_path / "given")
+        assert f"models.llama.chat_template: {refused.value}" in own_model(folder, **lent)
+    loading.load_tokenizer(folder).save_pretrained(adapter)
+    assert "chat template" not in own_model(folder, **lent)
 
 
 @pytest.mark.parametrize(

@@ -134,18 +134,20 @@ def test_it_may_lend_its_chat_template(config, tmp_path):
     """An adapter of that very model as well, which is merged into it: the template lies beside the adapter."""
     config["prompt_template"] = "chat"
     config["finetuned"]["own"] = {"label": "Own", "base": "llama", "source": {"lora": {"path": str(tmp_path)}}}
+    own = [tmp_path / name for name in ("adapter_config.json", "chat_template.jinja", "tokenizer.json")]
+    for file in own:
+        file.write_text("{}")
     lent = {
-        "sft": ("/given/sft", "/given/sft"),
-        "dpo": ("results/mini/models/dpo", "results/mini/models/dpo"),
-        "tuned": ("results/mini/adapters/tuned", "results/mini/adapters/tuned"),
-        "own": (str(tmp_path), str(tmp_path / "adapter_config.json")),
+        "sft": ("/given/sft", ["/given/sft"]),
+        "dpo": ("results/mini/models/dpo", ["results/mini/models/dpo"]),
+        "tuned": ("results/mini/adapters/tuned", ["results/mini/adapters/tuned"]),
+        "own": (str(tmp_path), list(map(str, own))),
     }
-    (tmp_path / "adapter_config.json").write_text("{}")
-    for name, (folder, file) in lent.items():
+    for name, known in lent.items():
         for model in config["models"].values():
             model["chat_template"] = name
         experiment = checked(config)
-        assert (experiment.paths.template("llama"), experiment.paths.template_input("llama")) == (folder, [file])
+        assert (experiment.paths.template("llama"), experiment.paths.template_input("llama")) == known
         assert experiment.paths.model("llama", 0) == "results/mini/templated/llama/model"
     before = experiment.paths.template_content("llama")
     (tmp_path / "adapter_config.json").write_text("{ }")

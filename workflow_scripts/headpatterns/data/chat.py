@@ -8,6 +8,7 @@ answer (`add_generation_prompt`). What is behind that, up to the token that ends
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from headpatterns.data import seam
@@ -117,10 +118,7 @@ def printed(tokenizer: Any, id: str, messages: Sequence[Message], opened: bool =
     import jinja2
 
     if not tokenizer.chat_template:
-        raise InputError(
-            f"the tokenizer in {_name(tokenizer)} has no chat template, as those of base models: give the model one "
-            "(models.NAME.chat_template, or the file chat_template.jinja beside it), or take another prompt_template."
-        )
+        raise InputError(without(_name(tokenizer)))
     try:
         text: str = tokenizer.apply_chat_template(
             [dict(message) for message in messages],
@@ -136,6 +134,14 @@ def printed(tokenizer: Any, id: str, messages: Sequence[Message], opened: bool =
     except Exception as error:  # whatever a template does
         raise _refused(tokenizer, id, messages, error) from error
     return text
+
+
+def without(place: Path | str) -> str:
+    """What is said of the tokenizer in a folder, or in a GGUF file, that has no chat template."""
+    return (
+        f"the tokenizer in {place} has no chat template, as those of base models: give the model one "
+        "(models.NAME.chat_template, or the file chat_template.jinja beside it), or take another prompt_template."
+    )
 
 
 def _refused(tokenizer: Any, id: str, messages: Sequence[Message], error: Exception) -> InputError:

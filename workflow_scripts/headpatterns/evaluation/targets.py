@@ -60,7 +60,7 @@ def check_checkpoint(folder: Path) -> None:
     """Refuse a folder that lacks its config, its tokenizer or weights, without loading any of them."""
     models.check_folder(folder)
     if not models.has_tokenizer(folder):
-        raise InputError(f"{folder} holds no tokenizer: save the model's own there (tokenizer.save_pretrained).")
+        raise InputError(models.no_tokenizer(folder))
     indices = sorted(folder.glob("*.index.json"))
     weights = {name for index in indices for name in read_json(index)["weight_map"].values()}
     if missing := sorted(name for name in weights if not (folder / name).is_file()):

@@ -11,6 +11,7 @@ from headpatterns.data.embedded import registry
 from headpatterns.experiment import runs, values
 from headpatterns.experiment.experiment import Experiment, refusal
 from headpatterns.experiment.gpus import GPUS
+from headpatterns.experiment.own import of_model
 from headpatterns.experiment.places import Size
 from headpatterns.experiment.references import names_of_run, said_by, unknown, unknown_in
 from headpatterns.experiment.schema import Config, TaskGroup
@@ -26,9 +27,8 @@ def check(experiment: Experiment) -> None:
     if problems := list(dict.fromkeys(_names(experiment))):
         raise refusal(problems)
     found = [values.problems(experiment), *(study.problems(experiment) for study in experiment.studies)]
-    if problems := list(
-        dict.fromkeys(chain(*found, _untemplated(experiment), _builtin_sets(experiment), values.mixed_rows(experiment)))
-    ):
+    found += [_untemplated(experiment), _without_template(experiment), _builtin_sets(experiment)]
+    if problems := list(dict.fromkeys(chain(*found, values.mixed_rows(experiment)))):
         raise refusal(problems)
 
 
@@ -134,6 +134,17 @@ def _untemplated(experiment: Experiment) -> Iterator[str]:
             "prompt_template is chat, but the tokenizer of the embedded models has no chat template: give them one "
             f"({', '.join(without)}), or take another prompt_template."
         )
+
+
+def _without_template(experiment: Experiment) -> Iterator[str]:
+    """Models of your own, and what lends a template, without one where chat templates print, as far as at hand."""
+    config = experiment.config
+    for name in experiment.models if config.prompt_template == templates.CHAT else ():
+        lender = config.models[name].chat_template
+        lends = lender in config.models or lender in config.finetuned
+        own = of_model(config.source(lender or name)) if lends or not lender else None
+        if own and (said := experiment.paths.own.no_template(own.kind, own.written, lends)):
+            yield f"models.{name}{'.chat_template' * lends}: {said}"
 
 
 def _circle(config: Config, path: str, source: AfterRun) -> Iterator[str]:

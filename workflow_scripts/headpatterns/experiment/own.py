@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from headpatterns.data import chat, chat_files
 from headpatterns.errors import InputError
 from headpatterns.experiment.files import (
     everything,
@@ -25,7 +26,7 @@ from headpatterns.experiment.files import (
 )
 from headpatterns.experiment.sources import AdapterOnDisk, InAdapter, InGguf, OnDisk
 from headpatterns.io import is_lfs_pointer, read_json_object, sha256
-from headpatterns.models import architectures, gguf_header, loading, lora_weights
+from headpatterns.models import architectures, chat_templates, gguf_header, loading, lora_weights
 
 Kind = Literal["rows", "model", "gguf", "adapter", "template", "python", "data"]
 """Raw rows; a model's folder; a GGUF file; an adapter's folder; a chat template; OpenCompass's interpreter; that above
@@ -208,6 +209,24 @@ class OwnFiles:
         if said := architectures.problem(found):
             raise InputError(f"config key {key} leads to no whole model: {file}: {said}")
         return found
+
+    def no_template(self, kind: Kind, written: str, lends: bool) -> str:
+        """Why no conversation can be printed with a model or adapter of your own; empty where one can, or it is away.
+
+        Args:
+            kind: of the model.
+            written: its path as the config has it.
+            lends: whether another model is to be given its template.
+        """
+        if self.problem(kind, written):
+            return ""
+        folder = Path(self.path(kind, written))
+        none = chat_templates.without(folder) if lends else chat.without(folder)
+        if kind == "gguf":
+            return "" if gguf_header.read_header(folder).metadata.get("tokenizer.chat_template") else none
+        if not loading.has_tokenizer(folder):
+            return loading.no_tokenizer(folder)
+        return chat_files.problem(folder, none)
 
     def _in_gguf(self, written: str) -> dict[str, Any]:
         if self.problem("gguf", written):

@@ -6,12 +6,7 @@ from headpatterns.data import chat
 from headpatterns.errors import InputError
 from headpatterns.io import atomic_path, read_json_object, write_json
 from headpatterns.models import loading
-
-FILE = "chat_template.jinja"
-"""Where transformers looks for a template first."""
-
-SETTINGS = "tokenizer_config.json"
-"""Where older versions of transformers put one."""
+from headpatterns.data.chat_files import FILE, SETTINGS
 
 OTHERS = (FILE, "chat_template.json")
 """Files of a model that hold a template."""
@@ -26,7 +21,7 @@ def of(source: Path) -> str:
     if source.is_dir():
         tokenizer = loading.load_tokenizer(source)
         if not tokenizer.chat_template:
-            raise InputError(f"the tokenizer in {source} has no chat template: name a model whose tokenizer has one.")
+            raise InputError(without(source))
         template: str = tokenizer.get_chat_template()
         return template
     try:
@@ -36,6 +31,11 @@ def of(source: Path) -> str:
     if not text.strip():
         raise InputError(f"{source} is empty: give a chat template in Jinja.")
     return text
+
+
+def without(source: Path | str) -> str:
+    """What is said of a tokenizer that has no template to lend."""
+    return f"the tokenizer in {source} has no chat template: name a model whose tokenizer has one."
 
 
 def give(model: Path, source: Path, output: Path) -> None:

@@ -46,7 +46,7 @@ def load_tokenizer(folder: Path | str) -> Any:
 
     folder = Path(folder)
     if not has_tokenizer(folder):
-        raise InputError(f"{folder} holds no tokenizer: save the model's own there (tokenizer.save_pretrained).")
+        raise InputError(no_tokenizer(folder))
     probing.check_settings(folder)
     probing.check_packages(folder)
     transformers.utils.logging.set_verbosity_error()
@@ -230,6 +230,11 @@ def files(folder: Path) -> list[Path]:
     """The files that a model in a folder consists of: config, weights, tokenizer with its chat template."""
     suffixes = {".json", ".safetensors", ".bin", ".model", ".txt", ".jinja"}
     return sorted(path for path in folder.iterdir() if path.suffix in suffixes and not path.is_dir())
+
+
+def no_tokenizer(folder: Path) -> str:
+    """What is said of a folder that holds none."""
+    return f"{folder} holds no tokenizer: save the model's own there (tokenizer.save_pretrained)."
 
 
 def has_tokenizer(folder: Path) -> bool:

@@ -1,0 +1,62 @@
+"""The files of a model that hold chat templates, as transformers reads them, and whether there is one to print with."""
+
+from pathlib import Path
+
+from headpatterns.errors import InputError
+from headpatterns.io import read_json_object
+
+FILE = "chat_template.jinja"
+"""Where transformers looks for a template first."""
+
+FOLDER = "additional_chat_templates"
+"""Below it are templates by name, each NAME.jinja."""
+
+SETTINGS = "tokenizer_config.json"
+"""Where older versions of transformers put one, or several by name."""
+
+DEFAULT = "default"
+"""The name of the template that conversations are printed with."""
+
+
+def named(folder: Path) -> list[Path]:
+    """The files of templates that have a name, in alphabetical order."""
+    return sorted(path for path in (folder / FOLDER).glob("*.jinja") if path.is_file())
+
+
+def names(folder: Path) -> list[str]:
+    """The names of all templates of the tokenizer in a folder; files count before its settings, as in transformers.
+
+    Raises:
+        InputError: its settings are no JSON object.
+    """
+    found = [DEFAULT] if (folder / FILE).is_file() else []
+    found += [path.stem for path in named(folder)]
+    if found or not (folder / SETTINGS).is_file():
+        return found
+    stated = read_json_object(folder / SETTINGS).get("chat_template")
+    if isinstance(stated, list):
+        return [str(one.get("name")) for one in stated if isinstance(one, dict)]
+    return [DEFAULT] if stated else []
+
+
+def no_default(place: Path | str, found: list[str]) -> str:
+    """What is said of a tokenizer whose templates all have names, none of which is the default."""
+    return (
+        f"the tokenizer in {place} has chat templates by name alone ({', '.join(sorted(found))}), none of which is the "
+        f"default: put one into {FILE} beside it."
+    )
+
+
+def problem(folder: Path, none: str) -> str:
+    """Why no conversation can be printed with the tokenizer in a folder, `none` where it has no template at all.
+
+    Returns:
+        A sentence; empty where there is a default template.
+    """
+    try:
+        found = names(folder)
+    except InputError as error:
+        return str(error)
+    if DEFAULT in found:
+        return ""
+    return no_default(folder, found) if found else none
