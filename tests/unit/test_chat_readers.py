@@ -11,7 +11,7 @@ from tiny_models import build
 
 from headpatterns.attribution import inputs
 from headpatterns.attribution.passes import pad
-from headpatterns.data import chat, conversations, samples, shards
+from headpatterns.data import chat, chat_files, conversations, samples, shards
 from headpatterns.data.tokens import IGNORED, tokenize, tokenize_instructions
 from headpatterns.errors import InputError
 from headpatterns.evaluation import likelihoods, sequences, sets
@@ -164,6 +164,38 @@ def test_a_model_without_a_template_lends_none(folder, tmp_path):
     (folder / FILE).unlink()
     with refusal(str(folder), "has no chat template"):
         give(folder, folder, tmp_path / "given")
+
+
+def test_of_templates_with_names_the_default_prints_and_is_lent(folder, tmp_path):
+    """As transformers has it where neither tools nor documents are given."""
+    made = loading.load_tokenizer(folder)
+    default, several = made.chat_template, tmp_path / "several"
+    made.chat_template = {"default": default, "rag": "{{ 1 / 0 }}"}
+    made.save_pretrained(several)
+    assert chat.printed(loading.load_tokenizer(several), "one", MESSAGES) == made.apply_chat_template(
+        MESSAGES, tokenize=False
+    )
+    give(folder, several, tmp_path / "given")
+    assert loading.load_tokenizer(tmp_path / "given").chat_template == default
+    (several / FILE).unlink()
+    assert chat_files.names(several) == ["rag"]
+    hints = ("by name alone (rag), none of which is the default", "put one into chat_template.jinja")
+    with refusal(str(several), hints):
+        chat.printed(loading.load_tokenizer(several), "one", MESSAGES)
+    with refusal(str(several), hints):
+        give(folder, several, tmp_path / "again")
+    assert chat_files.problem(several, "none") == str(chat_files.no_default(several, ["rag"]))
+
+
+def test_templates_in_the_settings_are_found_as_well(tmp_path):
+    """Where older versions of transformers put one, or several by name."""
+    place = tmp_path / "tokenizer_config.json"
+    several = [{"name": "default", "template": "x"}, {"name": "rag", "template": "y"}]
+    for stated, names in (("{{ x }}", ["default"]), (None, []), (several, ["default", "rag"])):
+        place.write_text(json.dumps({"chat_template": stated}))
+        assert chat_files.names(tmp_path) == names
+    place.write_text("[]")
+    assert str(place) in chat_files.problem(tmp_path, "none")
 
 
 def own_model(base, **more):

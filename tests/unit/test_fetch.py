@@ -31,6 +31,10 @@ configs:
 """
 
 
+TEMPLATES = {"chat_template.jinja", "additional_chat_templates/tool_use.jinja"}
+"""Chat templates that every model has: by default, and by a name."""
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, model_folder):
     """A hub; it has datasets of two configurations and models with several kinds of weights."""
@@ -54,6 +58,9 @@ def server(tmp_path_factory, model_folder):
         (folder / "README.md").write_text("A model.")
         (folder / "original").mkdir()
         (folder / "original" / "params.json").write_text("{}")
+        for template in TEMPLATES:
+            (folder / template).parent.mkdir(exist_ok=True)
+            (folder / template).write_text("{{ messages }}")
         weights = (model_folder / "model.safetensors").read_bytes()
         if ".safetensors" in kept:
             (folder / "model.safetensors").write_bytes(weights)
@@ -127,8 +134,9 @@ def test_a_dataset_that_is_a_program(hub, tmp_path):
 def test_a_model_comes_with_what_loading_needs(hub, tmp_path, model_folder, name, weights):
     done = fetch("fetch_model", tmp_path, hub, f"org/{name}", COMMIT)
     assert done.returncode == 0, done.stderr
-    found = {path.name for path in (tmp_path / "out" / "it").iterdir()}
-    assert found == {path.name for path in model_folder.glob("*.json")} | {weights}
+    out = tmp_path / "out" / "it"
+    found = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert found == {path.name for path in model_folder.glob("*.json")} | {weights, *TEMPLATES}
     fetched, original = models.load_model(tmp_path / "out" / "it"), models.load_model(model_folder)
     for (name, one), other in zip(fetched.named_parameters(), original.parameters(), strict=True):
         assert one.equal(other), name

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import tokenizers_of_all_kinds as kinds
@@ -11,7 +12,7 @@ from tiny_models import build
 
 from headpatterns.errors import InputError
 from headpatterns.evaluation import targets
-from headpatterns.experiment import arguments, missing, needed, runs, tables
+from headpatterns.experiment import arguments, missing, needed, own, runs, tables
 from headpatterns.models import elsewhere, load_model, loading
 from headpatterns.studies.checkpoints import settings as checkpoints
 
@@ -269,6 +270,30 @@ def test_it_keeps_its_chat_template(base, tmp_path):
     assert contents[0] != contents[1]
     digests = [targets.digest_of_tokenizer(tmp_path / name / "final") for name in ("one", "two")]
     assert digests[0] != digests[1]
+
+
+def test_it_keeps_its_templates_that_have_names(base, tmp_path, monkeypatch):
+    """Which lie in a folder of their own: another text of one is another run, and another content of a model."""
+    made, contents, states = kinds.fast("gpt2"), [], []
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "two"):
+        made.chat_template = {"default": "{{ messages }}", "tool_use": f"{{{{ messages }}}} {name}"}
+        saved(llama(), tmp_path / name, made)
+        elsewhere.take(base, Path(name), tmp_path / f"runs/{name}")
+        final = tmp_path / f"runs/{name}/final"
+        assert loading.load_tokenizer(final).chat_template == made.chat_template
+        link = final / "additional_chat_templates/tool_use.jinja"
+        assert link.is_symlink() and not link.readlink().is_absolute()
+        contents.append(json.loads((tmp_path / f"runs/{name}/run.json").read_text())["contents"])
+        states.append([own.OwnFiles({}).state(part, name) for part in ("model", "tokenizer")])
+    assert contents[0] != contents[1]
+    assert targets.digest_of_tokenizer(tmp_path / "one") == targets.digest_of_tokenizer(tmp_path / "runs/one/final")
+    assert targets.digest_of_tokenizer(tmp_path / "one") != targets.digest_of_tokenizer(tmp_path / "two")
+    listed = own.OwnFiles({}).files("model", "one")
+    assert "one/additional_chat_templates/tool_use.jinja" in listed
+    (tmp_path / "one/additional_chat_templates/tool_use.jinja").write_text("{{ messages }} two")
+    again = [own.OwnFiles({}).state(part, "one") for part in ("model", "tokenizer")]
+    assert all(now != before for now, before in zip(again, states[0], strict=True))
 
 
 def test_other_weights_are_another_run(base, tmp_path):

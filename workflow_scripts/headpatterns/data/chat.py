@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from headpatterns.data import seam
+from headpatterns.data.chat_files import DEFAULT, no_default
 from headpatterns.data.conversations import ASSISTANT, SYSTEM, Message, exchange
 from headpatterns.errors import InputError, first_line
 
@@ -119,10 +120,11 @@ def printed(tokenizer: Any, id: str, messages: Sequence[Message], opened: bool =
 
     if not tokenizer.chat_template:
         raise InputError(without(_name(tokenizer)))
+    template = default(tokenizer)
     try:
         text: str = tokenizer.apply_chat_template(
             [dict(message) for message in messages],
-            chat_template=_on_one_day(tokenizer.get_chat_template()),
+            chat_template=_on_one_day(template),
             tokenize=False,
             add_generation_prompt=opened,
         )
@@ -134,6 +136,20 @@ def printed(tokenizer: Any, id: str, messages: Sequence[Message], opened: bool =
     except Exception as error:  # whatever a template does
         raise _refused(tokenizer, id, messages, error) from error
     return text
+
+
+def default(tokenizer: Any) -> str:
+    """The template of a tokenizer that conversations are printed with, which has no name where others have one.
+
+    Raises:
+        InputError: all of its templates have names.
+    """
+    found: str | dict[str, str] = tokenizer.chat_template
+    if isinstance(found, str):
+        return found
+    if DEFAULT not in found:
+        raise InputError(no_default(_name(tokenizer), list(found)))
+    return found[DEFAULT]
 
 
 def without(place: Path | str) -> str:

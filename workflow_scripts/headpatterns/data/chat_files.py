@@ -1,6 +1,6 @@
 """The files of a model that hold chat templates, as transformers reads them, and whether there is one to print with."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from headpatterns.errors import InputError
 from headpatterns.io import read_json_object
@@ -21,6 +21,11 @@ DEFAULT = "default"
 def named(folder: Path) -> list[Path]:
     """The files of templates that have a name, in alphabetical order."""
     return sorted(path for path in (folder / FOLDER).glob("*.jinja") if path.is_file())
+
+
+def is_template(name: str) -> bool:
+    """Whether a file of a model, by its path in the model's folder, is one of these."""
+    return PurePosixPath(name).match(f"{FOLDER}/*.jinja")
 
 
 def names(folder: Path) -> list[str]:

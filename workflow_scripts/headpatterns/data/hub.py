@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headpatterns.data import transfers
+from headpatterns.data.chat_files import is_template
 from headpatterns.errors import InputError, first_line
 
 if TYPE_CHECKING:
     from datasets import DatasetBuilder
 
-NEEDED = ("*.json", "*.safetensors", "*.model", "*.txt")
+NEEDED = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
 PICKLED = "pytorch_model*.bin"
 
 
@@ -91,7 +92,7 @@ def model_files(model: Repository) -> dict[str, int]:
     """
 
     def matching(*patterns: str) -> dict[str, int]:
-        own = {name: size for name, size in model.files.items() if "/" not in name}
+        own = {name: size for name, size in model.files.items() if "/" not in name or is_template(name)}
         return {name: size for name, size in own.items() if any(fnmatch(name, pattern) for pattern in patterns)}
 
     files = matching(*NEEDED) if matching("*.safetensors") else matching(*NEEDED, PICKLED)

@@ -84,7 +84,7 @@ def digest_of_tokenizer(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in models.files(folder):
         if path.suffix not in (".safetensors", ".bin") and path.name not in others:
-            digest.update(f"{path.name} {path.stat().st_size} ".encode() + path.read_bytes())
+            digest.update(f"{path.relative_to(folder)} {path.stat().st_size} ".encode() + path.read_bytes())
     return digest.hexdigest()
 
 

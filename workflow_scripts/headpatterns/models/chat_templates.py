@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from headpatterns.data import chat
+from headpatterns.data.chat_files import FILE, SETTINGS
 from headpatterns.errors import InputError
 from headpatterns.io import atomic_path, read_json_object, write_json
 from headpatterns.models import loading
-from headpatterns.data.chat_files import FILE, SETTINGS
 
 OTHERS = (FILE, "chat_template.json")
 """Files of a model that hold a template."""
@@ -22,8 +22,7 @@ def of(source: Path) -> str:
         tokenizer = loading.load_tokenizer(source)
         if not tokenizer.chat_template:
             raise InputError(without(source))
-        template: str = tokenizer.get_chat_template()
-        return template
+        return chat.default(tokenizer)
     try:
         text = source.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -39,7 +38,7 @@ def without(source: Path | str) -> str:
 
 
 def give(model: Path, source: Path, output: Path) -> None:
-    """Write a folder that is the model, or the tokenizer, in another one, with the chat template of `source`.
+    """Write a folder that is the model, or the tokenizer, in another one, with the chat template of `source` alone.
 
     Args:
         model: folder in Hugging Face layout; its files are linked to, whatever they are.

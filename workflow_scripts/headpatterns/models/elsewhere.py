@@ -30,7 +30,10 @@ def take(base: Path, finetuned: Path, output: Path) -> None:
     with atomic_path(final) as folder:
         folder.mkdir(parents=True)
         for file in files:
-            (folder / file.name).symlink_to(file if file.is_absolute() else os.path.relpath(file, final))
+            place = file.relative_to(finetuned)
+            (folder / place).parent.mkdir(exist_ok=True)
+            relative = os.path.relpath(file, (final / place).parent)
+            (folder / place).symlink_to(file if file.is_absolute() else relative)
     write_json(
         output / "run.json",
         {

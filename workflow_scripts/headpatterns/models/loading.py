@@ -8,6 +8,7 @@ transformers is imported inside the functions: reading a tokenizer must not cost
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headpatterns.data import chat_files
 from headpatterns.errors import InputError, first_line
 from headpatterns.io import read_json_object
 from headpatterns.models import checkpoints_of_adapters, families, lora_weights, probing
@@ -227,9 +228,10 @@ def compute_on(device: str, threads: int) -> None:
 
 
 def files(folder: Path) -> list[Path]:
-    """The files that a model in a folder consists of: config, weights, tokenizer with its chat template."""
+    """The files that a model in a folder consists of: config, weights, tokenizer with its chat templates."""
     suffixes = {".json", ".safetensors", ".bin", ".model", ".txt", ".jinja"}
-    return sorted(path for path in folder.iterdir() if path.suffix in suffixes and not path.is_dir())
+    own = (path for path in folder.iterdir() if path.suffix in suffixes and not path.is_dir())
+    return sorted([*own, *chat_files.named(folder)])
 
 
 def no_tokenizer(folder: Path) -> str:
