@@ -16,6 +16,8 @@ PATIENCE = 120_000
 """Milliseconds until a chart must be drawn on a machine with much else to do."""
 
 FAULTS = ("serious", "critical")
+COMPLAINING = ("error", "warning")
+"""Kinds of lines of the console that no page of ours may write."""
 
 
 @dataclass
@@ -25,7 +27,7 @@ class Opened:
     Attributes:
         page: of playwright.
         requests: addresses that it has asked for, beside its own.
-        complaints: errors on its console, and those that nothing has caught.
+        complaints: errors and warnings on its console, and errors that nothing has caught.
     """
 
     page: Page
@@ -91,7 +93,7 @@ def opened(
 
     context.route("**/*", answer)
     found.page.on("pageerror", lambda error: found.complaints.append(str(error)))
-    found.page.on("console", lambda said: found.complaints.append(said.text) if said.type == "error" else None)
+    found.page.on("console", lambda said: found.complaints.append(said.text) if said.type in COMPLAINING else None)
     found.page.goto(own)
     if scripts:
         charts = found.page.locator(".chart")

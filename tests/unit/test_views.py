@@ -226,7 +226,7 @@ def test_the_policy_allows_the_scripts_of_the_page_alone(tmp_path):
 def test_a_parameter_follows_its_control_and_the_look_of_one_chart_its_own():
     control = Control("sums-of", "Fit to", "select", [("change", "Changes")], start="change")
     assert control.parameter == {"name": "of", "value": "change", "bind": {"element": "#sums-of"}}
-    chart = Chart("sums-fits", "Dots", {"mark": "point", "config": {"axis": {"grid": False}}})
+    chart = Chart("sums-fits", "Dots", {"mark": "point", "height": 190, "config": {"axis": {"grid": False}}})
     made = views.of(
         "sums", Interactive("Sums", [control], [chart], {}, ("figure4", "table9")), "", {"figure4": "Figure 4"}
     )
@@ -234,6 +234,18 @@ def test_a_parameter_follows_its_control_and_the_look_of_one_chart_its_own():
     assert spec["description"] == "Dots" and spec["config"]["axis"]["grid"] is False
     assert spec["config"]["axis"]["domainColor"] and spec["autosize"]["type"] == "fit-x"
     assert made.figures == ["figure4"] and made.body.count("#figure4") == 2 and "table9" not in made.body
+
+
+def test_vega_lite_is_told_no_height_in_steps(tmp_path):
+    """It would warn of each on the console, as the page decides on the width; the page's script makes it of the rows."""
+    made = heads(tmp_path)
+    found = json.loads(views.of("heads", made, "", {}).data)
+    stated = {one.id: one.spec["height"] for one in made.charts}
+    assert any(isinstance(height, dict) for height in stated.values())
+    assert {name: spec["height"] for name, spec in found["charts"].items()} == {
+        name: height["step"] if isinstance(height, dict) else height for name, height in stated.items()
+    }
+    assert found["steps"] == {name: height["step"] for name, height in stated.items() if isinstance(height, dict)}
 
 
 def test_ids_are_taken_once_and_start_with_the_name_of_their_view(tmp_path, analysis):

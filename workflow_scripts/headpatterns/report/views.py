@@ -26,7 +26,10 @@ FIT = {"type": "fit-x", "contains": "padding"}
 
 @dataclass(frozen=True)
 class Shown:
-    """A view as the template has it: `body` is HTML, and `data` JSON of charts and rows."""
+    """A view as the template has it: `body` is HTML, and `data` JSON.
+
+    It has specifications and, where rows have a height of their own, `steps` by the ids of charts, and the data `rows`.
+    """
 
     anchor: str
     title: str
@@ -64,10 +67,19 @@ def of(name: str, made: Interactive, text: str, titles: Mapping[str, str]) -> Sh
     static = {figure: titles[figure] for figure in made.figures if figure in titles}
     body = render("view.html.j2", __package__, anchor=anchor, view=made, caption=text, static=static)
     charts = {
-        chart.id: {**chart.spec, "autosize": FIT, "description": chart.description, "config": look(chart.spec)}
+        chart.id: {**chart.spec, "height": height(chart.spec), "autosize": FIT, "description": chart.description,
+                   "config": look(chart.spec)}
         for chart in made.charts
-    }
-    return Shown(anchor, made.title, body, in_script({"charts": charts, "rows": dict(made.rows)}), list(static))
+    }  # fmt: skip
+    steps = {chart.id: height(chart.spec) for chart in made.charts if isinstance(chart.spec.get("height"), dict)}
+    data = in_script({"charts": charts, "rows": dict(made.rows), "steps": steps})
+    return Shown(anchor, made.title, body, data, list(static))
+
+
+def height(spec: Mapping[str, Any]) -> int:
+    """Pixels of a chart's height, or of the height of each of its rows, whose number is known once it is drawn."""
+    stated: int | Mapping[str, Any] = spec["height"]
+    return stated if isinstance(stated, int) else int(stated["step"])
 
 
 def look(spec: Mapping[str, Any]) -> dict[str, Any]:
