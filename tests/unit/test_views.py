@@ -10,11 +10,13 @@ import pandas as pd
 import pytest
 import view_files
 
+from headpatterns.claims.competence import COLUMNS
 from headpatterns.errors import InputError
 from headpatterns.presentation.views import MEAN, Chart, Control, Interactive
 from headpatterns.report import views
 from headpatterns.studies import commands, load_studies, view_of_scores
 from headpatterns.studies.adaptation import view_heads, view_similarity
+from headpatterns.studies.competence import view as view_of_competence
 from headpatterns.studies.composition import view as view_of_sums
 
 STUDIES = ["adaptation", "dynamics"]
@@ -201,6 +203,33 @@ def test_scores_are_rows_of_the_table_with_an_interval_where_there_is_one():
 LABEL = '</script><script>alert(1)</script><!--"&\u2028'
 
 
+def test_competence_is_that_of_the_table_in_per_cent_or_says_why_there_is_none(tmp_path):
+    rows = [dict.fromkeys(COLUMNS, "nan") | dict(zip(COLUMNS[:4], key, strict=True)) | {"items": "8", "note": ""} | more
+            for key, more in (
+                (("small", "arc", "0", "after"), {"accuracy": 0.5, "low": 0.25, "high": 0.75, "chance": 0.3, "nll": 1.5,
+                                                  "nll_low": 1.4, "nll_high": 1.6, "likelihood": 0.625}),
+                (("small", "arc", "all", "before"), {"accuracy": 0.125, "chance": 0.3, "nll": 2}),
+                (("small", "math", "all", "after"), {"note": "no gold answers", "loss_fall": 0.2}),
+            )]  # fmt: skip
+    pd.DataFrame(rows).to_csv(tmp_path / "competence.csv", index=False)
+    made = view_of_competence.show(view_files.write(tmp_path), tmp_path / "competence.csv")
+    shown = ("task", "seed", "state", "measure", "value", "low", "chance", "note")
+    found = [tuple(one[name] for name in shown) for one in made.rows["shares"]]
+    assert found == [
+        ("ARC", "0", "after", "accuracy", 50, 25, 30, ""),
+        ("ARC", "0", "after", "likelihood", 62.5, None, 30, ""),
+        ("ARC", "all", "before", "accuracy", 12.5, None, 30, ""),
+        ("MATH", "all", "after", "accuracy", None, None, None, "no gold answers"),
+    ]
+    assert [(one["task"], one["state"], one["value"]) for one in made.rows["losses"]] == [
+        ("ARC", "after", 1.5), ("ARC", "before", 2), ("MATH", "fall", 0.2)
+    ]  # fmt: skip
+    assert [control.options for control in made.controls] == [
+        [("small", "Small")], [("all", "0")], [("accuracy", "Accuracy"), ("likelihood", "Accuracy by likelihood")]
+    ]  # fmt: skip
+    json.dumps(dict(made.rows), allow_nan=False)
+
+
 def test_a_label_stays_text_in_the_form_and_in_the_data(tmp_path):
     made = heads(tmp_path, label=LABEL)
     shown = views.of("heads", made, "", {})
@@ -237,7 +266,7 @@ def test_a_parameter_follows_its_control_and_the_look_of_one_chart_its_own():
 
 
 def test_vega_lite_is_told_no_height_in_steps(tmp_path):
-    """It would warn of each on the console, as the page decides on the width; the page's script makes it of the rows."""
+    """It would warn of each on the console, as the page decides on the width; the page's script counts the rows."""
     made = heads(tmp_path)
     found = json.loads(views.of("heads", made, "", {}).data)
     stated = {one.id: one.spec["height"] for one in made.charts}

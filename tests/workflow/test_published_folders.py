@@ -78,7 +78,7 @@ def same(found: np.ndarray, expected: np.ndarray, smallest: float = 2e-5) -> Non
 
 def test_the_page_asks_for_nothing_and_every_view_has_its_charts(wide):
     ids = wide.page.locator("section.view").evaluate_all("found => found.map(one => one.id)")
-    assert ids == ["view-heads", "view-tasks", "view-sums"]  # there is no Table 2 or 3
+    assert ids == ["view-competence", "view-heads", "view-tasks", "view-sums"]  # there is no Table 2 or 3
     charts = wide.page.locator(".chart").evaluate_all("found => found.map(one => one.id)")
     assert {"heads-map", "heads-curve", "heads-tasks", "heads-ablated", "tasks-map", "sums-fits"} <= set(charts)
     assert wide.requests == [] and wide.complaints == []

@@ -145,7 +145,7 @@ def test_the_report_is_self_contained(finished):
 
 
 def test_every_view_is_drawn_and_nobody_is_shut_out(finished):
-    views = ["view-heads", "view-tasks", "view-sums", "view-table2", "view-table3"]
+    views = ["view-competence", "view-heads", "view-tasks", "view-sums", "view-table2", "view-table3"]
     page = finished / "results/tiny/report.html"
     with browser.started() as chromium:
         with browser.opened(chromium, page) as found:
@@ -158,6 +158,13 @@ def test_every_view_is_drawn_and_nobody_is_shut_out(finished):
                 text for text in found.said("table2-scores") if f"variant: Base; model: {base['model_label']}" in text
             ]
             assert float(re.search(r"value: ([\d.]+)", said)[1]) == pytest.approx(float(base["value"]), rel=1e-3)
+            said = found.said("competence-shares")
+            for row in read_csv(finished / "results/tiny/tables/competence.csv"):
+                about = (f"task: {row['task_label']};", f"fine-tuning: {row['state']}")
+                of_state = [one for one in said if all(part in one for part in about)]
+                expected = [float(row["accuracy"]) * 100] if row["accuracy"] else []
+                values = [float(re.search(r"per cent: ([\d.]+)", one)[1]) for one in of_state]
+                assert values == pytest.approx(expected, rel=1e-2)
             assert found.requests == [] and found.complaints == []
         with browser.opened(chromium, page, browser.NARROW, policy=False) as found:
             assert found.overflow() <= 0

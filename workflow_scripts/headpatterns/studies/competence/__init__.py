@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from headpatterns.experiment.study import Analysis, Drawing, Paths, Study, Tabulation
+from headpatterns.experiment.study import Analysis, Drawing, Paths, Study, Tabulation, View
 from headpatterns.studies.competence import settings
 from headpatterns.studies.descriptions import answers, bootstrap, run_table
 
@@ -58,5 +58,12 @@ STUDY = Study(
         ),
     ),
     section="headpatterns.studies.competence.section:section",
+    views=(
+        View(
+            name="competence",
+            show="headpatterns.studies.competence.view:show",
+            inputs=run_table(competence="competence"),
+        ),
+    ),
     targets={"competence": ("competence", "figure_competence")},
 )
