@@ -101,18 +101,20 @@ def test_another_config_is_said_by_the_key_that_differs(experiment, tmp_path):
 
 def test_page_and_summary_say_it_once_and_nothing_else_does(tmp_path):
     (tmp_path / "provenance.json").write_text(json.dumps({"commit": "aaaa", origins.MIXED: ["From <two> commits."]}))
-    assert page.mixed(tmp_path) == ["From <two> commits."]
-    assert page.provenance_sections(tmp_path / "provenance.json") == [("", [("commit", "aaaa")])]
-    text = digest.digest("mini", Shown([], "", []), [], page.mixed(tmp_path))
+    provenance = page.provenance_of(tmp_path)
+    mixed = page.mixed(provenance)
+    assert mixed == ["From <two> commits."]
+    assert page.provenance_sections(provenance) == [("", [("commit", "aaaa")])]
+    text = digest.digest("mini", Shown([], "", []), [], mixed)
     assert text.startswith("# mini\n\n**Mixed origins.** From <two> commits.\n\n## Claims")
     shown = page.render(
-        "page.html.j2", page.__package__, experiment="mini", introduction="", provenance=[], mixed=page.mixed(tmp_path),
+        "page.html.j2", page.__package__, experiment="mini", introduction="", provenance=[], mixed=mixed,
         claims=Shown([], "", []), readings=[], opening=[], sections=[], was_run="",
         board=board.Board([], [], []), views=[], scripts=views.scripts([]),
     )  # fmt: skip
     assert shown.count("Mixed origins.") == 1 and "From &lt;two&gt; commits." in shown
     (tmp_path / "provenance.json").write_text("{}")
-    assert page.mixed(tmp_path) == []
+    assert page.mixed(page.provenance_of(tmp_path)) == []
 
 
 def test_pytorch_is_asked_where_it_is_there_and_never_imported(monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 from refusals import assert_refusal, refusal
 
 from headpatterns import storage
-from headpatterns.errors import InputError, Interrupted
+from headpatterns.errors import FIXES, InputError, Interrupted
 from headpatterns.io import atomic_path, write_csv
 
 FULL = Path("/dev/full")
@@ -42,8 +42,9 @@ def test_a_full_disk_is_said_where_a_library_has_its_own_words_for_it(tmp_path, 
     ],
 )
 def test_the_file_is_named_where_the_system_names_it(tmp_path, number, words):
+    """With the fix that stands wherever the system refuses this."""
     file = tmp_path / "table.csv"
-    with refusal(str(file), words), storage.written(tmp_path):
+    with refusal(str(file), (words, FIXES[number])), storage.written(tmp_path):
         raise OSError(number, "refused", str(file))
 
 

@@ -165,6 +165,6 @@ def test_provenance(experiment):
     assert content["machine"].keys() == {"processor", "cores", "memory_gb"} and content["machine"]["memory_gb"] > 0
     told = ("file", "architecture", "quantization", "tensors", "sha256")
     assert content["models from GGUF"] == {"own": {key: ABOUT[key] for key in told}}
-    (_, pairs) = next(one for one in page.provenance_sections(experiment / "provenance.json") if "GGUF" in one[0])
+    (_, pairs) = next(one for one in page.provenance_sections(page.provenance_of(experiment)) if "GGUF" in one[0])
     said = "file own.Q8_0.gguf, architecture llama, quantization Q8_0, tensors Q8_0 16, F32 5, sha256 0123"
     assert pairs == [("own", said)]

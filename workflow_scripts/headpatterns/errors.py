@@ -29,18 +29,18 @@ class Interrupted(Exception):  # noqa: N818 - nothing is wrong
 
 
 FIXES = {
-    errno.EACCES: "give a place that you may read and write",
-    errno.EPERM: "give a place that you may read and write",
-    errno.EROFS: "give a place that can be written",
+    errno.EACCES: "give yourself the permission, or another place",
+    errno.EPERM: "give yourself the permission, or another place",
+    errno.EROFS: "mount it for writing, or give another place",
     errno.ENOENT: "check the path, and that its folder is there",
     errno.ENOTDIR: "check the path, a part of which is a file",
     errno.EISDIR: "name a file, not a folder",
     errno.ENAMETOOLONG: "choose a shorter name",
-    errno.ENOSPC: "free space on its disk, then run it again",
-    errno.EDQUOT: "free some of your quota, then run it again",
-    errno.EMFILE: "allow more open files (ulimit -n), then run it again",
-    errno.ENFILE: "close other programs, then run it again",
-    errno.ENOMEM: "free memory, then run it again",
+    errno.ENOSPC: "make room on its disk",
+    errno.EDQUOT: "make room in your quota",
+    errno.EMFILE: "allow more open files (ulimit -n)",
+    errno.ENFILE: "close other programs",
+    errno.ENOMEM: "free memory",
 }
 """What to do about what the operating system refuses, by the number of its error."""
 

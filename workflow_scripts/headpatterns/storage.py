@@ -11,16 +11,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from headpatterns.errors import InputError, Interrupted, finished
+from headpatterns.errors import FIXES, InputError, Interrupted, finished
 
 REASONS = {
-    errno.ENOSPC: ("no space is left", "make room there"),
-    errno.EDQUOT: ("your quota is used up", "make room there"),
-    errno.EROFS: ("it is mounted for reading only", "mount it for writing"),
-    errno.EACCES: ("you may not write there", "give yourself the permission"),
-    errno.EPERM: ("you may not write there", "give yourself the permission"),
+    errno.ENOSPC: "no space is left",
+    errno.EDQUOT: "your quota is used up",
+    errno.EROFS: "it is mounted for reading only",
+    errno.EACCES: "you may not write there",
+    errno.EPERM: "you may not write there",
 }
-"""What the system's refusals mean, and what helps."""
+"""What the system's refusals to write mean; what helps is said of all its refusals in one place (`errors.FIXES`)."""
 
 SURELY_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """Those that no reading meets."""
@@ -68,8 +68,10 @@ def refusal(error: BaseException, place: Path) -> str:
 
 
 def _sentence(number: int, path: Path) -> str:
-    why, help_ = REASONS[number]
-    return f"{path} cannot be written, for {why} (file system {_mount(path)}): {help_}, and run this again to go on."
+    return (
+        f"{path} cannot be written, for {REASONS[number]} (file system {_mount(path)}): {FIXES[number]}, and run this "
+        "again to go on."
+    )
 
 
 def _told(error: BaseException | None, place: Path) -> tuple[int | None, Path]:

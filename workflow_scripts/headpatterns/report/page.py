@@ -34,8 +34,9 @@ def write(
     found = Results(results, labels)
     made = sections_of(studies, found)
     shown = judged(found, made)
-    write_text(output, rendered(experiment, found, made, shown, interactive(studies, views, made)))
-    write_text(summary, digest.digest(experiment, shown, made, mixed(results)))
+    provenance = provenance_of(results)
+    write_text(output, rendered(experiment, found, made, shown, interactive(studies, views, made), provenance))
+    write_text(summary, digest.digest(experiment, shown, made, mixed(provenance)))
 
 
 def page(
@@ -59,7 +60,8 @@ def page(
     """
     found = Results(results, labels or {})
     made = sections_of(studies, found)
-    return rendered(experiment, found, made, judged(found, made), interactive(studies, views, made))
+    of_views = interactive(studies, views, made)
+    return rendered(experiment, found, made, judged(found, made), of_views, provenance_of(results))
 
 
 def interactive(studies: Sequence[Study], given: str, sections: Sequence[Section]) -> list[views.Shown]:
@@ -74,6 +76,7 @@ def rendered(
     of_studies: Sequence[Section],
     shown: claims.Shown,
     of_views: Sequence[views.Shown],
+    provenance: Mapping[str, Any],
 ) -> str:
     """The page, with the sections of the studies, the claims and the views."""
     opening, figures, numbers, appendix = ([one for one in of_studies if one.place is place] for place in Place)
@@ -94,8 +97,8 @@ def rendered(
         board=board.of(shown, found.runs),
         views=of_views,
         scripts=views.scripts(of_views),
-        provenance=provenance_sections(found.folder / "provenance.json"),
-        mixed=mixed(found.folder),
+        provenance=provenance_sections(provenance),
+        mixed=mixed(provenance),
         claims=shown,
         readings=list(dict.fromkeys(one.reading for one in [*opening, *sections] if one.reading)),
         opening=opening,
@@ -103,10 +106,24 @@ def rendered(
     )
 
 
-def mixed(folder: Path) -> list[str]:
+def provenance_of(folder: Path) -> dict[str, Any]:
+    """What provenance.json in the folder of an experiment says.
+
+    Raises:
+        InputError: the file is missing or is not a JSON object.
+    """
+    path = folder / "provenance.json"
+    if not path.is_file():
+        raise InputError(f"{path} does not exist: run the rule that writes it first.")
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is not a JSON object of keys and values: remove it and run the rule that writes it.")
+    return content
+
+
+def mixed(provenance: Mapping[str, Any]) -> list[str]:
     """Sentences that say in what the results of an experiment differ that should be alike."""
-    content = read_json(folder / "provenance.json")
-    return list(content.get(MIXED, []))
+    return list(provenance.get(MIXED, []))
 
 
 def judged(found: Results, sections: Iterable[Section]) -> claims.Shown:
@@ -143,17 +160,8 @@ def run_section(runs: RunTable) -> Section:
     return Section(table.anchor, table.title, render("runs.html.j2", __package__, studies=table, runs=all_runs(runs)))
 
 
-def provenance_sections(path: Path) -> list[tuple[str, list[tuple[str, str]]]]:
-    """(section, its (key, value) pairs); plain keys come first, in a section without a name.
-
-    Raises:
-        InputError: the file is missing or is not a JSON object.
-    """
-    if not path.is_file():
-        raise InputError(f"{path} does not exist: run the rule that writes it first.")
-    content = read_json(path)
-    if not isinstance(content, dict):
-        raise InputError(f"{path} is not a JSON object of keys and values: remove it and run the rule that writes it.")
+def provenance_sections(content: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """(section, its (key, value) pairs); plain keys come first, in a section without a name."""
     plain = [(key, written(value)) for key, value in content.items() if key != MIXED and not isinstance(value, dict)]
     nested = [
         (section, [(key, written(value)) for key, value in values.items()])
