@@ -23,6 +23,7 @@ from headpatterns.models.loading import checkpoints, stored_dtype
 from headpatterns.training import callbacks, run_folder
 from headpatterns.training import train as training
 from headpatterns.training.adapters import Base
+from headpatterns.training.finetune import ROUNDED
 from headpatterns.training.recipe import Lora, Recipe
 
 LORA = {"rank": 4, "alpha": 16.0, "dropout": 0.1, "target_modules": ["q_proj", "v_proj", "fc1"]}
@@ -251,6 +252,20 @@ def test_a_state_on_another_base_is_never_resumed_from(prepared, tmp_path, capfd
     scripts.run("finetune", **values)
     assert "step 1/6" in capfd.readouterr().out
     load_model(tmp_path / "run" / "final")
+
+
+def test_training_in_bf16_says_what_it_does_not_see_below_adapters(prepared, tmp_path, capfd):
+    """A base in bfloat16 has no more digits. What a first run adds to it has, and its checkpoint keeps them."""
+    model = shutil.copytree(prepared / "dropout", tmp_path / "model")
+    load_model(model, "bfloat16").save_pretrained(model)
+    runs, short = [tmp_path / "one", tmp_path / "two"], {"max_steps": 2, "checkpoint_steps": [], "precision": "bf16"}
+    said = []
+    for start, run in zip((model, runs[0] / "final"), runs, strict=True):
+        scripts.run("finetune", **adapted(prepared, run, **short, model=start))
+        said.append(capfd.readouterr().out)
+    assert ROUNDED not in said[0] and said[1].count(f"{runs[0] / 'final'} {ROUNDED}") == 1
+    stored = safetensors.torch.load_file(runs[0] / "final" / "adapter_model.safetensors")
+    assert any(not torch.equal(value, value.bfloat16().float()) for value in stored.values())
 
 
 def test_a_run_that_starts_from_adapters_is_the_same_whatever_shares_its_job(prepared, tmp_path):

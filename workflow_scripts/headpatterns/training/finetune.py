@@ -19,6 +19,12 @@ from headpatterns.training import train as training
 from headpatterns.training.adapters import Base
 from headpatterns.training.recipe import Recipe
 
+ROUNDED = (
+    "is read in float32 and frozen, and training computes with it in bfloat16: it does not see differences of less "
+    "than about 1/256 of a weight, such as those that an earlier run has made; checkpoints keep every digit"
+)
+"""What is said of a model below adapters that has more digits than the precision of training."""
+
 
 class Pool(NamedTuple):
     """The samples that training sets select from: all of them, and the place of each by dataset and id."""
@@ -114,7 +120,10 @@ def _train_run(
     """Train one run that starts from a model."""
     start = base.written
     samples = gather(training_set, pool)
-    dtype = training.loading_dtype(recipe, models.stored_dtype(start)) if len(samples) else "float32"
+    stored = models.stored_dtype(start)
+    if len(samples) and recipe.lora and recipe.precision == "bf16" and stored == "float32" and processes.is_first():
+        print(f"{start} {ROUNDED}", flush=True)
+    dtype = training.loading_dtype(recipe, stored) if len(samples) else "float32"
     model = models.load_model(start, dtype, str(processes.own_device(device)))
     if len(samples):
         _check(samples, model, start, training_set)
