@@ -21,6 +21,7 @@ STUDY = Study(
     settings=settings.Settings,
     selected=lambda experiment: bool(settings.whole(experiment)),
     runs=settings.runs,
+    first=settings.whole,
     names=settings.names,
     problems=settings.problems,
     analyses=(
