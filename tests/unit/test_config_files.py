@@ -1,4 +1,4 @@
-"""Config files read strictly: what is sound is read as Snakemake reads it; tests/bad_inputs has what is refused."""
+"""Config files read strictly: what is valid is read as Snakemake reads it; tests/bad_inputs has what is refused."""
 
 import pytest
 import scripts
@@ -46,4 +46,4 @@ def test_anchors_are_read_as_what_they_stand_for(tmp_path):
 
 def test_a_sound_config_is_said_to_be_sound(capfd):
     scripts.run("check_config", positional=[PROJECT / "tests/config/tiny.yaml"])
-    assert "The config of tiny is sound" in capfd.readouterr().out
+    assert "The config of tiny is valid" in capfd.readouterr().out

@@ -63,7 +63,7 @@ def test_a_study_may_bring_sets_without_answers():
         (
             {"opencompass": "ARC", "scoring": "likelihood"},
             ".scoring",
-            ("no meaning for a configuration of OpenCompass",),
+            ("cannot be set for a configuration of OpenCompass",),
         ),
         ({"dataset": "arc", "scoring": "luck"}, ".scoring", ("generate", "likelihood")),
         ({"dataset": "arc", "opencompass": "ARC"}, "", ("exactly one of dataset and opencompass",)),

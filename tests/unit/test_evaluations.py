@@ -275,14 +275,14 @@ UNKNOWN = ("", "", "")
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([], "No evaluation is given of model m, run base on the set set"),
+        ([], "There is no evaluation of model m, run base on the set set"),
         (
             [(("m", "base", "set"), [1]), (("m", "base", "set"), [0])],
             "row 2 evaluates model m, run base on the set set",
         ),
         ([(*BASE, 0, 0, 0, 0, "nan", "nan", "nan", *UNKNOWN)], "row 1: no item was evaluated"),
         ([(*BASE, 4, 5, 0, 0, 1.2, 1, 1, *UNKNOWN)], "row 1: correct is 5 of 4 items"),
-        ([(*BASE, 4, 3, "x", 0, 1, 1, 1, *UNKNOWN)], "row 1: unparsed is 'x', no whole number"),
+        ([(*BASE, 4, 3, "x", 0, 1, 1, 1, *UNKNOWN)], "row 1: unparsed is 'x', which is not a whole number"),
     ],
 )
 def test_scores_that_are_missing_repeated_or_impossible_are_refused(rows, message, tmp_path, capfd, monkeypatch):
@@ -305,13 +305,16 @@ def test_scores_that_are_missing_repeated_or_impossible_are_refused(rows, messag
         ({"variant": "grid"}, "the column 'draw' is empty"),
         ({"run": ""}, "the column 'run' is empty"),
         ({"seed": ""}, "the column 'seed' is empty"),
-        ({"seed": "one"}, "the seed 'one' is no whole number"),
+        ({"seed": "one"}, "the seed 'one' is not a whole number"),
         ({"variant": "random"}, "the column 'draw' is empty"),
-        ({"budget": "100"}, "budget '100' has no meaning for this variant"),
-        ({"draw": "0"}, "draw '0' has no meaning for this variant"),
+        ({"budget": "100"}, "budget is '100', but this variant has no budget"),
+        ({"draw": "0"}, "draw is '0', but this variant has no draw"),
         ({"study": "selection", "variant": "pattern", "domain": "a"}, "the column 'budget' is empty"),
         ({"study": "selection", "variant": "base"}, "the column 'domain' is empty"),
-        ({"study": "selection", "variant": "base", "domain": "all"}, "a domain cannot be called 'all'"),
+        (
+            {"study": "selection", "variant": "base", "domain": "all"},
+            "the domain has the name of the mean over domains, 'all'",
+        ),
         ({}, "row 2 repeats row 1"),
         ({"run": "another"}, "row 2 repeats row 1"),
     ],
@@ -337,7 +340,7 @@ IN_A = (selection("base", "a", "base"), selection("pattern", "a", "p", "9"))
 @pytest.mark.parametrize(
     ("study", "rows", "changed", "message"),
     [
-        ("mixing", TWO, {("m", "tuned", "set"): None}, "No items are given of model m, run tuned on the set set"),
+        ("mixing", TWO, {("m", "tuned", "set"): None}, "There are no items of model m, run tuned on the set set"),
         ("mixing", TWO, {("m", "tuned", "set"): [1, 0]}, "The item 'set-2' was answered in only one of two evaluations "
          "(model m, run base on the set set; model m, run tuned on the set set)"),
         ("mixing", TWO, {("m", "tuned", "set"): [1, 0, 2]}, "correct is '2', not 0 or 1"),

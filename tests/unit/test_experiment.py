@@ -99,7 +99,7 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
         (
             {"datasets.gsm8k.train": [{"path": str(FOLDER)}]},
             "datasets.gsm8k",
-            "mixes the embedded experiment's rows with",
+            "mixes rows of the embedded experiment with",
         ),
         ({"models.embedded": {"label": "x", "source": {"path": "x"}}}, "models.embedded", "name that is taken"),
         (
@@ -159,7 +159,7 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
             ("unknown task of the group 'infinity-law'", "valid are: math, gsm8k"),
         ),
         ({"task_groups.nlp.complex": ...}, "task_groups.nlp.complex", ("missing", "studies.composition needs it")),
-        ({"task_groups.nlp.tasks": ["sgsm"]}, "task_groups.nlp.tasks", "no task but the complex one"),
+        ({"task_groups.nlp.tasks": ["sgsm"]}, "task_groups.nlp.tasks", "only the complex task"),
         ({"resources.finetun": {}}, "resources.finetun", ("unknown rule 'finetun'", "did you mean 'finetune'?")),
         # Sources of models.
         ({"models.llama.source": {}}, "models.llama.source", "exactly one of pretraining, path, gguf, hub and model"),
@@ -207,7 +207,7 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
                 "models.llama.size": {"parameters": 10**6, "layers": 2, "heads": 2, "width": 8},
             },
             "models.llama.size",
-            "does not belong to a model whose files are read",
+            "is set, but the files of this model are read",
         ),
         (
             {"models.llama.source": {"model": "gema", "run": "nlp.gsm8k.seed0"}},
@@ -282,7 +282,7 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
         (
             {"datasets.arc.train[0]": {"pinned": "infinity-instruct", "files": "0625/*"}},
             "datasets.arc.train[0].pinned",
-            ("whose version config/datasets.csv lacks", "write it there"),
+            ("whose version config/datasets.csv lacks", "write the version there"),
         ),
         ({"datasets.arc.train[0]": {"pinned": "arc"}}, "datasets.arc.train[0]", ("lacks 'files'", "kind pinned")),
         ({"sources": "mirrors"}, "sources", ("'mirrors'", "primary", "mirror")),
@@ -564,7 +564,7 @@ def test_rows_that_snakemake_cannot_name_are_known_by_their_content(tmp_path):
 
 
 def test_a_model_that_snakemake_cannot_name_is_refused():
-    assert "whose braces Snakemake takes for a wildcard" in OwnFiles({}).problem("model", "/models/{v2}")
+    assert "read its braces as a wildcard" in OwnFiles({}).problem("model", "/models/{v2}")
 
 
 @pytest.mark.parametrize("stack", stacks(), ids=" ".join)

@@ -67,7 +67,7 @@ def said(experiment, inputs=None, rules=EVERY_READER):
         (
             {"datasets": {"arc": {"train": [{"path": "/nowhere/*.jsonl"}], "probe": []}}},
             "datasets.arc.train[0].path",
-            ("/nowhere/*.jsonl", "no file or folder", "fix the path"),
+            ("/nowhere/*.jsonl", "does not exist", "fix the path"),
         ),
         (
             {
@@ -122,7 +122,7 @@ def test_a_model_whose_weights_are_a_link_to_nowhere(tmp_path):
     (tmp_path / "model.safetensors").symlink_to(tmp_path / "blobs" / "gone")
     config = config_of()
     config["models"]["llama"]["source"] = {"path": str(tmp_path)}
-    hints = (str(tmp_path), "model.safetensors cannot be read (No such file or directory)", "put the file there")
+    hints = (str(tmp_path), "model.safetensors cannot be read (No such file or directory)", "put a readable file there")
     assert_refusal("\n".join(said(accepted(config))), "models.llama.source.path", hints)
 
 

@@ -111,7 +111,7 @@ def test_the_plan_of_the_paper(paper, tmp_path, capsys):
     rows, text = plan(paper, planned, tmp_path)
     assert all(row["unknown_jobs"] == "0" for row in rows.values())
     assert (rows["finetune"]["gpus_a_job"], rows["evaluate"]["gpus_a_job"]) == ("4 to 8", "1")
-    assert "To see to" not in text
+    assert "What to check" not in text
     for word in ("## Formulas", "8,030,261,248", "published", "estimated", "## Downloads"):
         assert word in text
     printed = capsys.readouterr().out
@@ -230,7 +230,7 @@ def test_a_model_on_the_disk(model_folder, tmp_path):
     with refusal(str(tmp_path / "broken"), "the size of the model"):
         from_files(tmp_path / "broken")
     (tmp_path / "broken/model.safetensors").unlink()
-    with refusal(str(tmp_path / "broken"), "holds no weights"):
+    with refusal(str(tmp_path / "broken"), "has no weights"):
         from_files(tmp_path / "broken")
 
 
@@ -308,15 +308,18 @@ def test_what_will_not_work_is_said(tmp_path):
     planned = [job_of("finetune", experiment, LLAMA3, SGSM), job_of("extract_patterns", experiment, LLAMA3, SGSM),
                *evaluations(experiment), *fetched_models(experiment)]  # fmt: skip
     _, text = plan(experiment, planned, tmp_path)
-    assert "Training llama3-8b on 1 GPUs takes 128 GB of each GPU before activations; A100-40 has 40: use more" in text
+    assert (
+        "Training llama3-8b on 1 GPUs takes 128 GB of memory on each GPU before activations, but A100-40 has 40 "
+        "GB: use more" in text
+    )
     assert "A job of finetune takes up to 32 minutes, and resources.finetune.runtime asks for 15: raise it." in text
-    problems = text.partition("## To see to")[2]
+    problems = text.partition("## What to check")[2]
     assert "Taking the patterns" not in problems and "Evaluating" not in problems
     assert re.search(r"^\| Taking the patterns of llama3-8b in float32 +\| +32\.1 GB \|$", text, re.MULTILINE)
     _, text = plan(experiment_of(PAPER, small), planned, tmp_path)
-    assert "Taking the patterns of llama3-8b in float32 takes 32 GB of each GPU" in text
+    assert "Taking the patterns of llama3-8b in float32 takes 32 GB of memory on each GPU" in text
     assert "A10 has 24: set patterns.dtype to bfloat16." in text
-    assert "Evaluating llama-7b in float32 takes 27 GB of each GPU" in text
+    assert "Evaluating llama-7b in float32 takes 27 GB of memory on each GPU" in text
     assert "resources.fetch_model.runtime" not in text  # a download runs beside Snakemake, which ends no job
 
 
@@ -324,7 +327,7 @@ def test_checkpoint_steps_that_never_come_are_said(paper, tmp_path):
     """With the 2093 rows that the hub has of SGSM now, runs end after 3 epochs of ⌈1581 / 128⌉ steps."""
     planned = of_all_runs("finetune", paper)
     _, text = plan(paper, planned, tmp_path)
-    assert "checkpoint_steps" not in text.partition("## To see to")[2]
+    assert "checkpoint_steps" not in text.partition("## What to check")[2]
     _, text = plan(experiment_of(PAPER, ONE_SEED, {"datasets": {"sgsm": {"size": {"train": 2093}}}}), planned, tmp_path)
     assert "finetuning.checkpoint_steps has 48, 64, but runs of the group nlp end after 39 steps: remove" in text
 
@@ -492,7 +495,7 @@ def test_the_plan_before_data_and_models(tmp_path, monkeypatch):
     experiment = meant(config)
     checks.check(experiment)
     rows, text = plan(experiment, of_all_runs("finetune", experiment), tmp_path)
-    assert f"models.llama-7b.source.path; {tmp_path / 'none'} holds no model yet." in text
+    assert f"models.llama-7b.source.path; {tmp_path / 'none'} has no model yet." in text
     assert int(rows["finetune"]["unknown_jobs"]) > 0
 
 

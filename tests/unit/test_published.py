@@ -110,7 +110,7 @@ def test_another_folder_is_left_alone(results, tmp_path):
         target = str(tmp_path / name) if name else ""
         with refusal(f"to={target}" if "big" in name else target or "`export`", hint):
             published.check_target(target)
-    with refusal(f"to={tmp_path}/published/big", "no published result"):
+    with refusal(f"to={tmp_path}/published/big", "not a published result"):
         exported(results)
     assert (tmp_path / "published/big/mine.txt").read_text() == "mine"
 
@@ -140,7 +140,7 @@ def damage(folder, what):
 @pytest.mark.parametrize(
     ("what", "start", "hint"),
     [
-        ("nowhere", "from={folder}", ("leads to no folder", "fix the path")),
+        ("nowhere", "from={folder}", ("is not a folder", "fix the path")),
         ("no manifest", "{folder}", ("no manifest.json", "snakemake export")),
         ("no json", "{folder}/manifest.json", ("cannot be read", "git checkout")),
         ("no manifest of ours", "{folder}/manifest.json", ("cannot be read", "git checkout")),

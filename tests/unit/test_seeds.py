@@ -170,7 +170,7 @@ def test_benchmarks_name_the_base_of_a_seed(config):
         config, "studies.benchmarks.checkpoints[0].run", ("base.seed1", "valid are: base.")
     )
     assert benchmarked(config, ("llama", "base"), ("llama", "base.seed0")) and assert_refused(
-        config, "studies.benchmarks.checkpoints[1].run", "named as base already: remove it"
+        config, "studies.benchmarks.checkpoints[1].run", "listed already as base: remove it"
     )
 
 
@@ -226,14 +226,14 @@ def test_heads_are_ablated_of_seeds_that_are_trained(config):
 
 def test_seeds_that_move_nothing_are_refused(config):
     config["seed_moves"] = []
-    assert assert_refused(config, "seed_moves", ("is empty, but seeds has 3", "name order"))
+    assert assert_refused(config, "seed_moves", ("is empty, but seeds has 3", "add order"))
     config["seeds"] = [4]
     checked(config)
 
 
 def test_seeds_that_move_the_pretraining_of_none_are_refused(config):
     config["seed_moves"] = ["pretraining"]
-    assert assert_refused(config, "seed_moves", ("moves nothing of models.own", "add order"))
+    assert assert_refused(config, "seed_moves", ("changes nothing in models.own", "add order"))
     config["studies"]["adaptation"]["models"] = ["llama"]
     checked(config)
 

@@ -80,7 +80,7 @@ def test_the_readme_says_of_the_papers_llama_with_adapters_what_its_plan_does(pr
     )
     assert f"and {float(cell('peak', 2).split()[0]):.0f} GB of disk" in said
     assert f"training takes {memory[0]} of the GPU, and patterns in float32 take {memory[1]}" in said
-    assert "## To see to" not in answer.stdout
+    assert "## What to check" not in answer.stdout
 
 
 def test_a_full_disk_stops_a_run_before_it_starts(project):
@@ -104,7 +104,7 @@ def test_the_plan_precedes_the_data(project):
     )
     answer = snakemake(project, "plan", "--cores", "1", *chosen, HEADPATTERNS_DATA="/nowhere")
     assert answer.returncode == 0, answer.stdout
-    assert "models.own.source.path; $HEADPATTERNS_NOWHERE/model holds no model yet." in answer.stdout
+    assert "models.own.source.path; $HEADPATTERNS_NOWHERE/model has no model yet." in answer.stdout
 
 
 def test_where_jobs_go_is_no_part_of_the_written_config(project):

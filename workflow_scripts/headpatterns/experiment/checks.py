@@ -38,7 +38,7 @@ def _names(experiment: Experiment) -> Iterator[str]:
     yield from said_by("prompt_template", templates.resolve, config.prompt_template)
     for section, name in (("models", "embedded"), ("pretraining", "tokenizer")):
         if name in getattr(config, section):
-            yield f"{section}.{name} has a name that is taken by the embedded tokenizer: choose another."
+            yield f"{section}.{name} has the name of the embedded tokenizer: choose another name."
     for name in config.models:
         yield from _source_of_model(config, name)
         yield from _chat_template(config, name)
@@ -50,11 +50,11 @@ def _names(experiment: Experiment) -> Iterator[str]:
         yield from unknown(f"embedded.sizes.{generator}", "generator", generator, registry.GENERATORS)
     for name, group in config.task_groups.items():
         if name in (runs.MIXING, runs.SELECTION):
-            yield f"task_groups.{name} has a name that is taken by the runs of section 5: choose another."
+            yield f"task_groups.{name} has the name of the runs of section 5: choose another name."
         if name == runs.HEADS:
-            yield f"task_groups.{name} has a name that is taken by runs that train heads alone: choose another."
+            yield f"task_groups.{name} has the name of the runs that train only some heads: choose another name."
         if name == runs.FINETUNED:
-            yield f"task_groups.{name} has a name that is taken by runs that were trained elsewhere: choose another."
+            yield f"task_groups.{name} has the name of the runs that were trained elsewhere: choose another name."
         yield from _names_of_group(config, f"task_groups.{name}", group)
     for study in experiment.studies:
         yield from study.names(experiment)
@@ -106,7 +106,7 @@ def _source_of_model(config: Config, name: str) -> Iterator[str]:
 def _names_of_finetuned(config: Config, name: str) -> Iterator[str]:
     yield from unknown(f"finetuned.{name}.base", "model", config.finetuned[name].base, config.models)
     if name in config.models or name == "embedded":
-        yield f"finetuned.{name} has the name of a model, beside which its files would lie: choose another."
+        yield f"finetuned.{name} has the name of a model, so both would have the same folder: choose another name."
 
 
 def _chat_template(config: Config, name: str) -> Iterator[str]:
@@ -115,10 +115,10 @@ def _chat_template(config: Config, name: str) -> Iterator[str]:
     if model.chat_template and isinstance(model.source, AfterRun):
         given = runs.finetuned(model.source.run)
         fix = "put it into the folder of that run" if given else f"give it to {model.source.model}"
-        yield f"{path} is of a model that starts from a run, whose template it has: {fix}."
+        yield f"{path} cannot be set, because the model starts from a run and has the template of that run: {fix}."
     lender = config.models.get(model.chat_template or "")
     if lender and (lender.chat_template or isinstance(lender.source, Pretrained | AfterRun)):
-        yield f"{path} is {model.chat_template}, whose tokenizer has no template of its own: name another, or a file."
+        yield f"{path} is {model.chat_template}, whose tokenizer has no chat template: name another model, or a file."
 
 
 def _untemplated(experiment: Experiment) -> Iterator[str]:
@@ -131,8 +131,8 @@ def _untemplated(experiment: Experiment) -> Iterator[str]:
     ]
     if config.prompt_template == templates.CHAT and without:
         yield (
-            "prompt_template is chat, but the tokenizer of the embedded models has no chat template: give them one "
-            f"({', '.join(without)}), or take another prompt_template."
+            "prompt_template is chat, but the tokenizer of the embedded models has no chat template: give them "
+            f"one ({', '.join(without)}), or use another prompt_template."
         )
 
 
@@ -152,7 +152,7 @@ def _circle(config: Config, path: str, source: AfterRun) -> Iterator[str]:
     seen = [source.model]
     while seen[-1] in config.models and isinstance(earlier := config.models[seen[-1]].source, AfterRun):
         if earlier.model in seen:
-            yield f"{path}.model leads back to itself ({' → '.join([*seen, earlier.model])}): start from another."
+            yield f"{path}.model starts from itself ({' → '.join([*seen, earlier.model])}): start from another model."
             return
         seen.append(earlier.model)
 
@@ -178,7 +178,10 @@ def _names_of_pinned(path: str, source: RowsPinned) -> Iterator[str]:
         files, kind = table[source.pinned][pinned.PRIMARY].files, f"pattern of {source.pinned} in {pinned.NAME}"
         yield from unknown(f"{path}.files", kind, source.files, files)
         if not all(one.version for one in table[source.pinned].values()):
-            yield f"{path}.pinned is {source.pinned}, whose version {pinned.NAME} lacks: write it there, or give path."
+            yield (
+                f"{path}.pinned is {source.pinned}, but {pinned.NAME} has no version of it: write the version "
+                "there, or give path instead."
+            )
 
 
 def _names_of_group(config: Config, path: str, group: TaskGroup) -> Iterator[str]:
@@ -187,7 +190,7 @@ def _names_of_group(config: Config, path: str, group: TaskGroup) -> Iterator[str
     if group.complex:
         yield from unknown(f"{path}.complex", "task of the group", group.complex, group.tasks)
         if len(group.tasks) < 2:
-            yield f"{path}.tasks has no task but the complex one: add the basic tasks."
+            yield f"{path}.tasks has only the complex task: add the basic tasks."
         if group.complex in (group.expected_pair or []):
             yield f"{path}.expected_pair names the complex task '{group.complex}' itself: name two basic tasks."
 
@@ -198,7 +201,7 @@ def _evaluation_sets(experiment: Experiment) -> Iterator[str]:
         if len(described.model_fields_set & {"dataset", "opencompass"}) != 1:
             yield f"evaluation.sets.{name} must have exactly one of dataset and opencompass."
         if described.opencompass and described.scoring:
-            yield f"evaluation.sets.{name}.scoring has no meaning for a configuration of OpenCompass: remove it."
+            yield f"evaluation.sets.{name}.scoring cannot be set for a configuration of OpenCompass: remove it."
         if described.dataset:
             yield from unknown(f"evaluation.sets.{name}.dataset", "dataset", described.dataset, config.datasets)
 
@@ -206,4 +209,7 @@ def _evaluation_sets(experiment: Experiment) -> Iterator[str]:
 def _builtin_sets(experiment: Experiment) -> Iterator[str]:
     """No data folder, where a built-in configuration of OpenCompass is to be evaluated."""
     if experiment.has_builtin_sets and experiment.config.evaluation.opencompass_data is None:
-        yield "evaluation.opencompass_data is null, but a set is a configuration of OpenCompass: name its folder."
+        yield (
+            "evaluation.opencompass_data is null, but an evaluation set is a configuration of OpenCompass: name "
+            "the folder of OpenCompass's data."
+        )

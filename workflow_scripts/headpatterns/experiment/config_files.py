@@ -29,10 +29,10 @@ def read(path: Path) -> dict[str, Any]:
     except RecursionError as error:
         raise InputError(f"{path} is nested too deeply: write it flat.") from error
     if root is None:
-        raise InputError(f"{path} holds no key: write what differs from config.yaml, or leave the file out.")
+        raise InputError(f"{path} has no key: write the keys that differ from config.yaml, or leave the file out.")
     if not isinstance(root, yaml.MappingNode):
         line = root.start_mark.line + 1
-        raise InputError(f"{path}:{line} is not a key with its value: write `key: value` at the left margin.")
+        raise InputError(f"{path}:{line} is not a key with a value: write `key: value` at the left margin.")
     for said in _problems(root, str(path)):
         raise InputError(said)
     try:
@@ -41,7 +41,7 @@ def read(path: Path) -> dict[str, Any]:
         raise InputError(_malformed(path, text, error)) from error
     except ValueError as error:  # such as a date or a number that YAML takes for one and Python does not
         raise InputError(
-            f"{path} holds a value that cannot be read ({first_line(error)}): write it in quotes."
+            f"{path} has a value that cannot be read ({first_line(error)}): write it in quotes."
         ) from error
     return found
 
@@ -105,7 +105,7 @@ def _json(path: Path, text: str) -> dict[str, Any]:
     except RecursionError as error:
         raise InputError(f"{path} is nested too deeply: write it flat.") from error
     if not isinstance(found, dict):
-        raise InputError(f"{path} is no JSON object of keys: write them in braces.")
+        raise InputError(f"{path} is not a JSON object: write the keys in braces.")
     return found
 
 
@@ -125,7 +125,7 @@ def _malformed(path: Path, text: str, error: yaml.YAMLError) -> str:
     place = min(mark.line, len(lines) - 1) if mark else 0  # what is open at the end is missed behind it
     where, line = (f"{path}:{place + 1}", lines[place]) if mark and lines else (f"{path}", "")
     if "\t" in line[: len(line) - len(line.lstrip())]:
-        return f"{where} is indented with a tab: use blanks."
+        return f"{where} is indented with a tab: use spaces."
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or first_line(error)
     return f"{where} is not valid YAML ({problem}): check indentation, quotes, brackets and colons there."
 
@@ -137,7 +137,9 @@ def _problems(root: yaml.MappingNode, path: str) -> Iterator[str]:
     while pending:
         node, key, above = pending.pop()
         if id(node) in above:
-            yield f"{path}:{node.start_mark.line + 1} has an anchor that holds itself, at {key}: write it out."
+            yield (
+                f"{path}:{node.start_mark.line + 1} has an anchor that contains itself, at {key}: write out the value."
+            )
             return
         if id(node) in seen:
             continue
@@ -156,7 +158,7 @@ def _keys(node: yaml.MappingNode, above: str, path: str) -> Iterator[str]:
     for name, _ in node.value:
         line = name.start_mark.line + 1
         if name.tag not in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"):
-            yield f"{path}:{line} has a key that is no text, below {above or 'nothing'}: write it in quotes."
+            yield f"{path}:{line} has a key that is not text, below {above or 'nothing'}: write it in quotes."
             return
         if name.value in lines:
             key = _joined(above, name.value)

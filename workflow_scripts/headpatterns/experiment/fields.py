@@ -39,7 +39,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 """Of random draws: two that are added are what numpy takes, below 2³²."""
 
 Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(unique)]
-OWN_SEEDS = "seeds of its runs, some of `seeds`; null takes all"
+OWN_SEEDS = "seeds of its runs, a part of `seeds`; null takes all"
 Moves = Annotated[list[Literal["order", "samples", "pretraining"]], AfterValidator(unique)]
 """What a training seed moves: order and dropout of training, the choice of samples, the embedded base models."""
 

@@ -54,7 +54,7 @@ def read(path: Path) -> list[Job]:
         return [Job(row["rule"], row["name"], row["benchmark"], row["batch"], json.loads(row["wildcards"]))
                 for row in read_csv(path, COLUMNS)]  # fmt: skip
     except json.JSONDecodeError as error:
-        raise InputError(f"{path} has wildcards that are not valid JSON ({error}): make it again.") from error
+        raise InputError(f"{path} has wildcards that are not valid JSON ({error}): run the dry run again.") from error
 
 
 def asked_for() -> Path | None:

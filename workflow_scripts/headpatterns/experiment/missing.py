@@ -99,7 +99,7 @@ def _sentence(problem: str, named: list[Source]) -> str:
     first, *others = named
     said = [f"config key {first.key} {problem}"]
     if others:
-        said.append(f"The same holds for {', '.join(one.key for one in others)}.")
+        said.append(f"The same is true of {', '.join(one.key for one in others)}.")
     said += dict.fromkeys(f"To get it: {one.obtain}" for one in named if one.obtain)
     return " ".join(said)
 

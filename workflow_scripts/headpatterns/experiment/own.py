@@ -65,7 +65,7 @@ def of_model(source: Any) -> OwnModel | None:
 
 
 def _no_rows(path: str) -> str:
-    return "" if matches(path) else f"is {path}, where no file or folder is: fix the path."
+    return "" if matches(path) else f"is {path}, which does not exist: fix the path."
 
 
 def _no_model(path: str) -> str:
@@ -73,18 +73,18 @@ def _no_model(path: str) -> str:
         return f"is {path}, which {lora_weights.NO_MODEL}."
     if not (Path(path) / "config.json").is_file():
         return (
-            f"is {path}, which holds no model (no config.json): fix the path, or put one there, as `hf download "
-            "ORGANISATION/NAME --local-dir FOLDER` does."
+            f"is {path}, which has no model (no config.json): fix the path, or put a model there, for example "
+            "with `hf download ORGANISATION/NAME --local-dir FOLDER`."
         )
     if not loading.has_tokenizer(Path(path)):
-        return f"is {path}, which holds no tokenizer: save the model's own there."
+        return f"is {path}, which has no tokenizer: save the model's tokenizer there."
     try:
         pointers = [file.name for file in loading.files(Path(path)) if is_lfs_pointer(file)]
     except OSError as error:
         name = Path(str(error.filename)).name
-        return f"is {path}, where {name} cannot be read ({error.strerror}): put the file there."
+        return f"is {path}, whose file {name} cannot be read ({error.strerror}): put a readable file there."
     if pointers:
-        return f"is {path}, where {pointers[0]} is a Git LFS pointer, not the file itself: `git lfs pull` there."
+        return f"is {path}, where {pointers[0]} is a Git LFS pointer, not the file itself: run `git lfs pull` there."
     return ""
 
 
@@ -92,8 +92,8 @@ def _no_adapter(path: str) -> str:
     if lora_weights.is_adapter(Path(path)):
         return ""
     if (Path(path) / "config.json").is_file():
-        return f"is {path}, which holds a whole model, no adapter: write source: {{path: FOLDER}} without lora."
-    return f"is {path}, which holds no adapter of PEFT (no {lora_weights.CONFIG}): fix the path."
+        return f"is {path}, which has a whole model and not an adapter: write source: {{path: FOLDER}} without lora."
+    return f"is {path}, which has no adapter of PEFT (no {lora_weights.CONFIG}): fix the path."
 
 
 def _no_gguf(path: str) -> str:
@@ -105,13 +105,15 @@ def _no_gguf(path: str) -> str:
 
 
 def _no_template(path: str) -> str:
-    return "" if Path(path).is_file() else f"is {path}, which is neither a model of the config nor a file: fix it."
+    if Path(path).is_file():
+        return ""
+    return f"is {path}, which is neither a model of the config nor a file: fix the name or the path."
 
 
 def _no_data(path: str) -> str:
     if (Path(path) / "data").is_dir():
         return ""
-    return f"is {path}, which holds no folder data/: fix the path, or unpack OpenCompassData-core there."
+    return f"is {path}, which has no folder data/: fix the path, or unpack OpenCompassData-core there."
 
 
 def _files_of(part: Part, path: str) -> list[Path]:
@@ -165,7 +167,7 @@ class OwnFiles:
         if variable := unset_variable(written):
             return f"uses the environment variable {variable}, which is not set: export it or write the path."
         if (kind in PARTS or kind == "template") and unnameable(expand(written)):
-            return f"is {expand(written)}, whose braces Snakemake takes for a wildcard: rename it or link to it."
+            return f"is {expand(written)}, and Snakemake would read its braces as a wildcard: rename it, or link to it."
         return _ABSENCE[kind](expand(written))
 
     def last(self, kind: Kind, written: str) -> Mapping[str, Any]:

@@ -83,7 +83,7 @@ def asked(config: dict[str, Any], overlay: Mapping[str, Any]) -> Published | Non
         return None
     if others := [key for key in overlay if key not in ("from", "to")]:
         raise InputError(
-            f"from={named} takes the config of that folder, so nothing else can be set: leave out {', '.join(others)}."
+            f"from={named} takes the config of that folder, so no other key can be set: leave out {', '.join(others)}."
         )
     return opened(Path(str(named)))
 
@@ -95,13 +95,13 @@ def opened(folder: Path) -> Published:
         InputError: it is missing, no published folder, of another format, or a file is missing or has changed.
     """
     if not folder.is_dir():
-        raise InputError(f"from={folder} leads to no folder: fix the path, which is that of a published result.")
+        raise InputError(f"from={folder} is not a folder: give the path of a published result.")
     check_name(folder)
     manifest = folder / MANIFEST
     if not manifest.is_file():
         raise InputError(
-            f"{folder} is no published result (it has no {MANIFEST}): make one of an experiment with "
-            "`snakemake export --config to=FOLDER`."
+            f"{folder} is not a published result (it has no {MANIFEST}): publish an experiment with `snakemake "
+            "export --config to=FOLDER`."
         )
     try:
         content = read_json(manifest)
@@ -117,10 +117,10 @@ def opened(folder: Path) -> Published:
     for name, checksum in files.items():
         path = folder / name
         if not path.is_file():
-            raise InputError(f"{path} is missing, which {MANIFEST} lists: {_restore(folder)}.")
+            raise InputError(f"{path} is missing, although {MANIFEST} lists it: {_restore(folder)}.")
         if sha256(path) != checksum:
             raise InputError(
-                f"{path} is not as it was published (its checksum differs from {MANIFEST}): {_restore(folder)}."
+                f"{path} has changed since it was published (its checksum differs from {MANIFEST}): {_restore(folder)}."
             )
     return Published(folder, kept, files)
 
@@ -137,8 +137,8 @@ def check_name(folder: Path) -> None:
     """
     if not FOLDER_NAME.fullmatch(folder.name):
         raise InputError(
-            f"The folder '{folder}' has a name that paths of results cannot have: rename it with letters, digits, "
-            "'_', '.' and '-' alone."
+            f"The folder '{folder}' has a name that results cannot have: rename it, using only letters, digits, "
+            "'_', '.' and '-'."
         )
 
 
@@ -149,11 +149,11 @@ def check_target(target: str) -> None:
         InputError: no folder is named, its name cannot be used, or it has files but no manifest.
     """
     if not target:
-        raise InputError("`export` publishes into a folder: name it, as in --config to=published/NAME.")
+        raise InputError("`export` needs the folder to publish into: name it, as in --config to=published/NAME.")
     folder = Path(target)
     check_name(folder)
     if folder.exists() and not (folder / MANIFEST).is_file() and (folder.is_file() or any(folder.iterdir())):
-        raise InputError(f"to={target} is not empty and no published result: name another folder, or remove it.")
+        raise InputError(f"to={target} is not empty and is not a published result: name another folder, or remove it.")
 
 
 def config_of(published: Published) -> dict[str, Any]:
@@ -277,8 +277,8 @@ def taken(experiment: "Experiment", published: Published) -> list[str]:
     for path in found:
         if not published.below(relative(experiment, path)):
             raise InputError(
-                f"{published.folder} lacks {relative(experiment, path)}, which this version of the workflow reads: "
-                "publish the experiment again."
+                f"{published.folder} has no {relative(experiment, path)}, which this version of the workflow "
+                "reads: publish the experiment again."
             )
     return found
 

@@ -20,44 +20,58 @@ Targets = Literal["all-linear"] | Selection
 class Lora(Section):
     """Adapters of method lora: alpha / rank · B A is added to the weights of the target modules."""
 
-    rank: Positive = Field(16, description="of the product B A: columns of B, rows of A")
-    alpha: Amount = Field(32.0, description="the product is taken times this over the rank")
-    dropout: Dropout = Field(0.0, description="of what an adapter reads, in training")
+    rank: Positive = Field(16, description="rank of the product B A: columns of B, rows of A")
+    alpha: Amount = Field(32.0, description="the product B A is multiplied by alpha / rank")
+    dropout: Dropout = Field(0.0, description="dropout on the input of each adapter, in training")
     target_modules: Targets = Field(
-        "all-linear", description="ends of module names; all-linear is every linear module but the output embeddings"
+        "all-linear",
+        description="modules that get an adapter, by the ends of their names; all-linear takes every linear module "
+        "but the output embeddings",
     )
 
 
 class Finetuning(Section):
-    """One recipe for every run; the studies of section 5 may state what they do otherwise."""
+    """One recipe for every run; the studies of section 5 may state what they do differently."""
 
     method: Method = Field("full", description="full trains all weights; lora trains adapters on frozen weights")
-    lora: Lora = Field(Lora.model_validate({}), description="the adapters, where method is lora")
+    lora: Lora = Field(Lora.model_validate({}), description="the adapters; used if method is lora")
     learning_rate: Amount = Field(description="largest learning rate of the schedule")
-    lr_scheduler: Scheduler = Field(description="course of the learning rate after the warm-up")
-    warmup_ratio: Warmup = Field(description="share of the steps in which the learning rate rises from 0")
+    lr_scheduler: Scheduler = Field(description="how the learning rate changes after the warm-up")
+    warmup_ratio: Warmup = Field(description="share of the steps that the learning rate takes to rise from 0")
     weight_decay: float = Field(ge=0, description="of AdamW")
     max_grad_norm: Amount = Field(description="norm to which gradients are clipped")
-    epochs: Amount = Field(description="passes over the training set, where max_steps is null")
+    epochs: Amount = Field(description="passes over the training set; used if max_steps is null")
     max_steps: Positive | None = Field(description="optimizer steps; null leaves them to `epochs`")
-    per_device_batch_size: Positive = Field(description="samples of a micro-batch on one device")
-    gradient_accumulation_steps: Positive = Field(description="micro-batches of a step on each device")
-    global_batch_size: Positive = Field(description="samples of a step: the product of the two above and `devices`")
-    precision: Literal["fp32", "bf16"] = Field(description="of the computation; bf16 is mixed precision")
-    gradient_checkpointing: bool = Field(description="compute activations again in the backward pass: less memory")
-    engine: Literal["pytorch", "deepspeed"] = Field(description="deepspeed is ZeRO-2 over the devices")
-    devices: Positive = Field(description="processes of a run, each with a GPU of its own where device is cuda")
-    nodes: Positive = Field(description="machines over which the devices are spread in equal parts")
+    per_device_batch_size: Positive = Field(description="samples per micro-batch on one device")
+    gradient_accumulation_steps: Positive = Field(description="micro-batches per step on each device")
+    global_batch_size: Positive = Field(
+        description="samples per step; must be the product of the two keys above and `devices`"
+    )
+    precision: Literal["fp32", "bf16"] = Field(description="number format of the computation; bf16 is mixed precision")
+    gradient_checkpointing: bool = Field(
+        description="compute activations again in the backward pass, which saves memory"
+    )
+    engine: Literal["pytorch", "deepspeed"] = Field(
+        description="what trains: pytorch, or deepspeed, which is ZeRO-2 over the devices"
+    )
+    devices: Positive = Field(description="processes per run; if device is cuda, each has its own GPU")
+    nodes: Positive = Field(description="machines that share the devices in equal parts")
     optimizer: Literal["adamw", "adamw_fused", "adamw_offloaded"] = Field(
         description="adamw_offloaded keeps its states in the host's memory and needs engine deepspeed"
     )
-    padding_free: bool = Field(description="the samples of a micro-batch in one row, without padding")
+    padding_free: bool = Field(
+        description="put the samples of a micro-batch one after another into one row, so that no token is padding"
+    )
     checkpoint_dtype: Literal["float32", "bfloat16"] = Field(description="number format of stored weights")
-    checkpoint_steps: Steps = Field(description="steps after which weights are kept in addition to the last")
-    resume_every: Positive = Field(description="steps between two states to resume from")
+    checkpoint_steps: Steps = Field(
+        description="steps after which the weights are saved; the last step is always saved"
+    )
+    resume_every: Positive = Field(description="steps between two saved states, from which an interrupted run resumes")
     runs_per_job: Positive = Field(description="runs that one job trains one after another")
-    keep_intermediate_checkpoints: bool = Field(description="keep them once their patterns exist")
-    keep_final_checkpoints: bool = Field(description="keep fine-tuned models once patterns and scores exist")
+    keep_intermediate_checkpoints: bool = Field(
+        description="keep the weights of `checkpoint_steps` after their patterns exist"
+    )
+    keep_final_checkpoints: bool = Field(description="keep the fine-tuned models after their patterns and scores exist")
 
     @property
     def is_lora(self) -> bool:
@@ -100,15 +114,17 @@ class OwnRecipe(Section):
 class PretrainingRecipe(Section):
     """How the embedded base models are pretrained: on one device, without accumulation."""
 
-    block_size: int = Field(ge=2, description="tokens of a packed training sample")
-    batch_size: Positive = Field(description="blocks of a step")
+    block_size: int = Field(ge=2, description="tokens per packed training sample")
+    batch_size: Positive = Field(description="blocks per step")
     learning_rate: Amount = Field(description="largest learning rate of the schedule")
-    lr_scheduler: Scheduler = Field(description="course of the learning rate after the warm-up")
-    warmup_ratio: Warmup = Field(description="share of the steps in which the learning rate rises from 0")
+    lr_scheduler: Scheduler = Field(description="how the learning rate changes after the warm-up")
+    warmup_ratio: Warmup = Field(description="share of the steps that the learning rate takes to rise from 0")
     weight_decay: float = Field(ge=0, description="of AdamW")
     max_grad_norm: Amount = Field(description="norm to which gradients are clipped")
-    resume_every: Positive = Field(description="steps between two states to resume from")
-    seed: Seed = Field(description="of weights and of the order of blocks; a training seed may be added")
+    resume_every: Positive = Field(description="steps between two saved states, from which an interrupted run resumes")
+    seed: Seed = Field(
+        description="seed of the first weights and of the order of blocks; `seed_moves` may add the training seed"
+    )
 
     def of_run(self, steps: int, checkpoint_steps: list[int], moved: int = 0) -> dict[str, Any]:
         """The recipe of one pretraining run: what a step reads is the batch, and its seed lies `moved` further."""

@@ -46,7 +46,7 @@ def names_of_run(config: Config, path: str, model: str, name: str) -> Iterator[s
     if given := runs.finetuned(name):
         yield from unknown(path, "run below finetuned", given, config.finetuned)
         if given in config.finetuned and (base := config.finetuned[given].base) != model:
-            yield f"{path} is '{name}', which was trained from {base}, not from {model}: name {base} as its model."
+            yield f"{path} is '{name}', which was trained from {base} and not from {model}: set model to {base}."
         return
     group, task, _ = runs.written(name)
     yield from unknown(path, "task group", group, config.task_groups)

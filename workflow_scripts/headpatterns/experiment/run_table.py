@@ -70,11 +70,11 @@ def _run(row: dict[str, str], where: str, known: Collection[str]) -> RunRow:
         if not row[column]:
             raise InputError(f"{where}: the column {column!r} is empty: fill it in.")
     if "+" in row["task"]:
-        raise InputError(f"{where}: the task {row['task']!r} has a '+', which joins tasks in the tables: rename it.")
+        raise InputError(f"{where}: the task {row['task']!r} has a '+', but tables join tasks by '+': rename the task.")
     if row["study"] == "composition" and row["role"] not in ROLES:
-        raise InputError(f"{where}: role {row['role']!r}: a run of the composition study is 'complex' or 'basic'.")
+        raise InputError(f"{where}: the role is {row['role']!r}: set it to 'complex' or 'basic'.")
     if not row["seed"].isdecimal():
-        raise InputError(f"{where}: the seed {row['seed']!r} is no whole number of 0 or more: fix it.")
+        raise InputError(f"{where}: the seed {row['seed']!r} is not a whole number of 0 or more: fix it.")
     texts = {column: row[column] for column in COLUMNS if column not in ("seed", "patterns")}
     return RunRow(**texts, seed=int(row["seed"]), patterns=Path(row["patterns"]))
 

@@ -43,19 +43,21 @@ class RowCounts(Section):
     """Rows of a generator where they differ from the common numbers."""
 
     train: Positive = Field(UNSTATED, description="rows of a training file")
-    test: Positive = Field(UNSTATED, description="rows of a test file")
+    test: Positive = Field(UNSTATED, description="rows per test file")
 
 
 class Embedded(Section):
     """The raw files of the embedded experiment; no model or dataset of your own uses them."""
 
-    seed: Seed = Field(description="of all raw files and of the corpus")
-    train: Positive = Field(description="rows of a training file; a selection by tags counts as a file")
-    test: Positive = Field(description="rows of a test file")
-    sizes: dict[str, RowCounts] = Field(description="rows of generators that need others, by generator")
-    tokens: int = Field(ge=2, description="tokens of a sample on average, for the plan alone")
-    documents: Positive = Field(description="documents of the pretraining corpus")
-    vocabulary: int = Field(ge=300, description="tokens of the byte-level BPE tokenizer trained on the corpus")
+    seed: Seed = Field(description="seed of all raw files and of the corpus")
+    train: Positive = Field(description="rows per training file; a selection by tags counts as a file")
+    test: Positive = Field(description="rows per test file")
+    sizes: dict[str, RowCounts] = Field(description="other numbers of rows, by generator")
+    tokens: int = Field(ge=2, description="mean number of tokens per sample; only the plan uses it")
+    documents: Positive = Field(description="number of documents in the pretraining corpus")
+    vocabulary: int = Field(
+        ge=300, description="vocabulary size of the byte-level BPE tokenizer that is trained on the corpus"
+    )
 
     def rows(self, generator: str) -> dict[str, int]:
         """Rows that a generator writes, by train and test."""
@@ -82,7 +84,7 @@ class Pretraining(Section):
 
     architecture: Architecture = Field(description="model_type and fields of its transformers config")
     steps: Positive = Field(description="optimizer steps")
-    checkpoint_steps: Steps = Field(description="steps at which weights are kept in addition to the last")
+    checkpoint_steps: Steps = Field(description="steps at which the weights are saved; the last step is always saved")
 
     @property
     def kept(self) -> list[int]:
@@ -91,13 +93,15 @@ class Pretraining(Section):
 
 
 class ModelSize(Section):
-    """The size of a model, for the plan, as long as its files are not here."""
+    """The size of a model, which the plan uses until the model's files are here."""
 
     parameters: Positive = Field(description="of the whole model")
     layers: Positive = Field(description="decoder layers")
-    heads: Positive = Field(description="query heads of a layer")
+    heads: Positive = Field(description="query heads per layer")
     width: Positive = Field(description="query heads × head size")
-    bytes: Positive = Field(UNSTATED, description="of its files; without it two a parameter")
+    bytes: Positive = Field(
+        UNSTATED, description="bytes of the model's files; if it is missing, two bytes per parameter"
+    )
     source: Text = Field(UNSTATED, description="where these figures come from")
 
 
@@ -106,15 +110,18 @@ class Model(Section):
 
     label: Text = Field(description="its name in figures and tables")
     source: ModelSource = Field(
-        description="where it comes from: pretraining and step, path, gguf, hub, or model and run"
+        description="where the model comes from: pretraining and step, path, gguf, hub, or model and run"
     )
-    stands_for: PaperModel = Field(UNSTATED, description="the paper's model whose values are shown beside its own")
+    stands_for: PaperModel = Field(
+        UNSTATED, description="the model of the paper whose values are shown next to this one's"
+    )
     chat_template: Text = Field(
         UNSTATED,
-        description="with `prompt_template: chat`: a file, or a name below `models` or `finetuned`; else its own",
+        description="with `prompt_template: chat`: a file, or a name from `models` or `finetuned` whose template to "
+        "use; without it, the tokenizer's own",
     )
-    size: ModelSize = Field(UNSTATED, description="for the plan, as long as its files are not here")
-    obtain: Text = Field(UNSTATED, description="how to get a model that lies on the disk; told where it is missing")
+    size: ModelSize = Field(UNSTATED, description="sizes for the plan, used until the model's files are here")
+    obtain: Text = Field(UNSTATED, description="how to get the files of a model on the disk; shown if they are missing")
 
 
 class Finetuned(Section):
@@ -122,11 +129,13 @@ class Finetuned(Section):
 
     label: Text = Field(description="its name in figures and tables")
     base: str = Field(description="name of the model that it was trained from")
-    source: FinetunedSource = Field(description="where it is: path, gguf, hub, or lora, an adapter of the base")
+    source: FinetunedSource = Field(description="where the run is: path, gguf, hub, or lora, an adapter of the base")
     bytes: Positive = Field(
-        UNSTATED, description="of its files, for the plan; without it two a parameter of its base, none for an adapter"
+        UNSTATED,
+        description="bytes of its files, for the plan; if it is missing, two bytes per parameter of its base, and 0 "
+        "for an adapter",
     )
-    obtain: Text = Field(UNSTATED, description="how to get one that lies on the disk; told where it is missing")
+    obtain: Text = Field(UNSTATED, description="how to get the files of a run on the disk; shown if they are missing")
 
 
 class DatasetSampling(Section):
@@ -139,17 +148,19 @@ class DatasetSampling(Section):
 class DatasetSize(Section):
     """The size of a dataset, for the plan, as long as it is not prepared."""
 
-    train: Positive = Field(description="rows, or with `probe: []` those of train and probe together")
+    train: Positive = Field(
+        description="rows of the training files; with `probe: []`, rows of training and probe set together"
+    )
     probe: Positive = Field(UNSTATED, description="rows of the probe files")
-    tokens: int = Field(ge=2, description="tokens of a sample on average")
+    tokens: int = Field(ge=2, description="mean number of tokens per sample")
     source: Text = Field(UNSTATED, description="where these figures come from")
 
 
 class ExpectedRows(Section):
     """What preparation must give, so that files of another release are noticed."""
 
-    train: Positive = Field(UNSTATED, description="training instructions that preparation must give")
-    probe: Positive = Field(UNSTATED, description="probe instructions that preparation must give")
+    train: Positive = Field(UNSTATED, description="number of training instructions that preparation must give")
+    probe: Positive = Field(UNSTATED, description="number of probe instructions that preparation must give")
 
 
 class Dataset(Section):
@@ -157,21 +168,25 @@ class Dataset(Section):
 
     label: Text = Field(description="its name in figures and tables")
     family: str = Field("", description="group of tasks in Figure 2")
-    adapter: str = Field(description="its format, the name of an adapter")
+    adapter: str = Field(description="name of the adapter that reads its format")
     options: dict[str, Any] = Field({}, description="options of the adapter")
-    most_rejected: Share = Field(UNSTATED, description="share of its rows that may be unusable; a fifth where unstated")
+    most_rejected: Share = Field(
+        UNSTATED, description="largest share of its rows that may be unusable; by default one fifth"
+    )
     train: list[RowSource] = Field(min_length=1, description="sources of training rows")
-    probe: list[RowSource] = Field([], description="sources of the probe set; none holds it out of the training rows")
+    probe: list[RowSource] = Field(
+        [], description="sources of the probe set; if the list is empty, the probe set is held out of the training rows"
+    )
     sampling: DatasetSampling = Field(
-        DatasetSampling.model_validate({}), description="rows kept, where they differ from `sampling`"
+        DatasetSampling.model_validate({}), description="numbers of rows, if they differ from `sampling`"
     )
     expected: ExpectedRows | None = Field(
-        None, description="instructions that its files must give; null for any number"
+        None, description="numbers of instructions that its files must give; null for any number"
     )
-    obtain: Text = Field(UNSTATED, description="how to get rows that lie on the disk; told where they are missing")
-    size: DatasetSize = Field(UNSTATED, description="for the plan, as long as the dataset is not prepared")
+    obtain: Text = Field(UNSTATED, description="how to get the files of rows on the disk; shown if they are missing")
+    size: DatasetSize = Field(UNSTATED, description="sizes for the plan, used until the dataset is prepared")
     max_new_tokens: Positive | None = Field(
-        None, description="tokens of an answer to it; null takes `evaluation.max_new_tokens`"
+        None, description="largest number of tokens in an answer; null takes `evaluation.max_new_tokens`"
     )
 
     def sources(self, split: str) -> list[Any]:
@@ -180,11 +195,11 @@ class Dataset(Section):
 
 
 class Sampling(Section):
-    """Rows kept of every dataset."""
+    """How many rows of every dataset are kept."""
 
-    train: Positive | None = Field(description="training rows kept; null takes all")
-    probe: int = Field(ge=2, description="samples of a probe set")
-    seed: Seed = Field(description="of the draw")
+    train: Positive | None = Field(description="training rows to keep; null keeps all")
+    probe: int = Field(ge=2, description="samples per probe set")
+    seed: Seed = Field(description="seed of the draw")
 
 
 class SampledRows(Section):
@@ -198,24 +213,28 @@ class SampledRows(Section):
 class Tokenization(Section):
     """How samples become tokens."""
 
-    max_length: int = Field(ge=2, description="tokens at which a sample is cut")
+    max_length: int = Field(ge=2, description="largest number of tokens per sample; longer samples are cut")
 
 
 class Patterns(Section):
     """Activation patterns (Eq. 2)."""
 
-    reduction: Reduction = Field(description="reading of Eq. 2")
-    also: Reductions = Field(description="further readings of Eq. 2, taken in the same passes")
+    reduction: Reduction = Field(description="how Eq. 2 is read (the reduction)")
+    also: Reductions = Field(description="further reductions, computed in the same passes")
     dtype: Dtype = Field(description="number format of the model during extraction")
-    token_budget: Positive | Literal["auto"] = Field(description="tokens of a batch; auto takes what fits into memory")
+    token_budget: Positive | Literal["auto"] = Field(
+        description="tokens per batch; auto takes as many as fit into memory"
+    )
 
 
 class TaskGroup(Section):
     """Tasks that are compared with each other, in the order of every table and figure."""
 
     tasks: Selection = Field(description="datasets; their training sets are cut to the size of the smallest")
-    samples: Positive | None = Field(None, description="of a training set at most, by a draw; null for no limit")
-    finetuning: OwnRecipe | None = Field(None, description="what its runs do differently from `finetuning`")
+    samples: Positive | None = Field(
+        None, description="largest number of samples in a training set, chosen by a draw; null for no limit"
+    )
+    finetuning: OwnRecipe | None = Field(None, description="keys of `finetuning` that differ for its runs")
     complex: str = Field(UNSTATED, description="the task that the others compose (Eq. 3)")
     expected_pair: list[str] = Field(
         UNSTATED, min_length=2, max_length=2, description="the two tasks that the paper finds to compose it best"
@@ -233,8 +252,8 @@ class Domain(Section):
     """A domain of a dataset, by its rows' tags."""
 
     label: Text = Field(description="its name in tables")
-    tags: Selection = Field(description="tags of its rows; of MMLU the subjects")
-    size: DomainSize = Field(UNSTATED, description="rows, for the plan")
+    tags: Selection = Field(description="tags of its rows; in MMLU, the subjects")
+    size: DomainSize = Field(UNSTATED, description="numbers of rows, for the plan")
 
 
 class Analysis(Section):
@@ -242,42 +261,52 @@ class Analysis(Section):
 
     resamples: int = Field(ge=10, description="bootstrap resamples for the 95 % intervals")
     permutations: int = Field(ge=10, description="permutations of heads, for the null of Figure 4")
-    intercept: bool = Field(description="an intercept in the regression of Eq. 3")
+    intercept: bool = Field(description="whether the regression of Eq. 3 has an intercept")
     normalisation: Normalisation = Field(
-        description="levels as they are, over the sample's loss, or over their sum in the sample"
+        description="levels as they are (none), divided by the sample's loss, or divided by their sum in the sample"
     )
     weighting: Weighting = Field(
-        description="the mean over samples, or that of the paper's script, which weighs tokens in batches of four"
+        description="the mean over samples, or the mean of the paper's script, which weights tokens in batches of four"
     )
     model_value: ModelValue = Field(
-        description="a model in Table 1: the mean over tasks of each pattern's statistic, or that of their mean pattern"
+        description="value of a model in Table 1: the mean over tasks of each pattern's statistic, or the statistic of "
+        "the mean pattern"
     )
-    change: Change = Field(description="what Eq. 3 regresses: after − before, that over before, or log(after / before)")
-    seed: Seed = Field(description="of resamples and permutations")
+    change: Change = Field(
+        description="what Eq. 3 regresses: after − before, (after − before) / before, or log(after / before)"
+    )
+    seed: Seed = Field(description="seed of resamples and permutations")
 
 
 class EvaluationSet(Section):
     """Items that checkpoints are evaluated on: one of dataset and opencompass."""
 
-    dataset: str = Field(UNSTATED, description="a dataset, of which the probe rows are evaluated")
+    dataset: str = Field(UNSTATED, description="a dataset, whose probe rows are evaluated")
     opencompass: Text = Field(UNSTATED, description="a built-in generative configuration of OpenCompass")
-    scoring: Scoring = Field(UNSTATED, description="how items with options are answered; else `evaluation.scoring`")
+    scoring: Scoring = Field(
+        UNSTATED, description="how items with options are answered; without it, as `evaluation.scoring` says"
+    )
 
 
 class Evaluation(Section):
-    """Evaluation with OpenCompass: greedy decoding, the prompts of training; and likelihoods of what they teach."""
+    """Evaluation with OpenCompass: greedy decoding, the training prompts; likelihoods of gold responses and options."""
 
     python: Text = Field(description="interpreter of OpenCompass's environment")
-    opencompass_data: Text | None = Field(description="folder above OpenCompass's own data/; null for none")
+    opencompass_data: Text | None = Field(description="folder that contains OpenCompass's own data/; null for none")
     scoring: Scoring = Field(
-        description="how items with options are answered: in text that the model generates, or by the likeliest option"
+        description="how items with options are answered: generate reads the model's text, likelihood takes the "
+        "likeliest option"
     )
-    shots: Natural = Field(description="solved examples before each prompt, of the training rows of its dataset")
-    batch_size: Positive = Field(description="prompts of a batch")
-    token_budget: Positive = Field(description="tokens of a batch whose likelihoods are taken, padding included")
-    max_new_tokens: Positive = Field(description="tokens of an answer at most")
+    shots: Natural = Field(
+        description="solved examples before each prompt, taken from the training rows of its dataset"
+    )
+    batch_size: Positive = Field(description="prompts per batch")
+    token_budget: Positive = Field(description="tokens per batch when likelihoods are computed, padding included")
+    max_new_tokens: Positive = Field(description="largest number of tokens in an answer")
     dtype: Dtype = Field(description="number format of the model during evaluation")
-    checkpoints_per_job: Positive = Field(description="pairs of checkpoint and evaluation set of one job")
+    checkpoints_per_job: Positive = Field(
+        description="pairs of checkpoint and evaluation set that one job works through"
+    )
     sets: dict[Name, EvaluationSet] = Field(description="evaluation sets for `studies.benchmarks`")
 
 
@@ -285,9 +314,10 @@ class Config(Section):
     """A whole config, all overlays merged. `studies` holds a section for each study."""
 
     experiment: Name = Field(description="folder below results/")
-    seeds: Seeds = Field(description="training seeds; every run is trained once a seed")
+    seeds: Seeds = Field(description="training seeds; every run is trained once for each seed")
     seed_moves: Moves = Field(
-        description="what a seed moves: order of training, samples of a training set, pretraining of embedded models"
+        description="what depends on the seed: the order of training samples, the samples of a training set, the "
+        "pretraining of embedded models"
     )
     embedded: Embedded
     pretraining: dict[Name, Pretraining] = Field(description="pretraining runs, by name")
@@ -297,7 +327,7 @@ class Config(Section):
     datasets: dict[Name, Dataset] = Field(description="datasets, by name")
     sources: Literal["primary", "mirror"] = Field(description="where pinned datasets with a mirror are fetched from")
     prompt_template: str = Field(
-        description="question, alpaca, chat, or a text with {instruction} and perhaps {response}"
+        description="question, alpaca, chat, or your own text with {instruction} and optionally {response}"
     )
     sampling: Sampling
     tokenization: Tokenization
@@ -310,7 +340,9 @@ class Config(Section):
     evaluation: Evaluation
     device: Literal["cpu", "cuda"] = Field(description="where models compute")
     tensorboard: bool = Field(description="write event files of TensorBoard while runs train, below logs/tensorboard")
-    resources: dict[str, Size] = Field(description="what jobs ask for, by rule; `default` is for all")
+    resources: dict[str, Size] = Field(
+        description="what jobs ask for, by rule; `default` has the values that a rule's own entry leaves out"
+    )
     plan: Plan
     cluster: Cluster
 

@@ -68,13 +68,13 @@ def unusable(value: Any, path: Loc = ()) -> Iterator[str]:
         if foreign := next(
             (one for one in value if unicodedata.category(one) in ("Cc", "Cs") and one not in "\n\t"), ""
         ):
-            yield f"{place} has the character {foreign!a}, which is no text: remove it."
+            yield f"{place} has the character {foreign!a}, which is not text: remove it."
     elif isinstance(value, int) and abs(value) > LARGEST:
-        yield f"{place} is of {len(str(abs(value)))} digits, which no number here may have: write a smaller one."
+        yield f"{place} has {len(str(abs(value)))} digits, which is too many: write a smaller number."
     elif isinstance(value, dict):
         for key, one in value.items():
             if not isinstance(key, str):
-                yield f"{place} has the key {key!r}, which is no text: write it in quotes."
+                yield f"{place} has the key {key!r}, which is not text: write it in quotes."
             yield from unusable(one, (*path, str(key)))
     elif isinstance(value, list):
         for number, one in enumerate(value):
@@ -95,9 +95,9 @@ def written(path: Iterable[str | int]) -> str:
 
 def merged(kinds: list[str]) -> str:
     """Why a source may have several kinds where the user wrote one."""
-    return f"; it has {' and '.join(kinds)} (an overlay merges with an entry of the same name: choose another name)" * (
-        len(kinds) > 1
-    )
+    return (
+        f"; it has {' and '.join(kinds)} (an overlay is merged with the entry of the same name: choose another name)"
+    ) * (len(kinds) > 1)
 
 
 def _resolved(model: type[BaseModel], loc: Loc) -> tuple[Loc, Any, str]:
@@ -218,7 +218,7 @@ def _constraint(error: Error, annotation: Any) -> str:
         case "too_long":
             return f"{value!r} is too long."
         case "finite_number":
-            return f"{value} is no finite number: write one."
+            return f"{value} is not a finite number: write a finite number."
         case "literal_error":
             return f"{value!r} is not one of {list(get_args(_plain(annotation)))}."
         case "string_pattern_mismatch":
@@ -232,7 +232,7 @@ def _unknown(error: Error, path: Loc, annotation: Any, kind: str) -> str:
     union = AdapterSource if "lora" in path[:-1] else UNIONS.get(str(path[0]), RowSource)
     of_kinds = [name for _, model in _tagged(union) for name in model.model_fields] if kind else []
     if key in of_kinds:
-        return f"{written(path)} does not belong to a source of the kind {kind}: remove it."
+        return f"{written(path)} is not a key of a source of the kind {kind}: remove it."
     return f"{written(path)} is unknown{nearest(key, of_kinds or error['valid'])}"
 
 

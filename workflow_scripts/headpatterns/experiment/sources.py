@@ -17,7 +17,7 @@ class Pretrained(Section):
     """A checkpoint of a pretraining run of this config."""
 
     pretraining: str = Field(description="name of a pretraining run")
-    step: Positive = Field(description="a step at which that run keeps its weights")
+    step: Positive = Field(description="a step at which that run saves its weights")
 
 
 class OnDisk(Section):
@@ -78,7 +78,7 @@ class RowsPinned(Section):
     """Files of a dataset of config/datasets.csv."""
 
     pinned: Text = Field(description="name of a dataset in config/datasets.csv")
-    files: Text = Field(description="one of the patterns of files that it has there")
+    files: Text = Field(description="one of its patterns of files in that table")
 
 
 class RowsOnHub(Section):

@@ -66,10 +66,12 @@ def _seeds(experiment: "Experiment") -> Iterator[str]:
     if len(config.seeds) == 1:
         return
     if not config.seed_moves:
-        yield f"seed_moves is empty, but seeds has {len(config.seeds)}, whose runs would be the same: name order."
+        yield (
+            f"seed_moves is empty, but seeds has {len(config.seeds)}, so all their runs would be the same: add order."
+        )
     elif config.seed_moves == ["pretraining"]:
         still = [model for model in experiment.models if not needed.has_base_per_seed(config, model)]
-        yield from (f"seed_moves has pretraining alone, which moves nothing of models.{model}: add order."
+        yield from (f"seed_moves has only pretraining, which changes nothing in models.{model}: add order."
                     for model in still)  # fmt: skip
 
 
@@ -84,7 +86,7 @@ def _recipe(recipe: Finetuning) -> Iterator[str]:
             f"{' × '.join(f'{name} {value}' for name, value in parts.items())} = {product}: make the two agree."
         )
     if recipe.devices % recipe.nodes:
-        yield f"devices is {recipe.devices}, which {recipe.nodes} nodes cannot share equally: fix one."
+        yield f"devices is {recipe.devices}, which {recipe.nodes} nodes cannot share equally: change devices or nodes."
     if recipe.optimizer == "adamw_offloaded" and recipe.engine != "deepspeed":
         yield "optimizer is adamw_offloaded, which needs engine: deepspeed; set that, or another optimizer."
 
@@ -96,19 +98,19 @@ def _sizes_of_models(config: Config) -> Iterator[str]:
         if size is None:
             continue
         if isinstance(model.source, OnDisk | AfterRun):
-            yield f"models.{name}.size does not belong to a model whose files are read: remove it."
+            yield f"models.{name}.size is set, but the files of this model are read: remove it."
         if size.width % size.heads:
             yield (
-                f"models.{name}.size.width is {size.width}, no multiple of its {size.heads} heads: it is query "
-                "heads × head size."
+                f"models.{name}.size.width is {size.width}, which is not a multiple of its {size.heads} heads: "
+                "set it to query heads × head size."
             )
         if size.parameters < 4 * size.layers * size.width:  # narrower than any feed-forward block is
             yield (
                 f"models.{name}.size.parameters is {size.parameters}, too few for {size.layers} layers of width "
-                f"{size.width}: fix one."
+                f"{size.width}: correct one of them."
             )
         if not size.parameters / 2 <= (size.bytes or size.parameters) <= 8 * size.parameters:
-            yield f"models.{name}.size.bytes is {size.bytes} for {size.parameters} parameters: fix one."
+            yield f"models.{name}.size.bytes is {size.bytes} for {size.parameters} parameters: correct one of them."
 
 
 def _sizes_of_datasets(config: Config) -> Iterator[str]:
@@ -119,14 +121,17 @@ def _sizes_of_datasets(config: Config) -> Iterator[str]:
         for split, count in expected.items():
             most = getattr(sampled, split)
             if most is not None and count > most:
-                yield f"datasets.{name}.expected.{split} is {count}, but sampling keeps {most}: fix one."
+                yield f"datasets.{name}.expected.{split} is {count}, but sampling keeps {most}: correct one of them."
         if size is None:
             continue
         if dataset.probe and size.probe is None:
             yield f"datasets.{name}.size lacks 'probe', the rows of its probe files: add it."
         held = sampled.train if sampled.probe is None else sampled.probe
         if not dataset.probe and held and held >= size.train:
-            yield f"datasets.{name}.size.train is {size.train}, of which sampling takes {held}: nothing is left."
+            yield (
+                f"datasets.{name}.size.train is {size.train}, but sampling takes {held} of them for the probe "
+                "set: nothing is left."
+            )
 
 
 def mixed_rows(experiment: "Experiment") -> Iterator[str]:
@@ -136,8 +141,8 @@ def mixed_rows(experiment: "Experiment") -> Iterator[str]:
         kinds = {isinstance(source, EmbeddedRows) for source in [*dataset.train, *dataset.probe]}
         if len(kinds) > 1:
             yield (
-                f"datasets.{name} mixes the embedded experiment's rows with others (an overlay that says only train "
-                "keeps the embedded probe): give both, or probe: [] to hold the probe set out of train."
+                f"datasets.{name} mixes rows of the embedded experiment with others (an overlay that sets only "
+                "train keeps the embedded probe): set both, or set probe: [] to hold the probe set out of train."
             )
 
 
@@ -216,15 +221,20 @@ def _lengths(experiment: "Experiment") -> Iterator[str]:
 def _cluster(config: Config) -> Iterator[str]:
     for key, value in config.cluster.model_dump().items():
         if value == "None":  # how Snakemake hands on the null of a profile
-            yield f'cluster.{key} is null in a profile: write "" where there is nothing to ask for.'
+            yield f'cluster.{key} is null in a profile: write "" if there is nothing to ask for.'
     if not re.fullmatch(r"[A-Za-z0-9_.]*", gpu_type := config.cluster.gpu_type or ""):
         # That is all that Snakemake's plugin for Slurm takes.
-        yield f"cluster.gpu_type is '{gpu_type}', which may have letters, digits, _ and . alone: leave it empty."
+        yield (
+            f"cluster.gpu_type is '{gpu_type}', but it may have only letters, digits, '_' and '.': correct it, or "
+            "leave it empty."
+        )
     # Jobs of a cluster may compute on the CPU and have to ask for a GPU all the same, where its partition wants that.
     idle = config.device == "cpu" and config.cluster.configured
     own = config.resources.get("finetune")
     if not idle and own and "gpu" in own.model_fields_set:
-        yield "resources.finetune.gpu is not read, since finetuning.devices says how many GPUs a run takes: remove it."
+        yield (
+            "resources.finetune.gpu is not used, because finetuning.devices says how many GPUs a run takes: remove it."
+        )
     if not idle and config.device == "cpu" and any(size.gpu for size in config.resources.values()):
         yield "resources asks for GPUs, but device is cpu: set device to cuda or gpu to 0."
     for rule in ON_ONE_GPU:

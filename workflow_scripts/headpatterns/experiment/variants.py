@@ -113,12 +113,12 @@ def _check(variant: Variant, where: str) -> None:
         if is_needed and not value:
             raise InputError(f"{where}: the column {column!r} is empty: fill it in.")
         if value and not is_needed:
-            raise InputError(f"{where}: {column} {value!r} has no meaning for this variant: leave it empty.")
+            raise InputError(f"{where}: {column} is {value!r}, but this variant has no {column}: leave it empty.")
     for column in ("seed", "draw", "budget"):
         if (value := getattr(variant, column)) and not value.isdecimal():
-            raise InputError(f"{where}: the {column} {value!r} is no whole number of 0 or more: fix it.")
+            raise InputError(f"{where}: the {column} {value!r} is not a whole number of 0 or more: fix it.")
     if variant.domain == ALL_DOMAINS:
-        raise InputError(f"{where}: a domain cannot be called {ALL_DOMAINS!r}, the mean over domains: rename it.")
+        raise InputError(f"{where}: the domain has the name of the mean over domains, {ALL_DOMAINS!r}: rename it.")
 
 
 def _columns_needed(variant: Variant) -> dict[str, bool]:
@@ -159,7 +159,7 @@ def read_scores(paths: Sequence[Path]) -> dict[tuple[str, str, str], dict[str, s
             where = f"{path}, row {number}"
             key = (row["model"], row["run"], row["set"])
             if key in places:
-                raise InputError(f"{where} evaluates {name_of(key)} once more, after {places[key]}: keep one of them.")
+                raise InputError(f"{where} and {places[key]} both evaluate {name_of(key)}: keep one of them.")
             _check_counts(row, where)
             scores[key], places[key] = row, where
     return scores
@@ -170,11 +170,11 @@ def _check_counts(row: dict[str, str], where: str) -> None:
         if column in MAY_BE_UNKNOWN and not row[column]:
             continue
         if not row[column].isdecimal():
-            raise InputError(f"{where}: {column} is {row[column]!r}, no whole number: evaluate again.")
+            raise InputError(f"{where}: {column} is {row[column]!r}, which is not a whole number: evaluate again.")
         if int(row[column]) > int(row["items"]):
             raise InputError(f"{where}: {column} is {row[column]} of {row['items']} items: evaluate again.")
     if row["items"] == "0":
-        raise InputError(f"{where}: no item was evaluated: the set {row['set']} is empty, fill it.")
+        raise InputError(f"{where}: no item was evaluated, because the set {row['set']} is empty: give the set items.")
 
 
 def scores_of(variant: Variant, scores: dict[tuple[str, str, str], dict[str, str]]) -> list[dict[str, str]]:
@@ -190,7 +190,7 @@ def scores_of(variant: Variant, scores: dict[tuple[str, str, str], dict[str, str
         if of == [model, run] and (part == evaluation_set or part.startswith(f"{evaluation_set}/"))
     ]
     if not found:
-        raise InputError(f"No evaluation is given of {name_of(variant.evaluation)}: run the rule that evaluates it.")
+        raise InputError(f"There is no evaluation of {name_of(variant.evaluation)}: run the rule evaluate.")
     return found
 
 

@@ -44,8 +44,8 @@ def write(config: Path, jobs: Path, results: Path, output: Path) -> None:
     done = taken(results, [one.job for one in estimates])
     if not done:
         raise InputError(
-            f"no job of the experiment {name} is done: {results}/benchmarks holds no file of any; `snakemake plan` "
-            "says what is ahead."
+            f"no job of the experiment {name} is done: {results}/benchmarks has no file of a job; `snakemake "
+            "plan` shows what is still to be done."
         )
     rows = [row(rule, of_rule, done) for rule, of_rule in summaries.by_rule(estimates).items()]
     rows = [one for one in rows if one["done"] or one["rule"] in WORK]
@@ -107,9 +107,10 @@ def sections(
     others = {**summed(short), "rule": f"{len(short)} other rules"}
     yield text.table(headers, [cells(row) for row in [*(row for row in rows if row not in short), others, total]])
     yield (
-        "Planned is what was estimated for the jobs that are done; to go is the plan of the others × the rule's ratio, "
-        "or 1 where none is done. CPU-hours and memory are Snakemake's samples, of jobs longer than a second. "
-        "Attempts that failed, were killed or preempted are not counted: a job's times are those of its last one."
+        "'Planned' is the estimate for the jobs that are done. 'To go' is the estimate for the other jobs times "
+        "the ratio of their rule (1 if no job of the rule is done). CPU-hours and memory are sampled by "
+        "Snakemake, for jobs longer than a second. Attempts that failed, were killed or were preempted are not "
+        "counted: a job's times are those of its last attempt."
     )
     places = {path.name: disk.used_space(path) for path in sorted(results.iterdir()) if path.is_dir()}
     yield "## Disk"

@@ -96,7 +96,7 @@ def _passing(sizes: Sizes, planned: Collection[Job]) -> Iterator[Part]:
     experiment, finetuning = sizes.experiment, sizes.config.finetuning
     trained = [job for job in planned if job.rule == "finetune"]
     largest = heapq.nlargest(sizes.config.plan.parallel_jobs, (_at_work(sizes, job) for job in trained))
-    formula = f"the {len(largest)} largest jobs: checkpoints that do not stay, and states to resume from"
+    formula = f"the {len(largest)} largest jobs: checkpoints that are removed later, and states to resume from"
     yield Part("runs at work", TEMPORARY, formula, sum(largest))
     if finetuning.keep_final_checkpoints:
         return
@@ -155,8 +155,9 @@ def check(experiment: Experiment, results: str | Path, all_jobs: Iterable[Job], 
         if needed > free:
             raise InputError(
                 f"the jobs to run need up to {text.gigabytes(needed)} of disk, but {where} has "
-                f"{text.gigabytes(max(0, free))} free: lower plan.parallel_jobs, set finetuning.checkpoint_dtype to "
-                "bfloat16, give more disk, or set plan.check_disk to false (`snakemake plan` shows what takes what)."
+                f"{text.gigabytes(max(0, free))} free: lower plan.parallel_jobs, set finetuning.checkpoint_dtype "
+                "to bfloat16, give more disk, or set plan.check_disk to false (`snakemake plan` shows what needs "
+                "how much)."
             )
     return list(sizes.missing)
 

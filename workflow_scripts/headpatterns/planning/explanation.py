@@ -11,47 +11,51 @@ def explained(plan: Plan) -> Iterator[str]:
     share, start = plan.utilisation, plan.start_seconds
     yield "## Formulas"
     yield (
-        "A forward pass over t tokens in samples of T takes t × (2 P + 2 × layers × width × T) operations, P the "
-        "parameters, width the query heads × head size. Training takes 3 of them (6 P a token), with gradient "
-        "checkpointing 4 (8 P); patterns take 2 (4 P), the weights being frozen; reading prompts takes 1 (2 P). "
-        "Training adapters takes as many as patterns, with gradient checkpointing 3 (6 P), and those of the adapters "
-        "themselves, of which 2 × rank × P / width parameters are counted, as if all weights were squares of the width."
-        " Training the weights of heads alone takes as many as well, and 8 × layers × width² a token for gradients."
+        "A forward pass over t tokens in samples of T tokens takes t × (2 P + 2 × layers × width × T) operations. P is "
+        "the number of parameters, and width is query heads × head size. Training takes 3 forward passes (6 P per "
+        "token), or 4 with gradient checkpointing (8 P). Patterns take 2 (4 P), because the weights are frozen; "
+        "reading prompts takes 1 (2 P). Training adapters takes 2, or 3 with gradient checkpointing (6 P), and the "
+        "operations of the adapters themselves. Adapters count as 2 × rank × P / width parameters, as if all weights "
+        "were squares of the width. Training only the weights of heads takes 2, and 8 × layers × width² operations per "
+        "token for the gradients of the heads."
     )
     yield "\n".join(
         [
-            "- A run reads epochs × samples × tokens a sample, or max_steps × global_batch_size × tokens a sample. A "
-            "task group's training sets are cut to the smallest. Its steps are epochs × samples / global_batch_size, "
-            "each epoch rounded up; it keeps its weights at those checkpoint_steps that are smaller.",
-            "- Patterns are taken of the model before the run and of each of its checkpoints, on every probe set.",
-            "- Ablating heads reads the samples of `studies.validity` before a run and after it, forward alone: once "
-            "with all heads, once without each, for each size of `top` in between as often as there are draws and "
-            "twice more, and once without any head where `top` has that; it takes the patterns of as many other "
-            "samples, once for all three reductions.",
-            "- An evaluation reads the samples' tokens as prompts, and writes max_new_tokens for each: an upper bound, "
-            "as answers end earlier. For likelihoods it reads them once more, or once for each of four options where "
-            "these are more than letters; with examples, as often as there are examples and a prompt. "
-            "Decoding reads all weights from the GPU's memory for each token of a batch.",
-            "- Hours are operations / (GPUs × peak × utilisation), peak that of the GPU in bfloat16 or, for work in "
-            f"float32, in float32. Utilisation: training {share.training:g}, patterns {share.patterns:g}, "
+            "- A run reads epochs × samples × tokens per sample, or max_steps × global_batch_size × tokens per sample. "
+            "The training sets of a task group are cut to the smallest. The steps of a run are epochs × samples / "
+            "global_batch_size, and each epoch is rounded up. A run keeps its weights at the checkpoint_steps that are "
+            "smaller than that.",
+            "- Patterns are computed for the model before the run and each of its checkpoints, on every probe set.",
+            "- Ablating heads reads the samples of `studies.validity` before a run and after it, with forward passes "
+            "only. It reads them once with all heads and once without each head. For each size of `top` in between, it "
+            "reads them twice and once more for each draw. If `top` has the number of all heads, it reads them "
+            "once without any head. It also computes the patterns of as many other samples, once for all three "
+            "reductions.",
+            "- An evaluation reads the samples' tokens as prompts, and writes max_new_tokens for each. That is an "
+            "upper bound, because answers end earlier. For likelihoods it reads the samples once more, or once for "
+            "each of four options if these are more than letters. With solved examples, it reads (examples + 1) times "
+            "as many tokens. Decoding reads all weights from the GPU's memory for each token of a batch.",
+            "- Hours are operations / (GPUs × peak × utilisation). The peak is that of the GPU in bfloat16, or in "
+            f"float32 for work in float32. Utilisation: training {share.training:g}, patterns {share.patterns:g}, "
             f"prompts {share.prefill:g}; decoding {share.decoding:g} of the memory's bandwidth. Without a GPU: "
             f"operations / (threads × {plan.cpu_gflops:g} × 10⁹).",
-            f"- Rows are {TEXT_BYTES} bytes a token. All of a dataset's are read, at {plan.prepare_mb_per_second:g} "
-            f"MB/s, and those that are taken are tokenized, {plan.tokenize_tokens_per_second:g} tokens a second for "
-            "each tokenizer.",
-            f"- A job starts {start.model:g} seconds before its work where it loads a model or a tokenizer, "
-            f"{start.other:g} elsewhere; model files and checkpoints are read and written at "
-            f"{plan.disk_gb_per_second:g} GB/s, models and rows fetched at {plan.download_mb_per_second:g} MB/s.",
-            "- GPU-hours are the hours of a job × its GPUs; CPU-hours are its hours × its threads, on all of its "
-            "machines. Failed and repeated attempts come on top.",
-            "- A state to resume from has 12 bytes a trained parameter (weights and two moments in float32), with "
-            "DeepSpeed 16 (20 without bf16); where heads alone are trained, 4 a parameter and 8 a parameter of theirs. "
-            "A run keeps the last two, written every resume_every steps, and has a "
-            "third while it is written.",
-            "- Last checkpoints and those on the way go, unless the config keeps them, once the patterns and scores "
-            f"that need them exist. No more than {plan.parallel_jobs} jobs train or read such checkpoints at once, "
-            "readers first, so that no more fine-tuning jobs have theirs on the disk. Counted beside them, for they "
-            "wait longer: last checkpoints that are models of other runs, and those that one evaluation reads together "
-            "with others. Not counted: those whose reader failed, or waits for rows that are still prepared.",
+            f"- Rows have {TEXT_BYTES} bytes per token. All rows of a dataset are read, at "
+            f"{plan.prepare_mb_per_second:g} MB/s, and the selected rows are tokenized, at "
+            f"{plan.tokenize_tokens_per_second:g} tokens per second for each tokenizer.",
+            f"- A job starts {start.model:g} seconds before its work if it loads a model or a tokenizer, and otherwise "
+            f"{start.other:g}. Model files and checkpoints are read and written at {plan.disk_gb_per_second:g} GB/s. "
+            f"Models and rows are fetched at {plan.download_mb_per_second:g} MB/s.",
+            "- GPU-hours are the hours of a job × its GPUs. CPU-hours are its hours × its threads, on all of its "
+            "machines. Failed and repeated attempts are not included.",
+            "- A state to resume from has 12 bytes per trained parameter (weights and two moments in float32); with "
+            "DeepSpeed it has 16 (20 without bf16). If only heads are trained, it has 4 per parameter and 8 per parameter "
+            "of the heads. A run writes a state every resume_every steps and keeps the last "
+            "two; while it writes one, it has three.",
+            "- Final and intermediate checkpoints are removed after the patterns and scores that need them exist, "
+            f"unless the config keeps them. At most {plan.parallel_jobs} jobs train or read such checkpoints at once, "
+            "readers first, so that no more fine-tuning jobs have theirs on the disk. Two kinds are counted in "
+            "addition, because they wait longer: final checkpoints that are models of other runs, and those that one "
+            "evaluation reads together with others. Checkpoints whose reader failed, or waits for rows that are still "
+            "being prepared, are not counted.",
         ]
     )

@@ -59,7 +59,7 @@ def described(config: Config) -> str:
     """On which device the hours are estimated."""
     plan = config.plan
     if config.device == "cpu":
-        return f"Estimated for processors that do {plan.cpu_gflops:g} billion operations a second and thread."
+        return f"Estimated for processors that do {plan.cpu_gflops:g} billion operations per second and thread."
     gpu = GPUS[plan.gpu]
     return (
         f"Estimated for GPUs of the type {plan.gpu}: {gpu.bf16:g} TFLOP/s in bfloat16, {gpu.fp32:g} in float32, "
@@ -99,7 +99,7 @@ def disk_section(sizes: Sizes, planned: Sequence[Job]) -> Iterator[str]:
         ["what", "stays", "estimated as", "size"], [*rows, ["peak", "", "sum", text.gigabytes(peak)]], texts=3
     )
     yield (
-        f"{sizes.results} holds {text.gigabytes(used)} now; {disk.left(sizes.experiment, sizes.results)}. Figures, "
+        f"{sizes.results} takes {text.gigabytes(used)} now; {disk.left(sizes.experiment, sizes.results)}. Figures, "
         "logs and tables come on top: some tens of megabytes."
     )
 
@@ -118,7 +118,7 @@ def download_section(sizes: Sizes, planned: Sequence[Job]) -> Iterator[str]:
 
 def notes(sizes: Sizes, found: Sequence[Estimate]) -> Iterator[str]:
     """What is not known, and what of the plan will not work."""
-    lines = [f"Not known, and counted as nothing: {key}; {fix}." for key, fix in sizes.missing.items()]
+    lines = [f"Not known, and counted as 0: {key}; {fix}." for key, fix in sizes.missing.items()]
     for rule, of_rule in summaries.by_rule(found).items():
         unknown = sum(one.seconds is None for one in of_rule)
         if unknown:
@@ -134,7 +134,7 @@ def notes(sizes: Sizes, found: Sequence[Estimate]) -> Iterator[str]:
     if sizes.config.device == "cuda":
         lines += memory(sizes, found)
     if lines:
-        yield "## To see to"
+        yield "## What to check"
         yield "\n".join(f"- {line}" for line in lines)
 
 
@@ -149,8 +149,8 @@ def steps_that_never_come(sizes: Sizes) -> Iterator[str]:
         late = [step for step in sorted(sizes.config.finetuning.checkpoint_steps) if step > end]
         if late:
             yield (
-                f"finetuning.checkpoint_steps has {', '.join(map(str, late))}, but runs of the group {group} end after "
-                f"{end} steps: remove what never comes, or train longer."
+                f"finetuning.checkpoint_steps has {', '.join(map(str, late))}, but runs of the group {group} end "
+                f"after {end} steps: remove the later steps, or train longer."
             )
 
 
@@ -172,7 +172,10 @@ def memory(sizes: Sizes, found: Sequence[Estimate]) -> list[str]:
     """Work whose weights alone, in training with gradients and optimizer, are more than a GPU holds."""
     name = sizes.config.plan.gpu
     return [
-        f"{what} takes {size / 1e9:.0f} GB of each GPU before activations; {name} has {GPUS[name].memory:g}: {fix}."
+        (
+            f"{what} takes {size / 1e9:.0f} GB of memory on each GPU before activations, but {name} has "
+            f"{GPUS[name].memory:g} GB: {fix}."
+        )
         for (what, fix), size in _needed_bytes(sizes, found).items()
         if size > GPUS[name].memory * 1e9
     ]
@@ -205,7 +208,7 @@ def _held(sizes: Sizes, job: Job) -> Iterator[tuple[str, float, str]]:
             if any(needed.starts_from_adapters(config, run) for run in started):  # which are merged into it in float32
                 model = replace(model, bytes=formulas.BYTES["float32"] * model.parameters)
             held = formulas.gpu_adapter_bytes(model, trained, *given)
-            yield f"Training adapters of {name}", held, "it takes a larger one, or precision bf16"
+            yield f"Training adapters of {name}", held, "use a larger GPU, or precision bf16"
             return
         if group == HEADS:
             yield f"Training heads of {name} alone", formulas.gpu_heads_bytes(model), "it takes a larger one"
@@ -215,7 +218,7 @@ def _held(sizes: Sizes, job: Job) -> Iterator[tuple[str, float, str]]:
         yield f"Training {name} on {recipe.devices} GPUs", held, fix
         return
     section, does, dtype = dtypes[job.rule]
-    fix = f"set {section}.dtype to bfloat16" if dtype == "float32" else "it takes a larger one"
+    fix = f"set {section}.dtype to bfloat16" if dtype == "float32" else "use a larger GPU"
     yield f"{does} {name} in {dtype}", model.parameters * formulas.BYTES[dtype], fix
 
 

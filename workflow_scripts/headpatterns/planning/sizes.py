@@ -107,7 +107,7 @@ class Sizes:
         """Bytes of an adapter that was trained elsewhere; None where the config does not say."""
         given = self.config.finetuned[name].bytes
         if given is None:
-            self.missing[f"finetuned.{name}.bytes"] = "name the bytes of the adapter's files"
+            self.missing[f"finetuned.{name}.bytes"] = "set the bytes of the adapter's files"
         return given
 
     def fetched_adapter(self, name: str) -> Path:
@@ -119,7 +119,7 @@ class Sizes:
         folder = Path(expand(path))
         if (folder / "config.json").is_file():
             return from_files(folder)
-        self.missing[key] = f"{folder} holds no model yet"
+        self.missing[key] = f"{folder} has no model yet"
         return None
 
     def _in_gguf(self, key: str, path: str) -> formulas.Model | None:
@@ -127,7 +127,7 @@ class Sizes:
         file = Path(expand(path))
         if file.is_file():
             return from_gguf(file)
-        self.missing[key] = f"{file} is not there yet"
+        self.missing[key] = f"{file} does not exist yet"
         return None
 
     def _samples(self, tokenizer: str, dataset: str, split: str) -> Samples:

@@ -66,7 +66,7 @@ def read_jobs(experiment: Experiment, path: Path) -> list[Job]:
             strange.append(job.wildcards["batch"])
         if strange:
             raise InputError(
-                f"{path} has a job of {job.rule} for {strange[0]!r}, which the config does not have: make the table "
+                f"{path} has a job of {job.rule} for {strange[0]!r}, which is not in the config: make the table "
                 "again with this config (`snakemake plan`)."
             )
     return found

@@ -41,11 +41,11 @@ def from_files(folder: Path) -> formulas.Model:
         layers, heads, hidden = (next(config[name] for name in names if name in config) for names in NAMES)
     except UNREADABLE as error:
         raise InputError(
-            f"the size of the model in {folder} cannot be read ({_said(error)}): give a whole model "
-            "in Hugging Face layout."
+            f"the size of the model in {folder} cannot be read ({_said(error)}): give a complete model in Hugging "
+            "Face layout."
         ) from error
     if not parameters:
-        raise InputError(f"{folder} holds no weights (*.safetensors or *.bin): give a whole model.")
+        raise InputError(f"{folder} has no weights (*.safetensors or *.bin): give a complete model.")
     width = heads * (config.get("head_dim") or hidden // heads)
     return formulas.Model(parameters, layers, heads, width, size)
 
