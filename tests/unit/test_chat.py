@@ -150,12 +150,12 @@ NO_PROMPT = CHATML.template.partition("{% if add_generation_prompt")[0]
          ("turn 1", "leaves it out", "system")),
         (NO_PROMPT.replace("⟦", "").replace("⟧", ""), CONVERSATION, ("add_generation_prompt", "assistant\\n")),
         ("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
-         "{% if add_generation_prompt %}assistant: {% endif %}", CONVERSATION, ("no token of its own", "EOS")),
+         "{% if add_generation_prompt %}assistant: {% endif %}", CONVERSATION, ("not a single token", "EOS")),
         (CHATML.written() + "{% if add_generation_prompt %}<think>\n{% endif %}", CONVERSATION,
          ("turn 5", "where a model is asked", "<think>")),
-        (CHATML.written() + "{{ messages[2].content }}", CONVERSATION, ("turn 3", "not once")),
+        (CHATML.written() + "{{ messages[2].content }}", CONVERSATION, ("turn 3", "exactly once")),
         (CHATML.written().replace("m.content", "m.content.split('</think>')[-1]"),
-         [*CONVERSATION[:4], {"role": "assistant", "content": "<think>Hm.</think>"}], ("turn 5", "nothing of it")),
+         [*CONVERSATION[:4], {"role": "assistant", "content": "<think>Hm.</think>"}], ("turn 5", "does not print it")),
     ],
 )  # fmt: skip
 def test_templates_that_cannot_be_told_are_refused(template, messages, wanted):

@@ -246,7 +246,7 @@ def test_what_lends_no_template_is_refused_from_the_config(folder, tmp_path):
     ("overlay", "key", "hint"),
     [
         ({}, "prompt_template", "models.llama.chat_template"),
-        ({"models": {"llama": {"chat_template": "gemma"}}}, "models.llama.chat_template", "no template of its own"),
+        ({"models": {"llama": {"chat_template": "gemma"}}}, "models.llama.chat_template", "no chat template"),
         (
             {"models": {"late": {"label": "Late", "source": {"model": "llama", "run": "nlp.arc.seed0"},
                                  "chat_template": "x.jinja"}}},

@@ -78,21 +78,21 @@ def test_the_first_exchange_alone_may_be_asked_for():
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        (messages(("user", "Q")), "conversation without an assistant"),
-        (messages(), "conversation without an assistant"),
+        (messages(("user", "Q")), "conversation without a turn of the assistant"),
+        (messages(), "conversation without a turn of the assistant"),
         (messages(*WHOLE[2:]), "begins with the assistant"),
         (messages(("user", "Q"), ("assistant", "")), "empty turn of assistant"),
         (messages(("user", "Q"), ("assistant", None), *WHOLE[3:]), "empty turn of assistant"),
         (messages(("user", " "), ("assistant", "A")), "empty turn of user"),
-        (messages(("user", "Q"), ("user", "R"), ("assistant", "A")), r"turn 2 \(user\) follows one of user"),
-        (messages(("user", "Q"), ("tool", "4"), ("assistant", "A")), r"turn 2 \(tool\) follows one of user"),
+        (messages(("user", "Q"), ("user", "R"), ("assistant", "A")), r"turn 2 \(user\) follows a turn of user"),
+        (messages(("user", "Q"), ("tool", "4"), ("assistant", "A")), r"turn 2 \(tool\) follows a turn of user"),
         (messages(*WHOLE[1:3], *WHOLE), "turn 3 is a system turn"),
         (messages(("user", "Q"), ("narrator", "A")), "turn 2 has the unknown role narrator"),
-        (messages(*WHOLE, tools=[{"name": "sum"}]), "tools beside the turns"),
+        (messages(*WHOLE, tools=[{"name": "sum"}]), "row with tools"),
         ({"messages": [{"role": "user", "content": "Q"}, {"role": "assistant", "tool_calls": [{"id": "1"}]}]},
          "a call of a tool that is not text"),
         (messages(("user", [{"type": "image", "image": "x"}]), ("assistant", "A")), "part that is not text"),
-        ({"messages": "Q"}, "neither a list of turns nor JSON"),
+        ({"messages": "Q"}, "neither a list of turns nor the JSON"),
     ],
 )  # fmt: skip
 def test_a_conversation_that_is_left_out(row, reason):
@@ -145,7 +145,7 @@ def test_conversations_are_split_and_stored_with_their_turns(tmp_path):
         assert [turn["content"] for turn in turns[1:]] == ["A", "R", row["response"]]
     report = json.loads((tmp_path / "out/report.json").read_text())
     assert report["template"] == "chat"
-    assert report["splits"]["train"]["rejected"] == {"conversation without an assistant": 1}
+    assert report["splits"]["train"]["rejected"] == {"conversation without a turn of the assistant": 1}
     assert samples.read(tmp_path / "out/probe.parquet")[0]["messages"] == conversations.of(probe[0]["messages"])
 
 
@@ -166,7 +166,7 @@ def test_how_many_may_be_left_out(tmp_path):
 @pytest.mark.parametrize(
     ("row", "hint"),
     [
-        (messages(("user", "Q")), "conversation without an assistant"),
+        (messages(("user", "Q")), "conversation without a turn of the assistant"),
         (messages(("user", "Q"), ("assistant", " ")), "empty turn of assistant"),
     ],
 )

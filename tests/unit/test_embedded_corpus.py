@@ -457,5 +457,7 @@ def test_corpus_seeds_and_errors(tmp_path, monkeypatch):
         write_corpus(tmp_path / "d", 0, 0)
     # A world that tells few documents: the facts about animals, one at a time.
     monkeypatch.setattr(corpus, "KINDS", ((corpus.fact_zh, 1),))
-    with pytest.raises(InputError, match="documents is 60 and the embedded world tells only about 48; lower it"):
+    with pytest.raises(
+        InputError, match="documents is 60 but the embedded world has only about 48 different ones; lower it"
+    ):
         draw_documents(60, seed=0)

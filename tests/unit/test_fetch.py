@@ -127,7 +127,7 @@ def test_a_configuration_or_split_that_is_not_there(hub, tmp_path, name, split, 
 
 def test_a_dataset_that_is_a_program(hub, tmp_path):
     done = fetch("fetch_dataset", tmp_path, hub, "org/program", split="train")
-    assert "the dataset org/program (revision main) is a program rather than data" in sentence(done)
+    assert "the dataset org/program (revision main) is a program that makes the data" in sentence(done)
 
 
 @pytest.mark.parametrize(("name", "weights"), [("both", "model.safetensors"), ("pickled", "pytorch_model.bin")])
@@ -157,7 +157,7 @@ def test_weights_that_are_not_what_the_hub_states_are_refused(server, hub, tmp_p
     finally:
         server.state.changed.clear()
     assert said.startswith(f"fetch_model: {path.name} of the model org/pickled (revision {COMMIT}) has the ")
-    assert " checksum " in said and "where the hub states" in said and "what came is removed; run again" in said
+    assert " checksum " in said and "where the hub states" in said and "the download was removed; run again" in said
     done = fetch("fetch_model", tmp_path, hub, "org/pickled", COMMIT)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "it" / path.name).read_bytes() == good
@@ -188,20 +188,24 @@ def test_each_thing_that_the_hub_may_refuse_has_a_sentence_of_its_own(hub, tmp_p
         f"{of(gated)} is gated: accept its licence at {address}, then `hf auth login` or set HF_TOKEN."
     )
     assert said(gated, token="somebody") == (
-        f"{of(gated)} is gated and this login has no access to it: accept its licence at {address} with its account."
+        f"{of(gated)} is gated and this login has no access to it: accept its licence at {address} with "
+        "the account of this login."
     )
-    assert said(there, token="expired").startswith(f"{script}: the hub does not accept this login's token")
-    assert said("org/nothing").startswith(f"{script}: the {kind} org/nothing is not on the hub, or private, and there")
+    assert said(there, token="expired").startswith(f"{script}: the hub does not accept the token of this login")
+    assert said("org/nothing").startswith(
+        f"{script}: the {kind} org/nothing is not on the hub, or it is private and there"
+    )
     assert said("org/nothing", token="somebody") == (
-        f"{script}: the {kind} org/nothing is not on the hub, or hidden from this login: fix its id."
+        f"{script}: the {kind} org/nothing is not on the hub, or this login may not see it: fix its id."
     )
-    assert said(there, "b" * 40).startswith(f"{script}: the {kind} {there} has no revision {'b' * 40}: state a commit")
+    assert said(there, "b" * 40).startswith(f"{script}: the {kind} {there} has no revision {'b' * 40}: use a commit")
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         closed = f"http://127.0.0.1:{nobody.getsockname()[1]}"
         assert said(there, hub=closed).startswith(f"{script}: the hub at {closed} cannot be reached (")
     assert said(there, hub=None) == (
-        f"{script}: the hub is not asked while HF_HUB_OFFLINE is set: unset it, or give local files as path."
+        f"{script}: the environment variable HF_HUB_OFFLINE is set, so the hub is not used: unset it, "
+        "or give local files as path."
     )
 
 
@@ -216,7 +220,7 @@ def test_a_disk_that_is_too_small_is_found_before_the_download(hub, tmp_path):
     said = sentence(fetch("fetch_model", tmp_path, hub, "org/enormous"))
     assert re.fullmatch(
         r"fetch_model: the model org/enormous \(revision main\) takes \d+\.\d GB, but the disk of "
-        rf"{re.escape(str(tmp_path / 'out'))} has \d+\.\d GB free: make room there\.",
+        rf"{re.escape(str(tmp_path / 'out'))} has \d+\.\d GB free: free space there\.",
         said,
     )
 
@@ -310,7 +314,8 @@ def test_the_check_says_everything_at_once(hub, tmp_path):
 def test_a_hub_that_does_not_answer_is_one_problem_not_many(tmp_path):
     done = check(tmp_path, None, *(source(tmp_path, "model", f"org/{name}") for name in ("one", "two")))
     assert sentence(done) == (
-        "check_hub: the hub is not asked while HF_HUB_OFFLINE is set: unset it, or give local files as path."
+        "check_hub: the environment variable HF_HUB_OFFLINE is set, so the hub is not used: unset it, "
+        "or give local files as path."
     )
     assert len(done.stderr.splitlines()) == 1
 

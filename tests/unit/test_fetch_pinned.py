@@ -180,7 +180,7 @@ def test_a_checksum_that_differs_is_one_sentence_and_the_file_is_gone(server, tm
     content = bytearray((server.state.root / file).read_bytes())
     content[len(content) // 2] ^= 1
     server.state.changed[file.rpartition("/")[2]] = bytes(content)
-    hints = (f"has the {kind} checksum ", " states ", "what came is removed; run again, or ", source.instead)
+    hints = (f"has the {kind} checksum ", " states ", "the download was removed; run again, or ", source.instead)
     with pytest.raises(InputError) as refused:
         downloads.fetch_pinned(source, tmp_path / "out" / "it")
     assert "\n" not in str(refused.value)
@@ -221,7 +221,7 @@ def test_a_zip_that_is_none_or_lacks_files(server, tmp_path):
     with refusal(f"the primary source of bench, {source.address},", lacking):
         downloads.fetch_pinned(source, tmp_path / "out" / "it")
     server.state.changed["bench.zip"] = b"<html>gone</html>"
-    with refusal(f"the primary source of bench, {source.address},", ("no valid zip", "run again")):
+    with refusal(f"the primary source of bench, {source.address},", ("not a valid zip", "run again")):
         downloads.fetch_pinned(source._replace(checksum="", version="v2"), tmp_path / "out" / "it")
 
 
@@ -260,7 +260,7 @@ def test_too_small_a_disk_is_found_before_the_first_file(server, tmp_path):
         downloads.fetch_pinned(of_hub("enormous"), tmp_path / "out" / "it")
     assert re.fullmatch(
         rf"the primary source of enormous, \S+, takes \d+\.\d GB, but the disk of {re.escape(str(tmp_path / 'out'))} "
-        r"has \d+\.\d GB free: make room there\.",
+        r"has \d+\.\d GB free: free space there\.",
         str(refused.value),
     )
     assert server.state.given == []
@@ -273,7 +273,7 @@ def test_the_disk_may_fill_up_on_the_way(server, tmp_path, monkeypatch):
     monkeypatch.setattr(transfers, "_transfer", full)
     with refusal(
         f"what the primary source of maths, {of_hub().address},",
-        ("cannot be written (No space left on device)", "make room on the disk"),
+        ("cannot be written (No space left on device)", "free space on the disk"),
     ):
         downloads.fetch_pinned(of_hub(), tmp_path / "out" / "it")
 

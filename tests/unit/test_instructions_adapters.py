@@ -175,7 +175,7 @@ def test_code_of_python_2_loses_the_text_of_its_docstring():
 
 @pytest.mark.parametrize("code", ['def f():\n    """One."""', "x = 1", "def f(): return 1\ndef g(): return 2"])
 def test_code_that_is_no_function_with_a_body_is_rejected(code):
-    with pytest.raises(RowError, match=r"nothing but a docstring|not one function"):
+    with pytest.raises(RowError, match=r"has only a docstring|not one function"):
         without_docstring(code, "One.")
 
 
@@ -276,7 +276,7 @@ def test_arc():
     instruction = convert("arc", ARC)
     assert instruction.prompt == "What melts ice?\nA. cold\nB. heat\nC. wind"
     assert (instruction.id, instruction.answer, instruction.response) == ("Mercury_1", "B", "B. heat")
-    with pytest.raises(RowError, match="answerKey is none of the labels"):
+    with pytest.raises(RowError, match="answerKey is not one of the labels"):
         convert("arc", {**ARC, "answerKey": "E"})
     with pytest.raises(RowError, match="choices without text and label"):
         convert("arc", {**ARC_ON_HUB, "choices": ["cold", "heat"]})
@@ -318,7 +318,7 @@ def test_options_that_are_not_listed_stand_beside_the_prompt_alone(adapter, row,
 @pytest.mark.parametrize("adapter", ["hellaswag", "winogrande", "arc", "mathbench", "mmlu"])
 def test_letters_need_options_that_are_listed(adapter):
     for form in (None, "letter", "letter_and_text"):
-        with pytest.raises(InputError, match="With listed: false no prompt shows the letters that response: letter"):
+        with pytest.raises(InputError, match="listed: false and response: letter"):
             resolve_options(adapter, {"response": form, "listed": False})
 
 
@@ -701,7 +701,7 @@ def test_a_module_beside_the_others_is_an_adapter_by_its_name(tmp_path, monkeypa
 
     (tmp_path / "forgotten.py").write_text("ADAPTER = None\n")
     with pytest.raises(
-        InputError, match=r"forgotten\.py defines no adapter: let its ADAPTER be an Adapter, or add for"
+        InputError, match=r"forgotten\.py defines no adapter: define ADAPTER as an Adapter in it, or add for"
     ):
         adapters.found(adapters.__path__)
     for name in ("riddles", "forgotten"):

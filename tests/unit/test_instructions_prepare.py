@@ -76,8 +76,8 @@ def test_files_that_do_not_give_what_is_expected_are_refused(tmp_path):
     with pytest.raises(InputError) as refused:
         prepared([rows], **whole, expected={"train": 12, "probe": 19})
     assert str(refused.value) == (
-        "toys gives 12 train and 18 probe instructions where datasets.toys.expected states 12 and 19 (of 33 training "
-        "rows read, 1 rejected and 2 repeated): give the files that it means, or set it to null."
+        "toys gives 12 train and 18 probe instructions, but datasets.toys.expected is 12 and 19 (of 33 training "
+        "rows read, 1 rejected and 2 repeated): give the expected files, or set it to null."
     )
 
 
@@ -114,7 +114,7 @@ def test_all_rows_of_probe_files_are_taken(tmp_path):
 
 def test_a_split_without_any_size_is_refused(tmp_path):
     rows = jsonl(tmp_path / "all.jsonl", sums(0, 30))
-    with pytest.raises(InputError, match="the size of neither is given"):
+    with pytest.raises(InputError, match="neither size is given"):
         prepared([rows], probe_samples=None)
     with pytest.raises(InputError, match="toys has 0 instructions for its probe set"):
         prepared([rows], probe_samples=None, train_samples=30)
@@ -155,15 +155,15 @@ def test_written_folder(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "others", "sentence"),
     [
-        (sums(0, 4), {}, "toys has 4 instructions for its probe set where 5 are asked"),
-        (sums(0, 5), {}, "Nothing of toys is left to train on after its probe set of 5"),
-        ([], {}, "The training files of toys hold no usable row (0 read of "),
+        (sums(0, 4), {}, "toys has 4 instructions for its probe set, but 5 are asked for"),
+        (sums(0, 5), {}, "toys has no training rows left after 5 instructions are held out"),
+        ([], {}, "The training files of toys have no usable row (0 read of "),
         ([{"question": "q"}] * 9, {}, "train.jsonl:1 has no field answer (its fields are question)"),
         ([{"q": "q"}, {"q": "q"}], {}, "train.jsonl:1 has no field answer (its fields are q)"),
         (sums(0, 9), {"adapter": "mathh"}, "There is no adapter mathh: did you mean math?"),
-        (sums(0, 9), {"probe_samples": 0}, "0 probe samples were asked of toys"),
-        (sums(0, 9), {"train_samples": 0}, "0 train samples were asked of toys"),
-        (sums(0, 9), {"template": "none"}, "The template 'none' is no known name"),
+        (sums(0, 9), {"probe_samples": 0}, "toys is asked for 0 probe samples"),
+        (sums(0, 9), {"train_samples": 0}, "toys is asked for 0 train samples"),
+        (sums(0, 9), {"template": "none"}, "The template 'none' is not a known name"),
     ],
 )
 def test_what_cannot_be_prepared_is_named_with_the_mend(tmp_path, rows, others, sentence):
@@ -225,7 +225,7 @@ def test_a_value_that_is_no_text_is_counted_in_every_column(tmp_path, column, fo
     [
         ({"task": "T", "result": "R"}, {"style": "alpaca"}, "give the option columns, .* instead of style: alpaca"),
         ({"task": "T", "result": "R"}, {"style": "chat"}, "give the option columns, .* instead of style: chat"),
-        ({"messages": []}, {"style": "alpaca"}, "give the option style: chat, and nothing in its place"),
+        ({"messages": []}, {"style": "alpaca"}, "give the option style: chat instead of columns"),
         ({"instruction": "T", "output": "R"}, {"style": "chat"}, "give the option style: alpaca, and nothing"),
         ({"turns": [{"role": "user"}]}, {"style": "chat"}, "rename the field turns to messages"),
         ({"q": "Q"}, {"columns": {"prompt": "q", "response": "a"}}, "name fields that the rows have in the option co"),

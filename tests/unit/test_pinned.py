@@ -81,12 +81,12 @@ def test_mathbench_is_as_opencompass_has_it(opencompass):
         ({"version": "main"}, ("the version 'main' of a repository", "40 hexadecimal digits of a commit")),
         ({"address": "hub.example/maths"}, ("the address 'hub.example/maths'", "write https://")),
         ({"address": "https://me:secret@hub.example/datasets/o/maths"}, "and no login"),
-        ({"address": "http://hub.example/datasets/o/maths"}, "can change: write https://, or its checksum"),
+        ({"address": "http://hub.example/datasets/o/maths"}, "can change: write https://, or add its checksum"),
         ({"checksum": f"md5:{'0' * 32}"}, ("a checksum for a repository", "leave it empty")),
         ({**ZIP, "checksum": "50257a910ca43d1f61a610a79fdb16b5"}, ("the checksum '50257a91", "md5: or sha256:")),
         ({"note": "a, b"}, ("has not 8 cells", "quotes")),
         ({"address": "https://hub.example/datasets/x/maths-0.5", "version": "main"}, "the version 'main' of a rep"),
-        ({**ZIP, "address": "https://x.example/a.tar.gz"}, ("of one file", "the last part of its address")),
+        ({**ZIP, "address": "https://x.example/a.tar.gz"}, ("of one file", "the last part of the address")),
     ],
 )
 def test_a_wrong_row_is_one_sentence_with_its_line(tmp_path, row, hints):

@@ -144,7 +144,7 @@ def test_a_tokenizer_without_special_tokens_of_its_own(made):
 def test_a_tokenizer_that_changes_the_text_beside_its_special_tokens_is_refused(monkeypatch):
     tokenizer = Slow()
     monkeypatch.setattr(tokenizer, "build_inputs_with_special_tokens", lambda ids, *_: [1])
-    with pytest.raises(InputError, match="cuts a text otherwise where it adds special tokens"):
+    with pytest.raises(InputError, match="splits a text into different tokens when it adds special tokens"):
         tokenize(tokenizer, "a", "Answer:", " There", 1000)
 
 
@@ -173,7 +173,7 @@ def test_a_slow_tokenizer_with_tokens_of_parts_of_characters():
 def test_a_tokenizer_of_which_neither_offsets_nor_decoding_tells_is_refused():
     tokenizer = Slow((b"is",), lossy=True, name_or_path="models/lossy")
     assert tokenize(tokenizer, "a", "It", " is", 1000).response_start == 2  # the prompt's tokens tell it
-    with pytest.raises(InputError, match=r"models/lossy does not tell where the response of sample 'row-7' begins"):
+    with pytest.raises(InputError, match=r"models/lossy does not show where the response of sample 'row-7' begins"):
         tokenize(tokenizer, "row-7", "It i", "s there", 1000)
 
 

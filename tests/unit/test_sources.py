@@ -119,11 +119,11 @@ def test_expand_names_the_path_that_leads_nowhere(tmp_path, given):
     (tmp_path / "empty_folder").mkdir()
     with pytest.raises(InputError) as error:
         expand([tmp_path / given])
-    assert f"{tmp_path / given} leads to no raw file" in str(error.value)
+    assert f"{tmp_path / given} has no file of raw rows" in str(error.value)
 
 
 def test_expand_refuses_an_unknown_suffix(tmp_path):
-    with pytest.raises(InputError, match=r"labels\.lst has a suffix that cannot be read: known are \.jsonl"):
+    with pytest.raises(InputError, match=r"labels\.lst has a suffix that cannot be read: use one of \.jsonl"):
         expand([write(tmp_path / "labels.lst", "1\n")])
 
 
@@ -175,12 +175,12 @@ def test_a_number_beyond_python_s_is_text(tmp_path):
         (
             "a.csv",
             "q;a\n1;2\n",
-            "a.csv has the single column 'q;a': its columns stand apart by semicolons",
+            "a.csv has the single column 'q;a': semicolons separate its columns",
         ),
         ("a.csv", "q\ta\n1\t2\n", "write it with these, or name it .tsv"),
         ("a.tsv", "q,a\n1,2\n", "write it with these, or name it .csv"),
-        ("a.csv", "q,a,q\n1,2,3\n", "a.csv has two columns of the name 'q'"),
-        ("a.tsv", 'q\ta\n"say ""yes"""\tno\n', "a.tsv:2 has quotes in the column q as CSV has them"),
+        ("a.csv", "q,a,q\n1,2,3\n", "a.csv has two columns with the name 'q'"),
+        ("a.tsv", 'q\ta\n"say ""yes"""\tno\n', "a.tsv:2 has CSV quotes around the column q"),
         ("a.tsv", 'q\ta\n"two\nlines"\tno\n', "a.tsv:2 has 1 columns where 2 are expected"),
         ("a.json", '{"0": {"q": 1, "a": 2}, "1": {"q": 3, "a": 4}}', "is a JSON object of 2 rows by their number"),
         ("a.json", '{"q": {"0": 1, "1": 3}, "a": {"0": 2, "1": 4}}', "is a JSON object of columns (q, a)"),
@@ -234,7 +234,7 @@ def test_a_saved_dataset_is_its_arrow_files(tmp_path):
     assert [file.suffix for file in files] == [".arrow", ".arrow"]
     assert [row.fields for row in read_rows(files)] == ROWS
     DatasetDict(train=saved, test=saved).save_to_disk(tmp_path / "splits")
-    with pytest.raises(InputError, match="splits holds a dataset with the splits test, train: name the folder of one"):
+    with pytest.raises(InputError, match="splits has a dataset with the splits test, train: give the folder of one"):
         expand([tmp_path / "splits"])
     (tmp_path / "saved" / "state.json").write_text("{")
     with pytest.raises(InputError, match=r"state\.json is not what `datasets` saves"):

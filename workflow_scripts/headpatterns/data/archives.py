@@ -32,8 +32,8 @@ def extract(archive: zipfile.ZipFile, names: Iterable[str], output: Path, what: 
     free = shutil.disk_usage(output).free
     if size > free:
         raise InputError(
-            f"{what} unpacks to {size / GB:.1f} GB, but the disk of {output} has {free / GB:.1f} GB free: make room "
-            "there."
+            f"{what} unpacks to {size / GB:.1f} GB, but the disk of {output} has {free / GB:.1f} GB free: free "
+            "space there."
         )
     for member in members:
         archive.extract(member, output)
@@ -43,7 +43,9 @@ def _check(member: zipfile.ZipInfo, what: str) -> None:
     """Refuse a member that is no plain file below the folder."""
     path = PurePosixPath(member.filename.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
-        raise InputError(f"{what} has the member {member.filename}, which lies outside of it: use another source.")
+        raise InputError(
+            f"{what} has the member {member.filename}, whose path leads out of the archive: use another source."
+        )
     kind = stat.S_IFMT(member.external_attr >> 16)
     if kind not in (0, stat.S_IFREG):
-        raise InputError(f"{what} has the member {member.filename}, which is no plain file: use another source.")
+        raise InputError(f"{what} has the member {member.filename}, which is not a plain file: use another source.")

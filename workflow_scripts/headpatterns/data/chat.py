@@ -130,8 +130,8 @@ def printed(tokenizer: Any, id: str, messages: Sequence[Message], opened: bool =
         )
     except jinja2.TemplateSyntaxError as error:
         raise InputError(
-            f"the chat template in {_name(tokenizer)} is no valid one (line {error.lineno}: {first_line(error)}): "
-            "correct it, or give another (models.NAME.chat_template)."
+            f"the chat template in {_name(tokenizer)} is not valid (line {error.lineno}: {first_line(error)}): "
+            "correct it, or give another template (models.NAME.chat_template)."
         ) from error
     except Exception as error:  # whatever a template does
         raise _refused(tokenizer, id, messages, error) from error
@@ -155,8 +155,8 @@ def default(tokenizer: Any) -> str:
 def without(place: Path | str) -> str:
     """What is said of the tokenizer in a folder, or in a GGUF file, that has no chat template."""
     return (
-        f"the tokenizer in {place} has no chat template, as those of base models: give the model one "
-        "(models.NAME.chat_template, or the file chat_template.jinja beside it), or take another prompt_template."
+        f"the tokenizer in {place} has no chat template, as is usual for base models: give the model one "
+        "(models.NAME.chat_template, or the file chat_template.jinja in its folder), or use another prompt_template."
     )
 
 
@@ -164,7 +164,7 @@ def _refused(tokenizer: Any, id: str, messages: Sequence[Message], error: Except
     what, fix = "fails on", "correct the row, or give another template (models.NAME.chat_template)"
     if messages[0]["role"] == SYSTEM and _is_printed(tokenizer, messages[1:]):
         what = "refuses the system turn of"
-        fix = "take system turns out of the rows, or give a template that prints them (models.NAME.chat_template)"
+        fix = "remove the system turns from the rows, or give a template that prints them (models.NAME.chat_template)"
     return InputError(f"the chat template in {_name(tokenizer)} {what} sample '{id}' ({first_line(error)}): {fix}.")
 
 
@@ -202,15 +202,15 @@ def _found(
     ending = _ending(specials, text[spans[-1][1] :])
     if not ending:
         raise InputError(
-            f"the chat template in {_name(tokenizer)} ends the assistant's turn in sample '{id}' with "
-            f"{text[spans[-1][1] :]!r}, which is no token of its own, so no model would learn to stop there: let it "
-            "print one, such as EOS (models.NAME.chat_template)."
+            f"sample '{id}': the chat template in {_name(tokenizer)} ends the assistant's turn with "
+            f"{text[spans[-1][1] :]!r}, which is not a single token and cannot teach a model to stop: give a "
+            "template that ends the turn with a token such as EOS (models.NAME.chat_template)."
         )
     turns = []
     for place, (begun, said) in zip(places, spans, strict=True):
         start = last if place == places[-1] else _start(tokenizer, id, messages, place, text, (begun, said), between)
         if not text[start:said].strip():
-            raise _unlike(tokenizer, id, place, "prints nothing of it")
+            raise _unlike(tokenizer, id, place, "does not print it")
         turns.append(Written(start, said, said + _length(_ending(specials, text[said:]), ending)))
     return text, turns
 
@@ -229,7 +229,9 @@ def _said(tokenizer: Any, id: str, messages: Sequence[Message], place: int, text
     marked = printed(tokenizer, id, turns)
     before, _, after = marked.partition(MARK)
     if marked.count(MARK) != 1 or not text.endswith(after) or len(before) + len(after) > len(text):
-        raise _unlike(tokenizer, id, place, "prints other turns otherwise because of it, or prints it not once")
+        raise _unlike(
+            tokenizer, id, place, "prints other turns differently because of it, or does not print it exactly once"
+        )
     said = len(text) - len(after)
     return (len(before) if text.startswith(before) else said), said
 
@@ -248,15 +250,18 @@ def _start(
         own = text[len(asked) : begun]
         # What the template prints itself is the model's to write, if the template makes it answer at all.
         if own.strip() and asked == printed(tokenizer, id, messages[:place]).rstrip(seam.BLANKS):
-            what = f"prints {own!r} before it, but not where a model is asked (add_generation_prompt)"
+            what = f"prints {own!r} before it, but not when it asks a model for an answer (add_generation_prompt)"
             raise _unlike(tokenizer, id, place, what)
         return len(asked)
     if between is None:
         raise _unlike(
-            tokenizer, id, place, f"prints what stands before it otherwise where a model is asked ({asked[-20:]!r})"
+            tokenizer,
+            id,
+            place,
+            f"prints the text before it differently when it asks a model for an answer ({asked[-20:]!r})",
         )
     if between.strip() or begun == said or not text[:begun].endswith(between):
-        raise _unlike(tokenizer, id, place, "prints what stands before it otherwise once more is said")
+        raise _unlike(tokenizer, id, place, "prints the text before it differently when another turn follows")
     return begun - len(between)
 
 
@@ -291,8 +296,8 @@ def _common(found: Sequence[str], ending: Sequence[str]) -> Iterator[str]:
 
 def _unlike(tokenizer: Any, id: str, place: int, what: str) -> InputError:
     return InputError(
-        f"the labels of sample '{id}' cannot be told: of turn {place + 1} the chat template in {_name(tokenizer)} "
-        f"{what}; leave the row out, or give another template (models.NAME.chat_template)."
+        f"the labels of sample '{id}' cannot be determined: for turn {place + 1}, the chat template in "
+        f"{_name(tokenizer)} {what}; leave the row out, or give another template (models.NAME.chat_template)."
     )
 
 

@@ -63,9 +63,9 @@ def whole(turns: Any, beside: Any = None) -> tuple[Message, ...]:
     while said and said[-1]["role"] != ASSISTANT:
         said.pop()
     if not said:
-        raise RowError("conversation without an assistant")
+        raise RowError("conversation without a turn of the assistant")
     if said[0]["role"] == ASSISTANT:
-        raise RowError("conversation begins with the assistant")
+        raise RowError("conversation that begins with the assistant")
     before = "\n\n".join(dict.fromkeys(filter(None, systems)))
     messages = (*([{"role": SYSTEM, "content": before}] if before else []), *said)
     check(messages)
@@ -82,9 +82,11 @@ def check(messages: Sequence[Message]) -> None:
     for place, message in enumerate(messages, start=1):
         role = message["role"]
         if role == SYSTEM and place > 1:
-            raise RowError(f"turn {place} is a system turn, which may stand first alone")
+            raise RowError(f"turn {place} is a system turn, but only the first turn may be one")
         if role != SYSTEM and earlier not in BEFORE[role]:
-            raise RowError(f"turn {place} ({role}) follows one of {earlier or 'nobody'}, so the turns do not alternate")
+            raise RowError(
+                f"turn {place} ({role}) follows a turn of {earlier or 'no role'}, so the turns do not alternate"
+            )
         if missing(message["content"]):
             raise RowError(f"empty turn of {role}")
         earlier = role
@@ -134,7 +136,7 @@ def of(turns: Any, beside: Any = None) -> tuple[Message, ...]:
     try:
         found = json.loads(turns) if isinstance(turns, str) else turns
     except ValueError as error:
-        raise RowError("messages are neither a list of turns nor JSON of one") from error
+        raise RowError("messages that are neither a list of turns nor the JSON of such a list") from error
     return whole(found, beside)
 
 

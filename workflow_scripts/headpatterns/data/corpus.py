@@ -24,5 +24,5 @@ def read(path: Path) -> list[str]:
         except RowError as error:
             raise InputError(f"{row.place} cannot be used ({error}): fix or remove it.") from error
     if not texts:
-        raise InputError(f"{path} holds no row: give a corpus.")
+        raise InputError(f"{path} has no rows: give a corpus.")
     return texts

@@ -51,10 +51,12 @@ def read(path: Path, tagged: bool = False) -> list[Item]:
     seen: dict[str, int] = {}
     for number, row in enumerate(rows, start=1):
         if row["id"] is None or row["prompt"] is None:
-            raise InputError(f"{path}, row {number} has no id or no prompt: give it both, or remove it.")
+            raise InputError(f"{path}, row {number} has no id or no prompt: give the row both, or remove it.")
         first = seen.setdefault(row["id"], number)
         if first != number:
-            raise InputError(f"{path}: rows {first} and {number} have the same id {row['id']}: give every row its own.")
+            raise InputError(
+                f"{path}: rows {first} and {number} have the same id {row['id']}: give every row its own id."
+            )
     return [
         Item(row["id"], frozenset(row.get("tags") or ()), keys(row["prompt"], row["choices"] or ())) for row in rows
     ]

@@ -117,7 +117,7 @@ def check_space(what: str, size: int, folder: Path) -> None:
     free = shutil.disk_usage(there).free
     if size > free:
         raise InputError(
-            f"{what} takes {size / GB:.1f} GB, but the disk of {folder} has {free / GB:.1f} GB free: make room there."
+            f"{what} takes {size / GB:.1f} GB, but the disk of {folder} has {free / GB:.1f} GB free: free space there."
         )
 
 

@@ -169,7 +169,7 @@ def _object(parsed: Any, place: str) -> dict[str, Any]:
     kind = type(parsed).__name__
     fix = "fix the file"
     if isinstance(parsed, list):
-        fix = "write one object a line, or a list of objects in a file named .json"
+        fix = "write one object per line, or a list of objects in a file named .json"
     raise InputError(f"{place} is a JSON {JSON_NAMES[kind]}, not an object with named fields: {fix}.")
 
 
@@ -202,8 +202,8 @@ def _tsv(path: Path, columns: Columns) -> Iterator[Row]:
     for row in _table(path, columns, delimiter="\t", quoting=csv.QUOTE_NONE):
         if quoted := next((name for name, cell in row.fields.items() if _is_quoted(cell)), None):
             raise InputError(
-                f"{row.place} has quotes in the column {quoted} as CSV has them, which are text where tabs separate: "
-                "write the cell without them, or the table as .csv."
+                f"{row.place} has CSV quotes around the column {quoted}, but a tab-separated file reads quotes as "
+                "text: remove them, or save the table as .csv."
             )
         yield row
 
@@ -243,12 +243,12 @@ def _table(path: Path, columns: Columns, **dialect: Any) -> Iterator[Row]:
 def _header(path: Path, names: Sequence[str], delimiter: str) -> Sequence[str]:
     if len(names) == 1 and (other := next((one for one in SEPARATORS if one != delimiter and one in names[0]), None)):
         raise InputError(
-            f"{path} has the single column {listed(names)!r}: its columns stand apart by {SEPARATORS[other]}, where "
-            f"{SEPARATORS[delimiter]} are read; write it with these"
+            f"{path} has the single column {listed(names)!r}: {SEPARATORS[other]} separate its columns, but "
+            f"{SEPARATORS[delimiter]} are expected: write it with these"
             f"{', or name it .tsv' if other == chr(9) else ', or name it .csv' if other == ',' else ''}."
         )
     if repeated := next((name for place, name in enumerate(names) if name in names[:place]), None):
-        raise InputError(f"{path} has two columns of the name {repeated!r}: give each its own.")
+        raise InputError(f"{path} has two columns with the name {repeated!r}: rename one of them.")
     return names
 
 
@@ -294,5 +294,5 @@ SUFFIXES = {
 }
 """Readers by what a file's name ends with."""
 
-KNOWN = f"{', '.join(READERS)}, and the first {len(TEXT)} also with {', '.join(filter(None, COMPRESSIONS))} behind"
+KNOWN = f"{', '.join(READERS)}, and the first {len(TEXT)} also with {', '.join(filter(None, COMPRESSIONS))} added"
 """The formats, for a message."""

@@ -97,7 +97,7 @@ def model_files(model: Repository) -> dict[str, int]:
 
     files = matching(*NEEDED) if matching("*.safetensors") else matching(*NEEDED, PICKLED)
     if not any(name.endswith((".safetensors", ".bin")) for name in files):
-        raise InputError(f"{model} has no weights that can be loaded: choose another.")
+        raise InputError(f"{model} has no weights that can be loaded: choose another model.")
     return files
 
 
@@ -194,24 +194,34 @@ def sentence(kind: str, id: str, revision: str, error: BaseException) -> str:
     page = f"{constants.ENDPOINT}/{'datasets/' if kind == 'dataset' else ''}{id}"
     if caused_by(errors.GatedRepoError):
         if get_token():
-            return f"{what} is gated and this login has no access to it: accept its licence at {page} with its account."
+            return (
+                f"{what} is gated and this login has no access to it: accept its licence at {page} with the "
+                "account of this login."
+            )
         return f"{what} is gated: accept its licence at {page}, then `hf auth login` or set HF_TOKEN."
     if caused_by(errors.RevisionNotFoundError):
-        return f"the {kind} {id} has no revision {revision}: state a commit that {page}/commits/main lists."
+        return f"the {kind} {id} has no revision {revision}: use a commit that {page}/commits/main lists."
     if caused_by(errors.RepositoryNotFoundError):
-        seen = "or hidden from this login" if get_token() else "or private, and there is no login (`hf auth login`)"
+        seen = (
+            "or this login may not see it"
+            if get_token()
+            else "or it is private and there is no login (`hf auth login`)"
+        )
         return f"the {kind} {id} is not on the hub, {seen}: fix its id."
     if status_of(error) == 401:
         return (
-            f"the hub does not accept this login's token, in asking for {what}: `hf auth login` again, or fix HF_TOKEN."
+            f"the hub does not accept the token of this login for {what}: run `hf auth login` again, or fix HF_TOKEN."
         )
     if caused_by(errors.OfflineModeIsEnabled):
-        return "the hub is not asked while HF_HUB_OFFLINE is set: unset it, or give local files as path."
+        return (
+            "the environment variable HF_HUB_OFFLINE is set, so the hub is not used: unset it, or give local "
+            "files as path."
+        )
     if caused_by(httpx2.TransportError, ConnectionError):
         return (
             f"the hub at {constants.ENDPOINT} cannot be reached ({first_line(found[-1])}): check the network and "
             "HTTPS_PROXY, or give local files as path; files that are complete are kept."
         )
     if caused_by(RuntimeError) and "Dataset scripts are no longer supported" in str(error):
-        return f"{what} is a program rather than data, which is not run: download its files and give them as path."
+        return f"{what} is a program that makes the data, and it is not run: download its files and give them as path."
     return f"{what} cannot be fetched: {first_line(error)}; try again, or give local files as path."

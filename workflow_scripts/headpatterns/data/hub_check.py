@@ -59,7 +59,7 @@ def checked_source(checked: Path, dataset: str) -> Pinned:
     for source in read_json(checked):
         if source["kind"] == PINNED and source["dataset"] == dataset:
             return _pinned(source)
-    raise InputError(f"{checked} has no source of {dataset}: remove the file, so that it is made again.")
+    raise InputError(f"{checked} has no source of {dataset}: remove the file, and run again to make a new one.")
 
 
 def _pinned(source: Mapping[str, Any]) -> Pinned:

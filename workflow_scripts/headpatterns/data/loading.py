@@ -113,9 +113,9 @@ def _check_rejections(dataset: str, adapter: str, loaded: Loaded, most: float) -
         return
     reason, times = ordered(loaded.rejected)[0]
     raise InputError(
-        f"{rejected} of {candidates} rows of {dataset} were rejected, {times} of them because of: {reason} "
-        f"(first at {loaded.examples[reason]}): fix the files, choose an adapter other than {adapter}, or let more be "
-        f"left out (datasets.{dataset}.most_rejected, {most:g} of the rows)."
+        f"{rejected} of {candidates} rows of {dataset} were rejected, {times} of them because of: {reason} (first "
+        f"at {loaded.examples[reason]}): fix the files, choose an adapter other than {adapter}, or allow more "
+        f"rows to be left out (datasets.{dataset}.most_rejected, {most:g} of the rows)."
     )
 
 

@@ -109,12 +109,14 @@ def read(table: Path = TABLE) -> dict[str, dict[str, Pinned]]:
     for place, row in rows:
         sources = found.setdefault(row["dataset"], {})
         if row["source"] in sources:
-            raise InputError(f"{place} is a second {row['source']} source of {row['dataset']}: remove one.")
+            raise InputError(f"{place} is a second {row['source']} source of {row['dataset']}: remove one of the two.")
         sources[row["source"]] = _pinned(row, [other["source"] for _, other in rows
                                                if other["dataset"] == row["dataset"]])  # fmt: skip
     for name, sources in found.items():
         if PRIMARY not in sources or len({one.files for one in sources.values()}) > 1:
-            raise InputError(f"{NAME}: {name} needs a primary source, and its mirror the same files: fix its rows.")
+            raise InputError(
+                f"{NAME}: {name} needs a primary source, and a mirror must have the same files: fix its rows."
+            )
     return found
 
 
@@ -127,12 +129,12 @@ def _pinned(row: Mapping[str, str], sources: Iterable[str]) -> Pinned:
 def _problems(row: Mapping[str, str | None]) -> Iterator[str]:
     """What is wrong with a row."""
     if None in row or None in row.values():
-        yield f"has not {len(COLUMNS)} cells: fix its quotes and commas."
+        yield f"does not have {len(COLUMNS)} cells: fix its quotes and commas."
         return
     whole = {name: value or "" for name, value in row.items()}
     for column in ("dataset", "address", "files", "licence"):
         if not whole[column].strip():
-            yield f"has no {column}: write it."
+            yield f"has no {column}: fill it in."
     if whole["source"] not in (PRIMARY, MIRROR):
         yield f"has the source '{whole['source']}': write {PRIMARY} or {MIRROR}."
     address, version = whole["address"], whole["version"]
@@ -140,13 +142,19 @@ def _problems(row: Mapping[str, str | None]) -> Iterator[str]:
     if address and not FILE.fullmatch(address):
         yield f"has the address '{address}': write https:// with the path of a repository or a file, and no login."
     elif address and not SAFE.match(address) and not whole["checksum"]:
-        yield f"has the address '{address}', which anybody on the way can change: write https://, or its checksum."
+        yield (
+            f"has the address '{address}', whose content anyone on the network path can change: write https://, "
+            "or add its checksum."
+        )
     elif is_repository and version and not COMMIT.fullmatch(version):
         yield f"has the version '{version}' of a repository: write the 40 hexadecimal digits of a commit."
     elif is_repository and whole["checksum"]:
-        yield "has a checksum for a repository: leave it empty, its hub states that of each file."
+        yield "has a checksum for a repository: leave it empty, because the hub has a checksum for each file."
     elif not is_repository and not address.endswith(ARCHIVE) and whole["files"] != address.rpartition("/")[2]:
-        yield f"has the files '{whole['files']}' of one file: write the last part of its address, or take a zip."
+        yield (
+            f"has the files '{whole['files']}', but its address is that of one file: write the last part of the "
+            "address, or use a zip."
+        )
     if whole["checksum"] and not CHECKSUM.fullmatch(whole["checksum"]):
         yield f"has the checksum '{whole['checksum']}': write md5: or sha256: and its hexadecimal digits."
 

@@ -63,7 +63,9 @@ def unpack(source: Pinned, folder: Path, output: Path) -> Path:
             archives.extract(opened, _wanted(source, opened.namelist()), output, str(source))
     except zipfile.BadZipFile as error:
         archive.unlink()
-        raise InputError(f"{source} is no valid zip ({first_line(error)}): run again, or {source.instead}.") from error
+        raise InputError(
+            f"{source} is not a valid zip ({first_line(error)}): run again, or {source.instead}."
+        ) from error
     return output
 
 
@@ -80,9 +82,9 @@ def said(source: Pinned) -> Iterator[None]:
 
 def _sentence(source: Pinned, error: Exception) -> str:
     if reason := hub.lost(error):
-        return f"{source} cannot be had ({reason}): {source.instead}; files that are complete are kept."
+        return f"{source} cannot be fetched ({reason}): {source.instead}; complete files are kept."
     if isinstance(error, OSError) and error.errno:
-        return f"what {source} gives cannot be written ({error.strerror}): make room on the disk of the results."
+        return f"the files of {source} cannot be written ({error.strerror}): free space on the disk of the results."
     if source.repository and source.on_the_hub:
         return hub.sentence("dataset", source.repository, source.version, error)
     return f"{source} cannot be fetched: {first_line(error)}; try again, or {source.instead}."

@@ -122,11 +122,11 @@ def parsed_options(text: str) -> dict[str, Any]:
 def _check_sizes(dataset: str, probe_samples: int | None, train_samples: int | None, has_probe_files: bool) -> None:
     for name, samples in (("probe", probe_samples), ("train", train_samples)):
         if samples is not None and samples < 1:
-            raise InputError(f"{samples} {name} samples were asked of {dataset}: ask for at least one.")
+            raise InputError(f"{dataset} is asked for {samples} {name} samples: ask for at least one.")
     if probe_samples is None and train_samples is None and not has_probe_files:
         raise InputError(
-            f"{dataset} is to hold its probe set out of the training rows, but the size of neither is given: "
-            "state the number of training or of probe samples."
+            f"{dataset} holds its probe set out of the training rows, but neither size is given: set the number "
+            "of training samples or of probe samples."
         )
 
 
@@ -149,13 +149,13 @@ def _check_enough(
 ) -> None:
     if len(probe) < (probe_samples or 1):
         raise InputError(
-            f"{dataset} has {len(probe)} instructions for its probe set where {probe_samples or 1} are asked: "
-            "ask for fewer probe samples or give more files."
+            f"{dataset} has {len(probe)} instructions for its probe set, but {probe_samples or 1} are asked for: "
+            "ask for fewer probe samples, or give more files."
         )
     if not train:
         raise InputError(
-            f"Nothing of {dataset} is left to train on after its probe set of {len(probe)} instructions is set apart "
-            f"({overlapping} training rows repeat it): ask for fewer probe samples or give more files."
+            f"{dataset} has no training rows left after {len(probe)} instructions are held out as its probe set "
+            f"({overlapping} training rows repeat one of them): ask for fewer probe samples, or give more files."
         )
 
 
@@ -167,9 +167,9 @@ def _check_expected(dataset: str, expected: Mapping[str, int | None], reports: M
     train, found = reports["train"], " and ".join(f"{reports[split]['kept']} {split}" for split in stated)
     wanted = " and ".join(map(str, stated.values()))
     raise InputError(
-        f"{dataset} gives {found} instructions where datasets.{dataset}.expected states {wanted} (of "
+        f"{dataset} gives {found} instructions, but datasets.{dataset}.expected is {wanted} (of "
         f"{train['rows_read']} training rows read, {sum(train['rejected'].values())} rejected and "
-        f"{train['duplicates']} repeated): give the files that it means, or set it to null."
+        f"{train['duplicates']} repeated): give the expected files, or set it to null."
     )
 
 
@@ -244,11 +244,11 @@ def _check_selected(
     if not loaded.not_selected:
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
         raise InputError(
-            f"The {split} files of {dataset} hold no usable row ({loaded.rows_read} read of {paths[0]}{more}): "
-            "give others."
+            f"The {split} files of {dataset} have no usable row ({loaded.rows_read} read of {paths[0]}{more}): "
+            "give other files."
         )
     seen = "; ".join(f"{why} ({times} rows)" for why, times in ordered(loaded.not_selected)[:5])
     raise InputError(
-        f"None of the {loaded.rows_read} {split} rows of {dataset} is selected by the options {dict(options or {})}; "
-        f"commonest among those left out: {seen}: change the options."
+        f"None of the {loaded.rows_read} {split} rows of {dataset} is selected by the options "
+        f"{dict(options or {})} (most frequent reasons: {seen}): change the options."
     )

@@ -126,5 +126,5 @@ def _small(number: Number) -> int:
     """A number of digits, or an exponent."""
     whole = Fraction(number)
     if whole.denominator != 1 or abs(whole.numerator) > LARGEST_EXPONENT:
-        raise ValueError("no small whole number")
+        raise ValueError("not a small whole number")
     return whole.numerator

@@ -47,7 +47,10 @@ def read_sample(
     rows = samples.rows_in_template(Path(data), template)
     found = [row for row in rows if id in (None, row["id"])]
     if not found:
-        raise InputError(f"{data} has no sample '{id}' (its first is '{rows[0]['id']}', of {len(rows)}): name another.")
+        raise InputError(
+            f"{data} has no sample '{id}' (it has {len(rows)} samples, and the first is '{rows[0]['id']}'): give "
+            "another id."
+        )
     extras.need("reading a sample with a tokenizer", "models")
     tokenizer = models.load_tokenizer(model)
     return tokenizer, tokenize(tokenizer, **found[0], max_length=max_length)

@@ -22,15 +22,18 @@ def read(path: Path) -> list[dict[str, Any]]:
         InputError: no such file, another format, a row that lacks a field or repeats an id, an empty response.
     """
     if not path.exists():
-        raise InputError(f"the data file {path} does not exist.")
+        raise InputError(f"the data file {path} does not exist: fix the path.")
     found = sources.read_rows(sources.expand([path]))
     rows = [checked(row.place, number, row.fields) for number, row in enumerate(found, start=1)]
     if not rows:
-        raise InputError(f"{path} holds no row.")
+        raise InputError(f"{path} has no rows: give a file with rows.")
     seen: dict[str, int] = {}
     for number, row in enumerate(rows, start=1):
         if row["id"] in seen:
-            raise InputError(f"{path}: rows {seen[row['id']]} and {number} have the same id '{row['id']}'.")
+            raise InputError(
+                f"{path}: rows {seen[row['id']]} and {number} have the same id '{row['id']}': give every row its "
+                "own id."
+            )
         seen[row["id"]] = number
     return rows
 
@@ -64,7 +67,9 @@ def rows_in_template(path: Path, template: str | None) -> list[dict[str, Any]]:
 
 def _in_template(row: dict[str, Any], template: str, path: Path) -> dict[str, Any]:
     if "messages" in row:
-        raise InputError(f"{path}: the row '{row['id']}' is a conversation, which has a form: leave out the template.")
+        raise InputError(
+            f"{path}: the row '{row['id']}' is a conversation, which takes no prompt template: leave the template out."
+        )
     if template == templates.CHAT:
         return {**row, "messages": conversations.exchange(row["prompt"], row["response"])}
     prompt, response = templates.apply(template, row["prompt"], row["response"])
@@ -82,8 +87,8 @@ def tokenized(
     without = [sample.id for sample in samples if not sample.response_tokens]
     if without and (not skip or len(without) == len(samples)):
         raise InputError(
-            f"{path}: the response of sample '{without[0]}' (and of {len(without) - 1} more) lies wholly beyond the "
-            f"maximum length of {max_length} tokens: raise it, shorten the prompts or leave such samples out."
+            f"{path}: sample '{without[0]}' (and {len(without) - 1} more) has no response token within the "
+            f"maximum length of {max_length} tokens: raise it, shorten the prompts, or leave these samples out."
         )
     return [sample for sample in samples if sample.response_tokens], without
 
@@ -106,7 +111,7 @@ def checked(place: str, number: int, row: Any) -> dict[str, Any]:
             that cannot be read.
     """
     if not isinstance(row, dict):
-        raise InputError(f"{place} is not an object with prompt and response.")
+        raise InputError(f"{place} is not an object with prompt and response: write one.")
     if turns := next((row[name] for name in conversations.FIELDS if not missing(row.get(name))), None):
         return _conversation(place, number, row, turns)
     for field in ("prompt", "response"):
@@ -116,7 +121,7 @@ def checked(place: str, number: int, row: Any) -> dict[str, Any]:
                 "every row needs prompt and response."
             )
     if missing(row["response"]):
-        raise InputError(f"{place} has an empty response: remove it or give it one.")
+        raise InputError(f"{place} has an empty response: remove the row, or give it a response.")
     try:
         id, prompt, response = (as_written(row.get(field), field) for field in ("id", "prompt", "response"))
     except RowError as error:

@@ -94,7 +94,8 @@ def _before(tokenizer: Any) -> list[int]:
         if whole[place : place + len(alone)] == alone:
             return [token for token, _ in itertools.groupby(whole[:place])]
     raise InputError(
-        f"the tokenizer {_name(tokenizer)} cuts a text otherwise where it adds special tokens: use one that does not."
+        f"the tokenizer {_name(tokenizer)} splits a text into different tokens when it adds special tokens: "
+        "use a tokenizer that does not."
     )
 
 
@@ -134,8 +135,9 @@ def _by_decoding(
     prompt = text_of(prompt_ids)
     if not text_of(ids).startswith(prompt):
         raise InputError(
-            f"the tokenizer {_name(tokenizer)} does not tell where the response of sample '{id}' begins, since it has "
-            "no usable offsets and its tokens do not decode to the prompt: use its fast version (tokenizer.json)."
+            f"the tokenizer {_name(tokenizer)} does not show where the response of sample '{id}' begins (it has "
+            "no usable offsets, and its tokens do not decode to the prompt): use its fast version "
+            "(tokenizer.json)."
         )
     place, read = common, text_of(ids[:common])
     while place < len(ids) and read != prompt:

@@ -43,7 +43,7 @@ def heading(sample: TokenizedSample) -> str:
     """What a sample is called, how many tokens it has, and what happened to it."""
     notes = {
         "cut at the maximum length": sample.truncated,
-        "one token holds the end of the prompt and the beginning of the response": sample.straddling,
+        "one token has the end of the prompt and the beginning of the response": sample.straddling,
     }
     counted = f"sample {sample.id}: {len(sample.input_ids)} tokens, {sample.response_tokens} with a loss"
     return "; ".join([counted, *(note for note, applies in notes.items() if applies)])

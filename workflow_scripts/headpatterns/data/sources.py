@@ -27,7 +27,7 @@ def expand(paths: Iterable[str | Path]) -> list[Path]:
     for path in map(str, paths):
         files = _files_of(path)
         if not files:
-            raise InputError(f"{path} leads to no raw file: give a file, a folder or a glob of {formats.KNOWN}.")
+            raise InputError(f"{path} has no file of raw rows: give a file, a folder or a glob of {formats.KNOWN}.")
         found.update(dict.fromkeys(files))
     return list(found)
 
@@ -36,7 +36,7 @@ def _files_of(path: str) -> list[Path]:
     given = Path(path)
     if given.is_file():
         if formats.suffix(given) is None:
-            raise InputError(f"{path} has a suffix that cannot be read: known are {formats.KNOWN}.")
+            raise InputError(f"{path} has a suffix that cannot be read: use one of {formats.KNOWN}.")
         return [given]
     if given.is_dir():
         if saved := _saved(given):
@@ -55,7 +55,7 @@ def _saved(folder: Path) -> list[Path]:
     """
     if (folder / "dataset_dict.json").is_file():
         splits = ", ".join(sorted(path.parent.name for path in folder.glob("*/state.json")))
-        raise InputError(f"{folder} holds a dataset with the splits {splits}: name the folder of one of them.")
+        raise InputError(f"{folder} has a dataset with the splits {splits}: give the folder of one of them.")
     state = folder / "state.json"
     if not (state.is_file() and (folder / "dataset_info.json").is_file()):
         return []
@@ -67,7 +67,7 @@ def _saved(folder: Path) -> list[Path]:
             f"{state} is not what `datasets` saves ({first_line(error)}): save the dataset again."
         ) from error
     if outside is not None:
-        raise InputError(f"{state} names the file {outside}, which does not lie beside it: save the dataset again.")
+        raise InputError(f"{state} names the file {outside}, which is not in the same folder: save the dataset again.")
     return [folder / name for name in names]
 
 
@@ -114,8 +114,8 @@ def companion_labels(path: Path) -> tuple[str, ...] | None:
     try:
         labels = tuple(beside.read_text(encoding="utf-8").split())
     except UnicodeDecodeError as error:
-        raise InputError(f"{beside} is not UTF-8 text ({error.reason}): take it from the release again.") from error
+        raise InputError(f"{beside} is not UTF-8 text ({error.reason}): copy it from the release again.") from error
     rows = sum(1 for _ in read_rows([path]))
     if len(labels) != rows:
-        raise InputError(f"{beside} has {len(labels)} labels for the {rows} rows of {path}: take both of one release.")
+        raise InputError(f"{beside} has {len(labels)} labels for the {rows} rows of {path}: use both from one release.")
     return labels

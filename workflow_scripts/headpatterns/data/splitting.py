@@ -97,12 +97,12 @@ def check_disjoint(dataset: str, train: Sequence[One], probe: Sequence[One]) -> 
     repeated = sorted(name for name, count in times.items() if count > 1)
     if repeated:
         raise InputError(
-            f"The id {repeated[0]} occurs {times[repeated[0]]} times in {dataset}: give every row its own."
+            f"The id {repeated[0]} occurs {times[repeated[0]]} times in {dataset}: give every row its own id."
         )
     trained = {one.prompt_key: one.id for one in train}
     for one in probe:
         if one.prompt_key in trained:
             raise InputError(
                 f"The probe sample {one.id} of {dataset} has the prompt of the training sample "
-                f"{trained[one.prompt_key]}: take one of them out."
+                f"{trained[one.prompt_key]}: remove one of the two."
             )

@@ -40,15 +40,17 @@ def resolve(template: str) -> str:
     times, names = template.count(FIELD), [*TEMPLATES, CHAT]
     if times == 0:
         raise InputError(
-            f"The template {template!r} is no known name ({nearest(template, names)}) and does not contain "
-            f"{FIELD}: write {FIELD} where the instruction belongs."
+            f"The template {template!r} is not a known name ({nearest(template, names)}) and does not contain "
+            f"{FIELD}: write {FIELD} where the instruction should be."
         )
     if times > 1:
         raise InputError(f"The template {template!r} contains {FIELD} {times} times: write it exactly once.")
     if RESPONSE not in template:
         return f"{template}{'' if template[-1].isspace() else ' '}{RESPONSE}"
     if template.partition(RESPONSE)[2]:
-        raise InputError(f"The template {template!r} goes on after {RESPONSE}: write it at the end, or leave it out.")
+        raise InputError(
+            f"The template {template!r} has text after {RESPONSE}: write {RESPONSE} at the end, or leave it out."
+        )
     return template
 
 

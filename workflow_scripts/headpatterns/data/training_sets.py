@@ -48,11 +48,11 @@ def cut(tokenized: Path, group: Sequence[Path], among: Path | None, most: int | 
         listed = {id for _, id in read(among)}
         ids = [id for id in ids if id in listed]
         if not ids:
-            raise InputError(f"{tokenized} holds no sample that {among} lists: check the data.")
+            raise InputError(f"{tokenized} has none of the samples that {among} lists: make both from the same rows.")
     sizes = {tokenized: len(ids), **{folder: len(_ids(folder)) for folder in group}}
     smallest = min(sizes, key=lambda folder: sizes[folder])
     if not sizes[smallest]:
-        raise InputError(f"{smallest} holds no sample: check the data behind it.")
+        raise InputError(f"{smallest} has no samples: check the rows that it was made from.")
     chosen = sorted(ids, key=lambda id: rank(seed, id))[: min(sizes[smallest], most or sizes[smallest])]
     write(output, [(tokenized.parent.name, id) for id in chosen])
 

@@ -115,12 +115,12 @@ def check(path: Path, checksum: str, what: str, by: str, instead: str, size: int
     if is_lfs_pointer(path):
         problem = "is a Git LFS pointer instead of the file"
     elif size and path.stat().st_size != size:
-        problem = f"has {path.stat().st_size} bytes, where its server states {size}"
+        problem = f"has {path.stat().st_size} bytes, but its server states {size}"
     elif kind and (found := digest(path, kind)) != stated:
-        problem = f"has the {kind} checksum {found}, where {by} states {stated}"
+        problem = f"has the {kind} checksum {found}, but {by} states {stated}"
     if problem:
         remove(path)
-        raise InputError(f"{what} {problem}: what came is removed; run again, or {instead}.")
+        raise InputError(f"{what} {problem}: the download was removed; run again, or {instead}.")
 
 
 def _transfer(remote: Remote, part: Path) -> None:

@@ -31,8 +31,8 @@ def found(folders: Iterable[str]) -> dict[str, Adapter]:
         adapter = getattr(module, "ADAPTER", None)
         if not isinstance(adapter, Adapter):
             raise InputError(
-                f"{module.__file__} defines no adapter: let its ADAPTER be an Adapter, or add {name} to HELPERS of "
-                f"{__file__}."
+                f"{module.__file__} defines no adapter: define ADAPTER as an Adapter in it, or add {name} to "
+                f"HELPERS of {__file__}."
             )
         adapters[name] = adapter
     return adapters

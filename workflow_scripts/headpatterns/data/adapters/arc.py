@@ -18,7 +18,7 @@ def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
     labels, texts = _columns(listed)
     key = text(row, "answerKey")
     if key not in labels:
-        raise RowError("answerKey is none of the labels")
+        raise RowError("answerKey is not one of the labels")
     return multiple_choice(as_text(stem, "question"), texts, labels.index(key), options, id=label(row, "id"))
 
 

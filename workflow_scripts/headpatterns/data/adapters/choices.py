@@ -57,8 +57,8 @@ def resolve(options: dict[str, Any]) -> dict[str, Any]:
     """
     if not options["listed"] and options["response"] != "text":
         raise InputError(
-            f"With listed: false no prompt shows the letters that response: {options['response']} has: write"
-            " response: text beside it, or listed: true."
+            f"The adapter options are listed: false and response: {options['response']}, but then no prompt shows "
+            "the letters of the response: set response: text, or listed: true."
         )
     return options
 

@@ -53,11 +53,11 @@ def without_docstring(code: str, docstring: str) -> str:
     if not statements or not _is_text(statements[0]):
         return code
     if len(statements) == 1:
-        raise RowError("function with nothing but a docstring")
+        raise RowError("function that has only a docstring")
     shorter = _without_statement(code, statements[0])
     left = _body(shorter)
     if left is None or list(map(ast.dump, left)) != list(map(ast.dump, statements[1:])):
-        raise RowError("docstring that cannot be taken out")
+        raise RowError("docstring that cannot be removed from the code")
     return shorter
 
 
@@ -105,7 +105,7 @@ def _without_literal(code: str, docstring: str) -> str:
     )
     shorter, times = literal.subn("", code, count=1)
     if not times:
-        raise RowError("code that does not parse and does not show its docstring")
+        raise RowError("code that cannot be parsed and does not show its docstring")
     return shorter
 
 

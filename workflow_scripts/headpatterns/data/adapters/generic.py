@@ -81,7 +81,7 @@ def _advice(row: Row, options: Mapping[str, Any]) -> str:
     }
     fitting = next((name for name, fits in others.items() if fits and name != style), None)
     if fitting:
-        return f"give the option style: {fitting}, and nothing in its place"
+        return f"give the option style: {fitting} instead of columns"
     if turned := next((name for name, found in row.fields.items() if _is_conversation(found)), None):
         return f"rename the field {turned} to {conversations.FIELDS[0]}, which the style chat reads"
     if style is None:
@@ -99,11 +99,11 @@ def _resolve(options: dict[str, Any]) -> dict[str, Any]:
         raise InputError("The adapter generic needs either the option columns or the option style: give one of them.")
     if columns is not None and style is not None:
         raise InputError(
-            "The adapter generic has both options columns and style, each of which says alone what the rows hold: "
-            "leave one of them out."
+            "The adapter generic has both options columns and style, but each of them alone says what the fields "
+            "of a row are: leave one of them out."
         )
     if options["turns"] is not None and style != "chat":
-        raise InputError("The option turns of the adapter generic is for the style chat alone: leave it out.")
+        raise InputError("The option turns of the adapter generic is only for the style chat: leave it out.")
     for name, column in (columns or {}).items():
         if name not in COLUMNS:
             raise InputError(f"The option columns of the adapter generic has no key {name}: {nearest(name, COLUMNS)}.")

@@ -39,7 +39,7 @@ def instruction(row: Row, turns: Any, which: str) -> Instruction:
     beside = row.fields.get("system")
     if which in (CHAT, FIRST_OF_CHAT):
         if not conversations.missing_or_empty(row.fields.get("tools")):
-            raise RowError("tools beside the turns, which no template is told of")
+            raise RowError("row with tools, which no chat template gets")
         messages = conversations.of(turns, beside)
         return of_messages(conversations.first(messages) if which == FIRST_OF_CHAT else messages)
     return Instruction(*(last_answer if which == ALL else first_exchange)(turns, beside))

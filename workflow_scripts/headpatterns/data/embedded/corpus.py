@@ -278,7 +278,9 @@ def draw_documents(documents: int, seed: int) -> list[str]:
         misses = misses + 1 if text in told else 0
         told[text] = None
         if misses == PATIENCE:
-            raise InputError(f"documents is {documents} and the embedded world tells only about {len(told)}; lower it")
+            raise InputError(
+                f"documents is {documents} but the embedded world has only about {len(told)} different ones; lower it"
+            )
     return list(told)
 
 
