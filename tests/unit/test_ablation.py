@@ -190,11 +190,11 @@ def test_attention_outside_the_interface_is_refused():
     model = build("llama-grouped-query")
     attention = model.model.layers[2].self_attn
     attention.forward = lambda hidden_states, **_: (attention.o_proj(attention.q_proj(hidden_states)), None)
-    with pytest.raises(InputError, match=r"layers \[2\] of LlamaForCausalLM did not attend"):
+    with pytest.raises(InputError, match=r"layers \[2\] of LlamaForCausalLM computed no attention"):
         ablated_losses(model, make_samples(), settings([]))
     model = build("llama-grouped-query")
     model.model.layers[2].self_attn.layer_idx = 1
-    with pytest.raises(InputError, match="layer 1 of LlamaForCausalLM attends more than once"):
+    with pytest.raises(InputError, match="layer 1 of LlamaForCausalLM computes attention more than once"):
         ablated_losses(model, make_samples(), settings([]))
 
 
@@ -336,7 +336,7 @@ def test_random_groups_are_nested_and_follow_the_seed():
 
 
 def test_more_heads_than_there_are_cannot_be_ablated():
-    sentence = r"^19 heads cannot be ablated of OPTForCausalLM, which has 18 in all\.$"
+    sentence = r"^19 heads of OPTForCausalLM cannot be ablated, because it has only 18: give"
     with pytest.raises(InputError, match=sentence):
         ablations(build("opt"), make_samples(), np.ones(HEADS), [2, 19], 1, "a")
 
@@ -384,7 +384,10 @@ def test_too_few_rows_for_both_are_refused(capfd, monkeypatch, model_folder, tra
     write_jsonl(data, rows[:3])
     given = {"model": model_folder, "run": trained / "one", "data": data, "output_folder": tmp_path / "out", "top": TOP}
     sentence = scripts.refused(capfd, monkeypatch, "ablate_heads", **given)
-    assert f"{data} has 3 samples within 1024 tokens, but ablations and patterns need 4, half of them each" in sentence
+    assert (
+        f"{data} has 3 samples within 1024 tokens, but 4 are needed, half for ablations and half for patterns"
+        in sentence
+    )
     assert [path.name for path in tmp_path.iterdir()] == [data.name]
 
 
@@ -517,10 +520,13 @@ def test_the_runs_of_the_study_are_those_of_the_adaptation(config):
         ({"studies.validity.top": [0]}, "studies.validity.top[0]: 0 is less than the minimum of 1."),
         ({"studies.validity.tasks": []}, "studies.validity.tasks: [] should be non-empty."),
         ({"studies.validity.tasks": "arc"}, "studies.validity.tasks is 'arc': it must be of type array or null."),
-        ({"sampling.probe": 3}, "sampling.probe is 3, but studies.validity takes two sets of two: raise it to 4"),
+        (
+            {"sampling.probe": 3},
+            "sampling.probe is 3, but studies.validity needs two for patterns and two for losses: raise it to 4",
+        ),
         (
             {"datasets.arc.sampling": {"probe": 2}},
-            "datasets.arc.sampling.probe is 2, but studies.validity takes two sets of two: raise it to 4",
+            "datasets.arc.sampling.probe is 2, but studies.validity needs two for patterns and two for losses: raise",
         ),
         ({"studies.validity.samples": 1}, "studies.validity.samples: 1 is less than the minimum of 2."),
         ({"studies.validity.sample": 3}, "studies.validity.sample is unknown; did you mean 'samples'?"),

@@ -72,25 +72,25 @@ def test_the_readme_and_the_documentation_count_as_the_table_does():
 @pytest.mark.parametrize(
     ("config", "sentence"),
     [
-        ({"model_type": "mamba"}, "is of the type 'mamba', which has no attention and so no heads: use a model"),
-        ({"model_type": "rwkv"}, "is of the type 'rwkv', which has no attention and so no heads: use a model"),
+        ({"model_type": "mamba"}, "has the type 'mamba', which has no attention and therefore no heads: use a model"),
+        ({"model_type": "rwkv"}, "has the type 'rwkv', which has no attention and therefore no heads: use a model"),
         (
             {"model_type": "t5", "is_encoder_decoder": True},
-            "is of the type 't5', an encoder with a decoder: use a model",
+            "has the type 't5', an encoder with a decoder: use a model",
         ),
         (
             {"model_type": "bart"},
-            "is of the type 'bart', an encoder with a decoder: use a model that is a decoder alone",
+            "has the type 'bart', an encoder with a decoder: use a model that is only a decoder",
         ),
         (
             {"model_type": "roberta"},
-            "is of the type 'roberta', an encoder, in which a token sees those after it: use a",
+            "has the type 'roberta', an encoder, in which a token sees those after it: use a",
         ),
         (
             {"model_type": "vit"},
-            r"is of the type 'vit', of which transformers [\d.]+ makes no causal language model: use",
+            r"has the type 'vit', which has no causal language model in transformers [\d.]+: use",
         ),
-        ({"model_type": "not-yet"}, r"is of the type 'not-yet', of which transformers [\d.]+ makes no causal language"),
+        ({"model_type": "not-yet"}, r"has the type 'not-yet', which has no causal language"),
     ],
 )
 def test_a_model_without_patterns_is_refused_when_it_is_loaded(tmp_path, config, sentence):
@@ -109,8 +109,9 @@ def test_a_model_without_attention_is_refused_before_any_job(tmp_path):
     (tmp_path / "tokenizer.json").touch()
     config = config_of({"models": {"llama": {"label": "Own", "source": {"path": str(tmp_path)}}}})
     config["models"]["llama"]["source"] = {"path": str(tmp_path)}
-    assert "models.llama is of the type 'mamba2', which has no attention and so no heads: use a model" in complaint(
-        config
+    assert (
+        "models.llama has the type 'mamba2', which has no attention and therefore no heads: use a model"
+        in complaint(config)
     )
 
 

@@ -70,9 +70,9 @@ def textbook(model, samples, reduction):
 
 
 UNREACHABLE = {
-    "deepseek-chosen-positions": r"layer 0 of the model \(DeepseekV32Attention\) gives 'indices' .*: use another",
-    "laguna-heads-by-layer": "layer 1 of LagunaForCausalLM has 4 query heads, where its config says 6: use an",
-    "diffllama-two-maps": "layer 2 of DiffLlamaForCausalLM attends more than once in a pass, .*: use an architecture",
+    "deepseek-chosen-positions": r"layer 0 of the model \(DeepseekV32Attention\) passes 'indices' .*: use another",
+    "laguna-heads-by-layer": "layer 1 of LagunaForCausalLM has 4 query heads, but its config says 6: use an",
+    "diffllama-two-maps": "layer 2 of DiffLlamaForCausalLM computes attention more than once in a pass, .*: use",
 }
 
 
@@ -143,7 +143,7 @@ def test_a_layer_that_attends_where_the_config_says_that_it_does_not():
     model = build("llama")
     model.config.layer_types = ["full_attention", "conv", "full_attention"]
     with pytest.raises(
-        InputError, match=r"layers \[1\] of LlamaForCausalLM attend, though its config says that they do"
+        InputError, match=r"layers \[1\] of LlamaForCausalLM compute attention although its config says that they do"
     ):
         activation_patterns(model, make_samples())
 
@@ -153,7 +153,7 @@ def test_a_model_in_which_tokens_see_those_after_them_is_refused():
         vocab_size=50, hidden_size=24, num_hidden_layers=3, num_attention_heads=6, intermediate_size=32, pad_token_id=0,
     )).eval()  # fmt: skip
     with pytest.raises(
-        InputError, match=r"BertLMHeadModel predicts a token from itself and those after it.*: use a dec"
+        InputError, match=r"BertLMHeadModel predicts a token from itself and the tokens after it.*: use a dec"
     ):
         activation_patterns(model, make_samples())
 
@@ -270,7 +270,7 @@ def test_one_attention_is_replaced_at_a_time():
     expected = activation_patterns(first, samples).signed
     with passes.frozen(first), recording(first, ["abs_of_sum"]) as recorded:
         for model in (first, second):
-            with pytest.raises(InputError, match=r"replaced already in this process .*: let that end first"):
+            with pytest.raises(InputError, match=r"this process has already replaced .*: wait until that ends"):
                 activation_patterns(model, samples)
         passes.backward(first, projection.head_of(first), samples[:1])
         np.testing.assert_allclose(torch.cat([recorded[layer][:, 0] for layer in range(3)]), expected[0], rtol=1e-5)
@@ -440,7 +440,7 @@ def test_attention_outside_the_interface_is_refused():
 def test_changed_logits_are_refused():
     model = build("llama-grouped-query")
     model.register_forward_hook(lambda module, inputs, output: output.__setitem__("logits", output.logits * 2))
-    with pytest.raises(InputError, match="its logits come out differently"):
+    with pytest.raises(InputError, match="its logits differ"):
         activation_patterns(model, make_samples())
 
 
@@ -454,7 +454,7 @@ def test_logits_that_change_in_long_samples_alone_are_refused():
     model.register_forward_hook(change)
     assert activation_patterns(model, make_samples()).values.shape == (5, 3, 6)
     long = TokenizedSample("long", [5, 6, 7] * 10, 3, False)
-    with pytest.raises(InputError, match="its logits come out differently"):
+    with pytest.raises(InputError, match="its logits differ"):
         activation_patterns(model, [*make_samples(), long])
 
 
@@ -489,7 +489,7 @@ def test_logits_are_compared_as_exactly_as_the_precision_allows():
     model = build("llama-grouped-query")
     model.register_forward_hook(lambda module, inputs, output: output.__setitem__("logits", output.logits * 1.005))
     assert activation_patterns(model.bfloat16(), make_samples()).values.shape == (5, 3, 6)
-    with pytest.raises(InputError, match="its logits come out differently"):
+    with pytest.raises(InputError, match="its logits differ"):
         activation_patterns(model.float(), make_samples())
 
 
@@ -506,7 +506,7 @@ def test_rounding_in_a_pretrained_model_is_not_another_model(real, dtype, factor
         if factor == 1:
             assert activation_patterns(model, samples, reduction=reduction).values.shape == (1, 5, 8)
         else:
-            with pytest.raises(InputError, match="its logits come out differently"):
+            with pytest.raises(InputError, match="its logits differ"):
                 activation_patterns(model, samples, reduction=reduction)
 
 
@@ -525,7 +525,7 @@ def test_keywords_that_are_not_known_are_refused():
     query = torch.randn(1, 6, 4, 4)
     for settings in ({}, {"softcap": 2.0}):
         assert blockwise.attend(module, query, query, query, None, indices=None, **settings)[0].shape == (1, 4, 6, 4)
-        with pytest.raises(InputError, match=r"layer 1 of the model \(LlamaAttention\) gives 'indices'"):
+        with pytest.raises(InputError, match=r"layer 1 of the model \(LlamaAttention\) passes 'indices'"):
             blockwise.attend(module, query, query, query, None, indices=query, **settings)
     with pytest.raises(InputError, match="gives 'position_bias'"):
         AttentionInputs.of(module, query, query, query, None, position_bias=query)

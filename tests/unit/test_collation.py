@@ -83,10 +83,10 @@ def test_no_sample_sees_or_is_predicted_from_another(name, samples, tokenizer):
 @pytest.mark.parametrize(
     ("name", "kernel", "sentence"),
     [
-        ("bloom", "sdpa", "BloomForCausalLM takes no positions, which tell samples in one row apart"),
+        ("bloom", "sdpa", "BloomForCausalLM takes no position ids, which are needed to separate samples"),
         ("falcon-alibi", "sdpa", "FalconForCausalLM cannot read samples in one row"),
-        ("lfm2-convolutions", "sdpa", "Lfm2ForCausalLM does not keep samples in one row apart"),
-        ("gpt-oss-attention-sinks", "eager", "GptOssForCausalLM does not keep samples in one row apart with the "
+        ("lfm2-convolutions", "sdpa", "Lfm2ForCausalLM does not separate samples in one row"),
+        ("gpt-oss-attention-sinks", "eager", "GptOssForCausalLM does not separate samples in one row with the "
          "attention kernel eager"),
     ],
 )  # fmt: skip

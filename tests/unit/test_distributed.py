@@ -348,7 +348,9 @@ def test_a_job_of_two_processes_that_is_interrupted_ends_as_an_undisturbed_one(
         state = newest_state(cut[0])
         step = int(state.name.removeprefix("checkpoint-"))
         if number != signal.SIGKILL:
-            sentence = f"interrupted by SIGTERM at step {step}: its state is saved, run it again to go on."
+            sentence = (
+                f"interrupted by SIGTERM at step {step}: its state is saved, so run the same command again to continue."
+            )
             assert (status, said) == (143, f"finetune: {sentence}\n")
     # A later state, of which one process has written nothing yet.
     half = state.with_name("checkpoint-59")
@@ -399,7 +401,7 @@ def test_a_process_that_dies_ends_the_others(prepared, tmp_path):
         process.kill()
     assert process.returncode == 128 + signal.SIGKILL
     assert said == (
-        "process 1 was killed by signal 9, as happens where memory is short: give the job more "
+        "process 1 was killed by signal 9, which happens when memory runs out: give the job more "
         "(`mem_mb` of its rule in `resources`).\n"
     )
 
@@ -428,5 +430,7 @@ def test_an_optimizer_that_cannot_be_compiled_is_refused_before_anything_is_load
     values = shared(prepared, tmp_path / "run", devices=1, engine="deepspeed", optimizer="adamw_offloaded")
     status, said = finetune(1, nothing, **{**values, "model": tmp_path / "none"})
     assert (status, said.count("\n")) == (2, 1)
-    assert said.startswith("finetune: optimizer adamw_offloaded is compiled when it is first used, and that fails (")
+    assert said.startswith(
+        "finetune: optimizer adamw_offloaded is compiled when it is first used, but the compilation failed ("
+    )
     assert said.endswith("): install a C++ compiler (g++) and ninja, or set finetuning.optimizer to adamw_fused.\n")

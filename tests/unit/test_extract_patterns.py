@@ -362,7 +362,7 @@ def signalling(monkeypatch):
 def test_a_signal_is_obeyed_where_no_batch_follows(signalling, model_folder, data, rows, tmp_path, left):
     """It comes after the last batch, of a first extraction or of one that has nothing left to do."""
     options = {"model": model_folder, "data": data, "output": tmp_path / "out.npy"}
-    said = f"interrupted by SIGTERM: {len(rows)} samples of .* are kept, run it again to go on"
+    said = f"interrupted by SIGTERM: {len(rows)} samples of .* are kept: run the same command again to continue"
     with pytest.MonkeyPatch.context() as patched:
         earlier = signal.getsignal(signal.SIGTERM)
         if left == 0:
@@ -443,7 +443,9 @@ def test_parts_that_overlap_or_lack_a_sample_are_refused(tmp_path, indices):
     kept = Parts(tmp_path, 0)
     for index in indices:
         kept.keep([index], np.zeros((1, 1, 2, 3), np.float32), np.zeros(1))
-    with pytest.raises(InputError, match="has not each of the 3 samples once: remove that folder and extract again"):
+    with pytest.raises(
+        InputError, match="does not have each of the 3 samples exactly once: remove that folder and extract again"
+    ):
         kept.together(3)
 
 
@@ -528,7 +530,9 @@ def test_processes_that_share_the_samples_stop_and_go_on_together(two_runs, mode
     parts = output.with_name("sums.unfinished") / "step-0.parts"
     status, said = stop(process, parts, signal.SIGTERM)
     assert status == 128 + signal.SIGTERM
-    assert re.fullmatch(r"extract_patterns: interrupted by SIGTERM: \d+ samples of .* are kept, run it again .*", said)
+    assert re.fullmatch(
+        r"extract_patterns: interrupted by SIGTERM: \d+ samples of .* are kept: run the same command again .*", said
+    )
     kept = len(list(parts.glob("[0-9]*.npz")))
     assert 20 <= kept < 200
     done = scripts.launch("launch", tmp_path / "home", **shared)
@@ -683,7 +687,7 @@ def test_data_that_cannot_be_used(refused, data, lines, sentence):
 def test_files_that_are_not_there_or_of_another_kind(refused, data, tmp_path):
     assert "the data file nowhere.jsonl does not exist" in refused(data="nowhere.jsonl")
     (tmp_path / "probe.txt").write_text("a b\n")
-    assert "has a suffix that cannot be read: known are .jsonl" in refused(data=tmp_path / "probe.txt")
+    assert "has a suffix that cannot be read: use one of .jsonl" in refused(data=tmp_path / "probe.txt")
     (tmp_path / "probe.csv").write_text('prompt,response\na,"b\n')
     assert "probe.csv:2 is not valid CSV" in refused(data=tmp_path / "probe.csv")
     (tmp_path / "probe.parquet").write_text("no parquet")
@@ -694,7 +698,7 @@ def test_files_that_are_not_there_or_of_another_kind(refused, data, tmp_path):
 
 
 def test_output_and_run_do_not_mix(refused, tmp_path):
-    wanted = "give either --output, or --run together with --output-folder"
+    wanted = "give either --output, or both --run and --output-folder"
     assert wanted in refused(run=tmp_path, output_folder=tmp_path / "x")
     for options in ({"run": "x"}, {"output_folder": "x"}, {}):
         with pytest.raises(InputError, match=wanted):
@@ -732,7 +736,7 @@ def test_samples_beyond_the_models_positions(refused, data, rows):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the GPU whose absence is tested")
 def test_devices_that_are_not_there(refused):
-    assert "device 'cuda' was asked for, but torch sees no GPU here" in refused(device="cuda")
+    assert "the device is 'cuda', but torch sees no GPU here" in refused(device="cuda")
     assert "unknown device 'gpu': use cpu, cuda, cuda:N or mps" in refused(device="gpu")
 
 

@@ -211,8 +211,8 @@ IDS = torch.tensor([[5, 6, 7, 8]])
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ([], "there is no sample"),
-        (iter(()), "there is no sample"),
+        ([], "the data is empty"),
+        (iter(()), "the data is empty"),
         ([{"prompt": "a", "response": "b"}], r"row 1 of the samples is text, but there is no tokenizer"),
         ([{"prompt": "a"}], r"samples, row 1 has no text in the field 'response' \(fields there: prompt\)"),
         ({"prompt": "a", "response": " "}, "samples, row 1 has an empty response"),
@@ -224,12 +224,15 @@ IDS = torch.tensor([[5, 6, 7, 8]])
         ),
         (
             {"input_ids": IDS, "labels": IDS, "attention_mask": torch.tensor([[1, 0, 1, 1]])},
-            "row 1 of batch 1 holds several samples or has gaps",
+            "row 1 of batch 1 has several samples or gaps",
         ),
-        ({"input_ids": [[5, 6, 7], [8]], "labels": IDS}, r"input_ids of batch 1 makes no tensor \(expected sequence"),
+        (
+            {"input_ids": [[5, 6, 7], [8]], "labels": IDS},
+            r"input_ids of batch 1 cannot be made a tensor \(expected sequence",
+        ),
         (
             {"input_ids": [["a"]], "labels": IDS},
-            r"input_ids of batch 1 makes no tensor \(.*str.*\): give numbers, with",
+            r"input_ids of batch 1 cannot be made a tensor \(.*str.*\): give numbers, with",
         ),
         (
             {"input_ids": IDS, "labels": IDS, "position_ids": torch.arange(8).view(2, 4)},
@@ -242,7 +245,7 @@ IDS = torch.tensor([[5, 6, 7, 8]])
         ),
         (
             {"input_ids": torch.zeros(0, 4, dtype=torch.long), "labels": torch.zeros(0, 4, dtype=torch.long)},
-            "there is no sample",
+            "the data is empty",
         ),
         (
             {"input_ids": IDS, "labels": torch.full_like(IDS, IGNORED)},
@@ -267,7 +270,7 @@ def test_positions_of_one_row_stand_for_all(reading):
 def test_packed_batches_are_refused(llama):
     features = [{"input_ids": [5, 6, 7], "labels": [5, 6, 7]}, {"input_ids": [8, 9], "labels": [8, 9]}]
     packed = DataCollatorWithFlattening()(features)
-    with pytest.raises(InputError, match="row 1 of batch 1 holds several samples"):
+    with pytest.raises(InputError, match="row 1 of batch 1 has several samples"):
         activation_patterns(llama, packed)
 
 
@@ -294,10 +297,10 @@ def test_budgets_dtypes_and_devices_that_are_none(llama, model_folder, monkeypat
         models.load_model(model_folder, "float8")
     with pytest.raises(InputError, match="unknown device 'tpu': use cpu, cuda, cuda:N or mps"):
         models.load_model(model_folder, device="tpu")
-    with pytest.raises(InputError, match="device 'cuda:99' was asked for, but torch sees"):
+    with pytest.raises(InputError, match="the device is 'cuda:99', but torch sees"):
         models.load_model(model_folder, device="cuda:99")
     if not torch.backends.mps.is_available():
-        with pytest.raises(InputError, match="device 'mps' was asked for, but torch sees no GPU here"):
+        with pytest.raises(InputError, match="the device is 'mps', but torch sees no GPU here"):
             models.load_model(model_folder, device="mps")
 
 
@@ -439,7 +442,7 @@ def test_the_cost_of_a_token_covers_what_a_pass_takes(confined):
 
 @pytest.mark.slow
 def test_where_memory_runs_out_batches_become_smaller(confined):
-    assert "memory ran out in a batch of 3440 tokens: going on with 1720 at most" in confined["told"]
+    assert "memory ran out in a batch of 3440 tokens: continuing with at most 1720" in confined["told"]
     assert len(confined["steps"]) > 1
     assert confined["steps"][-1] == [16, 16]
     assert confined["values"] < 1e-5
@@ -447,7 +450,9 @@ def test_where_memory_runs_out_batches_become_smaller(confined):
 
 
 def test_a_sample_that_does_not_fit_alone_is_named(confined):
-    wanted = r"memory ran out for sample 's1' alone, which has 201 tokens: lower the maximum length, use a smaller"
+    wanted = (
+        r"memory ran out for a batch of one sample, 's1', which has 201 tokens: lower the maximum length, use a smaller"
+    )
     assert re.match(wanted, confined["refused"])
 
 

@@ -154,7 +154,7 @@ def test_another_attention_than_eager_fails(outcomes, monkeypatch):
     assert [row.outcome for row in rows] == ["failed", "failed"]
     [row] = architectures.compared("laguna-heads-by-layer", torch.float32, "cpu")
     assert row.outcome == "failed"
-    assert row.note.startswith("layer 1 of LagunaForCausalLM has 4 query heads, where its config says 6")
+    assert row.note.startswith("layer 1 of LagunaForCausalLM has 4 query heads, but its config says 6")
     assert len(architectures.NAMES) >= 10
 
 

@@ -129,7 +129,9 @@ def test_models_that_read_a_sample_alike_may_batch(name):
 
 
 def test_a_model_that_reads_a_sample_otherwise_the_second_time_is_refused():
-    with pytest.raises(InputError, match="LlamaForCausalLM reads a sample otherwise when it reads it a second time"):
+    with pytest.raises(
+        InputError, match="LlamaForCausalLM gives a sample another result when it reads it a second time"
+    ):
         independence.logits_depend(forgetful())
 
 
@@ -141,10 +143,13 @@ def test_samples_of_both_kinds_share_no_batch():
 def test_micro_batches_of_samples_that_change_each_other_are_refused():
     model = longrope()
     with pytest.raises(
-        InputError, match=r"Phi3ForCausalLM reads samples of more than 64 tokens in another way.*60 to 70"
+        InputError,
+        match=r"Phi3ForCausalLM reads micro-batches in another way if a sample has more than 64 tokens.*60 to 70",
     ):
         independence.check_micro_batches(model, [sample(60), sample(70)])
     independence.check_micro_batches(model, [sample(60), sample(64)])
     independence.check_micro_batches(model, [sample(65), sample(70)])
-    with pytest.raises(InputError, match="LlamaForCausalLM reads a sample otherwise beside others than alone"):
+    with pytest.raises(
+        InputError, match="LlamaForCausalLM gives a sample another result if the batch has other samples"
+    ):
         independence.check_micro_batches(crowded(), [sample(9), sample(20)])

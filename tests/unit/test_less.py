@@ -170,7 +170,7 @@ def test_features_do_not_depend_on_what_waits_together(monkeypatch):
 
 
 def test_what_less_cannot_do_is_said():
-    with pytest.raises(InputError, match=r"no sample to warm up on: raise studies\.selection\.less\.warm_up"):
+    with pytest.raises(InputError, match=r"no sample for the warm-up: raise studies\.selection\.less\.warm_up"):
         less.features(build("llama"), [], {"probe": samples(2)}, {}, RECIPE, 16)
     with pytest.raises(InputError, match=r"dimension is 80000, but .* have \d+ weights: lower it"):
         less.features(build("llama"), samples(2), {"probe": samples(2)}, {}, RECIPE, 80000)
@@ -262,7 +262,7 @@ def test_less_warms_up_on_what_all_pools_have(tmp_path):
 
 def test_a_warm_up_without_samples_is_refused(tmp_path):
     samples_of = {"probe": tokenized(*"abcdef"), "train": tokenized(*"wxyz")}
-    with pytest.raises(InputError, match=r"warm_up is 0\.1, which of the 3 samples .* takes none: raise it\."):
+    with pytest.raises(InputError, match=r"warm_up is 0\.1, which is less than one of the 3 samples .*: raise it\."):
         gradients.chosen(order(tmp_path, 0.1), samples_of)
     with pytest.raises(InputError, match=r"of the 0 samples that all pools have"):
         gradients.chosen(order(tmp_path, 1.0, pools=("ab", "cd")), samples_of)
@@ -279,7 +279,7 @@ def test_gradients_are_found_by_ids_and_must_be_whole(tmp_path):
     with pytest.raises(InputError, match=r"less\.json lacks the sample q: run the rule read_candidates again\."):
         found.of(["q"])
     np.save(tmp_path / "train.less.npy", np.zeros((2, 1, 16)))
-    with pytest.raises(InputError, match="are of other numbers of samples"):
+    with pytest.raises(InputError, match="have different numbers of samples"):
         gradients.load(tmp_path, "train")
     (tmp_path / "less.json").unlink()
     with pytest.raises(InputError, match=r"cannot be read .*: run the rule read_candidates again\."):
@@ -333,8 +333,8 @@ def test_candidates_are_read_with_their_gradients_and_the_states_of_the_model_wi
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"targets": []}, "give --pools and --targets with --less"),
-        ({"less": json.dumps(HOW | {"rank": 3})}, "--less lacks a key, or has one that is unknown"),
+        ({"targets": []}, "give --pools and --targets together with --less"),
+        ({"less": json.dumps(HOW | {"rank": 3})}, "--less lacks a key or has an unknown one"),
         ({"less": json.dumps(HOW | {"warm_up": 0.1})}, "warm_up is 0.1, which of the 4 samples"),
         ({"less": json.dumps(HOW | {"dimension": 800_000})}, "less.dimension is 800000, but the adapters of"),
     ],

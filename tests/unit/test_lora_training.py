@@ -172,7 +172,7 @@ def test_a_base_that_changed_or_is_away_is_refused(base, tokenizer, samples, tmp
     with refusal(str(final), ("another model", str(moved / "models" / "base"), "train the run again")):
         load_model(final)
     shutil.rmtree(moved / "models" / "base")
-    with refusal(str(final), ("not there", str(moved / "models" / "base"), "put it back")):
+    with refusal(str(final), ("not there", str(moved / "models" / "base"), "restore it")):
         load_model(final)
 
 
@@ -188,7 +188,7 @@ def test_a_target_that_no_linear_module_is_called_is_refused(base, tokenizer, sa
 def test_a_target_that_is_tied_is_refused(tokenizer, samples, tmp_path):
     small("gemma-multi-query").save_pretrained(tmp_path / "tied")
     tokenizer.save_pretrained(tmp_path / "tied")
-    with refusal("finetuning.lora.target_modules", ("lm_head", "shared between input and output", "leave it out")):
+    with refusal("finetuning.lora.target_modules", ("lm_head", "input and output embeddings share", "leave it out")):
         run_of(tmp_path / "tied", tokenizer, samples, tmp_path / "run", lora=Lora(target_modules=("lm_head",)))
 
 

@@ -156,7 +156,9 @@ def test_models_with_another_loss_or_no_projection_are_refused(samples, tokenize
         bare: PreTrainedModel = model.model
         PredictingTrainer(model=bare, **settings)
     model.config.output_router_logits = True
-    with pytest.raises(InputError, match="LlamaForCausalLM adds a loss of its router: set output_router_logits"):
+    with pytest.raises(
+        InputError, match="LlamaForCausalLM adds the loss of its router to the loss: set output_router_logits"
+    ):
         PredictingTrainer(model=model, **settings)
 
 
@@ -167,5 +169,5 @@ def test_a_model_that_chooses_among_its_hidden_states_itself_is_refused(samples,
     trainer = PredictingTrainer(
         model=model, args=arguments, train_dataset=samples, data_collator=collator(tokenizer, model, False)
     )
-    with pytest.raises(InputError, match="LlamaForCausalLM does not give its hidden states to its output embeddings"):
+    with pytest.raises(InputError, match="LlamaForCausalLM does not pass its hidden states to its output embeddings"):
         trainer.train()

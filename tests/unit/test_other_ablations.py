@@ -321,12 +321,12 @@ def test_an_architecture_whose_weights_are_not_split_by_head_is_left_out_by_name
 @pytest.mark.parametrize(
     ("score", "sentence"),
     [
-        (Score(label="x", of_layer=lambda layer: layer.output.sum()), r"gives \[\] for a layer of 6 heads: let"),
+        (Score(label="x", of_layer=lambda layer: layer.output.sum()), r"gives \[\] for a layer of 6 heads: its of_"),
         (Score(label="x", of_layer=lambda layer: 3.0), "gives float for a layer of 6 heads"),
         (Score(label="x", of_layer=lambda layer: layer.output.sum(dim=(0, 2)) * float("nan")),
          r"'x' of sample 's\d' is not finite in layer 2"),
         (Score(label="x", of_model=lambda given: np.ones((6, 3))),
-         r"has the shape \[6, 3\] for a model of 3 layers of 6 heads on 5 samples: let its of_model give \[3, 6\] or"),
+         r"has the shape \[6, 3\] for a model of 3 layers of 6 heads on 5 samples: its of_model must give \[3, 6\] or"),
         (Score(label="x", of_model=lambda given: np.full((3, 6), np.inf)), "'x' of LlamaForCausalLM is not finite"),
         (Score(label="x"), "neither of_layer nor of_model"),
     ],
@@ -354,7 +354,7 @@ def test_a_score_that_is_the_same_for_all_heads_is_left_out_in_one_sentence(scor
 
 
 def test_a_model_that_attends_by_itself_has_no_scores():
-    with pytest.raises(InputError, match=r"computes its attention by itself.*studies\.head_scores\.models"):
+    with pytest.raises(InputError, match=r"computes its attention itself.*studies\.head_scores\.models"):
         scoring.scored(build("bloom"), make_samples(), ["output_norm"], None, token_budget=100)
 
 
@@ -375,9 +375,9 @@ def test_a_file_dropped_into_the_folder_shows_up(tmp_path, monkeypatch):
     found = scoring.scored(model, made, ["attention_to_first"], None, token_budget=100).values["attention_to_first"]
     assert found.shape == (len(made), LAYERS, HEADS) and (found > 0).all() and (found <= 1).all()
     (tmp_path / "empty.py").write_text('"""Nothing."""\n')
-    with pytest.raises(InputError, match=r"empty\.py defines no score: let its SCORE be a Score"):
+    with pytest.raises(InputError, match=r"empty\.py defines no score: define SCORE as a Score in it"):
         registry.found(["empty"])
-    with pytest.raises(InputError, match="there is no score 'entropy': use some of abs_of_sum, abs_per_position, att"):
+    with pytest.raises(InputError, match="unknown score 'entropy': use some of abs_of_sum, abs_per_position, att"):
         registry.found(["entropy"])
 
 

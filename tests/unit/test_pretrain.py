@@ -97,8 +97,8 @@ LLAMA = ARCHITECTURES["llama"]
     ("architecture", "reason"),
     [
         ({**LLAMA, "hiden_size": 24}, "llama has no field 'hiden_size'"),
-        ({**LLAMA, "model_type": "lama"}, "transformers knows no model_type 'lama'"),
-        (SIZE, "transformers knows no model_type 'None'"),
+        ({**LLAMA, "model_type": "lama"}, "transformers has no model_type 'lama'"),
+        (SIZE, "transformers has no model_type 'None'"),
         ({**LLAMA, "hidden_size": "large"}, "'hidden_size' expected int, got str"),
         ({**LLAMA, "num_attention_heads": 5}, "is not a multiple of the number of attention heads (5)"),
         ({**ARCHITECTURES["opt"], "num_attention_heads": 5}, "must be divisible by num_heads"),

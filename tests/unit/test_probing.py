@@ -44,8 +44,8 @@ def changed(model_folder, tmp_path):
         ({"eos_token": None}, "has no EOS token: set eos_token in its tokenizer_config.json"),
         ({"eos_token": ""}, "has no EOS token: set eos_token in its tokenizer_config.json"),
         ({"eos_token": "", "bos_token": "", "unk_token": ""}, "has no EOS token: set eos_token in its"),
-        ({"bos_token": ""}, "has an empty BOS token: give bos_token its text, or leave it out, in its"),
-        ({"unk_token": ""}, "has an empty unknown token: give unk_token its text, or leave it out, in its"),
+        ({"bos_token": ""}, "has an empty BOS token: give bos_token its text in its"),
+        ({"unk_token": ""}, "has an empty unknown token: give unk_token its text in its"),
         (
             {"eos_token": "<|end|>"},
             rf"has the EOS token '<\|end\|>' with the id {VOCABULARY}, but the model has {VOCABULARY} embeddings",
@@ -112,7 +112,7 @@ def test_a_sentencepiece_model_whose_reader_is_not_installed(changed, monkeypatc
     (folder / "tokenizer.json").unlink()
     (folder / "tokenizer.model").write_bytes(b"")
     monkeypatch.setitem(sys.modules, "google.protobuf", None)
-    with pytest.raises(InputError, match="is a SentencePiece model, and reading it takes the Python package protobuf"):
+    with pytest.raises(InputError, match="is a SentencePiece model, which only the Python package protobuf can read"):
         load_tokenizer(folder)
 
 
@@ -190,7 +190,7 @@ def test_a_model_is_checked_as_a_table(model_folder, capsys):
     ]
     assert "EOS </s>, BOS <s>, padding <pad>" in rows[0].detail
     assert "3 layers × 6 heads" in rows[1].detail
-    assert rows[3].detail == "a sample is read alike in any"
+    assert rows[3].detail == "a sample gives the same result in any"
     table = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in table] == [[row.name, row.result] for row in rows]
 

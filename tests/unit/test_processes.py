@@ -15,7 +15,7 @@ from headpatterns.errors import InputError
 from headpatterns.processes import group as processes
 from headpatterns.processes import holding, interruption
 
-SENTENCE = "another program is training run: wait for its end, or end it, and run this again."
+SENTENCE = "another program is training run: wait until it ends, or stop it, and run this again."
 
 
 def attempt(path, answer):

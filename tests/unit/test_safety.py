@@ -22,7 +22,7 @@ from headpatterns.models import loading as models
 
 ROW = {"question": "Why?", "answer": "So."}
 COLUMNS = json.dumps({"columns": {"prompt": "question", "response": "answer"}})
-PYTHON = "needs Python code that comes with it, which is never run"
+PYTHON = "needs Python code from its folder, which is never run"
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_programs_beside_rows_are_not_run(tmp_path, made):
     prepare(folder, tmp_path / "out")
     assert json.loads((tmp_path / "out" / "report.json").read_text())["splits"]["train"]["rows_read"] == 5
     (folder / "rows.jsonl").unlink()
-    with pytest.raises(InputError, match="toys leads to no raw file"):
+    with pytest.raises(InputError, match="toys has no file of raw rows"):
         prepare(folder, tmp_path / "other")
     assert not made.exists()
 
@@ -92,7 +92,7 @@ def test_a_saved_dataset_names_files_beside_it_alone(tmp_path):
     (folder / "dataset_info.json").write_text("{}")
     for name in ("../secret.arrow", str(tmp_path / "secret.arrow"), ".."):
         (folder / "state.json").write_text(json.dumps({"_data_files": [{"filename": name}]}))
-        with pytest.raises(InputError, match=f"names the file {re.escape(name)}, which does not lie beside it"):
+        with pytest.raises(InputError, match=f"names the file {re.escape(name)}, which is not in the same folder"):
             sources.expand([folder])
 
 
@@ -105,7 +105,7 @@ def test_arrays_of_objects_are_no_patterns(tmp_path, made, content):
         path.write_bytes(pickled(made))
     about = {"reduction": "abs_of_sum", "also": [], "signed": ["abs_of_sum"], "ids": ["a"], "losses": [1.0]}
     (tmp_path / "step-0.json").write_text(json.dumps({**about, "response_tokens": [1]}))
-    with pytest.raises(InputError, match=r"step-0\.samples\.npy is no complete NumPy array"):
+    with pytest.raises(InputError, match=r"step-0\.samples\.npy is not a complete NumPy array"):
         files.load_stored(files.about(tmp_path, 0))
     assert not made.exists()
 
@@ -117,7 +117,9 @@ def test_pickled_weights_give_tensors_or_nothing(own_model, made):
     again = models.load_model(own_model)
     assert all(map(torch.equal, network.state_dict().values(), again.state_dict().values()))
     torch.save({**network.state_dict(), "more": Payload(made)}, own_model / "pytorch_model.bin")
-    with pytest.raises(InputError, match="weights are pickled and hold more than tensors, which is never run; save th"):
+    with pytest.raises(
+        InputError, match="weights are pickled and contain more than tensors, which are never loaded; save th"
+    ):
         models.load_model(own_model)
     (own_model / "pytorch_model.bin").write_bytes(pickled(made))
     with pytest.raises(InputError, match="cannot be loaded"):

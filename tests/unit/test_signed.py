@@ -57,7 +57,7 @@ def test_several_reductions_of_one_pass_equal_each_alone(name):
 def test_a_reduction_that_was_not_asked_for_is_refused():
     found = activation_patterns(build("opt"), make_samples(), reduction="sum_of_abs")
     assert found.values.shape == (5, 3, 6)
-    with pytest.raises(InputError, match=r"have no 'abs_of_sum' .sum_of_abs alone.: ask for it by reduction or also"):
+    with pytest.raises(InputError, match=r"have no 'abs_of_sum' .only sum_of_abs.: ask for it with reduction or also"):
         _ = found.signed
     with pytest.raises(InputError, match="the reduction 'sum_of_abs' is named twice: name it once"):
         activation_patterns(build("opt"), make_samples(), reduction="sum_of_abs", also=["sum_of_abs"])

@@ -246,7 +246,7 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_written(tokenizer,
         train(small(), tokenizer, samples, changed(global_batch_size=8), "identity", tmp_path / "run")
     with pytest.raises(InputError, match=r"the training set of .*run has 3 samples, less than one step"):
         train(small(), tokenizer, samples[:3], RECIPE, "identity", tmp_path / "run")
-    with pytest.raises(InputError, match=r"^BloomForCausalLM takes no positions"):
+    with pytest.raises(InputError, match=r"^BloomForCausalLM takes no position ids"):
         train(build("bloom"), tokenizer, samples, changed(padding_free=True), "identity", tmp_path / "run")
     assert not list(tmp_path.iterdir())
 
@@ -301,7 +301,7 @@ def test_what_a_recipe_cannot_say_is_refused_by_its_key(change, sentence):
 
 def test_a_key_that_a_recipe_lacks_is_named_after_one_that_may_be_it_misspelt():
     stated = {key: value for key, value in dataclasses.asdict(RECIPE).items() if key != "learning_rate"}
-    with pytest.raises(InputError, match=r"^the recipe lacks learning_rate: state recipe\.learning_rate\.$"):
+    with pytest.raises(InputError, match=r"^the recipe lacks learning_rate: set recipe\.learning_rate\.$"):
         Recipe.from_json(json.dumps(stated))
     with pytest.raises(InputError, match=r"^a recipe has no key lerning_rate: did you mean learning_rate"):
         Recipe.from_json(json.dumps({**stated, "lerning_rate": 1}))
@@ -309,7 +309,9 @@ def test_a_key_that_a_recipe_lacks_is_named_after_one_that_may_be_it_misspelt():
 
 @pytest.mark.parametrize("text", ["{", "[]", "3"])
 def test_a_recipe_that_is_no_json_object_is_refused(text):
-    with pytest.raises(InputError, match=rf"^--recipe '{re.escape(text)}' is no JSON object \(.*: give names and val"):
+    with pytest.raises(
+        InputError, match=rf"^--recipe '{re.escape(text)}' is not a JSON object \(.*: give names and val"
+    ):
         Recipe.from_json(text)
 
 
@@ -455,7 +457,7 @@ def test_sigterm_saves_the_state_of_the_step_and_the_run_goes_on_from_there(
     run = tmp_path / "run"
     for step in (7, 27):
         monkeypatch.setattr(callbacks, "print", when(f"step {step - 1}/", terminate), raising=False)
-        with pytest.raises(Interrupted, match=rf"^interrupted by SIGTERM at step {step}: its state is saved, run"):
+        with pytest.raises(Interrupted, match=rf"^interrupted by SIGTERM at step {step}: its state is saved, so run"):
             scripts.run("finetune", **options(prepared, run))
         assert states(run)[-1] == step
         assert not run.exists()
@@ -472,7 +474,9 @@ def test_sigterm_between_two_runs_and_in_the_last_step_of_one(prepared, tmp_path
     runs = [tmp_path / "one", tmp_path / "two"]
     values = options(prepared, runs, training_set=[prepared / "set.csv"] * 2, max_steps=3, checkpoint_steps=[])
     monkeypatch.setattr(callbacks, "print", when("step 2/3", terminate), raising=False)
-    with pytest.raises(Interrupted, match=r"^interrupted by SIGTERM between two runs: run it again to go on\.$"):
+    with pytest.raises(
+        Interrupted, match=r"^interrupted by SIGTERM between two runs: run the same command again to continue\.$"
+    ):
         scripts.run("finetune", **values)
     monkeypatch.undo()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.unfinished"]
@@ -496,7 +500,9 @@ def test_a_script_is_alone_with_its_run_and_when_it_gets_sigterm_says_so_and_exi
         while "step 2/" not in ((tmp_path / "log.txt").read_text() if (tmp_path / "log.txt").is_file() else ""):
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.01)
-        with pytest.raises(InputError, match=r"^another program is training .*run: wait for its end, or end it, and"):
+        with pytest.raises(
+            InputError, match=r"^another program is training .*run: wait until it ends, or stop it, and"
+        ):
             scripts.run("finetune", **{**values, "log": None})
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=60)
@@ -504,7 +510,9 @@ def test_a_script_is_alone_with_its_run_and_when_it_gets_sigterm_says_so_and_exi
         process.kill()
     assert process.returncode == 143
     assert re.fullmatch(
-        r"finetune: interrupted by SIGTERM at step \d+: its state is saved, run it again to go on.\n", said
+        r"finetune: interrupted by SIGTERM at step \d+: its state is saved, so run the same command again to "
+        r"continue.\n",
+        said,
     )
 
 
@@ -612,7 +620,7 @@ def test_a_training_set_without_a_sample_leaves_the_model(prepared, tmp_path, ca
 def test_training_sets_and_runs_that_do_not_fit_are_refused(prepared, tmp_path, capfd, monkeypatch):
     values = options(prepared, [tmp_path / "one", tmp_path / "two"])
     sentence = scripts.refused(capfd, monkeypatch, "finetune", **values)
-    assert "1 --model and 1 --training-set do not fit 2 --output" in sentence
+    assert "there are 2 --output, but 1 --model and 1 --training-set" in sentence
 
 
 def test_running_again_replaces_a_finished_run(prepared, tmp_path):
@@ -645,7 +653,7 @@ def test_samples_of_several_datasets_are_told_apart(prepared, tmp_path):
     expected = finetune.gather(prepared / "set.csv", finetune.Pool.of([shards]))
     assert len(found) == 3 and len(expected) == 10
     (tmp_path / "set.csv").write_text("dataset,id\nothers,sum-3\nothers,sum-99\n")
-    with pytest.raises(InputError, match=r"set.csv selects sample 'sum-99' of 'others', which is in none of"):
+    with pytest.raises(InputError, match=r"set.csv selects sample 'sum-99' of 'others', but none of"):
         finetune.gather(tmp_path / "set.csv", finetune.Pool.of([shards, other]))
 
 
@@ -674,9 +682,9 @@ def test_the_script_refuses_batches_that_do_not_agree(prepared, tmp_path, capfd,
         ),
         (
             {"optimizer": "adamw_offloaded"},
-            "recipe.optimizer adamw_offloaded needs the engine deepspeed: set recipe.engine to it, or",
+            "recipe.optimizer adamw_offloaded needs the engine deepspeed: set recipe.engine to deepspeed, or",
         ),
-        ({"device": "cuda"}, "device 'cuda' was asked for, but torch sees no GPU here"),
+        ({"device": "cuda"}, "the device is 'cuda', but torch sees no GPU here"),
     ],
     ids=str,
 )

@@ -192,8 +192,8 @@ def _chosen(tokenizer: Any, rows: list[dict[str, str]], data: Path, settings: Se
     ranked = sorted(tokenized, key=lambda sample: rank(settings.seed, sample.id))
     if len(ranked) < FEWEST_OF_TWO:
         raise InputError(
-            f"{data} has {len(ranked)} samples within {settings.max_length} tokens, but ablations and patterns need "
-            f"{FEWEST_OF_TWO}, half of them each: give more rows, or raise the maximum length."
+            f"{data} has {len(ranked)} samples within {settings.max_length} tokens, but {FEWEST_OF_TWO} are "
+            "needed, half for ablations and half for patterns: give more rows, or raise the maximum length."
         )
     ablated, patterned = two_sets(len(ranked), settings.samples)
     if RESAMPLE in settings.ablations:

@@ -117,7 +117,10 @@ def ablations(
     """
     heads = ranking.size
     if max(sizes) > heads:
-        raise InputError(f"{max(sizes)} heads cannot be ablated of {type(model).__name__}, which has {heads} in all.")
+        raise InputError(
+            f"{max(sizes)} heads of {type(model).__name__} cannot be ablated, because it has only {heads}: give "
+            f"at most {heads}."
+        )
     together = groups(orders(ranking, draws, seed), sizes)
     alone = np.eye(heads, dtype=bool)
     wanted = np.concatenate([np.zeros((1, heads), dtype=bool), alone, together.reshape(-1, heads)])

@@ -144,8 +144,8 @@ def changing(model: PreTrainedModel) -> Iterator[dict[int, Change]]:
     def changed(layer: int, output: HeadOutputs) -> HeadOutputs:
         if layer not in changes:
             raise InputError(
-                f"{named(layer)} of {type(model).__name__} attends more than once in a pass, so its heads cannot "
-                "be told apart: use an architecture with one attention a layer."
+                f"{named(layer)} of {type(model).__name__} computes attention more than once in a pass, so its "
+                "heads cannot be told apart: use an architecture with one attention per layer."
             )
         return changes.pop(layer)(output)
 
@@ -188,6 +188,7 @@ def _check_reached(model: PreTrainedModel, changes: dict[int, Change]) -> None:
     """Refuse a model with layers that did not take their changes: ablating their heads would change nothing."""
     if changes:
         raise InputError(
-            f"layers {sorted(changes)} of {type(model).__name__} did not attend: their attention does not go through "
-            "transformers' AttentionInterface, so their heads cannot be ablated; use an architecture that does."
+            f"layers {sorted(changes)} of {type(model).__name__} computed no attention that is visible here: it "
+            "does not go through transformers' AttentionInterface, so their heads cannot be ablated; use an "
+            "architecture that does."
         )

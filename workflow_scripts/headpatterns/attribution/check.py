@@ -76,8 +76,12 @@ def check_model(
     def batches() -> str:
         alone = depends_on_batch(found["model"])
         border = independence.turn(found["model"].config)
-        how = "one sample at a time: beside others it is read otherwise" if alone else "a sample is read alike in any"
-        apart = f"; those of more than {border} tokens, which are read in another way, by themselves"
+        how = (
+            "one sample at a time, because other samples in the batch change its result"
+            if alone
+            else "a sample gives the same result in any"
+        )
+        apart = f"; samples of more than {border} tokens, which the model reads in another way, form their own batches"
         return how if border is None else how + apart
 
     steps: dict[str, Callable[[], str]] = {

@@ -220,19 +220,19 @@ def _collect(
     if missing:
         raise InputError(
             f"layers {missing} of {type(model).__name__} gave no gradient: their attention does not go through "
-            "transformers' AttentionInterface, so their heads cannot be seen; use an architecture that does."
+            "transformers' AttentionInterface, so their heads are not visible; use an architecture that does."
         )
     unexpected = sorted(recorded.keys() - set(layers))
     if unexpected:
         raise InputError(
-            f"layers {unexpected} of {type(model).__name__} attend, though its config says that they do not, so it is "
-            "not known which layers its patterns are of: use another architecture."
+            f"layers {unexpected} of {type(model).__name__} compute attention although its config says that they "
+            "do not, so the layers of a pattern are unknown: use another architecture."
         )
     for layer in layers:
         if recorded[layer].shape[2] != shape[1]:
             raise InputError(
-                f"layer {layer} of {type(model).__name__} has {recorded[layer].shape[2]} query heads, where its config "
-                f"says {shape[1]}: use an architecture with as many heads in every layer."
+                f"layer {layer} of {type(model).__name__} has {recorded[layer].shape[2]} query heads, but its "
+                f"config says {shape[1]}: use an architecture with the same number of heads in every layer."
             )
     values: BatchValues = torch.stack([recorded[layer] for layer in layers], dim=2).cpu().numpy()
     broken = np.argwhere(~np.isfinite(values).all(axis=(1, 3)))

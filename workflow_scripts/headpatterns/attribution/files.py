@@ -82,7 +82,7 @@ def steps(folder: Path) -> list[int]:
     """
     found = sorted(int(match[1]) for path in Path(folder).glob("*.npy") if (match := STEP_FILE.fullmatch(path.name)))
     if not found:
-        raise InputError(f"{folder} holds no activation pattern (step-*.samples.npy): run the rule extract_patterns.")
+        raise InputError(f"{folder} has no activation pattern (step-*.samples.npy): run the rule extract_patterns.")
     return found
 
 
@@ -94,7 +94,9 @@ def before_to_after(folder: Path) -> list[int]:
     """
     found = steps(folder)
     if found[0] != 0 or len(found) < 2:
-        raise InputError(f"{folder} lacks the patterns before (step 0) or after fine-tuning: remove it and run again.")
+        raise InputError(
+            f"{folder} lacks the patterns before fine-tuning (step 0) or after it: remove the folder and run again."
+        )
     return found
 
 
@@ -127,7 +129,7 @@ def described(path: Path) -> About:
         missing = [key for key in ("also", "signed", "ids", "losses", "response_tokens") if key not in content]
         if missing or set(content["signed"]) != {reduction, *also} & SIGNED:
             what = ", ".join(missing) or "the signs"
-            raise InputError(f"{path} is of an earlier format of patterns (it lacks {what}): {AGAIN}.")
+            raise InputError(f"{path} has an earlier format of patterns (it lacks {what}): {AGAIN}.")
         ids = list(content["ids"])
         layers = None if content.get("layer_numbers") is None else list(map(int, content["layer_numbers"]))
         losses, tokens = (np.array(content[key], dtype=np.float64) for key in ("losses", "response_tokens"))
@@ -177,8 +179,8 @@ class Stored:
         if len(broken):
             sample, layer, head = broken[0]
             raise InputError(
-                f"{self.path} is not finite at the sample {self.found.ids[start + sample]}, layer {layer}, head {head}"
-                ": extract the patterns again in a wider number format."
+                f"{self.path} has a value that is not finite, at the sample {self.found.ids[start + sample]}, "
+                f"layer {layer}, head {head}: extract the patterns again in a wider number format."
             )
         return values
 
@@ -198,14 +200,16 @@ def stored(found: About, reduction: str | None = None) -> Stored:
     try:
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path} is no complete NumPy array ({first_line(error)}): {AGAIN}.") from error
+        raise InputError(f"{path} is not a complete NumPy array ({first_line(error)}): {AGAIN}.") from error
     shape = mapped.shape
     if mapped.ndim != 3 or 0 in shape or len(mapped) != len(found.ids):
         raise InputError(f"{path} has shape {shape}, not {len(found.ids)} samples x layers x heads: {AGAIN}.")
     if mapped.dtype != np.float32 or not mapped.flags.c_contiguous:
-        raise InputError(f"{path} has values of {mapped.dtype}, not of float32 in the order of C: {AGAIN}.")
+        raise InputError(
+            f"{path} has values of {mapped.dtype}, or not in C order, but float32 in C order is expected: {AGAIN}."
+        )
     if found.layer_numbers is not None and len(found.layer_numbers) != shape[1]:
-        raise InputError(f"{path} has {shape[1]} layers, but {found.path} numbers {len(found.layer_numbers)}: {AGAIN}.")
+        raise InputError(f"{path} has {shape[1]} layers, but {found.path} lists {len(found.layer_numbers)}: {AGAIN}.")
     return Stored(found, path, shape, mapped.dtype, mapped.offset)
 
 

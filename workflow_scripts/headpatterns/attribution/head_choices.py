@@ -123,8 +123,8 @@ def measured(made: list[TokenizedSample], data: Path, most: int, seed: int, max_
     """
     if len(made) < FEWEST_OF_TWO:
         raise InputError(
-            f"{data} has {len(made)} samples within {max_length} tokens, but rankings and losses need "
-            f"{FEWEST_OF_TWO}, half of them each: give more rows, or raise the maximum length."
+            f"{data} has {len(made)} samples within {max_length} tokens, but {FEWEST_OF_TWO} are needed, half for "
+            "rankings and half for losses: give more rows, or raise the maximum length."
         )
     first, second = two_sets(len(made), most)
     order = sorted(made, key=lambda sample: rank(seed, sample.id))
@@ -167,7 +167,8 @@ def _others(ids: Sequence[str], measured: set[str], folder: Path) -> Bool[np.nda
     others = np.array([one not in measured for one in ids])
     if not others.any():
         raise InputError(
-            f"{folder} has no sample whose loss is not taken as well: lower --samples (`samples` of the study)."
+            f"{folder} has no sample left to rank heads on, because losses use all of them: lower --samples "
+            "(`samples` of the study)."
         )
     return others
 

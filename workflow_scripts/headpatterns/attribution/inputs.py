@@ -101,7 +101,8 @@ def _of_batch(batch: Mapping[str, Any], number: int) -> Iterator[LabelledSample]
     """The samples of a mapping of tensors [batch, positions], or of one sample's [positions]."""
     if batch.get("labels") is None:
         raise InputError(
-            f"batch {number} has no labels (it has {', '.join(batch)}): give those of the response, −100 elsewhere."
+            f"batch {number} has no labels (it has {', '.join(batch)}): give the token ids of the response as "
+            "labels, and −100 elsewhere."
         )
     ids = _tensor(batch["input_ids"], "input_ids", number)
     others = {name: _tensor(batch[name], name, number) for name in OTHERS if batch.get(name) is not None}
@@ -118,8 +119,8 @@ def _of_batch(batch: Mapping[str, Any], number: int) -> Iterator[LabelledSample]
         own = None if positions is None else positions[row, places]
         if any(steps is not None and (steps.diff() != 1).any() for steps in (places, own)):
             raise InputError(
-                f"row {row + 1} of batch {number} holds several samples or has gaps, by its attention_mask or "
-                "position_ids: give each sample a row of its own."
+                f"row {row + 1} of batch {number} has several samples or gaps, according to its attention_mask or "
+                "position_ids: give each sample its own row."
             )
         yield LabelledSample(f"batch {number}, row {row + 1}", ids[row, places].tolist(), labels[row, places].tolist())
 
@@ -130,8 +131,8 @@ def _tensor(values: Any, name: str, number: int) -> torch.Tensor:
         tensor: torch.Tensor = torch.atleast_2d(torch.as_tensor(values))
     except (ValueError, TypeError, RuntimeError) as error:
         raise InputError(
-            f"{name} of batch {number} makes no tensor ({first_line(error)}): give numbers, with all rows padded to "
-            "one length."
+            f"{name} of batch {number} cannot be made a tensor ({first_line(error)}): give numbers, with all rows "
+            "padded to one length."
         ) from error
     return tensor
 

@@ -32,8 +32,8 @@ def attending_by(model: PreTrainedModel, attention: Attention) -> Iterator[None]
     """
     if not _taken.acquire(blocking=False):
         raise InputError(
-            "the attention of a model is replaced already in this process (by another thread, or around this call): "
-            "let that end first, or use another process."
+            "this process has already replaced the attention of a model (in another thread, or around this "
+            "call): wait until that ends, or use another process."
         )
     try:
         with _registered(attention), restored(model):

@@ -47,8 +47,8 @@ def extract(
     def stop_if_asked() -> None:
         if interruption.received_here():
             raise Interrupted(
-                f"interrupted by {interruption.name()}: {len(kept.done)} samples of {name} are kept, "
-                "run it again to go on."
+                f"interrupted by {interruption.name()}: {len(kept.done)} samples of {name} are kept: run the same "
+                "command again to continue."
             )
 
     def agree(found: int) -> int:

@@ -98,7 +98,7 @@ def check_keywords(module: torch.nn.Module, settings: dict[str, Any], *, further
     for name, value in settings.items():
         if value is not None and name not in KNOWN and name not in further:
             raise InputError(
-                f"layer {getattr(module, 'layer_idx', '?')} of the model ({type(module).__name__}) gives '{name}' to "
-                "its attention, which headpatterns.attribution does not know: use another architecture, or teach it "
-                "there."
+                f"layer {getattr(module, 'layer_idx', '?')} of the model ({type(module).__name__}) passes "
+                f"'{name}' to its attention, which headpatterns.attribution does not know: use another "
+                "architecture, or add it there."
             )

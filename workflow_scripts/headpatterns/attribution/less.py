@@ -100,7 +100,7 @@ def features(
             than dimensions, or a gradient that is not finite.
     """
     if not warm_up_on:
-        raise InputError("LESS has no sample to warm up on: raise studies.selection.less.warm_up.")
+        raise InputError("LESS has no sample for the warm-up: raise studies.selection.less.warm_up.")
     check(model, recipe, dimension)
     for samples in (warm_up_on, *candidates.values(), *targets.values()):
         passes.check_samples(model, samples)

@@ -54,7 +54,7 @@ def token_budget(
     """
     if wanted != AUTO:
         if not isinstance(wanted, int) or isinstance(wanted, bool) or wanted < 1:
-            raise InputError(f"the token budget is {wanted!r}: give a whole number from 1 on, or '{AUTO}'.")
+            raise InputError(f"the token budget is {wanted!r}: give a whole number of 1 or more, or '{AUTO}'.")
         return wanted
     longest = max(samples, key=lambda sample: len(sample.input_ids))
     densest = max(
@@ -174,7 +174,9 @@ def each_batch(
             continue
         sizes = lengths([samples[index] for index in indices])
         budget = len(sizes) * max(sizes) // 2
-        warnings.warn(f"memory ran out in a batch of {2 * budget} tokens: going on with {budget} at most", stacklevel=2)
+        warnings.warn(
+            f"memory ran out in a batch of {2 * budget} tokens: continuing with at most {budget}", stacklevel=2
+        )
         left = [*indices, *(index for batch in waiting for index in batch)]
         smaller = plan(model, [samples[index] for index in left], budget)
         waiting = deque([left[place] for place in batch] for batch in smaller)
@@ -197,8 +199,8 @@ def attempt(model: PreTrainedModel, batch: list[S], run: Callable[[list[S]], T])
         torch.cuda.empty_cache()
     if len(batch) == 1:
         raise InputError(
-            f"memory ran out for sample '{batch[0].id}' alone, which has {len(batch[0].input_ids)} tokens: lower the "
-            "maximum length, use a smaller dtype, or a machine with more memory."
+            f"memory ran out for a batch of one sample, '{batch[0].id}', which has {len(batch[0].input_ids)} "
+            "tokens: lower the maximum length, use a smaller dtype, or a machine with more memory."
         )
     return None
 

@@ -74,6 +74,7 @@ class Parts:
         order = np.argsort(indices)
         if not np.array_equal(indices[order], np.arange(samples)):
             raise InputError(
-                f"{self.folder} has not each of the {samples} samples once: remove that folder and extract again."
+                f"{self.folder} does not have each of the {samples} samples exactly once: remove that folder "
+                "and extract again."
             )
         return values[order], losses[order]

@@ -36,7 +36,7 @@ Padded = Int[torch.Tensor, "batch positions"]
 def check_samples(model: PreTrainedModel, samples: Sequence[Sample]) -> None:
     """Refuse samples that the model has no loss of: none at all, without response, too long, of other tokens."""
     if not samples:
-        raise InputError("there is no sample to compute an activation pattern of: the data is empty.")
+        raise InputError("the data is empty, so there is no activation pattern to compute: give at least one sample.")
     positions = models.positions(model)
     for sample in samples:
         if sample.response_tokens == 0:
@@ -148,8 +148,8 @@ def check_causal(model: PreTrainedModel, sample: Sample, own: Float32[torch.Tens
     own, other = own[finite], other[finite]
     if _differ(model, other, own):
         raise InputError(
-            f"{type(model).__name__} predicts a token from itself and those after it, as encoders do, so its loss says "
-            f"nothing: use a decoder ({families.LISTED})."
+            f"{type(model).__name__} predicts a token from itself and the tokens after it, as encoders do, so its "
+            f"loss has no meaning here: use a decoder ({families.LISTED})."
         )
 
 
@@ -170,20 +170,24 @@ def check_logits(
     except InputError:
         raise
     except (ValueError, TypeError, AttributeError) as error:  # of a model that needs more than embeddings and a mask
-        raise InputError(f"{type(model).__name__} cannot run as patterns need it: {first_line(error)}.") from error
+        raise InputError(
+            f"{type(model).__name__} cannot run in the way that patterns need ({first_line(error)}): use another "
+            "architecture."
+        ) from error
     ours = torch.cat([logits for _, logits in head.pieces(states)])
     # Where its own are not finite either, the loss of a sample says so.
     finite = own.isfinite()
     ours, own = ours[finite], own[finite]
     if not ours.isfinite().all():
         raise InputError(
-            f"the logits of {type(model).__name__} are finite with its own attention, but not with that of "
-            "headpatterns.attribution: use another precision (float32) or another architecture."
+            f"the logits of {type(model).__name__} are finite with its own attention, but not with the attention "
+            "of headpatterns.attribution: use another precision (float32) or another architecture."
         )
     if _differ(model, ours, own):
         raise InputError(
-            f"{type(model).__name__} does more in its attention or to its logits than headpatterns.attribution knows "
-            "of (its logits come out differently): use another architecture, or teach it there."
+            f"{type(model).__name__} does something in its attention or to its logits that "
+            "headpatterns.attribution does not know (its logits differ): use another architecture, or add it "
+            "there."
         )
 
 

@@ -100,6 +100,7 @@ class Patterns:
     def _stored(self, reduction: str) -> Values:
         if reduction not in self.sums:
             raise InputError(
-                f"these patterns have no '{reduction}' ({', '.join(self.sums)} alone): ask for it by reduction or also."
+                f"these patterns have no '{reduction}' (only {', '.join(self.sums)}): ask for it with "
+                "reduction or also."
             )
         return self.sums[reduction]

@@ -54,7 +54,7 @@ def read(probe: Probe) -> list[dict[str, str]]:
             f"{probe.among} lists the sample '{missing[0]}', which {probe.data} lacks: make the training set again."
         )
     if not wanted:
-        raise InputError(f"{probe.among} lists no sample: check the data behind it.")
+        raise InputError(f"{probe.among} lists no sample: check the rows that it was made from.")
     return [row for row in rows if row["id"] in wanted]
 
 

@@ -37,8 +37,8 @@ def recording(model: PreTrainedModel, reductions: Sequence[str], further: Furthe
     """
     if further and adapters.fits(model):
         raise InputError(
-            f"{type(model).__name__} computes its attention by itself, where head scores do not see it: leave the "
-            "model out of studies.head_scores.models."
+            f"{type(model).__name__} computes its attention itself, so head scores cannot see it: leave the model "
+            "out of studies.head_scores.models."
         )
     recorded: Recorded = {}
     recomputes = "sum_of_abs" in reductions or further is not None
@@ -46,8 +46,8 @@ def recording(model: PreTrainedModel, reductions: Sequence[str], further: Furthe
     def keep(layer: int, found: Float32[torch.Tensor, "batch reductions heads"]) -> None:
         if layer in recorded:
             raise InputError(
-                f"{named(layer)} of {type(model).__name__} attends more than once in a pass, so its heads have no "
-                "one pattern: use an architecture with one attention a layer."
+                f"{named(layer)} of {type(model).__name__} computes attention more than once in a pass, so a head "
+                "has more than one pattern: use an architecture with one attention per layer."
             )
         recorded[layer] = found
 

@@ -194,7 +194,8 @@ def _fused(kind: Kind) -> ModuleType | None:
         raise
     except Exception as error:  # compilers, drivers and Triton raise many types
         warnings.warn(
-            f"Triton's kernel cannot be used here ({first_line(error)}): sum_of_abs takes longer, in PyTorch.",
+            f"the Triton kernel cannot be used here ({first_line(error)}): sum_of_abs uses PyTorch instead, "
+            "which takes longer.",
             stacklevel=2,
         )
         return None

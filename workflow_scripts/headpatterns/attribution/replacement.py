@@ -66,7 +66,7 @@ def replaced_changes(
         InputError: as `each_pair` does, an unknown kind, or fewer other samples than draws.
     """
     if unknown := set(kinds) - set(KINDS):
-        raise InputError(f"there is no ablation '{min(unknown)}': use some of {', '.join(KINDS)}.")
+        raise InputError(f"unknown ablation '{min(unknown)}': use some of {', '.join(KINDS)}.")
     layers, (count, heads) = models.attention_layers(model), models.heads_of(model)
     losses, outputs = recorded(model, samples, token_budget)
     means = [torch.cat([one[place].float() for one in outputs]).mean(dim=0) for place in range(count)]

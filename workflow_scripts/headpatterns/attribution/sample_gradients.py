@@ -63,7 +63,7 @@ class PerSample:
         found, self._found = self._found, None
         for sample, row in zip(batch, found.isfinite().all(dim=1).tolist(), strict=True):
             if not row:
-                raise InputError(f"the gradient of sample '{sample.id}' is not finite: try patterns.dtype float32.")
+                raise InputError(f"the gradient of sample '{sample.id}' is not finite: set patterns.dtype to float32.")
         return found
 
     def _hook(self, name: str):  # type: ignore[no-untyped-def]  # torch knows hooks of any arguments
@@ -75,7 +75,10 @@ class PerSample:
             if found is None or not output.requires_grad:
                 return
             if read.shape[:-1].numel() != len(found) * self._positions:
-                raise InputError(f"{name} does not read every token of a batch: leave out the method less.")
+                raise InputError(
+                    f"{name} does not read every token of a batch, but the method less needs that: leave out the "
+                    "method less."
+                )
 
             def take(slope: torch.Tensor) -> None:
                 # Some modules of OPT read the tokens of all samples one behind another.

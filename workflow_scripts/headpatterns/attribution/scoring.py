@@ -84,14 +84,14 @@ def scored(
 def _of_model(name: str, score: Score, given: Given) -> np.ndarray:
     """A score of a whole model, of one of the two shapes, and finite."""
     if score.of_model is None:
-        raise InputError(f"the score '{name}' has neither of_layer nor of_model: give its Score one of the two.")
+        raise InputError(f"the score '{name}' has neither of_layer nor of_model: give its Score one of them.")
     shape = models.heads_of(given.model)
     value = np.asarray(score.of_model(given))
     shapes = [[*shape], [len(given.samples), *shape]]
     if list(value.shape) not in shapes:
         raise InputError(
             f"the score '{name}' has the shape {list(value.shape)} for a model of {shape[0]} layers of {shape[1]} "
-            f"heads on {len(given.samples)} samples: let its of_model give {shapes[0]} or {shapes[1]}."
+            f"heads on {len(given.samples)} samples: its of_model must give {shapes[0]} or {shapes[1]}."
         )
     if not np.isfinite(value).all():
         raise InputError(

@@ -46,5 +46,9 @@ def token_budget(
     """
     if all(len(batch) == 1 for batch in plan) or not depends_on_batch(model, run):
         return budget
-    print(f"{type(model).__name__} reads a sample otherwise beside others: it gets one at a time", flush=True)
+    print(
+        f"{type(model).__name__} gives a sample another result when the batch has other samples: it gets one "
+        "sample at a time",
+        flush=True,
+    )
     return ALONE

@@ -53,14 +53,14 @@ class Watch:
         shape = list(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
         if shape != [heads]:
             raise InputError(
-                f"the score '{name}' gives {shape} for a layer of {heads} heads: let its of_layer give a tensor "
+                f"the score '{name}' gives {shape} for a layer of {heads} heads: its of_layer must give a tensor "
                 f"[heads], here [{heads}]."
             )
         finite = one.output.isfinite().all() and one.gradient.isfinite().all()
         if finite and not value.isfinite().all():
             raise InputError(
-                f"the score '{name}' of sample '{sample}' is not finite in layer {layer}, where output and gradient "
-                f"are: fix {name}.py, or leave the score out (studies.head_scores.scores)."
+                f"the score '{name}' of sample '{sample}' is not finite in layer {layer}, although output and "
+                f"gradient are: fix {name}.py, or leave the score out (studies.head_scores.scores)."
             )
         return value.float()
 

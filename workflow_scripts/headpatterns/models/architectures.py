@@ -24,5 +24,5 @@ def problem(config: Mapping[str, Any]) -> str:
         if value is None or isinstance(value, list):
             continue
         if not isinstance(value, int) or isinstance(value, bool) or value < smallest:
-            return f"{name} is {value!r}: it must be a whole number from {smallest} on, so fix it."
+            return f"{name} is {value!r}: it must be a whole number of {smallest} or more, so fix it."
     return ""

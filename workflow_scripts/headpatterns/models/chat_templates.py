@@ -26,7 +26,7 @@ def of(source: Path) -> str:
     try:
         text = source.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"{source} is no UTF-8 text ({error.reason}): give a chat template in Jinja.") from error
+        raise InputError(f"{source} is not UTF-8 text ({error.reason}): give a chat template in Jinja.") from error
     if not text.strip():
         raise InputError(f"{source} is empty: give a chat template in Jinja.")
     return text

@@ -47,13 +47,13 @@ def base_of(folder: Path) -> Path:
     base = Path(os.path.normpath(folder / str(about.get("base"))))
     if not (base / "config.json").is_file():
         raise InputError(
-            f"{folder} holds adapters that were trained on the model in {base}, which is not there: put it back, or "
-            "train the run again."
+            f"{folder} has adapters that were trained on the model in {base}, which does not exist: restore it, "
+            "or train the run again."
         )
     if fingerprint_of(base) != about.get("fingerprint"):
         raise InputError(
-            f"{folder} holds adapters that were trained on another model than the one that is now in {base}: put that "
-            "one back, or train the run again."
+            f"{folder} has adapters that were trained on a model other than the one that is now in {base}: "
+            "restore that model, or train the run again."
         )
     return base
 

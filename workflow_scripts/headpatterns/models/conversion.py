@@ -63,8 +63,8 @@ def convert(file: Path, output: Path) -> None:
         loading.check_tokens(saved, len(tokenizer) - 1, str(file))
         if not torch.equal(_logits(saved, ids), read):
             raise InputError(
-                f"the model in {file} gives other logits once it is saved in Hugging Face layout, so transformers does "
-                f"not keep all of it: {INSTEAD}."
+                f"the model in {file} gives different logits after it is saved in Hugging Face layout, so "
+                f"transformers loses a part of it: {INSTEAD}."
             )
         write_json(folder / ABOUT, about(header) | {"checked_tokens": ids.shape[1]})
 
@@ -98,7 +98,7 @@ def read_model(header: Header, folder: Path, name: str) -> "PreTrainedModel":
         header, [*unmapped(header, model), *report["unexpected_keys"]], "has {}, which transformers does not read"
     )
     _check_tensors(header, report["missing_keys"], "lacks {}")
-    _check_tensors(header, report["mismatched_keys"], "has another shape of {} than transformers")
+    _check_tensors(header, report["mismatched_keys"], "has a shape of {} that differs from transformers")
     _check_config(header, model.config.get_text_config())
     model.hf_quantizer.remove_quantization_config(model)
     made: PreTrainedModel = model.eval()

@@ -50,21 +50,24 @@ BY_THEMSELVES = frozenset({"bloom", "codegen", "falcon", "gpt_neo", "gpt_neox_ja
 """Types of models whose layers compute attention by themselves, not through transformers' interface
 (`attribution.adapters`)."""
 
-LISTED = "docs/architectures.csv lists those that are known"
+LISTED = "docs/architectures.csv lists the known ones"
 
 
 def refusal(config: Mapping[str, Any]) -> str | None:
     """Why no pattern can be taken of a model with such fields of a config, as far as they say; None where it may be."""
     kind = config.get("model_type")
     if kind in WITHOUT_ATTENTION:
-        return f"is of the type '{kind}', which has no attention and so no heads: use a model that has ({LISTED})."
+        return (
+            f"has the type '{kind}', which has no attention and therefore no heads: use a model with attention "
+            f"({LISTED})."
+        )
     alone = config.get("is_decoder") and not config.get("is_encoder_decoder")
     if not alone and (kind in ENCODER_DECODERS or config.get("is_encoder_decoder")):
-        return f"is of the type '{kind}', an encoder with a decoder: use a model that is a decoder alone ({LISTED})."
+        return f"has the type '{kind}', an encoder with a decoder: use a model that is only a decoder ({LISTED})."
     if not alone and kind in ENCODERS:
         return (
-            f"is of the type '{kind}', an encoder, in which a token sees those after it: use a decoder ({LISTED}), or "
-            "set is_decoder to true in its config.json if it was trained as one."
+            f"has the type '{kind}', an encoder, in which a token sees the tokens after it: use a decoder "
+            f"({LISTED}), or set is_decoder to true in its config.json if it was trained as one."
         )
     return None
 
@@ -87,8 +90,8 @@ def check(config: Mapping[str, Any], source: str) -> None:
     known = kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or "auto_map" in config  # of which transformers says more
     if not said and isinstance(kind, str) and not known:
         said = (
-            f"is of the type '{kind}', of which transformers {transformers.__version__} makes no causal language "
-            f"model: use a decoder ({LISTED})."
+            f"has the type '{kind}', which has no causal language model in transformers "
+            f"{transformers.__version__}: use a decoder ({LISTED})."
         )
     if said:
         raise InputError(f"{source} {said}")

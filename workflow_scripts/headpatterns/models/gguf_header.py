@@ -136,7 +136,7 @@ class _Cursor:
         (length,) = self.numbers("Q")
         begin, self.place = self.place, self.place + length
         if self.place > len(self.data):
-            raise struct.error("a text goes on behind the end of the file")
+            raise struct.error("a text continues after the end of the file")
         return slice(begin, self.place)
 
     def text(self) -> str:
@@ -165,14 +165,14 @@ def read_header(file: Path | str) -> Header:
     """
     file = Path(file)
     if file.is_dir():
-        raise InputError(f"{file} is a folder, not a GGUF file: name the file in it.")
+        raise InputError(f"{file} is a folder, not a GGUF file: give the file in it.")
     if not file.is_file():
         raise InputError(f"{file} does not exist: fix the path, or put the GGUF file there.")
     state = file.stat()
     try:
         return _read_once(file, state.st_size, state.st_mtime_ns)
     except OSError as error:
-        raise InputError(f"{file} cannot be read ({error.strerror}): see to its permissions and its disk.") from error
+        raise InputError(f"{file} cannot be read ({error.strerror}): check its permissions and its disk.") from error
 
 
 @functools.lru_cache(maxsize=64)
@@ -197,17 +197,15 @@ def _parsed(file: Path, cursor: _Cursor, size: int) -> Header:
         metadata = {cursor.text(): cursor.value(*cursor.numbers("I")) for _ in range(values)}
         described = [(cursor.text(), *_placed(cursor)) for _ in range(tensors)]
     except (struct.error, UnicodeDecodeError, KeyError, OverflowError) as error:
-        raise InputError(f"{file} is damaged or cut off within its header: download it again.") from error
+        raise InputError(f"{file} is damaged, or it ends within its header: download it again.") from error
     alignment = metadata.get("general.alignment") or ALIGNMENT
     start = math.ceil(cursor.place / alignment) * alignment
     found = tuple(_tensor(file, start, *one) for one in described)
     needed = max((tensor.end for tensor in found), default=0)
     if not found:
-        raise InputError(f"{file} holds no tensors: give a GGUF file with the weights of a model.")
+        raise InputError(f"{file} has no tensors: give a GGUF file with the weights of a model.")
     if size < needed:
-        raise InputError(
-            f"{file} is cut off: it has {size} bytes of the {needed} that its header tells of; download it again."
-        )
+        raise InputError(f"{file} is incomplete: it has {size} bytes, but its header says {needed}; download it again.")
     return Header(file, metadata, found)
 
 
@@ -251,7 +249,7 @@ def check(header: Header) -> None:
         )
     header.config()
     if not (metadata.get("tokenizer.ggml.tokens") and metadata.get("tokenizer.ggml.model")):
-        raise InputError(f"{file} holds no tokenizer (tokenizer.ggml.tokens and .model): {INSTEAD}.")
+        raise InputError(f"{file} has no tokenizer (tokenizer.ggml.tokens and .model): {INSTEAD}.")
     if metadata.get("tokenizer.ggml.eos_token_id") is None:
         raise InputError(f"{file} names no EOS token (tokenizer.ggml.eos_token_id): {INSTEAD}.")
 

@@ -106,8 +106,8 @@ def check_saved(tokenizer: "PreTrainedTokenizerFast", folder: Path, file: Path) 
     for text in PROBES:
         if saved(text).input_ids != tokenizer(text).input_ids or len(saved) != len(tokenizer):
             raise InputError(
-                f"transformers cuts {text!r} into other tokens than the tokenizer of {file} does, for it has a way of "
-                f"its own for this architecture: {INSTEAD}."
+                f"transformers splits {text!r} into different tokens than the tokenizer of {file}, because it has "
+                f"its own rule for this architecture: {INSTEAD}."
             )
 
 
@@ -187,11 +187,14 @@ def _check_tokens(tokenizer: "PreTrainedTokenizerFast", header: Header) -> None:
     """Refuse a tokenizer that has another number of tokens than the file, or other special ones."""
     count = header.metadata["tokenizer.ggml.tokens"]
     if len(tokenizer) != count:
-        raise InputError(f"transformers makes {len(tokenizer)} tokens of the {count} of {header.file}: {INSTEAD}.")
+        raise InputError(
+            f"the tokenizer of {header.file} has {count} tokens, but transformers makes {len(tokenizer)} of them: "
+            f"{INSTEAD}."
+        )
     for role, key in SPECIAL.items():
         stated = _stated(header, key)
         if stated is not None and getattr(tokenizer, f"{role}_id") != stated:
             raise InputError(
-                f"{header.file} has {stated} as tokenizer.ggml.{key}_token_id, which is no token that transformers "
-                f"makes of it: {INSTEAD}."
+                f"{header.file} has {stated} as tokenizer.ggml.{key}_token_id, which is not a token in "
+                f"transformers: {INSTEAD}."
             )

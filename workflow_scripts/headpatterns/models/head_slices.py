@@ -58,9 +58,9 @@ def slices(model: "PreTrainedModel") -> list[Slices]:
     found = known_slices(model)
     if found is None:
         raise InputError(
-            f"it is not known how {type(model).__name__} divides the weights of its attention among heads (one matrix "
-            "for queries, keys and values, say): leave the model out of studies.transplant and studies.trained_heads, "
-            "or teach headpatterns.models.head_slices how its rows are split."
+            f"it is unknown how {type(model).__name__} divides the weights of its attention among heads (for "
+            "example, one matrix for queries, keys and values): leave the model out of studies.transplant and "
+            "studies.trained_heads, or add the split to headpatterns.models.head_slices."
         )
     return found
 

@@ -65,8 +65,8 @@ def depends(model: "PreTrainedModel", read: Callable[[list[list[int]]], Sequence
     again = read([short])
     if again is None or not _alike(again[0], first[0], tolerance):
         raise InputError(
-            f"{type(model).__name__} reads a sample otherwise when it reads it a second time, so that losses and "
-            "patterns would depend on what was read before: use another architecture or dtype."
+            f"{type(model).__name__} gives a sample another result when it reads it a second time, so losses and "
+            "patterns would depend on what it read before: use another architecture or dtype."
         )
     return True
 
@@ -121,12 +121,12 @@ def check_micro_batches(model: "PreTrainedModel", samples: Sequence[dict[str, li
         lengths = [len(sample["input_ids"]) for sample in samples]
         if min(lengths) <= border < max(lengths):
             raise InputError(
-                f"{name} reads samples of more than {border} tokens in another way, and with them all of their "
-                f"micro-batch, and the training set has samples of {min(lengths)} to {max(lengths)} tokens: {fix}, or "
-                f"the maximum length to {border}."
+                f"{name} reads micro-batches in another way if a sample has more than {border} tokens, and the "
+                f"training set has samples of {min(lengths)} to {max(lengths)} tokens: {fix}, or the maximum "
+                f"length to {border}."
             )
     if logits_depend(model):
         raise InputError(
-            f"{name} reads a sample otherwise beside others than alone, so that it would learn from their micro-batch: "
-            f"{fix}."
+            f"{name} gives a sample another result if the batch has other samples, so training would depend on "
+            f"the micro-batch: {fix}."
         )

@@ -43,12 +43,12 @@ def check_finetuned(base: Path, finetuned: Path) -> None:
         InputError: naming the size or the first token that differs; or a folder is no model or has no tokenizer.
     """
     if said := difference(finetuned, base):
-        raise InputError(f"{said}: it was not trained from it; name the base that it was trained from.")
+        raise InputError(f"{said}: it was not trained from that model; set base to the model that it was trained from.")
     known, own = (loading.load_tokenizer(folder).get_vocab() for folder in (base, finetuned))
     for token, id in sorted(known.items(), key=lambda item: item[1]):
         if own.get(token) != id:
             there = f"has it as {own[token]}" if token in own else "has no such token"
             raise InputError(
                 f"the tokenizer of {base} has the token {token!r} as {id}, but that of {finetuned} {there}: their "
-                "vocabularies differ; name the base that it was trained from."
+                "vocabularies differ; set base to the model that it was trained from."
             )

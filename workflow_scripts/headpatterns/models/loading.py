@@ -155,9 +155,9 @@ def unsafe(error: Exception) -> str:
     Python beside a model is refused, whatever it is for, and of pickled weights tensors alone are read.
     """
     if "trust_remote_code" in str(error):
-        return "it needs Python code that comes with it, which is never run; use one that transformers knows by itself"
+        return "it needs Python code from its folder, which is never run; use a model that transformers supports itself"
     if "weights_only" in str(error) or "Weights only load failed" in str(error):
-        return "its weights are pickled and hold more than tensors, which is never run; save them as safetensors"
+        return "its weights are pickled and contain more than tensors, which are never loaded; save them as safetensors"
     return ""
 
 
@@ -204,12 +204,10 @@ def check_device(device: str) -> None:
         raise InputError(f"unknown device '{device}': use cpu, cuda, cuda:N or mps.")
     there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[wanted.type]
     if not there:
-        raise InputError(
-            f"device '{device}' was asked for, but torch sees no GPU here: use cpu, or a machine with one."
-        )
+        raise InputError(f"the device is '{device}', but torch sees no GPU here: use cpu, or a machine with a GPU.")
     if wanted.type == "cuda" and (wanted.index or 0) >= there:
         raise InputError(
-            f"device '{device}' was asked for, but torch sees {there} here: use one of cuda:0 to cuda:{there - 1}."
+            f"the device is '{device}', but torch sees {there} GPUs here: use one of cuda:0 to cuda:{there - 1}."
         )
 
 
@@ -236,7 +234,7 @@ def files(folder: Path) -> list[Path]:
 
 def no_tokenizer(folder: Path) -> str:
     """What is said of a folder that holds none."""
-    return f"{folder} holds no tokenizer: save the model's own there (tokenizer.save_pretrained)."
+    return f"{folder} has no tokenizer: save the model's tokenizer there (tokenizer.save_pretrained)."
 
 
 def has_tokenizer(folder: Path) -> bool:
@@ -255,8 +253,8 @@ def check_tokens(model: "PreTrainedModel", token: int, source: str) -> None:
     embeddings = int(table.num_embeddings)
     if not 0 <= token < embeddings:
         raise InputError(
-            f"{source} has the token id {token}, but {type(model).__name__} has {embeddings} embeddings: tokenizer "
-            "and model do not belong together."
+            f"{source} has the token id {token}, but {type(model).__name__} has {embeddings} embeddings: use the "
+            "tokenizer of this model."
         )
 
 
@@ -278,7 +276,9 @@ def load_config(folder: Path) -> "PretrainedConfig":
             folder, local_files_only=True, trust_remote_code=False
         )
     except Exception as error:  # transformers raises many types for what is one thing to the user
-        raise InputError(f"the config in {folder} cannot be read: {first_line(error)}.") from error
+        raise InputError(
+            f"the config in {folder} cannot be read ({first_line(error)}): correct its config.json."
+        ) from error
     return config
 
 
@@ -297,7 +297,8 @@ def attention_layers(model: "PreTrainedModel") -> list[int]:
     found = families.attention_layers(model.config)
     if not found:
         raise InputError(
-            f"{type(model).__name__} has no attention and so no heads: use a model that has ({families.LISTED})."
+            f"{type(model).__name__} has no attention and therefore no heads: use a model with attention "
+            f"({families.LISTED})."
         )
     return found
 
@@ -313,8 +314,8 @@ def heads_of(model: "PreTrainedModel") -> tuple[int, int]:
         return layers, model.config.get_text_config().num_attention_heads
     except RuntimeError as error:  # what transformers raises for a number that layers have each for themselves
         raise InputError(
-            f"the layers of {type(model).__name__} have different numbers of heads, so its patterns are no matrix: use "
-            "an architecture with one number for all."
+            f"the layers of {type(model).__name__} have different numbers of heads, so its patterns are not a "
+            "matrix: use an architecture with the same number in all layers."
         ) from error
 
 
@@ -322,7 +323,7 @@ def _steps(about: Path) -> list[int]:
     """The steps that a run.json tells of."""
     steps = read_json_object(about).get("steps")
     if not isinstance(steps, list) or not steps or not all(isinstance(step, int) for step in steps):
-        raise InputError(f"{about} lacks its steps: train it again.")
+        raise InputError(f"{about} lacks the steps of the run: train the run again.")
     return steps
 
 

@@ -22,8 +22,8 @@ CONFIG, WEIGHTS, PICKLED = "adapter_config.json", "adapter_model.safetensors", "
 """PEFT's names for what an adapter is, for its weights, and for these as older versions wrote them."""
 
 NO_MODEL = (
-    f"holds an adapter ({CONFIG}), which is no model alone: merge it into its base (merge_and_unload of PEFT) and save "
-    "that, or write lora: in the config where a model is trained elsewhere"
+    f"has an adapter ({CONFIG}), which is not a complete model: merge it into its base (merge_and_unload of PEFT) "
+    "and save the result, or name it as source.lora of a run in `finetuned`"
 )
 """What is said of an adapter where a model is wanted, behind its folder."""
 
@@ -135,7 +135,7 @@ def read(folder: Path) -> Adapter:
             cannot be read, are not finite or not whole.
     """
     if not is_adapter(folder):
-        raise InputError(f"{folder} holds no adapter ({CONFIG}): give a folder that PEFT has saved (save_pretrained).")
+        raise InputError(f"{folder} has no adapter ({CONFIG}): give a folder that PEFT has saved (save_pretrained).")
     settings = read_json_object(folder / CONFIG)
     _check_settings(folder, settings)
     tensors = _tensors(folder)
@@ -146,14 +146,18 @@ def read(folder: Path) -> Adapter:
         parts = PARTS.fullmatch(name.removeprefix(PREFIX))
         if parts is None or tensor.dim() != 2:
             raise InputError(
-                f"{folder / WEIGHTS} holds {name} {tuple(tensor.shape)}, which is no factor of LoRA: {_merge_it()}."
+                f"{folder / WEIGHTS} has {name} {tuple(tensor.shape)}, which is not a factor of LoRA: {_merge_it()}."
             )
         if not tensor.isfinite().all():
-            raise InputError(f"{folder / WEIGHTS} is not finite: {name} has NaN or infinity; give a sound adapter.")
+            raise InputError(
+                f"{folder / WEIGHTS} is damaged: {name} has NaN or infinity; give an adapter with finite weights."
+            )
         found.setdefault(parts["module"], {"embedding": bool(parts["embedding"])})[parts["factor"]] = tensor
     for module, factors in found.items():
         if "A" not in factors or "B" not in factors or factors["A"].shape[0] != factors["B"].shape[1]:
-            raise InputError(f"{folder / WEIGHTS} has no two factors for {module} that fit: give the whole adapter.")
+            raise InputError(
+                f"{folder / WEIGHTS} has no two factors for {module} that fit each other: give the complete adapter."
+            )
     return Adapter(folder, settings, {module: _factors(module, settings, **one) for module, one in found.items()})
 
 
@@ -169,7 +173,7 @@ def _check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
     """
     kind = settings.get("peft_type")
     if kind != "LORA":
-        raise InputError(f"{folder / CONFIG} is of an adapter of the kind {kind}, not LORA: {_merge_it()}.")
+        raise InputError(f"{folder / CONFIG} describes an adapter of the kind {kind}, not LORA: {_merge_it()}.")
     for key, value in settings.items():
         if key == "init_lora_weights":
             known = value in STARTS
@@ -179,7 +183,7 @@ def _check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
             known = key in READ or key in WITHOUT_EFFECT or not value
         if not known:
             raise InputError(
-                f"{folder / CONFIG} has {key}: {value!r}, which goes beyond adding a product to weights: {_merge_it()}."
+                f"{folder / CONFIG} has {key}: {value!r}, which does more than add a product to weights: {_merge_it()}."
             )
     rank, alpha = settings.get("r"), settings.get("lora_alpha")
     if not isinstance(rank, int) or not isinstance(alpha, int | float) or not settings.get("target_modules"):
@@ -201,14 +205,14 @@ def _tensors(folder: Path) -> "dict[str, torch.Tensor]":
             f"{folder / PICKLED} is pickled, and pickled adapters are never read: save it as safetensors "
             "(save_pretrained of PEFT with safe_serialization)."
             if pickled
-            else f"{folder} has a {CONFIG} but no {WEIGHTS}: give the whole adapter."
+            else f"{folder} has a {CONFIG} but no {WEIGHTS}: give the complete adapter."
         )
     if is_lfs_pointer(path):
         raise InputError(f"{path} is a Git LFS pointer, not the file itself: fetch it with `git lfs pull`.")
     try:
         return safetensors.torch.load_file(path)
     except Exception as error:  # safetensors raises several types for what is one thing to the user
-        raise InputError(f"{path} cannot be read ({first_line(error)}): give the whole adapter.") from error
+        raise InputError(f"{path} cannot be read ({first_line(error)}): give the complete adapter.") from error
 
 
 def _factors(module: str, settings: Mapping[str, Any], **found: Any) -> Factors:
@@ -231,8 +235,8 @@ def check_fit(adapter: Adapter, model: "PreTrainedModel", base: Path) -> None:
 
     def refuse(what: str) -> InputError:
         return InputError(
-            f"the adapter in {adapter.folder} does not fit the model in {base}: {what}{adapter.trained_on}: give the "
-            "base that it was trained on."
+            f"the adapter in {adapter.folder} does not fit the model in {base}: {what}{adapter.trained_on}: give "
+            "the base model that it was trained on."
         )
 
     for name, factors in adapter.factors.items():
@@ -250,11 +254,11 @@ def check_fit(adapter: Adapter, model: "PreTrainedModel", base: Path) -> None:
             )
     lacking = [name for name in _targets(adapter.settings, modules) if name not in adapter.factors]
     if lacking and adapter.settings.get("layers_to_transform") is None:
-        raise refuse(f"its config targets {lacking[0]}, which it has no weights for")
+        raise refuse(f"its config targets {lacking[0]}, but it has no weights for that module")
     if changed := sorted(set(tied(model)) & adapter.factors.keys()):
         raise InputError(
-            f"the adapter in {adapter.folder} changes {changed[0]}, whose weight the model in {base} shares between "
-            "input and output embeddings: no merged weight gives both; train an adapter without it."
+            f"the adapter in {adapter.folder} changes {changed[0]}, but the model in {base} shares this weight "
+            "between input and output embeddings, so it cannot be merged: train an adapter without it."
         )
 
 

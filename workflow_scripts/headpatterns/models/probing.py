@@ -47,8 +47,8 @@ def check_tokenizer(tokenizer: Any, folder: Path) -> None:
         # Before any id is asked for: an empty unknown token would be looked up for ever.
         if getattr(tokenizer, name) == "":
             raise InputError(
-                f"the tokenizer in {folder} has an empty {called} token: give {name} its text, or leave it out, in its "
-                "tokenizer_config.json."
+                f"the tokenizer in {folder} has an empty {called} token: give {name} its text in its "
+                "tokenizer_config.json, or remove it there."
             )
     for name, called in NEEDED.items():
         token = getattr(tokenizer, name)
@@ -126,8 +126,8 @@ def check_packages(folder: Path) -> None:
             importlib.import_module(module)
         except ImportError as error:
             raise InputError(
-                f"the tokenizer in {folder} is a SentencePiece model, and reading it takes the Python package "
-                f"{package}: install the version that envs/workflow.txt names, or put the model's tokenizer.json there."
+                f"the tokenizer in {folder} is a SentencePiece model, which only the Python package {package} can "
+                "read: install the version that envs/workflow.txt names, or put the model's tokenizer.json there."
             ) from error
 
 
@@ -163,7 +163,7 @@ def check_stored(folder: Path) -> None:
         for name, kind in _stored(path):
             if name.endswith("weight") and kind.startswith(SCALED):
                 raise InputError(
-                    f"{path} stores {name} as {kind}, and config.json does not say how it is scaled "
+                    f"{path} stores {name} as {kind}, but config.json does not say how it is scaled "
                     "(quantization_config): give the model in bfloat16 or float32."
                 )
 
@@ -188,7 +188,8 @@ def check_weights(model: "PreTrainedModel", folder: Path) -> None:
     for name, parameter in model.named_parameters():
         if parameter.numel() and not all(bound.isfinite() for bound in parameter.detach().aminmax()):
             raise InputError(
-                f"the weights in {folder} are not finite: {name} has NaN or infinity; give a sound checkpoint."
+                f"the weights in {folder} are damaged: {name} has NaN or infinity; give a checkpoint with "
+                "finite weights."
             )
 
 

@@ -117,8 +117,8 @@ class Predictions:
         whole = head.projection is None
         if logits.shape[:2] != (1, len(self.rows) if whole else 0) or len(self.kept) != (not whole):
             raise InputError(
-                f"{name} does not give its hidden states to its output embeddings as [batch, positions, "
-                "hidden]: use another architecture."
+                f"{name} does not pass its hidden states to its output embeddings as [batch, positions, hidden]: "
+                "use another architecture."
             )
         return logits.squeeze(0) if whole else self.kept[0]
 

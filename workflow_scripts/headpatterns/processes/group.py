@@ -124,7 +124,7 @@ def exclusive_lock(path: Path, output: str, work: str = "training") -> Iterator[
     own = is_first() and _acquired(lock, path)
     try:
         if not broadcast(own):
-            raise InputError(f"another program is {work} {output}: wait for its end, or end it, and run this again.")
+            raise InputError(f"another program is {work} {output}: wait until it ends, or stop it, and run this again.")
         yield
     finally:
         if own:
@@ -156,8 +156,8 @@ def _backend(device: str) -> tuple[str, "torch.device | None"]:
     place, present = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
     if place >= present:
         raise InputError(
-            f"process {place + 1} of this machine has no GPU of its own, since torch sees {present}: show it more "
-            "(CUDA_VISIBLE_DEVICES), or set devices and nodes to what there is."
+            f"process {place + 1} of this machine has no GPU of its own, because torch sees {present}: allow more "
+            "(CUDA_VISIBLE_DEVICES), or set devices and nodes to the GPUs that exist."
         )
     torch.cuda.set_device(place)
     return "nccl", torch.device("cuda", place)

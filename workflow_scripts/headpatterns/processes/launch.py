@@ -70,7 +70,7 @@ def _account(failures: "dict[int, ProcessFailure]", folder: Path) -> tuple[str, 
     latest = failure.timestamp + LIMIT - 1  # these are whole seconds
     for killed, end in by_time:
         if end.exitcode < 0 and end.exitcode != -signal.SIGTERM and end.timestamp < latest:
-            memory = ", as happens where memory is short: give the job more (`mem_mb` of its rule in `resources`)"
+            memory = ", which happens when memory runs out: give the job more (`mem_mb` of its rule in `resources`)"
             why = memory if end.exitcode == -signal.SIGKILL else ""
             return f"process {killed} was killed by signal {-end.exitcode}{why}.", end.exitcode
     told = sorted(folder.rglob("error.json"), key=lambda path: path.stat().st_mtime_ns)

@@ -63,7 +63,10 @@ def put_in(model: PreTrainedModel, recipe: Recipe, key: str = "finetuning.lora")
             warnings.simplefilter("ignore")  # PEFT says that it stores the weights of GPT-2 as they are stored
             adapted: PeftModel = get_peft_model(model, settings)
     except ValueError as error:
-        raise InputError(f"no adapter can be put into {type(model).__name__}: {first_line(error)}.") from error
+        raise InputError(
+            f"{type(model).__name__} cannot have an adapter ({first_line(error)}): use another architecture, or "
+            "method full."
+        ) from error
     return adapted
 
 
@@ -100,13 +103,13 @@ def check_targets(model: PreTrainedModel, lora: Lora, key: str) -> None:
         found = [name for name in changeable if _is_named(name, [target])]
         if not found:
             raise InputError(
-                f"{key}.target_modules names {target}, which no linear module of {type(model).__name__} is "
-                f"called: {nearest(target, ends[:SHOWN])}."
+                f"{key}.target_modules names {target}, but no linear module of {type(model).__name__} has that "
+                f"name: {nearest(target, ends[:SHOWN])}."
             )
         if shared := next((name for name in found if name in tied), None):
             raise InputError(
-                f"{key}.target_modules names {target}, but the weight of {shared} is shared between input "
-                "and output embeddings, and no merged weight would give both: leave it out."
+                f"{key}.target_modules names {target}, but input and output embeddings share the weight of "
+                f"{shared}, so its adapter cannot be merged: leave it out."
             )
 
 

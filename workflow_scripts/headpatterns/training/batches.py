@@ -57,7 +57,7 @@ def _flattening(model: "PreTrainedModel") -> Collator:
 
     name, fix = type(model).__name__, "set finetuning.padding_free to false"
     if "position_ids" not in inspect.signature(model.forward).parameters:
-        raise InputError(f"{name} takes no positions, which tell samples in one row apart: {fix}.")
+        raise InputError(f"{name} takes no position ids, which are needed to separate samples in one row: {fix}.")
     flatten = DataCollatorWithFlattening()
 
     def by_positions(samples: Sequence[Sample]) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def _flattening(model: "PreTrainedModel") -> Collator:
     except Exception as error:  # a kernel may refuse in any way it likes
         raise InputError(f"{name} cannot read samples in one row ({kernel}: {first_line(error)}): {fix}.") from error
     if chosen is None:
-        raise InputError(f"{name} does not keep samples in one row apart with the attention kernel {kernel}: {fix}.")
+        raise InputError(f"{name} does not separate samples in one row with the attention kernel {kernel}: {fix}.")
     return chosen
 
 

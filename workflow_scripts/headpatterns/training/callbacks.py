@@ -29,7 +29,7 @@ class Keeper(TrainerCallback):
         """Say which steps never come."""
         late = sorted(step for step in self.steps if step > state.max_steps)
         if late and state.is_world_process_zero:
-            print(f"checkpoint steps {late} lie beyond the last step, {state.max_steps}, and are not kept", flush=True)
+            print(f"checkpoint steps {late} are after the last step, {state.max_steps}, and are not saved", flush=True)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Keep the weights, or let the last step be without a state."""

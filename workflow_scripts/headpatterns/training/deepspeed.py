@@ -52,8 +52,9 @@ def compile_offloaded_adamw() -> None:
         CPUAdamBuilder().load()
     except Exception as error:  # whatever compilers, their absence and libraries raise
         raise InputError(
-            f"optimizer adamw_offloaded is compiled when it is first used, and that fails ({first_line(error)}): "
-            "install a C++ compiler (g++) and ninja, or set finetuning.optimizer to adamw_fused."
+            "optimizer adamw_offloaded is compiled when it is first used, but the compilation failed "
+            f"({first_line(error)}): install a C++ compiler (g++) and ninja, or set finetuning.optimizer to "
+            "adamw_fused."
         ) from error
 
 

@@ -56,8 +56,8 @@ def _loaded(folder: Path) -> Dataset:
         return load_from_disk(folder)
     except Exception as error:  # datasets and pyarrow raise many types for what is one thing to the user
         raise InputError(
-            f"{folder} holds no tokenized samples that can be read ({first_line(error)}): tokenize them again, or name "
-            "the folder that tokenize_instructions.py has written."
+            f"{folder} has no readable tokenized samples ({first_line(error)}): tokenize the rows again, or give "
+            "a folder that tokenize_instructions.py wrote."
         ) from error
 
 
@@ -91,8 +91,8 @@ def finetune(
     runs = len(outputs)
     if len(chosen) != runs or len(starts) not in (1, runs):
         raise InputError(
-            f"{len(starts)} --model and {len(chosen)} --training-set do not fit {runs} --output: give a training set "
-            "for each run, and one model for all runs or one for each."
+            f"there are {runs} --output, but {len(starts)} --model and {len(chosen)} --training-set: give one "
+            "training set per run, and one model for all runs or one per run."
         )
     if len(heads) not in (0, runs):
         raise InputError(f"{len(heads)} --heads do not fit {runs} --output: give one for each run, or none.")
@@ -128,7 +128,7 @@ def _train_run(
     if len(samples):
         _check(samples, model, start, training_set)
     elif processes.is_first():
-        print(f"{training_set} selects no sample: {output} is the model that it starts from", flush=True)
+        print(f"{training_set} selects no sample, so {output} is the model that the run starts from", flush=True)
     states = [folder / "state.json" for folder in pool.folders]
     own = [] if heads is None else [heads]
     identity = fingerprint(*models.files(start), training_set, *states, *own) if processes.is_first() else ""
@@ -163,7 +163,7 @@ def gather(training_set: Path, pool: Pool) -> Dataset:
     for dataset, id in selected:
         if (dataset, id) not in pool.places:
             raise InputError(
-                f"{training_set} selects sample '{id}' of '{dataset}', which is in none of "
-                f"{', '.join(map(str, pool.folders))}: make the training set again."
+                f"{training_set} selects sample '{id}' of '{dataset}', but none of "
+                f"{', '.join(map(str, pool.folders))} has it: make the training set again."
             )
     return pool.samples.select([pool.places[sample] for sample in selected]).remove_columns("id")

@@ -34,8 +34,8 @@ class PredictingTrainer(Trainer):
         self.head = projection.head_of(model)
         if getattr(model.config.get_text_config(), "output_router_logits", False):
             raise InputError(
-                f"{type(model).__name__} adds a loss of its router: set output_router_logits to false in "
-                "its config.json."
+                f"{type(model).__name__} adds the loss of its router to the loss: set output_router_logits to "
+                "false in its config.json."
             )
         super().__init__(**settings, compute_loss_func=self._loss)
 

@@ -68,7 +68,7 @@ def build(architecture: dict[str, Any], tokenizer: Any, seed: int) -> PreTrained
     model_type = str(architecture.get("model_type"))
     try:
         if model_type not in CONFIG_MAPPING:
-            raise ValueError(f"transformers knows no model_type '{model_type}'")
+            raise ValueError(f"transformers has no model_type '{model_type}'")
         config = AutoConfig.for_model(
             **architecture,
             vocab_size=len(tokenizer),

@@ -97,8 +97,8 @@ class Recipe:
             raise InputError(_sentence(text, error)) from error
         if recipe.optimizer == "adamw_offloaded" and recipe.engine != "deepspeed":
             raise InputError(
-                "recipe.optimizer adamw_offloaded needs the engine deepspeed: set recipe.engine to it, or take another "
-                "optimizer."
+                "recipe.optimizer adamw_offloaded needs the engine deepspeed: set recipe.engine to deepspeed, or "
+                "use another optimizer."
             )
         return replace(recipe, checkpoint_steps=tuple(sorted(set(recipe.checkpoint_steps))))
 
@@ -133,13 +133,13 @@ def _sentence(text: str, error: ValidationError) -> str:
     """
     first = min(error.errors(), key=lambda each: each["type"] != "unexpected_keyword_argument")
     if not first["loc"]:
-        return f"--recipe {text!r} is no JSON object ({first['msg']}): give names and values in braces."
+        return f"--recipe {text!r} is not a JSON object ({first['msg']}): give names and values in braces."
     name, key = str(first["loc"][0]), ".".join(map(str, first["loc"]))
     if first["type"] == "unexpected_keyword_argument":
         keys = KEYS if name == key else [field.name for field in fields(Lora)]
         return f"a recipe has no key {key}: {nearest(key.rpartition('.')[2], keys)}."
     if first["type"] == "missing":
-        return f"the recipe lacks {name}: state recipe.{name}."
+        return f"the recipe lacks {name}: set recipe.{name}."
     return f"recipe.{key} is {json.dumps(first['input'])}, but {_wanted(name, first)}."
 
 
@@ -147,5 +147,5 @@ def _wanted(name: str, error: Any) -> str:
     """What a value should be, in pydantic's words; of a choice, the nearest that there is."""
     said = str(error["msg"]).replace("Input should be", "should be")
     if error["type"] != "literal_error" or len(error["loc"]) > 1:
-        return f"{said}: set it so"
+        return f"{said}: correct it"
     return f"{said}: {nearest(str(error['input']), get_args(get_type_hints(Recipe)[name]))}"

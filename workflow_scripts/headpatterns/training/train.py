@@ -58,7 +58,9 @@ def stop_between_runs(device: str) -> None:
         Interrupted: they were.
     """
     if interruption.received(processes.own_device(device)):
-        raise Interrupted(f"interrupted by {interruption.name()} between two runs: run it again to go on.")
+        raise Interrupted(
+            f"interrupted by {interruption.name()} between two runs: run the same command again to continue."
+        )
 
 
 def loading_dtype(recipe: Recipe, stored: str) -> str:
@@ -111,7 +113,8 @@ def train(
     if 0 < len(samples) < recipe.global_batch_size:
         raise InputError(
             f"the training set of {output} has {len(samples)} samples, less than one step of global_batch_size "
-            f"{recipe.global_batch_size}: lower it or give more rows (a group is cut to its smallest task)."
+            f"{recipe.global_batch_size}: lower it, or give more rows (the training sets of a task group are cut "
+            "to the smallest)."
         )
     if len(samples) and recipe.per_device_batch_size > 1:
         independence.check_micro_batches(model, samples)
@@ -197,7 +200,9 @@ def _fit(
     last = trainer.state.global_step
     if stopper.stopped:
         name = interruption.name()
-        raise Interrupted(f"interrupted by {name} at step {last}: its state is saved, run it again to go on.")
+        raise Interrupted(
+            f"interrupted by {name} at step {last}: its state is saved, so run the same command again to continue."
+        )
     keeper.save(workplace / "final")
     if recipe.engine == "deepspeed":
         trainer.model_wrapped.destroy()  # or its hooks keep the model and the optimizer in memory

@@ -29,10 +29,10 @@ def found(wanted: Sequence[str]) -> dict[str, Score]:
     scores = {}
     for name in wanted:
         if name not in names():
-            raise InputError(f"there is no score '{name}': use some of {', '.join(names())}.")
+            raise InputError(f"unknown score '{name}': use some of {', '.join(names())}.")
         module = importlib.import_module(f"{__name__}.{name}")
         score = getattr(module, "SCORE", None)
         if not isinstance(score, Score):
-            raise InputError(f"{module.__file__} defines no score: let its SCORE be a Score.")
+            raise InputError(f"{module.__file__} defines no score: define SCORE as a Score in it.")
         scores[name] = score
     return scores

@@ -16,11 +16,11 @@ def weight_change(given: Given) -> Any:
     from headpatterns.models.head_slices import change, known_slices
 
     if given.before is None:
-        raise NotAvailableError("it compares a model with the one before fine-tuning")
+        raise NotAvailableError("it compares a model with the model before fine-tuning")
     found = known_slices(given.model)
     if found is None:
         name = type(given.model).__name__
-        raise NotAvailableError(f"it is not known how {name} divides the weights of its attention among heads")
+        raise NotAvailableError(f"it is unknown how {name} divides the weights of its attention among heads")
     before, after = (dict(model.named_parameters()) for model in (given.before(), given.model))
     return change(before, after, found, loading.heads_of(given.model)[1])
 
