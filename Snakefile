@@ -8,7 +8,7 @@ from snakemake.exceptions import WorkflowError
 
 if Path.cwd().resolve() != Path(workflow.basedir).resolve():
     raise WorkflowError(
-        f"This workflow reads and writes beside its Snakefile: run snakemake in {workflow.basedir}, without --directory."
+        f"This workflow reads and writes in the folder of its Snakefile: run snakemake in {workflow.basedir}, without --directory."
     )
 
 

@@ -34,7 +34,7 @@ def main() -> int:
     for name in FILES:
         packages, reason = audited(FOLDER / name)
         if reason:
-            print(f"envs/{name} is not audited, since the database of weaknesses does not answer: {reason}")
+            print(f"envs/{name} is not audited, because the database of weaknesses does not answer: {reason}")
             continue
         weak = [(package, weakness) for package in packages for weakness in package.get("vulns", ())]
         for package, weakness in weak:

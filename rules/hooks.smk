@@ -78,7 +78,7 @@ def check_disk():
     needed_now = {as_job(job) for job in jobs_to_run()}
     all_jobs = [as_job(job) for job in jobs_of_target()]
     if unknown := or_stop(disk.check, EXPERIMENT, RESULTS, all_jobs, needed_now):
-        print(f"The check of the disk counts as nothing what is not known: {', '.join(unknown)}.", file=sys.stderr)
+        print(f"The check of the disk counts these unknown sizes as 0: {', '.join(unknown)}.", file=sys.stderr)
 
 
 def before_the_first_job():
@@ -124,7 +124,7 @@ def tell(shown):
     if is_dry_run() and CONFIG.cluster.configured and (table := requests.table(requested(shown))):
         print(table)
     if lines := missing_for(shown):
-        text = "\n  ".join(["Missing, and these jobs are not started without it:", *lines])
+        text = "\n  ".join(["These jobs are not started, because files are missing:", *lines])
         print(text, file=sys.stdout if is_dry_run() else sys.stderr)
 
 

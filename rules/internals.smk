@@ -58,7 +58,7 @@ def go_on_after_a_kill():
     with storage.written(HOLDERS.parent):
         removed = holding.join(HOLDERS, Path(".snakemake/locks"))
     if removed:
-        print("The run before this one was killed: this one goes on where it was.", file=sys.stderr)
+        print("The run before this one was killed: this run continues where it stopped.", file=sys.stderr)
 
 
 def leave_locks_of_others():

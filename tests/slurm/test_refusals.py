@@ -101,7 +101,7 @@ def test_a_machine_without_slurm_is_one_sentence(elsewhere):
 def test_config_on_the_command_line_does_not_lose_account_and_partitions(elsewhere):
     given = ("--configfile", "tests/config/tiny.yaml", "--config", "experiment=other")
     assert elsewhere.run("table1", *given) != 0
-    assert_refusal(elsewhere.said, "slurm/config.yaml", "use --profile slurm, and not --config")
+    assert_refusal(elsewhere.said, "slurm/config.yaml", "use --profile slurm, without --config")
     assert not (elsewhere.folder / "results").exists()
 
 

@@ -79,7 +79,12 @@ def test_what_is_left_of_a_killed_snakemake_and_of_cancelled_jobs_makes_the_same
     process.kill()
     process.wait()
     for task in ("gsm8k", "codesearchnet", "sgsm"):
-        hint = ("(Slurm job ", "was cancelled", "(CANCELLED)", "it is submitted again, and goes on from its last state")
+        hint = (
+            "(Slurm job ",
+            "was cancelled",
+            "(CANCELLED)",
+            "it is submitted again, and continues from its last state",
+        )
         assert_refusal(finished.said, f"finetune llama.nlp_{task}.seed0", hint)
 
     assert finished.run("--unlock", *config) == 0
@@ -87,7 +92,7 @@ def test_what_is_left_of_a_killed_snakemake_and_of_cancelled_jobs_makes_the_same
     assert_refusal(
         finished.said,
         f"{last.number} ({last.rule.removeprefix('rule_')}, PENDING)",
-        ("Wait for their end", "`scancel "),
+        ("Wait until they end", "`scancel "),
     )
     subprocess.run(["scancel", last.number], check=True)
     wait_until(lambda: not output("squeue", "-h"), "the others have ended")
@@ -175,12 +180,12 @@ def test_a_stopped_fine_tuning_goes_on_from_its_state(finished, overlay):
     assert [job.state for job in jobs] == ["TIMEOUT", "PREEMPTED", "COMPLETED"]
     assert [job.minutes for job in jobs[1:]] == ["40:00", "40:00"]
     assert {job.memory for job in jobs} == {"2500M"}
-    again = "and it goes on from its last state"
+    again = "and it continues from its last state"
     named = "finetune llama.nlp_gsm8k.seed0 (Slurm job {})"
     assert_refusal(finished.said, named.format(first), ("lost its node: Slurm has queued it again", again))
     said = {first: ("20 minutes (TIMEOUT)", "with 40 minutes"), second: ("was preempted", "(PREEMPTED)")}
     for number, hint in said.items():
-        assert_refusal(finished.said, named.format(number), (*hint, "it is submitted again", "goes on from its last"))
+        assert_refusal(finished.said, named.format(number), (*hint, "it is submitted again", "continues from its last"))
     resumed = steps(log.read_text())
     assert min(resumed) > reached[-1]
     assert max(resumed) == 400

@@ -73,14 +73,14 @@ def test_a_value_of_the_paper_may_be_that_of_all_models(tmp_path):
     ("claims", "place", "hint"),
     [
         ("- id: [", "", "cannot be read as YAML"),
-        ("level_rises: 1", "", "is no list of claims: start each with `- id:`."),
-        ("- a\n- b", "", "is no list of claims"),
-        ([CLAIM, CLAIM], "level_rises", "the id stands there twice: choose another."),
+        ("level_rises: 1", "", "is not a list of claims: start each claim with `- id:`."),
+        ("- a\n- b", "", "is not a list of claims"),
+        ([CLAIM, CLAIM], "level_rises", "the id appears twice: choose another."),
         ([without("id")], "1", "(top level) lacks 'id': add it."),
         ([{**CLAIM, "id": "Level rises"}], "Level rises", "does not match"),
         ([{**CLAIM, "effect": "level_changes"}], "level_rises", "does not measure; did you mean 'level_change'?"),
         ([{**CLAIM, "effect": "mean"}], "level_rises", "'mean', which its study does not measure; valid are: level_ch"),
-        ([without("unit")], "level_rises", "paper has a value, but there is no unit: add one"),
+        ([without("unit")], "level_rises", "paper has a value, but the claim has no unit: add a unit"),
         ([{**CLAIM, "test": "wilcoxon"}], "level_rises", "'wilcoxon' is not one of ['t', 'exact permutation', 'rank']"),
         ([{**CLAIM, "direction": "up"}], "level_rises", "'up' is not one of ['above', 'below']"),
         ([{**CLAIM, "gate": ["fluent"]}], "level_rises", "gate[0]: 'fluent' is not one of ['learnt', 'readable', 'abo"),
@@ -95,7 +95,7 @@ def test_a_value_of_the_paper_may_be_that_of_all_models(tmp_path):
             "one of better and worse: give both numbers",
         ),
         ([without("paper")], "level_rises", "smallest is missing, and the paper has no value to take half of"),
-        ([{**CLAIM, "paper": [{"value": 0}]}], "level_rises", "smallest is missing, and a value of the paper lies at"),
+        ([{**CLAIM, "paper": [{"value": 0}]}], "level_rises", "smallest is missing, and a value of the paper is at"),
         ([{**CLAIM, "smallest": 0.1}], "level_rises", "smallest and chosen belong together"),
         ([{**CLAIM, "chosen": "so"}], "level_rises", "smallest and chosen belong together"),
         ([{**CLAIM, "smallest": 0, "chosen": "so"}], "level_rises", "0 is less than or equal to the minimum of 0"),
@@ -124,7 +124,7 @@ def test_each_study_brings_its_own_registry_and_ids_are_taken_once(tmp_path, mon
         "second": ["gini_falls"],
     }
     written(second, [{**CLAIM, "effect": "gini_change"}])
-    with refusal(str(second), ("claim 'level_rises'", "has that id as well: choose another.")):
+    with refusal(str(second), ("claim 'level_rises'", "has the same id: choose another.")):
         registry.registry(studies)
 
 

@@ -210,7 +210,7 @@ def test_another_account_is_one_sentence_with_the_user_s_own(refused):
 
 
 def test_no_account_is_one_sentence(site, refused):
-    hint = "fill in `account` in slurm/config.yaml"
+    hint = "set `account` in slurm/config.yaml"
     assert_refusal(refused(account=""), "`account`", (hint, "yours are heads, maths"))
     site(sacctmgr=("sacctmgr: error: Access denied", 1))
     said = refused(account="")
@@ -228,14 +228,14 @@ def test_an_account_is_left_to_sbatch_where_sacctmgr_does_not_tell(site, config,
 def test_without_accounts_none_may_be_named(site, config, refused):
     site(scontrol=("AccountingStorageType   = (null)", 0))
     assert_refusal(refused(), "sacct", "write `slurm-status-command: squeue`")
-    with refusal("`account`", ("keeps no accounts", "leave `account`", "empty")):
+    with refusal("`account`", ("keeps no accounts", "set `account`", "empty")):
         check([request()], config, "squeue")
     check([request(account="")], config, "squeue")
 
 
 def test_a_config_without_a_cluster_is_one_sentence(config, refused):
     config["cluster"] = dict.fromkeys(config["cluster"], None) | {"gpus_as": "gpu"}
-    assert_refusal(refused(), "slurm/config.yaml", "use --profile slurm, and not --config")
+    assert_refusal(refused(), "slurm/config.yaml", "use --profile slurm, without --config")
 
 
 @pytest.mark.parametrize(

@@ -459,20 +459,22 @@ def test_a_set_without_gold_answers(refused, tmp_path):
 
 def test_a_gold_answer_that_is_no_option(refused, tmp_path):
     path = write_parquet(tmp_path / "tools.parquet", [*choice_rows(2), {**choice_rows(3)[2], "answer": "E"}])
-    assert "the item 'tool-2' has the gold answer 'E', none of its options" in refused(sets=[("tools", path)])
+    assert "the item 'tool-2' has the gold answer 'E', which is not one of its options" in refused(
+        sets=[("tools", path)]
+    )
 
 
 def test_an_empty_set(refused, tmp_path, files):
     nobody = tmp_path / "nobody.csv"
     nobody.write_text("dataset,id\n", encoding="utf-8")
-    assert f"{nobody} holds no item" in refused(sets=[("tools", files["tools"], nobody)])
+    assert f"{nobody} has no item" in refused(sets=[("tools", files["tools"], nobody)])
 
 
 def test_ids_that_are_not_there(refused, tmp_path, files):
     ids = tmp_path / "ids.csv"
     ids.write_text("dataset,id\ntools,tool-1\ntools,other\n", encoding="utf-8")
     line = refused(sets=[("tools", files["tools"], ids)])
-    assert f"{ids} names the id 'other' (and 0 more) that {files['tools']} does not have" in line
+    assert f"{ids} names the id 'other' (and 0 more), but {files['tools']} does not have it" in line
 
 
 def test_files_that_are_no_instructions(refused, tmp_path):
@@ -499,7 +501,7 @@ def test_sets_by_wrong_names(refused, checkpoints, files):
     opt, tools = checkpoints["opt"], files["tools"]
     assert "unknown set 'tool' (did you mean tools?)" in refused([("base", opt, "tool")])
     assert "the set 'tools' is defined twice" in refused(sets=[("tools", tools), ("tools", tools)])
-    assert "'a/b' is no file name" in refused(sets=[("tools", tools), ("a/b", tools)])
+    assert "'a/b' cannot be a file name" in refused(sets=[("tools", tools), ("a/b", tools)])
     assert "--set tools: give NAME PARQUET" in refused(sets=[("tools",)])
     assert "the run base on the set tools twice" in refused([("base", opt, "tools")] * 2)
 
@@ -622,7 +624,7 @@ def test_built_in_sets_are_counted(opencompass, builtin_data, tmp_path):
     [
         ("ARC_c/ARC_c_gen_1e0de", "no built-in configuration 'ARC_c/ARC_c_gen_1e0de': did you mean ARC_c/ARC_c_gen_1"),
         ("ARC_c/ARC_c_ppl_a450bd", "evaluates ARC-c with PPLInferencer, not by generating an answer"),
-        ("ARC", "{home}/below/data/ARC/ARC-c/ARC-Challenge-Dev.jsonl: unpack them there"),
+        ("ARC", "{home}/below/data/ARC/ARC-c/ARC-Challenge-Dev.jsonl: unpack the data there"),
         ("gsm8k", "cannot read the data of gsm8k at {home}/below/data/gsm8k/train.jsonl"),
     ],
 )
@@ -643,7 +645,7 @@ LIKELIHOODS = [Likelihood(1.5, 3, (), shortened=False)]
 
 def test_other_prompts_than_asked_for_are_noticed():
     output = scores.Output("sums", [{**ANSWERED, "origin_prompt": "2 + 3?"}], {"accuracy": 100.0}, 0)
-    with pytest.raises(RuntimeError, match="exactly the prompts of the set sums"):
+    with pytest.raises(RuntimeError, match="are not those of the set sums"):
         scores.of_set("sums", SUMS, output, LIKELIHOODS)
 
 
@@ -660,7 +662,7 @@ def test_an_accuracy_that_is_no_share_of_the_items_has_no_interval():
 
 
 def test_a_dataset_without_an_accuracy_is_refused():
-    with pytest.raises(ValueError, match="by score and not by accuracy"):
+    with pytest.raises(ValueError, match="by score, not by accuracy"):
         scores.of_builtin(scores.Output("sums", [ANSWERED], {"score": 1.0}, 0))
 
 
@@ -675,7 +677,7 @@ def test_the_environment_is_checked(opencompass, tmp_path):
 
 
 def test_an_interpreter_without_opencompass(capfd, monkeypatch, tmp_path):
-    for python, why in ((tmp_path / "none", "there is no Python interpreter"), (sys.executable, "No module named")):
+    for python, why in ((tmp_path / "none", "the Python interpreter"), (sys.executable, "No module named")):
         line = scripts.refused(capfd, monkeypatch, "check_opencompass", python=python, output=tmp_path / "found.json")
         assert why in line
         assert "`make opencompass` sets up the environment" in line

@@ -29,7 +29,10 @@ def test_items_of_either_kind_are_counted(tmp_path):
             [*OPEN, {"id": "tale", "prompt": "Tell me.", "response": "No."}],
             "rows.parquet: the item 'tale' has no gold answer",
         ),
-        ([{**choice_rows(1)[0], "answer": "E"}], "the item 'tool-0' has the gold answer 'E', none of its options"),
+        (
+            [{**choice_rows(1)[0], "answer": "E"}],
+            "the item 'tool-0' has the gold answer 'E', which is not one of its options",
+        ),
         ([{**OPEN[0], "prompt": ""}], "the item 'sum-0' has no prompt"),
         ([{**OPEN[0], "response": " "}], "the item 'sum-0' has no response"),
     ],
@@ -48,18 +51,18 @@ MIXED_FORMS = [choice_rows(2)[0], {**choice_rows(2)[1], "response": "ruler"}]
 @pytest.mark.parametrize(
     ("rows", "options", "sentence"),
     [
-        (OPEN, {"scored": "x=likelihood"}, "the set 'x' is to be scored by likelihood, but no item of"),
+        (OPEN, {"scored": "x=likelihood"}, "the set 'x' is scored by likelihood, but no item of"),
         (
             OPEN,
             {"scoring": "likelihood"},
             "evaluation.scoring is likelihood, but no evaluated set (x) has an item with",
         ),
-        (REASONED, {"scoring": "likelihood"}, "the response of the item 'tool-0' is not its right option in a form"),
-        (MIXED_FORMS, {"scored": "x=likelihood"}, "in a form that all items share (letter_and_text, letter, text)"),
+        (REASONED, {"scoring": "likelihood"}, "the response of the item 'tool-0' is not the right option in a form"),
+        (MIXED_FORMS, {"scored": "x=likelihood"}, "in a form that all items have (letter_and_text, letter, text)"),
         (OPEN, {"shots": 5}, "the set 'x' is asked with 5 examples before each prompt, but"),
         (OPEN, {"shots": -1}, "--shots is -1: give 0 or more"),
-        (OPEN, {"scored": "y=likelihood"}, "'y' is the name of no set (valid are x)"),
-        (OPEN, {"scored": "x=luck"}, "a set cannot be scored by 'luck': use generate or likelihood"),
+        (OPEN, {"scored": "y=likelihood"}, "no set has the name 'y' (valid are x)"),
+        (OPEN, {"scored": "x=luck"}, "unknown scoring 'luck': use generate or likelihood"),
         ([*OPEN, *TALES], {"lenient": "x"}, "the item 'tale-0' has no gold answer"),
     ],
 )

@@ -50,7 +50,7 @@ def test_the_next_attempt_asks_for_more_of_what_the_job_was_short_of():
 def test_every_state_is_one_sentence_with_what_happens_now(state):
     said = lost.sentence(lost_job(state, {}))
     assert "\n" not in said
-    hint = (f"({state})", "it is submitted again, and goes on from its last state.")
+    hint = (f"({state})", "it is submitted again, and continues from its last state.")
     assert_refusal(said, "finetune llama.nlp_gsm8k.seed0 (Slurm job 12)", hint)
     last = lost.sentence(lost_job(state))
     assert_refusal(
@@ -63,10 +63,13 @@ def test_every_state_is_one_sentence_with_what_happens_now(state):
     [
         (lost_job("TIMEOUT", {"runtime": 40}), ("after its 20 minutes", "again with 40 minutes")),
         (lost_job("TIMEOUT"), ("raise resources.finetune.runtime", "name a cpu_partition with more time")),
-        (lost_job("TIMEOUT", gpu=True), ("or name a gpu_partition with more time in slurm/config.yaml",)),
+        (lost_job("TIMEOUT", gpu=True), ("or set gpu_partition to one with more time in slurm/config.yaml",)),
         (lost_job("OUT_OF_MEMORY", {"mem_mb": 5000}), ("than its 2500 MB", "again with 5000 MB")),
         (lost_job("OUT_OF_MEMORY"), ("raise resources.finetune.mem_mb",)),
-        (lost_job("FAILED", logs=("results/a.log",)), ("see results/a.log", "fix what stands there, and start")),
+        (
+            lost_job("FAILED", logs=("results/a.log",)),
+            ("see results/a.log", "fix the problem that it shows, and start"),
+        ),
         (lost_job("CANCELLED", {}, rule="evaluate"), ("again, and starts over.",)),
         (lost_job("NODE_FAIL", {}, rule="extract_patterns"), ("goes on with the samples that are missing.",)),
     ],
@@ -100,7 +103,7 @@ def test_a_comment_is_that_of_the_plugin():
 def test_jobs_of_an_earlier_snakemake_are_refused_by_their_numbers(squeue, tmp_path):
     squeue(f"12|paper_{UUID}|{COMMENT}|RUNNING|{tmp_path}|1:00", f"13|paper_{UUID}|{COMMENT}|PENDING|{tmp_path}|0:00")
     shown = "12 (finetune_nlp_gsm8k_wildcards_llama_0, RUNNING)"
-    with refusal(shown, ("13 (finetune", "`scancel 12 13`", "Wait for their end")):
+    with refusal(shown, ("13 (finetune", "`scancel 12 13`", "Wait until they end")):
         refusals.check_queue(str(tmp_path), "paper_", {COMMENT})
 
 

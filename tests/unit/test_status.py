@@ -122,7 +122,7 @@ def test_a_run_on_another_machine_goes_on_until_it_tells_its_end():
     run = Run({}, (), {"jobs": 100}, HERE, started=0.0)
     assert run.goes_on and not run.is_here
     said = report.headline(run, 7200.0)
-    assert "at work for 2.0 h on a cluster, with at most 100 jobs at once, which cannot be seen from here" in said
+    assert "at work for 2.0 h on a cluster, with at most 100 jobs at once, which cannot be checked from here" in said
     assert report.shared(Run({}, (), {"jobs": sys.maxsize}, HERE, 0.0)) == "a cluster, with any number of jobs at once"
 
 
@@ -135,10 +135,10 @@ def test_what_a_job_has_run_already_is_not_to_go(now, seconds):
 
 
 def test_without_a_journal_and_with_a_broken_one_a_sentence_says_what_to_do(tmp_path):
-    with refusal(str(tmp_path / "jobs.ndjson"), "`snakemake plan` says what is ahead"):
+    with refusal(str(tmp_path / "jobs.ndjson"), "`snakemake plan` shows what is to be done"):
         journal.read(tmp_path / "jobs.ndjson")
     (tmp_path / "jobs.ndjson").write_text('{"config": {}}\n')
-    with refusal(str(tmp_path / "jobs.ndjson"), "the next run writes another one"):
+    with refusal(str(tmp_path / "jobs.ndjson"), "the next run writes a new one"):
         journal.read(tmp_path / "jobs.ndjson")
 
 
@@ -211,7 +211,7 @@ def test_everything_is_told_of_a_run(results, capsys):
     end = said.partition("sgsm.log ends with")[2].partition("##")[0].split("\n")
     assert [line.strip() for line in end if line] == [*(f"line {n}" for n in range(5, 9)), "the row 3 is bad: fix it."]
     assert "| prepare_instructions arc" in said.partition("## Running")[2]
-    assert "1 done jobs took beside theirs: by rule for prepare_instructions" in said
+    assert "1 finished jobs took: by the ratio of each rule for prepare_instructions" in said
 
 
 def test_jobs_that_are_left_take_as_many_times_their_plan_as_done_ones(results):

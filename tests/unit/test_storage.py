@@ -16,7 +16,7 @@ FULL = Path("/dev/full")
 
 
 def test_a_full_disk_is_said_where_python_writes(tmp_path):
-    with refusal(str(tmp_path), ("no space is left", "make room")), storage.written(tmp_path):
+    with refusal(str(tmp_path), ("no space is left", "free space")), storage.written(tmp_path):
         FULL.write_text("x" * 100_000)
 
 
@@ -29,7 +29,7 @@ def test_a_full_disk_is_said_where_python_writes(tmp_path):
     ],
 )
 def test_a_full_disk_is_said_where_a_library_has_its_own_words_for_it(tmp_path, told):
-    with refusal(str(tmp_path), ("no space is left", "make room")), storage.written(tmp_path):
+    with refusal(str(tmp_path), ("no space is left", "free space")), storage.written(tmp_path):
         raise RuntimeError("cannot save") from ValueError(told)
 
 
@@ -37,7 +37,7 @@ def test_a_full_disk_is_said_where_a_library_has_its_own_words_for_it(tmp_path, 
     ("number", "words"),
     [
         (errno.EDQUOT, "your quota is used up"),
-        (errno.EROFS, "mounted for reading only"),
+        (errno.EROFS, "mounted read-only"),
         (errno.EACCES, "you may not write there"),
     ],
 )
@@ -84,5 +84,5 @@ def test_a_log_that_has_no_room_is_a_sentence_on_the_terminal():
     )
     answer = subprocess.run([sys.executable, "-c", script, "--log", str(FULL)], capture_output=True, text=True)
     assert answer.returncode != 0
-    assert_refusal(answer.stderr, "/dev", ("no space is left", "make room"))
+    assert_refusal(answer.stderr, "/dev", ("no space is left", "free space"))
     assert len(answer.stderr.splitlines()) == 1

@@ -229,11 +229,11 @@ def test_none_are_taken_for_a_command_that_needs_none(machine, tmp_path):
 @pytest.mark.parametrize(
     ("count", "gpus", "sentence"),
     [
-        (3, "0,1", "3 GPUs are asked for, but CUDA_VISIBLE_DEVICES names 2: ask for fewer."),
-        (2, "1,1", "2 GPUs are asked for, but CUDA_VISIBLE_DEVICES names 1: ask for fewer."),
-        (1, "", "1 GPUs are asked for, but CUDA_VISIBLE_DEVICES names none: ask for fewer."),
-        (1, "-1", "1 GPUs are asked for, but CUDA_VISIBLE_DEVICES names none: ask for fewer."),
-        (1, None, "1 GPUs are asked for, but this machine has none: ask for fewer."),
+        (3, "0,1", "the job asks for 3 GPUs, but CUDA_VISIBLE_DEVICES names 2: ask for fewer."),
+        (2, "1,1", "the job asks for 2 GPUs, but CUDA_VISIBLE_DEVICES names 1: ask for fewer."),
+        (1, "", "the job asks for 1 GPUs, but CUDA_VISIBLE_DEVICES names none: ask for fewer."),
+        (1, "-1", "the job asks for 1 GPUs, but CUDA_VISIBLE_DEVICES names none: ask for fewer."),
+        (1, None, "the job asks for 1 GPUs, but this machine has none: ask for fewer."),
     ],
 )
 def test_more_than_there_are(machine, count, gpus, sentence):
@@ -243,7 +243,7 @@ def test_more_than_there_are(machine, count, gpus, sentence):
 def test_more_than_the_driver_knows(machine):
     machine.nvidia("GPU-aaaa", "GPU-bbbb")
     status, _, error = answer(machine.start(3, "true", gpus=None))
-    assert (status, error) == (2, "take_gpus: 3 GPUs are asked for, but this machine has 2: ask for fewer.\n")
+    assert (status, error) == (2, "take_gpus: the job asks for 3 GPUs, but this machine has 2: ask for fewer.\n")
     status, _, error = answer(machine.start(1, "true", gpus="0,4"))
     assert (status, error) == (
         2,
@@ -261,7 +261,7 @@ def test_a_command_or_a_file_of_locks_that_is_not_there(machine, tmp_path):
     status, _, error = answer(machine.start(1, "true", **{locks.LOCKS: path}))
     assert status == 2
     assert error == (
-        f"take_gpus: {path} cannot be opened (No such file or directory): name another file in {locks.LOCKS}.\n"
+        f"take_gpus: {path} cannot be opened (No such file or directory): set {locks.LOCKS} to another file.\n"
     )
 
 

@@ -67,7 +67,7 @@ def small(undisturbed: Undisturbed, tmp_path_factory: pytest.TempPathFactory) ->
     (folder / "results").mkdir()
     mount("-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder / "results"))
     shutil.copytree(undisturbed.results, folder / kills.RESULTS)
-    # The next run writes a shorter one in its place, which would make room on a disk that was filled before.
+    # The next run writes a shorter one in its place, which would free space on a disk that was filled before.
     (folder / kills.RESULTS / "logs/jobs.ndjson").unlink()
     # Or fine-tuning is refused before it starts.
     (folder / "unplanned.json").write_text('{"plan": {"check_disk": false}}')
@@ -106,7 +106,7 @@ def test_a_full_disk_is_one_sentence_and_with_room_the_same_command_goes_on(
     ballast.unlink()
     assert refused.returncode != 0
     assert len([line for line in refused.stdout.splitlines() if line.startswith(f"{script}: ")]) == 1, refused.stdout
-    hints = (f"{script}: {kills.RESULTS}/", "no space is left", "make room")
+    hints = (f"{script}: {kills.RESULTS}/", "no space is left", "free space")
     assert_refusal(refused.stdout, str(small / "results"), hints)
     assert not result.exists()
     done = snakemake(small, *command)
@@ -136,7 +136,7 @@ def test_what_may_only_be_read_is_one_sentence_before_any_job(small):
     for answer, key in ((refused, kills.RESULTS), (by_hand, log), (without_state, ".snakemake/holders")):
         assert answer.returncode != 0
         text = answer.stdout + (answer.stderr or "")
-        assert_refusal(text, str(key), ("mounted for reading only", "mount it for writing"))
+        assert_refusal(text, str(key), ("mounted read-only", "mount it for writing"))
         assert "rule analyse_distribution" not in text
 
 

@@ -18,7 +18,7 @@ SLURM = ("--profile", "slurm")
 OWN = ("--configfile", "tests/config/tiny.yaml", "own.yaml")
 PATTERNS = "results/own/patterns/own/alone.gsm8k.seed0/gsm8k"
 MADE = ("results/own/tokenized/own/gsm8k/train", "results/own/tokenized/own/gsm8k/probe")
-HEAD = "Missing, and these jobs are not started without it:"
+HEAD = "These jobs are not started, because files are missing:"
 
 
 @pytest.fixture(autouse=True)

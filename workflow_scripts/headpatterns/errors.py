@@ -29,15 +29,15 @@ class Interrupted(Exception):  # noqa: N818 - nothing is wrong
 
 
 FIXES = {
-    errno.EACCES: "give yourself the permission, or another place",
-    errno.EPERM: "give yourself the permission, or another place",
-    errno.EROFS: "mount it for writing, or give another place",
-    errno.ENOENT: "check the path, and that its folder is there",
-    errno.ENOTDIR: "check the path, a part of which is a file",
+    errno.EACCES: "get the permission, or give another path",
+    errno.EPERM: "get the permission, or give another path",
+    errno.EROFS: "mount it for writing, or give another path",
+    errno.ENOENT: "check the path, and that its folder exists",
+    errno.ENOTDIR: "check the path: a part of it is a file",
     errno.EISDIR: "name a file, not a folder",
     errno.ENAMETOOLONG: "choose a shorter name",
-    errno.ENOSPC: "make room on its disk",
-    errno.EDQUOT: "make room in your quota",
+    errno.ENOSPC: "free space on its disk",
+    errno.EDQUOT: "free some of your quota",
     errno.EMFILE: "allow more open files (ulimit -n)",
     errno.ENFILE: "close other programs",
     errno.ENOMEM: "free memory",
@@ -59,7 +59,7 @@ def refused_by_system(error: OSError) -> str:
     # A file may be known by its number alone, which is no path.
     path = error.filename if isinstance(error.filename, str | bytes) else str(error.filename or "a file")
     if error.strerror is None:
-        return f"the system refuses what was asked of it ({first_line(error)}): check paths, disk and network."
+        return f"the operating system reports an error ({first_line(error)}): check paths, disk and network."
     if error.filename is None and error.errno == errno.ENOENT:  # as `tempfile` says it
         return f"{error.strerror}: set TMPDIR to a folder that can be written."
     fix = FIXES.get(error.errno or 0, "check the path, its disk and the network")

@@ -190,7 +190,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
     """
     found = read_json(path)
     if not isinstance(found, dict):
-        raise InputError(f"{path} is no JSON object: fix it, or make it again.")
+        raise InputError(f"{path} is not a JSON object: fix it, or make it again.")
     return found
 
 

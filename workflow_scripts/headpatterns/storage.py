@@ -16,7 +16,7 @@ from headpatterns.errors import FIXES, InputError, Interrupted, finished
 REASONS = {
     errno.ENOSPC: "no space is left",
     errno.EDQUOT: "your quota is used up",
-    errno.EROFS: "it is mounted for reading only",
+    errno.EROFS: "it is mounted read-only",
     errno.EACCES: "you may not write there",
     errno.EPERM: "you may not write there",
 }
@@ -69,8 +69,8 @@ def refusal(error: BaseException, place: Path) -> str:
 
 def _sentence(number: int, path: Path) -> str:
     return (
-        f"{path} cannot be written, for {REASONS[number]} (file system {_mount(path)}): {FIXES[number]}, and run this "
-        "again to go on."
+        f"{path} cannot be written, because {REASONS[number]} (file system {_mount(path)}): {FIXES[number]}, and run "
+        "this again to continue."
     )
 
 

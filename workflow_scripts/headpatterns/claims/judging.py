@@ -183,7 +183,7 @@ def _undefined(effect: Effect) -> str:
     if not math.isfinite(effect.estimate):
         return "the number is undefined here"
     if not effect.components and math.isnan(effect.p_above):
-        return "nothing varies, so that there is no error term"
+        return "nothing varies, so there is no error term"
     return ""
 
 

@@ -36,9 +36,12 @@ def read(path: Path) -> list[Found]:
         try:
             found.append(_found(row))
         except ValueError as error:
-            raise InputError(f"{path}, row {number}: {error}: remove the file and make it again.") from None
+            raise InputError(f"{path}, row {number} cannot be read ({error}): remove the file and run again.") from None
         if found[-1][:3] in [one[:3] for one in found[:-1]]:
-            raise InputError(f"{path}, row {number}: the effect {row['effect']} of {row['model']} stands there twice.")
+            raise InputError(
+                f"{path}, row {number}: the effect {row['effect']} of {row['model']} appears twice: remove the "
+                "file and run again."
+            )
     return found
 
 

@@ -25,37 +25,41 @@ Reads = Literal["patterns", "answers"]
 class PaperValue(Section):
     """What the paper reports: the effect, of a model or about something, and the two numbers that it lies between."""
 
-    model: PaperModel = Field(UNSTATED, description="the paper's model; without it the value is that of all models")
-    about: str = Field("", description="what else it is about, as the effect says; without it everything")
+    model: PaperModel = Field(UNSTATED, description="the paper's model; without it, the value is for all models")
+    about: str = Field("", description="what else the value is about, as the effect names it; without it, everything")
     value: float = Field(description="the effect")
-    better: float = Field(UNSTATED, description="the number that it is the difference of")
-    worse: float = Field(UNSTATED, description="and the one that is taken off")
+    better: float = Field(UNSTATED, description="the first number of a difference")
+    worse: float = Field(UNSTATED, description="the number that is subtracted from it")
 
 
 class Claim(Section):
     """A statement of the paper, and how it is held against an effect."""
 
-    id: Name = Field(description="its name, which no other claim has")
-    section: Text = Field(description="of the paper, or `beyond` for what it leaves open")
+    id: Name = Field(description="name of the claim, which no other claim has")
+    section: Text = Field(description="section of the paper, or `beyond` for what the paper leaves open")
     where: Text = Field(description="the table or figure")
-    statement: Text = Field(description="in words of our own")
-    effect: Text = Field(description="the measured number that it is about")
-    models: list[PaperModel] = Field([], description="the paper's models that it is about; none for every model")
-    bound: float = Field(description="what the effect is held against")
-    direction: Literal["above", "below"] = Field(description="the side of the bound that the statement puts it on")
-    unit: str = Field("", description="of the effect and the paper's value")
+    statement: Text = Field(description="the statement in our own words")
+    effect: Text = Field(description="the measured number that the statement is about")
+    models: list[PaperModel] = Field(
+        [], description="the paper's models that the statement is about; none for every model"
+    )
+    bound: float = Field(description="the bound that the effect is compared with")
+    direction: Literal["above", "below"] = Field(
+        description="the side of the bound on which the effect lies if the statement holds"
+    )
+    unit: str = Field("", description="unit of the effect and of the paper's value")
     computed: Text = Field(description="how the effect is computed")
     paper: list[PaperValue] = Field([], description="what the paper reports")
     items: Positive = Field(UNSTATED, description="evaluated items behind each number of the paper")
     smallest: Amount = Field(
-        UNSTATED, description="smallest distance from the bound that matters; without it half of the paper's"
+        UNSTATED, description="smallest distance from the bound that matters; without it, half of the paper's distance"
     )
-    chosen: Text = Field(UNSTATED, description="why `smallest` was chosen so")
+    chosen: Text = Field(UNSTATED, description="why `smallest` has this value")
     test: Literal["t", "exact permutation", "rank"] = Field(
-        description="which test gives the p-value; with `t` an exact one where nothing varied"
+        description="which test gives the p-value; `t` uses an exact test if nothing varied"
     )
-    family: str = Field("", description="claims whose p-values are corrected together; without it this one alone")
-    gate: list[Gate] = Field([], description="competences without which it is not testable")
+    family: str = Field("", description="claims whose p-values are corrected together; without it, only this claim")
+    gate: list[Gate] = Field([], description="what the model must have learnt for the claim to be testable")
     sides: Names = Field([], description="variants whose answers are compared, the better one first")
     reads: Reads = Field(description="what the effect is computed from")
 
@@ -116,7 +120,7 @@ def registry(studies: Iterable[Study]) -> dict[str, list[Claim]]:
         claims = read(path, measured) if path.is_file() else []
         for claim in claims:
             if claim.id in known:
-                raise InputError(f"{path}, claim '{claim.id}': {known[claim.id]} has that id as well: choose another.")
+                raise InputError(f"{path}, claim '{claim.id}': {known[claim.id]} has the same id: choose another.")
             known[claim.id] = path
         if claims:
             found[study.name] = claims
@@ -134,12 +138,12 @@ def read(path: Path, measured: Sequence[str]) -> list[Claim]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path} cannot be read as YAML ({' '.join(str(error).split())}): fix it.") from error
     if not isinstance(content, list) or not all(isinstance(one, dict) for one in content):
-        raise InputError(f"{path} is no list of claims: start each with `- id:`.")
+        raise InputError(f"{path} is not a list of claims: start each claim with `- id:`.")
     claims: list[Claim] = []
     for place, one in enumerate(content, start=1):
         claims.append(_claim(path, place, one, measured))
         if claims[-1].id in [claim.id for claim in claims[:-1]]:
-            raise InputError(f"{path}, claim '{claims[-1].id}': the id stands there twice: choose another.")
+            raise InputError(f"{path}, claim '{claims[-1].id}': the id appears twice: choose another.")
     return claims
 
 
@@ -159,14 +163,20 @@ def _problems(claim: Claim, measured: Sequence[str]) -> Iterator[str]:
     if claim.effect not in measured:
         yield f"effect names '{claim.effect}', which its study does not measure{nearest(claim.effect, measured)}"
     if claim.paper and not claim.unit:
-        yield "paper has a value, but there is no unit: add one, such as nats or accuracy."
+        yield "paper has a value, but the claim has no unit: add a unit, such as nats or accuracy."
     places = [(one.model, one.about) for one in claim.paper]
     if len(places) != len(set(places)):
         yield "paper has two values of the same model about the same: keep one of them."
     if claim.smallest is None and not claim.paper:
-        yield "smallest is missing, and the paper has no value to take half of: state it, and why in `chosen`."
+        yield (
+            "smallest is missing, and the paper has no value to take half of: set smallest, and give the reason "
+            "in `chosen`."
+        )
     if claim.smallest is None and any(one.value == claim.bound for one in claim.paper):
-        yield "smallest is missing, and a value of the paper lies at the bound: state it, and why in `chosen`."
+        yield (
+            "smallest is missing, and a value of the paper is at the bound: set smallest, and give the reason in "
+            "`chosen`."
+        )
     if (claim.smallest is None) != (claim.chosen is None):
         yield "smallest and chosen belong together: give the number and the reason, or neither."
     if {"readable", "above_chance"} & set(claim.gate) and not claim.sides:

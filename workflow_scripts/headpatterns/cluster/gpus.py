@@ -49,7 +49,7 @@ def take(count: int) -> None:
     found = visible()
     if len(found) < count:
         where = "CUDA_VISIBLE_DEVICES names" if "CUDA_VISIBLE_DEVICES" in os.environ else "this machine has"
-        raise InputError(f"{count} GPUs are asked for, but {where} {len(found) or 'none'}: ask for fewer.")
+        raise InputError(f"the job asks for {count} GPUs, but {where} {len(found) or 'none'}: ask for fewer.")
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(_wait_for(found, count, _open_locks()))
 
 
@@ -102,7 +102,7 @@ def _open_locks() -> int:
         except FileNotFoundError:
             locks = os.open(path, how | os.O_CREAT, 0o666)
     except OSError as error:
-        raise InputError(f"{path} cannot be opened ({error.strerror}): name another file in {LOCKS}.") from error
+        raise InputError(f"{path} cannot be opened ({error.strerror}): set {LOCKS} to another file.") from error
     finally:
         os.umask(mask)
     fcntl.flock(locks, fcntl.LOCK_SH)  # systemd removes no old file from /tmp that has such a lock

@@ -16,9 +16,9 @@ WHY = {
     "DEADLINE": "missed its deadline",
     "FAILED": "failed",
     "NODE_FAIL": "lost its node",
-    "OUT_OF_MEMORY": "took more than its {mem_mb} MB of memory",
+    "OUT_OF_MEMORY": "used more than its {mem_mb} MB of memory",
     "PREEMPTED": "was preempted, and Slurm does not queue it again",
-    "TIMEOUT": "was not done after its {runtime} minutes",
+    "TIMEOUT": "was not finished after its {runtime} minutes",
 }
 """States of Slurm in which a job has ended before it was done."""
 
@@ -26,9 +26,9 @@ UNITS = {"mem_mb": "MB", "runtime": "minutes"}
 """Of what a job may be short of."""
 
 KEPT = {
-    "extract_patterns": "goes on with the samples that are missing",
-    "finetune": "goes on from its last state",
-    "pretrain": "goes on from its last state",
+    "extract_patterns": "continues with the samples that are missing",
+    "finetune": "continues from its last state",
+    "pretrain": "continues from its last state",
 }
 """What a rule's next attempt makes of what the last one left."""
 
@@ -126,8 +126,8 @@ def _what_now(lost: Lost) -> str:
 def _advice(lost: Lost) -> str:
     """What to change before Snakemake is started again."""
     if lost.state == "TIMEOUT":
-        partition = f"{'gpu' if lost.gpu else 'cpu'}_partition with more time in {PROFILE}"
-        return f"raise resources.{lost.rule}.runtime in the config, or name a {partition}, and "
+        partition = f"{'gpu' if lost.gpu else 'cpu'}_partition to one with more time in {PROFILE}"
+        return f"raise resources.{lost.rule}.runtime in the config, or set {partition}, and "
     if lost.state == "OUT_OF_MEMORY":
         return f"raise resources.{lost.rule}.mem_mb in the config, and "
-    return "fix what stands there, and " if lost.state == "FAILED" else ""
+    return "fix the problem that it shows, and " if lost.state == "FAILED" else ""

@@ -27,12 +27,12 @@ def check(asked: Iterable[Request], configured: bool, status_command: str) -> No
     """
     if not configured:
         raise InputError(
-            f"jobs go to Slurm, but the config says nothing of account and partitions: use --profile slurm, and not "
-            f"--config, which takes the place of what {PROFILE} says (put your keys into a file for --configfile)."
+            "jobs go to Slurm, but the config names no account and no partitions: use --profile slurm, without "
+            f"--config, which replaces what {PROFILE} says (write your keys into a file for --configfile)."
         )
     for command in ("sbatch", "sinfo", "scontrol"):
         if shutil.which(command) is None:
-            raise InputError(f"jobs go to Slurm, but there is no {command} on this machine: start on a login node.")
+            raise InputError(f"jobs go to Slurm, but this machine has no {command}: start Snakemake on a login node.")
     asked = sorted(set(asked))
     _check_accounts(list(dict.fromkeys(request.account for request in asked)), status_command)
     for request in asked:
@@ -61,8 +61,8 @@ def check_queue(folder: str, name: str, comments: Collection[str]) -> None:
         numbers = " ".join(job.number for job in left)
         shown = ", ".join(f"{job.number} ({job.comment.removeprefix('rule_')}, {job.state})" for job in left)
         raise InputError(
-            f"Slurm still has jobs of an earlier Snakemake that make the same files: {shown}. Wait for their end, or "
-            f"type `scancel {numbers}`, and start again when `squeue --me` lists none of them."
+            f"Slurm still has jobs of an earlier Snakemake that make the same files: {shown}. Wait until they "
+            f"end, or run `scancel {numbers}`, and start again when `squeue --me` lists none of them."
         )
 
 
@@ -91,7 +91,7 @@ def check_without(asked: Iterable[Request], here: int | None) -> None:
 
 def _check_granted(request: Request) -> None:
     """Snakemake cuts what a job asks for down to `--resources`, without a word."""
-    _check_left(request, request.gpus, f"`--resources gpu={request.gpus}` leaves it too few: raise that")
+    _check_left(request, request.gpus, f"`--resources gpu={request.gpus}` leaves too few for it: raise that number")
 
 
 def _check_left(request: Request, left: int, why: str) -> None:
@@ -109,7 +109,7 @@ def _check_accounts(accounts: list[str], status_command: str) -> None:
     if status_command == "sacct":
         raise InputError(f"this Slurm keeps no accounts for sacct: write `slurm-status-command: squeue` in {PROFILE}.")
     if any(accounts):
-        raise InputError(f"this Slurm keeps no accounts: leave `account` in {PROFILE} empty.")
+        raise InputError(f"this Slurm keeps no accounts: set `account` in {PROFILE} to an empty text.")
 
 
 def _check_account(account: str) -> None:
@@ -117,7 +117,7 @@ def _check_account(account: str) -> None:
     own = site.own_accounts()
     yours = f"; yours are {', '.join(own)}" if own else ""
     if not account:
-        raise InputError(f"this site accounts for jobs: fill in `account` in {PROFILE}{yours}.")
+        raise InputError(f"this site needs an account for each job: set `account` in {PROFILE}{yours}.")
     if own and account.lower() not in own:
         raise InputError(f"you have no Slurm account '{account}': fix `account` in {PROFILE}{yours}.")
 
@@ -128,7 +128,7 @@ def _check_partitions(request: Request) -> None:
     for name, own in there.items():
         if not own:
             known = ", ".join(dict.fromkeys(group.partition for group in site.machines()))
-            named = f"is no partition '{name}'" if name else "is no default partition"
+            named = f"is no partition '{name}' here" if name else "is no default partition here"
             key = _partition_key(request)
             raise InputError(f"there {named} for {request.rule}: name one of {known} as `{key}` in {PROFILE}.")
     misfits = [said for own in there.values() if (said := _misfit(request, own))]
@@ -146,8 +146,8 @@ def _time_misfit(request: Request, there: list[Machines]) -> str | None:
     if limit is None or request.runtime <= limit:
         return None
     return (
-        f"{request.rule} asks for {request.runtime} minutes, but the partition '{there[0].partition}' gives {limit} at "
-        f"most: lower resources.{request.rule}.runtime {_or_another_partition(request)}."
+        f"{request.rule} asks for {request.runtime} minutes, but the partition '{there[0].partition}' allows at "
+        f"most {limit}: lower resources.{request.rule}.runtime {_or_another_partition(request)}."
     )
 
 
@@ -196,8 +196,8 @@ def _size_misfit(request: Request, there: list[Machines]) -> str | None:
     if request.nodes <= count:
         return None
     return (
-        f"{request.rule} asks for {request.nodes} nodes, but the partition '{partition}' has {count} such: lower "
-        f"{request.settings.nodes_key} {fix}."
+        f"{request.rule} asks for {request.nodes} nodes, but the partition '{partition}' has {count} that fit: "
+        f"lower {request.settings.nodes_key} {fix}."
     )
 
 

@@ -94,7 +94,7 @@ def definitions(config: str) -> dict[str, dict[str, Any]]:
     lists = [value for name, value in vars(module).items() if name.endswith("datasets") and isinstance(value, list)]
     datasets = {dataset["abbr"]: copy.deepcopy(dataset) for found in lists for dataset in found}
     if not datasets:
-        raise InputError(f"the built-in configuration {config} defines no dataset: choose another one.")
+        raise InputError(f"the built-in configuration {config} defines no dataset: choose another configuration.")
     for abbr, dataset in datasets.items():
         inferencer = dataset["infer_cfg"]["inferencer"]
         kind = inferencer["type"] if isinstance(inferencer["type"], str) else inferencer["type"].__name__
@@ -115,8 +115,8 @@ def forbid_downloads() -> None:
 
 def _refuse_download(path: str, *_: Any) -> None:
     raise InputError(
-        f"OpenCompass expects the data of a built-in configuration at {os.path.normpath(path)}: unpack them there "
-        "(--opencompass-data names the folder above `data/`)."
+        f"OpenCompass expects the data of a built-in configuration at {os.path.normpath(path)}: unpack the data "
+        "there (--opencompass-data names the folder above `data/`)."
     )
 
 
@@ -134,8 +134,8 @@ def count_items(config: str, abbr: str, dataset: dict[str, Any]) -> int:
     except OSError as error:
         where = os.path.normpath(error.filename) if error.filename else first_line(error)
         raise InputError(
-            f"the built-in configuration {config} cannot read the data of {abbr} at {where}: complete them below "
-            "--opencompass-data."
+            f"the built-in configuration {config} cannot read the data of {abbr} at {where}: add the missing "
+            "files below --opencompass-data."
         ) from error
     except InputError:
         raise
@@ -170,8 +170,8 @@ def _lacking(config: str, error: BaseException) -> InputError:
     name = link.name if isinstance(link, ModuleNotFoundError) else None
     why = f"needs the Python package {name}, which is not installed" if name else f"fails ({first_line(error)})"
     return InputError(
-        f"the built-in configuration {config} {why}: make it usable under {sys.executable}, or choose another "
-        "configuration."
+        f"the built-in configuration {config} {why}: install what it needs for {sys.executable}, or choose "
+        "another configuration."
     )
 
 

@@ -45,7 +45,7 @@ def opencompass(python: str, pins: Path, output: Path) -> None:
     """
     interpreter = shutil.which(python)
     if interpreter is None:
-        raise InputError(f"there is no Python interpreter {python}: {FIX}.")
+        raise InputError(f"the Python interpreter {python} does not exist: {FIX}.")
     found = _asked(interpreter)
     lines = pins.read_text(encoding="utf-8").splitlines()
     pinned = dict(line.split("==") for line in lines if "==" in line)
@@ -66,12 +66,12 @@ def _asked(interpreter: str) -> dict[str, Any]:
         raise InputError(f"{interpreter} cannot be run ({error.strerror}): {FIX}.") from error
     print(answer.stderr, end="", flush=True)
     if answer.returncode:
-        why = (answer.stderr.strip().splitlines() or ["it says nothing"])[-1].rstrip(".")
+        why = (answer.stderr.strip().splitlines() or ["it printed nothing"])[-1].rstrip(".")
         raise InputError(f"{interpreter} cannot import OpenCompass ({why}): {FIX}.")
     try:
         found: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
     except (ValueError, IndexError) as error:
-        raise InputError(f"{interpreter} does not answer as a Python interpreter does: {FIX}.") from error
+        raise InputError(f"{interpreter} does not behave like a Python interpreter: {FIX}.") from error
     return found
 
 

@@ -86,7 +86,7 @@ def of_items(
     losses = _losses(model, items, len(texts), token_budget, alone)
     if not np.isfinite(losses).all():
         raise InputError(
-            f"{type(model).__name__} gives likelihoods on the set '{name}' that are no numbers: use another "
+            f"{type(model).__name__} gives likelihoods on the set '{name}' that are not numbers: use another "
             "evaluation.dtype, such as float32, or check its weights."
         )
     found = iter(losses)

@@ -16,18 +16,25 @@ def add(made: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar=("NAME", "FILE"),
-        help="an evaluation set: NAME PARQUET [IDS_CSV], an instructions file, all of it or the ids of a CSV",
+        help="an evaluation set: NAME PARQUET [IDS_CSV], where PARQUET is an instructions file; IDS_CSV selects "
+        "some of its ids",
     )
     add(
         "--scoring",
         choices=SCORINGS,
         default=GENERATE,
-        help="how items with options are answered; others are generated",
+        help="how items with options are answered; for other items, the answer is always generated",
     )
-    add("--scored", nargs="+", default=[], metavar="NAME=SCORING", help="the same of single sets")
+    add("--scored", nargs="+", default=[], metavar="NAME=SCORING", help="the same for single sets")
     add("--shots", type=int, default=0, help="solved examples before each prompt")
-    add("--examples", nargs="+", default=[], metavar="NAME=PARQUET", help="instructions files that they are taken from")
-    add("--lenient", nargs="+", default=[], metavar="NAME", help="sets that need no gold answers")
+    add(
+        "--examples",
+        nargs="+",
+        default=[],
+        metavar="NAME=PARQUET",
+        help="instructions files that the examples are taken from",
+    )
+    add("--lenient", nargs="+", default=[], metavar="NAME", help="sets that do not need gold answers")
 
 
 def asked(arguments: argparse.Namespace) -> Asked:

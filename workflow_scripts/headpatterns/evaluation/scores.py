@@ -73,7 +73,7 @@ def _predictions(name: str, generated: Sequence[Item], output: Output | None) ->
     """What was written as an answer to the items that are generated."""
     found = output.predictions if output else []
     if [predicted["origin_prompt"] for predicted in found] != [item.asked_as_text for item in generated]:
-        raise RuntimeError(f"OpenCompass did not ask for exactly the prompts of the set {name}")
+        raise RuntimeError(f"the prompts that OpenCompass used are not those of the set {name}")
     return [predicted["prediction"] for predicted in found]
 
 
@@ -151,7 +151,7 @@ def _accuracy(output: Output) -> float:
     """OpenCompass's accuracy as a share."""
     if "accuracy" not in output.results:
         raise InputError(
-            f"OpenCompass scores the dataset {output.dataset} by {', '.join(map(str, output.results))} and not by "
+            f"OpenCompass scores the dataset {output.dataset} by {', '.join(map(str, output.results))}, not by "
             "accuracy: use another built-in configuration."
         )
     return float(output.results["accuracy"]) / 100

@@ -113,9 +113,9 @@ def _fitted(
         longest = max(text.predicted for text in texts)
         if longest >= limit:
             raise InputError(
-                f"the set '{name}': the gold response of the item '{item.id}', or an option, has {longest} tokens, "
-                f"which leaves no room for a prompt in the model's {limit} positions: leave the item out, or evaluate "
-                "a model with more."
+                f"the set '{name}': the gold response of the item '{item.id}', or an option, has {longest} "
+                f"tokens, which leaves no room for a prompt in the model's {limit} positions: leave the item out, "
+                "or evaluate a model with more positions."
             )
         texts = [_begun(text, limit - longest, tokenizer.bos_token_id) for text in texts]
     return Texts(texts[0], tuple(texts[1:]), shortened)

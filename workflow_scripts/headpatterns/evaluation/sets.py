@@ -119,10 +119,10 @@ def read_all(asked: Asked) -> dict[str, EvaluationSet]:
     names = [name for name, *_ in asked.given]
     for named in (*asked.scored, *asked.examples, *asked.lenient):
         if named not in names:
-            raise InputError(f"'{named}' is the name of no set ({nearest(named, names)}): define it with --set.")
+            raise InputError(f"no set has the name '{named}' ({nearest(named, names)}): define it with --set.")
     for scoring in (asked.scoring, *asked.scored.values()):
         if scoring not in SCORINGS:
-            raise InputError(f"a set cannot be scored by '{scoring}': use {' or '.join(SCORINGS)}.")
+            raise InputError(f"unknown scoring '{scoring}': use {' or '.join(SCORINGS)}.")
     return dict(_set(asked, given) for given in asked.given)
 
 
@@ -147,13 +147,12 @@ def _set(asked: Asked, given: Sequence[str]) -> tuple[str, EvaluationSet]:
     by_likelihood = asked.scored.get(name, asked.scoring) == LIKELIHOOD
     if asked.scored.get(name) == LIKELIHOOD and not any(item.choices for item in items):
         raise InputError(
-            f"the set '{name}' is to be scored by likelihood, but no item of {parquet} has options: score it by "
-            "generate."
+            f"the set '{name}' is scored by likelihood, but no item of {parquet} has options: score it by generate."
         )
     if by_likelihood and (formless := [item for item in items if item.choices and not item.options]):
         raise InputError(
-            f"{parquet}: the response of the item '{formless[0].id}' is not its right option in a form that all items "
-            f"share ({', '.join(FORMS)}), so the set '{name}' cannot be scored by likelihood: score it by generate."
+            f"{parquet}: the response of the item '{formless[0].id}' is not the right option in a form that all "
+            f"items have ({', '.join(FORMS)}), so '{name}' cannot be scored by likelihood: score it by generate."
         )
     examples = _examples(asked, name) if asked.shots else ()
     return name, EvaluationSet(items, examples, by_likelihood, lenient)
@@ -190,12 +189,12 @@ def read(parquet: Path, ids: Path | None = None, lenient: bool = False) -> list[
         wanted = {id for _, id in training_sets.read(ids)}
         if missing := sorted(wanted - {row["id"] for row in rows}):
             raise InputError(
-                f"{ids} names the id '{missing[0]}' (and {len(missing) - 1} more) that {parquet} does not have: "
-                "make both from the same instructions."
+                f"{ids} names the id '{missing[0]}' (and {len(missing) - 1} more), but {parquet} does not have "
+                "it: make both from the same instructions."
             )
         rows = [row for row in rows if row["id"] in wanted]
     if not rows:
-        raise InputError(f"{ids or parquet} holds no item to evaluate: give an evaluation set at least one.")
+        raise InputError(f"{ids or parquet} has no item to evaluate: give the evaluation set at least one.")
     needs_answers = not lenient or any(row["answer"] for row in rows)
     for row in rows:
         _check(row, parquet, needs_answers)
@@ -229,10 +228,9 @@ def _check(row: dict[str, Any], parquet: Path, needs_answer: bool) -> None:
             raise InputError(f"{parquet}: the item '{row['id']}' has no {name}: fix that row.")
     gold, choices = row["answer"], row["choices"]
     if needs_answer and answers.canonical(gold, choices) is None:
-        what = f"the gold answer '{gold}', none of its options" if gold and choices else "no gold answer"
+        what = f"the gold answer '{gold}', which is not one of its options" if gold and choices else "no gold answer"
         raise InputError(
-            f"{parquet}: the item '{row['id']}' has {what}: evaluate only sets whose every item has an answer to "
-            "compare."
+            f"{parquet}: the item '{row['id']}' has {what}: evaluate only sets in which every item has a gold answer."
         )
 
 

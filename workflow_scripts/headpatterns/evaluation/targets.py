@@ -53,7 +53,7 @@ def check_name(name: str) -> None:
         InputError: it has other characters than letters, digits, `_`, `.` and `-`.
     """
     if not NAME.fullmatch(name):
-        raise InputError(f"the set's name '{name}' is no file name: use letters, digits, '_', '.' and '-'.")
+        raise InputError(f"the set's name '{name}' cannot be a file name: use only letters, digits, '_', '.' and '-'.")
 
 
 def check_checkpoint(folder: Path) -> None:
@@ -64,9 +64,13 @@ def check_checkpoint(folder: Path) -> None:
     indices = sorted(folder.glob("*.index.json"))
     weights = {name for index in indices for name in read_json(index)["weight_map"].values()}
     if missing := sorted(name for name in weights if not (folder / name).is_file()):
-        raise InputError(f"{folder} is an incomplete checkpoint: its weights {missing[0]} are missing; save it again.")
+        raise InputError(
+            f"{folder} is an incomplete checkpoint: its weights {missing[0]} are missing; save the model again."
+        )
     if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")):
-        raise InputError(f"{folder} is an incomplete checkpoint: it has no weights (*.safetensors); save it again.")
+        raise InputError(
+            f"{folder} is an incomplete checkpoint: it has no weights (*.safetensors); save the model again."
+        )
 
 
 def positions(folder: Path) -> int | None:

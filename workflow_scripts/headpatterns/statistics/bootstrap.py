@@ -69,7 +69,9 @@ def probe_weights(samples: int, task: str, resamples: int, seed: int) -> Float64
         InputError: less than two resamples, or a negative seed.
     """
     if resamples < 2:
-        raise InputError(f"--resamples is {resamples}: an interval needs at least 2 bootstrap replicates, better 1000.")
+        raise InputError(
+            f"--resamples is {resamples}: an interval needs at least 2 bootstrap replicates, and 1000 are better."
+        )
     if seed < 0:
         raise InputError(f"--seed is {seed}: give 0 or a positive whole number.")
     generator = np.random.Generator(np.random.PCG64([seed, *task.encode()]))
@@ -133,7 +135,8 @@ def debiased(
     """
     if len(replicates) < 3:
         raise InputError(
-            f"an interval was given {len(replicates) - 1} bootstrap replicates: it needs at least 2, better 1000."
+            f"an interval was given {len(replicates) - 1} bootstrap replicates: it needs at least 2, and 1000 "
+            "are better."
         )
     plain = np.asarray(replicates[0], dtype=np.float64)
     bias = np.asarray(np.mean(replicates[1:], axis=0) - plain)

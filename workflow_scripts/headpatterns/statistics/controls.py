@@ -53,7 +53,7 @@ def equations(target: Observed, basic: Sequence[Observed], intercept: bool) -> d
     finite = np.all([np.isfinite(run.change[0]) for run in (target, *basic)], axis=0)
     if not finite.any():
         raise InputError(
-            "No head has a pattern above 0 before fine-tuning in every run that is compared, so that no rate of change "
+            "No head has a pattern above 0 before fine-tuning in every compared run, so no rate of change "
             "exists: set analysis.change to difference."
         )
     if not finite.all():

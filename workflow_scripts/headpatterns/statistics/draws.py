@@ -49,8 +49,8 @@ def rank_p(
     """
     if not ours or len(ours) != len(draws) or not all(len(found) for found in draws):
         raise InputError(
-            f"ours has {len(ours)} seeds and the draws of {[len(found) for found in draws]} stand beside them: "
-            "give at least one random draw for every seed of ours."
+            f"the variant has {len(ours)} seeds, with {[len(found) for found in draws]} random draws: give at "
+            "least one random draw for every seed."
         )
     pairs = [(float(one), np.asarray(found)) for one, found in zip(ours, draws, strict=True)]
     sizes = [1 + len(found) for _, found in pairs]

@@ -113,7 +113,7 @@ def permuted(
         InputError: less than one permutation.
     """
     if permutations < 1:
-        raise InputError(f"--permutations is {permutations}: the null needs at least 1, better 1000.")
+        raise InputError(f"--permutations is {permutations}: the null needs at least 1, and 1000 are better.")
     generator = np.random.Generator(np.random.PCG64(seed))
     copies = np.broadcast_to(pattern.ravel(), (permutations, pattern.size))
     return generator.permuted(copies, axis=1).reshape(permutations, *pattern.shape)

@@ -150,8 +150,8 @@ def read(path: Path) -> Run:
     """
     if not path.is_file():
         raise InputError(
-            f"{path} is not there: no run of this experiment was started here by headpatterns 0.11.0 or later; "
-            "`snakemake plan` says what is ahead, and `snakemake all` starts it."
+            f"{path} does not exist: headpatterns 0.11.0 or later has started no run of this experiment here; "
+            "`snakemake plan` shows what is to be done, and `snakemake all` starts it."
         )
     try:
         with path.open(encoding="utf-8") as file:
@@ -161,7 +161,7 @@ def read(path: Path) -> Run:
         ]
         run = Run(**{**content, "listed": tuple(listed)}, told=content["started"], lived=_lives(content["process"]))
     except (ValueError, LookupError, TypeError) as error:
-        raise InputError(f"{path} is no journal of a run ({error}): the next run writes another one.") from None
+        raise InputError(f"{path} is not the journal of a run ({error}): the next run writes a new one.") from None
     # After the look at the process: one that is gone by then has told everything.
     for line in path.read_text(encoding="utf-8").splitlines()[1:]:
         with suppress(ValueError, TypeError):

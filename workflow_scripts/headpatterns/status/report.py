@@ -141,7 +141,7 @@ def sections(
     if running := [one for one in jobs if one.state == RUNNING]:
         yield "## Running"
         rows = [[called(one), age(one, now), last_line(one)] for one in running]
-        yield text.table(["job", "since its submission" if is_silent else "for", "its log says"], rows, texts=3)
+        yield text.table(["job", "since its submission" if is_silent else "for", "last line of its log"], rows, texts=3)
     if failed := [one for one in jobs if one.state == FAILED]:
         yield "## Failed"
         yield "\n\n".join(map(failure, failed))
@@ -159,8 +159,8 @@ def headline(run: Run, now: float) -> str:
     if run.ended is not None:
         return f"{begun}, ended {clock(run.ended)}."
     if not run.goes_on:
-        return f"{begun}, and killed after {clock(run.told)}: the same command goes on from there."
-    there = "" if run.is_here else ", which cannot be seen from here; it last told something " + clock(run.told)
+        return f"{begun}, and killed after {clock(run.told)}: the same command continues from there."
+    there = "" if run.is_here else ", which cannot be checked from here; its last message was at " + clock(run.told)
     return f"{begun}, at work for {text.duration((now - run.started) / 3600)} on {shared(run)}{there}."
 
 
@@ -196,21 +196,24 @@ def _row(rule: str, jobs: Sequence[Standing], states: Sequence[str]) -> list[Any
 
 def outlook(run: Run, jobs: Sequence[Standing], seconds: float, pace: ahead.Pace, is_silent: bool) -> Iterator[str]:
     """The time to go, and what it rests on."""
-    yield f"About {text.duration(seconds / 3600)} on {shared(run)}" + ("." if run.goes_on else ", once it is started.")
+    yield f"About {text.duration(seconds / 3600)} on {shared(run)}" + (
+        "." if run.goes_on else ", once the run is started."
+    )
     known = {one.listed.job.rule for one in jobs if one.state != DONE} & set(pace.of_rules)
     if pace.jobs:
         yield (
-            f"It rests on the plan's estimates times what {pace.jobs} done jobs took beside theirs: by rule for "
-            f"{', '.join(sorted(known)) or 'no rule'}, and times {pace.overall:.2g}, the ratio of all, for the others."
+            f"This is the plan's estimate, corrected by what {pace.jobs} finished jobs took: by the ratio of each "
+            f"rule for {', '.join(sorted(known)) or 'no rule'}, and by {pace.overall:.2g}, the ratio of all jobs, "
+            "for the others."
         )
     else:
-        yield "It rests on the plan's estimates alone, as no job with a benchmark is done."
+        yield "This is the plan's estimate without a correction, because no job with a benchmark is finished."
     if unknown := sorted({one.listed.job.rule for one in jobs if one.seconds is None}):
-        yield f"Not known, and counted as nothing: jobs of {', '.join(unknown)}."
+        yield f"Not known, and counted as 0: jobs of {', '.join(unknown)}."
     if AT_ONCE in run.capacity:
-        yield "Waiting in the cluster's queue is not in it."
+        yield "It does not include waiting in the cluster's queue."
     if is_silent:
-        yield "Slurm did not answer: jobs that wait there count as running, and each as just begun."
+        yield "Slurm did not answer: jobs that wait there count as running, and each counts as just begun."
 
 
 def called(one: Standing) -> str:
