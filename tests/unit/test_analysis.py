@@ -442,11 +442,11 @@ def test_a_broken_pattern_is_refused_with_its_place(tmp_path):
     samples = np.load(path)
     samples[3, 2, 1] = np.nan
     np.save(path, samples)
-    assert "step-20.samples.npy is not finite at the sample s3, layer 2, head 1" in refusal(
+    assert "step-20.samples.npy has a value that is not finite, at the sample s3, layer 2, head 1" in refusal(
         "similarity", table, tmp_path
     )
     path.write_bytes(path.read_bytes()[:500])
-    assert "step-20.samples.npy is no complete NumPy array" in refusal("similarity", table, tmp_path)
+    assert "step-20.samples.npy is not a complete NumPy array" in refusal("similarity", table, tmp_path)
 
 
 def test_a_run_without_step_0_or_files_is_refused(tmp_path):
@@ -456,7 +456,7 @@ def test_a_run_without_step_0_or_files_is_refused(tmp_path):
     assert "lacks the patterns before (step 0)" in refusal("dynamics", table, tmp_path)
     for path in folder.iterdir():
         path.unlink()
-    assert "holds no activation pattern" in refusal("dynamics", table, tmp_path)
+    assert "has no activation pattern" in refusal("dynamics", table, tmp_path)
 
 
 ROW = "adaptation,nlp,m,M,gsm8k,GSM8K,,basic,0,nlp.gsm8k.seed0,some/folder"

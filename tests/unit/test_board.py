@@ -71,5 +71,5 @@ def test_what_was_run_is_one_sentence(runs):
     assert board.was_run(RunTable(runs.path, fewer)) == f"{begin} {expected}"
     one = RunTable(runs.path, rows.iloc[:1])
     assert board.was_run(one) == f"{begin} Llama_mini & co on 1 task with 1 seed: 1 run."
-    nothing = "No run of this experiment is compared before and after fine-tuning."
+    nothing = "This experiment compares no run before and after fine-tuning."
     assert board.was_run(RunTable(runs.path, rows.iloc[:0])) == nothing

@@ -98,7 +98,7 @@ def test_a_folder_that_is_not_whole_is_refused(read, tmp_path):
     for path in folder.glob("probe.*"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     np.save(tmp_path / "probe.alone.npy", np.zeros(3))
-    with pytest.raises(InputError, match="are of other numbers of samples"):
+    with pytest.raises(InputError, match="have different numbers of samples"):
         candidates.load(tmp_path, "probe")
 
 
@@ -165,7 +165,8 @@ def test_candidates_are_read_where_a_method_needs_it():
         ),
         (
             {"scored": ["signed"]},
-            "studies.selection ranks by 'signed' patterns, which come with abs_of_sum: add that to patterns.also.",
+            "studies.selection ranks by 'signed' patterns, which need the reduction abs_of_sum: add "
+            "abs_of_sum to patterns.also.",
         ),
     ],
 )

@@ -84,7 +84,7 @@ def test_what_differs_is_side_by_side(first, second, tmp_path):
     ]
     page, digest = (Path(tmp_path / "out" / name).read_text() for name in ("comparison.html", "comparison.md"))
     for text in (page, digest):
-        assert "The verdict is the same everywhere for 1 of 2 statements that several columns have." in text
+        assert "Of 2 statements that two or more columns have, 1 have the same verdict in all of them." in text
         assert f"The results come from different commits: abc ({a}); def ({b})." in text
         assert f"{b}: The results come from different processors: x; y." in text
         assert "package versions" not in text and "Table 1" not in text and "Table 2" in text
@@ -109,8 +109,8 @@ def test_what_is_no_experiment_is_refused(first, second, tmp_path):
     (tmp_path / "empty").mkdir()
     refused([first], "with=", "two or more folders")
     refused([first, tmp_path / "nowhere"], str(tmp_path / "nowhere"), "fix the path")
-    refused([first, tmp_path / "empty"], str(tmp_path / "empty"), ("config.yaml", "in which `all` is built"))
-    refused([first, second, first / "../a"], str(first), "are one folder: name another one")
+    refused([first, tmp_path / "empty"], str(tmp_path / "empty"), ("config.yaml", "in which `all` is complete"))
+    refused([first, second, first / "../a"], str(first), "are the same folder: name another one")
     (second / "provenance.json").write_text("[]")
     refused([first, second], f"{second}/provenance.json", "build that experiment again")
     (second / "provenance.json").write_text(json.dumps(ABOUT))
@@ -128,7 +128,7 @@ def test_a_published_experiment_of_another_format_or_with_another_file_is_refuse
     (second / published.MANIFEST).write_text(json.dumps(manifest))
     experiments.opened([first, second])
     write_rows(second / name, TABLE_2, [("opt", "accuracy", "base", 1, 1, 1, 1)])
-    with refusal(f"{second}/{name}", "not as it was published"):
+    with refusal(f"{second}/{name}", "changed since it was published"):
         experiments.opened([first, second])
     (second / published.MANIFEST).write_text(json.dumps({**manifest, "format": 2}))
     with refusal(str(second), ("format 2", "publish the experiment again")):

@@ -154,7 +154,7 @@ def test_the_same_model_and_a_single_row_are_refused(pair, data, rows, tmp_path)
     with refusal(str(pair[0]), "give two"):
         compare(pair[0], pair[0], data, tmp_path / "out")
     single = written(tmp_path / "one.jsonl", rows[:1])
-    with refusal(str(single), "two or more are needed"):
+    with refusal(str(single), "give two or more"):
         compare(*pair, single, tmp_path / "out")
     with refusal("nowhere", ("no folder", "--experiment")):
         compare("nowhere", pair[0], data, tmp_path / "out")

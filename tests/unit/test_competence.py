@@ -102,7 +102,7 @@ def test_a_task_without_gold_answers_has_no_competence_and_says_so(tmp_path):
     without = answered.read_task(write_rows(tmp_path / "a.parquet", rows))
     assert without.note == "no gold answers" and math.isnan(without.chance)
     rows.append(("2", "?", "8", [], "8"))
-    assert answered.read_task(write_rows(tmp_path / "b.parquet", rows)).note == "gold answers of 1 of 3 items alone"
+    assert answered.read_task(write_rows(tmp_path / "b.parquet", rows)).note == "gold answers for only 1 of 3 items"
 
 
 def test_a_task_whose_responses_do_not_show_their_answer_has_no_competence(tmp_path):
@@ -110,7 +110,7 @@ def test_a_task_whose_responses_do_not_show_their_answer_has_no_competence(tmp_p
     program, plain = ("?", "def total():\n    return 3 + 5", [], "8"), ("?", "3 + 5 = 8", [], "8")
     assert (
         answered.read_task(write_rows(tmp_path / "a.parquet", [("0", *program), ("1", *plain)])).note
-        == "responses from which their own answers cannot be read"
+        == "responses whose own answers cannot be read"
     )
     most = [("0", *program), *((str(n), *plain) for n in range(1, 5))]
     assert answered.read_task(write_rows(tmp_path / "b.parquet", most)).note == ""
@@ -149,10 +149,10 @@ def test_answers_are_read_in_the_order_of_their_ids(tmp_path):
             [item("base", "a", "A", 1), item("base", "a", "A", 1)],
             "row 2: the item 'a' of model m, run base on the set arc stands there twice",
         ),
-        ([item("base", "a", "A", 1, nll="")], "row 1: nll is '' of '4' tokens, no number of nats"),
+        ([item("base", "a", "A", 1, nll="")], "row 1: nll is '' for '4' tokens, not a number of nats"),
         ([item("base", "a", "A", 1, nll="nan")], "row 1: nll is 'nan' of '4' tokens"),
         ([item("base", "a", "A", 1, tokens=0)], "row 1: nll is '2' of '0' tokens"),
-        ([item("other", "a", "A", 1)], "No items are given of model m, run base on the set arc"),
+        ([item("other", "a", "A", 1)], "There are no items of model m, run base on the set arc"),
     ],
 )
 def test_answers_that_cannot_be_are_refused(rows, said, tmp_path):
@@ -344,11 +344,14 @@ def test_the_tables_show_before_and_after_beside_chance(shown):
 def test_the_sentence_counts_what_was_learnt_and_says_by_what(shown):
     rows, _ = shown
     assert section.sentence(rows) == (
-        "0 of 1 pairs of model and task are competent: the whole interval of the accuracy after fine-tuning lies above "
-        "chance. Of 1 pairs without an accuracy, 1 have a loss on the probe set whose fall lies above 0 with its whole "
-        "interval."
+        "0 of 1 pairs of model and task are learnt: the whole interval of the accuracy after fine-tuning is "
+        "above chance. Of 1 pairs without an accuracy, 1 are learnt: the whole interval of the fall of the loss "
+        "on the probe set is above 0."
     )
-    assert section.sentence(rows[rows["task"] == "none"]) == "Nothing is known of what the models can do."
+    assert (
+        section.sentence(rows[rows["task"] == "none"])
+        == "It is unknown what the models can do, because nothing was evaluated."
+    )
 
 
 def test_the_figure_has_a_panel_for_each_model_and_says_what_has_no_accuracy(shown):

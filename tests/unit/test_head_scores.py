@@ -199,7 +199,7 @@ def test_samples_are_those_of_the_task_and_draws_agree_in_each_way(tmp_path):
 @pytest.mark.parametrize(
     ("break_it", "sentence"),
     [
-        (lambda folder: (folder / "after.mean.npy").unlink(), r"after\.mean\.npy is no complete NumPy array"),
+        (lambda folder: (folder / "after.mean.npy").unlink(), r"after\.mean\.npy is not a complete NumPy array"),
         (lambda folder: np.save(folder / "after.score.output_norm.npy", np.ones((4, 3))),
          r"output_norm\.npy has the shape \[4, 3\], where \[3, 4\] or \[10, 3, 4\] is expected"),
         (lambda folder: np.save(folder / "before.resample.npy", np.full((2, 12, 3, 4), np.nan)), "is not finite"),

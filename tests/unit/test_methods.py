@@ -174,7 +174,7 @@ def test_runs_are_those_of_the_tasks_that_groups_share():
         ({"groups": ["nlp"]}, "studies.methods.groups names 1 task groups: name two or more to compare."),
         (
             {"groups": ["nlp", "infinity"]},
-            "studies.methods.groups: nlp, infinity have no task in common: give them one.",
+            "studies.methods.groups: nlp, infinity have no task in common: give them a common task.",
         ),
         ({"models": [], "groups": []}, None),
     ],

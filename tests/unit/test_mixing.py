@@ -456,7 +456,7 @@ def test_samples_left_out_are_not_counted_on(tmp_path, capfd, monkeypatch):
     assert mix(options).is_dir()
     plant(tmp_path, "a", {89: TEST[0]})
     said = scripts.refused(capfd, monkeypatch, "mix_basic_tasks", **spread(options))
-    assert "takes 90 instructions of a, whose training set has 89 that are no test item: lower" in said
+    assert "takes 90 instructions of a, but its training set has 89 that are not test items: lower" in said
 
 
 def test_a_sample_without_a_row_is_refused(tmp_path, capfd, monkeypatch):
@@ -479,7 +479,7 @@ def test_a_test_that_cannot_be_read_is_named(tmp_path, capfd, monkeypatch):
 def test_a_training_set_that_is_too_small_is_named_with_the_mend(tmp_path, capfd, monkeypatch):
     options = make(tmp_path, {"a": 3.0, "c": 1.0}, instructions=200)
     said = scripts.refused(capfd, monkeypatch, "mix_basic_tasks", **spread(options))
-    assert "The mixture ours takes 150 instructions of a, whose training set has 90" in said
+    assert "The mixture ours takes 150 instructions of a, but its training set has 90" in said
     assert "lower studies.mixing.instructions (70 are enough for any shares)" in said
     assert not options["output"].exists() and not list(tmp_path.glob("mixtures/**/*.csv"))
     assert mix(options | {"instructions": 70}).is_dir()
@@ -495,12 +495,12 @@ def test_heads_that_differ_are_refused(tmp_path, capfd, monkeypatch):
 def test_a_folder_without_patterns_is_refused(tmp_path, capfd, monkeypatch):
     options = make(tmp_path, {"a": 1.0}, target=tmp_path / "nowhere")
     said = scripts.refused(capfd, monkeypatch, "mix_basic_tasks", **spread(options))
-    assert f"{tmp_path / 'nowhere'} holds no activation pattern" in said
+    assert f"{tmp_path / 'nowhere'} has no activation pattern" in said
     only_before = write_patterns(tmp_path / "unfinished", np.ones((LAYERS, HEADS)))
     for step in (2, 10):
         (only_before / f"step-{step}.samples.npy").unlink()
     said = scripts.refused(capfd, monkeypatch, "mix_basic_tasks", **spread(options | {"target": only_before}))
-    assert f"{only_before} lacks the patterns before (step 0) or after fine-tuning" in said
+    assert f"{only_before} lacks the patterns before fine-tuning (step 0) or after it" in said
 
 
 @pytest.mark.parametrize(
@@ -528,11 +528,11 @@ def test_candidates_and_training_sets_belong_together(tmp_path):
     options = make(tmp_path, {"a": 1.0})
     with pytest.raises(InputError, match="The candidate c has no training set: add --training-set c=CSV"):
         mix(options | {"training_set": options["training_set"][:2]})
-    with pytest.raises(InputError, match="--training-set names c, which is no candidate"):
+    with pytest.raises(InputError, match="--training-set names c, which is not a candidate"):
         mix(options | {"candidate": options["candidate"][:2]})
     with pytest.raises(InputError, match="The candidate c has no file of training rows: add --training-rows c=PARQUET"):
         mix(options | {"training_rows": options["training_rows"][:2]})
-    with pytest.raises(InputError, match="--training-rows names d, which is no candidate"):
+    with pytest.raises(InputError, match="--training-rows names d, which is not a candidate"):
         mix(options | {"training_rows": [*options["training_rows"], "d=d.parquet"]})
     with pytest.raises(InputError, match=r"none\.csv cannot be read"):
         mix(options | {"training_set": [*options["training_set"][:2], f"c={tmp_path / 'none.csv'}"]})

@@ -174,8 +174,8 @@ def test_test_items_are_left_out_of_the_oracle_too(tmp_path):
 def test_an_oracle_that_cannot_be_made_is_refused(tmp_path, capfd, monkeypatch):
     options = make(tmp_path, {"a": 3.0, "c": 1.0}, parts=["b"], instructions=81, random_draws=0)
     said = scripts.refused(capfd, monkeypatch, "mix_basic_tasks", **spread(options))
-    assert "The mixture oracle takes 81 instructions of b, whose training set has 80 that are no test item" in said
-    with pytest.raises(InputError, match="--parts names d, which is no candidate"):
+    assert "The mixture oracle takes 81 instructions of b, but its training set has 80 that are not test items" in said
+    with pytest.raises(InputError, match="--parts names d, which is not a candidate"):
         mix(options | {"parts": ["d"]})
 
 
@@ -298,11 +298,11 @@ def test_losses_are_means_of_nats_a_token(tmp_path):
 @pytest.mark.parametrize(
     ("column", "value", "sentence"),
     [
-        ("nll", "", "row 2: nll is '', no number of nats of 0 or more: evaluate again"),
-        ("nll", "-0.5", "row 2: nll is '-0.5', no number of nats"),
-        ("nll", "nan", "row 2: nll is 'nan', no number of nats"),
-        ("tokens", "0", "row 2: tokens is '0', no whole number of 1 or more: evaluate again"),
-        ("tokens", "2.5", "row 2: tokens is '2.5', no whole number"),
+        ("nll", "", "row 2: nll is '', not a number of 0 or more: evaluate again"),
+        ("nll", "-0.5", "row 2: nll is '-0.5', not a number"),
+        ("nll", "nan", "row 2: nll is 'nan', not a number"),
+        ("tokens", "0", "row 2: tokens is '0', not a whole number of 1 or more: evaluate again"),
+        ("tokens", "2.5", "row 2: tokens is '2.5', not a whole number"),
     ],
 )
 def test_items_without_a_loss_are_refused(tmp_path, column, value, sentence):

@@ -208,8 +208,8 @@ def test_every_other_row_has_a_ground_as_wide_as_panel_and_text(folder):
     ("change", "sentence"),
     [
         (lambda rows: pd.concat([rows, rows.iloc[:1]]), r"mixture\.csv has the task math of model llama, seed 0 twice"),
-        (lambda rows: rows.assign(kept=0.5), "'kept' holds 0.5 for the task math of model llama, seed 0"),
-        (lambda rows: rows.assign(kept=np.nan), "'kept' holds nan"),
+        (lambda rows: rows.assign(kept=0.5), "'kept' has 0.5 for the task math of model llama, seed 0"),
+        (lambda rows: rows.assign(kept=np.nan), "'kept' has nan"),
         (lambda rows: rows.replace({"model": {"opt": "pythia"}}), r"mixture\.csv names the model 'pythia'"),
     ],
 )
@@ -225,14 +225,14 @@ def test_wrong_files_and_words_are_refused(folder, tmp_path, capfd, monkeypatch)
         assert not list(tmp_path.glob("figure*"))
         return said
 
-    assert "--settings is no JSON (" in refused(settings="math")
+    assert "--settings is not JSON (" in refused(settings="math")
     assert "inputs and settings of the drawing mixture: the key 'labels' is missing" in refused(settings="{}")
     lacking = tmp_path / "lacking.csv"
     pd.read_csv(folder / "mixture.csv").drop(columns="share").to_csv(lacking, index=False)
     assert f"{lacking} lacks the column 'share'" in refused(coefficients=lacking)
     other = tmp_path / "other.csv"
     other.write_text("study,model,model_label\nselection,llama,Llama\n")
-    assert f"{other} holds no run of the study 'mixing'" in refused(variants=other)
+    assert f"{other} has no run of the study 'mixing'" in refused(variants=other)
     empty = tmp_path / "empty.csv"
     empty.write_text(",".join([*mixture.TEXT, *mixture.NUMBERS]) + "\n")
     assert f"{empty} holds no row" in refused(coefficients=empty)

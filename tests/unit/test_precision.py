@@ -150,9 +150,9 @@ def test_without_known_relations_the_tables_are_empty(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "related", "sentence"),
     [
-        ([("a", "bm25", 1), ("b", "bm25", 2), ("a", "pattern", 1)], ["a"], "bm25 and pattern do not both rank b"),
-        ([("a", "bm25", "first")], ["a"], "row 1: rank is 'first', no whole number"),
-        ([], ["a"], "holds no ranking: select again"),
+        ([("a", "bm25", 1), ("b", "bm25", 2), ("a", "pattern", 1)], ["a"], "only one of bm25 and pattern ranks b"),
+        ([("a", "bm25", "first")], ["a"], "row 1: rank is 'first', which is not a whole number"),
+        ([], ["a"], "has no ranking: select again"),
         ([("a", "bm25", 1)], ["z"], "ranks no sample of"),
     ],
 )

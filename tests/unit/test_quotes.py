@@ -120,7 +120,7 @@ def test_a_quote_lies_within_the_fresh_interval(folder, capsys):
     assert [row["verdict"] for row in rows] == ["within", "bound", "bound", "within"]
     assert [float(rows[0][key]) for key in ("value", "low", "high")] == pytest.approx([0.45, 0.35, 0.55])
     assert float(rows[3]["value"]) == -0.2
-    assert "0 of 4 quoted numbers lie outside" in capsys.readouterr().out
+    assert "0 of 4 quoted numbers are outside" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,9 @@ def test_a_quote_from_a_published_folder_is_told_apart(folder):
                 renew=True)  # fmt: skip
     assert (folder / "page.md").read_text() == TEXT.replace("1.7", "2.5")
     assert not (folder / "docs/published.csv").exists()
-    with pytest.raises(InputError, match=r"quoted\.csv quotes nothing from published/y: add rows with that source"):
+    with pytest.raises(
+        InputError, match=r"quoted\.csv has no row with the source published/y: add rows with that source"
+    ):
         scripts.run("check_quotes", quotes=listed, project=folder, analysis=folder / "analysis", source="published/y",
                     renew=True)  # fmt: skip
 
@@ -179,7 +181,7 @@ def test_numbers_that_no_quote_covers_are_found(folder):
     [
         ('page.md,"the mode is {#}",levels,,value,2', "page.md has the passage", ("0 times", "docs/quoted.csv")),
         ('page.md,"{#}",levels,,value,2', "page.md has the passage", "7 times"),
-        ('page.md,"mean is # [",levels,,value,2', "{folder}/quoted.csv, row 1", ("0 times {#}", "write one")),
+        ('page.md,"mean is # [",levels,,value,2', "{folder}/quoted.csv, row 1", ("0 times", "write it once")),
         ('page.md,"mean is {#} [",levels,phase,value,2', "{folder}/quoted.csv, row 1", ("'phase' has no '='",)),
         ('page.md,"mean is {#} [",levels,,value,x', "{folder}/quoted.csv, row 1", ("decimals is 'x'", "fix it")),
         ('page.md,"mean is {#} [",levels,task=math;phase=after,value,2', "{folder}/analysis/levels.csv",
@@ -228,11 +230,16 @@ def test_numbers_of_another_machine_are_said_with_what_vector_instructions_move(
                     published=there, provenance=provenance, widths=folder / "widths.csv",
                     output=folder / "quotes.csv")  # fmt: skip
         said = capfd.readouterr().out
-        assert "quoted numbers lie outside" in said
-        assert ("published from" in said) == (provenance == here)
-    expected = "published from AMD EPYC, AVX512, PyTorch 2.13.0; this run is from AMD EPYC, AVX2, PyTorch 2.13.0. "
-    assert f"{expected}Vector instructions alone moved 3 numbers of an experiment by 0.25 of half" in said
-    assert "and 0.5 at most" in said
+        assert "quoted numbers are outside" in said
+        assert ("published numbers are from" in said) == (provenance == here)
+    expected = (
+        "published numbers are from AMD EPYC, AVX512, PyTorch 2.13.0; this run is from AMD EPYC, AVX2, PyTorch 2.13.0. "
+    )
+    assert (
+        f"{expected}In a measurement of 3 numbers of an experiment, other vector instructions alone changed them "
+        "by a median of 0.25 times half" in said
+    )
+    assert "The largest change was 0.5 times" in said
 
 
 def test_the_spread_over_vector_widths_is_what_its_page_says():

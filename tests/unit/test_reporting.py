@@ -226,7 +226,7 @@ def opened(folder, tmp_path_factory):
 
 
 OPENED = ("competence", *SECTION_4)
-COMPETENT = "1 of 2 pairs of model and task are competent: the whole interval of the accuracy after fine-tuning lies"
+COMPETENT = "1 of 2 pairs of model and task are learnt: the whole interval of the accuracy after fine-tuning is"
 
 
 def test_the_page_opens_with_what_the_models_can_do(opened):
@@ -385,7 +385,7 @@ def test_a_mixture_report_without_a_note_is_named(section5, tmp_path, content):
     path.unlink()
     if content:
         path.write_text(content)
-    with pytest.raises(InputError, match=r"report\.json is no readable report with a note: run the rule mix_basic"):
+    with pytest.raises(InputError, match=r"report\.json is not a readable report with a note: run the rule mix_basic"):
         rendered(changed, EVERY)
 
 
@@ -463,7 +463,7 @@ def test_the_same_input_gives_the_same_bytes_from_the_command_line(section5, tmp
 
 
 def test_an_unknown_study_is_named_with_those_that_there_are():
-    with pytest.raises(InputError, match="There is no study 'mixed': use some of competence, adaptation, comp"):
+    with pytest.raises(InputError, match="Unknown study 'mixed': use some of competence, adaptation, comp"):
         commands.selected(["adaptation", "mixed"])
 
 
@@ -485,7 +485,7 @@ def test_missing_inputs_are_named(folder, tmp_path, lost, message):
 
 
 def test_a_figure_that_the_page_cannot_show_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"figure1\.pdf: give an SVG or PNG"):
+    with pytest.raises(InputError, match=r"figure1\.pdf: give it as an SVG or PNG"):
         elements.figure(tmp_path / "figure1.pdf", tmp_path)
     (tmp_path / "figure1.svg").write_bytes(PICTURE % b"figure1")
     with pytest.raises(InputError, match=r"figure1\.rst does not exist"):

@@ -234,7 +234,7 @@ def test_an_empty_part_is_named(files, tmp_path, capfd, monkeypatch, tags, train
     parquet(files["train"], train)
     parquet(files["probe"], probe)
     said = scripts.refused(capfd, monkeypatch, "split_domain", **{**files, "tags": tags})
-    assert f"{culprit}" in said and f"the part {part} of the domain maths without a row: give" in said
+    assert f"{culprit}" in said and f"no row for the part {part} of the domain maths: give" in said
 
 
 def test_files_that_cannot_be_used(files, tmp_path, capfd, monkeypatch):

@@ -278,10 +278,10 @@ def test_the_oracle_draws_among_the_related_samples_with_a_pattern(case):
 
 def test_too_few_related_samples_are_named(case, capfd, monkeypatch):
     said = refused(capfd, monkeypatch, related_of(case, [f"p{n}" for n in range(10)]))
-    assert "The budget 10 is larger than the related part of the pool" in said and "of which 9 samples have" in said
+    assert "The budget 10 is larger than the related part of the pool" in said and "which has 9 samples with" in said
     assert said.endswith("or add tags to studies.selection.related.maths.")
     said = refused(capfd, monkeypatch, related_of(case, ["p1", "p25"]))
-    assert "names p25, which" in said and "pool.csv lacks: split the domain again" in said
+    assert "names p25, which" in said and "pool.csv does not have it: split the domain again" in said
 
 
 def test_random_draws_do_not_depend_on_the_model(case, tmp_path):
@@ -355,7 +355,7 @@ def test_the_same_input_gives_the_same_bytes(case, tmp_path):
 
 def test_budgets_that_the_pool_cannot_meet(case, capfd, monkeypatch):
     said = refused(capfd, monkeypatch, case, budgets=[3, 20])
-    assert "The budget 20 is larger than the pool" in said and "of which 19 samples have a pattern" in said
+    assert "The budget 20 is larger than the pool" in said and "which has 19 samples with a pattern" in said
     assert said.endswith("lower it in studies.selection.budgets.")
     assert "studies.selection.budgets" in refused(capfd, monkeypatch, case, budgets=[0])
     assert "--random-draws is -1" in refused(capfd, monkeypatch, case, random_draws=-1)
@@ -388,7 +388,7 @@ def test_patterns_that_do_not_fit_together(case, tmp_path, capfd, monkeypatch):
 
 def test_pattern_folders_that_are_not_whole(case, tmp_path, capfd, monkeypatch):
     folder = case["pool_patterns"]
-    assert "holds no activation pattern" in refused(capfd, monkeypatch, case, pool_patterns=tmp_path / "nowhere")
+    assert "has no activation pattern" in refused(capfd, monkeypatch, case, pool_patterns=tmp_path / "nowhere")
     array = np.load(folder / "step-7.samples.npy")
 
     def with_array(changed):
@@ -400,7 +400,7 @@ def test_pattern_folders_that_are_not_whole(case, tmp_path, capfd, monkeypatch):
     assert "differ in their samples, layers or heads" in with_array(array[:, :2])
     broken = array.copy()
     broken[3, 1, 1] = np.nan
-    assert "step-7.samples.npy is not finite at the sample p22" in with_array(broken)
+    assert "step-7.samples.npy has a value that is not finite, at the sample p22" in with_array(broken)
     np.save(folder / "step-7.samples.npy", array)
     (folder / "step-7.json").write_text("{}")
     assert "step-7.json does not say what its patterns are" in refused(capfd, monkeypatch, case)
@@ -419,7 +419,7 @@ def test_pools_that_cannot_be_used(case, tmp_path, capfd, monkeypatch):
     assert "bad.csv lacks the column 'id'" in with_pool("dataset\nmmlu\n")
     assert "bad.csv, row 2 is of the dataset 'arc', not 'mmlu'" in with_pool("dataset,id\nmmlu,p1\narc,p2\n")
     assert "bad.csv: rows 1 and 3 have the same id p1" in with_pool("dataset,id\nmmlu,p1\nmmlu,p2\nmmlu,p1\n")
-    assert "of which 0 samples have a pattern" in with_pool("dataset,id\n")
+    assert "which has 0 samples with a pattern" in with_pool("dataset,id\n")
 
 
 def test_costs_are_told_by_method_and_part(case):

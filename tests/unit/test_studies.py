@@ -100,9 +100,9 @@ def test_a_new_folder_joins_at_its_place(folder):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", r"chess describes no study: define STUDY, a Study, in its __init__\.py\."),
+        ("", r"chess defines no study: define STUDY as a Study in its __init__\.py\."),
         ("STUDY = 3", "chess describes no study"),
-        (STUDY.format(name="draughts"), "describes a study called 'draughts': give both the same name"),
+        (STUDY.format(name="draughts"), "defines a study with the name 'draughts': give both the same name"),
     ],
 )
 def test_a_folder_that_describes_no_study_is_named(folder, text, message):
@@ -117,11 +117,11 @@ def test_a_folder_that_describes_no_study_is_named(folder, text, message):
         ("analyse", {"positional": ["similar"]}, "No study has the analysis 'similar': use one of competence, dis"),
         ("draw", {"positional": ["figure3"]}, "No study has the drawing 'figure3': use one of figure_com"),
         ("write_table", {"positional": ["table4"]}, "No study has the table 'table4': use one of competence, ta"),
-        ("analyse", {"inputs": "{"}, "--inputs is no JSON ("),
-        ("analyse", {"inputs": "[]"}, '--inputs is [], which is no JSON object: give such as {"key": "value"}.'),
+        ("analyse", {"inputs": "{"}, "--inputs is not JSON ("),
+        ("analyse", {"inputs": "[]"}, '--inputs is [], which is not a JSON object: write it like {"key": "value"}.'),
         ("analyse", {"settings": "7"}, "--settings is 7, which is no JSON object"),
         ("analyse", {"outputs": {"similarity": "s.csv"}}, "--outputs of the analysis similarity: the key 'summary' is"),
-        ("analyse", {"outputs": {"similarity": 3}}, "--outputs: 'similarity' is 3: give a text."),
+        ("analyse", {"outputs": {"similarity": 3}}, "--outputs: 'similarity' is 3: give it as text."),
         ("analyse", {"inputs": {"run": "r.csv"}}, "of the analysis similarity: the key 'run' is unknown: use runs, re"),
         ("analyse", {"inputs": {}}, "of the analysis similarity: the key 'runs' is missing: give runs, resamples, s"),
         ("analyse", {"inputs": {"runs": ["r.csv"]}}, "'runs' of the analysis similarity is ['r.csv']: give a path."),

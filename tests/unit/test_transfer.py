@@ -210,7 +210,7 @@ def test_variants_are_told_apart(experiment):
 @pytest.mark.parametrize(
     ("content", "hint"),
     [
-        ("task,id,tokens,before,after\n", "holds no loss"),
+        ("task,id,tokens,before,after\n", "has no losses"),
         ("task,id,tokens,before,after\narc,s0,1,2.0,much\n", "no number"),
         ("task,id,tokens,before,after\narc,s0,1,2.0,inf\n", "not finite"),
         ("task,id,before\narc,s0,1\n", "tokens"),
@@ -226,7 +226,7 @@ def test_runs_on_other_samples_are_refused(tmp_path):
     for name, sample in (("a", "s0"), ("b", "s1")):
         write_csv(tmp_path / f"{name}.csv", losses.COLUMNS, [("arc", sample, 2, 1.0, 0.5)])
     named = [["big", "arc", 0], ["big", "arc", 1]]
-    with refusal(str(tmp_path / "b.csv"), "other tasks or samples"):
+    with refusal(str(tmp_path / "b.csv"), "different tasks or samples"):
         losses.read_all([tmp_path / "a.csv", tmp_path / "b.csv"], named)
 
 
@@ -298,6 +298,6 @@ def test_figure_table_and_section(experiment, tmp_path):
     [page] = section.section(Results(folder))
     assert "no two-sided p is below 0.083, and no rank correlation over pairs of tasks has a p of 5 %" in page.body
     rows = made.assign(critical=np.where(made["design"] != "", 0.6, np.nan))
-    assert "a rank correlation over pairs of tasks needs 0.60 or more for a p of 5 %" in section.power(rows)
+    assert "a rank correlation over pairs of tasks must be 0.60 or more for a p of 5 %" in section.power(rows)
     assert "Big &amp; co: training on one task lowers the loss on another in" in page.body
     assert "Sharing the same form with other rows" in page.body

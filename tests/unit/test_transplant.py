@@ -234,7 +234,7 @@ def test_moved_heads_are_those_that_rank_highest(given, rows):
     ("change", "hint"),
     [
         ({"size": [2, 19]}, "--size has 19, but .* has 3 layers of 6 heads: give at most 18"),
-        ({"ablations": None}, "give as many --ablations as --run where --ranking has effect"),
+        ({"ablations": None}, "give as many --ablations as --run if --ranking has effect"),
         ({"output": ["a", "b"]}, "give as many --data, --patterns and --output as --run"),
         ({"draws": 0}, "--draws is 0: give 1 or more"),
     ],
@@ -343,10 +343,10 @@ def test_effects_by_hand(experiment):
 @pytest.mark.parametrize(
     ("spoil", "hint"),
     [
-        (lambda rows: rows[:0], "holds no loss"),
-        (lambda rows: rows[:-1], "lacks samples of some choice of heads"),
-        (lambda rows: rows.assign(loss="much"), "no choice of heads with a loss"),
-        (lambda rows: rows[rows["k"] != 8], "lacks samples of some choice of heads"),
+        (lambda rows: rows[:0], "has no losses"),
+        (lambda rows: rows[:-1], "lacks samples for a choice of heads"),
+        (lambda rows: rows.assign(loss="much"), "not a choice of heads with a loss"),
+        (lambda rows: rows[rows["k"] != 8], "lacks samples for a choice of heads"),
         (lambda rows: rows.assign(loss=np.inf), "not finite"),
     ],
 )
@@ -361,7 +361,7 @@ def test_a_faulty_table_is_refused(tmp_path, spoil, hint):
 def test_runs_of_a_model_are_moved_alike(tmp_path):
     write_table(tmp_path / "a.csv", losses_of([2.0, 3.0], [1.0, 1.5], (0.5, 0.9)))
     write_table(tmp_path / "b.csv", losses_of([2.0, 3.0], [1.0, 1.5], (0.5, 0.9), random=(0.1, 0.2, 0.3)))
-    with refusal(str(tmp_path / "b.csv"), "other choices of heads"):
+    with refusal(str(tmp_path / "b.csv"), "different choices of heads"):
         moved.read_all([tmp_path / "a.csv", tmp_path / "b.csv"], [["big", "arc", 0], ["big", "arc", 1]])
 
 

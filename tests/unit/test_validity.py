@@ -310,15 +310,15 @@ def with_nan(array):
         ({"changes": lambda array: array[:2]}, "phase 'after' do not fit each other"),
         ({"patterns": lambda array: array[:2]}, "do not fit each other"),
         ({"patterns": lambda array: array[:, :2]}, "do not fit each other"),
-        ({"about": {"pattern_ids": [f"row-{n}" for n in range(10)]}}, "'row-0' for both patterns and changes"),
-        ({"about": {"pattern_ids": [f"other-{n}" for n in range(10)]}}, "not ablated alike"),
+        ({"about": {"pattern_ids": [f"row-{n}" for n in range(10)]}}, "'row-0' for patterns and for changes"),
+        ({"about": {"pattern_ids": [f"other-{n}" for n in range(10)]}}, "before and after fine-tuning differ"),
         ({"groups": lambda array: array[:2]}, "do not fit each other"),
         ({"groups": lambda array: array[:, :1]}, "do not fit each other"),
-        ({"groups": with_nan}, r"after\.groups\.npy holds a number that is not finite"),
+        ({"groups": with_nan}, r"after\.groups\.npy has a number that is not finite"),
         ({"about": {"reduction": "mean"}}, "groups by mean"),
-        ({"about": {"ids": ["a", "b", "other"]}}, "not ablated alike"),
-        ({"about": {"reduction": "sum_of_abs"}}, "not ablated alike"),
-        ({"about": {"top": [1, 2, 4, 11]}}, "not ablated alike"),
+        ({"about": {"ids": ["a", "b", "other"]}}, "before and after fine-tuning differ"),
+        ({"about": {"reduction": "sum_of_abs"}}, "before and after fine-tuning differ"),
+        ({"about": {"top": [1, 2, 4, 11]}}, "before and after fine-tuning differ"),
         ({"about": {"top": ["many"]}}, r"after\.json does not say what was ablated"),
     ],
 )
@@ -625,15 +625,18 @@ def check_sentences(findings, folder, pairs, runs):
             found = rows[(rows["phase"] == phase) & (rows["change"] == kind)].drop_duplicates(once[phase])
             ends = " and ".join(f"{end:.2f}".replace("-", "−") for end in (found["value"].min(), found["value"].max()))
             above, below = counts(found)
-            expected = f"{way} lies between {ends}, its interval above 0 in {above} and below 0 in {below} of {counted}"
+            expected = (
+                f"{way} lies between {ends}; its interval is above 0 in {above} and below 0 in {below} of {counted}"
+            )
             assert expected in correlated
         top = areas[areas["phase"] == phase].drop_duplicates(once[phase])
-        assert "averaged over the sizes of groups" in costly and "each of the 4 draws" in costly
-        assert f"in {(top['exceeds'] == 1).sum()} of {counted}; by chance this happens in one of 5." in costly
+        assert "a mean over the sizes of groups" in costly and "all 4 draws" in costly
+        assert f"in {(top['exceeds'] == 1).sum()} of {counted}. The rise" in costly
+        assert costly.endswith("By chance, this happens in one of 5.")
     for way, kind in (("the magnitude of the change", "absolute"), ("the signed change", "signed")):
         above, below = counts(rows[(rows["phase"] == "after_minus_before") & (rows["change"] == kind)])
         assert f"with {way} it raises it in {above} and lowers it in {below} of {runs} runs" in change
-    assert change.endswith("one run in 40 is expected either way.")
+    assert change.endswith("one run in 40 is expected for each.")
 
 
 def test_the_sentences_of_the_report_count_the_runs(section, folder):
@@ -685,8 +688,10 @@ def lowered(rows, areas):
 
 def test_what_fine_tuning_lowers_is_said(folder):
     findings = findings_of(folder, lowered)
-    assert "up or down, lies between −0.25 and −0.25, its interval above 0 in 0 and below 0 in 4 of 4" in findings[3]
-    assert "the signed change lies between −0.25 and −0.25, its interval above 0 in 0 and below 0 in 4" in findings[3]
+    assert "up or down, lies between −0.25 and −0.25; its interval is above 0 in 0 and below 0 in 4 of 4" in findings[3]
+    assert (
+        "the signed change lies between −0.25 and −0.25; its interval is above 0 in 0 and below 0 in 4" in findings[3]
+    )
     assert findings[-1].count("raises it in 0 and lowers it in 4 of 4 runs") == 2
 
 
@@ -704,7 +709,7 @@ def test_runs_without_a_number_are_left_out_and_counted(folder):
     findings = findings_of(folder, some_undefined)
     assert not any("nan" in sentence for sentence in findings)
     assert findings[1].count("of 3 base model–task pairs (1 without a number left out)") == 2
-    assert "of 2 base model–task pairs (2 without a number left out); by chance" in findings[2]
+    assert "of 2 base model–task pairs (2 without a number left out). The rise is a mean" in findings[2]
     assert findings[3].count("of 3 runs (1 without a number left out)") == 2
     assert findings[-1].count("of 3 runs (1 without a number left out)") == 2
 

@@ -102,7 +102,7 @@ def test_a_published_folder_of_means_has_no_effects_of_ablations(tmp_path):
     ("broken", "sentence"),
     [
         (lambda folder: (folder / "step-0.json").unlink(), "lacks the patterns before (step 0) or after"),
-        (lambda folder: (folder / "step-4.npy").write_bytes(b"x"), "step-4.npy is no complete NumPy array"),
+        (lambda folder: (folder / "step-4.npy").write_bytes(b"x"), "step-4.npy is not a complete NumPy array"),
         (lambda folder: np.save(folder / "step-9.npy", np.full((3, 4), np.nan)), "with finite numbers"),
     ],
 )

@@ -140,7 +140,7 @@ def test_a_value_that_is_not_finite_is_named_wherever_it_lies(tmp_path):
     np.save(folder / "step-9.samples.npy", values)
     stored = files.stored(files.about(folder, 9))
     assert stored[:17].shape == (17, 3, 4)
-    with pytest.raises(ValueError, match="is not finite at the sample p17, layer 2, head 1"):
+    with pytest.raises(ValueError, match="has a value that is not finite, at the sample p17, layer 2, head 1"):
         stored[10:20]
 
 

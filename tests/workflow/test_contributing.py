@@ -295,7 +295,7 @@ def test_a_folder_without_a_study_ends_snakemake_with_a_sentence(clone):
     (folder / "__init__.py").write_text('"""A study to be."""\n')
     answer = snakemake(project, "-n")
     assert answer.returncode != 0
-    assert_refusal(answer.stdout, str(folder), "describes no study: define STUDY, a Study, in its __init__.py.")
+    assert_refusal(answer.stdout, str(folder), "defines no study: define STUDY as a Study in its __init__.py.")
     assert answer.stdout.startswith("WorkflowError")  # which is Snakemake's own, as for a config that is refused
 
 

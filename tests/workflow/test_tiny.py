@@ -378,7 +378,7 @@ def test_what_the_models_can_do_opens_the_report_and_decides_which_claims_are_te
     for name, first, next_ in (("report.html", "Does the paper hold here?", 'class="view"'),
                                ("summary.md", "What the models can do", "Section 4.1 of the paper")):  # fmt: skip
         text = (results / name).read_text(encoding="utf-8")
-        assert text.index(first) < text.index("pairs of model and task are competent") < text.index(next_)
+        assert text.index(first) < text.index("pairs of model and task are learnt") < text.index(next_)
 
 
 def test_the_claims_of_both_sections_are_held_against_the_data(finished):
@@ -683,7 +683,7 @@ def test_the_status_tells_how_far_a_run_is_and_why_a_job_failed(finished: Path) 
     states = {one["rule"]: one["state"] for one in told["jobs"]}
     assert states["draw_figure5"] == "failed" and states["finetune"] == states["analyse_dynamics"] == "done"
     assert "logs/draw_figure5.log ends with" in said and "analysis/dynamics.csv lacks" in said
-    assert told["seconds_to_go"] > 0 and "once it is started" in said
+    assert told["seconds_to_go"] > 0 and "once the run is started" in said
     table.write_bytes(kept)
     os.utime(table, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert snakemake(finished, "figure5", "--cores", "1", *TINY).returncode == 0

@@ -19,8 +19,8 @@ NAME = "levels"
 class Settings(Section):
     """How high are activation levels, before fine-tuning and after it?"""
 
-    models: Names = Field(description="models, in display order; none leaves the study out")
-    group: str = Field(description="task group that they are fine-tuned on")
+    models: Names = Field(description="models, in display order; an empty list leaves the study out")
+    group: str = Field(description="task group that the models are fine-tuned on")
 
 
 def selected(experiment: "Experiment") -> bool:

@@ -126,7 +126,9 @@ def _by_name(data: str | Path | Mapping[str, str | Path]) -> dict[str, Path]:
         raise InputError("no probe set was given: give a file of rows with prompt and response.")
     for name in given:
         if not name or set(name) & set("/\\+") or name.startswith("."):
-            raise InputError(f"a probe set cannot be called '{name}': name it (--data NAME=FILE) without /, \\ and +.")
+            raise InputError(
+                f"a probe set cannot have the name '{name}': give it a name (--data NAME=FILE) without /, \\ and +."
+            )
     return {name: Path(path) for name, path in given.items()}
 
 
@@ -148,7 +150,7 @@ def _about(
     return {
         **found,
         "Prompt template": template or "none",
-        "Reading of Eq. 2": settings.reduction,
+        "Reduction (how Eq. 2 is read)": settings.reduction,
         "Number format": settings.dtype,
         "Device": settings.device,
         "Versions": ", ".join(f"{name} {version}" for name, version in environment["versions"].items()),

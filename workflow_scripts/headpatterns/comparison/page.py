@@ -16,7 +16,7 @@ from headpatterns.presentation.elements import Table, estimate
 from headpatterns.presentation.sections import render
 
 STATISTICS = {
-    LOSS: "Loss (nats a token)",
+    LOSS: "Loss (nats per token)",
     "level": "Mean level",
     "gini": "Gini",
     "cv": "CV",

@@ -54,8 +54,8 @@ def checkpoint(given: str | Path, experiment: str | Path | None, workplace: Path
         return Checkpoint(named.parent.name if named.name == "final" else named.name, path)
     if not experiment:
         raise InputError(
-            f"{given} is no folder and no GGUF file: give one of these, or the name of a model or run (MODEL/RUN) "
-            "together with --experiment results/NAME."
+            f"{given} is neither a folder nor a GGUF file: give one of these, or the name of a model or run "
+            "(MODEL/RUN) together with --experiment results/NAME."
         )
     return _named(str(given), Path(experiment))
 
@@ -64,7 +64,7 @@ def _named(given: str, folder: Path) -> Checkpoint:
     """A model or a run of an experiment."""
     config = folder / "config.yaml"
     if not config.is_file():
-        raise InputError(f"{folder} is no folder of an experiment (it has no config.yaml): give results/NAME.")
+        raise InputError(f"{folder} is not the folder of an experiment (it has no config.yaml): give results/NAME.")
     experiment = Experiment(written.read_config(config), load_studies(), recall=True, root=str(folder), places=False)
     model, _, run = given.partition(RUN)
     if model not in experiment.config.models:
@@ -85,10 +85,10 @@ def check(pair: Sequence[Checkpoint]) -> None:
     for one in pair:
         models.check_folder(one.folder)
     if pair[0].folder.resolve() == pair[1].folder.resolve():
-        raise InputError(f"both checkpoints are {pair[0].folder}: give two.")
+        raise InputError(f"both checkpoints are {pair[0].folder}: give two different ones.")
     if said := likeness.difference(pair[0].folder, pair[1].folder):
         raise InputError(
-            f"{said}, so their heads are not the same ones: compare a model with what was trained from it."
+            f"{said}, so their heads do not correspond: compare a model with a model that was trained from it."
         )
 
 
@@ -110,8 +110,8 @@ def check_tokens(
         places = [(one.response_start, one.turns) for one in (first, second)]
         if read[0] != read[1] or places[0] != places[1]:
             raise InputError(
-                f"the tokenizers of {pair[0].folder} and {pair[1].folder} read the sample '{first.id}' as other "
-                "tokens: compare checkpoints with one tokenizer."
+                f"the tokenizers of {pair[0].folder} and {pair[1].folder} split the sample '{first.id}' into "
+                "different tokens: compare checkpoints with the same tokenizer."
             )
 
 

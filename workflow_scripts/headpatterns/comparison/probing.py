@@ -34,8 +34,7 @@ def _check_number(data: Path, samples: int) -> None:
     """
     if samples < 2:
         raise InputError(
-            f"{data} gives {samples} sample that can be used: two or more are needed, or nothing says how far a number "
-            "can be trusted."
+            f"{data} gives {samples} sample that can be used: give two or more, because one sample gives no interval."
         )
 
 

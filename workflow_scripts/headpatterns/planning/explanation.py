@@ -48,9 +48,9 @@ def explained(plan: Plan) -> Iterator[str]:
             "- GPU-hours are the hours of a job × its GPUs. CPU-hours are its hours × its threads, on all of its "
             "machines. Failed and repeated attempts are not included.",
             "- A state to resume from has 12 bytes per trained parameter (weights and two moments in float32); with "
-            "DeepSpeed it has 16 (20 without bf16). If only heads are trained, it has 4 per parameter and 8 per parameter "
-            "of the heads. A run writes a state every resume_every steps and keeps the last "
-            "two; while it writes one, it has three.",
+            "DeepSpeed it has 16 (20 without bf16). If only heads are trained, it has 4 per parameter and 8 per "
+            "parameter of the heads. A run writes a state every resume_every steps and keeps the last two; while it "
+            "writes one, it has three.",
             "- Final and intermediate checkpoints are removed after the patterns and scores that need them exist, "
             f"unless the config keeps them. At most {plan.parallel_jobs} jobs train or read such checkpoints at once, "
             "readers first, so that no more fine-tuning jobs have theirs on the disk. Two kinds are counted in "

@@ -69,7 +69,7 @@ def caption(path: Path) -> str:
 def figure(path: Path, captions: Path, title: str = "") -> Figure:
     """Read a picture and its caption, whose first sentence is the alternative text; by default the file names it."""
     if path.suffix not in MEDIA_TYPES:
-        raise InputError(f"The report cannot show the figure {path}: give an SVG or PNG file.")
+        raise InputError(f"The report cannot show the figure {path}: give it as an SVG or PNG file.")
     if not path.is_file():
         raise InputError(f"The figure {path} does not exist: run the rule that draws it.")
     content = path.read_bytes()

@@ -25,7 +25,9 @@ def read_table(
     columns = list(dict.fromkeys([*text, *numbers]))
     rows = read_csv(path, columns)
     if not rows and not may_be_empty:
-        raise InputError(f"{path} holds no row: there is nothing to draw.")
+        raise InputError(
+            f"{path} has no rows, so there is nothing to draw: remove the file and run the rule that writes it."
+        )
     table = pd.DataFrame(rows, columns=None if rows else columns, dtype=str)
     for column in numbers:
         written = table[column].where(~table[column].str.lower().isin(["", "nan"]))
@@ -33,7 +35,7 @@ def read_table(
         if (wrong := written.notna() & table[column].isna()).any():
             row = int(np.flatnonzero(wrong)[0])
             raise InputError(
-                f"{path}, row {row + 1}: the column {column!r} holds {written[row]!r}, which is not a number: "
+                f"{path}, row {row + 1}: the column {column!r} has {written[row]!r}, which is not a number: "
                 "remove the file and run the rule that writes it."
             )
     return table
@@ -58,7 +60,7 @@ class RunTable:
         """The rows of one study, so that its own order and families apply."""
         rows = self.rows[self.rows["study"] == study]
         if rows.empty:
-            raise InputError(f"{self.path} holds no run of the study {study!r}: add that study to the config.")
+            raise InputError(f"{self.path} has no run of the study {study!r}: add that study to the config.")
         return RunTable(self.path, rows, self.labels)
 
     def order(self, column: str, present: Iterable[str], source: Path | str) -> list[str]:
@@ -67,7 +69,7 @@ class RunTable:
         present = set(present)
         if unknown := sorted(present - set(known)):
             raise InputError(
-                f"{source} names the {column} {unknown[0]!r}, which the run table {self.path} does not hold: "
+                f"{source} names the {column} {unknown[0]!r}, but the run table {self.path} does not have it: "
                 "make both from the same config."
             )
         return [value for value in known if value in present]

@@ -61,7 +61,7 @@ def was_run(runs: RunTable) -> str:
     """What was compared before and after fine-tuning, in one sentence."""
     rows = runs.rows
     if rows.empty:
-        return "No run of this experiment is compared before and after fine-tuning."
+        return "This experiment compares no run before and after fine-tuning."
     together: dict[tuple[int, int], list[str]] = {}
     for _, own in rows.groupby("model", sort=False):
         size = own["task"].nunique(), own["seed"].nunique()

@@ -51,14 +51,14 @@ def write(folders: Sequence[Path], output: Path) -> None:
     found = _found(compared)
     tables = list(_tables(compared, found))
     agreed, several = experiments.agreement(found.verdicts)
-    tally = f"The verdict is the same everywhere for {agreed} of {several} statements that several columns have."
+    tally = f"Of {several} statements that two or more columns have, {agreed} have the same verdict in all of them."
     warnings = experiments.warnings(compared)
     page = render("comparison.html.j2", __package__, compared=compared, warnings=warnings, tables=tables, tally=tally)
     _write_numbers(compared, found, output)
     for name, content in {"comparison.html": page, "comparison.md": digest(compared, warnings, tally, tables)}.items():
         with atomic_path(output / name) as temporary:
             temporary.write_text(f"{content}\n", encoding="utf-8")
-    print(f"{tally} All of it: {output}/comparison.html")
+    print(f"{tally} The full comparison: {output}/comparison.html")
 
 
 def _found(compared: Sequence[Experiment]) -> Found:
@@ -134,7 +134,11 @@ def digest(compared: Sequence[Experiment], warnings: Sequence[str], tally: str, 
         texts = one.numeric.count(False)
         grid = Grid(one.title, [], one.header[:texts], one.header[texts:], one.rows)
         told = [tally] if one.anchor == "verdicts" else []
-        parts += [f"## {one.title}", *told, "\n".join(markdown_lines(grid)) if one.rows else "They do not."]
+        parts += [
+            f"## {one.title}",
+            *told,
+            "\n".join(markdown_lines(grid)) if one.rows else ("There are no differences."),
+        ]
     return "\n\n".join(parts)
 
 

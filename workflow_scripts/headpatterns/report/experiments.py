@@ -132,25 +132,25 @@ def opened(folders: Sequence[Path]) -> list[Experiment]:
     """
     if len(folders) < 2:
         raise InputError(
-            f"with= names {len(folders)} of the experiments to compare: name two or more folders, as in --config "
+            f"with= names {len(folders)} experiments to compare: name two or more folders, as in --config "
             "with='[results/mini, published/smollm2-135m]'."
         )
     places: dict[Path, Path] = {}
     for folder in folders:
         if (place := folder.resolve()) in places:
-            raise InputError(f"with= names {folder} and {places[place]}, which are one folder: name another one.")
+            raise InputError(f"with= names {folder} and {places[place]}, which are the same folder: name another one.")
         places[place] = folder
     return [_opened(folder) for folder in folders]
 
 
 def _opened(folder: Path) -> Experiment:
     if not folder.is_dir():
-        raise InputError(f"with= names {folder}, which is no folder: fix the path.")
+        raise InputError(f"with= names {folder}, which is not a folder: fix the path.")
     for name in (CONFIG, PROVENANCE, CLAIMS):
         if not (folder / name).is_file():
             raise InputError(
-                f"{folder} is no finished experiment (it has no {name}): name a folder below results/ in which `all` "
-                "is built, or one that was published."
+                f"{folder} is not a finished experiment (it has no {name}): name a folder below results/ in which "
+                "`all` is complete, or a published folder."
             )
     if (folder / published.MANIFEST).is_file():
         published.opened(folder)
@@ -174,8 +174,8 @@ def table(one: Experiment, path: str, text: Sequence[str], numbers: Sequence[str
         header = lines.readline().rstrip("\n").split(",")
     if lacking := [name for name in (*text, *numbers) if name not in header]:
         raise InputError(
-            f"{file} lacks the column {lacking[0]}: headpatterns {one.version} made it in another form; build that "
-            "experiment again with this version, or publish it again."
+            f"{file} lacks the column {lacking[0]}: headpatterns {one.version} wrote it in another format; build "
+            "that experiment again with this version, or publish it again."
         )
     rows = read_table(file, text, numbers, may_be_empty=True).to_dict("records")
     return [{str(name): value for name, value in row.items()} for row in rows]

@@ -81,7 +81,7 @@ def files_of(results: Path, paths: Iterable[Path]) -> Iterator[tuple[str, Path]]
     """
     for path in paths:
         if not path.exists():
-            raise InputError(f"{path} is missing, which is to be published: run the workflow to its end first.")
+            raise InputError(f"{path} is missing, so it cannot be published: run the workflow to its end first.")
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file() and not file.name.startswith("."):  # Snakemake's own marks in folders
                 yield str(file.relative_to(results)), file

@@ -41,7 +41,8 @@ def sentence(published: Path, here: Path, widths: Path) -> str:
         return ""
     measured = shares(widths)
     return (
-        f"The numbers were published from {', '.join(filter(None, there))}; this run is from "
-        f"{', '.join(filter(None, now))}. Vector instructions alone moved {len(measured)} numbers of an experiment by "
-        f"{median(measured):.2g} of half of their interval in the median, and {max(measured):.2g} at most ({widths})."
+        f"The published numbers are from {', '.join(filter(None, there))}; this run is from "
+        f"{', '.join(filter(None, now))}. In a measurement of {len(measured)} numbers of an experiment, other "
+        f"vector instructions alone changed them by a median of {median(measured):.2g} times half of their "
+        f"interval. The largest change was {max(measured):.2g} times half of it ({widths})."
     )

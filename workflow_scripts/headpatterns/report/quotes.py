@@ -62,8 +62,8 @@ class Quote:
         matches = list(self.pattern.finditer(document))
         if len(matches) != 1:
             raise InputError(
-                f"{self.file} has the passage '{self.text}' {len(matches)} times, but docs/quoted.csv quotes a number "
-                "from it: let text and list agree, and the passage tell itself from others."
+                f"{self.file} has the passage '{self.text}' {len(matches)} times, but docs/quoted.csv quotes a "
+                "number from it: make text and list agree, with a passage that appears once."
             )
         return matches[0]
 
@@ -85,12 +85,17 @@ def read(path: Path, source: str | None = None) -> list[Quote]:
 
 def _quote(row: Row, where: str) -> Quote:
     if row["text"].count("{#}") != 1:
-        raise InputError(f"{where}: the text has {row['text'].count('{#}')} times {{#}}, the quoted number: write one.")
+        raise InputError(
+            f"{where}: the text has {{#}}, the place of the quoted number, {row['text'].count('{#}')} times: "
+            "write it once."
+        )
     conditions = [condition.partition("=") for condition in row["where"].split(";") if condition]
     if wrong := next((column for column, sign, _ in conditions if not sign), None):
-        raise InputError(f"{where}: the condition '{wrong}' has no '=': write COLUMN=VALUE, with ; between several.")
+        raise InputError(
+            f"{where}: the condition '{wrong}' has no '=': write COLUMN=VALUE, and separate conditions with ;."
+        )
     if not row["decimals"].isdecimal():
-        raise InputError(f"{where}: decimals is '{row['decimals']}', no whole number of 0 or more: fix it.")
+        raise InputError(f"{where}: decimals is '{row['decimals']}', which is not a whole number of 0 or more: fix it.")
     chosen = tuple((column, value) for column, _, value in conditions)
     return Quote(row["file"], row["text"], row["table"], chosen, row["column"], int(row["decimals"]), row["source"])
 

@@ -122,5 +122,5 @@ def scripts(views: Sequence[Shown]) -> Scripts:
 
     library = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub makes the snippet obligatory
     if "</script" in library.lower() or "<!--" in library:
-        raise RuntimeError("the script of vl-convert has a text that would end the element around it")
+        raise RuntimeError("the script of vl-convert has text that would close the script element")
     return Scripts(library, (HERE / "views.js").read_text(encoding="utf-8"))

@@ -32,7 +32,7 @@ def described(name: str) -> Study:
     study = getattr(import_module(f"{__name__}.{name}"), "STUDY", None)
     folder = Path(__path__[0]) / name
     if not isinstance(study, Study):
-        raise InputError(f"The folder {folder} describes no study: define STUDY, a Study, in its __init__.py.")
+        raise InputError(f"The folder {folder} defines no study: define STUDY as a Study in its __init__.py.")
     if study.name != name:
-        raise InputError(f"The folder {folder} describes a study called {study.name!r}: give both the same name.")
+        raise InputError(f"The folder {folder} defines a study with the name {study.name!r}: give both the same name.")
     return study

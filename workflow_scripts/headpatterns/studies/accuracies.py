@@ -18,11 +18,11 @@ SHOWN = {"accuracy": (100, 2), "nll": (1, 3)}
 
 TITLES = {
     "accuracy": "Accuracy in per cent",
-    "nll": "Negative log-likelihood of the gold answer in nats a token (less is better)",
+    "nll": "Negative log-likelihood of the gold answer in nats per token (lower is better)",
 }
 """By measure: what its numbers are."""
 
-HEADERS = {"accuracy": "Accuracy in per cent", "nll": "NLL in nats a token"}
+HEADERS = {"accuracy": "Accuracy in per cent", "nll": "NLL in nats per token"}
 """By measure: the same where room is short."""
 
 
@@ -36,8 +36,8 @@ def labelled(rows: pd.DataFrame, labels: Mapping[str, Mapping[str, str]], source
         for value in rows[column]:
             if value not in known:
                 raise InputError(
-                    f"{source} names the {column} {value!r}, which the table of variants does not hold: "
-                    "make both from the same config."
+                    f"{source} names the {column} {value!r}, but the table of variants does not have it: make "
+                    "both from the same config."
                 )
         rows = rows.assign(**{f"{column}_label": rows[column].map(known)})
     places = {column: {value: place for place, value in enumerate(known)} for column, known in labels.items()}

@@ -8,8 +8,9 @@ from headpatterns.presentation.sections import Section, render
 
 READING = """\
 Answers are an exception: the intervals of Tables 2 and 3 and of their claims come from resampling the items of the \
-evaluation sets, in the same way for all that is compared.
-What follows “±” is the standard deviation over seeds and random draws. The intervals of single scores are Wilson's."""
+evaluation sets. All variants that are compared have the same items in a resample.
+The number after “±” is the standard deviation over seeds and random draws. The intervals of single scores are \
+Wilson's."""
 """HTML: how to read accuracies, said once for all sections that show some."""
 
 

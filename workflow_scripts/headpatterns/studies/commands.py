@@ -202,7 +202,7 @@ def selected(names: Iterable[str]) -> tuple[Study, ...]:
     studies = {study.name: study for study in load_studies()}
     wanted = list(names)
     if unknown := [name for name in wanted if name not in studies]:
-        raise InputError(f"There is no study {unknown[0]!r}: use some of {', '.join(studies)}.")
+        raise InputError(f"Unknown study {unknown[0]!r}: use some of {', '.join(studies)}.")
     return tuple(study for name, study in studies.items() if name in wanted)
 
 
@@ -223,7 +223,7 @@ def called(reference: str, what: str, inputs: Any, settings: Any, **more: Any) -
     """
     for kind, words in (("inputs", inputs), ("settings", settings)):
         if not isinstance(words, dict):
-            raise InputError(f"The {kind} of {what} are {json.dumps(words)}: give an object, values by keyword.")
+            raise InputError(f"The {kind} of {what} are {json.dumps(words)}: give a JSON object of values by keyword.")
     if twice := sorted(inputs.keys() & settings.keys()):
         raise InputError(f"The inputs and the settings of {what} both have the key {twice[0]!r}: give it once.")
     function = load(reference)
@@ -272,7 +272,7 @@ def texts(text: str, option: str) -> dict[str, str]:
     found = parsed(text, option)
     for key, value in found.items():
         if not isinstance(value, str):
-            raise InputError(f"{option}: {key!r} is {json.dumps(value)}: give a text.")
+            raise InputError(f"{option}: {key!r} is {json.dumps(value)}: give it as text.")
     return found
 
 
@@ -286,7 +286,7 @@ def parsed(text: str, option: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except json.JSONDecodeError as error:
-        raise InputError(f"{option} is no JSON ({error}): give such as {form}.") from error
+        raise InputError(f"{option} is not JSON ({error}): write it like {form}.") from error
     if not isinstance(found, dict):
-        raise InputError(f"{option} is {text}, which is no JSON object: give such as {form}.")
+        raise InputError(f"{option} is {text}, which is not a JSON object: write it like {form}.")
     return found

@@ -60,12 +60,14 @@ def by_item(
             if key not in rows:
                 continue
             if row["id"] in rows[key]:
-                raise InputError(f"{path}, row {number}: the item {row['id']!r} of {name_of(key)} stands there twice.")
+                raise InputError(
+                    f"{path}, row {number}: the item {row['id']!r} of {name_of(key)} appears twice: evaluate again."
+                )
             rows[key][row["id"]] = read(row, f"{path}, row {number}")
     first: dict[str, Key] = {}
     for key, found in rows.items():
         if not found:
-            raise InputError(f"No items are given of {name_of(key)}: run the rule that evaluates it.")
+            raise InputError(f"There are no items of {name_of(key)}: run the rule evaluate.")
         reference = first.setdefault(key[2], key)
         if differing := sorted(found.keys() ^ rows[reference].keys()):
             raise InputError(
@@ -84,13 +86,13 @@ def judged(row: Mapping[str, str], where: str) -> tuple[float, float]:
     if row["correct"] not in ("0", "1"):
         raise InputError(f"{where}: correct is {row['correct']!r}, not 0 or 1: evaluate again.")
     if not row["tokens"].isdecimal() or int(row["tokens"]) == 0:
-        raise InputError(f"{where}: tokens is {row['tokens']!r}, no whole number of 1 or more: evaluate again.")
+        raise InputError(f"{where}: tokens is {row['tokens']!r}, not a whole number of 1 or more: evaluate again.")
     try:
         nll = float(row["nll"])
     except ValueError:
         nll = math.nan
     if not 0 <= nll < math.inf:
-        raise InputError(f"{where}: nll is {row['nll']!r}, no number of nats of 0 or more: evaluate again.")
+        raise InputError(f"{where}: nll is {row['nll']!r}, not a number of 0 or more: evaluate again.")
     return float(row["correct"]), nll / int(row["tokens"])
 
 

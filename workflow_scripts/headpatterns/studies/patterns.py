@@ -107,7 +107,9 @@ def _shape(folder: Path, step: int, reading: Reading) -> tuple[int, ...]:
     try:
         found: tuple[int, ...] = np.load(path, mmap_mode="r").shape
     except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path} is no complete NumPy array ({error}): remove it and extract it again.") from error
+        raise InputError(
+            f"{path} is not a complete NumPy array ({error}): remove the file and extract the patterns again."
+        ) from error
     return found
 
 
@@ -148,7 +150,7 @@ class OnDisk:
             sample = about.ids[part][int(np.argmax(divisors <= 0))]
             what = "the loss" if by_loss else "the level of every head"
             raise InputError(
-                f"{about.path}: {what} of the sample {sample} is 0, so nothing can be divided by it: set "
+                f"{about.path}: {what} of the sample {sample} is 0, so levels cannot be divided by it: set "
                 "analysis.normalisation to none."
             )
         normalised: Float64[np.ndarray, "samples layers heads"] = levels / divisors[:, None, None]

@@ -41,7 +41,7 @@ class Reading:
         """
         found = dict(given or {})
         if unknown := [name for name in found if name not in FIELDS]:
-            raise InputError(f"a reading of patterns has no '{unknown[0]}': give some of {', '.join(FIELDS)}.")
+            raise InputError(f"a reading of patterns has no key '{unknown[0]}': use {', '.join(FIELDS)}.")
         allowed: dict[str, tuple[Any, ...]] = {
             "reduction": (None, *REDUCTIONS),
             "normalisation": get_args(Normalisation),

@@ -331,7 +331,7 @@ def of_tasks(controls: Sequence[Control], tables: Tables) -> Chart:
 
 def of_ablations(controls: Sequence[Control], tables: Tables) -> Chart:
     """The change of the loss where the chosen head alone is ablated, with 95 % intervals."""
-    x: Spec = {"field": "value", "type": "quantitative", "title": "change of the loss, nats a token"}
+    x: Spec = {"field": "value", "type": "quantitative", "title": "change of the loss, nats per token"}
     y: Spec = {
         "y": {"field": "label", "type": "nominal", "title": None, "sort": None},
         "yOffset": {"field": "phase", "type": "nominal", "sort": ["before", "after"]},

@@ -19,8 +19,8 @@ NAME = "adaptation"
 class Settings(Section):
     """Patterns before and after fine-tuning: Table 1, Figures 1 and 2."""
 
-    models: Names = Field(description="models, in display order; none leaves the study out")
-    group: str = Field(description="task group that they are fine-tuned on")
+    models: Names = Field(description="models, in display order; an empty list leaves the study out")
+    group: str = Field(description="task group that the models are fine-tuned on")
     seeds: Seeds | None = Field(None, description=OWN_SEEDS)
 
 
@@ -87,4 +87,4 @@ def not_offered(experiment: "Experiment", study: str, chosen: Some) -> Iterator[
         yield from unknown_in(f"studies.{study}.{key}s", f"{key} of studies.{NAME}", given or [], valid)
     for seed in chosen.seeds or []:
         if seed not in experiment.seeds(NAME) and seed in experiment.config.seeds:
-            yield f"studies.{study}.seeds has {seed}, which studies.{NAME} does not train with: remove it."
+            yield f"studies.{study}.seeds has {seed}, but studies.{NAME} does not train with it: remove it."

@@ -100,7 +100,7 @@ def compared(name: str, before: np.ndarray, after: np.ndarray) -> np.ndarray:
 def say_dead_heads(before: np.ndarray, model: str) -> None:
     """Print how many heads have no change rate, if any: those whose pattern before is zero for some task."""
     if dead := int((before[0] == 0).any(axis=0).sum()):
-        print(f"{model}: {dead} heads have a pattern of zero before fine-tuning and no change rate; left out")
+        print(f"{model}: {dead} heads have a pattern of 0 before fine-tuning, so no change rate, and are left out")
 
 
 def kinds(a: RunRow, b: RunRow) -> list[str]:

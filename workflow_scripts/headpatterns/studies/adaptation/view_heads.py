@@ -72,7 +72,7 @@ def record(row: RunRow) -> Record:
     """
     steps = sorted(int(path.stem.removeprefix("step-")) for path in row.patterns.glob("step-*.json"))
     if len(steps) < 2 or steps[0] != 0:
-        raise InputError(f"{row.patterns} lacks the patterns before (step 0) or after fine-tuning: {files.AGAIN}.")
+        raise InputError(f"{row.patterns} lacks the patterns before fine-tuning (step 0) or after it: {files.AGAIN}.")
     about = [files.about(row.patterns, step) for step in steps]
     levels = [mean(row.patterns / f"step-{step}.npy") for step in steps]
     made = {
@@ -99,9 +99,9 @@ def mean(path: Path) -> np.ndarray:
     try:
         array: np.ndarray = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path} is no complete NumPy array ({error}): {files.AGAIN}.") from error
+        raise InputError(f"{path} is not a complete NumPy array ({error}): {files.AGAIN}.") from error
     if array.ndim != 2 or not np.isfinite(array).all():
-        raise InputError(f"{path} is no pattern of layers x heads with finite numbers: {files.AGAIN}.")
+        raise InputError(f"{path} is not a pattern of layers x heads with finite numbers: {files.AGAIN}.")
     return array.astype(np.float64)
 
 

@@ -24,7 +24,7 @@ class Checkpoint(Section):
 
     model: str = Field(description="name of a model")
     run: Annotated[str, StringConstraints(pattern=rf"^(base(\.seed[0-9]+)?|{RUN_PATTERN})$")] = Field(
-        description="base, of the first seed (or base.seedN), or a run, GROUP.TASK.seedN or finetuned.NAME"
+        description="base (of the first seed; base.seedN for another), or a run: GROUP.TASK.seedN or finetuned.NAME"
     )
 
 
@@ -38,8 +38,10 @@ def _once(checkpoints: list[Checkpoint]) -> list[Checkpoint]:
 class Settings(Section):
     """Further scores: checkpoints on evaluation sets."""
 
-    checkpoints: Annotated[list[Checkpoint], AfterValidator(_once)] = Field(description="models before or after a run")
-    sets: Names = Field(description="evaluation sets, of `evaluation.sets` or of section 5")
+    checkpoints: Annotated[list[Checkpoint], AfterValidator(_once)] = Field(
+        description="checkpoints to evaluate: models before or after a run"
+    )
+    sets: Names = Field(description="evaluation sets, from `evaluation.sets` or from section 5")
 
 
 def _others(experiment: "Experiment") -> dict[tuple[str, str], Run]:
@@ -93,7 +95,7 @@ def names(experiment: "Experiment") -> Iterator[str]:
     config, path = experiment.config, f"studies.{NAME}"
     yield from unknown_in(f"{path}.sets", "evaluation set", settings.sets, experiment.evaluation_sets)
     if bool(settings.sets) != bool(settings.checkpoints):
-        yield f"{path} has sets or checkpoints alone, which evaluates nothing: name both."
+        yield f"{path} has only sets or only checkpoints, so nothing would be evaluated: name both."
     if any(list(study.names(experiment)) for study in experiment.studies if study.name != NAME):
         return  # their runs are not known
     for place, checkpoint in enumerate(settings.checkpoints):
@@ -116,4 +118,7 @@ def _bases(experiment: "Experiment", where: str, checkpoint: Checkpoint) -> Iter
         yield from unknown(f"{where}.run", "base of this model", checkpoint.run, own)
         plain = checkpoint.model_copy(update={"run": kinds.BASE})
         if plain in experiment.settings(NAME).checkpoints and base_of(experiment, plain) == checkpoint.run:
-            yield f"{where}.run is '{checkpoint.run}', which is the first seed's and named as base already: remove it."
+            yield (
+                f"{where}.run is '{checkpoint.run}', but the base model of the first seed is listed already as "
+                "base: remove it."
+            )

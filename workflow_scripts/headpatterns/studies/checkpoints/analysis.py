@@ -116,7 +116,7 @@ def compute(
         measured: dict[str, list[Stage]] = {}
         for (task,), of_task in run_table.grouped(of_chain, "task").items():
             if lacking := set(stages[1:]) - {row.run for row in of_task}:
-                raise InputError(f"{runs} lacks {min(lacking)} on {task}: make it again from the same config.")
+                raise InputError(f"{runs} lacks {min(lacking)} on {task}: make the table again from the same config.")
             by_stage = {row.run: row for row in of_task}
             ordered = [by_stage[stage] for stage in stages[1:]]
             measured[task] = of_stages(stages, ordered, resamples, seed, read)

@@ -18,7 +18,7 @@ from headpatterns.studies.checkpoints.maps import draw_heads, draw_similarity
 from headpatterns.studies.dynamics.figure5 import add_legend, task_looks
 
 PANELS = {
-    "loss": "loss (nats a token)",
+    "loss": "loss (nats per token)",
     "level": "mean level",
     "gini": "Gini",
     "kurtosis": "kurtosis",

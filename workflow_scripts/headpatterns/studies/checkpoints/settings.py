@@ -21,15 +21,17 @@ class Chain(Section):
     """A base model, and what others have made of it step by step."""
 
     label: Text = Field(description="its name in figures and tables")
-    models: Stages = Field(description="a name of `models`, then names of `finetuned` in the order of training")
+    models: Stages = Field(description="one name from `models`, then names from `finetuned` in the order of training")
 
 
 class Settings(Section):
     """What did each stage of post-training do to the heads? Chains of checkpoints that were trained elsewhere."""
 
-    chains: dict[Name, Chain] = Field(description="chains, by name; none leaves the study out")
-    tasks: Names = Field(description="datasets, on whose probe sets patterns are taken")
-    validity: bool = Field(description="ablate heads before the first stage and after the last, as `validity` says")
+    chains: dict[Name, Chain] = Field(description="chains, by name; without chains, the study is left out")
+    tasks: Names = Field(description="datasets whose probe sets are used for the patterns")
+    validity: bool = Field(
+        description="whether heads of the base and of the last stage are ablated, as `validity` says"
+    )
 
 
 def selected(experiment: "Experiment") -> bool:
@@ -76,7 +78,7 @@ def names(experiment: "Experiment") -> Iterator[str]:
     config, path = experiment.config, f"studies.{NAME}"
     yield from unknown_in(f"{path}.tasks", "dataset", settings.tasks, config.datasets)
     if settings.chains and not settings.tasks:
-        yield f"{path}.tasks is empty, but there are chains: name the datasets whose probe sets they read."
+        yield f"{path}.tasks is empty, but there are chains: name the datasets whose probe sets the models read."
     for name, chain in settings.chains.items():
         base, *stages = chain.models
         where = f"{path}.chains.{name}.models"
@@ -85,7 +87,10 @@ def names(experiment: "Experiment") -> Iterator[str]:
             yield from unknown(f"{where}[{place}]", "run below finetuned", stage, config.finetuned)
             own = config.finetuned[stage].base if stage in config.finetuned else base
             if own != base:
-                yield f"{where}[{place}] is '{stage}', whose base is {own}, not {base}: a chain has one base."
+                yield (
+                    f"{where}[{place}] is '{stage}', which has the base {own} and not {base}: use runs of one "
+                    "base in a chain."
+                )
 
 
 def problems(experiment: "Experiment") -> Iterator[str]:

@@ -80,7 +80,9 @@ def evaluations(variants: Sequence[Any], sets: Mapping[str, str]) -> dict[tuple[
     found: dict[tuple[str, str, str], dict[str, Key]] = {}
     for one in variants:
         if one.set not in task_of:
-            raise InputError(f"The set {one.set} of the study {STUDY} is of none of its tasks ({', '.join(sets)}).")
+            raise InputError(
+                f"The set {one.set} of the study {STUDY} belongs to none of its tasks ({', '.join(sets)})."
+            )
         found.setdefault((one.model, task_of[one.set], one.variant), {})[one.seed] = one.evaluation
     return found
 

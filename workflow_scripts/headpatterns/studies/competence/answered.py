@@ -54,11 +54,11 @@ def read_task(path: Path) -> Task:
     gold = {item.id: answers.canonical(item.gold, item.choices) for item in items}
     known = sum(one is not None for one in gold.values())
     if known < len(items):
-        note = f"gold answers of {known} of {len(items)} items alone" if known else "no gold answers"
+        note = f"gold answers for only {known} of {len(items)} items" if known else "no gold answers"
         return Task(gold, np.nan, note)
     unread = sum(answers.read(row["response"], item.gold, item.choices) != gold[item.id]
                  for row, item in zip(rows, items, strict=True))  # fmt: skip
-    note = "responses from which their own answers cannot be read" if unread > MOST_UNREADABLE * len(items) else ""
+    note = "responses whose own answers cannot be read" if unread > MOST_UNREADABLE * len(items) else ""
     return Task(gold, chance_of(items), note)
 
 
@@ -110,7 +110,7 @@ def _checked(row: Mapping[str, str], where: str) -> Mapping[str, str]:
         fits = False
     if not fits:
         raise InputError(
-            f"{where}: nll is {row['nll']!r} of {row['tokens']!r} tokens, no number of nats of one token or more: "
+            f"{where}: nll is {row['nll']!r} for {row['tokens']!r} tokens, not a number of nats for one token or more: "
             "evaluate again."
         )
     return row

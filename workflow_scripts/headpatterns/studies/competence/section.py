@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 TITLE = "What the models can do"
 NOT_LEARNT = MARKS["0"]
 READING = """\
-A model has learnt a task if the interval of its accuracy after fine-tuning lies above chance. Without an accuracy, the
+A model has learnt a task if the interval of its accuracy after fine-tuning is above chance. Without an accuracy, the
 fall of the loss on the probe set decides. Claims about what fine-tuning changes are tested only where more than half of
 the tasks that they are about were learnt."""
 """HTML: when a claim is tested."""
@@ -57,12 +57,12 @@ def sentence(rows: pd.DataFrame) -> str:
     parts = []
     if len(by_accuracy):
         parts.append(
-            f"{(by_accuracy == '1').sum()} of {len(by_accuracy)} pairs of model and task are competent: the whole "
-            "interval of the accuracy after fine-tuning lies above chance."
+            f"{(by_accuracy == '1').sum()} of {len(by_accuracy)} pairs of model and task are learnt: the whole "
+            "interval of the accuracy after fine-tuning is above chance."
         )
     if len(by_loss):
         parts.append(
-            f"Of {len(by_loss)} pairs without an accuracy, {(by_loss == '1').sum()} have a loss on the probe set whose "
-            "fall lies above 0 with its whole interval."
+            f"Of {len(by_loss)} pairs without an accuracy, {(by_loss == '1').sum()} are learnt: the whole "
+            "interval of the fall of the loss on the probe set is above 0."
         )
-    return " ".join(parts) or "Nothing is known of what the models can do."
+    return " ".join(parts) or "It is unknown what the models can do, because nothing was evaluated."

@@ -21,7 +21,9 @@ NAME = "competence"
 class Settings(Section):
     """What can the models do? Answers to each task's probe set, before fine-tuning on the task and after it."""
 
-    models: Names | None = Field(description="models of studies.adaptation; null takes all, none evaluates nothing")
+    models: Names | None = Field(
+        description="models of studies.adaptation; null takes all, and an empty list evaluates nothing"
+    )
     tasks: Selection | None = Field(description="tasks of its group; null takes all")
     seeds: Seeds | None = Field(None, description=OWN_SEEDS)
 
@@ -72,8 +74,12 @@ def names(experiment: "Experiment") -> Iterator[str]:
     written = experiment.config.evaluation.sets
     for task, name in sets(experiment).items():
         if name in written and not (_is_plain(written[name]) and written[name].dataset == task):
-            yield f"evaluation.sets.{name} has the name of a task of studies.{NAME}, but other rows: choose another."
+            yield (
+                f"evaluation.sets.{name} has the name of a task of studies.{NAME}, but other rows: choose another name."
+            )
         for study in experiment.studies:
             other = study.evaluation_sets(experiment).get(name)
             if other and (other.dataset, other.domain) != (task, ""):
-                yield f"datasets.{task} has the name of an evaluation set of studies.{study.name}: choose another."
+                yield (
+                    f"datasets.{task} has the name of an evaluation set of studies.{study.name}: choose another name."
+                )

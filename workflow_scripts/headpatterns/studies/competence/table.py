@@ -53,7 +53,7 @@ def grids(table: pd.DataFrame) -> list[Grid]:
         cells[str(task), str(model)] = (states, MARKS.get(states[AFTER]["learnt"], ""))
     found = [
         grid("Accuracy in per cent, before → after [95 % interval]", accuracy, cells, "Chance"),
-        grid("NLL of the gold response, nats a token, before → after [95 % interval]", nll, cells),
+        grid("NLL of the gold response, nats per token, before → after [95 % interval]", nll, cells),
         grid("Accuracy by likelihood in per cent, before → after [95 % interval]", likelihood, cells, "Chance"),
     ]
     return [one for one in found if one.rows]

@@ -79,8 +79,8 @@ def place_of(pair: Sequence[str], names: Sequence[str], group: str, source: Path
     known = [set(other) for other in combinations(names, 2)]
     if len(pair) != 2 or set(pair) not in known:
         raise InputError(
-            f"The expected pair {'+'.join(pair)} of the group {group} is not of two of its basic tasks in {source} "
-            f"({', '.join(names)}): fix task_groups.{group}.expected_pair."
+            f"The expected pair {'+'.join(pair)} of the group {group} does not consist of two of its basic tasks "
+            f"in {source} ({', '.join(names)}): fix task_groups.{group}.expected_pair."
         )
     return known.index(set(pair))
 

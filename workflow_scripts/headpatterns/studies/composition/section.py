@@ -46,7 +46,7 @@ def controls(rows: pd.DataFrame, runs: RunTable, source: Path) -> Table:
     ]
     return Table(
         anchor="composition-controls",
-        title="What Figure 4 owes to base patterns",
+        title="How much of Figure 4 comes from base patterns",
         header=["Model", "Group", "Complex task", "Control", "Pairs", "Spearman's ρ with changes",
                 "Best pair on changes", "Best pair on the control"],
         rows=cells,

@@ -21,7 +21,7 @@ EFFECTS = ("pair_r2", "pair_beats_base_patterns", "pair_margin", "pair_margin_pa
 class Settings(Section):
     """The change on a complex task as a sum of the changes on basic tasks (Eq. 3, 10): Figure 4."""
 
-    models: Names = Field(description="models, in display order; none leaves the study out")
+    models: Names = Field(description="models, in display order; an empty list leaves the study out")
     groups: Selection = Field(description="task groups with a complex task")
     seeds: Seeds | None = Field(None, description=OWN_SEEDS)
 

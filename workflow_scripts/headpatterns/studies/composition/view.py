@@ -111,7 +111,7 @@ def fit_chart(controls: list[Control]) -> Chart:
     }
     bars, points = with_intervals(
         x, y, colour, [word("sum", "sum of"), number("r2", "R²", ".2f"), number("low", "from", ".2f"),
-                       number("high", "to", ".2f"), number("null_high", "by chance up to", ".2f")]
+                       number("high", "to", ".2f"), number("null_high", "by chance, up to", ".2f")]
     )  # fmt: skip
     points["params"] = [click]
     points["mark"]["cursor"] = "pointer"

@@ -63,7 +63,7 @@ def draw(runs: RunTable, level: pd.DataFrame, summary: pd.DataFrame, source: Pat
                 axes.set_title(titled(runs.model_label(model), shares, model), linespacing=1.4)
             else:
                 set_step_axis(axes, of_model["step"].to_numpy(float))
-            axes.set_xlabel("loss (nats a response token)" if x == "loss" else "step of fine-tuning")
+            axes.set_xlabel("loss (nats per response token)" if x == "loss" else "step of fine-tuning")
             axes.grid(color="#e5e5e5", linewidth=0.5)
             axes.set_axisbelow(True)
             axes.spines[["right", "top"]].set_visible(False)

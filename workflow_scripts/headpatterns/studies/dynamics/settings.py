@@ -19,9 +19,9 @@ NAME = "dynamics"
 class Settings(Section):
     """Patterns at every saved step, beside those of the base model (Eq. 6): Figure 5."""
 
-    models: Names = Field(description="models, in display order; none leaves the study out")
-    group: str = Field(description="task group that they are fine-tuned on")
-    changes_most: str | None = Field(None, description="the model whose patterns the paper sees change most")
+    models: Names = Field(description="models, in display order; an empty list leaves the study out")
+    group: str = Field(description="task group that the models are fine-tuned on")
+    changes_most: str | None = Field(None, description="the model whose patterns change most in the paper")
     seeds: Seeds | None = Field(None, description=OWN_SEEDS)
 
 

@@ -63,8 +63,7 @@ def compute(
         heads = run.phases["before"].base.changes[0].size
         if top >= heads:
             raise InputError(
-                f"--settings: 'top' is {top}, but {model} has {heads} heads in all, of which some must be "
-                "left: lower it."
+                f"--settings: 'top' is {top}, but {model} has {heads} heads in all, and some must be left: lower it."
             )
     return {
         "scores": Table(COLUMNS, score_rows(found, top)),

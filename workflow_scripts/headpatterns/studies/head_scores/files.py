@@ -80,7 +80,8 @@ def read_runs(ablations: Sequence[Path], runs: Sequence[Sequence[Any]], resample
         before, after = (set(phases[phase].draws) for phase in zero.PHASES)
         if before != after:
             raise InputError(
-                f"{folder}: before and after were not ablated in the same ways: remove it and make it again."
+                f"{folder} has other ways of ablation before fine-tuning than after it: remove it and run the "
+                "rule ablate_heads again."
             )
         weights = validity.weights_of(bases["before"], str(task), resamples, seed)
         found[Key(str(model), str(task), str(training_seed))] = Run(phases, weights)
@@ -118,7 +119,7 @@ def _load(path: Path, shapes: Sequence[tuple[int, ...]]) -> np.ndarray:
     array = zero.load(path)
     if array.shape not in shapes:
         raise InputError(
-            f"{path} has the shape {list(array.shape)}, where {' or '.join(str(list(one)) for one in shapes)} is "
+            f"{path} has the shape {list(array.shape)}, but {' or '.join(str(list(one)) for one in shapes)} is "
             "expected: remove its folder and make it again."
         )
     return array

@@ -94,6 +94,6 @@ def without(rows: pd.DataFrame) -> Iterator[str]:
         missing = [name for name in registry.names() if name not in set(own["score"])]
         if missing:
             yield (
-                f"{label} has no {', '.join(missing)} here: the config leaves it out, or a run lacks it and the files "
-                "of its ablations say why."
+                f"{label} has no {', '.join(missing)} here: either the config leaves it out, or a run lacks it, "
+                "and the files of its ablations say why."
             )

@@ -24,10 +24,14 @@ NAME = "head_scores"
 class Settings(Section):
     """Which number says best which heads matter? Every score of heads against every ablation."""
 
-    models: Names | None = Field(description="models of studies.validity; null takes all, none leaves the study out")
-    scores: Names | None = Field(None, description="scores, of attribution/scores; null takes all")
-    top: Positive = Field(8, description="k of the top-k recall: heads that count as those which matter")
-    splits: Positive = Field(100, description="random splits of the samples into halves, for the noise ceiling")
+    models: Names | None = Field(
+        description="models of studies.validity; null takes all, and an empty list leaves the study out"
+    )
+    scores: Names | None = Field(None, description="names of head scores; null takes all")
+    top: Positive = Field(8, description="k of the top-k recall: how many heads count as important")
+    splits: Positive = Field(
+        100, description="number of random splits of the samples into halves, for the noise ceiling"
+    )
 
 
 def runs(experiment: "Experiment") -> "list[Run]":
@@ -71,6 +75,6 @@ def problems(experiment: "Experiment") -> Iterator[str]:
         own = heads(experiment, model)
         if own is not None and settings.top >= own:
             yield (
-                f"studies.{NAME}.top is {settings.top}, but models.{model} has {own} heads in all, of which some must "
+                f"studies.{NAME}.top is {settings.top}, but models.{model} has {own} heads in all, and some must "
                 "be left: lower it."
             )

@@ -19,8 +19,8 @@ NAME = "methods"
 class Settings(Section):
     """Do two ways of training move the same heads? Task groups that train the same tasks in different ways."""
 
-    models: Names = Field(description="models, in display order; none leaves the study out")
-    groups: Names = Field(description="task groups that are compared, the first with each of the others")
+    models: Names = Field(description="models, in display order; an empty list leaves the study out")
+    groups: Names = Field(description="task groups to compare: the first with each of the others")
     seeds: Seeds | None = Field(None, description=OWN_SEEDS)
 
 
@@ -58,4 +58,4 @@ def problems(experiment: "Experiment") -> Iterator[str]:
     if len(groups) < 2:
         yield f"studies.{NAME}.groups names {len(groups)} task groups: name two or more to compare."
     elif not shared_tasks(experiment):
-        yield f"studies.{NAME}.groups: {', '.join(groups)} have no task in common: give them one."
+        yield f"studies.{NAME}.groups: {', '.join(groups)} have no task in common: give them a common task."

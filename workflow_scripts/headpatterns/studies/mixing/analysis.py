@@ -146,6 +146,6 @@ def joined(paths: Sequence[Path], columns: Sequence[str], key: Sequence[str]) ->
             place = tuple(row[column] for column in key)
             if place in rows:
                 named = ", ".join(f"{column} {row[column]}" for column in key)
-                raise InputError(f"{path}, row {number}: {named} stands there twice: give every such table once.")
+                raise InputError(f"{path}, row {number}: {named} appears twice: give every table once.")
             rows[place] = tuple(row[column] for column in columns)
     return list(rows.values())

@@ -101,8 +101,8 @@ def check(coefficients: pd.DataFrame, source: Path | str) -> None:
     if len(wrong):
         model, seed, task, value = wrong.iloc[0][[*TEXT, "kept"]]
         raise InputError(
-            f"{source}: the column 'kept' holds {value:g} for the task {task} of model {model}, seed {seed}, which is "
-            "neither 0 nor 1: make the file again."
+            f"{source}: the column 'kept' has {value:g} for the task {task} of model {model}, seed {seed}, but "
+            "it must be 0 or 1: make the file again."
         )
 
 

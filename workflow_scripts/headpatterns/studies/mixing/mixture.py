@@ -232,7 +232,9 @@ def check_numbers(order: Order) -> None:
         if given < smallest:
             raise InputError(f"--{name.replace('_', '-')} is {given}: give a whole number of {smallest} or more.")
     if foreign := [task for task in order.parts if task not in order.candidates]:
-        raise InputError(f"--parts names {foreign[0]}, which is no candidate: add it as --candidate or leave it.")
+        raise InputError(
+            f"--parts names {foreign[0]}, which is not a candidate: add it as --candidate, or leave it out."
+        )
 
 
 def check_given(candidates: Collection[str], given: Collection[str], what: str, option: str, form: str) -> None:
@@ -244,7 +246,9 @@ def check_given(candidates: Collection[str], given: Collection[str], what: str, 
     if lacking := [task for task in candidates if task not in given]:
         raise InputError(f"The candidate {lacking[0]} has no {what}: add {option} {lacking[0]}={form}.")
     if foreign := [task for task in given if task not in candidates]:
-        raise InputError(f"{option} names {foreign[0]}, which is no candidate: add it as --candidate or leave it.")
+        raise InputError(
+            f"{option} names {foreign[0]}, which is not a candidate: add it as --candidate, or leave it out."
+        )
 
 
 def same_as_test(task: str, samples: Sequence[Sample], rows: Path, test: list[Item]) -> dict[str, str]:
@@ -256,7 +260,8 @@ def same_as_test(task: str, samples: Sequence[Sample], rows: Path, test: list[It
     items = {item.id: item for item in deduplication.read(rows)}
     if lacking := [id for _, id in samples if id not in items]:
         raise InputError(
-            f"The training set of {task} has the sample {lacking[0]}, which {rows} lacks: make both from the same rows."
+            f"The training set of {task} has the sample {lacking[0]}, but {rows} does not: make both from the "
+            "same rows."
         )
     return deduplication.same([items[id] for _, id in samples], test)
 
@@ -294,9 +299,9 @@ def check_enough(made: Mixtures, samples: Mapping[str, Sequence[Sample]]) -> Non
             if wanted > len(samples[task]):
                 smallest = min(len(samples[other]) for other in numbers)
                 raise InputError(
-                    f"The mixture {variant} takes {wanted} instructions of {task}, whose training set has "
-                    f"{len(samples[task])} that are no test item: lower studies.mixing.instructions "
-                    f"({smallest} are enough for any shares)."
+                    f"The mixture {variant} takes {wanted} instructions of {task}, but its training set has "
+                    f"{len(samples[task])} that are not test items: lower studies.mixing.instructions ({smallest} "
+                    "are enough for any shares)."
                 )
 
 
@@ -306,10 +311,10 @@ def note(order: Order, tasks: Sequence[str]) -> str:
         return ""
     where = f"Model {order.model}, seed {order.seed}"
     if not tasks:
-        return f"{where}: no candidate has a positive coefficient, so that the mixtures are empty."
+        return f"{where}: no candidate has a positive coefficient, so the mixtures are empty."
     if len(tasks) == 1:
         return (
-            f"{where}: only {tasks[0]} has a positive coefficient, so that every mixture consists of it alone and "
+            f"{where}: only {tasks[0]} has a positive coefficient, so every mixture consists of this task, and "
             "random shares equal those of the coefficients."
         )
     return f"{where}: only {len(tasks)} of the {order.keep} tasks to keep have a positive coefficient."

@@ -89,7 +89,7 @@ def parts(path: Path, runs: RunTable) -> list[Table]:
     ]
     made = Table(
         anchor="mixture-parts",
-        title="Are the tasks that are kept the true parts?",
+        title="Are the kept tasks the true parts?",
         header=["Model", "Seed", "Fit to", "True parts", "Precision", "Of the resamples", "By chance", "p"],
         rows=cells,
         numeric=[False] * 3 + [True] * 5,
@@ -114,7 +114,7 @@ def of_grid(path: Path, runs: RunTable) -> list[Table]:
     ]
     made = Table(
         anchor="mixture-grid",
-        title="What does every mixture of the grid reach?",
+        title="What score does each mixture of the grid reach?",
         header=["Model", "Measure", "Shares", "Value [95 % interval]", "Best"],
         rows=cells,
         numeric=[False] * 3 + [True, False],
@@ -140,7 +140,7 @@ def note_of(mixture_report: Path) -> str:
         return str(read_json(mixture_report)["note"])
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise InputError(
-            f"{mixture_report} is no readable report with a note: run the rule mix_basic_tasks again."
+            f"{mixture_report} is not a readable report with a note: run the rule mix_basic_tasks again."
         ) from error
 
 

@@ -37,23 +37,28 @@ Further = Annotated[list[Literal["uniform", "size-proportional"]], AfterValidato
 class Settings(Section):
     """A mixture of basic tasks that prepares for a target (Eq. 3, 4): Table 2."""
 
-    models: Names = Field(description="models, in display order; none leaves the study out")
-    target: str = Field(description="dataset whose training rows are D_T and whose probe rows are the test")
+    models: Names = Field(description="models, in display order; an empty list leaves the study out")
+    target: str = Field(description="dataset whose training rows are D_T and whose probe rows are the test items")
     group: str = Field(description="task group whose basic tasks are candidates")
-    also: Names = Field(description="datasets that are candidates too")
-    keep: Positive = Field(description="largest positive coefficients that are kept")
+    also: Names = Field(description="further datasets that are candidates")
+    keep: Positive = Field(description="number of tasks to keep: those with the largest positive coefficients")
     expected_pair: list[str] = Field(
         UNSTATED, min_length=2, max_length=2, description="the two tasks that the paper keeps"
     )
     parts: Selection | None = Field(
-        None, description="the candidates that the target is truly made of; null where unknown"
+        None, description="the candidates that the target is really made of; null if unknown"
     )
-    instructions: Positive = Field(description="samples of a mixture (N of Eq. 4)")
-    random_draws: Positive = Field(description="mixtures of the same tasks in random proportions")
-    further: Further = Field([], description="mixtures of all candidates, in equal shares or by their rows")
-    grid: Natural = Field(0, description="steps of a grid of shares of the kept tasks, whose best is shown; 0 for none")
+    instructions: Positive = Field(description="number of samples in a mixture (N in Eq. 4)")
+    random_draws: Positive = Field(description="number of mixtures of the same tasks in random proportions")
+    further: Further = Field(
+        [], description="mixtures of all candidates: in equal shares, or in proportion to their rows"
+    )
+    grid: Natural = Field(
+        0,
+        description="number of steps in a grid of shares of the kept tasks, whose best mixture is shown; 0 for no grid",
+    )
     seeds: Seeds | None = Field(None, description=OWN_SEEDS)
-    finetuning: OwnRecipe = Field(description="what its runs do differently from `finetuning`")
+    finetuning: OwnRecipe = Field(description="keys of `finetuning` that differ for its runs")
 
 
 def selected(experiment: "Experiment") -> bool:
@@ -152,13 +157,13 @@ def names(experiment: "Experiment") -> Iterator[str]:
         return
     for task in settings.also:
         if task in config.task_groups[settings.group].tasks:
-            yield f"{path}.also names '{task}', a task of the group '{settings.group}' already: remove it."
+            yield f"{path}.also names '{task}', which is a task of the group '{settings.group}' already: remove it."
     if settings.target in candidates(experiment):
         yield f"{path}.target is '{settings.target}', which is a candidate as well: name another target."
     if selected(experiment):
         yield from unknown_in(f"{path}.parts", "candidate", settings.parts or [], candidates(experiment))
     if selected(experiment) and settings.target in config.evaluation.sets:
-        yield f"evaluation.sets.{settings.target} has the name of a set of section 5: choose another."
+        yield f"evaluation.sets.{settings.target} has the name of a set of section 5: choose another name."
 
 
 def problems(experiment: "Experiment") -> Iterator[str]:

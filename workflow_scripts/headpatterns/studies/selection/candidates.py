@@ -58,5 +58,5 @@ def load(folder: Path, name: str) -> Features:
     except (OSError, ValueError, EOFError, KeyError) as error:
         raise InputError(f"{path} and its arrays cannot be read ({error}): {AGAIN}.") from None
     if not len(ids) == len(states) == len(alone):
-        raise InputError(f"{path} and its arrays are of other numbers of samples: {AGAIN}.")
+        raise InputError(f"{path} and its arrays have different numbers of samples: {AGAIN}.")
     return Features(path, ids, states, alone)

@@ -88,7 +88,9 @@ def compute(costs: Sequence[Path], named: Sequence[Sequence[Any]]) -> dict[str, 
         InputError: a file cannot be used, or there are not as many names.
     """
     if len(costs) != len(named):
-        raise InputError(f"there are {len(costs)} tables of costs for {len(named)} selections: give as many.")
+        raise InputError(
+            f"there are {len(costs)} tables of costs for {len(named)} selections: give one table for each selection."
+        )
     found = [
         (*key, *(row[column] for column in COLUMNS))
         for path, key in zip(costs, named, strict=True)

@@ -80,7 +80,7 @@ def split(domain: Domain, largest_budget: int, output: Path) -> None:
             training_sets.write(temporary / f"{name}.csv", [(domain.dataset, item.id) for item in items])
         write_json(temporary / "report.json", report)
     sizes = ", ".join(f"{name} {len(items)}" for name, items in written.items())
-    print(f"{domain.name}: {sizes}; left out of the pool {len(outside) - len(pool)}")
+    print(f"{domain.name}: {sizes}; {len(outside) - len(pool)} are left out of the pool")
 
 
 def related_part(domain: Domain, pool: Sequence[Item], largest_budget: int) -> dict[str, list[Item]]:
@@ -96,7 +96,7 @@ def related_part(domain: Domain, pool: Sequence[Item], largest_budget: int) -> d
     for tag in domain.related:
         if tag not in present:
             raise InputError(
-                f"No sample of the pool of the domain {domain.name}, made of {domain.probe}, has the tag {tag!r} of "
+                f"No sample of the pool of the domain {domain.name} (from {domain.probe}) has the tag {tag!r} of "
                 f"{key}: {nearest(tag, present)}"
             )
     related = [item for item in pool if item.tags & frozenset(domain.related)]
@@ -138,12 +138,12 @@ def check_parts(parts: Mapping[str, Sequence[Item]], domain: Domain) -> None:
     for name, items in parts.items():
         if not items:
             path, fix = fixes[name]
-            raise InputError(f"{path} leaves the part {name} of the domain {domain.name} without a row: {fix}.")
+            raise InputError(f"{path} has no row for the part {name} of the domain {domain.name}: {fix}.")
         for item in items:
             other = part_of.setdefault(item.id, name)
             if other != name:
                 raise InputError(
-                    f"The id {item.id} is in {domain.train} and in {domain.probe}: give every row its own."
+                    f"The id {item.id} is in {domain.train} and in {domain.probe}: give every row its own id."
                 )
     for id, other in {**same(parts["pool"], parts["target"]), **same(parts["pool"], parts["pseudo_private"])}.items():
-        raise InputError(f"The pool sample {id} is also {other}, outside the pool: take one of them out.")
+        raise InputError(f"The pool sample {id} is the same as {other}, outside the pool: remove one of the two.")

@@ -106,7 +106,8 @@ def hidden_states(
             states = getattr(body(input_ids=ids, attention_mask=mask, use_cache=False), "last_hidden_state", None)
             if states is None:
                 raise InputError(
-                    f"{type(model).__name__} does not give its last hidden states: leave out the method rds."
+                    f"{type(model).__name__} does not return its last hidden states, which the method rds "
+                    "needs: leave out the method rds."
                 )
             weights = mask.cumsum(dim=1) * mask
             means = (weights[:, :, None] * states.float()).sum(dim=1) / weights.sum(dim=1, keepdim=True)
@@ -114,7 +115,7 @@ def hidden_states(
                 found[index] = means[row].cpu().numpy()
     made: Float32[np.ndarray, "samples width"] = np.stack(found).astype(np.float32)
     if not np.isfinite(made).all():
-        raise InputError(f"{type(model).__name__} gives hidden states that are no numbers: use another patterns.dtype.")
+        raise InputError(f"{type(model).__name__} gives hidden states that are not finite: use another patterns.dtype.")
     return made
 
 

@@ -66,7 +66,9 @@ class Order:
             warm_up, dimension = own.pop("warm_up"), own.pop("dimension")
             recipe = Recipe(lora=Lora(**lora), per_device_batch_size=size, global_batch_size=size, **own)
         except (KeyError, TypeError) as error:
-            raise InputError(f"--less lacks a key, or has one that is unknown ({error}).") from None
+            raise InputError(
+                f"--less lacks a key or has an unknown one ({error}): give the keys of studies.selection.less."
+            ) from None
         return cls(pools, targets, warm_up, recipe, dimension)
 
 
@@ -91,15 +93,15 @@ def chosen(order: Order, samples: Mapping[str, Sequence[TokenizedSample]]) -> Sa
     count = round(order.warm_up * len(shared))
     if not count:
         raise InputError(
-            f"studies.selection.less.warm_up is {order.warm_up:g}, which of the {len(shared)} samples that all pools "
-            f"have ({order.pools[0]} and others) takes none: raise it."
+            f"studies.selection.less.warm_up is {order.warm_up:g}, which is less than one of the {len(shared)} "
+            f"samples that all pools have ({order.pools[0]} and others): raise it."
         )
     warm_up = sorted(shared, key=lambda one: rank(order.recipe.seed, f"{NAME} {one.id}"))[:count]
     found = [[one for one in samples[name] if any(one.id in ids for ids in listed)]
              for name, listed in ((POOL, pools), (TARGETS, targets))]  # fmt: skip
     for paths, some in zip((order.pools, order.targets), found, strict=True):
         if not some:
-            raise InputError(f"{paths[0]} lists no sample that LESS could take a gradient of: split the domain again.")
+            raise InputError(f"{paths[0]} lists no sample with a gradient for LESS: split the domain again.")
     return Samples(warm_up, *found)
 
 
@@ -180,5 +182,5 @@ def load(folder: Path, name: str) -> Gradients:
     except (OSError, ValueError, EOFError, KeyError, TypeError) as error:
         raise InputError(f"{path} and its arrays cannot be read ({error}): {AGAIN}.") from None
     if values.shape[:2] != (len(rates), len(ids)):
-        raise InputError(f"{path} and {name}.{NAME}.npy are of other numbers of samples: {AGAIN}.")
+        raise InputError(f"{path} and {name}.{NAME}.npy have different numbers of samples: {AGAIN}.")
     return Gradients(path, ids, values, rates)

@@ -62,7 +62,7 @@ def read_pool(path: Path, dataset: str) -> list[str]:
     ids: dict[str, int] = {}
     for number, (of, id) in enumerate(training_sets.read(path), start=1):
         if of != dataset:
-            raise InputError(f"{path}, row {number} is of the dataset {of!r}, not {dataset!r}: split the domain again.")
+            raise InputError(f"{path}, row {number} has the dataset {of!r}, not {dataset!r}: split the domain again.")
         if ids.setdefault(id, number) != number:
             raise InputError(f"{path}: rows {ids[id]} and {number} have the same id {id}: remove one.")
     return list(ids)
@@ -78,7 +78,8 @@ def read_patterns(folder: Path, reading: Reading) -> Patterns:
     (ids, base), (probe_ids, probe) = (read_step(folder, step, reading) for step in (0, steps[-1]))
     if ids != probe_ids or base.shape != probe.shape:
         raise InputError(
-            f"{folder}: steps 0 and {steps[-1]} differ in their samples, layers or heads: remove it and run again."
+            f"{folder}: steps 0 and {steps[-1]} differ in their samples, layers or heads: remove the folder "
+            "and run again."
         )
     weights = of_runs.weights(as_run(folder, folder.name), 2, 0, reading)[0]
     losses = base.stored.found.losses
@@ -116,6 +117,6 @@ def check_comparable(extracted: Patterns, private: Patterns) -> None:
         mean = private.mean(model)
         if is_constant(mean.ravel()):
             raise InputError(
-                f"The mean pattern of {private.folder} under the {model} model is the same for all "
-                f"{mean.size} heads, so that nothing correlates with it: select with another model."
+                f"The mean pattern of {private.folder} under the {model} model is the same for all {mean.size} "
+                "heads, so no correlation with it exists: select with another model."
             )

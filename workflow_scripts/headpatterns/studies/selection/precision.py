@@ -81,15 +81,17 @@ def read_rankings(path: Path) -> dict[str, list[str]]:
     found: dict[str, dict[int, str]] = {}
     for number, row in enumerate(read_csv(path, ("id", "method", "rank")), start=1):
         if not row["rank"].isdecimal():
-            raise InputError(f"{path}, row {number}: rank is {row['rank']!r}, no whole number: select again.")
+            raise InputError(
+                f"{path}, row {number}: rank is {row['rank']!r}, which is not a whole number: select again."
+            )
         found.setdefault(row["method"], {})[int(row["rank"])] = row["id"]
     ranked = {method: [ids[place] for place in sorted(ids)] for method, ids in found.items()}
     if not ranked:
-        raise InputError(f"{path} holds no ranking: select again.")
+        raise InputError(f"{path} has no ranking: select again.")
     first, *others = ranked
     for method in others:
         if differing := sorted(set(ranked[first]) ^ set(ranked[method])):
-            raise InputError(f"{path}: {first} and {method} do not both rank {differing[0]}: select again.")
+            raise InputError(f"{path}: only one of {first} and {method} ranks {differing[0]}: select again.")
     return ranked
 
 

@@ -182,7 +182,9 @@ def influence(order: Order, ids: Sequence[str], private: Sequence[str]) -> np.nd
     belongs = np.array([[tag in tags.get(id, ()) for tag in order.tags] for id in private]).reshape(len(private), -1)
     if not belongs.any(axis=1).all():
         lacking = private[int(belongs.any(axis=1).argmin())]
-        raise InputError(f"{order.pseudo_private}: {lacking} has none of the tags of --tags: split the domain again.")
+        raise InputError(
+            f"{order.pseudo_private}: the sample {lacking} has none of the tags of --tags: split the domain again."
+        )
     own, others = pool.of(ids), targets.of(private)
     return scoring.influence_scores(own, others, pool.learning_rates, belongs[:, belongs.any(axis=0)])
 
@@ -226,8 +228,8 @@ def check_budgets(order: Order, ids: Sequence[str]) -> None:
             raise InputError(f"The budget {n} selects nothing: give 1 or more in studies.selection.budgets.")
         if n > len(ids):
             raise InputError(
-                f"The budget {n} is larger than the pool {order.pool}, of which {len(ids)} samples have a pattern "
-                f"in {order.pool_patterns}: lower it in studies.selection.budgets."
+                f"The budget {n} is larger than the pool {order.pool}, which has {len(ids)} samples with a "
+                f"pattern in {order.pool_patterns}: lower it in studies.selection.budgets."
             )
 
 
@@ -240,7 +242,9 @@ def prompts(path: Path, ids: Sequence[str], source: Path) -> list[str]:
     known = {row["id"]: row["prompt"] for row in samples.read(path)}
     for id in ids:
         if id not in known:
-            raise InputError(f"{source} names the sample {id}, which {path} does not hold: make both from the same.")
+            raise InputError(
+                f"{source} names the sample {id}, but {path} does not have it: make both from the same rows."
+            )
     return [known[id] for id in ids]
 
 
@@ -264,14 +268,16 @@ def read_related(order: Order, pool: Sequence[str], ids: Sequence[str]) -> list[
         return None
     listed = set(read_pool(order.related, order.dataset))
     if foreign := sorted(listed - set(pool)):
-        raise InputError(f"{order.related} names {foreign[0]}, which {order.pool} lacks: split the domain again.")
+        raise InputError(
+            f"{order.related} names {foreign[0]}, but {order.pool} does not have it: split the domain again."
+        )
     related = [id for id in ids if id in listed]
     for n in order.budgets:
         if n > len(related):
             raise InputError(
-                f"The budget {n} is larger than the related part of the pool, {order.related}, of which {len(related)} "
-                f"samples have a pattern in {order.pool_patterns}: lower it in studies.selection.budgets, or add tags "
-                f"to studies.selection.related.{order.domain}."
+                f"The budget {n} is larger than the related part of the pool, {order.related}, which has "
+                f"{len(related)} samples with a pattern in {order.pool_patterns}: lower it in "
+                f"studies.selection.budgets, or add tags to studies.selection.related.{order.domain}."
             )
     return related
 

@@ -61,35 +61,35 @@ Dimension = Annotated[int, Field(ge=8, multiple_of=8)]
 class Less(Section):
     """LESS (Xia et al. 2024): gradients by adapters, compared after each epoch of a warm-up on a part of the pools."""
 
-    warm_up: Share = Field(description="share of the samples that all pools have, on which adapters are trained")
-    epochs: Positive = Field(description="passes over these, after each of which gradients are taken")
-    batch_size: Positive = Field(description="samples of a step")
-    learning_rate: Amount = Field(description="of the first step; it falls linearly to 0")
-    lora: Lora = Field(description="the adapters, with the keys of `finetuning.lora`")
-    dimension: Dimension = Field(description="to which gradients are projected, a multiple of 8")
-    seed: Seed = Field(description="of the samples, their order, the first weights and the projection")
+    warm_up: Share = Field(description="share of the samples common to all pools on which the adapters are trained")
+    epochs: Positive = Field(description="passes over these samples; gradients are taken after each pass")
+    batch_size: Positive = Field(description="samples per step")
+    learning_rate: Amount = Field(description="learning rate of the first step; it falls linearly to 0")
+    lora: Lora = Field(description="the adapters, as in `finetuning.lora`")
+    dimension: Dimension = Field(description="dimension to which gradients are projected, a multiple of 8")
+    seed: Seed = Field(description="seed of the samples, their order, the first weights and the projection")
 
 
 class Settings(Section):
     """Samples of a pool whose patterns resemble a domain's (Eq. 5): Table 3."""
 
-    models: Names = Field(description="models, in display order; none leaves the study out")
+    models: Names = Field(description="models, in display order; an empty list leaves the study out")
     dataset: str = Field(description="dataset whose rows are tagged with domains")
     domains: Selection = Field(description="domains, in display order")
-    budgets: Counts = Field(description="samples that are selected")
+    budgets: Counts = Field(description="budgets: numbers of samples to select")
     methods: Annotated[list[Method], AfterValidator(_with_pattern)] = Field(
-        description="how they are selected; `pattern` is Eq. 5"
+        description="methods of selection that are trained with; `pattern` is Eq. 5"
     )
     scored: Annotated[list[Method], AfterValidator(_once)] = Field(
-        [], description="further ways, whose precision is told, and whose samples nothing is trained on"
+        [], description="further methods, whose precision is reported, without training on their samples"
     )
-    less: Less = Field(description="what the method less does")
-    random_draws: Positive = Field(description="random choices of each budget")
+    less: Less = Field(description="settings of the method less")
+    random_draws: Positive = Field(description="number of random choices for each budget")
     related: dict[Name, Selection] | None = Field(
-        None, description="tags of pool rows that share a domain's relations, by domain; null where unknown"
+        None, description="tags of pool rows that share a domain's relations, by domain; null if unknown"
     )
     seeds: Seeds | None = Field(None, description=OWN_SEEDS)
-    finetuning: OwnRecipe = Field(description="what its runs do differently from `finetuning`")
+    finetuning: OwnRecipe = Field(description="keys of `finetuning` that differ for its runs")
 
 
 def selected(experiment: "Experiment") -> bool:
@@ -192,12 +192,12 @@ def names(experiment: "Experiment") -> Iterator[str]:
     yield from unknown(f"{path}.dataset", "dataset", settings.dataset, config.datasets)
     yield from unknown_in(f"{path}.domains", "domain", settings.domains, config.domains)
     if ALL_DOMAINS in settings.domains:
-        yield f"domains.{ALL_DOMAINS} has the name of the mean over domains: choose another."
+        yield f"domains.{ALL_DOMAINS} has the name of the mean over domains: choose another name."
     if settings.dataset == kinds.TRAINING:
         yield f"{path}.dataset is '{kinds.TRAINING}', which names a run's own samples: rename it."
     for name in evaluation_sets(experiment):
         if name in config.evaluation.sets:
-            yield f"evaluation.sets.{name} has the name of a set of section 5: choose another."
+            yield f"evaluation.sets.{name} has the name of a set of section 5: choose another name."
     yield from _alike(experiment)
     yield from _related(experiment)
 
@@ -216,7 +216,7 @@ def _related(experiment: "Experiment") -> Iterator[str]:
                 yield f"{path}.{domain} names '{tag}', a tag of the domain itself: name tags outside of it."
     for domain in settings.domains:
         if domain not in related:
-            yield f"{path} lacks the domain '{domain}': add its related tags, or write null where they are not known."
+            yield f"{path} lacks the domain '{domain}': add its related tags, or write null if they are unknown."
 
 
 def _alike(experiment: "Experiment") -> Iterator[str]:
@@ -244,7 +244,10 @@ def problems(experiment: "Experiment") -> Iterator[str]:
     yield from _dimension(experiment)
     taken = experiment.config.patterns
     if "signed" in ranked(experiment) and "abs_of_sum" not in (taken.reduction, *taken.also):
-        yield f"studies.{NAME} ranks by 'signed' patterns, which come with abs_of_sum: add that to patterns.also."
+        yield (
+            f"studies.{NAME} ranks by 'signed' patterns, which need the reduction abs_of_sum: add abs_of_sum to "
+            "patterns.also."
+        )
 
 
 def _dimension(experiment: "Experiment") -> Iterator[str]:

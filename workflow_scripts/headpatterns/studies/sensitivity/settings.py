@@ -21,8 +21,10 @@ NAME = "sensitivity"
 class Settings(Section):
     """Verdicts of the claims about patterns under every way to read them."""
 
-    models: Names | None = Field(description="models whose verdicts are shown; null takes all, none leaves it out")
-    resamples: int = Field(ge=10, description="bootstrap resamples of each way to read patterns")
+    models: Names | None = Field(
+        description="models whose verdicts are shown; null takes all, and an empty list leaves the study out"
+    )
+    resamples: int = Field(ge=10, description="bootstrap resamples for each way to read patterns")
 
 
 def selected(experiment: "Experiment") -> bool:

@@ -73,7 +73,7 @@ def draw(
         top = m * row_height + 0.58
         style.text_at(figure, 0, top - 0.46, runs.model_label(model), size=style.LARGE, weight="bold", va="center")
         panels = [square(gains[gains["model"] == model], "trained_on", "task", "gain", tasks)]
-        titles, limits = ["gain, nats a token"], [float(np.nanmax(np.abs(panels[0]), initial=1e-9))]
+        titles, limits = ["gain, nats per token"], [float(np.nanmax(np.abs(panels[0]), initial=1e-9))]
         for name, title in SIMILARITIES.items():
             own = averaged[(averaged["model"] == model) & (averaged["matrix"] == name)]
             panels.append(square(own, "task_a", "task_b", "value", tasks))

@@ -50,7 +50,7 @@ def read_all(paths: Sequence[Path], named: Iterable[Sequence[Any]]) -> dict[Key,
     samples = {task: on.ids for task, on in next(iter(found.values())).items()}
     for (key, on_tasks), path in zip(found.items(), paths, strict=True):
         if key[1] not in on_tasks or {task: on.ids for task, on in on_tasks.items()} != samples:
-            raise InputError(f"{path} has other tasks or samples than {paths[0]}: {AGAIN}.")
+            raise InputError(f"{path} and {paths[0]} have different tasks or samples: {AGAIN}.")
     return found
 
 
@@ -64,13 +64,15 @@ def read(path: Path) -> dict[str, OnTask]:
     for row in read_csv(path, COLUMNS):
         rows.setdefault(row["task"], []).append(row)
     if not rows:
-        raise InputError(f"{path} holds no loss: {AGAIN}.")
+        raise InputError(f"{path} has no losses: {AGAIN}.")
     found = {}
     for task, of_task in rows.items():
         try:
             losses = np.array([[float(row[name]) for name in ("before", "after")] for row in of_task])
         except ValueError as error:
-            raise InputError(f"{path} has a loss of the task {task} that is no number ({error}): {AGAIN}.") from error
+            raise InputError(
+                f"{path} has a loss of the task {task} that is not a number ({error}): {AGAIN}."
+            ) from error
         if not np.isfinite(losses).all():
             raise InputError(f"{path} has a loss of the task {task} that is not finite: {AGAIN}.")
         found[task] = OnTask(tuple(row["id"] for row in of_task), losses[:, 0], losses[:, 1])

@@ -47,8 +47,8 @@ def helped(gains: pd.DataFrame, runs: RunTable) -> list[str]:
         better, worse = (rows["low"] > 0).sum(), (rows["high"] < 0).sum()
         sentences.append(
             f"{runs.model_label(str(model))}: training on one task lowers the loss on another in {better} of "
-            f"{len(rows)} ordered pairs and raises it in {worse}, each with its whole 95 % interval. The mean gain is "
-            f"{style.fixed(rows['gain'].mean())} nats a token."
+            f"{len(rows)} ordered pairs and raises it in {worse}, by the whole 95 % interval. The mean gain is "
+            f"{style.fixed(rows['gain'].mean())} nats per token."
         )
     return sentences
 
@@ -60,14 +60,14 @@ def power(rows: pd.DataFrame) -> str:
     limits = chosen["critical"].dropna()
     ends = " to ".join(dict.fromkeys(style.fixed(end) for end in (limits.min(), limits.max())))
     needed = (
-        f"a rank correlation over pairs of tasks needs {ends} or more for a p of 5 %"
+        f"a rank correlation over pairs of tasks must be {ends} or more for a p of 5 %"
         if len(limits)
         else "no rank correlation over pairs of tasks has a p of 5 %"
     )
     return (
-        f"Mantel's test permutes whole tasks: with as many as here no two-sided p is below "
-        f"{style.number(2 * tests['p_least'].iloc[0])}, and {needed}, both before any correction. Few tasks can show a "
-        "strong relation alone."
+        "Mantel's test permutes whole tasks. With this number of tasks, no two-sided p is below "
+        f"{style.number(2 * tests['p_least'].iloc[0])}, and {needed}, both before any correction. So few tasks "
+        "can show only a strong relation."
     )
 
 
@@ -80,14 +80,15 @@ def related(rows: pd.DataFrame) -> list[str]:
         for _, row in sure.iterrows()
     )
     found = [
-        f"By ranks, {len(sure)} of {len(chosen)} similarities go with transfer at 5 %, corrected: {named or 'none'}."
+        f"By rank correlation, {len(sure)} of {len(chosen)} similarities are related to transfer at 5 %, "
+        f"corrected: {named or 'none'}."
     ]
     for shared, text in (("rows", "the same rows in another form"), ("form", "the same form with other rows")):
         own = rows[rows["shared"] == shared]
         if len(own):
             found.append(
                 f"Sharing {text} makes tasks more alike in {(own['low'] > 0).sum()} and less alike in "
-                f"{(own['high'] < 0).sum()} of {len(own)} relations, by the intervals; the least p that as few sets of "
-                f"rows allow is {style.number(2 * own['p_least'].iloc[0])}."
+                f"{(own['high'] < 0).sum()} of {len(own)} relations, by the intervals. The smallest p that is "
+                f"possible with so few sets of rows is {style.number(2 * own['p_least'].iloc[0])}."
             )
     return found

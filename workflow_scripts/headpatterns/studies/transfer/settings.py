@@ -25,11 +25,13 @@ FEWEST_PAIRS, MOST_PAIRS = 2, 7
 class Settings(Section):
     """Does similarity predict transfer? Every fine-tuned model on every task, beside the similarities of Figure 2."""
 
-    models: Names | None = Field(description="models of studies.adaptation; null takes all, none leaves the study out")
+    models: Names | None = Field(
+        description="models of studies.adaptation; null takes all, and an empty list leaves the study out"
+    )
     tasks: Selection | None = Field(description="tasks of its group, three or more; null takes all")
     seeds: Seeds | None = Field(None, description=OWN_SEEDS)
     variants: dict[str, str] = Field(
-        description="tasks that are the same rows in two forms of response, one by the other; {} where there are none"
+        description="pairs of tasks that are the same rows in two forms of response; {} for none"
     )
 
 
@@ -64,7 +66,7 @@ def problems(experiment: "Experiment") -> Iterator[str]:
     settings: Settings = experiment.settings(NAME)
     count = len(tasks(experiment))
     if 0 < count < FEWEST:
-        yield f"studies.{NAME}.tasks has {count}, but relations between tasks take {FEWEST} or more: add tasks."
+        yield f"studies.{NAME}.tasks has {count}, but relations between tasks need {FEWEST} or more: add tasks."
     if count:
         yield from _variants(experiment, settings.variants)
 
@@ -73,17 +75,17 @@ def _variants(experiment: "Experiment", variants: dict[str, str]) -> Iterator[st
     path, config = f"studies.{NAME}.variants", experiment.config
     if variants and not FEWEST_PAIRS <= len(variants) <= MOST_PAIRS:
         yield (
-            f"{path} has {len(variants)}, but rows and form are told apart by {FEWEST_PAIRS} to {MOST_PAIRS} pairs of "
-            "tasks: add or remove some, or write {} to leave it out."
+            f"{path} has {len(variants)}, but telling rows and form apart needs {FEWEST_PAIRS} to {MOST_PAIRS} "
+            "pairs of tasks: add or remove some, or write {} to leave it out."
         )
     named = [*variants, *variants.values()]
     if repeated := next((name for name in named if named.count(name) > 1), None):
-        yield f"{path} names '{repeated}' twice: each dataset is one form of one set of rows."
+        yield f"{path} names '{repeated}' twice: name each dataset once, because it is one form of one set of rows."
     for one, other in variants.items():
         first, second = (config.datasets[name] for name in (one, other))
         same = ("adapter", "train", "probe")
         if different := next((key for key in same if getattr(first, key) != getattr(second, key)), None):
-            yield f"{path}.{one} is '{other}', which differs in {different}: give the same rows, read by one adapter."
+            yield f"{path}.{one} is '{other}', which differs in {different}: give the same rows with the same adapter."
         elif first.options == second.options:
             yield f"{path}.{one} is '{other}', which has the same options: give it another form of response."
 

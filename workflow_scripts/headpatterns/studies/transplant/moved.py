@@ -88,7 +88,7 @@ def read_all(paths: Sequence[Path], named: Sequence[Sequence[Any]]) -> dict[Key,
         found[model, task, int(seed)] = own = read(path)
         like, other = first.setdefault(model, (own, path))
         if own.heads != like.heads or list(own.losses) != list(like.losses):
-            raise InputError(f"{path} has other choices of heads than {other}: {AGAIN}.")
+            raise InputError(f"{path} and {other} have different choices of heads: {AGAIN}.")
     return found
 
 
@@ -106,9 +106,11 @@ def read(path: Path) -> Moved:
             heads.add(int(row["heads"]))
             losses.setdefault(choice, {})[row["id"]] = float(row["loss"])
         except ValueError as error:
-            raise InputError(f"{path} has a row that is no choice of heads with a loss ({error}): {AGAIN}.") from error
+            raise InputError(
+                f"{path} has a row that is not a choice of heads with a loss ({error}): {AGAIN}."
+            ) from error
     if not losses:
-        raise InputError(f"{path} holds no loss: {AGAIN}.")
+        raise InputError(f"{path} has no losses: {AGAIN}.")
     ids = tuple(next(iter(losses.values())))
     arrays = {choice: np.array(list(of_samples.values())) for choice, of_samples in losses.items()}
     ends = {(direction, NONE, 0, k) for direction in DIRECTIONS for k in (0, max(heads))}
@@ -116,7 +118,7 @@ def read(path: Path) -> Moved:
         all(tuple(of_samples) == ids for of_samples in losses.values()) and ends <= losses.keys() and len(heads) == 1
     )
     if not whole or not np.isfinite(list(arrays.values())).all():
-        raise InputError(f"{path} lacks samples of some choice of heads, or has a loss that is not finite: {AGAIN}.")
+        raise InputError(f"{path} lacks samples for a choice of heads, or has a loss that is not finite: {AGAIN}.")
     return Moved(heads.pop(), ids, arrays)
 
 

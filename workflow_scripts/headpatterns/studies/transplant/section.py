@@ -43,17 +43,17 @@ def carried(model: str, rows: pd.DataFrame, runs: RunTable) -> str:
     whole, others = (row_at(means, (TRANSPLANT, name)) for name in (ALL_HEADS, REST))
     heads, rest = shown(whole), shown(others)
     return (
-        f"{runs.model_label(model)}: of the gain of {style.fixed(whole['gain'])} nats a token, the mean "
-        f"over tasks, all {whole['heads']:.0f} heads carry {heads} when they are put into the base "
-        f"model, and everything that belongs to no head carries {rest}. Shares need not add up to 1: the parts work "
-        "together. Each is the mean of the shares of the tasks."
+        f"{runs.model_label(model)}: the mean gain over tasks is {style.fixed(whole['gain'])} nats per token. All "
+        f"{whole['heads']:.0f} heads carry {heads} of it when they are put into the base model, and all other "
+        f"weights carry {rest}. Shares need not add up to 1, because the parts work together. Each share is the "
+        "mean of the shares of the tasks."
     )
 
 
 def shown(row: pd.Series) -> str:
     """A share with its interval; words where nothing was gained."""
     if not np.isfinite(row["value"]):
-        return "no share, as some run gains nothing,"
+        return "no known share (some run gains nothing)"
     return style.interval(row["value"], row["low"], row["high"])
 
 
@@ -71,7 +71,7 @@ def by_task(rows: pd.DataFrame, runs: RunTable) -> Table:
             shown_short(row_at(found, (direction, name))) for direction in DIRECTIONS for name in (ALL_HEADS, REST)
         ]
         cells.append([runs.model_label(str(model)), label, gain, *shares])
-    header = ["Model", "Task", "Gain, nats a token", *(
+    header = ["Model", "Task", "Gain, nats per token", *(
         f"{name}, {direction}" for direction in DIRECTIONS for name in (ALL_HEADS, REST)
     )]  # fmt: skip
     return Table("transplant-by-task", "Shares by task", header, cells, [False] * 2 + [True] * (len(header) - 2))

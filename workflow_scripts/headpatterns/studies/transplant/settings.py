@@ -26,14 +26,19 @@ Rankings = Annotated[list[Ranking], Field(min_length=1), AfterValidator(unique)]
 class Settings(Section):
     """Does fine-tuning live in the heads? Heads of a run put into its base model, and taken back from the run."""
 
-    models: Names | None = Field(description="models of studies.adaptation; null takes all, none leaves the study out")
+    models: Names | None = Field(
+        description="models of studies.adaptation; null takes all, and an empty list leaves the study out"
+    )
     tasks: Selection | None = Field(description="tasks of its group; null takes all")
     seeds: Seeds | None = Field(None, description=OWN_SEEDS)
-    samples: int = Field(ge=2, description="probe samples whose loss is taken, and others by which heads are ranked")
-    rankings: Rankings = Field(
-        description="the largest first: change of the pattern, pattern, effect of ablation, change of the weights"
+    samples: int = Field(
+        ge=2, description="probe samples whose loss is computed; heads are ranked on the other probe samples"
     )
-    draws: int = Field(ge=2, description="random orders of the heads")
+    rankings: Rankings = Field(
+        description="what ranks the heads, the largest first: change of the pattern, pattern, effect of ablation, or "
+        "change of the weights"
+    )
+    draws: int = Field(ge=2, description="number of random orders of the heads")
     sizes: Counts = Field(description="numbers of heads that are moved together; all heads are moved as well")
 
 
@@ -64,8 +69,9 @@ def problems_of(experiment: "Experiment", study: str, selected: "list[Run]") -> 
         probe = experiment.config.sampled(task).probe
         if probe is not None and probe < splitting.FEWEST_OF_TWO:
             yield (
-                f"studies.{study} takes two sets of two of the probe samples of datasets.{task}, which has {probe}: "
-                f"raise its sampling.probe to {splitting.FEWEST_OF_TWO} or more."
+                f"studies.{study} needs {splitting.FEWEST_OF_TWO} probe samples of datasets.{task} (two for "
+                f"losses, two for rankings), but it has {probe}: raise its sampling.probe to "
+                f"{splitting.FEWEST_OF_TWO} or more."
             )
     for model in dict.fromkeys(run.model for run in selected):
         own = heads(experiment, model)
@@ -75,8 +81,8 @@ def problems_of(experiment: "Experiment", study: str, selected: "list[Run]") -> 
         kind = architecture(experiment, model).get("model_type")
         if kind in families.UNDIVIDED:
             yield (
-                f"studies.{study}.models takes '{model}' of the type '{kind}', of which it is not known which weights "
-                "belong to a head (one matrix for queries, keys and values, say): leave it out."
+                f"studies.{study}.models takes '{model}' of the type '{kind}', but it is unknown which of its "
+                "weights belong to a head (for example, one matrix for queries, keys and values): leave it out."
             )
     ablated = validity.runs(experiment)
     if EFFECT in settings.rankings and (lacking := [run for run in selected if run not in ablated]):

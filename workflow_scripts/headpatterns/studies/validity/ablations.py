@@ -56,7 +56,7 @@ def read(folder: Path, phase: str) -> Ablation:
         top, reduction = np.array(content["top"], dtype=int), str(content["reduction"])
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise InputError(
-            f"{about} does not say what was ablated ({error!r}): remove {folder} and make it again."
+            f"{about} does not say what was ablated ({error!r}): remove {folder} and run the rule ablate_heads again."
         ) from error
     changes, patterns, groups = (load(folder / f"{phase}.{name}.npy") for name in ("changes", "patterns", "groups"))
     fitting = (
@@ -72,14 +72,14 @@ def read(folder: Path, phase: str) -> Ablation:
     )
     if not fitting:
         raise InputError(
-            f"{folder}: the files of phase {phase!r} do not fit each other ({len(ids)} samples, {len(pattern_ids)} of "
-            f"patterns, {len(top)} sizes of groups by {reduction}, changes {changes.shape}, patterns {patterns.shape}, "
-            f"groups {groups.shape}): remove the folder and make it again."
+            f"{folder}: the files of phase {phase!r} do not fit together ({len(ids)} samples, {len(pattern_ids)} "
+            f"of patterns, {len(top)} sizes of groups by {reduction}, changes {changes.shape}, patterns "
+            f"{patterns.shape}, groups {groups.shape}): remove the folder and run the rule ablate_heads again."
         )
     if shared := sorted(set(map(str, ids)) & set(map(str, pattern_ids))):
         raise InputError(
-            f"{about} names the sample {shared[0]!r} for both patterns and changes of the loss, which must not share "
-            f"any: remove {folder} and make it again."
+            f"{about} names the sample {shared[0]!r} for patterns and for changes of the loss, but the two must "
+            f"not share samples: remove {folder} and run the rule ablate_heads again."
         )
     order = np.argsort(top)
     return Ablation(ids, pattern_ids, changes, patterns, groups[:, order], top[order], reduction)
@@ -95,10 +95,10 @@ def load(path: Path) -> np.ndarray:
         array: np.ndarray = np.load(path)
     except (OSError, ValueError, EOFError) as error:
         raise InputError(
-            f"{path} is no complete NumPy array ({error}): remove its folder and make it again."
+            f"{path} is not a complete NumPy array ({error}): remove its folder and run the rule ablate_heads again."
         ) from error
     if not np.isfinite(array).all():
-        raise InputError(f"{path} holds a number that is not finite: ablate the heads again in a wider number format.")
+        raise InputError(f"{path} has a number that is not finite: ablate the heads again in a wider number format.")
     return array.astype(np.float64)
 
 
@@ -119,8 +119,8 @@ def read_both(folder: Path) -> dict[str, Ablation]:
         or before.reduction != after.reduction
     ):
         raise InputError(
-            f"{folder}: before and after were not ablated alike (samples, heads, groups or reduction differ): remove "
-            "the folder and make it again."
+            f"{folder}: the ablations before and after fine-tuning differ in samples, heads, groups or reduction: "
+            "remove the folder and run the rule ablate_heads again."
         )
     return found
 
@@ -137,12 +137,12 @@ def check_alike(runs: Mapping[str, Sequence[Ablation]]) -> None:
     kinds = {(len(found.groups), found.reduction) for every in runs.values() for found in every}
     if len(kinds) > 1:
         raise InputError(
-            "The ablated runs differ in random draws or in the reduction by which groups are chosen: ablate the heads "
-            "of all again with one config."
+            "The ablated runs differ in random draws or in the reduction by which groups are chosen: ablate the "
+            "heads of all models again with one config."
         )
     for model, every in runs.items():
         if len({(found.changes.shape[1:], tuple(found.top)) for found in every}) > 1:
             raise InputError(
-                f"The ablated runs of {model} differ in heads or sizes of groups: ablate the heads of all again with "
-                "one config."
+                f"The ablated runs of {model} differ in heads or sizes of groups: ablate the heads of all runs "
+                "again with one config."
             )

@@ -77,7 +77,7 @@ def read_runs(ablations: Sequence[Path], named: Sequence[Sequence[Any]], resampl
         model, task, training_seed = map(str, words)
         if not training_seed.isdecimal():
             raise InputError(
-                f"runs names {model} {task} {training_seed} for {folder}: the seed is no whole number: fix it."
+                f"runs names {model} {task} {training_seed} for {folder}, but the seed is not a whole number: fix it."
             )
         if (model, task, training_seed) in runs:
             raise InputError(f"runs names {model} {task} {training_seed} twice: leave one out.")

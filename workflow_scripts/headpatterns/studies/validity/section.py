@@ -22,8 +22,9 @@ CONTRAST_TEXT = (*RUN, "reduction", "change", "contrast")
 INTERVAL = ("value", "low", "high")
 
 SAMPLES = (
-    "Patterns and changes of the loss are of different samples of the probe set, so that no shared sampling noise "
-    "makes them agree. Noise of their own makes them agree less, the more the fewer samples there are."
+    "Patterns and changes of the loss come from different samples of the probe set, so shared sampling noise "
+    "cannot make them agree. The noise of each makes them agree less; the fewer samples there are, the less they "
+    "agree."
 )
 
 
@@ -103,7 +104,7 @@ def correlated(rows: pd.DataFrame, phase: str, reduction: str) -> str:
         rows,
         ways,
         lambda found: (
-            f"lies {ends(found)}, its interval above 0 in {(found['low'] > 0).sum()} and below 0 in "
+            f"lies {ends(found)}; its interval is above 0 in {(found['low'] > 0).sum()} and below 0 in "
             f"{(found['high'] < 0).sum()} of {counted(found, phase)}"
         ),
         f"does not exist in any {unit(phase)}",
@@ -121,10 +122,10 @@ def costly(rows: pd.DataFrame, phase: str) -> str:
         return f"{phase.capitalize()} fine-tuning, no {unit(phase)} has groups of some but not all heads to compare."
     draws = int(found["draws"].iloc[0])
     return (
-        f"{phase.capitalize()} fine-tuning, averaged over the sizes of groups (every doubling counts alike), ablating "
-        f"the heads with the largest patterns raises the loss more than each of the {draws} draws of random heads in "
-        f"{(found['exceeds'] == 1).sum()} of {counted(found, phase)}{missing}; by chance this happens in one of "
-        f"{draws + 1}."
+        f"{phase.capitalize()} fine-tuning, ablating the heads with the largest patterns raises the loss more "
+        f"than all {draws} draws of random heads in {(found['exceeds'] == 1).sum()} of "
+        f"{counted(found, phase)}{missing}. The rise is a mean over the sizes of groups (each doubling has the same "
+        f"weight). By chance, this happens in one of {draws + 1}."
     )
 
 
@@ -141,8 +142,8 @@ def differing(rows: pd.DataFrame) -> str:
         "no run has a difference",
     )
     return (
-        "Where the whole 95 % interval of the difference lies on one side of 0, fine-tuning counts as raising or "
-        f"lowering the correlation: {'; '.join(parts)}. By chance alone one run in 40 is expected either way."
+        "If the whole 95 % interval of the difference is on one side of 0, fine-tuning counts as raising or "
+        f"lowering the correlation: {'; '.join(parts)}. By chance, one run in 40 is expected for each."
     )
 
 

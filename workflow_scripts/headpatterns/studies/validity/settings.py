@@ -22,14 +22,18 @@ Ablations = Annotated[list[Literal["zero", "mean", "resample", "scale"]], AfterV
 class Settings(Section):
     """Do patterns say which heads matter? Patterns beside the change of the loss when heads are ablated."""
 
-    models: Names | None = Field(description="models of studies.adaptation; null takes all, none leaves the study out")
+    models: Names | None = Field(
+        description="models of studies.adaptation; null takes all, and an empty list leaves the study out"
+    )
     tasks: Selection | None = Field(description="tasks of its group; null takes all")
     seeds: Seeds | None = Field(None, description=OWN_SEEDS)
     samples: int = Field(ge=2, description="probe samples on which heads are ablated, and as many others for patterns")
-    draws: Positive = Field(description="random groups of heads of each size")
+    draws: Positive = Field(description="number of random groups of heads for each size")
     top: Counts = Field(description="sizes of groups of heads that are ablated together")
-    ablations: Ablations = Field(["zero"], description="ways in which each head is ablated; zero is one of them")
-    resample_draws: Positive = Field(2, description="other samples whose outputs stand in for one's own, by `resample`")
+    ablations: Ablations = Field(["zero"], description="how each head is ablated; must include zero")
+    resample_draws: Positive = Field(
+        2, description="number of other samples whose outputs replace a sample's own in the ablation `resample`"
+    )
 
 
 def runs(experiment: "Experiment") -> "list[Run]":
@@ -53,18 +57,21 @@ def unfit(experiment: "Experiment", models: Iterable[str], tasks: Iterable[str])
     settings: Settings = experiment.settings(NAME)
     config, fewest = experiment.config, splitting.FEWEST_OF_TWO
     if "zero" not in settings.ablations:
-        yield f"studies.{NAME}.ablations lacks zero, which all others are held against: add it."
+        yield f"studies.{NAME}.ablations lacks zero, and all others are compared with it: add zero."
     if "resample" in settings.ablations and settings.resample_draws >= settings.samples:
         yield (
-            f"studies.{NAME}.resample_draws is {settings.resample_draws}, but heads are ablated on {settings.samples} "
-            f"samples, each of which has {settings.samples - 1} others: lower it, or raise samples."
+            f"studies.{NAME}.resample_draws is {settings.resample_draws}, but samples is {settings.samples}, so "
+            f"each sample has {settings.samples - 1} others: lower resample_draws, or raise samples."
         )
     for task in tasks:
         probe = config.sampled(task).probe
         if probe is not None and probe < fewest:
             own = "probe" in config.datasets[task].sampling.model_fields_set
             where = f"datasets.{task}.sampling" if own else "sampling"
-            yield f"{where}.probe is {probe}, but studies.{NAME} takes two sets of two: raise it to {fewest} or more."
+            yield (
+                f"{where}.probe is {probe}, but studies.{NAME} needs two for patterns and two for losses: raise "
+                f"it to {fewest} or more."
+            )
     largest = max(settings.top)
     for model in models:
         own_heads = heads(experiment, model)
