@@ -61,23 +61,27 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command_line.parser(__doc__)
     made.add_argument("--model", type=Path, required=True, help="model folder in Hugging Face layout")
-    made.add_argument("--run", type=Path, nargs="+", required=True, help="folder of a run that started from the model")
-    made.add_argument("--data", type=Path, nargs="+", required=True, help="for each run rows with prompt and response")
-    made.add_argument("--output-folder", type=Path, nargs="+", required=True, help="for each run a folder to write")
-    made.add_argument("--samples", type=int, default=32, help="samples ablated on, and others for patterns")
+    made.add_argument("--run", type=Path, nargs="+", required=True, help="folder of a run that started from that model")
+    made.add_argument("--data", type=Path, nargs="+", required=True, help="for each run, rows with prompt and response")
+    made.add_argument("--output-folder", type=Path, nargs="+", required=True, help="for each run, the folder to write")
+    made.add_argument(
+        "--samples", type=int, default=32, help="samples on which heads are ablated, and as many others for patterns"
+    )
     made.add_argument("--draws", type=int, default=10, help="random groups of each size")
     made.add_argument("--top", type=int, nargs="+", required=True, help="sizes of the groups of heads")
-    made.add_argument("--seed", type=int, default=0, help="of the samples and the random groups")
+    made.add_argument("--seed", type=int, default=0, help="seed of the choice of samples and of the random groups")
     made.add_argument(
         "--reduction",
         default="abs_of_sum",
         choices=["abs_of_sum", "sum_of_abs", "abs_per_position"],
-        help="the pattern (Eq. 2) that the groups are chosen by",
+        help="reduction of the pattern (Eq. 2) by which groups are chosen",
     )
     made.add_argument(
         "--ablations", nargs="+", default=["zero"], choices=ablate.ABLATIONS, help="ways to ablate a head"
     )
-    made.add_argument("--resample-draws", type=int, default=1, help="other samples that outputs are taken of")
+    made.add_argument(
+        "--resample-draws", type=int, default=1, help="number of other samples whose outputs replace a head's own"
+    )
     made.add_argument("--scores", nargs="+", default=[], help=f"scores of heads: {', '.join(registry.names())}")
     command_line.add_computing(made)
     return made

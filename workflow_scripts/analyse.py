@@ -17,10 +17,12 @@ def main(arguments: argparse.Namespace) -> None:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = command_line.parser(__doc__)
-    p.add_argument("name", help="of the analysis, such as similarity")
-    p.add_argument("--inputs", required=True, metavar="JSON", help="object: a path or a list of paths by keyword")
-    p.add_argument("--outputs", required=True, metavar="JSON", help="object: the CSV file of each table by its key")
-    p.add_argument("--settings", default="{}", metavar="JSON", help="object: values by keyword")
+    p.add_argument("name", help="name of the analysis, such as similarity")
+    p.add_argument("--inputs", required=True, metavar="JSON", help="JSON object: a path or a list of paths by keyword")
+    p.add_argument(
+        "--outputs", required=True, metavar="JSON", help="JSON object: the CSV file of each table by its key"
+    )
+    p.add_argument("--settings", default="{}", metavar="JSON", help="JSON object: values by keyword")
     return p
 
 

@@ -15,7 +15,9 @@ def main(arguments: argparse.Namespace) -> None:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = command_line.parser(__doc__)
-    p.add_argument("--scores", type=Path, help="CSV of the scores of every evaluation; none without evaluations")
+    p.add_argument(
+        "--scores", type=Path, help="CSV of the scores of every evaluation; leave it out if there are no evaluations"
+    )
     p.add_argument(
         "--set",
         nargs="+",

@@ -30,10 +30,10 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         required=True,
         metavar=("NAME", "CONFIG"),
-        help="an evaluation set of OpenCompass's own, such as ARC_c/ARC_c_gen_1e0de5; once for each set",
+        help="a built-in evaluation set of OpenCompass, such as ARC_c/ARC_c_gen_1e0de5; once for each set",
     )
-    add("--opencompass-data", type=Path, required=True, help="folder above `data/` in which their data lie")
-    add("--work-folder", type=Path, required=True, help="OpenCompass's files; removed before and after")
+    add("--opencompass-data", type=Path, required=True, help="folder whose `data/` has their data")
+    add("--work-folder", type=Path, required=True, help="folder of OpenCompass's files; removed before and after")
     add("--output", type=Path, required=True, help="CSV: items of each dataset of each set")
     return p
 

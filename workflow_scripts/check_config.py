@@ -19,17 +19,19 @@ def main(arguments: argparse.Namespace) -> None:
     """Read the files, refuse what the workflow would refuse of them, and print what they mean."""
     experiment = Experiment(config_files.merged([arguments.base, *arguments.files]), load_studies())
     checks.check(experiment)
-    runs = f"{len(experiment.trained_runs)} runs are fine-tuned"
+    runs = f"{len(experiment.trained_runs)} runs will be fine-tuned"
     if given := len(experiment.runs) - len(experiment.trained_runs):
-        runs += f", and {given} that were fine-tuned elsewhere are taken"
-    print(f"The config of {experiment.config.experiment} is sound: {runs}.")
+        runs += f", and {given} runs that were fine-tuned elsewhere will be used"
+    print(f"The config of {experiment.config.experiment} is valid: {runs}.")
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = cli.parser(__doc__)
-    made.add_argument("files", type=Path, nargs="*", help="overlays, each laid over those before it")
-    made.add_argument("--base", type=Path, default=CONFIG, help="what they are laid over")
+    made.add_argument(
+        "files", type=Path, nargs="*", help="overlays; each is merged into the config and the overlays before it"
+    )
+    made.add_argument("--base", type=Path, default=CONFIG, help="config that the overlays are merged into")
     return made
 
 

@@ -16,7 +16,9 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = command_line.parser(__doc__)
     options.add(p)
-    p.add_argument("--output", type=Path, required=True, help="CSV: items of each set, with options and without")
+    p.add_argument(
+        "--output", type=Path, required=True, help="CSV: number of items of each set, with and without options"
+    )
     return p
 
 

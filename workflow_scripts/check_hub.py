@@ -19,8 +19,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--sources",
         required=True,
-        help="JSON list of {kind, hub, revision, output}, of a dataset also name and split; of pinned ones, what "
-        "config/datasets.csv has",
+        help="JSON list of {kind, hub, revision, output}, for a dataset also name and split; for a pinned "
+        "dataset, its row of config/datasets.csv",
     )
     made.add_argument("--output", type=Path, required=True, help="JSON of the sources and their bytes")
     return made

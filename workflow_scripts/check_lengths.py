@@ -22,9 +22,12 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         required=True,
         metavar=("TOKENIZER", "POSITIONS"),
-        help="TOKENIZER POSITIONS NAME...: a tokenizer's folder, positions of the model, and the sets that it reads",
+        help="TOKENIZER POSITIONS NAME...: folder of a tokenizer, number of positions of the model, and the sets "
+        "that it reads",
     )
-    p.add_argument("--output", type=Path, required=True, help="CSV: longest text of each set, and items shortened")
+    p.add_argument(
+        "--output", type=Path, required=True, help="CSV: longest text of each set, and number of shortened items"
+    )
     return p
 
 

@@ -21,15 +21,19 @@ def main(arguments: argparse.Namespace) -> None:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = command_line.parser(__doc__)
-    p.add_argument("--effects", nargs="*", default=[], metavar="NAME=PATH", help="tables of effects by their names")
-    p.add_argument("--competence", type=Path, help="CSV of the tasks that models have learnt; none where unknown")
-    p.add_argument("--answers", type=Path, help="CSV of what variants answered; none without evaluations")
+    p.add_argument("--effects", nargs="*", default=[], metavar="NAME=PATH", help="tables of effects, by name")
+    p.add_argument(
+        "--competence", type=Path, help="CSV of the tasks that models have learnt; leave it out if that is unknown"
+    )
+    p.add_argument(
+        "--answers", type=Path, help="CSV of the answers of variants; leave it out if there are no evaluations"
+    )
     p.add_argument(
         "--stands-for",
         nargs="*",
         default=[],
         metavar="MODEL=PAPER_MODEL",
-        help="the model of the paper whose values are shown beside those of one here",
+        help="the model of the paper whose values are shown next to those of a model here",
     )
     p.add_argument("--output", type=Path, required=True, help="CSV of statements with numbers, intervals and verdicts")
     p.add_argument("--left-out-output", type=Path, required=True, help="CSV of the statements that are left out")

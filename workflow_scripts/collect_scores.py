@@ -15,9 +15,11 @@ def main(arguments: argparse.Namespace) -> None:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = command_line.parser(__doc__)
-    p.add_argument("--variants", type=Path, required=True, help="variants.csv: what was evaluated and as what")
+    p.add_argument(
+        "--variants", type=Path, required=True, help="variants.csv: what was evaluated, and as which variant"
+    )
     p.add_argument("--scores", type=Path, nargs="+", required=True, help="CSV files of evaluate")
-    p.add_argument("--output", type=Path, required=True, help="CSV: the variants with their scores")
+    p.add_argument("--output", type=Path, required=True, help="CSV of the variants with their scores")
     return p
 
 

@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--experiments", type=Path, nargs="*", default=[], help="two or more folders, below results/ or published"
     )
-    made.add_argument("--output", type=Path, required=True, help="folder of what is written")
+    made.add_argument("--output", type=Path, required=True, help="folder to write")
     return made
 
 

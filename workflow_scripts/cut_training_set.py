@@ -19,9 +19,9 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command_line.parser(__doc__)
     made.add_argument("--tokenized", type=Path, required=True, help="shards of the run's dataset, {dataset}/{split}")
-    made.add_argument("--group", type=Path, nargs="*", default=[], help="shards of the tasks it is compared with")
-    made.add_argument("--among", type=Path, help="CSV (dataset, id): choose among these samples alone")
-    made.add_argument("--most", type=int, help="samples that are kept at most")
+    made.add_argument("--group", type=Path, nargs="*", default=[], help="shards of the tasks that it is compared with")
+    made.add_argument("--among", type=Path, help="CSV (dataset, id): choose only among these samples")
+    made.add_argument("--most", type=int, help="largest number of samples to keep")
     made.add_argument("--seed", type=int, required=True, help="seed of the draw")
     made.add_argument("--output", type=Path, required=True, help="CSV of the training set (dataset, id)")
     return made

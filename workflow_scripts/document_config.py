@@ -22,10 +22,12 @@ def main(arguments: argparse.Namespace) -> None:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = cli.parser(__doc__)
-    made.add_argument("--schema", type=Path, default=Path("config/schema.json"), help="the JSON schema")
-    made.add_argument("--config", type=Path, default=Path("config.yaml"), help="the config with all keys")
-    made.add_argument("--table", type=Path, default=Path("docs/config.md"), help="the reference, in Markdown")
-    made.add_argument("--show", metavar="KEY", help="write nothing; print this key and those below it, or all for ''")
+    made.add_argument("--schema", type=Path, default=Path("config/schema.json"), help="path of the JSON schema")
+    made.add_argument("--config", type=Path, default=Path("config.yaml"), help="path of the config with all keys")
+    made.add_argument("--table", type=Path, default=Path("docs/config.md"), help="path of the reference, in Markdown")
+    made.add_argument(
+        "--show", metavar="KEY", help="write nothing; print this key and the keys below it, or all keys for ''"
+    )
     return made
 
 

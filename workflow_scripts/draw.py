@@ -15,9 +15,9 @@ def main(arguments: argparse.Namespace) -> None:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = command_line.parser(__doc__)
-    p.add_argument("name", help="of the drawing, such as figure2")
-    p.add_argument("--inputs", required=True, metavar="JSON", help="object: a path or a list of paths by keyword")
-    p.add_argument("--settings", default="{}", metavar="JSON", help="object: values by keyword")
+    p.add_argument("name", help="name of the drawing, such as figure2")
+    p.add_argument("--inputs", required=True, metavar="JSON", help="JSON object: a path or a list of paths by keyword")
+    p.add_argument("--settings", default="{}", metavar="JSON", help="JSON object: values by keyword")
     p.add_argument("--output", type=Path, required=True, help="folder of the figures")
     return p
 

@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         required=True,
         metavar=("RUN", "FOLDER", "SET"),
-        help="evaluate a run's checkpoint folder on a set; the order is that of the tables",
+        help="evaluate the checkpoint folder of a run on a set; the tables keep this order",
     )
     options.add(p)
     add(
@@ -49,23 +49,37 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar=("NAME", "CONFIG"),
-        help="an evaluation set of OpenCompass's own, such as ARC_c/ARC_c_gen_1e0de5",
+        help="a built-in evaluation set of OpenCompass, such as ARC_c/ARC_c_gen_1e0de5",
     )
-    add("--opencompass-data", type=Path, help="folder above `data/` in which OpenCompass's own datasets lie")
-    add("--batch-size", type=int, default=8, help="prompts answered at a time")
-    add("--token-budget", type=int, default=8192, help="tokens whose likelihoods are taken at a time, padding included")
-    add("--max-new-tokens", type=int, default=256, help="longest answer, in tokens")
-    add("--max-length", type=int, help="prompt and answer together, if fewer tokens than the model's positions")
+    add("--opencompass-data", type=Path, help="folder whose `data/` has OpenCompass's own datasets")
+    add("--batch-size", type=int, default=8, help="prompts per batch")
+    add(
+        "--token-budget",
+        type=int,
+        default=8192,
+        help="tokens per batch when likelihoods are computed, padding included",
+    )
+    add("--max-new-tokens", type=int, default=256, help="largest number of tokens in an answer")
+    add(
+        "--max-length",
+        type=int,
+        help="largest number of tokens in prompt and answer together, if smaller than the model's positions",
+    )
     add("--device", default="cpu", help="cpu or cuda")
     add("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
     add("--threads", type=int, default=1, help="processor threads")
-    add("--work-folder", type=Path, required=True, help="OpenCompass's files; emptied first, removed on success")
-    add("--output", type=Path, required=True, help="scores, one row a run and set")
+    add(
+        "--work-folder",
+        type=Path,
+        required=True,
+        help="folder of OpenCompass's files; emptied first, removed on success",
+    )
+    add("--output", type=Path, required=True, help="CSV of scores, one row for each run and set")
     add(
         "--items-output",
         type=Path,
         required=True,
-        help="every item's prediction, what was read from it, and likelihoods",
+        help="prediction for every item, the answer that was read from it, and likelihoods",
     )
     return p
 

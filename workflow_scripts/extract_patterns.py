@@ -50,7 +50,7 @@ def check(arguments: argparse.Namespace) -> None:
     """
     for_runs = [arguments.run, arguments.output_folder]
     if not all(for_runs) if not arguments.output else any([*for_runs, arguments.among]):
-        raise InputError("give either --output, or --run together with --output-folder.")
+        raise InputError("give either --output, or both --run and --output-folder.")
     command_line.check_counts(arguments, "max_length", "threads", "devices")
     command_line.check_token_budget(arguments)
     reductions = [arguments.reduction, *arguments.also]
@@ -75,29 +75,33 @@ def parser() -> argparse.ArgumentParser:
         required=True,
         help="rows with prompt, response, optionally id, in any format of raw rows",
     )
-    made.add_argument("--output", type=Path, help="OUT.npy, for one model")
-    made.add_argument("--run", type=Path, nargs="+", help="folder of a run that started from the model")
+    made.add_argument("--output", type=Path, help="OUT.npy, for the patterns of one model")
+    made.add_argument("--run", type=Path, nargs="+", help="folder of a run that started from that model")
     made.add_argument("--output-folder", type=Path, nargs="+", help="folder for the patterns of model and run")
     made.add_argument(
         "--among",
         nargs="+",
-        help=f"for each run, a training set (CSV) whose samples alone are taken, or {EVERY_SAMPLE}",
+        help=f"for each run, a training set (CSV) that selects the samples, or {EVERY_SAMPLE}",
     )
     made.add_argument("--reduction", default="abs_of_sum", choices=REDUCTIONS, help="Eq. 2")
-    made.add_argument("--also", nargs="+", default=[], choices=REDUCTIONS, help="further ones, from the same passes")
-    made.add_argument("--max-length", type=int, default=1024, help="tokens at which a sample is cut")
+    made.add_argument(
+        "--also", nargs="+", default=[], choices=REDUCTIONS, help="further reductions, from the same passes"
+    )
+    made.add_argument(
+        "--max-length", type=int, default=1024, help="largest number of tokens per sample; longer samples are cut"
+    )
     command_line.add_token_budget(made)
     made.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or mps")
-    made.add_argument("--devices", type=int, default=1, help="processes that share the samples, one a device")
+    made.add_argument("--devices", type=int, default=1, help="processes that share the samples, one for each device")
     made.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
     made.add_argument("--threads", type=int, default=1, help="processor threads, of all processes together")
     made.add_argument(
-        "--save-seconds", type=float, default=60, help="seconds after which finished samples are put on disk"
+        "--save-seconds", type=float, default=60, help="seconds after which finished samples are written to the disk"
     )
     made.add_argument(
         "--skip-truncated",
         action="store_true",
-        help="leave out samples whose response lies beyond the maximum length instead of stopping",
+        help="leave out samples whose response is beyond the maximum length, instead of stopping",
     )
     return made
 

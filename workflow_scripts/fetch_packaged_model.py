@@ -17,8 +17,8 @@ def parser() -> argparse.ArgumentParser:
     made = command_line.parser(__doc__)
     made.add_argument("--package", required=True, help="package with its version, NAME==VERSION")
     made.add_argument("--file", required=True, help="path of the file in the package's wheel")
-    made.add_argument("--sha256", required=True, help="checksum of the file")
-    made.add_argument("--output", type=Path, required=True, help="where the file is put")
+    made.add_argument("--sha256", required=True, help="SHA-256 checksum of the file")
+    made.add_argument("--output", type=Path, required=True, help="path of the file to write")
     return made
 
 

@@ -17,7 +17,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command_line.parser(__doc__)
     made.add_argument("--dataset", required=True, help="name of the dataset in the table")
-    made.add_argument("--checked", type=Path, required=True, help="JSON of check_hub, which has the source")
+    made.add_argument("--checked", type=Path, required=True, help="JSON file of check_hub, which has the source")
     made.add_argument("--output", type=Path, required=True, help="folder of the files")
     return made
 

@@ -31,10 +31,14 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command_line.parser(__doc__)
     made.add_argument(
-        "--model", type=Path, nargs="+", required=True, help="folder of the model to start from: one, or one for a run"
+        "--model",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="folder of the model to start from: one for all runs, or one for each run",
     )
     made.add_argument(
-        "--training-set", type=Path, nargs="+", required=True, help="CSV of the samples (dataset, id), one for a run"
+        "--training-set", type=Path, nargs="+", required=True, help="CSV of the samples (dataset, id), one for each run"
     )
     made.add_argument("--tokenized", type=Path, nargs="+", required=True, help="tokenized shards {dataset}/{split}")
     made.add_argument(
@@ -42,8 +46,8 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--recipe", required=True, help="JSON object of the keys of headpatterns.training.recipe.Recipe")
     made.add_argument("--device", default="cpu", help="cpu or cuda")
-    made.add_argument("--threads", type=int, default=1, help="processor threads, of all processes on a machine")
-    made.add_argument("--output", type=Path, nargs="+", required=True, help="folder of the run, one for a run")
+    made.add_argument("--threads", type=int, default=1, help="processor threads of all processes on a machine")
+    made.add_argument("--output", type=Path, nargs="+", required=True, help="folder to write, one for each run")
     return made
 
 

@@ -17,7 +17,7 @@ def parser() -> argparse.ArgumentParser:
     made = command_line.parser(__doc__)
     made.add_argument("--documents", type=int, required=True, help="number of documents")
     made.add_argument("--seed", type=int, default=0, help="seed of all random draws")
-    made.add_argument("--output", type=Path, required=True, help="file that is written")
+    made.add_argument("--output", type=Path, required=True, help="file to write")
     return made
 
 

@@ -19,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--train", type=int, required=True, help="training rows")
     made.add_argument("--test", type=int, required=True, help="probe rows")
     made.add_argument("--seed", type=int, default=0, help="seed of all random draws")
-    made.add_argument("--output", type=Path, required=True, help="folder that is written, replaced as a whole")
+    made.add_argument("--output", type=Path, required=True, help="folder to write; the whole folder is replaced")
     return made
 
 

@@ -15,7 +15,7 @@ def main(arguments: argparse.Namespace) -> None:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command_line.parser(__doc__)
-    made.add_argument("--model", type=Path, required=True, help="folder of the model, or of its tokenizer alone")
+    made.add_argument("--model", type=Path, required=True, help="folder of the model, or of only its tokenizer")
     made.add_argument("--template", type=Path, required=True, help="file with the template, or folder of a tokenizer")
     made.add_argument("--output", type=Path, required=True, help="folder to write")
     return made

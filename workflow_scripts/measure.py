@@ -18,10 +18,12 @@ def main(arguments: argparse.Namespace) -> None:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = command_line.parser(__doc__)
-    p.add_argument("name", help="of the effects, such as adaptation")
-    p.add_argument("--inputs", required=True, metavar="JSON", help="object: a path or a list of paths by keyword")
-    p.add_argument("--settings", default="{}", metavar="JSON", help="object: values by keyword")
-    p.add_argument("--reading", default="{}", metavar="JSON", help="object: how patterns are read, where any are")
+    p.add_argument("name", help="name of the effects, such as adaptation")
+    p.add_argument("--inputs", required=True, metavar="JSON", help="JSON object: a path or a list of paths by keyword")
+    p.add_argument("--settings", default="{}", metavar="JSON", help="JSON object: values by keyword")
+    p.add_argument(
+        "--reading", default="{}", metavar="JSON", help="JSON object: how patterns are read, if the effects read any"
+    )
     p.add_argument("--output", type=Path, required=True, help="CSV of the effects")
     return p
 

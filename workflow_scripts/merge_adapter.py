@@ -17,7 +17,12 @@ def parser() -> argparse.ArgumentParser:
     made = command_line.parser(__doc__)
     made.add_argument("--base", type=Path, required=True, help="folder of the base model")
     made.add_argument("--adapter", type=Path, required=True, help="folder of the adapter")
-    made.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"], help="of the merged weights")
+    made.add_argument(
+        "--dtype",
+        default="float32",
+        choices=["float32", "bfloat16"],
+        help="number format of the merged weights",
+    )
     made.add_argument("--output", type=Path, required=True, help="folder of the merged model")
     return made
 

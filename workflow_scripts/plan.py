@@ -19,11 +19,9 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = cli.parser(__doc__)
     made.add_argument("--config", type=Path, required=True, help="the experiment's config, all overlays merged")
-    made.add_argument(
-        "--jobs", type=Path, required=True, help="the table of its jobs that a dry-run of Snakemake makes"
-    )
-    made.add_argument("--results", type=Path, required=True, help="the experiment's folder; it may be missing yet")
-    made.add_argument("--output", type=Path, required=True, help="path of the files without .csv and .md")
+    made.add_argument("--jobs", type=Path, required=True, help="table of its jobs, from a dry run of Snakemake")
+    made.add_argument("--results", type=Path, required=True, help="the experiment's folder; it need not exist yet")
+    made.add_argument("--output", type=Path, required=True, help="path of the output files without .csv and .md")
     return made
 
 

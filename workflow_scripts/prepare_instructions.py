@@ -32,18 +32,24 @@ def parser() -> argparse.ArgumentParser:
     """The command line of this rule."""
     p = command_line.parser(__doc__)
     p.add_argument("--dataset", required=True, help="name of the dataset in ids, report and messages")
-    p.add_argument("--adapter", required=True, help=f"schema of the rows: {', '.join(ADAPTERS)}")
+    p.add_argument("--adapter", required=True, help=f"adapter that reads the rows: {', '.join(ADAPTERS)}")
     p.add_argument("--train-files", nargs="+", required=True, help="files, folders or globs with the training rows")
-    p.add_argument("--probe-files", nargs="+", default=[], help="those of the probe rows; none: held out of training")
-    p.add_argument("--options", default="{}", help="options of the adapter, a JSON object")
-    templates = f"{', '.join([*TEMPLATES, CHAT])}, or a text with {{instruction}} and perhaps {{response}}"
+    p.add_argument(
+        "--probe-files",
+        nargs="+",
+        default=[],
+        help="files, folders or globs with the probe rows; without them, the probe set is held out of the training "
+        "rows",
+    )
+    p.add_argument("--options", default="{}", help="JSON object of the options of the adapter")
+    templates = f"{', '.join([*TEMPLATES, CHAT])}, or your own text with {{instruction}} and optionally {{response}}"
     p.add_argument("--template", default="question", help=templates)
     p.add_argument("--probe-samples", type=int, help="size of the probe set; all rows by default")
     p.add_argument("--train-samples", type=int, help="largest size of the training set; all rows by default")
-    p.add_argument("--expected-train", type=int, help="training instructions that there must be; any number by default")
-    p.add_argument("--expected-probe", type=int, help="probe instructions that there must be; any number by default")
-    p.add_argument("--most-rejected", type=float, help="share of the rows of a split that may be unusable")
-    p.add_argument("--seed", type=int, required=True, help="seed of every sample")
+    p.add_argument("--expected-train", type=int, help="required number of training instructions; any number by default")
+    p.add_argument("--expected-probe", type=int, help="required number of probe instructions; any number by default")
+    p.add_argument("--most-rejected", type=float, help="largest share of the rows of a split that may be unusable")
+    p.add_argument("--seed", type=int, required=True, help="seed of every draw of samples")
     p.add_argument("--output", type=Path, required=True, help="folder to write")
     return p
 

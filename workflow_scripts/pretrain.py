@@ -31,10 +31,12 @@ def main(arguments: argparse.Namespace) -> None:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command_line.parser(__doc__)
-    made.add_argument("--architecture", type=json.loads, required=True, help="JSON: model_type and its config's fields")
+    made.add_argument(
+        "--architecture", type=json.loads, required=True, help="JSON object: model_type, and fields of its config"
+    )
     made.add_argument("--tokenizer", type=Path, required=True, help="folder of the tokenizer")
-    made.add_argument("--corpus", type=Path, required=True, help="jsonl with the field text")
-    made.add_argument("--block-size", type=int, required=True, help="tokens of a training sample")
+    made.add_argument("--corpus", type=Path, required=True, help="jsonl file with the field text")
+    made.add_argument("--block-size", type=int, required=True, help="tokens per training sample")
     made.add_argument("--recipe", required=True, help="JSON object of the keys of headpatterns.training.recipe.Recipe")
     made.add_argument("--device", default="cpu", help="cpu or cuda")
     made.add_argument("--threads", type=int, default=1, help="processor threads")

@@ -31,13 +31,13 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=LABEL",
-        help="what to call a model or task that the run table does not hold; once for each",
+        help="label of a model or task that is not in the run table; repeat it for each",
     )
     p.add_argument(
         "--views", default="{}", help="JSON object: inputs and settings of each interactive view, by its name"
     )
-    p.add_argument("--output", type=Path, required=True, help="the page, report.html")
-    p.add_argument("--summary-output", type=Path, required=True, help="its summary in Markdown, summary.md")
+    p.add_argument("--output", type=Path, required=True, help="path of the page, report.html")
+    p.add_argument("--summary-output", type=Path, required=True, help="path of its summary in Markdown, summary.md")
     return p
 
 

@@ -47,13 +47,13 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--methods", nargs="+", default=list(select.METHODS[:4]), choices=select.METHODS, help="ways to rank the pool"
     )
-    made.add_argument("--candidates", type=Path, help="what the base model makes of them, for ifd, rds and less")
+    made.add_argument("--candidates", type=Path, help="candidates as the base model reads them, for ifd, rds and less")
     made.add_argument("--tags", nargs="+", default=[], help="tags of the domain, for the method less")
-    made.add_argument("--budgets", type=int, nargs="+", required=True, help="numbers of samples to select")
+    made.add_argument("--budgets", type=int, nargs="+", required=True, help="budgets: numbers of samples to select")
     made.add_argument("--random-draws", type=int, required=True, help="number of random selections of each size")
-    made.add_argument("--related", type=Path, help="CSV of the pool's truly related samples, where they are known")
+    made.add_argument("--related", type=Path, help="CSV of the pool's truly related samples, if they are known")
     made.add_argument(
-        "--reading", default="{}", help="JSON object, how patterns are read, as the config's `analysis` says"
+        "--reading", default="{}", help="JSON object: how patterns are read, with keys of the config's `analysis`"
     )
     made.add_argument("--output", type=Path, required=True, help="folder to write")
     return made

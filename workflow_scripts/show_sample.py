@@ -21,9 +21,9 @@ def parser() -> argparse.ArgumentParser:
     made = command_line.parser(__doc__)
     made.add_argument("--model", type=Path, required=True, help="folder with the tokenizer")
     made.add_argument("--data", type=Path, required=True, help="rows with prompt, response, optionally id")
-    made.add_argument("--id", help="of the sample; without it the first")
-    made.add_argument("--max-length", type=int, default=1024, help="tokens at which it is cut")
-    made.add_argument("--colour", action="store_true", help="for a terminal: tokens with a loss are green")
+    made.add_argument("--id", help="id of the sample; without it, the first sample is shown")
+    made.add_argument("--max-length", type=int, default=1024, help="largest number of tokens; a longer sample is cut")
+    made.add_argument("--colour", action="store_true", help="use colours of a terminal: tokens with a loss are green")
     return made
 
 

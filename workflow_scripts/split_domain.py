@@ -24,10 +24,17 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--dataset", required=True, help="name of the dataset in the CSV files")
     made.add_argument("--domain", required=True, help="name of the domain in report and messages")
     made.add_argument("--tags", nargs="+", required=True, help="tags of the domain")
-    made.add_argument("--related", nargs="+", default=[], help="tags outside of it that share its relations, if known")
+    made.add_argument(
+        "--related", nargs="+", default=[], help="tags outside of the domain that share its relations, if known"
+    )
     made.add_argument("--train", type=Path, required=True, help="training rows: parquet with id, prompt, tags, choices")
-    made.add_argument("--probe", type=Path, required=True, help="probe rows, likewise")
-    made.add_argument("--largest-budget", type=int, default=1, help="samples that will be selected from the pool")
+    made.add_argument("--probe", type=Path, required=True, help="probe rows: parquet with id, prompt, tags, choices")
+    made.add_argument(
+        "--largest-budget",
+        type=int,
+        default=1,
+        help="largest number of samples that will be selected from the pool",
+    )
     made.add_argument("--output", type=Path, required=True, help="folder to write")
     return made
 

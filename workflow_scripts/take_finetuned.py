@@ -16,8 +16,10 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command_line.parser(__doc__)
     made.add_argument("--base", type=Path, required=True, help="folder of the model that it was trained from")
-    made.add_argument("--finetuned", type=Path, required=True, help="its folder in Hugging Face layout")
-    made.add_argument("--output", type=Path, required=True, help="folder of the run")
+    made.add_argument(
+        "--finetuned", type=Path, required=True, help="folder of the fine-tuned model in Hugging Face layout"
+    )
+    made.add_argument("--output", type=Path, required=True, help="folder of the run to write")
     return made
 
 

@@ -17,7 +17,7 @@ def main(arguments: argparse.Namespace) -> None:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command_line.parser(__doc__)
-    made.add_argument("--count", type=int, required=True, help="GPUs that the command needs")
+    made.add_argument("--count", type=int, required=True, help="number of GPUs that the command needs")
     made.add_argument("command", nargs="+", help="the command, after --")
     return made
 

@@ -19,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
     made = command_line.parser(__doc__)
     made.add_argument("--model", type=Path, required=True, help="folder with the tokenizer")
     made.add_argument("--instructions", type=Path, required=True, help="parquet with id, prompt and response")
-    made.add_argument("--max-length", type=int, required=True, help="tokens a sample may have")
+    made.add_argument("--max-length", type=int, required=True, help="largest number of tokens per sample")
     made.add_argument("--output", type=Path, required=True, help="folder of the shards")
     return made
 

@@ -15,8 +15,8 @@ def main(arguments: argparse.Namespace) -> None:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command_line.parser(__doc__)
-    made.add_argument("--corpus", type=Path, required=True, help="jsonl with the field text")
-    made.add_argument("--vocabulary", type=int, required=True, help="tokens of the vocabulary")
+    made.add_argument("--corpus", type=Path, required=True, help="jsonl file with the field text")
+    made.add_argument("--vocabulary", type=int, required=True, help="number of tokens in the vocabulary")
     made.add_argument("--output", type=Path, required=True, help="folder of the tokenizer")
     return made
 

@@ -38,8 +38,8 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command_line.parser(__doc__)
     made.add_argument("--model", type=Path, required=True, help="model folder in Hugging Face layout")
-    made.add_argument("--run", type=Path, nargs="+", required=True, help="folder of a run that started from the model")
-    made.add_argument("--output", type=Path, nargs="+", required=True, help="for each run a CSV")
+    made.add_argument("--run", type=Path, nargs="+", required=True, help="folder of a run that started from that model")
+    made.add_argument("--output", type=Path, nargs="+", required=True, help="for each run, the CSV to write")
     made.add_argument("--task", nargs="+", required=True, help="NAME=FILE: rows of a task with prompt and response")
     command_line.add_computing(made)
     return made

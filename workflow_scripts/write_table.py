@@ -15,9 +15,14 @@ def main(arguments: argparse.Namespace) -> None:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = command_line.parser(__doc__)
-    p.add_argument("name", help="of the table, such as table1")
-    p.add_argument("--inputs", required=True, metavar="JSON", help="object: a path or a list of paths by keyword")
-    p.add_argument("--output", type=Path, required=True, help="table without its suffix; .csv, .md and .tex are added")
+    p.add_argument("name", help="name of the table, such as table1")
+    p.add_argument("--inputs", required=True, metavar="JSON", help="JSON object: a path or a list of paths by keyword")
+    p.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        help="path of the table without its suffix; .csv, .md and .tex are added",
+    )
     return p
 
 

@@ -172,7 +172,7 @@ def test_a_template_is_put_around_the_rows(place, monkeypatch, capfd):
     )
     for file, template, said in (
         ("bare.jsonl", "qestion", "question"),
-        ("chat.jsonl", "question", "leave out the template"),
+        ("chat.jsonl", "question", "leave the template out"),
     ):
         status, _, err = run(monkeypatch, capfd, "show-sample", "models/llama", file, "--template", template)
         assert status == 2 and said in err
@@ -286,18 +286,24 @@ def test_json_of_tokens_and_checks(place, monkeypatch, capfd):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("patterns", "nowhere", "rows.jsonl"), "nowhere is no folder and no GGUF file"),
+        (("patterns", "nowhere", "rows.jsonl"), "nowhere is neither a folder nor a GGUF file"),
         (("patterns", "models/llama", "nowhere.jsonl"), "nowhere.jsonl does not exist"),
         (("patterns", "models/llama", "rows.jsonl", "--output", "p.txt"), "p.txt must end in .npy"),
         (("patterns", "models/llama", "rows.jsonl", "--samples", "0"), "--samples is 0: give 1 or more"),
         (("patterns", "models/llama", "rows.jsonl", "--token-budget", "many"), "--token-budget is many"),
         (("patterns", "models/llama", "rows.jsonl", "--output", "q.npy", "--resamples", "1"), "--resamples is 1"),
         (("compare", "a", "b", "--data", "rows.jsonl", "--seed", "-1"), "--seed is -1"),
-        (("ablate", "models/llama", "rows.jsonl", "--samples", "1"), "1 samples cannot be halved"),
+        (("ablate", "models/llama", "rows.jsonl", "--samples", "1"), "1 samples cannot be split into halves"),
         (("ablate", "models/llama", "rows.jsonl", "--top", "99"), "18"),
         (("ablate", "models/llama", "rows.jsonl", "--samples", "2", "--ablation", "resample"), "there is one sample"),
-        (("ablate", "models/llama", "rows.jsonl", "--output", "models"), "models holds llama, which is no ablation"),
-        (("ablate", "models/llama", "rows.jsonl", "--output", "rows.jsonl"), "which is no ablation: name a folder"),
+        (
+            ("ablate", "models/llama", "rows.jsonl", "--output", "models"),
+            "models contains llama, which is not a file of ablations",
+        ),
+        (
+            ("ablate", "models/llama", "rows.jsonl", "--output", "rows.jsonl"),
+            "which is not a file of ablations: give a new",
+        ),
         (("patterns", "models/llama", "rows.jsonl", "--device", "gpu"), "gpu"),
         (("select", "models/llama", "pool.jsonl", "target.jsonl", "--budget", "9"), "budgets from 1 to 8"),
         (("select", "models/llama", "pool.jsonl", "target.jsonl", "--method", "bm25", "--template", "none"), "none"),
@@ -372,5 +378,7 @@ def test_ctrl_c_keeps_what_is_finished_and_a_terminal_has_bars(made, rows, tmp_p
     assert at_work.communicate()[0] == ""
     assert at_work.returncode == 130
     assert "Traceback" not in shown
-    assert re.search(r"interrupted by SIGINT: \d+ samples of .* are kept, run it again to go on\.", shown)
+    assert re.search(
+        r"interrupted by SIGINT: \d+ samples of .* are kept: run the same command again to continue", shown
+    )
     assert list((tmp_path / "p.npy.unfinished").iterdir())

@@ -68,7 +68,7 @@ def test_an_input_error_reaches_log_and_terminal(tmp_path):
 def test_another_error_leaves_its_traceback_in_the_log(tmp_path):
     done = run(tmp_path, "--fail", "other", "--log", "log.txt")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "some_rule: KeyError: 'deep inside' (the whole story is in log.txt)\n"
+    assert done.stderr == "some_rule: KeyError: 'deep inside' (the full output is in log.txt)\n"
     log = (tmp_path / "log.txt").read_text()
     assert "Traceback (most recent call last):" in log and "deep inside" in log
 

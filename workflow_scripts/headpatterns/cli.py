@@ -24,7 +24,7 @@ _terminal: TextIO | None = None
 def parser(description: str) -> argparse.ArgumentParser:
     """A parser that shows defaults and knows `--log`; `description` is usually the module's docstring."""
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    made.add_argument("--log", type=Path, help="write everything that is printed to this file instead")
+    made.add_argument("--log", type=Path, help="write all output to this file instead of the terminal")
     return made
 
 
@@ -38,7 +38,7 @@ def by_name(given: list[str], option: str, form: str) -> dict[str, str]:
     for word in given:
         name, _, value = word.partition("=")
         if not (name and value):
-            raise InputError(f"{option} {word} is not of the form {form}: fix it.")
+            raise InputError(f"{option} {word} does not have the form {form}: fix it.")
         if name in values:
             raise InputError(f"{option} names {name} twice: give it once.")
         values[name] = value
@@ -68,13 +68,15 @@ def add_token_budget(made: argparse.ArgumentParser) -> None:
         "--token-budget",
         type=lambda word: int(word) if word.isdecimal() else word,
         default="auto",
-        help="tokens of a batch, padding included, or auto: what fits into free memory",
+        help="tokens per batch, padding included, or auto: as many as fit into free memory",
     )
 
 
 def add_computing(made: argparse.ArgumentParser) -> None:
     """Let a parser know how a job that reads samples with a model computes."""
-    made.add_argument("--max-length", type=int, default=1024, help="tokens at which a sample is cut")
+    made.add_argument(
+        "--max-length", type=int, default=1024, help="largest number of tokens per sample; longer samples are cut"
+    )
     add_token_budget(made)
     made.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or mps")
     made.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
@@ -89,7 +91,7 @@ def check_token_budget(arguments: argparse.Namespace) -> None:
     """
     budget = arguments.token_budget
     if budget != "auto" and (not isinstance(budget, int) or budget < 1):
-        raise InputError(f"--token-budget is {budget}: give a whole number from 1 on, or auto.")
+        raise InputError(f"--token-budget is {budget}: give a whole number of 1 or more, or auto.")
 
 
 def tell(line: str) -> None:
@@ -136,7 +138,7 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
         _fail(f"{name}: {_of_the_machine(error)}", 2, terminal)
     except Exception as error:
         _print_to_log(traceback.format_exc())
-        where = f" (the whole story is in {namespace.log})" if namespace.log else ""
+        where = f" (the full output is in {namespace.log})" if namespace.log else ""
         _fail(f"{name}: {type(error).__name__}: {error}{where}", 1, terminal)
 
 

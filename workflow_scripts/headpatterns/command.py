@@ -70,17 +70,21 @@ def parser() -> argparse.ArgumentParser:
 
     patterns.add(command("patterns", patterns.run, "activation patterns of a model", patterns.EXAMPLE))
     compare.add(
-        command("compare", compare.run, "two checkpoints side by side: patterns, a table and a page", compare.EXAMPLE)
+        command("compare", compare.run, "comparison of two checkpoints: patterns, a table and a page", compare.EXAMPLE)
     )
-    ablate.add(command("ablate", ablate.run, "what the loss changes by without each head", ablate.EXAMPLE))
-    select.add(command("select", select.run, "a pool ranked by how much its samples resemble a target", select.EXAMPLE))
+    ablate.add(command("ablate", ablate.run, "how the loss changes without each head", ablate.EXAMPLE))
+    select.add(
+        command("select", select.run, "ranking of a pool by how similar its samples are to a target", select.EXAMPLE)
+    )
     checking.add_model(
         command(
             "check-model", checking.run_model, "whether patterns of a model can be taken", checking.EXAMPLE_OF_MODEL
         )
     )
     checking.add_sample(
-        command("show-sample", checking.run_sample, "a sample token by token, with labels", checking.EXAMPLE_OF_SAMPLE)
+        command(
+            "show-sample", checking.run_sample, "the tokens of a sample, with their labels", checking.EXAMPLE_OF_SAMPLE
+        )
     )
     return made
 

@@ -98,7 +98,7 @@ def ablate(
     """
     extras.need("ablating heads", "models")
     if samples < 2:
-        raise InputError(f"{samples} samples cannot be halved: give 2 or more.")
+        raise InputError(f"{samples} samples cannot be split into halves: give 2 or more.")
     if unknown := [one for one in ablation if one not in rule.ABLATIONS]:
         raise InputError(f"unknown ablation '{unknown[0]}': use one of {', '.join(rule.ABLATIONS)}.")
     check_reductions([reduction])
@@ -147,7 +147,9 @@ def _check_output(folder: Path) -> None:
         return
     strange = [folder] if folder.is_file() else [one for one in sorted(folder.iterdir()) if not _is_own(one.name)]
     if strange:
-        raise InputError(f"{folder} holds {strange[0].name}, which is no ablation: name a folder that is new or empty.")
+        raise InputError(
+            f"{folder} contains {strange[0].name}, which is not a file of ablations: give a new or empty folder."
+        )
 
 
 def _is_own(name: str) -> bool:

@@ -98,7 +98,7 @@ def _loaded(patterns: Mapping[str, Given]) -> dict[str, StoredPatterns]:
         InputError: none is given, or one cannot be read.
     """
     if not patterns:
-        raise InputError("no pattern was given: give paths by name.")
+        raise InputError("no pattern was given: give the paths of patterns by name.")
     return {name: one if isinstance(one, StoredPatterns) else load_patterns(one) for name, one in patterns.items()}
 
 
@@ -115,8 +115,8 @@ def _check_alike(loaded: Mapping[str, StoredPatterns]) -> None:
         if one.mean.shape != reference.mean.shape:
             shapes = [" x ".join(map(str, found.mean.shape)) for found in (reference, one)]
             raise InputError(
-                f"'{first}' has {shapes[0]} heads but '{name}' has {shapes[1]}: compare patterns of models with as "
-                "many layers and heads."
+                f"'{first}' has {shapes[0]} heads but '{name}' has {shapes[1]}: compare patterns of models with the "
+                "same numbers of layers and heads."
             )
 
 

@@ -124,7 +124,9 @@ def select(
     if with_model:
         check_comparable(of_pool, of_target)
     if max(budgets, default=0) > len(of_pool.ids):
-        raise InputError(f"{len(of_pool.ids)} samples of {pool} can be read within {max_length} tokens: lower budgets.")
+        raise InputError(
+            f"{len(of_pool.ids)} samples of {pool} have a response within {max_length} tokens: lower budgets."
+        )
     order = _order(pool, target, folder, methods, settings)
     scores, _ = rule.score(order, of_pool.ids, of_pool, of_target)
     ranked = {method: scoring.ranking(found, of_pool.ids) for method, found in scores.items()}
@@ -150,7 +152,7 @@ def _check_methods(methods: Sequence[str]) -> None:
     if unknown := [one for one in methods if one not in METHODS]:
         raise InputError(f"unknown method '{unknown[0]}': use some of {', '.join(METHODS)}.")
     if len(set(methods)) < len(methods):
-        raise InputError(f"a method is named twice ({', '.join(methods)}): name each once.")
+        raise InputError(f"a method is named twice ({', '.join(methods)}): name each method once.")
 
 
 def _read(data: Path, own: Path, settings: Settings) -> Patterns:

@@ -78,8 +78,11 @@ def _description(path: Path, step: int | None) -> Path:
             raise InputError(f"{path} has no step {step}: name one of {', '.join(map(str, known))}.")
         return path / f"step-{known[0] if step is None else step}.json"
     if step is not None:
-        raise InputError(f"{path} is no folder, so it has no step: leave step out.")
+        raise InputError(f"{path} is not a folder, so it has no steps: leave step out.")
     found = path.with_name(path.name.removesuffix(".npy").removesuffix(".samples").removesuffix(".json") + ".json")
     if not found.is_file():
-        raise InputError(f"{path} is neither a file of patterns, with {found.name} beside it, nor a folder of them.")
+        raise InputError(
+            f"{path} is neither a folder of patterns nor a file of patterns with {found.name} in the same folder: "
+            "fix the path."
+        )
     return found

@@ -18,13 +18,21 @@ def add(own: argparse.ArgumentParser) -> None:
     own.add_argument("model", help=options.MODEL)
     own.add_argument("data", type=Path, help=options.ROWS)
     own.add_argument("--output", type=Path, default=Path("ablation"), help="folder of tables and arrays")
-    own.add_argument("--ablation", nargs="+", default=[ZERO], choices=ABLATIONS, help="ways to take out a head")
+    own.add_argument("--ablation", nargs="+", default=[ZERO], choices=ABLATIONS, help="ways to ablate a head")
     own.add_argument(
-        "--top", type=int, nargs="+", metavar="N", default=[1], help="sizes of groups of heads, taken out together"
+        "--top",
+        type=int,
+        nargs="+",
+        metavar="N",
+        default=[1],
+        help="sizes of the groups of heads that are ablated together",
     )
     own.add_argument("--draws", type=int, metavar="N", default=10, help="random groups of each size")
     own.add_argument(
-        "--reduction", default="abs_of_sum", choices=REDUCTIONS, help="pattern that chooses groups (Eq. 2)"
+        "--reduction",
+        default="abs_of_sum",
+        choices=REDUCTIONS,
+        help="reduction of the pattern (Eq. 2) that chooses the groups",
     )
     options.add_samples(own, every=False)
     options.add_reading(own)

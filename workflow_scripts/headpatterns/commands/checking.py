@@ -39,7 +39,7 @@ def add_sample(own: argparse.ArgumentParser) -> None:
     """The options of show-sample."""
     own.add_argument("model", type=Path, help="folder with the tokenizer")
     own.add_argument("data", type=Path, help=options.ROWS)
-    own.add_argument("--id", help="of the sample; without it the first")
+    own.add_argument("--id", help="id of the sample; without it, the first sample is shown")
     options.add_tokens(own)
     options.add_showing(own)
 

@@ -16,7 +16,7 @@ def add(own: argparse.ArgumentParser) -> None:
     own.add_argument("second", help="B: likewise")
     own.add_argument("--data", nargs="+", required=True, metavar="[NAME=]FILE", help=options.ROWS)
     own.add_argument("--output", type=Path, default=Path("comparison"), help="folder of page, table and patterns")
-    own.add_argument("--reduction", default="abs_of_sum", choices=REDUCTIONS, help="reading of Eq. 2")
+    own.add_argument("--reduction", default="abs_of_sum", choices=REDUCTIONS, help="reduction: how Eq. 2 is read")
     options.add_samples(own)
     options.add_reading(own)
     options.add_resamples(own)

@@ -42,16 +42,30 @@ def number_or_all(word: str) -> int | None:
 def add_samples(own: argparse.ArgumentParser, most: int = 64, *, every: bool = True) -> None:
     """Which rows are read."""
     kind, words = (number_or_all, ", or all") if every else (int, "")
-    own.add_argument("--samples", type=kind, metavar="N", default=most, help=f"rows at most, by a seeded draw{words}")
-    own.add_argument("--seed", type=int, metavar="N", default=0, help="of all random draws")
+    own.add_argument(
+        "--samples",
+        type=kind,
+        metavar="N",
+        default=most,
+        help=f"largest number of rows, chosen by a seeded draw{words}",
+    )
+    own.add_argument("--seed", type=int, metavar="N", default=0, help="seed of all random draws")
 
 
 def add_tokens(own: argparse.ArgumentParser) -> None:
     """How rows become tokens."""
     own.add_argument(
-        "--template", metavar="NAME", help="prompt template: question, alpaca, chat, or a text with {instruction}"
+        "--template",
+        metavar="NAME",
+        help="prompt template: question, alpaca, chat, or your own text with {instruction}",
     )
-    own.add_argument("--max-length", type=int, metavar="N", default=1024, help="tokens at which a sample is cut")
+    own.add_argument(
+        "--max-length",
+        type=int,
+        metavar="N",
+        default=1024,
+        help="largest number of tokens per sample; longer samples are cut",
+    )
 
 
 def add_reading(own: argparse.ArgumentParser) -> None:
@@ -62,9 +76,7 @@ def add_reading(own: argparse.ArgumentParser) -> None:
     add_tokens(own)
     command_line.add_token_budget(own)
     add_where(own)
-    own.add_argument(
-        "--threads", type=int, metavar="N", help="processor threads; without, as many as there are processors"
-    )
+    own.add_argument("--threads", type=int, metavar="N", help="processor threads; by default, one for each processor")
 
 
 def add_where(own: argparse.ArgumentParser) -> None:
@@ -81,7 +93,9 @@ def add_resamples(own: argparse.ArgumentParser) -> None:
 def add_showing(own: argparse.ArgumentParser) -> None:
     """How results and progress are shown."""
     own.add_argument("--json", action="store_true", help="print the result as JSON")
-    own.add_argument("--quiet", action="store_true", help="show no progress; only a terminal is shown any")
+    own.add_argument(
+        "--quiet", action="store_true", help="show no progress; without a terminal, no progress is shown in any case"
+    )
 
 
 def check(arguments: argparse.Namespace) -> None:
@@ -92,7 +106,7 @@ def check(arguments: argparse.Namespace) -> None:
     """
     command_line.check_counts(arguments, *(option for option in COUNTS if hasattr(arguments, option)))
     if getattr(arguments, "resamples", 2) < 2:
-        raise InputError(f"--resamples is {arguments.resamples}: an interval needs at least 2, better 1000.")
+        raise InputError(f"--resamples is {arguments.resamples}: an interval needs at least 2, and 1000 are better.")
     if getattr(arguments, "seed", 0) < 0:
         raise InputError(f"--seed is {arguments.seed}: give 0 or a positive whole number.")
     if hasattr(arguments, "token_budget"):

@@ -14,9 +14,16 @@ def add(own: argparse.ArgumentParser) -> None:
     """Its options."""
     own.add_argument("model", help=options.MODEL)
     own.add_argument("data", type=Path, help=options.ROWS)
-    own.add_argument("--output", type=Path, default=Path("patterns.npy"), help="OUT.npy; the others lie beside it")
-    own.add_argument("--reduction", default="abs_of_sum", choices=REDUCTIONS, help="reading of Eq. 2")
-    own.add_argument("--also", nargs="+", default=[], choices=REDUCTIONS, help="further ones, from the same passes")
+    own.add_argument(
+        "--output",
+        type=Path,
+        default=Path("patterns.npy"),
+        help="OUT.npy; the other files are written to the same folder",
+    )
+    own.add_argument("--reduction", default="abs_of_sum", choices=REDUCTIONS, help="reduction: how Eq. 2 is read")
+    own.add_argument(
+        "--also", nargs="+", default=[], choices=REDUCTIONS, help="further reductions, from the same passes"
+    )
     options.add_samples(own)
     options.add_reading(own)
     options.add_resamples(own)

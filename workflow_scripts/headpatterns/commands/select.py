@@ -14,13 +14,13 @@ SHOWN = 10
 
 def add(own: argparse.ArgumentParser) -> None:
     """Its options."""
-    own.add_argument("model", help=f"{options.MODEL}; for Eq. 5 one that was fine-tuned on the target")
+    own.add_argument("model", help=f"{options.MODEL}; for Eq. 5, give a model that was fine-tuned on the target")
     own.add_argument("pool", type=Path, help=options.ROWS)
     own.add_argument("target", type=Path, help="rows that the pool is compared with")
     own.add_argument("--output", type=Path, default=Path("selection"), help="folder of ranking, rows and patterns")
-    ways = f"ways to rank ({', '.join(METHODS)}); pattern is Eq. 5"
+    ways = f"methods to rank with ({', '.join(METHODS)}); pattern is Eq. 5"
     own.add_argument("--method", nargs="+", default=["pattern"], choices=METHODS, metavar="METHOD", help=ways)
-    own.add_argument("--budget", type=int, nargs="+", metavar="N", help="how many of the best are written as rows")
+    own.add_argument("--budget", type=int, nargs="+", metavar="N", help="how many of the best rows are written")
     options.add_reading(own)
     options.add_showing(own)
 
