@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import said
 from project import PROJECT
 
 LONGEST = 25
@@ -119,7 +120,7 @@ def sentences(paragraph: str) -> list[str]:
 
 def length(sentence: str) -> int:
     """Words of a sentence; a piece of code is one, and a sign none."""
-    return len([word for word in sentence.split() if re.search(r"[^\W_]", word)])
+    return len([word for word in sentence.split() if re.search(rf"[^\W_]|{said.VALUE}", word)])
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -127,3 +128,77 @@ def test_sentences_are_short(name):
     paragraphs = prose((PROJECT / name).read_text(encoding="utf-8"))
     long = [sentence for paragraph in paragraphs for sentence in sentences(paragraph) if length(sentence) > LONGEST]
     assert not long, "\n\n".join(f"{length(sentence)} words: {sentence}" for sentence in long)
+
+
+SPOKEN = {
+    "(?<!there )(is|are|was|were) no (?!longer|key|default|partition)": "is not a",
+    "holds? no": "has no",
+    "(stands?|stood)(?! for)": "is",
+    "(reads?|cuts?|prints?|comes?|gives?|elsewhere|and|or|none) otherwise(?! [\\w…])": "differently, or if not",
+    "(is|are) of (the|a|an|other|its)": "has the, or belongs to",
+    "beside": "next to, in the same folder, or with",
+    "(go|goes|going) on": "continue",
+    "told(?! apart)|tells? of": "shown, or says",
+    "see to": "check",
+    "(be|is|are) had": "be fetched",
+    "likewise": "also",
+    "nobody|anybody|somebody": "no one, anyone, or what is meant",
+    "hence|thus|thereby|whichever|wherever": "therefore, or if",
+    "whatever": "for every, or even if",
+    "in vain|for want of|not once": "what happens, in plain words",
+    "(nats|tokens|bytes|seconds|operations) an? (response )?[a-z]+": "per",
+    "of (which|whom|whose)": "whose, or a sentence of its own",
+    "what (stands|lies|follows|is reached)": "the text, the number or the score that is meant",
+    "dry-run": "dry run",
+    "teach it|take another|give another[.:;]": "add it, use another, or name what is given",
+}
+"""What people who run the code read twice in its messages, reports and captions."""
+
+AMERICAN = {
+    "analyz(e|es|ed|ing)": "analyse",
+    "artifacts?": "artefact",
+    "behaviors?": "behaviour",
+    "(center|color|favor|label)(s|ed|ing)?(?<!label)(?<!labels)": "centre, colour, favour, labelled",
+    "gray": "grey",
+    "licenses?": "licence",
+    "(normal|summar|organ|recogn)iz(e|es|ed|ing|ation)": "-ise, as in the documentation",
+}
+
+PUBLISHED = "the number came out the same whatever varied"
+"""A reason in tables of published/, which the rules make again byte for byte."""
+
+
+def test_the_code_says_nothing_that_is_read_twice():
+    found = []
+    for text in said.said():
+        words = text.words.replace(PUBLISHED, "")
+        for old, plain in {**DIRECT, **SPOKEN, **AMERICAN}.items():
+            for match in re.finditer(rf"(?<![-\w])(?:{old})(?!\w)", words, re.IGNORECASE):
+                found.append(f"{text.path}:{text.line}: '{match[0]}': write {plain}")
+    assert not found, "\n".join(found)
+
+
+def test_what_the_code_says_is_read_in_one_go():
+    """What is wrong, and what to do about it, are a sentence each; an example in brackets is read by itself."""
+    found = []
+    for text in said.said():
+        plain = re.sub(r"\([^()]*\)", "", text.words)
+        for sentence in (part for whole in sentences(plain) for part in re.split(r"[:;]\s+", whole)):
+            if length(sentence) > LONGEST:
+                found.append(f"{text.path}:{text.line}: {length(sentence)} words: {sentence}")
+    assert not found, "\n".join(found)
+
+
+def test_messages_are_found():
+    """The reader of the code finds each kind of text, so that the rules above check something."""
+    found = [text.words for text in said.said()]
+    for known in (
+        "the data is empty, so there is no activation pattern to compute: give at least one sample.",  # an error
+        "studies.….sizes has …, but models.… has … heads in all: lower it.",  # a problem of a config
+        "seed of the draw",  # a key's description
+        "JSON object: values by keyword",  # an argument's help
+        "Does fine-tuning live in the heads?",  # a title
+    ):
+        assert known in found
+    for suffix in said.READERS:
+        assert any(text.path.endswith(suffix) for text in said.said())
