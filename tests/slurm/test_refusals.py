@@ -94,7 +94,7 @@ def elsewhere(clone, tmp_path, monkeypatch):
 
 def test_a_machine_without_slurm_is_one_sentence(elsewhere):
     assert elsewhere.run("table1", *CONFIG) != 0
-    assert_refusal(elsewhere.said, "sbatch", "start on a login node")
+    assert_refusal(elsewhere.said, "sbatch", "start Snakemake on a login node")
     assert not (elsewhere.folder / "results").exists()
 
 

@@ -207,7 +207,7 @@ def test_broken_weights_name_the_sample():
 
 
 def test_no_sample_is_refused():
-    with pytest.raises(InputError, match="no sample"):
+    with pytest.raises(InputError, match="data is empty"):
         ablated_losses(build("opt"), [], settings([]))
 
 
@@ -439,14 +439,14 @@ def test_an_interrupted_job_keeps_a_phase_and_never_a_stale_one(ablate, trained,
         ({"top": [1, 19]}, r"--top has 19, but .*llama has 3 layers of 6 heads: give at most 18\."),
         ({"top": [0]}, r"--top is \[0\]: give 1 or more\."),
         ({"samples": 0}, r"--samples is 0: give 1 or more\."),
-        ({"token_budget": "much"}, r"--token-budget is much: give a whole number from 1 on, or auto\."),
+        ({"token_budget": "much"}, r"--token-budget is much: give a whole number of 1 or more, or auto\."),
         ({"draws": -1}, r"--draws is -1: give 1 or more\."),
         ({"run": "nowhere"}, r"nowhere has no run\.json: give the folder of a finished run\."),
         ({"data": "nowhere.jsonl"}, r"the data file nowhere\.jsonl does not exist\."),
         ({"model": "nowhere"}, r"the model folder nowhere does not exist"),
         ({"data": ["a.jsonl", "b.jsonl"]}, r"give as many --data and --output-folder as --run\."),
         ({"device": "gpu"}, r"unknown device 'gpu'"),
-        ({"max_length": 5}, r"lies wholly beyond the maximum length of 5 tokens"),
+        ({"max_length": 5}, r"has no response token within the maximum length of 5 tokens"),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
 )

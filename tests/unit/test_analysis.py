@@ -453,7 +453,7 @@ def test_a_run_without_step_0_or_files_is_refused(tmp_path):
     table = write_runs(tmp_path, models=("only",), seeds=(0,))
     folder = tmp_path / "patterns/only/nlp.arc.seed0/arc"
     (folder / "step-0.samples.npy").unlink()
-    assert "lacks the patterns before (step 0)" in refusal("dynamics", table, tmp_path)
+    assert "lacks the patterns before fine-tuning (step 0)" in refusal("dynamics", table, tmp_path)
     for path in folder.iterdir():
         path.unlink()
     assert "has no activation pattern" in refusal("dynamics", table, tmp_path)

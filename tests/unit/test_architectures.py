@@ -84,7 +84,7 @@ def test_the_readme_and_the_documentation_count_as_the_table_does():
         ),
         (
             {"model_type": "roberta"},
-            "has the type 'roberta', an encoder, in which a token sees those after it: use a",
+            "has the type 'roberta', an encoder, in which a token sees the tokens after it: use a",
         ),
         (
             {"model_type": "vit"},

@@ -402,7 +402,7 @@ def test_tokens_of_another_tokenizer_are_refused():
 
 
 def test_no_sample_is_refused():
-    with pytest.raises(InputError, match="no sample"):
+    with pytest.raises(InputError, match="data is empty"):
         activation_patterns(build("opt"), [])
 
 

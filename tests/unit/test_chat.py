@@ -143,7 +143,7 @@ NO_PROMPT = CHATML.template.partition("{% if add_generation_prompt")[0]
     ("template", "messages", "wanted"),
     [
         ("", CONVERSATION, ("has no chat template", "models.NAME.chat_template")),
-        ("{% for m in messages %}", CONVERSATION, ("no valid one", "line 1")),
+        ("{% for m in messages %}", CONVERSATION, ("is not valid", "line 1")),
         ("{{ messages[0].nothing.more }}", CONVERSATION, ("fails on sample 'one'", "models.NAME.chat_template")),
         (FORMATS["gemma"].written(), CONVERSATION, ("refuses the system turn of sample 'one'", "System role not")),
         ("{% for m in messages if m.role != 'system' %}{{ m.content }}<|im_end|>{% endfor %}", CONVERSATION,
@@ -152,7 +152,7 @@ NO_PROMPT = CHATML.template.partition("{% if add_generation_prompt")[0]
         ("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
          "{% if add_generation_prompt %}assistant: {% endif %}", CONVERSATION, ("not a single token", "EOS")),
         (CHATML.written() + "{% if add_generation_prompt %}<think>\n{% endif %}", CONVERSATION,
-         ("turn 5", "where a model is asked", "<think>")),
+         ("turn 5", "when it asks a model for an answer", "<think>")),
         (CHATML.written() + "{{ messages[2].content }}", CONVERSATION, ("turn 3", "exactly once")),
         (CHATML.written().replace("m.content", "m.content.split('</think>')[-1]"),
          [*CONVERSATION[:4], {"role": "assistant", "content": "<think>Hm.</think>"}], ("turn 5", "does not print it")),

@@ -150,12 +150,12 @@ def test_a_model_is_given_another_template(folder, tmp_path):
 
 @pytest.mark.parametrize(
     ("written", "hint"),
-    [("", "is empty"), ("{% if %}", "no valid one"), ("{{ messages[0].content }}", "turn 2"), (b"\xff", "no UTF-8")],
+    [("", "is empty"), ("{% if %}", "is not valid"), ("{{ messages[0].content }}", "turn 2"), (b"\xff", "not UTF-8")],
 )
 def test_a_template_that_cannot_be_given(folder, tmp_path, written, hint):
     file = tmp_path / "template.jinja"
     file.write_bytes(written if isinstance(written, bytes) else written.encode())
-    with refusal(str(file) if hint in ("is empty", "no UTF-8") else "chat template", hint):
+    with refusal(str(file) if hint in ("is empty", "not UTF-8") else "chat template", hint):
         give(folder, file, tmp_path / "given")
     assert not (tmp_path / "given").exists()
 

@@ -131,7 +131,7 @@ def test_noise_widens_intervals(runs, tmp_path):
 
 def test_a_stage_that_the_table_lacks_is_refused(runs):
     chains = {"c": {"label": "C", "base": ["m", "M"], "stages": [["finetuned.sft", "SFT"], ["finetuned.rl", "RL"]]}}
-    with refusal(str(runs), ("finetuned.rl on gsm8k", "make it again")):
+    with refusal(str(runs), ("finetuned.rl on gsm8k", "make the table again")):
         analysis.compute(runs, chains, 20, 0)
 
 

@@ -73,7 +73,7 @@ def test_a_faulty_table_of_effects_is_named(tmp_path):
     with refusal(f"{path}", ("row 2", "the effect rise of llama stands there twice")):
         measured.read(path)
     path.write_text(path.read_text().replace(",1,1,", ",much,1,", 1))
-    with refusal(f"{path}", ("row 1", "make it again")):
+    with refusal(f"{path}", ("row 1", "remove the file and run again")):
         measured.read(path)
 
 

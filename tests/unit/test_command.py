@@ -199,7 +199,7 @@ def test_a_step_of_a_folder_is_named_where_there_are_several(place):
     for step, words in ((None, "steps 0, 1"), (2, "no step 2")):
         with refusal("steps", words):
             headpatterns.load_patterns("steps", step=step)
-    with refusal("steps/step-0.npy", "no folder"):
+    with refusal("steps/step-0.npy", "not a folder"):
         headpatterns.load_patterns("steps/step-0.npy", step=0)
     with refusal("nowhere.npy", "nowhere.json"):
         headpatterns.load_patterns("nowhere.npy")

@@ -95,7 +95,7 @@ def test_the_page_shows_all_and_fetches_nothing(found):
     page = found.page.read_text()
     assert page.count("<img ") == page.count('src="data:image/svg+xml;base64,') == 3
     assert not re.search(r"<(link|script|iframe)", page)
-    for word in ("sums", "few", "Heads that change most", "Loss (nats a token)", "8 samples of"):
+    for word in ("sums", "few", "Heads that change most", "Loss (nats per token)", "8 samples of"):
         assert word in page
     assert found.csv.read_text().splitlines()[0] == "probe_set,other,quantity,state,layer,head,value,low,high"
 
@@ -129,7 +129,7 @@ def test_a_name_of_an_experiment_stands_for_its_folder(tmp_path):
 def test_other_heads_are_refused_before_anything_is_loaded(pair, data, tokenizer, tmp_path, other, words):
     model = build("llama-grouped-query", vocab_size=VOCABULARY, max_position_embeddings=256, **other)
     folder = saved(model, tokenizer, tmp_path / "unlike")
-    with refusal(str(folder), (*words, "not the same ones")):
+    with refusal(str(folder), (*words, "do not correspond")):
         compare(pair[0], folder, data, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -145,7 +145,7 @@ def test_another_tokenizer_is_refused_with_the_sample(pair, data, tmp_path):
     content = json.loads((folder / "tokenizer.json").read_text())
     content["model"]["merges"] = content["model"]["merges"][:10]
     (folder / "tokenizer.json").write_text(json.dumps(content))
-    with refusal(str(folder), ("sum-", "other tokens")):
+    with refusal(str(folder), ("sum-", "different tokens")):
         compare(pair[0], folder, data["few"], tmp_path / "out")
     assert not list((tmp_path / "out").rglob("*.npy"))
 
@@ -156,7 +156,7 @@ def test_the_same_model_and_a_single_row_are_refused(pair, data, rows, tmp_path)
     single = written(tmp_path / "one.jsonl", rows[:1])
     with refusal(str(single), "give two or more"):
         compare(*pair, single, tmp_path / "out")
-    with refusal("nowhere", ("no folder", "--experiment")):
+    with refusal("nowhere", ("neither a folder", "--experiment")):
         compare("nowhere", pair[0], data, tmp_path / "out")
     with refusal("a/b", "without /"):
         compare(*pair, {"a/b": single}, tmp_path / "out")

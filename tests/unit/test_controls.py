@@ -227,5 +227,7 @@ def test_groups_without_an_expected_pair_are_left_out(folder):
 
 @pytest.mark.parametrize("pair", [[], ["code"], ["code", "code"], ["code", "chess"], ["code", "sgsm"]])
 def test_a_pair_that_is_not_of_two_basic_tasks_is_refused(folder, pair):
-    with pytest.raises(InputError, match=r"is not of two of its basic tasks in .*fix task_groups\.nlp\.expected_pair"):
+    with pytest.raises(
+        InputError, match=r"does not consist of two of its basic tasks in .*fix task_groups\.nlp\.expected_pair"
+    ):
         effects.measure(folder / "runs.csv", 20, 3, {"nlp": pair}, Reading())

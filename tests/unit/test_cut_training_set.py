@@ -77,7 +77,7 @@ def test_other_tasks_do_not_change_the_draw(group, tmp_path):
 
 def test_an_empty_set_is_named(group, tmp_path):
     empty = shards(tmp_path, "d", [])
-    with pytest.raises(InputError, match=f"{re.escape(str(empty))} holds no sample"):
+    with pytest.raises(InputError, match=f"{re.escape(str(empty))} has no samples"):
         scripts.run("cut_training_set", output=tmp_path / "out.csv", tokenized=group[0], group=[*group, empty], seed=0)
     assert not (tmp_path / "out.csv").exists()
 

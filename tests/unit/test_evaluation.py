@@ -516,7 +516,7 @@ def test_a_folder_that_is_no_whole_checkpoint(refused, checkpoints, tmp_path):
     assert "its weights m-1.safetensors are missing" in refused([("base", folder, "tools")])
     for path in folder.glob("tokenizer*"):
         path.unlink()
-    assert f"{folder} holds no tokenizer" in refused([("base", folder, "tools")])
+    assert f"{folder} has no tokenizer" in refused([("base", folder, "tools")])
     (folder / "config.json").unlink()
     assert f"{folder} has no config.json" in refused([("base", folder, "tools")])
 

@@ -101,7 +101,7 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
             "datasets.gsm8k",
             "mixes rows of the embedded experiment with",
         ),
-        ({"models.embedded": {"label": "x", "source": {"path": "x"}}}, "models.embedded", "name that is taken"),
+        ({"models.embedded": {"label": "x", "source": {"path": "x"}}}, "models.embedded", "has the name of the"),
         (
             {"task_groups.nlp.expected_pair": ["gsm8k", "sgsm"]},
             "task_groups.nlp.expected_pair",

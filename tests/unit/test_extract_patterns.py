@@ -562,7 +562,7 @@ def test_processes_that_are_not_there_are_refused(refused):
     assert wanted in refused(devices=2)
     assert "--devices is 0: give 1 or more" in refused(devices=0)
     for wrong in ("0", "-3", "2.5", "many"):
-        assert f"--token-budget is {wrong}: give a whole number from 1 on, or auto" in refused(token_budget=wrong)
+        assert f"--token-budget is {wrong}: give a whole number of 1 or more, or auto" in refused(token_budget=wrong)
 
 
 # A real model ---------------------------------------------------------------------------------------------------------
@@ -709,7 +709,7 @@ def test_a_response_beyond_the_maximum_length(refused, model_folder, data, rows,
     rows = [*rows[:5], {"id": "long", "prompt": "Answer. " * 20, "response": "Yes."}, *rows[6:]]
     write_jsonl(data, rows)
     sentence = refused(max_length=60)
-    assert "the response of sample 'long'" in sentence and "60 tokens" in sentence
+    assert "sample 'long' (and" in sentence and "60 tokens" in sentence
     scripts.run(
         "extract_patterns",
         model=model_folder,
@@ -726,7 +726,7 @@ def test_a_response_beyond_the_maximum_length(refused, model_folder, data, rows,
 
 
 def test_skipping_everything_is_refused(refused):
-    assert "lies wholly beyond the maximum length of 5 tokens" in refused(max_length=5, skip_truncated=True)
+    assert "has no response token within the maximum length of 5 tokens" in refused(max_length=5, skip_truncated=True)
 
 
 def test_samples_beyond_the_models_positions(refused, data, rows):

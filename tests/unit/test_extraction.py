@@ -291,7 +291,7 @@ def test_gradients_that_are_infinite_name_layer_and_sample(llama):
 def test_budgets_dtypes_and_devices_that_are_none(llama, model_folder, monkeypatch):
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # types that the annotations do not allow either
     for wrong in (0, -5, 2.5, True, "many", None):
-        with pytest.raises(InputError, match=r"the token budget is .*: give a whole number from 1 on, or 'auto'"):
+        with pytest.raises(InputError, match=r"the token budget is .*: give a whole number of 1 or more, or 'auto'"):
             activation_patterns(llama, make_samples(), token_budget=wrong)
     with pytest.raises(InputError, match="unknown dtype 'float8': use one of float32, bfloat16, float16"):
         models.load_model(model_folder, "float8")

@@ -239,7 +239,9 @@ def test_a_mirror_that_is_gone_is_one_sentence_with_the_word_to_write(server, tm
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         closed = of_mirror(server)._replace(address=f"http://127.0.0.1:{nobody.getsockname()[1]}/datasets/org/maths")
-        with refusal(f"the mirror source of maths, {closed.address},", ("cannot be had", "set `sources` to primary")):
+        with refusal(
+            f"the mirror source of maths, {closed.address},", ("cannot be fetched", "set `sources` to primary")
+        ):
             downloads.fetch_pinned(closed, tmp_path / "out" / "it")
     server.state.down = True
     with refusal(f"the mirror source of maths, {of_mirror(server).address},", ("HTTP 503", "`sources` to primary")):

@@ -228,7 +228,9 @@ def test_other_layers_are_refused_before_any_job(config, base, tmp_path):
     checked(given(config, base, base))
     other = saved(llama(num_hidden_layers=2), tmp_path / "other")
     said = complaint(given(config, base, other))
-    assert_refusal(said, "finetuned.sft.source.path", ("2 layers, but its base, models.own, has 3", "name the base"))
+    assert_refusal(
+        said, "finetuned.sft.source.path", ("2 layers, but its base, models.own, has 3", "set base to the model")
+    )
 
 
 def test_an_adapter_and_a_model_are_told_apart(config, base, tmp_path):
@@ -236,7 +238,7 @@ def test_an_adapter_and_a_model_are_told_apart(config, base, tmp_path):
     (tmp_path / "adapter/adapter_config.json").write_text("{}")
     path, lora = {"path": str(tmp_path / "adapter")}, {"lora": {"path": str(base)}}
     own = checked(given(config, base, base)).paths.own
-    assert_refusal(own.problem("model", path["path"]), "adapter", ("merge it", "lora:"))
+    assert_refusal(own.problem("model", path["path"]), "adapter", ("merge it", "source.lora"))
     assert_refusal(own.problem("adapter", lora["lora"]["path"]), str(base), ("a whole model", "without lora"))
     assert own.problem("adapter", path["path"]) == ""
     assert_refusal(own.problem("adapter", str(tmp_path)), str(tmp_path), "no adapter")
@@ -316,8 +318,11 @@ def test_tokens_may_come_behind_those_of_the_base(base, tmp_path):
 @pytest.mark.parametrize(
     ("changed", "hint"),
     [
-        ({"num_hidden_layers": 2}, ("2 layers", "3 layers", "was not trained from it")),
-        ({"num_attention_heads": 3, "num_key_value_heads": 3}, ("3 query heads", "6 query heads", "name the base")),
+        ({"num_hidden_layers": 2}, ("2 layers", "3 layers", "was not trained from that model")),
+        (
+            {"num_attention_heads": 3, "num_key_value_heads": 3},
+            ("3 query heads", "6 query heads", "set base to the model"),
+        ),
     ],
 )
 def test_a_model_of_other_heads_is_refused(base, tmp_path, changed, hint):
@@ -335,7 +340,7 @@ def test_a_model_of_other_tokens_is_refused(base, tmp_path):
     first, second = sorted(vocabulary, key=vocabulary.get)[10:12]
     vocabulary[first], vocabulary[second] = vocabulary[second], vocabulary[first]
     (other / "tokenizer.json").write_text(json.dumps(content))
-    with refusal(str(other), (f"{first!r} as", "vocabularies differ", "name the base")):
+    with refusal(str(other), (f"{first!r} as", "vocabularies differ", "set base to the model")):
         elsewhere.take(base, other, tmp_path / "run")
 
 

@@ -205,7 +205,7 @@ def test_other_families_come_back_bit_by_bit(tmp_path, model_type):
 def test_a_tokenizer_that_transformers_replaces_is_refused(tmp_path, tokenizer):
     """Models of type qwen2 have a class of their own, which splits texts as Qwen does whatever the file says."""
     file = write(tmp_path / "x.gguf", model_of(len(tokenizer), model_type="qwen2"), tokenizer)
-    with refusal(str(file), "other tokens than the tokenizer"):
+    with refusal(str(file), "different tokens than the tokenizer"):
         conversion.convert(file, tmp_path / "folder")
 
 
@@ -375,7 +375,7 @@ def test_a_file_that_ends_within_its_weights_is_refused(tmp_path, files):
     size = files["Q8_0"].stat().st_size
     needed = max(tensor.end for tensor in read_header(files["Q8_0"]).tensors)
     file = cut(files["Q8_0"], tmp_path, needed - 1)
-    with refusal(str(file), (f"has {needed - 1} bytes of the {needed}", "download it again")):
+    with refusal(str(file), (f"has {needed - 1} bytes, but its header says {needed}", "download it again")):
         read_header(file)
     assert needed <= size
 
@@ -384,7 +384,7 @@ def test_a_file_that_ends_within_its_weights_is_refused(tmp_path, files):
     ("options", "hint"),
     [
         ({"architecture": "grok"}, ("architecture 'grok'", "Hugging Face layout as path")),
-        ({"without": ("tokenizer",)}, "holds no tokenizer"),
+        ({"without": ("tokenizer",)}, "has no tokenizer"),
         ({"without": ("eos",)}, "names no EOS token"),
         ({"change": lambda writer: writer.add_uint16("split.count", 3)}, ("one of 3 parts", "merge them")),
         (

@@ -226,7 +226,7 @@ def test_a_value_that_is_no_text_is_counted_in_every_column(tmp_path, column, fo
         ({"task": "T", "result": "R"}, {"style": "alpaca"}, "give the option columns, .* instead of style: alpaca"),
         ({"task": "T", "result": "R"}, {"style": "chat"}, "give the option columns, .* instead of style: chat"),
         ({"messages": []}, {"style": "alpaca"}, "give the option style: chat instead of columns"),
-        ({"instruction": "T", "output": "R"}, {"style": "chat"}, "give the option style: alpaca, and nothing"),
+        ({"instruction": "T", "output": "R"}, {"style": "chat"}, "give the option style: alpaca instead"),
         ({"turns": [{"role": "user"}]}, {"style": "chat"}, "rename the field turns to messages"),
         ({"q": "Q"}, {"columns": {"prompt": "q", "response": "a"}}, "name fields that the rows have in the option co"),
         ({f"c{n}": n for n in range(999)}, {"style": "chat"}, r"its fields are c0, c1, .*, c7 and 991 more\)"),

@@ -141,9 +141,9 @@ def test_what_separates_prompt_and_response(template, prompt, response):
         ("qestion", "did you mean question?"),
         ("Q: {prompt}", "does not contain {instruction}"),
         ("{instruction} {instruction}", "contains {instruction} 2 times"),
-        ("{instruction} {response}.", "goes on after {response}"),
-        ("{response} {instruction}", "goes on after {response}"),
-        ("{instruction} {response}{response}", "goes on after {response}"),
+        ("{instruction} {response}.", "has text after {response}"),
+        ("{response} {instruction}", "has text after {response}"),
+        ("{instruction} {response}{response}", "has text after {response}"),
     ],
 )
 def test_templates_without_exactly_one_field_are_refused(template, sentence):

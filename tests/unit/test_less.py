@@ -262,7 +262,7 @@ def test_less_warms_up_on_what_all_pools_have(tmp_path):
 
 def test_a_warm_up_without_samples_is_refused(tmp_path):
     samples_of = {"probe": tokenized(*"abcdef"), "train": tokenized(*"wxyz")}
-    with pytest.raises(InputError, match=r"warm_up is 0\.1, which is less than one of the 3 samples .*: raise it\."):
+    with pytest.raises(InputError, match=r"warm_up is 0\.1, which selects none of the 3 samples .*: raise it\."):
         gradients.chosen(order(tmp_path, 0.1), samples_of)
     with pytest.raises(InputError, match=r"of the 0 samples that all pools have"):
         gradients.chosen(order(tmp_path, 1.0, pools=("ab", "cd")), samples_of)

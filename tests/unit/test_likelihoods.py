@@ -140,7 +140,7 @@ def test_a_likelihood_that_is_no_number_is_refused(tokenizer):
     model = made("llama")
     with torch.no_grad():
         model.lm_head.weight[5] = torch.inf
-    with pytest.raises(InputError, match="LlamaForCausalLM gives likelihoods on the set 'set' that are no numbers"):
+    with pytest.raises(InputError, match="LlamaForCausalLM gives likelihoods on the set 'set' that are not numbers"):
         taken(model, tokenizer, sums())
 
 

@@ -145,7 +145,7 @@ OTHERS = {
 def test_an_adapter_of_another_base_is_refused(tmp_path, bases, adapter, model_folder, other):
     changed, said = OTHERS[other]
     base = bases("llama-grouped-query", vocab_size=VOCABULARY, **changed)
-    hints = (said, f"it was trained on {model_folder}", "give the base that it was trained on")
+    hints = (said, f"it was trained on {model_folder}", "give the base model that it was trained on")
     with refusal(str(base), hints):
         lora.check(adapter, base)
     with refusal(str(adapter), hints):

@@ -169,10 +169,10 @@ def test_a_base_that_changed_or_is_away_is_refused(base, tokenizer, samples, tmp
     final = moved / "runs" / "run" / "final"
     other = small(seed=1)
     other.save_pretrained(moved / "models" / "base")
-    with refusal(str(final), ("another model", str(moved / "models" / "base"), "train the run again")):
+    with refusal(str(final), ("a model other than", str(moved / "models" / "base"), "train the run again")):
         load_model(final)
     shutil.rmtree(moved / "models" / "base")
-    with refusal(str(final), ("not there", str(moved / "models" / "base"), "restore it")):
+    with refusal(str(final), ("does not exist", str(moved / "models" / "base"), "restore it")):
         load_model(final)
 
 

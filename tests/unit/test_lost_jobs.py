@@ -54,7 +54,7 @@ def test_every_state_is_one_sentence_with_what_happens_now(state):
     assert_refusal(said, "finetune llama.nlp_gsm8k.seed0 (Slurm job 12)", hint)
     last = lost.sentence(lost_job(state))
     assert_refusal(
-        last, "finetune llama.nlp_gsm8k.seed0 (Slurm job 12)", ("start Snakemake again", "; it goes on from")
+        last, "finetune llama.nlp_gsm8k.seed0 (Slurm job 12)", ("start Snakemake again", "; it continues from")
     )
 
 
@@ -71,7 +71,7 @@ def test_every_state_is_one_sentence_with_what_happens_now(state):
             ("see results/a.log", "fix the problem that it shows, and start"),
         ),
         (lost_job("CANCELLED", {}, rule="evaluate"), ("again, and starts over.",)),
-        (lost_job("NODE_FAIL", {}, rule="extract_patterns"), ("goes on with the samples that are missing.",)),
+        (lost_job("NODE_FAIL", {}, rule="extract_patterns"), ("continues with the samples that are missing.",)),
     ],
 )
 def test_a_lost_job_says_what_it_was_short_of_and_what_to_do(job, hints):

@@ -96,7 +96,7 @@ def test_a_model_without_a_tokenizer(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     config["models"]["llama"]["source"] = {"path": str(tmp_path)}
     assert_refusal(
-        "\n".join(said(accepted(config))), "models.llama.source.path", "holds no tokenizer: save the model's own"
+        "\n".join(said(accepted(config))), "models.llama.source.path", "has no tokenizer: save the model's tokenizer"
     )
 
 

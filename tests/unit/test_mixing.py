@@ -463,7 +463,7 @@ def test_a_sample_without_a_row_is_refused(tmp_path, capfd, monkeypatch):
     options = make(tmp_path, {"a": 3.0, "c": 1.0})
     rows = write_rows(tmp_path / "a.parquet", [row for row in training_rows("a") if row["id"] != "a60"])
     said = scripts.refused(capfd, monkeypatch, "mix_basic_tasks", **spread(options))
-    assert f"The training set of a has the sample a60, which {rows} lacks: make both" in said
+    assert f"The training set of a has the sample a60, but {rows} does not: make both" in said
     assert not options["output"].exists()
 
 

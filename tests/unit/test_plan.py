@@ -263,7 +263,7 @@ def test_a_model_in_a_gguf_file(tmp_path):
     file.unlink()
     sizes = Sizes(experiment, tmp_path / "elsewhere")
     assert sizes.model("small")[0] is None
-    assert sizes.missing["models.small.source.gguf"] == f"{file} is not there yet"
+    assert sizes.missing["models.small.source.gguf"] == f"{file} does not exist yet"
     size = {"parameters": 10**6, "layers": 2, "heads": 4, "width": 64, "bytes": 4 * 10**6, "source": "published"}
     stated = Sizes(experiment_of(overlay, ONE_SEED, {"models": {"small": {"size": size}}}), tmp_path / "elsewhere")
     assert stated.model("small")[0].bytes == 4 * 10**6 and stated.model("small")[1] == "published"

@@ -273,7 +273,7 @@ def test_empty_and_missing_files_are_errors(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         inputs.read_table(tmp_path / "none.csv", ["model"])
     (tmp_path / "header.csv").write_text("model,value\n")
-    with pytest.raises(InputError, match="holds no row"):
+    with pytest.raises(InputError, match="has no rows"):
         inputs.read_table(tmp_path / "header.csv", ["model"])
     table = inputs.read_table(tmp_path / "header.csv", ["model"], ["value"], may_be_empty=True)
     assert table.empty and list(table.columns) == ["model", "value"]

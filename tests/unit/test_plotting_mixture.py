@@ -235,4 +235,4 @@ def test_wrong_files_and_words_are_refused(folder, tmp_path, capfd, monkeypatch)
     assert f"{other} has no run of the study 'mixing'" in refused(variants=other)
     empty = tmp_path / "empty.csv"
     empty.write_text(",".join([*mixture.TEXT, *mixture.NUMBERS]) + "\n")
-    assert f"{empty} holds no row" in refused(coefficients=empty)
+    assert f"{empty} has no rows" in refused(coefficients=empty)

@@ -69,7 +69,7 @@ def test_a_special_token_that_is_read_as_the_unknown_one(tokenizer_folder, tmp_p
         probing.check_tokenizer(loaded, folder)
 
 
-@pytest.mark.parametrize(("text", "sentence"), [("{", "is not valid JSON"), ("[]", "is no JSON object: fix it")])
+@pytest.mark.parametrize(("text", "sentence"), [("{", "is not valid JSON"), ("[]", "is not a JSON object: fix it")])
 def test_a_config_beside_a_tokenizer_that_is_none(changed, tokenizer, text, sentence):
     folder = changed("config.json")
     (folder / "config.json").write_text(text)

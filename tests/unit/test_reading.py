@@ -136,7 +136,7 @@ def test_a_reading_is_made_of_what_the_config_says():
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"normalization": "loss"}, "a reading of patterns has no 'normalization': give some of reduction, normal"),
+        ({"normalization": "loss"}, "a reading of patterns has no key 'normalization': use reduction, normal"),
         ({"normalisation": "losses"}, "has normalisation 'losses': give one of none, loss, sum"),
         ({"reduction": "mean"}, "has reduction 'mean': give one of null, abs_of_sum, sum_of_abs, abs_per_position"),
         ({"intercept": 1}, "has intercept 1: give one of false, true"),
@@ -164,11 +164,11 @@ def test_a_reduction_that_was_not_extracted(run):
     [
         (
             {"also": None, "signed": None, "response_tokens": 60},
-            "of an earlier format of patterns .it lacks also, sign",
+            "an earlier format of patterns .it lacks also, sign",
         ),
         (
             {"signed": []},
-            "of an earlier format of patterns .it lacks the signs.: remove the folder and run the rule extra",
+            "an earlier format of patterns .it lacks the signs.: remove the folder and run the rule extra",
         ),
         ({"losses": [1.0]}, "has 2 ids, 1 losses and 2 counts of response tokens: remove the folder and run the rule"),
         ({"response_tokens": 60}, "has 2 ids, 2 losses and 1 counts of response tokens"),

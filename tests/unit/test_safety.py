@@ -214,14 +214,14 @@ def archive(path, members):
 @pytest.mark.parametrize(
     ("name", "mode", "said"),
     [
-        ("../out.jsonl", 0o100644, "lies outside of it"),
-        ("a/../../out.jsonl", 0o100644, "lies outside of it"),
-        ("/tmp/out.jsonl", 0o100644, "lies outside of it"),
-        ("..\\out.jsonl", 0o100644, "lies outside of it"),
-        ("C:\\out.jsonl", 0o100644, "lies outside of it"),
-        ("link.jsonl", stat.S_IFLNK | 0o777, "is no plain file"),
-        ("pipe.jsonl", stat.S_IFIFO | 0o644, "is no plain file"),
-        ("device.jsonl", stat.S_IFCHR | 0o644, "is no plain file"),
+        ("../out.jsonl", 0o100644, "whose path leads out of the archive"),
+        ("a/../../out.jsonl", 0o100644, "whose path leads out of the archive"),
+        ("/tmp/out.jsonl", 0o100644, "whose path leads out of the archive"),
+        ("..\\out.jsonl", 0o100644, "whose path leads out of the archive"),
+        ("C:\\out.jsonl", 0o100644, "whose path leads out of the archive"),
+        ("link.jsonl", stat.S_IFLNK | 0o777, "is not a plain file"),
+        ("pipe.jsonl", stat.S_IFIFO | 0o644, "is not a plain file"),
+        ("device.jsonl", stat.S_IFCHR | 0o644, "is not a plain file"),
     ],
 )
 def test_members_of_an_archive_stay_in_their_folder(tmp_path, name, mode, said):

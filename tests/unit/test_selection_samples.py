@@ -408,7 +408,7 @@ def test_pattern_folders_that_are_not_whole(case, tmp_path, capfd, monkeypatch):
     assert "step-7.json does not say what its patterns are" in refused(capfd, monkeypatch, case)
     for step in (3, 7):
         (folder / f"step-{step}.samples.npy").unlink()
-    assert "lacks the patterns before (step 0) or after" in refused(capfd, monkeypatch, case)
+    assert "lacks the patterns before fine-tuning (step 0) or after" in refused(capfd, monkeypatch, case)
 
 
 def test_pools_that_cannot_be_used(case, tmp_path, capfd, monkeypatch):

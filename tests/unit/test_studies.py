@@ -101,7 +101,7 @@ def test_a_new_folder_joins_at_its_place(folder):
     ("text", "message"),
     [
         ("", r"chess defines no study: define STUDY as a Study in its __init__\.py\."),
-        ("STUDY = 3", "chess describes no study"),
+        ("STUDY = 3", "chess defines no study"),
         (STUDY.format(name="draughts"), "defines a study with the name 'draughts': give both the same name"),
     ],
 )
@@ -148,9 +148,9 @@ def test_a_wrong_name_key_or_json_gives_one_sentence(script, options, sentence, 
     ("options", "sentence"),
     [
         ({"positional": ["chess"]}, "No study has the effects 'chess': use one of adaptation, "),
-        ({"reading": "[]"}, "--reading is [], which is no JSON object"),
+        ({"reading": "[]"}, "--reading is [], which is not a JSON object"),
         ({"reading": {"change": "ratio"}}, "the reading of patterns has change 'ratio': give one of difference, rate,"),
-        ({"reading": {"changes": "rate"}}, "a reading of patterns has no 'changes': give some of reduction, normalis"),
+        ({"reading": {"changes": "rate"}}, "a reading of patterns has no key 'changes': use reduction, normalis"),
         ({"inputs": {"run": "r.csv"}}, "of the effects composition: the key 'run' is unknown: use runs, resamples, s"),
         ({"settings": {"resamples": 9}}, "of the effects composition: the key 'seed' is missing: give runs, resampl"),
     ],

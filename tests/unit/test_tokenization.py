@@ -248,7 +248,7 @@ def test_a_tokenizer_without_eos_is_refused(tokenizer_folder, tmp_path):
 
 
 def test_a_folder_without_a_tokenizer_is_refused(tmp_path):
-    with pytest.raises(InputError, match=f"{re.escape(str(tmp_path))} holds no tokenizer"):
+    with pytest.raises(InputError, match=f"{re.escape(str(tmp_path))} has no tokenizer"):
         models.load_tokenizer(tmp_path)
 
 

@@ -211,7 +211,7 @@ def test_variants_are_told_apart(experiment):
     ("content", "hint"),
     [
         ("task,id,tokens,before,after\n", "has no losses"),
-        ("task,id,tokens,before,after\narc,s0,1,2.0,much\n", "no number"),
+        ("task,id,tokens,before,after\narc,s0,1,2.0,much\n", "not a number"),
         ("task,id,tokens,before,after\narc,s0,1,2.0,inf\n", "not finite"),
         ("task,id,before\narc,s0,1\n", "tokens"),
     ],

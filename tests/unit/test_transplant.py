@@ -149,7 +149,7 @@ class Elsewhere:
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_what_is_not_known_to_be_divided_is_refused(name):
     model = tiny_models.build(name)
-    with pytest.raises(InputError, match=r"it is not known how .* divides the weights of its attention among heads"):
+    with pytest.raises(InputError, match=r"it is unknown how .* divides the weights of its attention among heads"):
         slices(model)
     assert model.config.model_type in families.UNDIVIDED
 

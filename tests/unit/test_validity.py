@@ -307,13 +307,13 @@ def with_nan(array):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"changes": lambda array: array[:2]}, "phase 'after' do not fit each other"),
-        ({"patterns": lambda array: array[:2]}, "do not fit each other"),
-        ({"patterns": lambda array: array[:, :2]}, "do not fit each other"),
+        ({"changes": lambda array: array[:2]}, "phase 'after' do not fit together"),
+        ({"patterns": lambda array: array[:2]}, "do not fit together"),
+        ({"patterns": lambda array: array[:, :2]}, "do not fit together"),
         ({"about": {"pattern_ids": [f"row-{n}" for n in range(10)]}}, "'row-0' for patterns and for changes"),
         ({"about": {"pattern_ids": [f"other-{n}" for n in range(10)]}}, "before and after fine-tuning differ"),
-        ({"groups": lambda array: array[:2]}, "do not fit each other"),
-        ({"groups": lambda array: array[:, :1]}, "do not fit each other"),
+        ({"groups": lambda array: array[:2]}, "do not fit together"),
+        ({"groups": lambda array: array[:, :1]}, "do not fit together"),
         ({"groups": with_nan}, r"after\.groups\.npy has a number that is not finite"),
         ({"about": {"reduction": "mean"}}, "groups by mean"),
         ({"about": {"ids": ["a", "b", "other"]}}, "before and after fine-tuning differ"),
@@ -442,7 +442,7 @@ def test_a_constant_pattern_has_no_correlation_in_the_table(tmp_path):
 
 
 def test_a_wrong_seed_is_refused(tmp_path):
-    with pytest.raises(InputError, match="the seed is no whole number"):
+    with pytest.raises(InputError, match="but the seed is not a whole number"):
         run([("llama", "math", "first", tmp_path)], tmp_path)
     assert not list(tmp_path.iterdir())
 

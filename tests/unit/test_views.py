@@ -101,7 +101,7 @@ def test_a_published_folder_of_means_has_no_effects_of_ablations(tmp_path):
 @pytest.mark.parametrize(
     ("broken", "sentence"),
     [
-        (lambda folder: (folder / "step-0.json").unlink(), "lacks the patterns before (step 0) or after"),
+        (lambda folder: (folder / "step-0.json").unlink(), "lacks the patterns before fine-tuning (step 0) or after"),
         (lambda folder: (folder / "step-4.npy").write_bytes(b"x"), "step-4.npy is not a complete NumPy array"),
         (lambda folder: np.save(folder / "step-9.npy", np.full((3, 4), np.nan)), "with finite numbers"),
     ],
@@ -306,7 +306,7 @@ def test_views_are_shown_in_the_order_of_their_studies_where_they_are_asked_for(
     asked["tasks"]["inputs"]["more"] = "x.csv"
     with pytest.raises(InputError, match="of the view tasks: the key 'more' is unknown: use runs, similarity"):
         views.shown(load_studies(), json.dumps(asked), {})
-    with pytest.raises(InputError, match="--views is no JSON"):
+    with pytest.raises(InputError, match="--views is not JSON"):
         views.shown(load_studies(), "{", {})
 
 

@@ -223,5 +223,5 @@ def test_a_model_of_another_base_is_refused_before_its_patterns_are_taken(projec
     target = "results/foreign/patterns/own/finetuned.sft/gsm8k"
     answer = run(project, target, "--cores", "2", *overlay(project, "foreign", CHAIN, foreign))
     assert answer.returncode != 0
-    assert_refusal(answer.stdout, str(other), ("vocabularies differ", "name the base"))
+    assert_refusal(answer.stdout, str(other), ("vocabularies differ", "set base to the model"))
     assert "rule extract_patterns" not in answer.stdout

@@ -140,7 +140,7 @@ def test_a_click_on_a_head_shows_its_curve_its_tasks_and_its_ablation(wide):
     wide.shows("heads-ablated", "Layer 24, head 8, ablated")
     changes = np.load(PROJECT / f"published/{SHOWN}/ablations/smollm2/nlp.gsm8k.seed0/after.changes.npy")
     [ablated] = [text for text in wide.said("heads-ablated") if "GSM8K" in text and "after" in text]
-    assert number(ablated, "change of the loss, nats a token") == pytest.approx(changes[:, 24, 8].mean(), rel=6e-3)
+    assert number(ablated, "change of the loss, nats per token") == pytest.approx(changes[:, 24, 8].mean(), rel=6e-3)
 
 
 def number(text: str, name: str) -> float:

@@ -46,7 +46,7 @@ def test_the_tutorial_works_as_it_stands(clone, tmp_path):
     assert "3 layers × 6 heads" in said["headpatterns check-model models/my-model"]
     assert '{"question": "What is ' in said["head -n 2 sums.jsonl capitals.jsonl"]
     assert "first is valid: 2 runs will be fine-tuned" in said["python workflow_scripts/check_config.py first.yaml"]
-    assert "sampling.probe\n    samples of a probe set\n" in said["snakemake config_reference"]
+    assert "sampling.probe\n    samples per probe set\n" in said["snakemake config_reference"]
     assert "Not known" not in said["snakemake plan"] and "| peak " in said["snakemake plan"]
     made = project / "results/first"
     assert (made / "figures/figure1.png").stat().st_size > 10_000
