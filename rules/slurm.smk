@@ -116,7 +116,9 @@ def in_queue():
         found = {job.number: job.state for job in site.queued()}
     except InputError:
         if not SILENT:
-            print("Slurm does not answer: no job is submitted until it does, and running jobs continue.", file=sys.stderr)
+            print(
+                "Slurm does not answer: no job is submitted until it does, and running jobs continue.", file=sys.stderr
+            )
         SILENT.add(True)
         return None
     SILENT.clear()

@@ -93,7 +93,7 @@ def chosen(order: Order, samples: Mapping[str, Sequence[TokenizedSample]]) -> Sa
     count = round(order.warm_up * len(shared))
     if not count:
         raise InputError(
-            f"studies.selection.less.warm_up is {order.warm_up:g}, which is less than one of the {len(shared)} "
+            f"studies.selection.less.warm_up is {order.warm_up:g}, which selects none of the {len(shared)} "
             f"samples that all pools have ({order.pools[0]} and others): raise it."
         )
     warm_up = sorted(shared, key=lambda one: rank(order.recipe.seed, f"{NAME} {one.id}"))[:count]
