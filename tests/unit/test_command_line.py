@@ -146,6 +146,6 @@ def test_help_comes_without_heavy_libraries(script, tmp_path):
 def test_values_by_name():
     words = ["a=x=1", "b=y"]
     assert command_line.by_name(words, "--label", "NAME=LABEL") == {"a": "x=1", "b": "y"}
-    for word, sentence in (("a", "--label a is not of the form NAME=LABEL"), ("b=z", "--label names b twice")):
+    for word, sentence in (("a", "--label a does not have the form NAME=LABEL"), ("b=z", "--label names b twice")):
         with pytest.raises(InputError, match=sentence):
             command_line.by_name([*words, word], "--label", "NAME=LABEL")

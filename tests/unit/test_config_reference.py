@@ -73,7 +73,9 @@ def test_the_reference_is_printed_for_a_key_and_those_below_it(capsys):
     scripts.run("document_config", config=PROJECT / "config.yaml", show="finetuning.lora")
     text = capsys.readouterr().out
     assert text.startswith("finetuning.lora\n    the adapters; used if method is lora\n")
-    assert "finetuning.lora.rank\n    of the product B A: columns of B, rows of A\n    value: integer ≥ 1\n" in text
+    assert (
+        "finetuning.lora.rank\n    rank of the product B A: columns of B, rows of A\n    value: integer ≥ 1\n" in text
+    )
     assert "    in config.yaml: 16\n    read by: finetune\n" in text and "finetuning.learning_rate" not in text
     whole = document.key_text(load_studies(), config_in("config.yaml"))
     assert whole.startswith("experiment\n") and text in whole

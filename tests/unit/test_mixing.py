@@ -512,8 +512,8 @@ def test_a_folder_without_patterns_is_refused(tmp_path, capfd, monkeypatch):
         ({"seed": -1}, "--seed is -1"),
         ({"bootstrap_seed": -1}, "--bootstrap-seed is -1"),
         ({"resamples": 0}, "--resamples is 0"),
-        ({"candidate": ["a"]}, "--candidate a is not of the form TASK=PATH: fix it."),
-        ({"training_set": ["=x.csv"]}, "--training-set =x.csv is not of the form"),
+        ({"candidate": ["a"]}, "--candidate a does not have the form TASK=PATH: fix it."),
+        ({"training_set": ["=x.csv"]}, "--training-set =x.csv does not have the form"),
         ({"candidate": ["a=x", "a=y"]}, "--candidate names a twice"),
     ],
 )

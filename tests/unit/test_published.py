@@ -48,7 +48,7 @@ def exported(results, most_mb=8.0, **options):
 
 def test_a_folder_is_published_with_checksums_and_read_again(results, capsys):
     folder = exported(results)
-    assert "of patterns every-reduction" in capsys.readouterr().out
+    assert "kept of the patterns: every-reduction" in capsys.readouterr().out
     found = published.opened(folder)
     assert set(found.files) == {
         *(f"{PATTERNS}/step-0{suffix}" for suffix in (".npy", ".samples.npy", ".sum_of_abs.samples.npy", ".json")),
@@ -140,7 +140,7 @@ def damage(folder, what):
 @pytest.mark.parametrize(
     ("what", "start", "hint"),
     [
-        ("nowhere", "from={folder}", ("is not a folder", "fix the path")),
+        ("nowhere", "from={folder}", ("is not a folder", "give the path")),
         ("no manifest", "{folder}", ("no manifest.json", "snakemake export")),
         ("no json", "{folder}/manifest.json", ("cannot be read", "git checkout")),
         ("no manifest of ours", "{folder}/manifest.json", ("cannot be read", "git checkout")),
@@ -208,7 +208,7 @@ def test_the_rest_is_taken_and_what_the_folder_lacks_is_named():
     assert {"analysis/competence.csv", "analysis/mixing_effects.csv", "analysis/answers.csv", "provenance.json"} < taken
     assert not taken & {"analysis/similarity.csv", "analysis/claims.csv", "analysis/sensitivity.csv"}
     without = [name for name in files if name != "analysis/competence.csv"]
-    with refusal("analysis/competence.csv", ("lacks", "publish the experiment again")):
+    with refusal("analysis/competence.csv", ("has no", "publish the experiment again")):
         published.taken(experiment, published.Published(whole.folder, whole.kept, dict.fromkeys(without, "")))
 
 

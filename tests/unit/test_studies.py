@@ -119,7 +119,7 @@ def test_a_folder_that_describes_no_study_is_named(folder, text, message):
         ("write_table", {"positional": ["table4"]}, "No study has the table 'table4': use one of competence, ta"),
         ("analyse", {"inputs": "{"}, "--inputs is not JSON ("),
         ("analyse", {"inputs": "[]"}, '--inputs is [], which is not a JSON object: write it like {"key": "value"}.'),
-        ("analyse", {"settings": "7"}, "--settings is 7, which is no JSON object"),
+        ("analyse", {"settings": "7"}, "--settings is 7, which is not a JSON object"),
         ("analyse", {"outputs": {"similarity": "s.csv"}}, "--outputs of the analysis similarity: the key 'summary' is"),
         ("analyse", {"outputs": {"similarity": 3}}, "--outputs: 'similarity' is 3: give it as text."),
         ("analyse", {"inputs": {"run": "r.csv"}}, "of the analysis similarity: the key 'run' is unknown: use runs, re"),
@@ -179,7 +179,7 @@ def test_effects_that_a_description_does_not_name_are_no_result(monkeypatch, tmp
     ("options", "sentence"),
     [
         ({"effects": "chess=c.csv"}, "--effects: the key 'chess' is unknown: use adaptation, "),
-        ({"effects": "adaptation"}, "--effects adaptation is not of the form NAME=PATH"),
+        ({"effects": "adaptation"}, "--effects adaptation does not have the form NAME=PATH"),
         ({"effects": "adaptation=none.csv"}, "none.csv cannot be read"),
         ({"competence": "able.csv"}, "able.csv cannot be read"),
         ({"stands_for": ["a=Llama-7B", "a=Llama2-7B"]}, "--stands-for names a twice"),

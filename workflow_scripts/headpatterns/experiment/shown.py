@@ -43,7 +43,7 @@ def asked(experiment: "Experiment", named: str) -> Shown:
     parts = (named or first).split("/", 3)
     if len(parts) < 2:
         raise InputError(
-            f"show={named} is not of the form MODEL/DATASET, MODEL/DATASET/SPLIT or MODEL/DATASET/SPLIT/ID."
+            f"show={named} does not have the form MODEL/DATASET, MODEL/DATASET/SPLIT or MODEL/DATASET/SPLIT/ID."
         )
     model, dataset, split, *id = [*parts, *["train"][len(parts) - 2 :]]
     wrong = [
