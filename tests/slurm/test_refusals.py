@@ -56,7 +56,7 @@ def refused(submitting):
             {"resources": {"finetune": {"runtime": 121}}},
             {},
             "resources.finetune.runtime",
-            ("finetune asks for 121 minutes", "'gpu' gives 120 at most", "lower"),
+            ("finetune asks for 121 minutes", "'gpu' allows at most 120", "lower"),
         ),
         (
             {"resources": {"pretrain": {"mem_mb": 12001}}},
@@ -165,6 +165,6 @@ def test_too_few_gpus_for_a_job_are_one_sentence(clone):
     config = ("--configfile", "tests/config/tiny.yaml", "two.json")
     answer = snakemake(folder, "table1", "--cores", "1", "--resources", "gpu=1", *config)
     assert answer.returncode != 0
-    hint = ("finetune needs 2 GPUs", "`--resources gpu=1`", "raise that, or lower")
+    hint = ("finetune needs 2 GPUs", "`--resources gpu=1`", "raise that number, or lower")
     assert_refusal(answer.stdout, "finetuning.devices", hint)
     assert not (folder / "results").exists()

@@ -215,7 +215,7 @@ def test_studies_without_models_are_left_out(config):
         ({"studies.mixing.models": ["lama"]}, r"studies\.mixing\.models\[0\] names the unknown model 'lama'; did you"),
         ({"studies.mixing.target": "mathbank"}, "studies.mixing.target names the unknown dataset 'mathbank'; did you"),
         ({"studies.mixing.target": "arc"}, "studies.mixing.target is 'arc', which is a candidate as well"),
-        ({"studies.mixing.also": ["arc"]}, "names 'arc', a task of the group 'nlp' already"),
+        ({"studies.mixing.also": ["arc"]}, "names 'arc', which is a task of the group 'nlp' already"),
         ({"studies.mixing.group": "nlps"}, "studies.mixing.group names the unknown task group 'nlps'; did you mean"),
         ({"studies.mixing.instructions": 0}, "studies.mixing.instructions: 0 is less than the minimum of 1"),
         ({"studies.selection.domains": ["math"]}, "names the unknown domain 'math'; did you mean 'maths'"),

@@ -70,7 +70,7 @@ def test_effects_come_back_from_their_table_as_they_were(tmp_path):
 def test_a_faulty_table_of_effects_is_named(tmp_path):
     path, one = tmp_path / "e.csv", Measured("rise", "llama", "", effect(1))
     write_csv(path, effects.COLUMNS, effects.rows([one, one]))
-    with refusal(f"{path}", ("row 2", "the effect rise of llama stands there twice")):
+    with refusal(f"{path}", ("row 2", "the effect rise of llama appears twice")):
         measured.read(path)
     path.write_text(path.read_text().replace(",1,1,", ",much,1,", 1))
     with refusal(f"{path}", ("row 1", "remove the file and run again")):

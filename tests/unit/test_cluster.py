@@ -256,7 +256,7 @@ def test_a_config_without_a_cluster_is_one_sentence(config, refused):
         (
             {"partition": "gpu,test", "runtime": 3000},
             "resources.finetune.runtime",
-            ("finetune asks for 3000 minutes", "'gpu' gives 2880 at most"),
+            ("finetune asks for 3000 minutes", "'gpu' allows at most 2880"),
         ),
         ({"partition": "gpu,tset"}, "`gpu_partition`", ("'tset' for finetune", "name one of cpu, gpu, test")),
         (
@@ -287,7 +287,7 @@ def test_fewer_gpus_than_a_job_needs_are_one_sentence(config):
     config["finetuning"]["devices"] = 8
     check_without([request(gpus=8)], config, 8)
     needs = "finetune needs 8 GPUs"
-    with refusal("finetuning.devices", (needs, "`--resources gpu=1`", "raise that, or lower")):
+    with refusal("finetuning.devices", (needs, "`--resources gpu=1`", "raise that number, or lower")):
         check_without([request(gpus=8), request(gpus=1)], config, 8)
     with refusal("finetuning.devices", (needs, "this machine shows 7", "use --profile slurm, or lower")):
         check_without([request(gpus=8)], config, 7)

@@ -147,11 +147,11 @@ def test_answers_are_read_in_the_order_of_their_ids(tmp_path):
         ([item("base", "a", "A", 2)], "row 1: correct is '2', not 0 or 1: evaluate again"),
         (
             [item("base", "a", "A", 1), item("base", "a", "A", 1)],
-            "row 2: the item 'a' of model m, run base on the set arc stands there twice",
+            "row 2: the item 'a' of model m, run base on the set arc appears twice",
         ),
         ([item("base", "a", "A", 1, nll="")], "row 1: nll is '' for '4' tokens, not a number of nats"),
-        ([item("base", "a", "A", 1, nll="nan")], "row 1: nll is 'nan' of '4' tokens"),
-        ([item("base", "a", "A", 1, tokens=0)], "row 1: nll is '2' of '0' tokens"),
+        ([item("base", "a", "A", 1, nll="nan")], "row 1: nll is 'nan' for '4' tokens"),
+        ([item("base", "a", "A", 1, tokens=0)], "row 1: nll is '2' for '0' tokens"),
         ([item("other", "a", "A", 1)], "There are no items of model m, run base on the set arc"),
     ],
 )

@@ -278,7 +278,7 @@ UNKNOWN = ("", "", "")
         ([], "There is no evaluation of model m, run base on the set set"),
         (
             [(("m", "base", "set"), [1]), (("m", "base", "set"), [0])],
-            "row 2 evaluates model m, run base on the set set",
+            "both evaluate model m, run base on the set set",
         ),
         ([(*BASE, 0, 0, 0, 0, "nan", "nan", "nan", *UNKNOWN)], "row 1: no item was evaluated"),
         ([(*BASE, 4, 5, 0, 0, 1.2, 1, 1, *UNKNOWN)], "row 1: correct is 5 of 4 items"),
@@ -371,7 +371,7 @@ def test_an_item_that_stands_there_twice_is_refused(tmp_path):
 
 def test_coefficients_given_twice_are_refused(whole, tmp_path):
     files = sorted(whole.glob("mixtures/llama/seed0/coefficients.csv"))
-    with pytest.raises(InputError, match="model llama, seed 0, task math stands there twice"):
+    with pytest.raises(InputError, match="model llama, seed 0, task math appears twice"):
         analyse("mixing", whole, coefficients=files * 2, output=tmp_path)
 
 

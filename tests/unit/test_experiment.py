@@ -282,7 +282,7 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
         (
             {"datasets.arc.train[0]": {"pinned": "infinity-instruct", "files": "0625/*"}},
             "datasets.arc.train[0].pinned",
-            ("whose version config/datasets.csv lacks", "write the version there"),
+            ("config/datasets.csv has no version of it", "write the version there"),
         ),
         ({"datasets.arc.train[0]": {"pinned": "arc"}}, "datasets.arc.train[0]", ("lacks 'files'", "kind pinned")),
         ({"sources": "mirrors"}, "sources", ("'mirrors'", "primary", "mirror")),

@@ -676,7 +676,7 @@ def refused(model_folder, data, tmp_path, capfd, monkeypatch):
             ['{"id": "x", "prompt": "a", "response": "b"}', '{"id": "y", "prompt": "a", "response": "b"}'] * 2,
             r"rows 1 and 3 have the same id 'x'",
         ),
-        ([""], r"probe\.jsonl holds no row"),
+        ([""], r"probe\.jsonl has no rows"),
     ],
 )
 def test_data_that_cannot_be_used(refused, data, lines, sentence):

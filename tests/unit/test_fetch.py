@@ -157,7 +157,7 @@ def test_weights_that_are_not_what_the_hub_states_are_refused(server, hub, tmp_p
     finally:
         server.state.changed.clear()
     assert said.startswith(f"fetch_model: {path.name} of the model org/pickled (revision {COMMIT}) has the ")
-    assert " checksum " in said and "where the hub states" in said and "the download was removed; run again" in said
+    assert " checksum " in said and "but the hub states" in said and "the download was removed; run again" in said
     done = fetch("fetch_model", tmp_path, hub, "org/pickled", COMMIT)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "it" / path.name).read_bytes() == good

@@ -62,7 +62,7 @@ def test_every_state_is_one_sentence_with_what_happens_now(state):
     ("job", "hints"),
     [
         (lost_job("TIMEOUT", {"runtime": 40}), ("after its 20 minutes", "again with 40 minutes")),
-        (lost_job("TIMEOUT"), ("raise resources.finetune.runtime", "name a cpu_partition with more time")),
+        (lost_job("TIMEOUT"), ("raise resources.finetune.runtime", "set cpu_partition to one with more time")),
         (lost_job("TIMEOUT", gpu=True), ("or set gpu_partition to one with more time in slurm/config.yaml",)),
         (lost_job("OUT_OF_MEMORY", {"mem_mb": 5000}), ("than its 2500 MB", "again with 5000 MB")),
         (lost_job("OUT_OF_MEMORY"), ("raise resources.finetune.mem_mb",)),

@@ -285,7 +285,7 @@ def test_the_plan_goes_on_without_a_size(tmp_path):
     planned = [*preparations(experiment), *of_all_runs("finetune", experiment)]
     rows, text = plan(experiment, planned, tmp_path)
     for key in ("models.gemma-7b.size", "datasets.infinity-law.size", "domains.maths.size"):
-        assert f"counted as nothing: {key}; add it to the config." in text
+        assert f"counted as 0: {key}; add it to the config." in text
     assert rows["prepare_instructions"]["unknown_jobs"] == "1"
     gemma = 7 + 7  # both groups of tasks
     infinity, private = 2 * 7, 3  # of the other two models, whose group cannot be cut; the three of the selection

@@ -364,10 +364,10 @@ def test_budgets_that_the_pool_cannot_meet(case, capfd, monkeypatch):
 
 def test_samples_without_a_text(case, tmp_path, capfd, monkeypatch):
     short = instructions(tmp_path / "short.parquet", [(f"p{n}", "x") for n in range(12)])
-    assert f"pool.csv names the sample p12, which {short} does not hold" in refused(
+    assert f"pool.csv names the sample p12, but {short} does not have it" in refused(
         capfd, monkeypatch, case, instructions=short
     )
-    assert f"training names the sample t5, which {short} does not hold" in refused(
+    assert f"training names the sample t5, but {short} does not have it" in refused(
         capfd, monkeypatch, case, pseudo_private=short
     )
 

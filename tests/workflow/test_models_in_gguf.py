@@ -75,7 +75,7 @@ def test_the_plan_knows_the_size_before_the_conversion(project):
     assert re.search(r"^\| convert_gguf +\| +2 ", answer.stdout, re.MULTILINE)
     answer = snakemake(project, "plan", "--cores", "1", *chosen, TINY_MODELS="/nowhere")
     assert answer.returncode == 0, answer.stdout
-    assert "models.rounded.source.gguf; /nowhere/tiny.Q8_0.gguf is not there yet." in answer.stdout
+    assert "models.rounded.source.gguf; /nowhere/tiny.Q8_0.gguf does not exist yet." in answer.stdout
 
 
 def test_a_broken_file_is_refused_before_anything_starts(project):
@@ -88,5 +88,5 @@ def test_a_broken_file_is_refused_before_anything_starts(project):
     chosen = [*CHOSEN[:2], "broken.yaml"]
     answer = snakemake(project, "all", "--cores", "2", *chosen, TINY_MODELS=str(project / "broken"))
     assert answer.returncode != 0 and "Traceback" not in answer.stdout
-    for model, said in (("exact", "tiny.F32.gguf is cut off"), ("rounded", "tiny.Q8_0.gguf is a Git LFS pointer")):
+    for model, said in (("exact", "tiny.F32.gguf is incomplete"), ("rounded", "tiny.Q8_0.gguf is a Git LFS pointer")):
         assert f"config key models.{model}.source.gguf leads to no model: {project}/broken/{said}" in answer.stdout

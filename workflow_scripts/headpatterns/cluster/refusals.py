@@ -128,7 +128,7 @@ def _check_partitions(request: Request) -> None:
     for name, own in there.items():
         if not own:
             known = ", ".join(dict.fromkeys(group.partition for group in site.machines()))
-            named = f"is no partition '{name}' here" if name else "is no default partition here"
+            named = f"is no partition '{name}'" if name else "is no default partition"
             key = _partition_key(request)
             raise InputError(f"there {named} for {request.rule}: name one of {known} as `{key}` in {PROFILE}.")
     misfits = [said for own in there.values() if (said := _misfit(request, own))]
