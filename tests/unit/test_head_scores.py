@@ -201,7 +201,7 @@ def test_samples_are_those_of_the_task_and_draws_agree_in_each_way(tmp_path):
     [
         (lambda folder: (folder / "after.mean.npy").unlink(), r"after\.mean\.npy is not a complete NumPy array"),
         (lambda folder: np.save(folder / "after.score.output_norm.npy", np.ones((4, 3))),
-         r"output_norm\.npy has the shape \[4, 3\], where \[3, 4\] or \[10, 3, 4\] is expected"),
+         r"output_norm\.npy has the shape \[4, 3\], but \[3, 4\] or \[10, 3, 4\] is expected"),
         (lambda folder: np.save(folder / "before.resample.npy", np.full((2, 12, 3, 4), np.nan)), "is not finite"),
         (lambda folder: without_scores(folder), "has no scores of heads: ablate the heads again with --scores"),
     ],

@@ -74,9 +74,9 @@ def test_mathbench_is_as_opencompass_has_it(opencompass):
 @pytest.mark.parametrize(
     ("row", "hints"),
     [
-        ({"dataset": ""}, "has no dataset: write it"),
-        ({"licence": ""}, "has no licence: write it"),
-        ({"files": ""}, "has no files: write it"),
+        ({"dataset": ""}, "has no dataset: fill it in"),
+        ({"licence": ""}, "has no licence: fill it in"),
+        ({"files": ""}, "has no files: fill it in"),
         ({"source": "archive"}, ("the source 'archive'", "write primary or mirror")),
         ({"version": "main"}, ("the version 'main' of a repository", "40 hexadecimal digits of a commit")),
         ({"address": "hub.example/maths"}, ("the address 'hub.example/maths'", "write https://")),
@@ -84,7 +84,7 @@ def test_mathbench_is_as_opencompass_has_it(opencompass):
         ({"address": "http://hub.example/datasets/o/maths"}, "can change: write https://, or add its checksum"),
         ({"checksum": f"md5:{'0' * 32}"}, ("a checksum for a repository", "leave it empty")),
         ({**ZIP, "checksum": "50257a910ca43d1f61a610a79fdb16b5"}, ("the checksum '50257a91", "md5: or sha256:")),
-        ({"note": "a, b"}, ("has not 8 cells", "quotes")),
+        ({"note": "a, b"}, ("does not have 8 cells", "quotes")),
         ({"address": "https://hub.example/datasets/x/maths-0.5", "version": "main"}, "the version 'main' of a rep"),
         ({**ZIP, "address": "https://x.example/a.tar.gz"}, ("of one file", "the last part of the address")),
     ],

@@ -263,9 +263,9 @@ def test_the_final_check_finds_what_two_parts_share(files):
     items = deduplication.read(files["probe"])
     domains.check_parts({**parts, "pool": items[:2], "target": items[2:]}, domain)
     copy = deduplication.Item("copy", frozenset(), items[0].keys)
-    with pytest.raises(InputError, match="The pool sample p1 is also copy"):
+    with pytest.raises(InputError, match="The pool sample p1 is the same as copy"):
         domains.check_parts({**parts, "pool": items[:2], "target": [*items[2:], copy]}, domain)
-    with pytest.raises(InputError, match="The pool sample p1 is also copy"):
+    with pytest.raises(InputError, match="The pool sample p1 is the same as copy"):
         domains.check_parts({"pseudo_private": [copy], "pool": items[:2], "target": items[2:]}, domain)
 
 

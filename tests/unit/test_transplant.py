@@ -406,5 +406,5 @@ def test_figure_and_section(experiment, tmp_path):
     curve = next(line for line in left.lines if line.get_color() == style.LINE_COLOURS[0])
     assert list(curve.get_xdata()) == [2, 8] and list(curve.get_ydata()) == pytest.approx([0.5, 0.8])
     [page] = section.section(Results(folder))
-    assert "Big &amp; co: of the gain of" in page.body and "all 8 heads carry 0.80" in page.body
+    assert "Big &amp; co: the mean gain over tasks is" in page.body and "All 8 heads carry 0.80" in page.body
     assert "GSM8K" in page.body
