@@ -318,7 +318,7 @@ def test_what_will_not_work_is_said(tmp_path):
     assert re.search(r"^\| Taking the patterns of llama3-8b in float32 +\| +32\.1 GB \|$", text, re.MULTILINE)
     _, text = plan(experiment_of(PAPER, small), planned, tmp_path)
     assert "Taking the patterns of llama3-8b in float32 takes 32 GB of memory on each GPU" in text
-    assert "A10 has 24: set patterns.dtype to bfloat16." in text
+    assert "A10 has 24 GB: set patterns.dtype to bfloat16." in text
     assert "Evaluating llama-7b in float32 takes 27 GB of memory on each GPU" in text
     assert "resources.fetch_model.runtime" not in text  # a download runs beside Snakemake, which ends no job
 

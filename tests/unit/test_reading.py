@@ -64,7 +64,9 @@ def test_what_cannot_be_normalised_is_named(tmp_path):
     run = run_at(pattern_files.save(tmp_path, 0, SIGNED * [[[1]], [[0]]], losses=[0.0, 1.0], ids=["a", "b"]))
     with pytest.raises(InputError, match=r"step-0.json: the loss of the sample a is 0, .* set analysis.normalisation"):
         patterns.load(run, 0, Reading(normalisation="loss"))
-    with pytest.raises(InputError, match=r"step-0.json: the level of every head of the sample b is 0, so levels cannot"):
+    with pytest.raises(
+        InputError, match=r"step-0.json: the level of every head of the sample b is 0, so levels cannot"
+    ):
         patterns.load(run, 0, Reading(normalisation="sum"))
 
 

@@ -185,7 +185,7 @@ def test_every_claim_is_shown_as_it_stands(report, folder):
 
 def test_claims_stand_by_section_with_the_papers_value_and_what_the_verdict_rests_on(report):
     text = " ".join(report.text.split())
-    text = text[text.index("Claims in full The paper's statements") :]
+    text = text[text.index("Claims in full Fixed rules") :]
     first, second = text.index("Section 4.1 of the paper"), text.index("Section 4.3 of the paper")
     left_out = text.index("Left out These statements")
     gini = text[first:second]

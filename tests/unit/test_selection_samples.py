@@ -281,7 +281,7 @@ def test_too_few_related_samples_are_named(case, capfd, monkeypatch):
     assert "The budget 10 is larger than the related part of the pool" in said and "which has 9 samples with" in said
     assert said.endswith("or add tags to studies.selection.related.maths.")
     said = refused(capfd, monkeypatch, related_of(case, ["p1", "p25"]))
-    assert "names p25, which" in said and "pool.csv does not have it: split the domain again" in said
+    assert "names p25, but" in said and "pool.csv does not have it: split the domain again" in said
 
 
 def test_random_draws_do_not_depend_on_the_model(case, tmp_path):
@@ -417,7 +417,7 @@ def test_pools_that_cannot_be_used(case, tmp_path, capfd, monkeypatch):
         return refused(capfd, monkeypatch, case, pool=tmp_path / "bad.csv")
 
     assert "bad.csv lacks the column 'id'" in with_pool("dataset\nmmlu\n")
-    assert "bad.csv, row 2 is of the dataset 'arc', not 'mmlu'" in with_pool("dataset,id\nmmlu,p1\narc,p2\n")
+    assert "bad.csv, row 2 has the dataset 'arc', not 'mmlu'" in with_pool("dataset,id\nmmlu,p1\narc,p2\n")
     assert "bad.csv: rows 1 and 3 have the same id p1" in with_pool("dataset,id\nmmlu,p1\nmmlu,p2\nmmlu,p1\n")
     assert "which has 0 samples with a pattern" in with_pool("dataset,id\n")
 

@@ -174,7 +174,7 @@ def _finetuned(experiment: "Experiment") -> Iterator[str]:
             if field in found and field in known and found[field] != known[field]:
                 yield (
                     f"{key} leads to a model of {found[field]} {what}, but its base, models.{base}, has "
-                    f"{known[field]}: name the base that it was trained from."
+                    f"{known[field]}: set base to the model that it was trained from."
                 )
 
 
