@@ -154,5 +154,5 @@ def test_numbers_of_other_layers_than_the_patterns_are_refused(tmp_path):
     from headpatterns.attribution import files
 
     folder = pattern_files.save(tmp_path, 0, np.ones((2, 2, 3)), layer_numbers=[4])
-    with pytest.raises(InputError, match=r"has 2 layers, but .*step-0\.json numbers 1: remove the folder"):
+    with pytest.raises(InputError, match=r"has 2 layers, but .*step-0\.json lists 1: remove the folder"):
         files.load_stored(files.about(folder, 0))

@@ -527,5 +527,5 @@ def test_keywords_that_are_not_known_are_refused():
         assert blockwise.attend(module, query, query, query, None, indices=None, **settings)[0].shape == (1, 4, 6, 4)
         with pytest.raises(InputError, match=r"layer 1 of the model \(LlamaAttention\) passes 'indices'"):
             blockwise.attend(module, query, query, query, None, indices=query, **settings)
-    with pytest.raises(InputError, match="gives 'position_bias'"):
+    with pytest.raises(InputError, match="passes 'position_bias'"):
         AttentionInputs.of(module, query, query, query, None, position_bias=query)
