@@ -9,11 +9,11 @@ import gzip
 import io
 import json
 import lzma
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
+from headpatterns.data import json_stream
 from headpatterns.data.records import Row, listed
 from headpatterns.errors import FIXES, InputError, first_line, refused_by_system
 from headpatterns.io import READ, is_lfs_pointer
@@ -119,44 +119,33 @@ def _json_lines(path: Path, columns: Columns) -> Iterator[Row]:
 
 
 def _json(path: Path, columns: Columns) -> Iterator[Row]:
+    only = None
     with _opened(path) as file:
-        content = file.read()
-    try:
-        parsed = _loaded(content)
-    except json.JSONDecodeError as error:
-        if error.msg != "Extra data":
+        stream = json_stream.Stream(file)
+        try:
+            if is_list := stream.begins("["):
+                for number, item in enumerate(stream.items(), start=1):
+                    place = f"{path}, row {number}"
+                    yield Row(_object(item, place), path, number, place)
+            else:
+                only = stream.value()
+        except json.JSONDecodeError as error:
             raise InputError(f"{path}:{error.lineno} is not valid JSON ({error.msg}): fix the file.") from error
-        # Several values one after the other: JSON lines under the name .json, as some releases have it.
+        except RecursionError as error:
+            raise InputError(f"{path} is not valid JSON (nested too deeply): fix the file.") from error
+        is_whole = stream.is_over()
+    if not is_whole:
+        # Several values one after the other: JSON lines under the name .json, as some releases have it. Lists are none.
         yield from _json_lines(path, columns)
-        return
-    except RecursionError as error:
-        raise InputError(f"{path} is not valid JSON (nested too deeply): fix the file.") from error
-    if not isinstance(parsed, list):
-        fields = _object(parsed, str(path))
+    elif not is_list:
+        fields = _object(only, str(path))
         _check_orientation(path, fields)
         yield Row(fields, path, None, str(path))
-        return
-    for number, row in enumerate(parsed, start=1):
-        place = f"{path}, row {number}"
-        yield Row(_object(row, place), path, number, place)
-
-
-def _loaded(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        raise
-    except ValueError:  # a number of so many digits that Python makes none of it stays text
-        return json.loads(text, parse_int=_whole)
-
-
-def _whole(digits: str) -> int | str:
-    return int(digits) if len(digits) < sys.get_int_max_str_digits() else digits
 
 
 def _parsed(line: str, place: str) -> Any:
     try:
-        return _loaded(line)
+        return json_stream.loads(line)
     except json.JSONDecodeError as error:
         raise InputError(f"{place} is not valid JSON ({error.msg} at column {error.colno}): fix the line.") from error
     except RecursionError as error:

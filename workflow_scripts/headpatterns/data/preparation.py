@@ -14,6 +14,7 @@ from headpatterns.data.records import Instruction
 from headpatterns.data.spool import Entry, Stored
 from headpatterns.errors import InputError, first_line
 from headpatterns.io import atomic_path, write_json
+from headpatterns.progress import Progress
 
 COLUMNS = ("id", "prompt", "response", "tags", "choices", "answer")
 
@@ -180,8 +181,10 @@ def write(prepared: Prepared, folder: Path) -> str:
     """
     with atomic_path(folder) as temporary:
         temporary.mkdir()
-        _write_parquet(prepared.train, temporary / "train.parquet")
-        _write_parquet(prepared.probe, temporary / "probe.parquet")
+        rows = len(prepared.train) + len(prepared.probe)
+        progress = Progress(f"{prepared.report['dataset']}, written", rows)
+        _write_parquet(prepared.train, temporary / "train.parquet", progress)
+        _write_parquet(prepared.probe, temporary / "probe.parquet", progress)
         write_json(temporary / "report.json", prepared.report)
     return "\n".join(
         f"{prepared.report['dataset']} {split}: {json.dumps(counts, ensure_ascii=False)}"
@@ -189,7 +192,7 @@ def write(prepared: Prepared, folder: Path) -> str:
     )
 
 
-def _write_parquet(instructions: Sequence[Instruction], path: Path) -> None:
+def _write_parquet(instructions: Sequence[Instruction], path: Path, progress: Progress) -> None:
     import pyarrow
     import pyarrow.parquet
 
@@ -205,6 +208,7 @@ def _write_parquet(instructions: Sequence[Instruction], path: Path) -> None:
             if chat:
                 columns["messages"] = [to_json(one.messages) for one in part]
             writer.write_table(pyarrow.table(columns, schema=schema))
+            progress.add(len(part))
         if not instructions:
             writer.write_table(schema.empty_table())
 
