@@ -128,6 +128,58 @@ def test_models_that_read_a_sample_alike_may_batch(name):
     assert independence.turn(model.config) is None
 
 
+class Backward(torch.autograd.Function):
+    """A kernel that is right forward and lets each sample's gradient depend on how many there are."""
+
+    @staticmethod
+    def forward(context, output):
+        return output.clone()
+
+    @staticmethod
+    def backward(context, gradient):
+        return gradient / len(gradient)
+
+
+def first_to_come(output, by_position):
+    """The first twelve tokens, of samples or of positions one after the other, are all that an expert takes."""
+    kept = torch.arange(output.shape[0] * output.shape[1]) < 12
+    kept = kept.view(output.shape[1], output.shape[0]).T if by_position else kept.view(output.shape[:2])
+    return output * kept[..., None]
+
+
+FAULTS = {
+    "what is left by others": lambda output: output + 0.5 * output.mean(dim=(0, 1), keepdim=True) * (len(output) - 1),
+    "tokens of later samples are left out": lambda output: first_to_come(output, False),
+    "tokens at later positions are left out": lambda output: first_to_come(output, True),
+    "the length of the batch": lambda output: output * output.shape[1] / 5,
+    "padding is read": lambda output: output + output.mean(dim=1, keepdim=True),
+    "the first sample's length": lambda output: (
+        output * (torch.arange(output.shape[1]) < (3 if len(output) > 1 else 9))[:, None]
+    ),
+    "the last sample": lambda output: torch.cat([output[:-1], output[-1:] * (2 if len(output) > 1 else 1)]),
+    "the gradient alone": Backward.apply,
+}
+"""What a layer may do to the samples of a batch."""
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_whatever_a_layer_does_to_a_batch_shows(fault):
+    model = build("llama")
+    model.model.layers[0].mlp.register_forward_hook(lambda module, given, output: FAULTS[fault](output))
+    assert extraction.depends_on_batch(model)
+    assert independence.logits_depend(model) == (fault != "the gradient alone")
+
+
+def test_a_sound_model_is_read_twice():
+    """More passes would be what the test costs a large one."""
+    model, batches = build("llama"), []
+    model.register_forward_pre_hook(
+        lambda module, given, named: batches.append(len(named["input_ids"])), with_kwargs=True
+    )
+    assert not independence.logits_depend(model)
+    assert batches == [1, 4]
+
+
 def test_a_model_that_reads_a_sample_otherwise_the_second_time_is_refused():
     with pytest.raises(
         InputError, match="LlamaForCausalLM gives a sample another result when it reads it a second time"

@@ -193,4 +193,5 @@ def test_long_work_says_how_far_it_is(tmp_path, tokenizer_folder, monkeypatch, c
     scripts.run("tokenize_instructions", output=tmp_path / "out", **given)
     said = capfd.readouterr().err
     assert re.search(r": d, read: 45 rows, [\d,]+ a second$", said, re.MULTILINE)
+    assert re.search(r": d, written: 40 of 40 rows, [\d,]+ a second$", said, re.MULTILINE)
     assert re.search(r"train\.parquet, tokenized: 33 rows, [\d,]+ a second$", said, re.MULTILINE)

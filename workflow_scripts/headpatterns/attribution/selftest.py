@@ -15,7 +15,7 @@ ALONE = 1
 
 
 def depends_on_batch(model: PreTrainedModel, run: Callable[[list[LabelledSample]], tuple[Any, ...]]) -> bool:
-    """Whether two short samples come out otherwise together than each alone, in what `run` gives for them.
+    """Whether a short sample comes out otherwise among others than alone, in what `run` gives for it.
 
     Args:
         model: frozen.

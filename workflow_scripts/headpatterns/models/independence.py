@@ -2,9 +2,10 @@
 
 Most do, but for rounding. LongRoPE chooses its frequencies by the longest sample of a batch, experts of limited
 capacity leave tokens out when others came first, and a kernel may not mind padding. The first shows in a config, and
-samples on either side never share a batch. The others show in a test of two short samples.
+samples on either side never share a batch. The others show in a test of a few short samples.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,8 @@ from headpatterns.errors import InputError
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
-LENGTHS = (5, 9)
-"""Tokens of the two samples: few, for the test is made with every model that is loaded."""
+LENGTHS = (3, 5, 7)
+"""Tokens of a short, a middle and a long sample: few, for the test is made with every model that is loaded."""
 
 TOLERANCE = {"float64": 1e-3, "float32": 1e-3, "float16": 0.05, "bfloat16": 0.1}
 """By dtype, how far apart two readings of a sample may be: the norm of the difference, relative to that of a reading.
@@ -42,7 +43,11 @@ def turn(config: "PretrainedConfig") -> int | None:
 
 
 def depends(model: "PreTrainedModel", read: Callable[[list[list[int]]], Sequence[Reading] | None]) -> bool:
-    """Whether two samples come out otherwise together, one of them padded and twice, than each alone.
+    """Whether a sample comes out otherwise among others than alone.
+
+    So few tokens cost what reading the weights costs: it takes two passes, not one for each sample. The sample that is
+    also read alone is the one to which most can happen. It is padded, and has shorter and longer ones before and behind
+    it. The first and the last of the batch are the same.
 
     Args:
         model: what reads.
@@ -53,17 +58,17 @@ def depends(model: "PreTrainedModel", read: Callable[[list[list[int]]], Sequence
         InputError: a sample comes out otherwise when it is read a second time.
     """
     embeddings: Any = model.get_input_embeddings()
-    tokens = [token % int(embeddings.num_embeddings) for token in range(3, 3 + sum(LENGTHS))]
-    short, long = tokens[: LENGTHS[0]], tokens[LENGTHS[0] :]
-    first, second, together = read([short]), read([long]), read([short, long, short])
-    if first is None or second is None or together is None:
+    tokens = iter([token % int(embeddings.num_embeddings) for token in range(3, 3 + sum(LENGTHS))])
+    short, middle, long = (list(itertools.islice(tokens, length)) for length in LENGTHS)
+    alone, together = read([middle]), read([short, long, middle, short])
+    if alone is None or together is None:
         return False
     tolerance = TOLERANCE.get(str(model.dtype).removeprefix("torch."), max(TOLERANCE.values()))
-    wanted = [first[0], second[0], first[0]]
-    if all(_alike(*pair, tolerance) for pair in zip(together, wanted, strict=True)):
+    first, _, among, last = together
+    if _alike(among, alone[0], tolerance) and _alike(last, first, tolerance):
         return False
-    again = read([short])
-    if again is None or not _alike(again[0], first[0], tolerance):
+    again = read([middle])
+    if again is None or not _alike(again[0], alone[0], tolerance):
         raise InputError(
             f"{type(model).__name__} gives a sample another result when it reads it a second time, so losses and "
             "patterns would depend on what it read before: use another architecture or dtype."
