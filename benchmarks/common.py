@@ -23,6 +23,10 @@ ARCHITECTURES = {
         **LLAMA, "hidden_size": 2048, "num_hidden_layers": 16, "intermediate_size": 8192, "num_key_value_heads": 8,
         "vocab_size": 128256, "tie_word_embeddings": True,
     },
+    "tinyllama-1.1b": {
+        **LLAMA, "hidden_size": 2048, "num_hidden_layers": 22, "intermediate_size": 5632, "num_key_value_heads": 4,
+        "vocab_size": 32000,
+    },
     "smollm2-135m": {
         "model_type": "llama", "hidden_size": 576, "num_hidden_layers": 30, "num_attention_heads": 9,
         "intermediate_size": 1536, "num_key_value_heads": 3, "vocab_size": 49152, "tie_word_embeddings": True,

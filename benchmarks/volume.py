@@ -1,6 +1,6 @@
-"""Rate and memory of the scripts on large files: a million rows of JSON lines, 2 GB of parquet, 100 000 patterns.
+"""Rate and memory of the scripts on large files: a million JSON lines, 2 GB of JSON and parquet, 100 000 patterns.
 
-    python benchmarks/volume.py [--part N] [--only lines parquet pool] [--folder FOLDER] [--output FILE]
+    python benchmarks/volume.py [--part N] [--only lines list parquet pool] [--folder FOLDER] [--output FILE]
 
 Each file is made first, of words and sentences that nobody wrote, and removed at the end. The scripts are those of the
 workflow. Memory is the largest sum of the resident sets of a script and the processes that it starts, looked at ten
@@ -11,6 +11,7 @@ others use at the same time, too.
 import argparse
 import itertools
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -33,7 +34,8 @@ GB = 1e9
 LOOK = 0.1
 """Seconds between two looks at the memory."""
 
-ROWS, PARQUET, POOL, PRIVATE = 10**6, 2 * GB, 10**5, 200
+ROWS, BYTES, POOL, PRIVATE = 10**6, 2 * GB, 10**5, 200
+KINDS = ("lines", "list", "parquet")
 LAYERS = HEADS = 32
 MOST_TOKENS = 512
 LONGER = 4
@@ -47,10 +49,10 @@ def main(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
         rows = []
-        if {"lines", "parquet"} & {*arguments.only}:
+        kinds = [kind for kind in KINDS if kind in arguments.only]
+        if kinds:
             tokenizer = trained_tokenizer(folder)
-            rows += [row for kind in ("lines", "parquet") if kind in arguments.only
-                     for row in instructions(kind, arguments.part, folder, tokenizer)]  # fmt: skip
+            rows += [row for kind in kinds for row in instructions(kind, arguments.part, folder, tokenizer)]
         if "pool" in arguments.only:
             rows.append(selection(POOL // arguments.part, folder))
     text = markdown(COLUMNS, rows)
@@ -89,8 +91,13 @@ def trained_tokenizer(folder: Path) -> Path:
 
 
 def instructions(kind: str, part: int, folder: Path, tokenizer: Path) -> Iterator[dict[str, Any]]:
-    """Rows of the table on a file of rows: its preparation, and the tokenization of what that made."""
-    path, rows = lines(folder, ROWS // part) if kind == "lines" else parquet(folder, PARQUET / part)
+    """Rows of the table on a file of rows: its preparation, and the tokenization of what that made.
+
+    What a list gives is what lines give: it is not tokenized.
+    """
+    makers = {"lines": (lines, ROWS), "list": (one_list, BYTES), "parquet": (parquet, BYTES)}
+    make, whole = makers[kind]
+    path, rows = make(folder, whole // part)
     prepared, columns = folder / "instructions", {"prompt": "question", "response": "answer"}
     about = {"input": path.suffix[1:], "rows": rows}
     found = measured(
@@ -99,16 +106,20 @@ def instructions(kind: str, part: int, folder: Path, tokenizer: Path) -> Iterato
     )  # fmt: skip
     yield {"script": "prepare_instructions", **about, "gigabytes": path.stat().st_size / GB, **rate(rows, found)}
     path.unlink()
-    kept = prepared / "train.parquet"
+    if kind != "list":
+        yield tokenization(prepared / "train.parquet", tokenizer, folder / "tokenized")
+    shutil.rmtree(prepared)
+
+
+def tokenization(kept: Path, tokenizer: Path, output: Path) -> dict[str, Any]:
+    """The row of the table on the tokenization of prepared instructions."""
     found = measured(
         "tokenize_instructions", "--model", tokenizer, "--instructions", kept, "--max-length", MOST_TOKENS,
-        "--output", folder / "tokenized",
+        "--output", output,
     )  # fmt: skip
-    size = kept.stat().st_size / GB
-    rows = pyarrow.parquet.read_metadata(kept).num_rows
-    yield {"script": "tokenize_instructions", "input": "parquet", "rows": rows, "gigabytes": size, **rate(rows, found)}
-    for made in [*prepared.iterdir(), *(folder / "tokenized").iterdir()]:
-        made.unlink()
+    shutil.rmtree(output)
+    size, rows = kept.stat().st_size / GB, pyarrow.parquet.read_metadata(kept).num_rows
+    return {"script": "tokenize_instructions", "input": "parquet", "rows": rows, "gigabytes": size, **rate(rows, found)}
 
 
 def lines(folder: Path, rows: int) -> tuple[Path, int]:
@@ -117,6 +128,19 @@ def lines(folder: Path, rows: int) -> tuple[Path, int]:
     with path.open("w", encoding="utf-8") as file:
         for question, answer in itertools.islice(texts(1), rows):
             file.write(json.dumps({"question": question, "answer": answer}) + "\n")
+    return path, rows
+
+
+def one_list(folder: Path, size: float) -> tuple[Path, int]:
+    """A JSON file of at least so many bytes that is one list, and its rows."""
+    path, found, rows = folder / "rows.json", texts(1), 0
+    with path.open("wb") as file:
+        while file.tell() < size:
+            question, answer = next(found)
+            row = json.dumps({"question": question, "answer": answer})
+            file.write(f"{',' if rows else '['}\n{row}".encode())
+            rows += 1
+        file.write(b"\n]\n")
     return path, rows
 
 
@@ -206,7 +230,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--part", type=int, default=1, help="measure with this part of each size: 10 is a tenth (1)")
-    made.add_argument("--only", nargs="+", choices=("lines", "parquet", "pool"), default=["lines", "parquet", "pool"],
+    made.add_argument("--only", nargs="+", choices=(*KINDS, "pool"), default=[*KINDS, "pool"],
                       help="what to measure (all)")  # fmt: skip
     made.add_argument("--folder", type=Path, help="where the files lie meanwhile, 10 GB of them (the temporary folder)")
     made.add_argument("--output", type=Path, help="file of the table; CSV and Markdown are written")

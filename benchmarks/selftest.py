@@ -1,0 +1,93 @@
+"""Seconds that a model takes to load, and those in which it is asked whether a sample's batch changes its patterns.
+
+    python benchmarks/selftest.py [--architectures NAME …] [--dtypes float32 bfloat16] [--folder FOLDER] [--output FILE]
+
+Models have random weights in published shapes. Each is saved, and loaded by a process of its own, which then makes the
+two tests: of losses and patterns, as `extract_patterns.py` does, and of logits, as training and evaluation do. The
+weights have just been written and lie in memory: a disk makes loading longer. `share` is the test of patterns over
+loading. Seconds of the processor hold on a machine that others use at the same time, too.
+"""
+
+import argparse
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import common
+from alone import in_a_process
+
+COLUMNS = (
+    "architecture", "parameters", "dtype", "threads", "loading_seconds", "patterns_seconds", "logits_seconds", "share",
+    "loading_core_seconds", "patterns_core_seconds", "logits_core_seconds",
+)  # fmt: skip
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Make and measure the models one after the other, and print the table."""
+    rows = []
+    for name in arguments.architectures:
+        for dtype in arguments.dtypes:
+            with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+                made = in_a_process(None, save, name, dtype, folder)
+                found = in_a_process(None, seconds, folder, dtype, arguments.threads, arguments.repeats)
+            rows.append({"architecture": name, "dtype": dtype, "threads": arguments.threads, **made, **found})
+    text = common.markdown(COLUMNS, rows)
+    print(text)
+    if arguments.output:
+        common.write_table(arguments.output, COLUMNS, rows, text)
+
+
+def save(name: str, dtype: str, folder: str) -> dict[str, Any]:
+    """Write a model with random weights."""
+    from transformers import AutoConfig
+
+    model = common.random_model(AutoConfig.for_model(**common.ARCHITECTURES[name]), dtype, "cpu")
+    model.save_pretrained(folder)
+    return {"parameters": f"{model.num_parameters():,}"}
+
+
+def seconds(folder: str, dtype: str, threads: int, repeats: int) -> dict[str, float]:
+    """Seconds of loading and of the tests, and of the processor: each time it is loaded anew, and the best counts."""
+    from headpatterns.attribution import extraction
+    from headpatterns.models import independence
+    from headpatterns.models import loading as models
+
+    models.compute_on("cpu", threads)
+    taken: dict[str, list[float]] = defaultdict(list)
+
+    def timed(name: str, work: Callable[..., Any], *given: Any) -> Any:
+        wall, core = time.perf_counter(), time.process_time()
+        found = work(*given)
+        taken[f"{name}_seconds"].append(time.perf_counter() - wall)
+        taken[f"{name}_core_seconds"].append(time.process_time() - core)
+        return found
+
+    for _ in range(repeats):
+        model = timed("loading", models.load_model, folder, dtype)
+        for name, test in (("patterns", extraction.depends_on_batch), ("logits", independence.logits_depend)):
+            if timed(name, test, model):
+                raise AssertionError(f"the {name} of a Llama depend on what shares its batch")
+        del model
+    best = {name: min(times) for name, times in taken.items()}
+    return {**best, "share": best["patterns_seconds"] / best["loading_seconds"]}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--architectures", nargs="+", choices=common.ARCHITECTURES, default=["tinyllama-1.1b"],
+                      help="shapes of the models (tinyllama-1.1b)")  # fmt: skip
+    made.add_argument("--dtypes", nargs="+", choices=("float32", "bfloat16"), default=["float32", "bfloat16"],
+                      help="of the weights (both)")  # fmt: skip
+    made.add_argument("--threads", type=int, default=2, help="threads of torch (2)")
+    made.add_argument("--repeats", type=int, default=3, help="how often each is measured; the best counts (3)")
+    made.add_argument("--folder", type=Path, help="where the models lie meanwhile, 5 GB (the temporary folder)")
+    made.add_argument("--output", type=Path, help="file of the table; CSV and Markdown are written")
+    return made
+
+
+if __name__ == "__main__":
+    main(parser().parse_args())
