@@ -56,9 +56,9 @@ class Instruction:
         return key(self.prompt)
 
     @property
-    def response_key(self) -> bytes:
-        """The same of responses."""
-        return key(self.response)
+    def content_key(self) -> bytes:
+        """What prompts and responses have in common of which both count as the same."""
+        return self.prompt_key + key(self.response)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,9 +46,8 @@ def deduplicate(instructions: Sequence[One]) -> list[One]:
     for _, same in groupby(sorted(instructions, key=lambda one: one.id), key=lambda one: one.id):
         several = list(same)
         for one in several if len(several) == 1 else sorted(several, key=lambda one: (one.prompt, one.response)):
-            key = one.prompt_key + one.response_key
-            if key not in seen:
-                seen.add(key)
+            if one.content_key not in seen:
+                seen.add(one.content_key)
                 kept.append(one)
     return kept
 
@@ -99,10 +98,10 @@ def check_disjoint(dataset: str, train: Sequence[One], probe: Sequence[One]) -> 
         raise InputError(
             f"The id {repeated[0]} occurs {times[repeated[0]]} times in {dataset}: give every row its own id."
         )
-    trained = {one.prompt_key: one.id for one in train}
-    for one in probe:
-        if one.prompt_key in trained:
+    probed = {one.prompt_key: one.id for one in probe}
+    for one in train:
+        if one.prompt_key in probed:
             raise InputError(
-                f"The probe sample {one.id} of {dataset} has the prompt of the training sample "
-                f"{trained[one.prompt_key]}: remove one of the two."
+                f"The probe sample {probed[one.prompt_key]} of {dataset} has the prompt of the training sample "
+                f"{one.id}: remove one of the two."
             )

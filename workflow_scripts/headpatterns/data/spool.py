@@ -12,6 +12,7 @@ from typing import IO, Any, overload
 
 from headpatterns.data.conversations import Message
 from headpatterns.data.records import Instruction
+from headpatterns.data.texts import KEY
 
 IN_MEMORY = 2**24
 """Bytes of texts up to which no file is made."""
@@ -34,7 +35,7 @@ class Spool:
         fields = (one.prompt, one.response, one.tags, one.choices, one.answer, one.messages)
         place = self._end
         self._end += self._file.write(json.dumps(fields, ensure_ascii=False).encode() + b"\n")
-        return Entry(one.id, one.group, one.prompt_key, one.response_key, place, self)
+        return Entry(one.id, one.group, one.content_key, place, self)
 
     def read(self, place: int) -> tuple[str, str, tuple[str, ...], tuple[str, ...], str, tuple[Message, ...]]:
         """Prompt, response, tags, choices, answer and messages of what lies at a place."""
@@ -50,10 +51,14 @@ class Entry:
 
     id: str
     group: str
-    prompt_key: bytes
-    response_key: bytes
+    content_key: bytes
     place: int
     spool: Spool
+
+    @property
+    def prompt_key(self) -> bytes:
+        """As an instruction has it."""
+        return self.content_key[:KEY]
 
     @property
     def prompt(self) -> str:

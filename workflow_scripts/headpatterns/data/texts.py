@@ -14,6 +14,9 @@ from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any
 
+KEY = 16
+"""Bytes that tell texts apart."""
+
 BLANK_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
 
 MISSING_IN_PANDAS = ("NAType", "NaTType")
@@ -75,8 +78,8 @@ def normalised(text: str) -> str:
 
 
 def key(text: str) -> bytes:
-    """A digest of 16 bytes that texts share which are the same once they are `normalised`."""
-    return hashlib.blake2b(normalised(text).encode(), digest_size=16).digest()
+    """A digest of `KEY` bytes that texts share which are the same once they are `normalised`."""
+    return hashlib.blake2b(normalised(text).encode(), digest_size=KEY).digest()
 
 
 def required(found: Any, name: str) -> str:
