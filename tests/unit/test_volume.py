@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pyarrow
@@ -15,7 +16,7 @@ import scripts
 from headpatterns import cli as command_line
 from headpatterns import progress
 from headpatterns.attribution import files
-from headpatterns.data import preparation, shards, spool
+from headpatterns.data import preparation, shards, splitting, spool
 from headpatterns.data.records import Instruction
 from headpatterns.io import parquet_batches, write_csv, write_json
 from headpatterns.studies import patterns as of_runs
@@ -195,3 +196,20 @@ def test_long_work_says_how_far_it_is(tmp_path, tokenizer_folder, monkeypatch, c
     assert re.search(r": d, read: 45 rows, [\d,]+ a second$", said, re.MULTILINE)
     assert re.search(r": d, written: 40 of 40 rows, [\d,]+ a second$", said, re.MULTILINE)
     assert re.search(r"train\.parquet, tokenized: 33 rows, [\d,]+ a second$", said, re.MULTILINE)
+
+
+def test_splits_are_decided_with_little_more_than_the_rows(tmp_path):
+    """Bytes a row, of which there may be millions: copies of keys would make 212 of the first, and 65 of the second."""
+    rows, kept = 20_000, spool.Spool(tmp_path)
+    entries = [kept.add(Instruction(f"p{number}", f"r{number}", f"i{number}")) for number in range(rows)]
+
+    def bytes_a_row(decide, *given):
+        tracemalloc.start()
+        try:
+            decide(*given)
+            return tracemalloc.get_traced_memory()[1] / rows
+        finally:
+            tracemalloc.stop()
+
+    assert bytes_a_row(splitting.deduplicate, entries) < 180
+    assert bytes_a_row(splitting.check_disjoint, "d", entries[100:], entries[:100]) < 48
