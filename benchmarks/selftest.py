@@ -50,7 +50,7 @@ def save(name: str, dtype: str, folder: str) -> dict[str, Any]:
 
 
 def seconds(folder: str, dtype: str, threads: int, repeats: int) -> dict[str, float]:
-    """Seconds of loading and of the tests, and of the processor: each time it is loaded anew, and the best counts."""
+    """Seconds of loading and of the tests, and of the processor: it is loaded again each time, and the best counts."""
     from headpatterns.attribution import extraction
     from headpatterns.models import independence
     from headpatterns.models import loading as models
