@@ -4,6 +4,9 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+# What the tests compute is too small to share: threads would wait for those of the other processes that test.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 from jaxtyping import install_import_hook
 from project import OPENCOMPASS, PROJECT, copy_to
@@ -61,7 +64,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 WHOLE_RUNS = ("tests/workflow", "tests/slurm")
-MARKER_OF_FIXTURE = {"clone": "slow", "opencompass": "slow", "real": "real", "slurm": "slurm"}
+MARKER_OF_FIXTURE = {"clone": "slow", "opencompass": "slow", "real": "real", "site": "slow", "slurm": "slurm"}
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -18,9 +18,12 @@ BIN = Path(sys.executable).parent
 
 HOOKS = yaml.safe_load((PROJECT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
 LINTERS = [hook["entry"] for hook in HOOKS]
+QUICK = ("ruff", "codespell")
 
 
-@pytest.mark.parametrize("linter", LINTERS)
+@pytest.mark.parametrize(
+    "linter", [pytest.param(one, marks=() if one.startswith(QUICK) else pytest.mark.slow) for one in LINTERS]
+)
 def test_clean(linter):
     command, *options = linter.split()
     answer = subprocess.run([BIN / command, *options], cwd=PROJECT, capture_output=True, text=True)

@@ -405,6 +405,7 @@ def test_runs_that_share_a_job_have_the_files_of_jobs_of_their_own(ablate, train
     assert first["after.changes.npy"] != second["after.changes.npy"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_job_keeps_a_phase_and_never_a_stale_one(ablate, trained, tmp_path):
     whole = scripts.contents(ablate())
     weights = trained / "one" / "final" / "model.safetensors"

@@ -31,6 +31,7 @@ def test_the_table_has_every_causal_language_model():
     assert all(row.reason for row in ROWS.values() if row.result not in table.TAKEN)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [kind for kind, row in ROWS.items() if row.result != table.NOT_TRIED])
 def test_a_row(kind):
     row, worst = table.measure(kind)

@@ -85,8 +85,14 @@ def assert_equal(found, expected):
         np.testing.assert_allclose(found[:, layer], expected[:, layer], atol=1e-5 * scale, rtol=0)
 
 
+EQUAL = [
+    *(name for name in ARCHITECTURES if name not in UNREACHABLE),
+    *(pytest.param(name, marks=pytest.mark.slow) for name in FURTHER if name not in UNREACHABLE),
+]
+
+
 @pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize("name", [name for name in [*ARCHITECTURES, *FURTHER] if name not in UNREACHABLE])
+@pytest.mark.parametrize("name", EQUAL)
 def test_equals_the_textbook_procedure(name, reduction, monkeypatch):
     monkeypatch.setattr(batching, "PADDING", 100)  # all lengths in one batch
     model, samples = build(name), make_samples()

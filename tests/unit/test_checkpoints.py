@@ -174,6 +174,7 @@ def test_every_stage_and_change_is_drawn(results):
     assert {"A long one", "A short one", "GSM8K", "SFT − M", "DPO − SFT", "DPO − M"} <= texts
 
 
+@pytest.mark.slow
 def test_the_section_shows_stages_changes_and_ablations(results):
     (results.folder / "figures").mkdir()
     for name, picture in drawn(results).items():

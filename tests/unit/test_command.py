@@ -83,6 +83,7 @@ def test_the_page_shows_every_command():
     assert [line.split()[:2] for line in LINES] == [["headpatterns", name] for name in COMMANDS]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", LINES)
 def test_every_command_of_the_page_runs(place, monkeypatch, capfd, line):
     status, out, err = run(monkeypatch, capfd, *line.split()[1:], "--quiet")
@@ -91,6 +92,7 @@ def test_every_command_of_the_page_runs(place, monkeypatch, capfd, line):
     assert "samples" not in err and "passes" not in err
 
 
+@pytest.mark.slow
 def test_the_python_of_the_page_runs(place):
     names, printed = {}, io.StringIO()
     for block in blocks("python-api.md", "python"):
@@ -259,6 +261,7 @@ def test_less_than_one_sample_is_none(place, samples):
         headpatterns.patterns("models/llama", "rows.jsonl", "none.npy", samples=samples)
 
 
+@pytest.mark.slow
 def test_bm25_ranks_the_same_beside_other_methods(place):
     template, given = "Some words around {instruction} or so", ("models/llama", "pool.jsonl", "target.jsonl")
     alone = headpatterns.select(*given, "alone", methods=["bm25"], template=template).table

@@ -168,6 +168,7 @@ def command(*words):
     )
 
 
+@pytest.mark.slow
 def test_the_command_prints_numbers_as_json_and_sentences_for_mistakes(pair, data, tmp_path):
     options = ("--data", f"some={data['few']}", "--output", tmp_path / "out", "--threads", 1, "--resamples", 20)
     answer = command("compare", *pair, *options, "--json")

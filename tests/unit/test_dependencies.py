@@ -37,6 +37,7 @@ def test_every_dependency_is_pinned_exactly_and_once(name):
         assert not {*names} & {licences.normal(one) for one in licences.pins("workflow")}
 
 
+@pytest.mark.slow
 def test_the_environment_has_the_pins_and_is_consistent():
     for name in ("workflow", "test"):
         for package, pinned in licences.pins(name).items():

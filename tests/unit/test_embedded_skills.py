@@ -163,6 +163,7 @@ def by_words_and_positions(train, test):
     return model.score(features(test), [item.right for item in test])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", [by_words_of_options, by_words_and_positions])
 @pytest.mark.parametrize("name", CHOICES)
 def test_single_words_do_not_tell_the_right_option(items, name, by):
@@ -276,6 +277,7 @@ KIND_TELLS = 0.08
 NUMBERS_TELL = {"gsm8k": 0.15, "sgsm": 0.15, "math": 0.4, "mathbench": 0.4}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("numbers", [False, True])
 @pytest.mark.parametrize("name", NUMBERS_TELL)
 def test_words_and_numbers_of_a_question_do_not_tell_its_answer(open_questions, name, numbers):

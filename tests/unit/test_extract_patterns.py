@@ -179,6 +179,7 @@ def test_bfloat16_is_close_to_float32(model_folder, data, tmp_path):
 # A run ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_run_gives_the_model_before_it_and_every_checkpoint(model_folder, data, rows, tokenizer_folder, tmp_path):
     shards = tmp_path / "tokenized" / "sums" / "train"
     instructions = write_instructions(tmp_path / "sums.parquet", rows)

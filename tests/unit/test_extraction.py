@@ -144,6 +144,7 @@ def test_the_example_in_the_docstring():
     assert outcome.failed == 0
 
 
+@pytest.mark.slow
 def test_the_package_names_it_and_stays_light():
     code = (
         "import sys, headpatterns; assert 'torch' not in sys.modules; assert 'activation_patterns' in dir(headpatterns)"
@@ -449,6 +450,7 @@ def test_where_memory_runs_out_batches_become_smaller(confined):
     assert confined["losses"] < 1e-5
 
 
+@pytest.mark.slow
 def test_a_sample_that_does_not_fit_alone_is_named(confined):
     wanted = (
         r"memory ran out for a batch of one sample, 's1', which has 201 tokens: lower the maximum length, use a smaller"

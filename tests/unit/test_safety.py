@@ -136,6 +136,7 @@ def with_program(folder, made, **auto_map):
 AUTO_MAP = {"AutoConfig": "configuration_own.OwnConfig", "AutoModelForCausalLM": "modeling_own.OwnModel"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", ["", "y\n" * 9])
 def test_a_model_with_a_program_of_its_own_is_refused(own_model, made, tmp_path, answer):
     """Whatever stands at standard input: transformers by itself asks there whether to run it."""
