@@ -6,7 +6,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import scripts
+import yaml
+from experiments import config_of
 from project import PROJECT, snakemake
+
+from headpatterns.experiment import jobs, written
 
 TINY = "tests/config/tiny.yaml"
 
@@ -27,6 +32,27 @@ def project(clone) -> Path:
     return folder
 
 
+def counted(project, *chosen, **environment):
+    """Jobs of each rule that a dry-run of everything would run, batches of runs under one name."""
+    answer = snakemake(project, "all", "-n", "--quiet", "rules", *chosen, **environment)
+    assert answer.returncode == 0, answer.stdout
+    counts = dict(re.findall(r"^([\w-]+) +(\d+)$", answer.stdout, re.MULTILINE))
+    total = int(counts.pop("total"))
+    rules = Counter()
+    for name, count in counts.items():
+        rules[re.sub(r"^(finetune|extract_patterns|ablate_heads|trained_losses)_.*", r"\1", name)] += int(count)
+    assert rules.total() == total
+    return rules
+
+
+def planned(path):
+    """Jobs of each rule in the table of a plan, which has an estimate for all."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert not [row["rule"] for row in rows if int(row["unknown_jobs"])]
+    return {row["rule"]: int(row["jobs"]) for row in rows}
+
+
 @pytest.mark.parametrize(
     ("experiment", "overlays"),
     [
@@ -41,25 +67,27 @@ def project(clone) -> Path:
         ("smollm2", ["config/desk-cpu.yaml", "config/smollm2.yaml"]),
     ],
 )
-def test_as_many_jobs_as_snakemake_runs(project, experiment, overlays):
+def test_as_many_jobs_as_snakemake_runs(project, tmp_path, experiment, overlays):
+    """The plan is made as the target `plan` makes it, of the jobs that the same dry-run lists."""
     chosen = ["--configfile", *overlays] if overlays else []
-    answer = snakemake(project, "all", "-n", "--quiet", "rules", *chosen)
-    assert answer.returncode == 0, answer.stdout
-    counts = dict(re.findall(r"^([\w-]+) +(\d+)$", answer.stdout, re.MULTILINE))
-    total = int(counts.pop("total"))
-    rules = Counter()
-    for name, count in counts.items():
-        rules[re.sub(r"^(finetune|extract_patterns|ablate_heads|trained_losses)_.*", r"\1", name)] += int(count)
+    rules = counted(project, *chosen, **{jobs.VARIABLE: str(tmp_path / "jobs.csv")})
+    config = config_of(*(yaml.safe_load((project / overlay).read_text(encoding="utf-8")) for overlay in overlays))
+    written.write_config(tmp_path / "plan.yaml", config)
+    files = {"config": tmp_path / "plan.yaml", "jobs": tmp_path / "jobs.csv", "output": tmp_path / "plan"}
+    scripts.run("plan", results=project / "results" / experiment, **files)
+    assert f"# Plan of the experiment {experiment}" in (tmp_path / "plan.md").read_text(encoding="utf-8")
+    assert planned(tmp_path / "plan.csv") == rules
+
+
+@pytest.mark.parametrize(("experiment", "overlays"), [("mini", []), ("tiny", [TINY, "tests/config/two-seeds.yaml"])])
+def test_the_plan_is_a_target(project, experiment, overlays):
+    chosen = ["--configfile", *overlays] if overlays else []
     answer = snakemake(project, "plan", "--cores", "1", *chosen)
     assert answer.returncode == 0, answer.stdout
     assert f"# Plan of the experiment {experiment}" in answer.stdout
-    assert not (project / f"results/{experiment}/jobs.csv").exists()  # which is that of a run at work
-    with (project / f"results/{experiment}/plan.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    planned = {row["rule"]: int(row["jobs"]) for row in rows}
-    assert planned == rules
-    assert sum(planned.values()) == total
-    assert not [row["rule"] for row in rows if int(row["unknown_jobs"])]
+    results = project / "results" / experiment
+    assert not (results / "jobs.csv").exists()  # which is that of a run at work
+    assert planned(results / "plan.csv") == counted(project, *chosen)
 
 
 def test_the_readme_says_of_the_papers_llama_with_adapters_what_its_plan_does(project):
@@ -108,8 +136,6 @@ def test_the_plan_precedes_the_data(project):
 
 
 def test_where_jobs_go_is_no_part_of_the_written_config(project):
-    from headpatterns.experiment import written
-
     path = "results/tiny/config.yaml"
     assert snakemake(project, path, "--cores", "1", "--configfile", TINY).returncode == 0
     config = written.read_config(project / path)
