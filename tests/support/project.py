@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from forking import forking
 
 PROJECT = Path(__file__).resolve().parents[2]
 OPENCOMPASS = Path(os.environ.get("HEADPATTERNS_OPENCOMPASS") or PROJECT / ".venv-opencompass/bin/python").absolute()
@@ -28,11 +29,17 @@ def _parsed(file: str) -> dict[str, Any]:
 
 
 def snakemake(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run Snakemake in a copy of the project, as a user would; standard error is part of the output."""
+    """Run Snakemake in a copy of the project, as a user would; standard error is part of the output.
+
+    It finds itself imported, where it need not order its sets as the caller says.
+    """
+    words, variables = ["-m", "snakemake", *arguments], {**os.environ, **environment}
+    if "PYTHONHASHSEED" not in environment:
+        return forking(sys.executable, "snakemake.cli").run(words, folder, variables, merged=True)
     return subprocess.run(
-        [sys.executable, "-m", "snakemake", *arguments],
+        [sys.executable, *words],
         cwd=folder,
-        env={**os.environ, **environment},
+        env=variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -13,6 +13,7 @@ import pytest
 import scripts
 import torch
 import transformers
+from forking import forking
 from tiny_models import VOCABULARY, build
 
 from headpatterns.evaluation import answers, scores, sets, targets
@@ -24,8 +25,15 @@ POSITIONS, NEW_TOKENS = 96, 12
 TOOLS = ["clock", "ruler", "thermometer", "scale"]
 
 
-def launch(python, home, script="evaluate", **options):
-    """Start a script under an interpreter, in the folder `home`; a list of lists repeats an option."""
+OPENCOMPASS = ("opencompass.datasets", "opencompass.models", "opencompass.tasks")
+"""What a script of OpenCompass's environment imports for half of its time."""
+
+
+def launch(python, home, script="evaluate", imported=False, **options):
+    """Start a script under an interpreter, in the folder `home`; a list of lists repeats an option.
+
+    It may find OpenCompass imported, where what is said matters and not how it starts.
+    """
     words = []
     for name, value in options.items():
         for given in value if isinstance(value, list) else [value]:
@@ -33,8 +41,10 @@ def launch(python, home, script="evaluate", **options):
     home.mkdir(parents=True, exist_ok=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "XDG_"))}
     environment |= {"HOME": str(home / "home"), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [python, scripts.FOLDER / f"{script}.py", *words]
-    return subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True)
+    words = [str(scripts.FOLDER / f"{script}.py"), *words]
+    if imported:
+        return forking(python, *OPENCOMPASS).run(words, home, environment)
+    return subprocess.run([python, *words], cwd=home, env=environment, capture_output=True, text=True)
 
 
 def evaluate(python, home, **options):
@@ -491,7 +501,7 @@ def test_a_response_beyond_the_positions_is_refused_before_anything_is_generated
     row = {**open_rows()[0], "response": "1 + " * 60}
     essays = write_parquet(tmp_path / "essays.parquet", [open_rows()[1], row])
     named = {"evaluate": ("base", checkpoints["opt"], "essays"), "set": ("essays", essays)}
-    line = sentence(evaluate(opencompass, tmp_path / "home", **named))
+    line = sentence(evaluate(opencompass, tmp_path / "home", imported=True, **named))
     assert "the set 'essays': the gold response of the item 'sum-0'" in line
     assert f"no room for a prompt in the model's {POSITIONS} positions" in line
     assert not (tmp_path / "home/work/checkpoints").exists()
@@ -547,12 +557,12 @@ def target(checkpoints, files):
 def test_a_gpu_that_is_not_there(opencompass, target, tmp_path):
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    assert "torch sees no GPU here" in sentence(evaluate(opencompass, tmp_path, **target, device="cuda"))
+    assert "torch sees no GPU here" in sentence(evaluate(opencompass, tmp_path, imported=True, **target, device="cuda"))
 
 
 def test_a_built_in_configuration_that_does_not_exist(opencompass, target, tmp_path):
     named = {"builtin": ("arc", "ARC_c/ARC_c_gen_1e0de"), "opencompass_data": "below"}
-    done = evaluate(opencompass, tmp_path, **target, **named)
+    done = evaluate(opencompass, tmp_path, imported=True, **target, **named)
     assert "no built-in configuration 'ARC_c/ARC_c_gen_1e0de': did you mean ARC_c/ARC_c_gen_1e0de5?" in sentence(done)
 
 
@@ -577,9 +587,8 @@ def test_built_in_data_that_nobody_names(refused):
 
 
 def test_built_in_data_that_are_not_there(opencompass, target, tmp_path):
-    done = evaluate(
-        opencompass, tmp_path, **target, builtin=("arc", "ARC_c/ARC_c_gen_1e0de5"), opencompass_data="below"
-    )
+    named = {"builtin": ("arc", "ARC_c/ARC_c_gen_1e0de5"), "opencompass_data": "below"}
+    done = evaluate(opencompass, tmp_path, imported=True, **target, **named)
     line = sentence(done)
     assert str(tmp_path / "below" / "data" / "ARC" / "ARC-c" / "ARC-Challenge-Dev.jsonl") in line
     assert "download" not in (tmp_path / "log.txt").read_text(encoding="utf-8").lower()
@@ -587,7 +596,7 @@ def test_built_in_data_that_are_not_there(opencompass, target, tmp_path):
 
 def test_a_built_in_configuration_that_does_not_generate(opencompass, target, tmp_path):
     named = {"builtin": ("arc", "ARC_c/ARC_c_ppl_a450bd"), "opencompass_data": "below"}
-    done = evaluate(opencompass, tmp_path, **target, **named)
+    done = evaluate(opencompass, tmp_path, imported=True, **target, **named)
     assert "evaluates ARC-c with PPLInferencer, not by generating an answer" in sentence(done)
 
 
@@ -630,7 +639,7 @@ def test_built_in_sets_are_counted(opencompass, builtin_data, tmp_path):
 )
 def test_a_built_in_set_that_cannot_be_evaluated(opencompass, tmp_path, config, words):
     (tmp_path / "below/data/gsm8k").mkdir(parents=True)
-    line = sentence(check_builtin(opencompass, tmp_path, ("one", config), opencompass_data="below"))
+    line = sentence(check_builtin(opencompass, tmp_path, ("one", config), imported=True, opencompass_data="below"))
     assert line.startswith("check_builtin_sets: ")
     assert words.format(home=tmp_path) in line
 
