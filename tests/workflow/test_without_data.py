@@ -63,7 +63,7 @@ def test_a_fresh_clone_shows_all_jobs_and_then_what_is_missing(fresh, tmp_path):
 
 @pytest.mark.parametrize("look", ["--dag", "--rulegraph", "--summary"])
 def test_a_picture_or_a_list_is_whole_and_what_is_missing_stands_beside_it(fresh, look):
-    command = [sys.executable, "-m", "snakemake", *SLURM, "all", look]
+    command = [sys.executable, "-m", "snakemake", *SLURM, "figure4", look]
     answer = subprocess.run(command, cwd=fresh, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
     assert "prepare_instructions" in answer.stdout and "Missing" not in answer.stdout
