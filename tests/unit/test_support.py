@@ -1,10 +1,13 @@
 """What the helpers of the tests themselves catch."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import golden
 import pytest
+from forking import forking
 from refusals import assert_refusal, refusal
 
 from headpatterns.errors import InputError
@@ -108,3 +111,30 @@ def test_the_golden_files_of_the_project_can_fail() -> None:
     for name, (header, *rows) in golden.tables(golden.GOLDEN).items():
         assert rows or name == "transfer_forms.csv", name  # no two tasks there are the same rows
         assert golden.KEYS & set(header) and set(header) - golden.KEYS, name
+
+
+PROGRAM = """
+import atexit, os, sys
+atexit.register(print, "at the end")
+print(sys.argv, os.getcwd(), sorted(os.environ), sys.path[0], __name__, sys.stdin.read())
+print("said", file=sys.stderr)
+if sys.argv[1:] == ["fails"]:
+    raise KeyError("a")
+sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize("last", ["fails", "ends"])
+def test_a_program_in_a_fork_is_as_one_that_is_started(tmp_path: Path, last: str) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    for words in ([str(tmp_path / "program.py"), last], ["-m", "program", last]):
+        given = {"cwd": tmp_path, "env": {"LANG": "C.UTF-8", "A": "b"}}
+        started = subprocess.run(
+            [sys.executable, *words], **given, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        )
+        forked = forking(sys.executable, "json").run(words, tmp_path, given["env"])
+        assert (forked.returncode, forked.stdout) == (started.returncode, started.stdout)
+        assert forked.stderr.splitlines()[0] == "said"
+        assert forked.stderr.splitlines()[-1] == started.stderr.splitlines()[-1]
+        merged = forking(sys.executable, "json").run(words, tmp_path, given["env"], merged=True)
+        assert {*merged.stdout.splitlines()} == {*forked.stdout.splitlines(), *forked.stderr.splitlines()}
