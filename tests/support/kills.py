@@ -36,11 +36,20 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 LOOK = 0.03
 """Seconds between two looks at the processes."""
 
+SETTLED = 1.0
+"""Seconds without another job after which Snakemake has none to start beside those that are held."""
+
+LATEST = 0.9
+"""Share of a job's usual work at which it is held at the latest: one that takes a little less would be over by then."""
+
 STUCK = 300
 """Seconds after which a Snakemake that does nothing hangs."""
 
-OF_THOSE_HIT = 0.2
-"""Share of the jobs of rules that were hit before which are killed while more kills are asked for."""
+OF_THOSE_HIT = 0.1
+"""Share of the jobs of rules that were hit before which bring about a kill while more of them are asked for."""
+
+OF_ONE = 30
+"""Kills that one experiment has at least."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,7 @@ class Plan:
     Attributes:
         rules: those of which no job was ended so far.
         draw: where the seed has come to.
-        least: as many kills are done in any case, of rules that were hit as well.
+        least: as many kills are done in any case, of rules that were hit before as well.
         kills: those that were done.
         ways: what comes next, of every target and signal; all come before one comes again.
     """
@@ -80,26 +89,51 @@ class Plan:
     ways: list[tuple[str, signal.Signals]] = field(default_factory=list)
 
     def wants(self, rule: str) -> bool:
-        """Whether a job of this rule is to be killed; of one that was hit, sometimes."""
+        """Whether a job of this rule is to bring about a kill; of one that was hit, sometimes."""
         return rule in self.rules or (len(self.kills) < self.least and self.draw.random() < OF_THOSE_HIT)
 
-    def way(self) -> tuple[str, signal.Signals]:
-        """What gets which signal next; once there were enough kills, those that hit most."""
+    def way(self, held: bool) -> tuple[str, signal.Signals]:
+        """What gets which signal next: where jobs are held, what ends some if it is still to come, else what does not.
+
+        Once there were enough kills, it is what hits most.
+        """
         if len(self.kills) >= self.least:
             return "group", self.draw.choice(SIGNALS)
         if not self.ways:
             self.ways = list(itertools.product(TARGETS, SIGNALS))
             self.draw.shuffle(self.ways)
-        return self.ways.pop()
+        chosen = next((way for way in self.ways if spares_jobs(*way) != held), self.ways[0])
+        self.ways.remove(chosen)
+        return chosen
 
 
-def start(folder: Path, log: Path, *more: str) -> subprocess.Popen[bytes]:
+def spares_jobs(target: str, number: signal.Signals) -> bool:
+    """Whether jobs go on to their end: Snakemake alone waits for them where it can."""
+    return target == "snakemake" and number != signal.SIGKILL
+
+
+@dataclass
+class Start:
+    """One start of Snakemake.
+
+    Attributes:
+        process: Snakemake itself.
+        due: seconds of a processor after which a job's moment has come, by its process and when that began.
+        held: the jobs that wait for a kill at such a moment.
+    """
+
+    process: subprocess.Popen[bytes]
+    due: dict[Job, float] = field(default_factory=dict)
+    held: list[Job] = field(default_factory=list)
+
+
+def start(folder: Path, log: Path, *more: str) -> Start:
     """Start the experiment in a copy of the project, as the README says, in a process group of its own.
 
     Ctrl-C ends it even where this program runs in the background, in which a shell lets programs ignore it.
     """
     with log.open("ab") as file:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "snakemake", *ALL, *more],
             cwd=folder,
             stdout=file,
@@ -107,6 +141,7 @@ def start(folder: Path, log: Path, *more: str) -> subprocess.Popen[bytes]:
             start_new_session=True,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
+    return Start(process)
 
 
 def children(process: int) -> Iterator[int]:
@@ -119,8 +154,9 @@ def children(process: int) -> Iterator[int]:
 
 
 def jobs_of(snakemake: int) -> list[Job]:
-    """The jobs that a Snakemake is running now."""
-    return [job for child in children(snakemake) if (job := as_job(child))]
+    """The jobs at work that a Snakemake has started, by the names of their logs."""
+    found = [job for child in children(snakemake) if (job := as_job(child)) and work_of(job) is not None]
+    return sorted(found, key=lambda job: (job.stem, job.process.pid))
 
 
 def as_job(process: int) -> Job | None:
@@ -155,7 +191,7 @@ def undisturbed(folder: Path, log: Path) -> dict[str, float]:
 
     How long a job takes depends on what else the machine does; how much of a processor, much less.
     """
-    snakemake, taken = start(folder, log), {}
+    snakemake, taken = start(folder, log).process, {}
     while snakemake.poll() is None:
         for job in jobs_of(snakemake.pid):
             taken[job.stem] = max(taken.get(job.stem, 0.0), work_of(job) or 0.0)
@@ -177,65 +213,88 @@ def name_of(rule: str, output: str) -> str:
     return found[1]
 
 
-def caught(snakemake: subprocess.Popen[bytes], plan: Plan, usual: Mapping[str, float]) -> Job | None:
-    """Wait for a job that the plan wants, and for a share of its work; None where Snakemake ends before."""
-    due: dict[tuple[int, float], float] = {}
-    seen = time.monotonic()
-    while snakemake.poll() is None:
-        if time.monotonic() - seen > STUCK:
-            os.killpg(snakemake.pid, signal.SIGKILL)
+def caught(run: Start, plan: Plan, usual: Mapping[str, float]) -> Job | None:
+    """Wait for the moment of a kill, and hold jobs for it; a job of that moment, or None where Snakemake ends before.
+
+    A job of a rule that was never hit is held after a share of its work that the seed draws. The moment has come when
+    no job is at work but these. While more kills are asked for, it also comes after such a share of one that was hit.
+    """
+    at_work: list[Job] = []
+    seen = changed = time.monotonic()
+    while run.process.poll() is None:
+        before, at_work, now = at_work, jobs_of(run.process.pid), time.monotonic()
+        seen = now if at_work else seen
+        changed = now if at_work != before else changed
+        if now - seen > STUCK:
+            os.killpg(run.process.pid, signal.SIGKILL)
             raise AssertionError(f"no job has run for {STUCK} seconds, and Snakemake has not ended")
-        for job in jobs_of(snakemake.pid):
-            seen = time.monotonic()
-            key, done = (job.process.pid, job.process.create_time()), work_of(job)
-            if key not in due:
-                share = plan.draw.random() if plan.wants(job.rule) else float("inf")
-                due[key] = share * usual.get(job.stem, 0.0)
-            if done is not None and done >= due[key]:
-                return job
+        for job in at_work:
+            if job not in run.due:
+                share = plan.draw.uniform(0, LATEST) if plan.wants(job.rule) else float("inf")
+                run.due[job] = share * usual.get(job.stem, 0.0)
+            if job in run.held or (work_of(job) or 0.0) < run.due[job]:
+                continue
+            if job.rule not in plan.rules:
+                if len(plan.kills) < plan.least:
+                    return job
+                continue
+            with suppress(psutil.NoSuchProcess):
+                job.process.suspend()
+                run.held.append(job)
+        run.held = [job for job in run.held if job in at_work]
+        if run.held and len(run.held) == len(at_work) and now - changed > SETTLED:
+            return plan.draw.choice(run.held)
         time.sleep(LOOK)
     return None
 
 
-def strike(snakemake: subprocess.Popen[bytes], job: Job, plan: Plan) -> Kill:
-    """Send a signal to the job, or to Snakemake or all of them, the end of which is waited for."""
-    target, number = plan.way()
-    at_work = {one.rule for one in jobs_of(snakemake.pid) if work_of(one) is not None}
-    if target == "job":
-        hit = {job.rule} if work_of(job) is not None else set()
-        with suppress(psutil.NoSuchProcess):
+def strike(run: Start, job: Job, plan: Plan) -> Kill:
+    """Send a signal to the job, or to Snakemake or all of them; those that it reaches are held no more."""
+    target, number = plan.way(bool(run.held))
+    at_work = jobs_of(run.process.pid)
+    reached = (
+        [one for one in at_work if one == job] if target == "job" else [] if spares_jobs(target, number) else at_work
+    )
+    with suppress(psutil.NoSuchProcess):
+        if target == "job":
             job.process.send_signal(number)
-    else:
-        # Snakemake alone lets its jobs end where it can.
-        hit = set() if target == "snakemake" and number != signal.SIGKILL else at_work
-        (os.killpg if target == "group" else os.kill)(snakemake.pid, number)
-        snakemake.wait(STUCK)
+        else:
+            (os.killpg if target == "group" else os.kill)(run.process.pid, number)
+    for one in reached:
+        with suppress(psutil.NoSuchProcess):
+            one.process.resume()
+    run.held = [one for one in run.held if one not in reached]
+    if target != "job" and reached:
+        run.process.wait(STUCK)
+    hit = frozenset(one.rule for one in reached)
     plan.rules -= hit
-    plan.kills.append(Kill(target, number, frozenset(hit)))
+    plan.kills.append(Kill(target, number, hit))
     return plan.kills[-1]
 
 
 def disturbed(folder: Path, plan: Plan, usual: Mapping[str, float], log: Path) -> None:
-    """Kill the experiment on its way until it is complete.
+    """Kill the experiment on its way until it is complete, every rule was hit and there were enough kills.
 
-    A rule whose only job was too quick is made once more at the end.
+    Rules whose only job was too quick are made once more in the end, and others where more kills are asked for.
 
     Raises:
         AssertionError: it failed of itself.
     """
     again: list[str] = []
     while True:
-        snakemake, before = start(folder, log, *again), len(plan.kills)
-        while job := caught(snakemake, plan, usual):
-            kill = strike(snakemake, job, plan)
+        run, before = start(folder, log, *again), len(plan.kills)
+        while job := caught(run, plan, usual):
+            kill = strike(run, job, plan)
             with log.open("a") as file:
                 print(f"\n== {len(plan.kills)}: {kill.target} {kill.signal.name}, {sorted(kill.hit)}", file=file)
-        assert snakemake.returncode == 0 or len(plan.kills) > before, log.read_text()[-20_000:]
-        # A forced rule that was killed is forced again: its output is gone, and nothing else may ask for it.
-        if snakemake.returncode == 0:
-            if not plan.rules:
+        said = log.read_text()
+        assert run.process.returncode == 0 or len(plan.kills) > before, said[-20_000:]
+        if run.process.returncode == 0:
+            if not plan.rules and len(plan.kills) >= plan.least:
                 return
-            again = ["--forcerun", name_of(min(plan.rules), log.read_text())]
+            plan.rules = plan.rules or {plan.draw.choice(sorted(rules_run(said)))}
+            # One that was killed is forced again: its output is gone, and nothing else may ask for it.
+            again = ["--forcerun", *(name_of(rule, said) for rule in sorted(plan.rules))]
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -248,7 +307,7 @@ def main(arguments: argparse.Namespace) -> int:
     left, found, seed = arguments.kills, 0, arguments.seed
     while left > 0:
         folder, log = copy_to(work / f"killed{seed}"), work / f"killed{seed}.log"
-        plan = Plan(set(every), random.Random(seed), left)
+        plan = Plan(set(every), random.Random(seed), min(left, OF_ONE))
         disturbed(folder, plan, usual, log)
         different = differences(reference / RESULTS, folder / RESULTS)
         print(f"seed {seed}: {len(plan.kills)} kills, {len(different)} differences", *different, sep="\n", flush=True)
