@@ -161,7 +161,7 @@ AMERICAN = {
     "(center|color|favor|label)(s|ed|ing)?(?<!label)(?<!labels)": "centre, colour, favour, labelled",
     "gray": "grey",
     "licenses?": "licence",
-    "(normal|summar|organ|recogn)iz(e|es|ed|ing|ation)": "-ise, as in the documentation",
+    "(normali|summari|organi|recogni)z(e|es|ed|ing|ation)": "-ise, as in the documentation",
 }
 
 PUBLISHED = "the number came out the same whatever varied"
