@@ -29,7 +29,7 @@ def main(arguments: argparse.Namespace) -> None:
         raise InputError("give as many --data, --patterns, --output and --heads-output as --run.")
     ablations = arguments.ablations or [None] * runs
     if len(ablations) != runs or (head_choices.EFFECT in arguments.ranking and not arguments.ablations):
-        raise InputError("give as many --ablations as --run where --ranking has effect, and none elsewhere.")
+        raise InputError("give as many --ablations as --run if --ranking has effect, or else none.")
     settings = head_choices.Settings(
         model=arguments.model,
         samples=arguments.samples,
@@ -51,19 +51,27 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command_line.parser(__doc__)
     made.add_argument("--model", type=Path, required=True, help="model folder in Hugging Face layout")
-    made.add_argument("--run", type=Path, nargs="+", required=True, help="folder of a run that started from the model")
-    made.add_argument("--data", type=Path, nargs="+", required=True, help="for each run rows with prompt and response")
-    made.add_argument("--patterns", type=Path, nargs="+", required=True, help="for each run its patterns on these rows")
-    made.add_argument("--ablations", type=Path, nargs="+", help="for each run the folder of ablate_heads")
-    made.add_argument("--output", type=Path, nargs="+", required=True, help="for each run a CSV of its losses")
+    made.add_argument("--run", type=Path, nargs="+", required=True, help="folder of a run that started from that model")
+    made.add_argument("--data", type=Path, nargs="+", required=True, help="for each run, rows with prompt and response")
     made.add_argument(
-        "--heads-output", nargs="+", required=True, help="for each run the CSV of heads, with {choice} for its name"
+        "--patterns", type=Path, nargs="+", required=True, help="for each run, its patterns on these rows"
     )
-    made.add_argument("--samples", type=int, default=32, help="samples whose loss is taken, and others to rank by")
-    made.add_argument("--size", type=int, nargs="+", required=True, help="numbers of heads; all are chosen as well")
-    made.add_argument("--ranking", nargs="+", default=["change"], choices=head_choices.RANKINGS, help="largest first")
-    made.add_argument("--draws", type=int, default=10, help="random orders of the heads")
-    made.add_argument("--seed", type=int, default=0, help="of the samples and the random orders")
+    made.add_argument("--ablations", type=Path, nargs="+", help="for each run, the folder that ablate_heads.py wrote")
+    made.add_argument("--output", type=Path, nargs="+", required=True, help="for each run, the CSV of its losses")
+    made.add_argument(
+        "--heads-output", nargs="+", required=True, help="for each run, the CSV of heads, with {choice} for its name"
+    )
+    made.add_argument(
+        "--samples", type=int, default=32, help="samples whose loss is computed; heads are ranked on the others"
+    )
+    made.add_argument(
+        "--size", type=int, nargs="+", required=True, help="numbers of heads to choose; all heads are chosen as well"
+    )
+    made.add_argument(
+        "--ranking", nargs="+", default=["change"], choices=head_choices.RANKINGS, help="what ranks the heads"
+    )
+    made.add_argument("--draws", type=int, default=10, help="number of random orders of the heads")
+    made.add_argument("--seed", type=int, default=0, help="seed of the choice of samples and of the random orders")
     command_line.add_computing(made)
     return made
 

@@ -96,7 +96,7 @@ def write(
 ) -> Path:
     """Write variants.csv, and for each model batch.csv, batch.items.csv and the coefficients of two seeds.
 
-    The gold answer of an item has `losses` nats a token; without, 0.25 where the answer is right and 1.25 elsewhere.
+    The gold answer of an item has `losses` nats per token; without, 0.25 where the answer is right and 1.25 elsewhere.
     """
     write_variants(folder / "variants.csv", rows)
     for model in dict.fromkeys(row.model for row in rows):

@@ -179,7 +179,7 @@ def test_of_templates_with_names_the_default_prints_and_is_lent(folder, tmp_path
     assert loading.load_tokenizer(tmp_path / "given").chat_template == default
     (several / FILE).unlink()
     assert chat_files.names(several) == ["rag"]
-    hints = ("by name alone (rag), none of which is the default", "put one into chat_template.jinja")
+    hints = ("has only named chat templates (rag) and no default", "the default to chat_template.jinja")
     with refusal(str(several), hints):
         chat.printed(loading.load_tokenizer(several), "one", MESSAGES)
     with refusal(str(several), hints):

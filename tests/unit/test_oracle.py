@@ -248,7 +248,7 @@ def test_the_oracle_has_rows_and_differences_of_its_own(tmp_path):
 
 
 def losses(answers, name="set"):
-    """The outcome of losses in nats a token by (seed, draw)."""
+    """The outcome of losses in nats per token by (seed, draw)."""
     found = outcome(answers, name)
     return Outcome(found.runs, found.seeds, found.values, found.weights, NLL)
 

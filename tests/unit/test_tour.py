@@ -66,6 +66,6 @@ def test_it_runs_on_two_checkpoints(notebook, model_folder, rows, tmp_path):
     assert picture.startswith(b"\x89PNG")
     taken = {name: headpatterns.load_patterns(tmp_path / f"tour/{name}.npy") for name in ("before", "after")}
     printed = "\n".join(texts(notebook))
-    assert f"before (12, 3, 6) loss {taken['before'].losses.mean():.2f} nats a token" in printed
+    assert f"before (12, 3, 6) loss {taken['before'].losses.mean():.2f} nats per token" in printed
     numbers = headpatterns.similarity(taken).round(3).to_string(index=False)
     assert numbers in printed

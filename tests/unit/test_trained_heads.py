@@ -222,7 +222,7 @@ def test_recipes_that_train_no_single_weights_are_refused(recipe, hint):
 
 
 def test_a_model_of_undivided_weights_is_refused(tokenizer, samples, tmp_path):
-    with pytest.raises(InputError, match="it is not known how BloomForCausalLM divides"):
+    with pytest.raises(InputError, match="it is unknown how BloomForCausalLM divides"):
         train_some = small("bloom")
         training.train(train_some, tokenizer, samples, DECAYING, "identity", tmp_path / "run", heads=chosen((0, 0)))
     assert not list(tmp_path.iterdir())
@@ -418,7 +418,7 @@ def test_figure_and_section(experiment):
 @pytest.mark.parametrize(
     ("which", "spoil", "hint"),
     [
-        ("whole", lambda rows: rows[:0], "holds no loss"),
+        ("whole", lambda rows: rows[:0], "has no losses"),
         ("alone", lambda rows: rows[:-1], "has other samples than"),
         ("alone", lambda rows: rows.assign(loss="much"), "has a loss that is no number"),
         ("whole", lambda rows: rows.assign(after=np.inf), "has a loss that is not finite"),
@@ -467,7 +467,7 @@ def test_runs_by_name_are_those_of_the_task_but_for_their_heads():
         ({}, {"finetuning": {"method": "lora"}}, "studies.trained_heads", "nlp trains adapters (method lora)"),
         ({}, {"task_groups": {"nlp": {"finetuning": {"method": "lora"}}}}, "studies.trained_heads", "method lora"),
         ({}, {"finetuning": {"engine": "deepspeed"}}, "studies.trained_heads", "set engine to pytorch"),
-        ({}, {"task_groups": {"trained_heads": {"tasks": ["arc"]}}}, "task_groups.trained_heads", "is taken by runs"),
+        ({}, {"task_groups": {"trained_heads": {"tasks": ["arc"]}}}, "task_groups.trained_heads", "runs that train"),
     ],
 )  # fmt: skip
 def test_settings_that_cannot_be(values, further, key, hint):

@@ -36,7 +36,7 @@ class Ablation:
 
     Attributes:
         heads: a row for each head: layer, head, level (its pattern) with level_low and level_high, and change (loss
-            without it − loss, nats a token) with low and high; 95 % intervals over samples.
+            without it − loss, nats per token) with low and high; 95 % intervals over samples.
         agreement: Spearman's correlation over heads between pattern and change, a row for each reduction, change
             (`absolute`, the mean of its size, or `signed`) and what it is taken over (`all_heads`, `within_layers`).
         folder: with these tables and the arrays of every sample.

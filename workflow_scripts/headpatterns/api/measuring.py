@@ -39,7 +39,7 @@ def concentration(patterns: Mapping[str, Given], *, resamples: int = 1000, seed:
         seed: of the bootstrap.
 
     Returns:
-        A row for each pattern and statistic: `loss` (nats a token), `level` (mean over heads), `gini`, `cv`,
+        A row for each pattern and statistic: `loss` (nats per token), `level` (mean over heads), `gini`, `cv`,
         `kurtosis` (Pearson's, 3 for a normal distribution). Columns: pattern, statistic, value (without the bias of few
         samples), low and high (95 % interval), plain (that of the mean pattern itself).
 

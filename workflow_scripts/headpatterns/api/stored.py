@@ -41,7 +41,7 @@ class StoredPatterns:
 
     @property
     def losses(self) -> Float64[np.ndarray, " samples"]:
-        """Mean negative log-likelihood of the response tokens of every sample (nats a token): float64 [samples]."""
+        """Mean negative log-likelihood of the response tokens of every sample (nats per token): float64 [samples]."""
         return self.patterns.losses
 
 

@@ -65,7 +65,7 @@ def is_learnt(accuracy: Sequence[float], chance: float, fall: Sequence[float]) -
     Args:
         accuracy: after fine-tuning, with the ends of its interval; NaN where there is none.
         chance: the share that no skill gets right.
-        fall: how far the loss fell, nats a token, with the ends of its interval, NaN without one.
+        fall: how far the loss fell, nats per token, with the ends of its interval, NaN without one.
     """
     if not math.isnan(accuracy[0]):
         return accuracy[1] > chance, ACCURACY

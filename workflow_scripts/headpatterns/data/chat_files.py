@@ -47,8 +47,8 @@ def names(folder: Path) -> list[str]:
 def no_default(place: Path | str, found: list[str]) -> str:
     """What is said of a tokenizer whose templates all have names, none of which is the default."""
     return (
-        f"the tokenizer in {place} has chat templates by name alone ({', '.join(sorted(found))}), none of which is the "
-        f"default: put one into {FILE} beside it."
+        f"the tokenizer in {place} has only named chat templates ({', '.join(sorted(found))}) and no default: write "
+        f"the default to {FILE} in the same folder."
     )
 
 

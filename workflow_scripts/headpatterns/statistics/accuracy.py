@@ -50,7 +50,7 @@ class Measure:
 
 ACCURACY = Measure("accuracy", 1, SHARE, (-1.0, 1.0))
 NLL = Measure("nll", -1, NOT_NEGATIVE, UNLIMITED)
-"""The negative log-likelihood of the gold answer, in nats a token."""
+"""The negative log-likelihood of the gold answer, in nats per token."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Outcome:
     Attributes:
         runs: [runs], their names; a base model stands there once for each seed that starts from it.
         seeds: [runs], the training seed of each.
-        values: [runs, items] in the order of `runs`: 1 where the answer is right, else 0, or nats a token.
+        values: [runs, items] in the order of `runs`: 1 where the answer is right, else 0, or nats per token.
         weights: [1 + B, items], of `probe_weights`, the same for every outcome on this set.
         measure: which of the two it is.
     """

@@ -25,8 +25,8 @@ MEASURES = (ACCURACY, NLL)
 def read_items(paths: Sequence[Path], wanted: Iterable[Key]) -> dict[Key, np.ndarray]:
     """The values of `MEASURES`, float64 [items, measures], of the wanted evaluations.
 
-    An answer is right (1) or not (0). Its gold answer has a negative log-likelihood in nats a token. The items of a set
-    stand in the order of their ids, the same for every model and run.
+    An answer is right (1) or not (0). Its gold answer has a negative log-likelihood in nats per token. The items of a
+    set are in the order of their ids, the same for every model and run.
 
     Raises:
         InputError: as `by_item` and `judged`.
@@ -78,7 +78,7 @@ def by_item(
 
 
 def judged(row: Mapping[str, str], where: str) -> tuple[float, float]:
-    """Whether an item's answer is right, and the negative log-likelihood of its gold answer in nats a token.
+    """Whether an item's answer is right, and the negative log-likelihood of its gold answer in nats per token.
 
     Raises:
         InputError: a cell says neither; `where` is named.

@@ -190,7 +190,7 @@ def signed(run: RunRow, step: int) -> Float32[np.ndarray, "samples layers heads"
 
 
 def losses(run: RunRow, step: int) -> Float64[np.ndarray, " samples"]:
-    """Loss of every probe sample at one step of a run (nats a response token)."""
+    """Loss of every probe sample at one step of a run (nats per response token)."""
     return _about(run.patterns, step).losses
 
 

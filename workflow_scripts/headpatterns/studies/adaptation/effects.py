@@ -122,7 +122,7 @@ def spread_of(before: np.ndarray, after: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def loss_fall(run: RunRow, resamples: int, seed: int, reading: Reading) -> np.ndarray:
-    """How far fine-tuning lowers the loss on the probe set, nats a response token [1 + B]."""
+    """How far fine-tuning lowers the loss on the probe set, nats per response token [1 + B]."""
     steps = files.steps(run.patterns)
     weights = patterns.weights(run, resamples, seed, reading)
     return np.asarray(weights @ (patterns.losses(run, steps[0]) - patterns.losses(run, steps[-1])))

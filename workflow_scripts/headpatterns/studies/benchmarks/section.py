@@ -56,7 +56,7 @@ def every_score(rows: pd.DataFrame) -> Table:
 
 
 def shown_number(value: float, name: str) -> str:
-    """A log-likelihood in nats a token, or a share of items in per cent; a dash where there is none."""
+    """A log-likelihood in nats per token, or a share of items in per cent; a dash where there is none."""
     if not np.isfinite(value):
         return "–"
     return f"{value:.3f}" if name == "nll" else f"{100 * value:.2f}"

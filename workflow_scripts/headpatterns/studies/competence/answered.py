@@ -71,7 +71,7 @@ class Answers:
         answer: what was read from each answer; empty where nothing could be.
         correct: 1 where it is right, else 0, and NaN without a gold answer.
         parsed: 1 where an answer was read, else 0, and NaN where none was asked for.
-        nll: negative log-likelihood of the gold response, nats a token.
+        nll: negative log-likelihood of the gold response, nats per token.
         likeliest, likeliest_per_token: letter of the likeliest option; empty without options.
     """
 

@@ -85,7 +85,7 @@ def shares(table: pd.DataFrame, labels: RunTable) -> Iterator[dict[str, Any]]:
 
 
 def losses(table: pd.DataFrame, labels: RunTable) -> Iterator[dict[str, Any]]:
-    """Negative log-likelihoods of gold responses in nats a token; where none is known, how far the loss fell."""
+    """Negative log-likelihoods of gold responses in nats per token; where none is known, how far the loss fell."""
     for row in table.to_dict("records"):
         value, low, high = (rounded(row[name]) for name in triple("nll"))
         fell = [rounded(row[name]) for name in triple("loss_fall")]
@@ -156,9 +156,9 @@ def share_chart(controls: Sequence[Control], models: Options, tasks: Sequence[st
 
 def loss_chart(controls: Sequence[Control], models: Options, tasks: Sequence[str], fallen: bool) -> Chart:
     """The loss of the gold response on every task; `fallen` where of some its fall alone is known."""
-    x: Spec = {"field": "value", "type": "quantitative", "title": "nats a token"}
-    said = [word("task", "task"), word("state", "fine-tuning"), number("value", "nats a token"), number("low", "from"),
-            number("high", "to")]  # fmt: skip
+    x: Spec = {"field": "value", "type": "quantitative", "title": "nats per token"}
+    said = [word("task", "task"), word("state", "fine-tuning"), number("value", "nats per token"),
+            number("low", "from"), number("high", "to")]  # fmt: skip
     spec: Spec = {
         **frame(controls, models, "losses", "NLL of the gold response", "bars: 95 % interval"),
         "transform": [{"filter": chosen("model", "seed")}],

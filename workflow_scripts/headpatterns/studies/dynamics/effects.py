@@ -34,7 +34,7 @@ class Course:
         early: [1 + B], change after the first quarter of the steps, interpolated between saved ones.
         final: [1 + B], change after the last step.
         converged: [1 + B], the share of the steps after which the change first is 90 % of the final one.
-        loss: [1 + B], of the base model on the probe set, nats a response token.
+        loss: [1 + B], of the base model on the probe set, nats per response token.
         gain: [1 + B], how far fine-tuning lowers that loss, as a share of it.
     """
 

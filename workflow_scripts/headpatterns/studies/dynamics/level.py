@@ -32,7 +32,7 @@ class Course:
 
     Attributes:
         steps: [steps], the saved ones.
-        loss: [1 + B, steps], mean loss of the probe samples, nats a response token.
+        loss: [1 + B, steps], mean loss of the probe samples, nats per response token.
         level: [1 + B, steps], mean over the heads of the pattern.
     """
 

@@ -68,9 +68,9 @@ def problems(experiment: "Experiment") -> Iterator[str]:
         kind = architecture(experiment, base_model(experiment.config, model)).get("model_type")
         if kind in BY_THEMSELVES and (seen := _of_layers(asked(experiment, model)["scores"])):
             yield (
-                f"models.{model} is of the type '{kind}', whose layers compute their attention by themselves, where "
-                f"the scores {', '.join(seen)} do not see it: leave the model out of studies.{NAME}.models, or these "
-                f"out of studies.{NAME}.scores."
+                f"models.{model} has the type '{kind}', whose layers compute their attention by themselves. The scores "
+                f"{', '.join(seen)} cannot read it there: leave the model out of studies.{NAME}.models, or these "
+                f"scores out of studies.{NAME}.scores."
             )
         own = heads(experiment, model)
         if own is not None and settings.top >= own:

@@ -66,7 +66,7 @@ class Course:
 
     @cached_property
     def losses(self) -> Float64[np.ndarray, " steps"]:
-        """Mean loss of the probe samples at each saved step, nats a response token."""
+        """Mean loss of the probe samples at each saved step, nats per response token."""
         return np.array([patterns.losses(self.run, step).mean() for step in self.steps])
 
     @cached_property

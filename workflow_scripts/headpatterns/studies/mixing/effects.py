@@ -31,7 +31,7 @@ GAINS = {
 }
 """Effects by name: the accuracy of the first variant minus that of the second.
 
-What it gains in the negative log-likelihood of the gold answer, nats a token, has the same name with `_nll` behind it.
+Its gain in the negative log-likelihood of the gold answer, nats per token, has the same name with `_nll` behind it.
 """
 
 

@@ -24,7 +24,7 @@ class Features:
         path: of the description.
         ids: of the samples.
         states: [samples, width], mean of the last hidden states, later positions weighing more.
-        alone: [samples], loss of the response without its prompt, nats a token.
+        alone: [samples], loss of the response without its prompt, nats per token.
     """
 
     path: Path

@@ -1,6 +1,6 @@
 """The numbers behind the claims on Table 3: what choosing samples by their patterns gains, and how it grows.
 
-Effects are about accuracies. What is gained in the negative log-likelihood of the gold answer, nats a token, has the
+Effects are about accuracies. What is gained in the negative log-likelihood of the gold answer, nats per token, has the
 same name with `_nll` behind it. Both are means over domains, which are held: the paper names its domains, and nothing
 is said of others. Training seeds (or the random draws of a single one) and items vary; all sides saw the same items.
 """

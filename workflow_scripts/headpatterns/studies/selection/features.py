@@ -123,7 +123,7 @@ def losses_alone(
     model: "PreTrainedModel", tokenizer: Any, name: str, samples: Sequence[TokenizedSample],
     responses: Mapping[str, str], max_length: int, token_budget: int,
 ) -> Float64[np.ndarray, " samples"]:  # fmt: skip
-    """Loss of every response and EOS without the prompt, nats a token, [samples].
+    """Loss of every response and EOS without the prompt, nats per token, [samples].
 
     These are the tokens that each sample has a loss on behind its prompt: of one that was cut as many, and of a
     conversation each of the assistant's turns, read alone. NaN where no token is left that another one precedes.

@@ -24,7 +24,7 @@ class Patterns:
         step: the largest step, that of the probe model.
         ids: of the samples.
         under: [samples, layers, heads] of the models `base` (step 0) and `probe`, which lie on disk.
-        losses: [samples], of the base model, nats a response token.
+        losses: [samples], of the base model, nats per response token.
         weights: [samples], what each counts in a mean; they sum to 1.
     """
 

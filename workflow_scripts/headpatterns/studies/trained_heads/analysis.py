@@ -37,7 +37,7 @@ def compute(
     Returns:
         `shares`: how far a run that trains some heads lowers the loss, over how far training all weights does, by
         ranking and number of heads, with its interval over samples and seeds. Of random heads it is the mean over
-        draws, with the least and largest draw beside it. `gain` is that of all weights, nats a response token.
+        draws, with the least and largest draw beside it. `gain` is that of all weights, nats per response token.
 
     Raises:
         InputError: a table cannot be used, or two do not fit each other.

@@ -74,7 +74,7 @@ def _columns(path: Path, names: Sequence[str]) -> dict[str, list[str]]:
     """
     rows = read_csv(path, names)
     if not rows:
-        raise InputError(f"{path} holds no loss: {AGAIN}.")
+        raise InputError(f"{path} has no losses: {AGAIN}.")
     return {name: [row[name] for row in rows] for name in names}
 
 

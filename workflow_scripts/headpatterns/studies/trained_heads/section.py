@@ -41,9 +41,9 @@ def learnt(model: str, rows: pd.DataFrame, runs: RunTable) -> str:
     """What all heads of a model gain when they are trained and nothing else is."""
     whole = rows[(rows["task"] == ALL) & (rows["ranking"] == ALL_HEADS)].iloc[0]
     return (
-        f"{runs.model_label(model)}: of the gain of {style.fixed(whole['gain'])} nats a token, the mean over tasks, "
-        f"training all {whole['heads']:.0f} heads and nothing else gains {shown(whole)}. Each share is the mean of "
-        "those of the tasks."
+        f"{runs.model_label(model)}: the mean gain over tasks is {style.fixed(whole['gain'])} nats per token. Training "
+        f"all {whole['heads']:.0f} heads and nothing else reaches {shown(whole)} of it. Each share is the mean of the "
+        "shares of the tasks."
     )
 
 
@@ -61,5 +61,5 @@ def by_task(rows: pd.DataFrame, runs: RunTable) -> Table:
         label = "mean over tasks" if task == ALL else runs.task_label(str(task))
         gain = style.fixed(every["gain"])
         cells.append([runs.model_label(str(model)), label, gain, *map(shown_short, (*shares, every))])
-    header = ["Model", "Task", "Gain, nats a token", *(f"{largest}: {RANKINGS[name]}" for name in named), "all heads"]
+    header = ["Model", "Task", "Gain, nats per token", *(f"{largest}: {RANKINGS[name]}" for name in named), "all heads"]
     return Table("trained-heads-by-task", "Shares by task", header, cells, [False] * 2 + [True] * (len(header) - 2))

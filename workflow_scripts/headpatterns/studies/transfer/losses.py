@@ -25,7 +25,7 @@ class OnTask:
 
     Attributes:
         ids: of the samples.
-        before: loss of each before the run, nats a response token.
+        before: loss of each before the run, nats per response token.
         after: the same after it.
     """
 

@@ -25,7 +25,7 @@ from headpatterns.studies.transfer import losses
 from headpatterns.studies.transfer.losses import Key, OnTask
 
 TRANSFER = "transfer"
-"""The relation of training on the first task and reading the second: its gain, nats a response token."""
+"""The relation of training on the first task and reading the second: its gain, nats per response token."""
 
 SIMILARITIES = (*PAPER, "log_ratio")
 """The relations of patterns that transfer is held against."""

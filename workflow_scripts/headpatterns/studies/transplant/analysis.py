@@ -50,7 +50,7 @@ def compute(losses: Sequence[Path], named: Sequence[Sequence[Any]], resamples: i
     Returns:
         `shares`: the share of the gain by direction, ranking and number of heads, with its interval over samples and
         seeds. Of random heads it is the mean over draws, with the least and largest draw beside it. `gain` is that of
-        the whole run, nats a response token.
+        the whole run, nats per response token.
 
     Raises:
         InputError: a table cannot be used, or two of a model do not fit each other.
