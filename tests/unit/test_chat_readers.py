@@ -221,7 +221,7 @@ def test_a_model_of_your_own_without_a_template_is_refused_from_the_config(folde
     with pytest.raises(InputError) as refused:
         chat.printed(made, "one", MESSAGES)
     assert f"models.llama: {refused.value}" in own_model(folder, **sft)
-    assert_refusal(str(refused.value), str(folder), "has no chat template, as those of base models")
+    assert_refusal(str(refused.value), str(folder), "has no chat template, as is usual for base models")
 
 
 def test_what_lends_no_template_is_refused_from_the_config(folder, tmp_path):

@@ -320,7 +320,7 @@ def test_heads_are_chosen_on_other_samples_than_the_measured_ones(given, rows):
     ("change", "hint"),
     [
         ({"size": [2, 19]}, "--size has 19, but .* has 3 layers of 6 heads: give at most 18"),
-        ({"ablations": None}, "give as many --ablations as --run where --ranking has effect"),
+        ({"ablations": None}, "give as many --ablations as --run if --ranking has effect"),
         ({"output": ["a", "b"]}, "give as many --data, --patterns, --output and --heads-output as --run"),
         ({"heads_output": ["heads.csv"]}, r"--heads-output is heads.csv, without \{choice\}"),
         ({"samples": 0}, "--samples is 0: give 1 or more"),
@@ -411,8 +411,8 @@ def test_figure_and_section(experiment):
     curve = next(line for line in drawn.axes[0].lines if line.get_color() == style.LINE_COLOURS[0])
     assert list(curve.get_xdata()) == [2, 8] and list(curve.get_ydata()) == pytest.approx([0.5, 0.8])
     [page] = section.section(Results(folder))
-    assert "Big &amp; co: of the gain of" in page.body
-    assert "training all 8 heads and nothing else gains 0.80" in page.body and "GSM8K" in page.body
+    assert "Big &amp; co: the mean gain over tasks is" in page.body
+    assert "Training all 8 heads and nothing else reaches 0.80" in page.body and "GSM8K" in page.body
 
 
 @pytest.mark.parametrize(
