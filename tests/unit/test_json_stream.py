@@ -144,5 +144,5 @@ def test_lines_and_lists_of_lists_under_the_name_json(tmp_path):
     path.write_text('{"a": 1}\n\n{"a": 2}\n')
     assert [(row.fields, row.place) for row in formats.read(path)] == [({"a": 1}, f"{path}:1"), ({"a": 2}, f"{path}:3")]
     path.write_text('[{"a": 1}]\n[{"a": 2}]\n')
-    with pytest.raises(InputError, match=r"rows\.json:1 is a JSON array.*write one object a line"):
+    with pytest.raises(InputError, match=r"rows\.json:1 is a JSON array.*write one object per line"):
         list(formats.read(path))
