@@ -76,7 +76,7 @@ def refused(submitting):
             "slurm/config.yaml",
             ("for sacct", "write `slurm-status-command: squeue`"),
         ),
-        ({}, {'account: ""': "account: heads"}, "`account`", ("keeps no accounts", "leave", "empty")),
+        ({}, {'account: ""': "account: heads"}, "`account`", ("keeps no accounts", "to an empty text")),
     ],
 )
 def test_what_the_cluster_does_not_have_is_one_sentence(refused, changes, filled_in, key, hint):
@@ -149,7 +149,7 @@ def test_a_dry_run_shows_what_gpu_jobs_would_ask_for(clone):
 def test_several_machines_need_a_cluster(clone):
     folder = clone("one-machine")
     changes = {"finetuning": {"devices": 2, "nodes": 2, "global_batch_size": 8}}
-    changes["studies"] = {"mixing": {"models": []}, "selection": {"models": []}}
+    changes["studies"] = {name: {"models": []} for name in ("mixing", "selection", "trained_heads")}
     (folder / "two.json").write_text(json.dumps(changes))
     answer = snakemake(folder, "table1", "--cores", "1", "--configfile", "tests/config/tiny.yaml", "two.json")
     assert answer.returncode != 0
@@ -161,6 +161,7 @@ def test_too_few_gpus_for_a_job_are_one_sentence(clone):
     """Snakemake would cut what a job asks for down to what there is, and the job would fail after all downloads."""
     folder = clone("one-gpu")
     changes = {"device": "cuda", "finetuning": {"devices": 2, "gradient_accumulation_steps": 1}}
+    changes["studies"] = {"trained_heads": {"models": []}}
     (folder / "two.json").write_text(json.dumps(changes))
     config = ("--configfile", "tests/config/tiny.yaml", "two.json")
     answer = snakemake(folder, "table1", "--cores", "1", "--resources", "gpu=1", *config)
