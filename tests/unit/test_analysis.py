@@ -472,7 +472,7 @@ ROW = "adaptation,nlp,m,M,gsm8k,GSM8K,,basic,0,nlp.gsm8k.seed0,some/folder"
         ("{header}\n" + ROW.replace("gsm8k,GSM8K", "a+b,AB"), r"row 1: the task 'a\+b'"),
         ("{header}\n" + ROW.replace("some/folder", ""), "row 1: the column 'patterns' is empty"),
         ("{header}\n" + ROW.replace(",basic", ""), "row 1: the number of fields"),
-        ("{header}\n" + ROW.replace("adaptation", "composition").replace("basic", ""), "row 1: role ''"),
+        ("{header}\n" + ROW.replace("adaptation", "composition").replace("basic", ""), "row 1: the role is ''"),
         ("{header}\n" + ROW + "\n" + ROW.replace("nlp,", "infinity,"), "row 2 repeats row 1"),
     ],
 )

@@ -73,7 +73,7 @@ ANSWER = 'print(\'{"dependencies": [{"name": "a", "version": "1", "vulns": [%s]}
     [
         (ANSWER % "", 0, "1 packages, 0 known"),
         (ANSWER % '{\"id\": \"X-1\", \"fix_versions\": [\"2\"]}', 1, "a 1 has X-1, fixed in 2."),
-        ("import sys; sys.exit('no route')", 0, "since the database of weaknesses does not answer: no route"),
+        ("import sys; sys.exit('no route')", 0, "because the database of weaknesses does not answer: no route"),
     ],
 )  # fmt: skip
 def test_the_audit_tells_weaknesses_from_no_answer(tmp_path, monkeypatch, capsys, program, status, said):

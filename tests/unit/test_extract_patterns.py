@@ -422,7 +422,7 @@ def test_an_extraction_goes_on_with_another_budget(model_folder, data, rows, tmp
 
     def failing(*given):
         calls.append(given)
-        if len(calls) == 3 + 4:  # behind the readings of two short samples
+        if len(calls) == 2 + 4:  # behind the two readings that see whether samples depend on their batch
             raise RuntimeError("the machine is gone")
         return run(*given)
 
@@ -776,7 +776,7 @@ def test_weights_that_are_not_finite(refused, model_folder, tmp_path):
     poison = lambda tensors: tensors["model.layers.2.mlp.up_proj.weight"].fill_(math.nan)  # noqa: E731
     folder = copy_of(model_folder, tmp_path / "model", poison)
     said = refused(model=folder)
-    assert f"the weights in {folder} are not finite: model.layers.2.mlp.up_proj.weight has NaN" in said
+    assert f"the weights in {folder} are damaged: model.layers.2.mlp.up_proj.weight has NaN" in said
 
 
 def test_a_failure_leaves_earlier_results_unmixed(model_folder, data, tmp_path, capfd, monkeypatch):

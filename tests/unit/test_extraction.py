@@ -89,9 +89,9 @@ def test_the_vocabulary_is_projected_to_at_response_positions_alone(llama, monke
     assert sorted(seen[3:]) == sorted(responses)
     seen.clear()
     activation_patterns(llama, [samples[0]] * 7, token_budget=10_000)
-    # Where samples share a batch, two short ones are read alone and then together before.
-    short, long = (length - 1 for length in independence.LENGTHS)
-    assert seen[3:] == [short, long, 2 * short + long, 7 * responses[0]]
+    # Where samples share a batch, a sample is read alone before, and then among shorter and longer ones.
+    short, middle, long = (length - 1 for length in independence.LENGTHS)
+    assert seen[3:] == [middle, 2 * short + long + middle, 7 * responses[0]]
 
 
 @pytest.mark.parametrize("name", [*LOGITS_OF_THEIR_OWN, "lm-head-pre-scaled"])

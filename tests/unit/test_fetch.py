@@ -377,7 +377,7 @@ def test_the_workflow_asks_the_hub_first_and_fetches_once(hub, clone, tmp_path):
 
     answer = run(fine)
     assert answer.returncode == 0, answer.stdout
-    assert "fetch_model: org/both: 5 of 5 files" in answer.stdout
+    assert "fetch_model: org/both: 7 of 7 files" in answer.stdout
     checked = folder / "results/tiny/hub.json"
     assert [source["hub"] for source in json.loads(checked.read_text())] == ["org/both", "org/maths", "org/maths"]
 

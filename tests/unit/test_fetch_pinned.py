@@ -274,7 +274,7 @@ def test_the_disk_may_fill_up_on_the_way(server, tmp_path, monkeypatch):
 
     monkeypatch.setattr(transfers, "_transfer", full)
     with refusal(
-        f"what the primary source of maths, {of_hub().address},",
+        f"the files of the primary source of maths, {of_hub().address},",
         ("cannot be written (No space left on device)", "free space on the disk"),
     ):
         downloads.fetch_pinned(of_hub(), tmp_path / "out" / "it")

@@ -297,6 +297,6 @@ def test_a_reading_that_cannot_be_is_refused_before_anything_is_read(tmp_path, c
     options = make(tmp_path, {"a": 1.0}, reading=json.dumps({"change": "ratio"}))
     said = scripts.refused(capfd, monkeypatch, "mix_basic_tasks", **spread(options))
     assert "the reading of patterns has change 'ratio': give one of difference, rate, log_ratio." in said
-    with pytest.raises(InputError, match="a reading of patterns has no 'norm'"):
+    with pytest.raises(InputError, match="a reading of patterns has no key 'norm'"):
         mix(options | {"reading": '{"norm": 1}'})
     assert not options["output"].exists()

@@ -335,7 +335,7 @@ def test_candidates_are_read_with_their_gradients_and_the_states_of_the_model_wi
     [
         ({"targets": []}, "give --pools and --targets together with --less"),
         ({"less": json.dumps(HOW | {"rank": 3})}, "--less lacks a key or has an unknown one"),
-        ({"less": json.dumps(HOW | {"warm_up": 0.1})}, "warm_up is 0.1, which of the 4 samples"),
+        ({"less": json.dumps(HOW | {"warm_up": 0.1})}, "warm_up is 0.1, which selects none of the 4 samples"),
         ({"less": json.dumps(HOW | {"dimension": 800_000})}, "less.dimension is 800000, but the adapters of"),
     ],
 )

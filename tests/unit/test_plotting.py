@@ -265,7 +265,7 @@ def test_a_missing_column_is_an_error_that_names_file_and_column(name, column, s
 def test_a_word_where_a_number_belongs_names_the_row(tmp_path):
     path = tmp_path / "dynamics.csv"
     path.write_text("model,value\nllama,0.5\nllama,\nllama,many\n")
-    with pytest.raises(InputError, match=r"dynamics\.csv, row 3: the column 'value' holds 'many'"):
+    with pytest.raises(InputError, match=r"dynamics\.csv, row 3: the column 'value' has 'many'"):
         inputs.read_table(path, ["model"], ["value"])
 
 

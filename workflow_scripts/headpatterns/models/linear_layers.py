@@ -1,7 +1,7 @@
 """The linear modules of a decoder's layers, from its config alone: what adapters on them have to learn."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 ALL = "all-linear"
 """Every linear module but the output embeddings, as PEFT calls them."""
@@ -11,6 +11,9 @@ OF_WIDTH = frozenset({"llama", "mistral", "qwen2"})
 
 GATED = OF_WIDTH | {"gemma", "gemma2", "qwen3"}
 """Types of models with Llama's modules."""
+
+GATED_SIZES = ("hidden_size", "num_attention_heads", "intermediate_size")
+"""What a config of these states."""
 
 Shapes = Mapping[str, tuple[int, int]]
 """Inputs and outputs of the linear modules of a layer, by name."""
@@ -28,11 +31,11 @@ def adapter_weights(config: Mapping[str, Any], rank: int, targets: str | Sequenc
         Their number; None of an architecture that is not known here, of a config that leaves a size to the library, and
         where a target is none of the modules that are known.
     """
-    shapes = of_layer(config)
+    shapes, layers = of_layer(config), config.get("num_hidden_layers")
     named = list(shapes or []) if targets == ALL else targets
-    if shapes is None or not shapes.keys() >= set(named):
+    if shapes is None or not _is_size(layers) or not shapes.keys() >= set(named):
         return None
-    return int(config["num_hidden_layers"] * rank * sum(sum(shapes[name]) for name in named))
+    return int(layers * rank * sum(sum(shapes[name]) for name in named))
 
 
 def of_layer(config: Mapping[str, Any]) -> Shapes | None:
@@ -40,18 +43,25 @@ def of_layer(config: Mapping[str, Any]) -> Shapes | None:
     kind = config.get("model_type")
     if kind not in {*GATED, "opt"}:
         return None
-    try:
-        return _opt(config) if kind == "opt" else _gated(config)
-    except KeyError:
+    needed = ("hidden_size", "ffn_dim", "word_embed_proj_dim") if kind == "opt" else GATED_SIZES
+    if not all(_is_size(config.get(name)) for name in needed):
         return None
+    return _opt(config) if kind == "opt" else _gated(config)
+
+
+def _is_size(value: Any) -> TypeGuard[int]:
+    """Whether a config states a size: experiments refuse other values elsewhere, by their key."""
+    return isinstance(value, int) and value > 0
 
 
 def _gated(config: Mapping[str, Any]) -> Shapes | None:
     hidden, heads, inner = config["hidden_size"], config["num_attention_heads"], config["intermediate_size"]
     kind, shared, head = config["model_type"], config.get("num_key_value_heads"), config.get("head_dim")
-    if (not head and kind not in OF_WIDTH) or (not shared and kind != "llama"):
+    if (head is None and kind not in OF_WIDTH) or (shared is None and kind != "llama"):
         return None
-    head, shared = head or hidden // heads, shared or heads
+    head, shared = hidden // heads if head is None else head, heads if shared is None else shared
+    if not (_is_size(head) and _is_size(shared)):
+        return None
     return {
         "q_proj": (hidden, heads * head),
         "k_proj": (hidden, shared * head),
