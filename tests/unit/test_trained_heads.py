@@ -1,17 +1,15 @@
 """Heads trained alone: other weights bit by bit, another computation of the same, resuming, shares, refusals."""
 
 import csv
-import json
 from itertools import product
 
 import numpy as np
 import pandas as pd
-import pattern_files
 import pytest
+import ranked_runs
 import scripts
 import test_training
 import torch
-import trained_models
 from experiments import PROJECT, checked, config_of, experiment_of
 from refusals import refusal
 from test_training import changed, options, small, states, terminate, weights, when
@@ -257,21 +255,8 @@ def test_as_many_files_of_heads_as_runs(prepared, tmp_path):
 @pytest.fixture
 def given(tmp_path, model_folder, rows):
     """A run with patterns and ablations, and the options of choose_heads."""
-    run = trained_models.write(tmp_path / "run", model_folder)
-    data = tmp_path / "rows.jsonl"
-    data.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    random = np.random.default_rng(0)
-    ids = [row["id"] for row in rows]
-    for step in (0, 3):
-        pattern_files.save(tmp_path / "patterns", step, random.lognormal(size=(12, 3, 6)), ids=ids)
-    ablations = tmp_path / "ablations"
-    ablations.mkdir()
-    np.save(ablations / "after.changes.npy", random.normal(size=(12, 3, 6)).astype(np.float32))
-    (ablations / "after.json").write_text(json.dumps({"ids": ids}))
-    return {"model": model_folder, "run": [run], "data": [data], "patterns": [tmp_path / "patterns"],
-            "ablations": [ablations], "output": [tmp_path / "whole.csv"],
-            "heads_output": [tmp_path / "heads/of-{choice}.csv"], "samples": 4, "size": [2, 18], "draws": 2,
-            "ranking": ["change", "pattern", "effect", "weights"], "max_length": 256}  # fmt: skip
+    files = {"output": [tmp_path / "whole.csv"], "heads_output": [tmp_path / "heads/of-{choice}.csv"]}
+    return ranked_runs.options(tmp_path, model_folder, rows) | files | {"size": [2, 18]}
 
 
 def loss_of(model, sample):
@@ -321,7 +306,7 @@ def test_heads_are_chosen_on_other_samples_than_the_measured_ones(given, rows):
     [
         ({"size": [2, 19]}, "--size has 19, but .* has 3 layers of 6 heads: give at most 18"),
         ({"ablations": None}, "give as many --ablations as --run if --ranking has effect"),
-        ({"output": ["a", "b"]}, "give as many --data, --patterns, --output and --heads-output as --run"),
+        ({"output": ["a", "b"]}, "give as many --data, --patterns and --output as --run"),
         ({"heads_output": ["heads.csv"]}, r"--heads-output is heads.csv, without \{choice\}"),
         ({"samples": 0}, "--samples is 0: give 1 or more"),
     ],

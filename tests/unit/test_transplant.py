@@ -1,16 +1,14 @@
 """Heads moved between models: slices by hand, losses by plain transformers, shares by hand, the report, refusals."""
 
-import json
 from itertools import product
 
 import numpy as np
 import pandas as pd
-import pattern_files
 import pytest
+import ranked_runs
 import scripts
 import tiny_models
 import torch
-import trained_models
 from experiments import checked, config_of
 from refusals import refusal
 from transformers import AutoConfig, AutoModelForCausalLM
@@ -171,20 +169,7 @@ def test_layers_that_share_keys_and_values_each_in_its_own_way_are_not_known(fur
 @pytest.fixture
 def given(tmp_path, model_folder, rows):
     """A run with patterns and ablations, and the options of the script."""
-    run = trained_models.write(tmp_path / "run", model_folder)
-    data = tmp_path / "rows.jsonl"
-    data.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    random = np.random.default_rng(0)
-    ids = [row["id"] for row in rows]
-    for step in (0, 3):
-        pattern_files.save(tmp_path / "patterns", step, random.lognormal(size=(12, 3, 6)), ids=ids)
-    ablations = tmp_path / "ablations"
-    ablations.mkdir()
-    np.save(ablations / "after.changes.npy", random.normal(size=(12, 3, 6)).astype(np.float32))
-    (ablations / "after.json").write_text(json.dumps({"ids": ids}))
-    return {"model": model_folder, "run": [run], "data": [data], "patterns": [tmp_path / "patterns"],
-            "ablations": [ablations], "output": [tmp_path / "out.csv"], "samples": 4, "size": [2, 5], "draws": 2,
-            "ranking": ["change", "pattern", "effect", "weights"], "max_length": 256}  # fmt: skip
+    return ranked_runs.options(tmp_path, model_folder, rows) | {"output": [tmp_path / "out.csv"], "size": [2, 5]}
 
 
 def loss_of(model, sample):
