@@ -1,6 +1,7 @@
 """Training, extraction and evaluation read conversations as the same tokens, with the template a model is given."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -222,6 +223,23 @@ def test_a_model_of_your_own_without_a_template_is_refused_from_the_config(folde
         chat.printed(made, "one", MESSAGES)
     assert f"models.llama: {refused.value}" in own_model(folder, **sft)
     assert_refusal(str(refused.value), str(folder), "has no chat template, as is usual for base models")
+
+
+def test_the_base_of_a_run_elsewhere_needs_no_template_where_nothing_prints_with_it(folder, tmp_path):
+    """What continues from the run prints with the tokenizer of the run, which is looked at instead."""
+    run = tmp_path / "run"
+    shutil.copytree(folder, run)
+    (folder / FILE).unlink()
+    models = {"after": {"label": "After", "source": {"model": "llama", "run": "finetuned.sft"}}}
+    sft = {"sft": {"label": "SFT", "base": "llama", "source": {"path": str(run)}}}
+    studies = {study: {"models": ["after"]} for study in ("adaptation", "composition")}
+    studies["dynamics"] = {"models": ["after"], "changes_most": "after"}
+    studies |= {study: {"models": []} for study in ("mixing", "selection", "validity", "head_scores", "trained_heads")}
+    studies |= {"benchmarks": {"checkpoints": [], "sets": []}}
+    assert own_model(folder, models=models, finetuned=sft, studies=studies) == ""
+    (run / FILE).unlink()
+    said = own_model(folder, models=models, finetuned=sft, studies=studies)
+    assert f"finetuned.sft: the tokenizer in {run} has no chat template" in said and "models.llama" not in said
 
 
 def test_what_lends_no_template_is_refused_from_the_config(folder, tmp_path):

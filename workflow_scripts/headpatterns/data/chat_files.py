@@ -25,7 +25,8 @@ def named(folder: Path) -> list[Path]:
 
 def is_template(name: str) -> bool:
     """Whether a file of a model, by its path in the model's folder, is one of these."""
-    return PurePosixPath(name).match(f"{FOLDER}/*.jinja")
+    path = PurePosixPath(name)
+    return str(path.parent) == FOLDER and path.suffix == ".jinja"
 
 
 def names(folder: Path) -> list[str]:

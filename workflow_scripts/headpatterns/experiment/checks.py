@@ -8,7 +8,7 @@ from itertools import chain
 
 from headpatterns.data import adapters, pinned, templates
 from headpatterns.data.embedded import registry
-from headpatterns.experiment import runs, values
+from headpatterns.experiment import needed, runs, values
 from headpatterns.experiment.experiment import Experiment, refusal
 from headpatterns.experiment.gpus import GPUS
 from headpatterns.experiment.own import of_model
@@ -139,12 +139,22 @@ def _untemplated(experiment: Experiment) -> Iterator[str]:
 def _without_template(experiment: Experiment) -> Iterator[str]:
     """Models of your own, and what lends a template, without one where chat templates print, as far as at hand."""
     config = experiment.config
-    for name in experiment.models if config.prompt_template == templates.CHAT else ():
-        lender = config.models[name].chat_template
+    for name in _printing(experiment) if config.prompt_template == templates.CHAT else ():
+        source, lender = config.models[name].source, config.models[name].chat_template
+        given = runs.finetuned(source.run) if isinstance(source, AfterRun) else None
         lends = lender in config.models or lender in config.finetuned
-        own = of_model(config.source(lender or name)) if lends or not lender else None
+        own = of_model(config.source(lender or given or name)) if lends or not lender else None
         if own and (said := experiment.paths.own.no_template(own.kind, own.written, lends)):
-            yield f"models.{name}{'.chat_template' * lends}: {said}"
+            place = f"finetuned.{given}" if given else f"models.{name}"
+            yield f"{place}{'.chat_template' * lends}: {said}"
+
+
+def _printing(experiment: Experiment) -> list[str]:
+    """Models whose tokenizers print samples or items; nothing does it with one that only a run elsewhere began with."""
+    config = experiment.config
+    read = [run.model for run in experiment.runs if run.training_set.datasets or run.training_set.probe_sets]
+    used = [needed.tokenizer_of(config, model) for model in [*read, *(row["model"] for row in experiment.variants)]]
+    return [name for name in dict.fromkeys(used) if name in config.models]
 
 
 def _circle(config: Config, path: str, source: AfterRun) -> Iterator[str]:

@@ -211,7 +211,7 @@ def _held(sizes: Sizes, job: Job) -> Iterator[tuple[str, float, str]]:
             yield f"Training adapters of {name}", held, "use a larger GPU, or precision bf16"
             return
         if group == HEADS:
-            yield f"Training heads of {name} alone", formulas.gpu_heads_bytes(model), "it takes a larger one"
+            yield f"Training heads of {name} alone", formulas.gpu_heads_bytes(model), "use a larger GPU"
             return
         held = formulas.gpu_training_bytes(model, *given)
         fix = "use more devices, optimizer adamw_offloaded, or method lora"
@@ -219,7 +219,8 @@ def _held(sizes: Sizes, job: Job) -> Iterator[tuple[str, float, str]]:
         return
     section, does, dtype = dtypes[job.rule]
     fix = f"set {section}.dtype to bfloat16" if dtype == "float32" else "use a larger GPU"
-    yield f"{does} {name} in {dtype}", model.parameters * formulas.BYTES[dtype], fix
+    models = 1 + (job.rule in {"choose_heads", "transplant_heads"})  # the base and a run, side by side
+    yield f"{does} {name} in {dtype}", models * model.parameters * formulas.BYTES[dtype], fix
 
 
 def sizes_section(sizes: Sizes) -> Iterator[str]:

@@ -24,14 +24,19 @@ ALL, RANDOM = "all", "random"
 class Settings(Section):
     """Do some heads suffice? The runs of studies.adaptation again, with the weights of some heads alone trained."""
 
-    models: Names | None = Field(description="models of studies.adaptation; null takes all, none leaves the study out")
+    models: Names | None = Field(
+        description="models of studies.adaptation; null takes all, and an empty list leaves the study out"
+    )
     tasks: Selection | None = Field(description="tasks of its group; null takes all")
     seeds: Seeds | None = Field(None, description=OWN_SEEDS)
-    samples: int = Field(ge=2, description="probe samples whose loss is taken, and others by which heads are ranked")
-    rankings: Rankings = Field(
-        description="the largest first: change of the pattern, pattern, effect of ablation, change of the weights"
+    samples: int = Field(
+        ge=2, description="probe samples whose loss is computed; heads are ranked on the other probe samples"
     )
-    draws: int = Field(ge=2, description="random orders of the heads")
+    rankings: Rankings = Field(
+        description="what ranks the heads, the largest first: change of the pattern, pattern, effect of ablation, or "
+        "change of the weights"
+    )
+    draws: int = Field(ge=2, description="number of random orders of the heads")
     sizes: Counts = Field(description="numbers of heads that are trained together; all heads are trained as well")
 
 
