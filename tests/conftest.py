@@ -11,6 +11,8 @@ import pytest
 from jaxtyping import install_import_hook
 from project import OPENCOMPASS, PROJECT, copy_to
 
+from headpatterns.processes import interruption
+
 CHECKED = [
     "headpatterns.api",
     "headpatterns.statistics",
@@ -34,6 +36,12 @@ def environment() -> Iterator[None]:
     yield
     os.environ.clear()
     os.environ.update(before)
+
+
+@pytest.fixture(autouse=True)
+def not_asked_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal that a test sends to this process is remembered, and would stop what a later test trains by itself."""
+    monkeypatch.setattr(interruption, "_received", "")
 
 
 @pytest.fixture(scope="session")
