@@ -1,28 +1,33 @@
 """Heads of a model in some order, and the samples by which they are ordered and others on which that is judged.
 
 Heads are ranked on some samples of a run's rows, and the loss is taken of others: on the same samples, heads that
-happen to matter for these would seem to matter at all.
+happen to matter for these would seem to matter at all. Torch is imported late, after what can be refused without it.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64
 
 from headpatterns.attribution import files
 from headpatterns.attribution.patterns import reduced
+from headpatterns.data import samples
 from headpatterns.data.splitting import FEWEST_OF_TWO, rank, two_sets
 from headpatterns.data.tokens import TokenizedSample
 from headpatterns.errors import InputError
 from headpatterns.io import read_json
+from headpatterns.models import loading as models
+from headpatterns.processes import memory
 
 if TYPE_CHECKING:
-    import torch
+    from transformers import PreTrainedModel
+
+    from headpatterns.models.head_slices import Slices
 
 ALL, RANDOM = "all", "random"
 CHANGE, PATTERN, EFFECT, WEIGHTS = RANKINGS = ("change", "pattern", "effect", "weights")
@@ -194,7 +199,69 @@ def choices(scores: Scores, settings: Settings, shape: tuple[int, int]) -> list[
     ]
 
 
-def weights_of(model: Any, names: Sequence[str]) -> "dict[str, torch.Tensor]":
-    """Copies of some parameters."""
-    parameters = dict(model.named_parameters())
-    return {name: parameters[name].detach().clone() for name in names}
+@dataclass(frozen=True)
+class Ranked:
+    """A run beside its model, with what heads are chosen by.
+
+    Attributes:
+        target: the run and its files.
+        base: the model that it started from.
+        tuned: its last checkpoint.
+        divided: what of their parameters is divided among heads.
+        shape: layers and heads.
+        measured: the samples whose loss is taken.
+        scores: what heads are ranked by, on other samples.
+    """
+
+    target: Target
+    base: "PreTrainedModel"
+    tuned: "PreTrainedModel"
+    divided: "list[Slices]"
+    shape: tuple[int, int]
+    measured: list[TokenizedSample]
+    scores: Scores
+
+
+def for_each_run(targets: Sequence[Target], settings: Settings, work: Callable[[Ranked], None]) -> None:
+    """Let `work` have one run after another; none is in memory any more when the next one is loaded.
+
+    Raises:
+        InputError: a file, a sample, a run, the model or the device cannot be used, there are fewer heads than are to
+            be chosen, or it is not known which weights belong to a head.
+    """
+    models.check_folder(settings.model)
+    rows = {target.data: samples.read(target.data) for target in targets}
+    last = [list(models.checkpoints(target.run).values())[-1] for target in targets]
+
+    memory.load("headpatterns.attribution.losses")
+    from headpatterns.models.head_slices import slices
+
+    models.compute_on(settings.device, settings.threads)
+    tokenizer = models.load_tokenizer(settings.model)
+    base = models.load_model(settings.model, settings.dtype, settings.device)
+    check_sizes(settings.sizes, settings.model, *models.heads_of(base))
+    divided = slices(base)
+    for target, folder in zip(targets, last, strict=True):
+        made, _ = samples.tokenized(tokenizer, rows[target.data], settings.max_length, target.data, skip=True)
+        own = measured(made, target.data, settings.samples, settings.seed, settings.max_length)
+        work(_loaded(target, folder, base, divided, own, settings))
+        models.free_memory(settings.device)
+
+
+def _loaded(
+    target: Target,
+    folder: Path,
+    base: "PreTrainedModel",
+    divided: "list[Slices]",
+    own: list[TokenizedSample],
+    settings: Settings,
+) -> Ranked:
+    """The last checkpoint of a run in a folder, with its ranks on other samples than its `own`, which are measured."""
+    from headpatterns.models.head_slices import change
+
+    tuned, shape = models.load_model(folder, settings.dtype, settings.device), models.heads_of(base)
+    scores = ranked(target, settings.rankings, {sample.id for sample in own})
+    if WEIGHTS in settings.rankings:
+        before, after = (dict(model.named_parameters()) for model in (base, tuned))
+        scores[WEIGHTS] = change(before, after, divided, shape[1])
+    return Ranked(target, base, tuned, divided, shape, own, scores)

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from headpatterns.attribution import head_choices
-from headpatterns.attribution.head_choices import ALL, WEIGHTS, Choice, Settings, Target, weights_of
+from headpatterns.attribution.head_choices import ALL, Choice, Ranked, Settings, Target
 from headpatterns.data import samples
 from headpatterns.data.tokens import TokenizedSample
 from headpatterns.errors import InputError
@@ -63,38 +63,21 @@ def choose(targets: Sequence[Target], places: Sequence[str], settings: Settings)
         InputError: a file, a sample, a run, the model or the device cannot be used, there are fewer heads than are to
             be chosen, or it is not known which weights belong to a head.
     """
-    models.check_folder(settings.model)
-    rows = {target.data: samples.read(target.data) for target in targets}
-    last = [list(checkpoints(target.run).values())[-1] for target in targets]
     if unnamed := next((place for place in places if CHOICE not in place), None):
         raise InputError(f"--heads-output is {unnamed}, without {CHOICE} for the name of each choice: add it.")
+    by_run = dict(zip(targets, places, strict=True))
+    head_choices.for_each_run(targets, settings, lambda run: _choose(run, by_run[run.target], settings))
 
-    memory.load("headpatterns.attribution.losses")
-    from headpatterns.models.head_slices import change, slices
 
-    models.compute_on(settings.device, settings.threads)
-    tokenizer = models.load_tokenizer(settings.model)
-    base = models.load_model(settings.model, settings.dtype, settings.device)
-    shape = models.heads_of(base)
-    head_choices.check_sizes(settings.sizes, settings.model, *shape)
-    divided = slices(base)
-    names = [one.name for one in divided]
-    for target, folder, place in zip(targets, last, places, strict=True):
-        made, _ = samples.tokenized(tokenizer, rows[target.data], settings.max_length, target.data, skip=True)
-        measured = head_choices.measured(made, target.data, settings.samples, settings.seed, settings.max_length)
-        tuned = models.load_model(folder, settings.dtype, settings.device)
-        scores = head_choices.ranked(target, settings.rankings, {sample.id for sample in measured})
-        if WEIGHTS in settings.rankings:
-            scores[WEIGHTS] = change(weights_of(base, names), weights_of(tuned, names), divided, shape[1])
-        every = Choice(ALL, 0, np.ones(shape, dtype=bool))
-        for choice in (*head_choices.choices(scores, settings, shape), every):
-            write_csv(Path(place.replace(CHOICE, choice.name)), CHOSEN, np.argwhere(choice.heads).tolist())
-        before, after = (_losses(model, measured, settings.token_budget) for model in (base, tuned))
-        ids = [sample.id for sample in measured]
-        write_csv(target.output, WHOLE, list(zip(ids, before, after, strict=True)))
-        print(f"{target.run}: {len(measured)} samples", flush=True)
-        del tuned
-        models.free_memory(settings.device)
+def _choose(run: Ranked, place: str, settings: Settings) -> None:
+    """Write the heads of one run to files at a place, and its losses."""
+    every = Choice(ALL, 0, np.ones(run.shape, dtype=bool))
+    for choice in (*head_choices.choices(run.scores, settings, run.shape), every):
+        write_csv(Path(place.replace(CHOICE, choice.name)), CHOSEN, np.argwhere(choice.heads).tolist())
+    before, after = (_losses(model, run.measured, settings.token_budget) for model in (run.base, run.tuned))
+    ids = [sample.id for sample in run.measured]
+    write_csv(run.target.output, WHOLE, list(zip(ids, before, after, strict=True)))
+    print(f"{run.target.run}: {len(run.measured)} samples", flush=True)
 
 
 def measure(runs: Sequence[Path], data: Sequence[Path], outputs: Sequence[Path], settings: Measuring) -> None:

@@ -10,16 +10,14 @@ import numpy as np
 from jaxtyping import Float64
 
 from headpatterns.attribution import head_choices
-from headpatterns.attribution.head_choices import WEIGHTS, Choice, Settings, Target, weights_of
-from headpatterns.data import samples
+from headpatterns.attribution.head_choices import Choice, Ranked, Settings, Target
 from headpatterns.data.tokens import TokenizedSample
 from headpatterns.io import write_csv
-from headpatterns.models import loading as models
-from headpatterns.models.loading import checkpoints
-from headpatterns.processes import memory
 
 if TYPE_CHECKING:
     import torch
+
+    from headpatterns.models.head_slices import Slices
 
 COLUMNS = ("direction", "ranking", "draw", "k", "heads", "id", "loss")
 """Of the table of a run: a row for each sample under each choice of heads; `heads` are those of the model."""
@@ -35,43 +33,31 @@ def of_runs(targets: Sequence[Target], settings: Settings) -> None:
         InputError: a file, a sample, a run, the model or the device cannot be used, there are fewer heads than are to
             be moved, or it is not known which weights belong to a head.
     """
-    models.check_folder(settings.model)
-    rows = {target.data: samples.read(target.data) for target in targets}
-    last = [list(checkpoints(target.run).values())[-1] for target in targets]
+    head_choices.for_each_run(targets, settings, lambda run: _of_run(run, settings))
 
-    memory.load("headpatterns.attribution.losses")
-    from headpatterns.models.head_slices import change, slices
 
-    models.compute_on(settings.device, settings.threads)
-    tokenizer = models.load_tokenizer(settings.model)
-    base = models.load_model(settings.model, settings.dtype, settings.device)
-    shape = models.heads_of(base)
-    head_choices.check_sizes(settings.sizes, settings.model, *shape)
-    divided = slices(base)
-    before = weights_of(base, [one.name for one in divided])
-    for target, folder in zip(targets, last, strict=True):
-        made, _ = samples.tokenized(tokenizer, rows[target.data], settings.max_length, target.data, skip=True)
-        measured = head_choices.measured(made, target.data, settings.samples, settings.seed, settings.max_length)
-        tuned = models.load_model(folder, settings.dtype, settings.device)
-        after = weights_of(tuned, [one.name for one in divided])
-        scores = head_choices.ranked(target, settings.rankings, {sample.id for sample in measured})
-        if WEIGHTS in settings.rankings:
-            scores[WEIGHTS] = change(before, after, divided, shape[1])
-        wanted = wanted_choices(scores, settings, shape)
-        found: list[tuple[Any, ...]] = []
-        for direction, model, own, other in ((TRANSPLANT, base, before, after), (REVERT, tuned, after, before)):
-            losses = _moved(model, own, other, divided, wanted, measured, settings.token_budget)
-            found += _rows(direction, wanted, losses, measured)
-        write_csv(target.output, COLUMNS, found)
-        print(f"{target.run}: {len(wanted)} choices of heads, {len(measured)} samples", flush=True)
-        del tuned
-        models.free_memory(settings.device)
+def _of_run(run: Ranked, settings: Settings) -> None:
+    """Write the table of one run."""
+    before, after = (_weights(model, run.divided) for model in (run.base, run.tuned))
+    wanted = wanted_choices(run.scores, settings, run.shape)
+    found: list[tuple[Any, ...]] = []
+    for direction, model, own, other in ((TRANSPLANT, run.base, before, after), (REVERT, run.tuned, after, before)):
+        losses = _moved(model, own, other, run.divided, wanted, run.measured, settings.token_budget)
+        found += _rows(direction, wanted, losses, run.measured)
+    write_csv(run.target.output, COLUMNS, found)
+    print(f"{run.target.run}: {len(wanted)} choices of heads, {len(run.measured)} samples", flush=True)
 
 
 def wanted_choices(scores: head_choices.Scores, settings: Settings, shape: tuple[int, int]) -> list[Choice]:
     """No head, the first heads by each ranking and of each random order, and all heads."""
     some = [one for one in head_choices.choices(scores, settings, shape) if one.k < shape[0] * shape[1]]
     return [Choice(NONE, 0, np.zeros(shape, dtype=bool)), *some, Choice(NONE, 0, np.ones(shape, dtype=bool))]
+
+
+def _weights(model: Any, divided: "Sequence[Slices]") -> "dict[str, torch.Tensor]":
+    """Copies of the parameters that are divided among heads."""
+    parameters = dict(model.named_parameters())
+    return {one.name: parameters[one.name].detach().clone() for one in divided}
 
 
 def _moved(
