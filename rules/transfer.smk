@@ -19,9 +19,7 @@ if transfer.runs(EXPERIMENT):
             model=lambda wildcards: PATHS.model(wildcards.model, wildcards.seed),
             runs=lambda wildcards: transfer.measured(EXPERIMENT, wildcards.model, int(wildcards.seed)),
             max_length=CONFIG.tokenization.max_length,
-            passes=arguments.options(
-                {"token_budget": CONFIG.patterns.token_budget, "dtype": CONFIG.patterns.dtype, "device": CONFIG.device}
-            ),
+            passes=arguments.pass_options(EXPERIMENT),
         shell:
             f"exec {commands.on_gpus(EXPERIMENT, 'transfer_losses')}python workflow_scripts/transfer_losses.py"
             " --model {params.model:q} {params.runs} {params.passes} --max-length {params.max_length}"
@@ -49,9 +47,7 @@ if transplant.runs(EXPERIMENT):
             model=lambda wildcards: PATHS.model(wildcards.model, wildcards.seed),
             runs=lambda wildcards: transplant.measured(EXPERIMENT, wildcards.model, int(wildcards.seed)),
             max_length=CONFIG.tokenization.max_length,
-            passes=arguments.options(
-                {"token_budget": CONFIG.patterns.token_budget, "dtype": CONFIG.patterns.dtype, "device": CONFIG.device}
-            ),
+            passes=arguments.pass_options(EXPERIMENT),
         shell:
             f"exec {commands.on_gpus(EXPERIMENT, 'transplant_heads')}python workflow_scripts/transplant_heads.py"
             " --model {params.model:q} {params.runs} {params.passes} --max-length {params.max_length}"
@@ -86,9 +82,7 @@ if trained_heads.whole(EXPERIMENT):
             model=lambda wildcards: PATHS.model(wildcards.model, wildcards.seed),
             runs=lambda wildcards: trained_heads.chosen(EXPERIMENT, wildcards.model, int(wildcards.seed)),
             max_length=CONFIG.tokenization.max_length,
-            passes=arguments.options(
-                {"token_budget": CONFIG.patterns.token_budget, "dtype": CONFIG.patterns.dtype, "device": CONFIG.device}
-            ),
+            passes=arguments.pass_options(EXPERIMENT),
         shell:
             f"exec {commands.on_gpus(EXPERIMENT, 'choose_heads')}python workflow_scripts/choose_heads.py"
             " --model {params.model:q} {params.runs} {params.passes} --max-length {params.max_length}"
@@ -121,9 +115,7 @@ for name, batch in BATCHES.items():
             model=of_job(model_of, batch),
             runs=of_job(functools.partial(trained_heads.measured, EXPERIMENT), batch),
             max_length=CONFIG.tokenization.max_length,
-            passes=arguments.options(
-                {"token_budget": CONFIG.patterns.token_budget, "dtype": CONFIG.patterns.dtype, "device": CONFIG.device}
-            ),
+            passes=arguments.pass_options(EXPERIMENT),
         shell:
             f"exec {commands.on_gpus(EXPERIMENT, 'trained_losses')}python workflow_scripts/trained_losses.py"
             " --model {params.model:q} {params.runs} {params.passes} --max-length {params.max_length}"

@@ -137,6 +137,12 @@ def pattern_options(experiment: "Experiment") -> str:
     return options({**experiment.config.patterns.model_dump(exclude={"also"}), "device": experiment.config.device})
 
 
+def pass_options(experiment: "Experiment") -> str:
+    """How losses are computed, with the settings of patterns."""
+    patterns = experiment.config.patterns
+    return options({"token_budget": patterns.token_budget, "dtype": patterns.dtype, "device": experiment.config.device})
+
+
 def probes(experiment: "Experiment", run: Run) -> list[tuple[str, str, str]]:
     """What the patterns of a run are taken on: the probe set, its rows, and the training set that picks among them."""
     paths = experiment.paths

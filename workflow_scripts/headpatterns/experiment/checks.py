@@ -17,6 +17,14 @@ from headpatterns.experiment.references import names_of_run, said_by, unknown, u
 from headpatterns.experiment.schema import Config, TaskGroup
 from headpatterns.experiment.sources import AfterRun, EmbeddedRows, Pretrained, RowsPinned
 
+TAKEN = {
+    runs.MIXING: "of section 5",
+    runs.SELECTION: "of section 5",
+    runs.HEADS: "that train only some heads",
+    runs.FINETUNED: "that were trained elsewhere",
+}
+"""Which runs have a group of their own, by its name, which no task group may have."""
+
 
 def check(experiment: Experiment) -> None:
     """Refuse an experiment that the workflow cannot run, whether or not files of your own are here (`missing`).
@@ -49,12 +57,8 @@ def _names(experiment: Experiment) -> Iterator[str]:
     for generator in config.embedded.sizes:
         yield from unknown(f"embedded.sizes.{generator}", "generator", generator, registry.GENERATORS)
     for name, group in config.task_groups.items():
-        if name in (runs.MIXING, runs.SELECTION):
-            yield f"task_groups.{name} has the name of the runs of section 5: choose another name."
-        if name == runs.HEADS:
-            yield f"task_groups.{name} has the name of the runs that train only some heads: choose another name."
-        if name == runs.FINETUNED:
-            yield f"task_groups.{name} has the name of the runs that were trained elsewhere: choose another name."
+        if name in TAKEN:
+            yield f"task_groups.{name} has the name of the runs {TAKEN[name]}: choose another name."
         yield from _names_of_group(config, f"task_groups.{name}", group)
     for study in experiment.studies:
         yield from study.names(experiment)

@@ -13,7 +13,7 @@ from headpatterns.experiment import needed
 from headpatterns.experiment.experiment import Experiment
 from headpatterns.experiment.gpus import GPUS
 from headpatterns.experiment.jobs import Job
-from headpatterns.experiment.runs import Run
+from headpatterns.experiment.runs import HEADS, Run
 from headpatterns.experiment.sources import Pretrained, RowsOnHub, RowSource, RowsPinned
 from headpatterns.planning import courses, formulas
 from headpatterns.planning.courses import checkpoint_bytes, read_bytes
@@ -213,38 +213,33 @@ def _transfer_losses(sizes: Sizes, job: Job) -> float | None:
 def _transplant_heads(sizes: Sizes, job: Job) -> float | None:
     """The measured samples of each run, with every choice of heads moved in either direction."""
     experiment, name = sizes.experiment, job.wildcards["model"]
-    model, _ = sizes.model(name)
-    runs = transplant.runs_of(experiment, name, int(job.wildcards["seed"]))
-    probed = _probed(sizes, runs)
-    if model is None or probed is None:
-        return None
-    settings = experiment.settings(transplant.NAME)
+    runs, settings = (
+        transplant.runs_of(experiment, name, int(job.wildcards["seed"])),
+        experiment.settings(transplant.NAME),
+    )
     choices = 2 + (len(settings.rankings) + settings.draws) * len(settings.sizes)
-    operations = 0.0
-    for samples, length in probed:
-        _, count = splitting.two_sets(samples, settings.samples)
-        operations += 2 * choices * formulas.PREFILL * formulas.forward(model, count * length, length)
-    moved = model.bytes + sum(read_bytes(experiment, run.group, model) for run in runs)
-    return operations / _pattern_speed(experiment, job) + moved / _disk(experiment)
+    return _losses(sizes, job, runs, settings.samples, 2 * choices, with_base=True)
 
 
 def _choose_heads(sizes: Sizes, job: Job) -> float | None:
     """The measured samples of each run under the model and under the run."""
     experiment, name = sizes.experiment, job.wildcards["model"]
-    return _losses(sizes, job, trained_heads.whole_of(experiment, name, int(job.wildcards["seed"])), passes=2)
+    runs, settings = trained_heads.whole_of(experiment, name, int(job.wildcards["seed"])), experiment.settings(HEADS)
+    return _losses(sizes, job, runs, settings.samples, 2, with_base=True)
 
 
 def _trained_losses(sizes: Sizes, job: Job) -> float | None:
     """The measured samples of each run under it."""
-    return _losses(sizes, job, courses.runs_of(sizes.experiment, job), passes=1)
+    runs = courses.runs_of(sizes.experiment, job)
+    return _losses(sizes, job, runs, sizes.experiment.settings(HEADS).samples, 1, with_base=False)
 
 
-def _losses(sizes: Sizes, job: Job, runs: Sequence[Run], passes: int) -> float | None:
-    """Forward passes over the samples of the tasks of runs, whose loss the study that trains heads alone takes."""
+def _losses(sizes: Sizes, job: Job, runs: Sequence[Run], most: int, passes: int, *, with_base: bool) -> float | None:
+    """Forward passes over the measured samples of each run's task, at most `most`; `with_base` reads the model as well."""
     experiment = sizes.experiment
     model, _ = sizes.model(runs[0].model)
     tokenizer = needed.tokenizer_of(experiment.config, runs[0].model)
-    most, operations = experiment.settings(trained_heads.NAME).samples, 0.0
+    operations = 0.0
     if model is None:
         return None
     for run in runs:
@@ -253,7 +248,7 @@ def _losses(sizes: Sizes, job: Job, runs: Sequence[Run], passes: int) -> float |
             return None
         _, count = splitting.two_sets(known[0], most)
         operations += passes * formulas.PREFILL * formulas.forward(model, count * known[1], known[1])
-    moved = (passes - 1) * model.bytes + sum(read_bytes(experiment, run.group, model) for run in runs)
+    moved = with_base * model.bytes + sum(read_bytes(experiment, run.group, model) for run in runs)
     return operations / _pattern_speed(experiment, job) + moved / _disk(experiment)
 
 

@@ -137,7 +137,7 @@ def digest(compared: Sequence[Experiment], warnings: Sequence[str], tally: str, 
         parts += [
             f"## {one.title}",
             *told,
-            "\n".join(markdown_lines(grid)) if one.rows else ("There are no differences."),
+            "\n".join(markdown_lines(grid)) if one.rows else "There are no differences.",
         ]
     return "\n\n".join(parts)
 
