@@ -235,7 +235,7 @@ def _trained_losses(sizes: Sizes, job: Job) -> float | None:
 
 
 def _losses(sizes: Sizes, job: Job, runs: Sequence[Run], most: int, passes: int, *, with_base: bool) -> float | None:
-    """Forward passes over the measured samples of each run's task, at most `most`; `with_base` reads the model as well."""
+    """Forward passes over at most `most` measured samples for each run; `with_base` reads the model as well."""
     experiment = sizes.experiment
     model, _ = sizes.model(runs[0].model)
     tokenizer = needed.tokenizer_of(experiment.config, runs[0].model)
