@@ -118,8 +118,8 @@ def test_the_plan_counts_adapters_and_the_models_below_them():
     assert courses.read_bytes(whole, "nlp", model) == courses.checkpoint_bytes(whole, "nlp", model)
     job = job_of("finetune", adapted, *run)
     stored = {part.what: part for part in disk.parts(Sizes(adapted, NOWHERE), [job])}
-    assert stored["last checkpoints"].formula == "runs × trained parameters × 4"
-    assert stored["last checkpoints"].bytes == kept
+    assert stored["final checkpoints"].formula == "runs × trained parameters × 4"
+    assert stored["final checkpoints"].bytes == kept
     assert estimates.seconds(Sizes(adapted, NOWHERE), job) > 0
 
 

@@ -20,7 +20,7 @@ from headpatterns.experiment import checks, jobs, needed, timings, written
 from headpatterns.experiment.experiment import Experiment
 from headpatterns.experiment.jobs import Job
 from headpatterns.models import conversion
-from headpatterns.planning import courses, disk, estimates, summaries
+from headpatterns.planning import courses, disk, estimates, formulas, summaries
 from headpatterns.planning.sizes import Samples, Sizes
 from headpatterns.planning.weights import from_files
 from headpatterns.studies import load_studies
@@ -354,24 +354,24 @@ def parts(experiment):
 
 def test_the_disk_follows_what_is_kept(paper):
     lean = parts(paper)
-    assert "last checkpoints" not in lean and lean["runs at work"].stays == "temporary"
+    assert "final checkpoints" not in lean and lean["runs at work"].stays == "temporary"
     all_kept = {"keep_final_checkpoints": True, "keep_intermediate_checkpoints": True}
     kept = parts(experiment_of(PAPER, ONE_SEED, {"finetuning": all_kept}))
     sizes = Sizes(paper, NOWHERE)
-    assert kept["last checkpoints"].bytes == sum(4 * sizes.model(run.model)[0].parameters for run in paper.runs)
+    assert kept["final checkpoints"].bytes == sum(4 * sizes.model(run.model)[0].parameters for run in paper.runs)
     states = {name: part.bytes for name, part in kept.items() if part.stays == "temporary"}
     # Nothing but states: of the four largest, which are Gemma's, with 105 steps.
     assert states == {"runs at work": 4 * 3 * 16 * 8_537_680_896}
     half = parts(
         experiment_of(PAPER, ONE_SEED, {"finetuning": {"checkpoint_dtype": "bfloat16", "keep_final_checkpoints": True}})
     )
-    assert half["last checkpoints"].bytes == kept["last checkpoints"].bytes / 2
+    assert half["final checkpoints"].bytes == kept["final checkpoints"].bytes / 2
     single = parts(experiment_of(PAPER, ONE_SEED, {"plan": {"parallel_jobs": 1}}))
     assert single["runs at work"].bytes == lean["runs at work"].bytes / 4
 
 
 def test_checkpoints_that_wait(paper):
-    assert "last checkpoints that wait for others" not in parts(paper)
+    assert "final checkpoints that wait for others" not in parts(paper)
     config = config_of(PAPER)
     config["evaluation"]["checkpoints_per_job"] = 2
     config["studies"]["benchmarks"] = {
@@ -385,11 +385,11 @@ def test_checkpoints_that_wait(paper):
         config["studies"][study]["models"] = []
     # The base model with one run, then two runs: the first of these waits for the second.
     waiting = parts(meant(config))
-    assert waiting["last checkpoints that wait for others"].bytes == 2 * 4 * 8_537_680_896
+    assert waiting["final checkpoints that wait for others"].bytes == 2 * 4 * 8_537_680_896
     config["models"]["two"] = {"label": "x", "source": {"model": "gemma-7b", "run": "nlp.math.seed0"}}
     config["studies"]["adaptation"]["models"].append("two")
     waiting = parts(meant(config))
-    assert waiting["last checkpoints that are models of other runs"].bytes == 4 * 8_537_680_896
+    assert waiting["final checkpoints that are models of other runs"].bytes == 4 * 8_537_680_896
 
 
 def test_a_model_of_the_hub_that_lends_its_chat_template_is_a_download(tmp_path):
@@ -739,10 +739,25 @@ def test_disk_of_features_by_hand():
     assert found == [("features of candidates", "kept", states), ("features of candidates", "kept", states + gradients)]
 
 
+def test_hidden_states_may_be_narrower_than_all_heads():
+    """Gemma has 16 heads of 256 in hidden states of 3072: features are of these, and heads project between both."""
+    gemma = "gemma-7b"
+    study = {"models": [gemma], "methods": ["pattern", "rds"], "scored": []}
+    experiment = experiment_of(PAPER, {"studies": {"selection": study}})
+    sizes = Sizes(experiment, NOWHERE)
+    (part,) = disk.parts(sizes, [job("read_candidates", model=gemma, base="base")])
+    count = sum(sizes.samples(gemma, "mmlu", split).count for split in ("train", "probe"))
+    assert part.bytes == count * (3072 * 4 + 8)
+    model, _ = sizes.model(gemma)
+    assert formulas.attention(model) == 4 * 28 * 4096 * 3072
+    embedded = formulas.model(config_of({})["pretraining"]["gemma"]["architecture"], 100)
+    assert (embedded.width, embedded.hidden) == (8 * 16, 64)
+
+
 def test_checkpoints_wait_for_those_that_are_read_together():
     studies = {"transfer": {"models": [LLAMA3], "tasks": ["math", "sgsm", "arc"]}, "validity": {"models": []},
                **{name: {"models": []} for name in ("competence", "mixing", "selection")}}  # fmt: skip
     experiment = experiment_of(PAPER, {"studies": studies})
     planned = [*of_all_runs("finetune", experiment), job("transfer_losses", model=LLAMA3, seed="0")]
     found = {part.what: part.bytes for part in disk.parts(Sizes(experiment, NOWHERE), planned)}
-    assert found["last checkpoints that wait for others"] == 3 * 4 * 8_030_261_248
+    assert found["final checkpoints that wait for others"] == 3 * 4 * 8_030_261_248

@@ -99,6 +99,9 @@ class ModelSize(Section):
     layers: Positive = Field(description="decoder layers")
     heads: Positive = Field(description="query heads per layer")
     width: Positive = Field(description="query heads × head size")
+    hidden: Positive = Field(
+        UNSTATED, description="width of the hidden states; if it is missing, that of all query heads"
+    )
     bytes: Positive = Field(
         UNSTATED, description="bytes of the model's files; if it is missing, two bytes per parameter"
     )

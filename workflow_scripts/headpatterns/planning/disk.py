@@ -31,7 +31,7 @@ READ_BY = {
     "transplant_heads": transplant.runs_of,
     "choose_heads": trained_heads.whole_of,
 }
-"""Rules that read the last checkpoints of several runs of a model and seed, with what says which."""
+"""Rules that read the final checkpoints of several runs of a model and seed, with what says which."""
 
 READINGS = 3
 """Reductions of Eq. 2, in each of which ablations keep the patterns that they are compared with."""
@@ -75,7 +75,7 @@ def _staying(sizes: Sizes, planned: Collection[Job]) -> Iterator[Part]:
     yield part("ablations", formula, "ablate_heads", _ablations)
     yield part("features of candidates", _features_formula(sizes.experiment), "read_candidates", _features)
     if finetuning.keep_final_checkpoints:
-        yield part("last checkpoints", f"runs × {weights}", "finetune", _last)
+        yield part("final checkpoints", f"runs × {weights}", "finetune", _last)
     if finetuning.keep_intermediate_checkpoints:
         yield part("checkpoints on the way", f"steps × {weights}", "finetune", _on_the_way)
 
@@ -103,8 +103,8 @@ def _passing(sizes: Sizes, planned: Collection[Job]) -> Iterator[Part]:
     formula = f"runs × {_weights(experiment)}"
     runs = {run for job in trained for run in courses.runs_of(experiment, job)}
     for what, found in (
-        ("last checkpoints that are models of other runs", _started_from(experiment)),
-        ("last checkpoints that wait for others", _read_together(experiment, planned)),
+        ("final checkpoints that are models of other runs", _started_from(experiment)),
+        ("final checkpoints that wait for others", _read_together(experiment, planned)),
     ):
         yield Part(what, TEMPORARY, formula, sum(_checkpoint(sizes, run) for run in runs & found))
 
@@ -291,7 +291,7 @@ def _ablations(sizes: Sizes, job: Job) -> float:
 
 
 def _features_formula(experiment: Experiment) -> str:
-    formula = "samples × (width × 4 + 8)"
+    formula = "samples × (hidden width × 4 + 8)"
     if not selection.takes_gradients(experiment):
         return formula
     less: selection.Less = experiment.settings(selection.NAME).less
@@ -312,7 +312,7 @@ def _features(sizes: Sizes, job: Job) -> float:
         rows = sizes.samples(tokenizer, own.dataset, split).count
         if model is None or rows is None:
             return 0
-        total += rows * (4 * model.width + 8)
+        total += rows * (4 * model.hidden + 8)
         known = [sizes.domain(domain)[parts] for domain in own.domains] if compared else []
         total += 4 * own.less.epochs * own.less.dimension * min(rows, sum(count or 0 for count in known))
     return total

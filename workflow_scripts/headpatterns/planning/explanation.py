@@ -16,8 +16,8 @@ def explained(plan: Plan) -> Iterator[str]:
         "token), or 4 with gradient checkpointing (8 P). Patterns take 2 (4 P), because the weights are frozen; "
         "reading prompts takes 1 (2 P). Training adapters takes 2, or 3 with gradient checkpointing (6 P), and the "
         "operations of the adapters themselves. Adapters count as 2 × rank × P / width parameters, as if all weights "
-        "were squares of the width. Training only the weights of heads takes 2, and 8 × layers × width² operations per "
-        "token for the gradients of the heads."
+        "were squares of the width. Training only the weights of heads takes 2, and 8 × layers × width × hidden width "
+        "operations per token for the gradients of the heads. The hidden width is that of the hidden states."
     )
     yield "\n".join(
         [

@@ -31,6 +31,7 @@ class Model:
         parameters: of the whole model; tied embeddings count once.
         layers, heads: layers, and query heads of a layer.
         width: query heads × head size, which attention works on.
+        hidden: width of the hidden states, which is another one where the head size is set apart.
         bytes: its files on the disk.
     """
 
@@ -38,6 +39,7 @@ class Model:
     layers: int
     heads: int
     width: int
+    hidden: int
     bytes: int
 
 
@@ -56,7 +58,8 @@ def model(architecture: Mapping[str, Any], vocabulary: int) -> Model | None:
         return None
     heads = architecture["num_attention_heads"]
     width = heads * architecture.get("head_dim", architecture["hidden_size"] // heads)
-    return Model(parameters, architecture["num_hidden_layers"], heads, width, 4 * parameters)
+    layers, hidden = architecture["num_hidden_layers"], architecture["hidden_size"]
+    return Model(parameters, layers, heads, width, hidden, 4 * parameters)
 
 
 def _gated(architecture: Mapping[str, Any], vocabulary: int, tied: bool) -> int:
@@ -103,7 +106,7 @@ def training(size: Model, trained: Model, tokens: float, length: float, checkpoi
 
 def attention(size: Model) -> int:
     """Parameters of the projections of all heads; where heads share keys and values, there are fewer."""
-    return 4 * size.layers * size.width**2
+    return 4 * size.layers * size.width * size.hidden
 
 
 def training_heads(size: Model, tokens: float, length: float, checkpointed: bool) -> float:

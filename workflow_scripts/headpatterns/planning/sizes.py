@@ -84,8 +84,9 @@ class Sizes:
         if isinstance(source, InGguf) and (Path(expand(source.gguf)).is_file() or not size):
             return self._in_gguf(f"models.{base}.source.gguf", source.gguf), HEADER
         if size:
-            held = size.bytes or 2 * size.parameters
-            return formulas.Model(size.parameters, size.layers, size.heads, size.width, held), size.source or STATED
+            held, hidden = size.bytes or 2 * size.parameters, size.hidden or size.width
+            found = formulas.Model(size.parameters, size.layers, size.heads, size.width, hidden, held)
+            return found, size.source or STATED
         found = None
         if isinstance(source, Pretrained):
             architecture = self.config.pretraining[source.pretraining].architecture.model_dump()

@@ -47,7 +47,7 @@ def from_files(folder: Path) -> formulas.Model:
     if not parameters:
         raise InputError(f"{folder} has no weights (*.safetensors or *.bin): give a complete model.")
     width = heads * (config.get("head_dim") or hidden // heads)
-    return formulas.Model(parameters, layers, heads, width, size)
+    return formulas.Model(parameters, layers, heads, width, hidden, size)
 
 
 def _said(error: BaseException) -> str:
@@ -65,7 +65,7 @@ def from_gguf(file: Path) -> formulas.Model:
     found = header.config()
     layers, heads = found["num_hidden_layers"], found["num_attention_heads"]
     size = header.parameters * formulas.BYTES["float32"]
-    return formulas.Model(header.parameters, layers, heads, heads * found["head_dim"], size)
+    return formulas.Model(header.parameters, layers, heads, heads * found["head_dim"], found["hidden_size"], size)
 
 
 def _dtype(config: dict[str, Any]) -> str:
