@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--tokenizer", type=Path, required=True, help="folder of the tokenizer")
     made.add_argument("--corpus", type=Path, required=True, help="jsonl file with the field text")
-    made.add_argument("--block-size", type=int, required=True, help="tokens per training sample")
+    made.add_argument("--block-size", type=int, required=True, help="tokens at which a document is cut")
     made.add_argument("--recipe", required=True, help="JSON object of the keys of headpatterns.training.recipe.Recipe")
     made.add_argument("--device", default="cpu", help="cpu or cuda")
     made.add_argument("--threads", type=int, default=1, help="processor threads")

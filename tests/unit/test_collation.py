@@ -95,7 +95,7 @@ def test_models_that_would_mix_samples_are_refused(name, kernel, sentence, token
     with pytest.raises(InputError) as refused:
         collator(tokenizer, model, True)
     assert str(refused.value).startswith(sentence)
-    assert str(refused.value).endswith(": set finetuning.padding_free to false.")
+    assert str(refused.value).endswith(": set padding_free of the recipe to false.")
     assert "attention_mask" in collator(tokenizer, model, False)(samples)
 
 
@@ -107,7 +107,7 @@ def test_models_that_would_mix_samples_are_refused(name, kernel, sentence, token
         ("opt", "eager", "eager"),
     ],
 )
-def test_attention_alone_is_padded_where_the_model_attends_by_sdpa_to_all_before(name, kernel, taken, tokenizer):
+def test_each_sample_attends_by_itself_where_the_model_attends_by_sdpa_to_all_before(name, kernel, taken, tokenizer):
     model = made(name, kernel)
     collator(tokenizer, model, True)
     assert model.config._attn_implementation == taken

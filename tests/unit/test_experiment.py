@@ -176,12 +176,12 @@ HUB = {"hub": "org/name", "split": "train", "revision": "abc"}
         (
             {"models.llama.source.step": 123},
             "models.llama.source.step",
-            ("123", "pretraining.llama", "[1000, 2000, 3000]"),
+            ("123", "pretraining.llama", "[900, 1800, 2700]"),
         ),
         (
             {"pretraining.llama.checkpoint_steps": [200, 100, 4900], "models.llama.source.step": 4900},
             "models.llama.source.step",
-            ("4900", "pretraining.llama", "[100, 200, 3000]"),
+            ("4900", "pretraining.llama", "[100, 200, 2700]"),
         ),
         ({"models.llama.source.step": ...}, "models.llama.source", ("lacks 'step'", "kind pretraining needs")),
         ({"models.llama.source": {"hub": "a/b"}}, "models.llama.source", ("lacks 'revision'", "kind hub")),

@@ -79,15 +79,19 @@ def test_the_same_seed_gives_the_same_weights(tokenizer_folder, corpus, tmp_path
     assert one == two != three
 
 
-def test_blocks_hold_the_whole_corpus_in_order(tokenizer, tmp_path):
+def test_blocks_are_documents_and_long_ones_are_cut(tokenizer, tmp_path):
     texts = ["3 cats.", "数学", "A longer text, with 12 words or so, to fill some blocks of eight tokens."]
     (tmp_path / "corpus.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    documents = [[*tokenizer(text)["input_ids"], tokenizer.eos_token_id] for text in texts]
+    blocks = pretrain.blocks(tmp_path / "corpus.jsonl", tokenizer, 1000)
+    assert [block["input_ids"] for block in blocks] == documents
+    short = len(documents[2]) - 1  # one token is left over, from which nothing is predicted
+    blocks = pretrain.blocks(tmp_path / "corpus.jsonl", tokenizer, short)
+    assert [block["input_ids"] for block in blocks] == [*documents[:2], documents[2][:short]]
     blocks = pretrain.blocks(tmp_path / "corpus.jsonl", tokenizer, 8)
-    stream = [token for text in texts for token in [*tokenizer(text)["input_ids"], tokenizer.eos_token_id]]
-    assert [token for block in blocks for token in block["input_ids"]] == stream[: len(stream) // 8 * 8]
-    assert all(len(block["input_ids"]) == 8 and block["labels"] == block["input_ids"] for block in blocks)
-    with pytest.raises(InputError, match=rf"has {len(stream)} tokens, less than one block of 1000"):
-        pretrain.blocks(tmp_path / "corpus.jsonl", tokenizer, 1000)
+    cut = [ids[start : start + 8] for ids in documents for start in range(0, len(ids), 8)]
+    assert [block["input_ids"] for block in blocks] == [ids for ids in cut if len(ids) > 1]
+    assert all(block["labels"] == block["input_ids"] for block in blocks) and len(blocks) > 3
 
 
 LLAMA = ARCHITECTURES["llama"]

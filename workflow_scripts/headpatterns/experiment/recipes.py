@@ -114,8 +114,9 @@ class OwnRecipe(Section):
 class PretrainingRecipe(Section):
     """How the embedded base models are pretrained: on one device, without accumulation."""
 
-    block_size: int = Field(ge=2, description="tokens per packed training sample")
-    batch_size: Positive = Field(description="blocks per step")
+    block_size: int = Field(ge=2, description="tokens at which a document is cut into several blocks")
+    batch_size: Positive = Field(description="blocks per step: documents, or parts of long ones")
+    padding_free: bool = Field(True, description="as in `finetuning`; true if it is missing")
     learning_rate: Amount = Field(description="largest learning rate of the schedule")
     lr_scheduler: Scheduler = Field(description="how the learning rate changes after the warm-up")
     warmup_ratio: Warmup = Field(description="share of the steps that the learning rate takes to rise from 0")

@@ -53,7 +53,7 @@ class Embedded(Section):
     train: Positive = Field(description="rows per training file; a selection by tags counts as a file")
     test: Positive = Field(description="rows per test file")
     sizes: dict[str, RowCounts] = Field(description="other numbers of rows, by generator")
-    tokens: int = Field(ge=2, description="mean number of tokens per sample; only the plan uses it")
+    tokens: int = Field(ge=2, description="mean number of tokens per sample or document; only the plan uses it")
     documents: Positive = Field(description="number of documents in the pretraining corpus")
     vocabulary: int = Field(
         ge=300, description="vocabulary size of the byte-level BPE tokenizer that is trained on the corpus"

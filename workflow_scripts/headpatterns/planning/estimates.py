@@ -316,8 +316,9 @@ def _pretrain(sizes: Sizes, job: Job) -> float | None:
     if model is None:
         return None
     recipe = config.pretraining_recipe
-    tokens = config.pretraining[name].steps * recipe.batch_size * recipe.block_size
-    operations = formulas.TRAINING * formulas.forward(model, tokens, recipe.block_size)
+    length = min(config.embedded.tokens, recipe.block_size)
+    tokens = config.pretraining[name].steps * recipe.batch_size * length
+    operations = formulas.TRAINING * formulas.forward(model, tokens, length)
     return operations / speed(experiment, job, share.training, "float32")
 
 

@@ -1,7 +1,7 @@
-"""Attention over samples in one row, where the kernel knows of no samples: padded for the attention, and there alone.
+"""Attention over samples in one row, where the kernel knows of no samples: that of each sample by itself.
 
-SDPA would take a mask of all tokens by all tokens, of which samples one after another use a small part. Linear layers,
-norms and activations, which are most of the work of a short sample, see no padding.
+SDPA would take a mask of all tokens by all tokens, of which samples one after another use a small part. On processors
+a call for each sample takes less time than to pad the samples and to drop the padding again.
 """
 
 from typing import Any
@@ -32,32 +32,10 @@ def attention(
     """
     if cu_seq_lens_q is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **settings)
-    taken, real = _places(cu_seq_lens_q)
-    query, key, value = (_padded(heads, taken) for heads in (query, key, value))
-    output, _ = sdpa_attention_forward(module, query, key, value, None, **settings)
-    return output.flatten(0, 1).flatten(1).index_select(0, real).view(1, -1, *output.shape[2:]), None
-
-
-def _places(
-    bounds: Int[torch.Tensor, " samples+1"],
-) -> tuple[Int[torch.Tensor, "samples longest"], Int[torch.Tensor, " tokens"]]:
-    """Which token of the row is at each place of the padded samples, and which of these places are no padding.
-
-    Padding repeats the last token of its sample. It is behind every token that could attend to it.
-    """
-    lengths = bounds.diff()[:, None]
-    within = torch.arange(int(lengths.max()), device=bounds.device)
-    taken = bounds[:-1, None] + torch.minimum(within, lengths - 1)
-    return taken, (within < lengths).flatten().nonzero().squeeze(1)
-
-
-def _padded(
-    heads: Float[torch.Tensor, "1 heads tokens size"], taken: Int[torch.Tensor, "samples longest"]
-) -> Float[torch.Tensor, "samples heads longest size"]:
-    """Queries, keys or values of a row as a padded batch."""
-    tokens = heads.squeeze(0).transpose(0, 1)
-    chosen = tokens.flatten(1).index_select(0, taken.flatten())
-    return chosen.view(*taken.shape, *tokens.shape[1:]).transpose(1, 2)
+    lengths = cu_seq_lens_q.diff().tolist()
+    samples = zip(*(heads.split(lengths, dim=2) for heads in (query, key, value)), strict=True)
+    outputs = [sdpa_attention_forward(module, *sample, None, **settings)[0] for sample in samples]
+    return torch.cat(outputs, dim=1), None
 
 
 def fits(model: PreTrainedModel) -> bool:

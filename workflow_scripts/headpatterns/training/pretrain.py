@@ -27,20 +27,20 @@ def pretrain(
     device: str,
     threads: int,
 ) -> None:
-    """Pack the corpus into blocks and train a model of the given architecture on them from random weights.
+    """Train a model of the given architecture on the documents of the corpus, from random weights.
 
     Args:
         architecture: model_type and fields of its config.
         tokenizer_folder: folder of the tokenizer.
         corpus: JSON lines with the field `text`.
-        block_size: tokens of a training sample.
+        block_size: tokens at which a document is cut into several training samples.
         output: folder of the run.
         recipe: how it is trained; its seed also draws the first weights.
         device: `cpu` or `cuda`.
         threads: processor threads.
 
     Raises:
-        InputError: no model can be built, a block is longer than it reads, or the corpus is too short.
+        InputError: no model can be built, a block is longer than it reads, or the corpus cannot be read.
     """
     torch.set_num_threads(threads)
     tokenizer = models.load_tokenizer(tokenizer_folder)
@@ -89,13 +89,13 @@ def build(architecture: dict[str, Any], tokenizer: Any, seed: int) -> PreTrained
 
 
 def blocks(corpus: Path, tokenizer: Any, size: int) -> list[dict[str, list[int]]]:
-    """The corpus as blocks of `size` tokens, documents one after another, each closed by EOS.
+    """The documents of the corpus, each closed by EOS, and cut into blocks of `size` tokens where it has more.
+
+    A token left over is no block: nothing is predicted from it.
 
     Raises:
-        InputError: it cannot be read, or has less than one block.
+        InputError: the corpus cannot be read.
     """
-    stream = [token for ids in tokenizer(read_corpus(corpus))["input_ids"] for token in [*ids, tokenizer.eos_token_id]]
-    cut = [stream[start : start + size] for start in range(0, len(stream) - size + 1, size)]
-    if not cut:
-        raise InputError(f"{corpus} has {len(stream)} tokens, less than one block of {size}: generate more documents.")
-    return [{"input_ids": block, "labels": block} for block in cut]
+    documents = ([*ids, tokenizer.eos_token_id] for ids in tokenizer(read_corpus(corpus))["input_ids"])
+    cut = (ids[start : start + size] for ids in documents for start in range(0, len(ids), size))
+    return [{"input_ids": block, "labels": block} for block in cut if len(block) > 1]
