@@ -342,7 +342,7 @@ def test_an_overlay_may_leave_out_section_5_with_what_it_says(config):
     """Candidates, related tags and sizes of a study without models are those of the config below the overlay."""
     config["task_groups"]["nlp"]["tasks"] = ["arc", "sgsm"]
     config["studies"]["selection"] |= {"domains": ["maths"], "related": {"law": ["x"]}}
-    config["finetuning"] |= {"per_device_batch_size": 2, "gradient_accumulation_steps": 8}
+    config["finetuning"] |= {"per_device_batch_size": 2, "gradient_accumulation_steps": 8, "global_batch_size": 16}
     for study in ("mixing", "selection"):
         config["studies"][study]["finetuning"] |= {"per_device_batch_size": 128, "global_batch_size": 1024}
     said = complaint(config)
@@ -602,6 +602,9 @@ def test_a_recipe_is_the_section_of_the_config_and_its_seed(config):
     assert set(pretraining) <= set(KEYS)
     assert Recipe.from_json(json.dumps(pretraining)).max_steps == 40
     assert experiment.recipe("nlp").of_run(False)["checkpoint_steps"] == []
+    assert pretraining["padding_free"] is True
+    assign(config, "pretraining_recipe.padding_free", ...)  # as in configs that were written before this key
+    assert meaning(config).config.pretraining_recipe.of_run(40, [10]) == pretraining
 
 
 def test_all_problems_are_listed_at_once(config):

@@ -132,7 +132,7 @@ def test_operations_as_torch_counts_them():
 
 
 def test_operations_by_hand():
-    size = costs.Model(parameters=1000, layers=2, heads=4, width=8, bytes=2000)
+    size = costs.Model(parameters=1000, layers=2, heads=4, width=8, hidden=8, bytes=2000)
     assert costs.forward(size, tokens=10, length=5) == 10 * (2 * 1000 + 2 * 2 * 8 * 5)
     assert costs.pattern_bytes(size, samples=9, reductions=3) == 4 * 2 * 4 * (3 * 9 + 1)
 
@@ -156,14 +156,14 @@ def test_steps(samples, epochs, max_steps, micro_batch, accumulation, steps):
 def test_checkpoints_and_states():
     assert costs.intermediate([96, 4, 39, 8], last=39) == [4, 8]
     assert [costs.states(last, resume_every=25) for last in (0, 25, 26, 51, 76, 1000)] == [0, 0, 1, 2, 3, 3]
-    size = costs.Model(parameters=100, layers=1, heads=1, width=1, bytes=200)
+    size = costs.Model(parameters=100, layers=1, heads=1, width=1, hidden=1, bytes=200)
     assert costs.state_bytes(size, "pytorch", "bf16") == 1200
     assert costs.state_bytes(size, "deepspeed", "bf16") == 1600
     assert costs.state_bytes(size, "deepspeed", "fp32") == 2000
 
 
 def test_memory_of_training():
-    size = costs.Model(parameters=100, layers=1, heads=1, width=1, bytes=200)
+    size = costs.Model(parameters=100, layers=1, heads=1, width=1, hidden=1, bytes=200)
     assert costs.gpu_training_bytes(size, "pytorch", "bf16", "adamw", devices=4) == 1600
     assert costs.gpu_training_bytes(size, "deepspeed", "bf16", "adamw", devices=4) == 200 + 1400 / 4
     assert costs.gpu_training_bytes(size, "deepspeed", "bf16", "adamw_offloaded", devices=4) == 200 + 200 / 4
@@ -180,7 +180,7 @@ def test_adapters_are_counted_and_never_too_few(name, count):
 
 
 def test_adapters_take_no_passes_for_gradients_of_frozen_weights():
-    size = costs.Model(parameters=1000, layers=1, heads=1, width=100, bytes=2000)
+    size = costs.Model(parameters=1000, layers=1, heads=1, width=100, hidden=100, bytes=2000)
     small = costs.adapters(size, rank=2)
     assert small.parameters == 40
     forward = costs.forward(size, 10, 5)
@@ -192,11 +192,11 @@ def test_adapters_take_no_passes_for_gradients_of_frozen_weights():
 
 def test_memory_of_training_adapters():
     """Weights stay in the two bytes that they are stored in, but for full precision; stored in four, they stay so."""
-    size = costs.Model(parameters=1000, layers=1, heads=1, width=100, bytes=2000)
+    size = costs.Model(parameters=1000, layers=1, heads=1, width=100, hidden=100, bytes=2000)
     small = costs.adapters(size, rank=2)
     assert costs.gpu_adapter_bytes(size, small, "pytorch", "bf16", "adamw", 1) == 2000 + 640
     assert costs.gpu_adapter_bytes(size, small, "pytorch", "fp32", "adamw", 1) == 4000 + 640
-    whole = costs.Model(parameters=1000, layers=1, heads=1, width=100, bytes=4000)
+    whole = costs.Model(parameters=1000, layers=1, heads=1, width=100, hidden=100, bytes=4000)
     assert costs.gpu_adapter_bytes(whole, small, "pytorch", "bf16", "adamw", 1) == 4000 + 640
     assert costs.gpu_adapter_bytes(whole, small, "deepspeed", "bf16", "adamw", 4) == 2000 + 80 + 560 / 4
 

@@ -6,6 +6,7 @@ import re
 
 import pytest
 import scripts
+import torch
 from recipes import with_recipe
 from tiny_models import VOCABULARY
 
@@ -92,6 +93,27 @@ def test_blocks_are_documents_and_long_ones_are_cut(tokenizer, tmp_path):
     cut = [ids[start : start + 8] for ids in documents for start in range(0, len(ids), 8)]
     assert [block["input_ids"] for block in blocks] == [ids for ids in cut if len(ids) > 1]
     assert all(block["labels"] == block["input_ids"] for block in blocks) and len(blocks) > 3
+
+
+@pytest.mark.parametrize("padding_free", [True, False])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_loss_of_a_step_is_that_of_its_documents_alone(name, padding_free, tokenizer_folder, tokenizer, tmp_path):
+    texts = ["3 cats.", "A longer text, with 12 words or so.", "数学", "Two dogs and 4 cats."]
+    (tmp_path / "corpus.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    step = {"per_device_batch_size": 4, "global_batch_size": 4, "max_steps": 1, "checkpoint_steps": []}
+    step |= {"block_size": 64, "padding_free": padding_free}
+    corpus = tmp_path / "corpus.jsonl"
+    scripts.run("pretrain", **options(ARCHITECTURES[name], tokenizer_folder, corpus, tmp_path / "run", **step))
+    (row,) = csv.DictReader((tmp_path / "run" / "training.csv").open(newline=""))
+    model = pretrain.build(ARCHITECTURES[name], models.load_tokenizer(tokenizer_folder), 0)
+    documents = [[*tokenizer(text)["input_ids"], tokenizer.eos_token_id] for text in texts]
+    losses = []
+    for ids in documents:
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([ids])).logits[0, :-1]
+        losses += torch.nn.functional.cross_entropy(logits, torch.tensor(ids[1:]), reduction="none").tolist()
+    assert float(row["loss"]) == pytest.approx(sum(losses) / len(losses), rel=1e-5)
+    assert int(row["tokens"]) == sum(map(len, documents))
 
 
 LLAMA = ARCHITECTURES["llama"]

@@ -103,7 +103,9 @@ def test_all_other_weights_stay_bit_by_bit_in_spite_of_weight_decay(tokenizer, s
         assert moved == names
         for key, value in after.items():
             assert torch.equal(value[~of_heads[key]], before[key][~of_heads[key]]), key
-            assert key not in names or (value != before[key])[of_heads[key]].float().mean() > 0.99, key
+            # The bias of keys adds the same to all scores of a query, so its gradient is rounding alone: it may stay.
+            most = 0.6 if key.endswith("c_attn.bias") else 0.99
+            assert key not in names or (value != before[key])[of_heads[key]].float().mean() > most, key
 
 
 def test_with_all_heads_their_slices_and_nothing_else_are_trained(tokenizer, samples, tmp_path):
@@ -504,7 +506,7 @@ def test_hours_and_bytes_by_hand():
     waiting = disk.parts(
         sizes, [Job("finetune", batch=batch_of(experiment, whole), wildcards=where["wildcards"]), choosing]
     )
-    assert {part.what: part.bytes for part in waiting}["last checkpoints that wait for others"] == stored
+    assert {part.what: part.bytes for part in waiting}["final checkpoints that wait for others"] == stored
 
 
 def batch_of(experiment, run):

@@ -83,7 +83,7 @@ MODULES = {
 OF_MODELS = ("activation_patterns", "check_model", "Check")
 """Names whose module imports torch."""
 
-__version__ = "0.12.0"
+__version__ = "0.13.0"
 """The version, here alone: the build reads it, and a test compares CITATION.cff and CHANGELOG.md with it."""
 
 
