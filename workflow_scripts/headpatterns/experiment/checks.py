@@ -126,11 +126,11 @@ def _chat_template(config: Config, name: str) -> Iterator[str]:
 
 
 def _untemplated(experiment: Experiment) -> Iterator[str]:
-    """Embedded models that some study selects, where chat templates print: their tokenizer has none."""
+    """Embedded models whose tokenizer prints samples or items, where chat templates print: it has none."""
     config = experiment.config
     without = [
         f"models.{name}.chat_template"
-        for name in experiment.models
+        for name in _printing(experiment)
         if isinstance(config.models[name].source, Pretrained) and not config.models[name].chat_template
     ]
     if config.prompt_template == templates.CHAT and without:
