@@ -1,6 +1,6 @@
 """Activation patterns of attention heads: how much each head contributes to the loss of a sample (Eq. 2).
 
-The names below are imported when they are asked for, since they need torch, and reading files of patterns does not.
+The names below are imported on first use, because they need torch and reading files of patterns does not.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -23,5 +23,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """What the module has, these names included."""
+    """The names of the module, including those of `__all__`."""
     return sorted({*globals(), *__all__})

@@ -1,10 +1,10 @@
 """Ablations of a model before and after each of its runs, from files to files.
 
-Heads are ablated on some samples of a run's rows, and patterns are taken of others: on the same samples a pattern and
-the effect that it is compared with would share the noise of sampling, and agree by it.
+Heads are ablated on some samples of a run's rows, and patterns are computed on others. On the same samples, a pattern
+and the effect that it is compared with would share sampling noise, which would make them agree.
 
-What is finished of a run lies in a folder `{output}.unfinished` until all of it is: an interrupted job, started again,
-keeps the phases that it had finished. Torch is imported late, after what can be refused without it.
+Finished phases of a run are in a folder `{output}.unfinished` until all are finished. An interrupted job that is
+started again keeps them. Torch is imported late, after all checks that do not need it.
 """
 
 import functools
@@ -34,7 +34,8 @@ BEFORE, AFTER = "before", "after"
 ALONE = "model"
 """The phase of a model with which no run is compared."""
 ZERO, MEAN, RESAMPLE, SCALE = ABLATIONS = ("zero", "mean", "resample", "scale")
-"""Ways to ablate a head: its output times 0, replaced by its mean or by that on another sample, or times five doses."""
+"""Ways to ablate a head: its output is multiplied by 0, replaced by its mean or its output on another sample, or
+multiplied by five doses."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Settings:
     """How heads are ablated and patterns are taken.
 
     Attributes:
-        model: folder of the model, which runs started from.
+        model: folder of the model that runs started from.
         samples: samples that heads are ablated on, and others for patterns.
         draws: random groups of each size.
         top: sizes of the groups of heads, ascending.
@@ -54,8 +55,8 @@ class Settings:
         dtype: float32, bfloat16 or float16.
         threads: processor threads.
         ablations: some of `ABLATIONS`; `zero` is always made.
-        resample_draws: other samples whose outputs each sample is given, one after another.
-        scores: of heads, which are taken of the samples of the patterns.
+        resample_draws: number of other samples whose outputs each sample is given, one after another.
+        scores: names of scores of heads, which are computed on the samples of the patterns.
     """
 
     model: Path
@@ -76,7 +77,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Target:
-    """A run, a file of the rows it is measured on, in any format, and the folder for what is found."""
+    """A run, a file of the rows it is measured on, in any format, and the folder for the results."""
 
     run: Path
     data: Path
@@ -85,14 +86,14 @@ class Target:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The samples of a file whose loss is measured under ablation, others for the patterns, and what is said of it."""
+    """The samples of a file that are measured under ablation, others for the patterns, and their provenance."""
 
     ablated: list[TokenizedSample]
     patterned: list[TokenizedSample]
     about: dict[str, Any]
 
     def ids(self) -> dict[str, list[str]]:
-        """The ids of either."""
+        """The ids of both sets."""
         return {
             "ids": [sample.id for sample in self.ablated],
             "pattern_ids": [sample.id for sample in self.patterned],
@@ -101,7 +102,7 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Unit:
-    """A run with the samples of its rows, and the folder at work."""
+    """A run with the samples of its rows, and the folder of its unfinished files."""
 
     run: Path
     chosen: Chosen
@@ -142,7 +143,7 @@ def of_runs(targets: Sequence[Target], settings: Settings) -> None:
     _measure(settings.model, units, BEFORE, settings)
     for unit in units:
         _measure(unit.run / "final", [unit], AFTER, settings)
-    # Only now: what a failed job has put out, Snakemake removes.
+    # Files are moved only now, because Snakemake removes the output of a failed job.
     for target in targets:
         _finish(target.output_folder)
 
@@ -166,14 +167,14 @@ def of_model(data: Path, output: Path, settings: Settings) -> None:
 
 
 def _finish(output: Path) -> None:
-    """Put what is finished in its place."""
+    """Move the finished files to the output folder."""
     remove(unfinished(output) / IDENTITY)
     remove(output)
     unfinished(output).rename(output)
 
 
 def _identity(chosen: Chosen, settings: Settings, *parts: Path) -> str:
-    """Fingerprint of what is ablated, as files say it, on which samples and how."""
+    """Fingerprint of the files of the ablated model, the samples and the options."""
     names = ("draws", "top", "seed", "reduction", "max_length", "dtype", "device", "threads", "ablations")
     options = [str(getattr(settings, name)) for name in (*names, "resample_draws", "scores")]
     return provenance.fingerprint(*parts, chosen.about["data_sha256"], json.dumps(chosen.ids()), *options)
@@ -182,7 +183,7 @@ def _identity(chosen: Chosen, settings: Settings, *parts: Path) -> str:
 def _chosen(tokenizer: Any, rows: list[dict[str, str]], data: Path, settings: Settings) -> Chosen:
     """Two sets without a sample in common, by a seeded rank of their ids, each in the order of the file.
 
-    Each has as many as asked for, or half of all there are. Those whose response lies beyond the maximum length are in
+    Each has as many as requested, or half of all samples. Samples whose response lies beyond the maximum length are in
     neither.
 
     Raises:
@@ -210,15 +211,15 @@ def _chosen(tokenizer: Any, rows: list[dict[str, str]], data: Path, settings: Se
 
 
 def _opened(target: Target, chosen: Chosen, settings: Settings) -> Unit:
-    """Open the workplace of a run, with what an interrupted job of the same run, samples and options left there."""
-    checkpoints(target.run)  # refuses what is no run
-    # run.json knows the model, the data and the recipe that the checkpoint comes from.
+    """Open the workplace of a run, with the files that an interrupted job of the same identity left there."""
+    checkpoints(target.run)  # refuses a folder that is not a run
+    # run.json identifies the model, the data and the recipe of the checkpoint.
     identity = _identity(chosen, settings, target.run / "run.json")
     return Unit(target.run, chosen, open_unfinished(target.output_folder, identity))
 
 
 def _measure(folder: Path, units: Sequence[Unit], phase: str, settings: Settings) -> None:
-    """Write the files of a phase, for which one model serves, of those units that lack them."""
+    """Write the files of a phase, with one model, for the units that lack them."""
     lacking = [unit for unit in units if not (unit.workplace / f"{phase}.json").is_file()]
     if not lacking:
         return
@@ -239,7 +240,7 @@ def _measure(folder: Path, units: Sequence[Unit], phase: str, settings: Settings
 def _of_unit(
     model: Any, unit: Unit, phase: str, progress: Callable[[int, int], None], settings: Settings
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays of a phase by the names of their files, and what its provenance says of them."""
+    """The arrays of a phase by the names of their files, and the details for its provenance."""
     from headpatterns.attribution.comparison import Further, further_ablations, patterns_and_ablations
 
     chosen = unit.chosen
@@ -272,7 +273,7 @@ def _of_unit(
 
 
 def _reporting(folder: Path, run: Path) -> Callable[[int, int], None]:
-    """Says how far the ablations of a model are, which started a run or came out of it."""
+    """A function that prints the progress of the ablations of a model, before or after a run."""
     what = str(folder) if folder == run else f"{folder}, {run}"
     return lambda done, total: report(what, done, total, "passes")
 
@@ -286,7 +287,7 @@ def _check_sizes(sizes: list[int], folder: Path, layers: int, heads: int) -> Non
 
 
 def _details(chosen: Chosen, layers: list[int], heads: int, seconds: float, settings: Settings) -> dict[str, Any]:
-    """What the provenance of a phase says beside what it was measured on and the losses."""
+    """What the provenance of a phase says in addition to its inputs and losses."""
     return {
         "reductions": list(REDUCTIONS),
         "reduction": settings.reduction,
@@ -310,7 +311,7 @@ def _details(chosen: Chosen, layers: list[int], heads: int, seconds: float, sett
 
 def _write(workplace: Path, phase: str, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
     """Write the files of a phase."""
-    # The JSON is written last: where it lies, the arrays beside it are whole and belong to it.
+    # The JSON is written last: if it exists, the arrays next to it are complete and belong to it.
     for name, array in arrays.items():
         with atomic_path(workplace / f"{phase}.{name}.npy") as temporary:
             np.save(temporary, array.astype(np.float32, order="C"))

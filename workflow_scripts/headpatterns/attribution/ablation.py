@@ -1,8 +1,8 @@
-"""What a sample loses without some heads of the model: the truth that an activation pattern estimates.
+"""Change of the loss of a sample without some heads of the model: the quantity that an activation pattern estimates.
 
-A head is ablated by taking its output o = A·V times 0 before the output projection, where patterns are recorded too.
-Taken times 1 − ε instead, the loss changes by −ε Σ_ij A_ij ∂L/∂A_ij to first order: without its sign, `abs_of_sum` of
-Eq. 2 is the slope at which the ablation of a head begins.
+A head is ablated by multiplying its output o = A·V by 0 before the output projection, where patterns are recorded too.
+If o is multiplied by 1 − ε instead, the loss changes by −ε Σ_ij A_ij ∂L/∂A_ij to first order. So `abs_of_sum` of Eq. 2
+is the magnitude of the slope at which the ablation of a head begins.
 """
 
 import hashlib
@@ -32,13 +32,12 @@ def ablated_losses(
     token_budget: int | str = memory.AUTO,
     progress: Callable[[int, int], None] | None = None,
 ) -> Float64[np.ndarray, "settings samples"]:
-    """Loss of every sample under every setting of the heads; nothing is differentiated.
+    """Loss of every sample under every setting of the heads, without gradients.
 
     Args:
         model: a causal language model of transformers; it is left as it was found.
         samples: as `activation_patterns` takes them; their order is kept.
-        kept: [settings, layers, query heads], False where a head is ablated; a number is what its output is taken
-            times.
+        kept: [settings, layers, query heads], False where a head is ablated; a number is a factor of its output.
         tokenizer: for rows, as there.
         token_budget: as in `changed.each_pair`.
         progress: as there.
@@ -74,13 +73,13 @@ def ablated_losses(
 
 @dataclass(frozen=True)
 class Ablations:
-    """What the heads of a model are worth to samples; losses as `ablated_losses` gives them.
+    """Effects of the heads of a model on the loss of samples, in nats as in `ablated_losses`.
 
     Attributes:
         losses: float64 [samples], with all heads.
         changes: float64 [samples, layers, query heads], loss with that head ablated − loss.
-        groups: float64 [2 + draws, sizes, samples], the same with groups of heads ablated: those that rank highest,
-            those that rank lowest, and random ones, a row for each draw.
+        groups: float64 [2 + draws, sizes, samples], the same with groups of heads ablated: the heads that rank highest,
+            the heads that rank lowest, and random heads, with a row for each draw.
     """
 
     losses: Float64[np.ndarray, " samples"]
@@ -104,11 +103,11 @@ def ablations(
     Args:
         model: a causal language model of transformers; it is left as it was found.
         samples: tokenized instructions; their order is kept.
-        ranking: [layers, query heads], by which heads are chosen, such as a pattern. One taken of the same samples
-            shares their noise, and seems to rank better than it does.
+        ranking: [layers, query heads], by which heads are chosen, such as a pattern. A pattern of the same samples
+            shares their noise, and seems to rank heads better than it does.
         sizes: heads in a group.
         draws: random groups of each size.
-        seed: decides on the random groups, together with the number of heads and nothing else.
+        seed: determines the random groups, together with the number of heads and nothing else.
         token_budget: as in `ablated_losses`.
         progress: as there.
 
@@ -124,7 +123,7 @@ def ablations(
     together = groups(orders(ranking, draws, seed), sizes)
     alone = np.eye(heads, dtype=bool)
     wanted = np.concatenate([np.zeros((1, heads), dtype=bool), alone, together.reshape(-1, heads)])
-    # The head that ranks highest is a head alone as well, and all heads together are the same in any order.
+    # A group of one head is also measured alone, and all heads together are the same group in any order.
     removed, places = np.unique(wanted, axis=0, return_inverse=True)
     kept = ~removed.reshape(-1, *ranking.shape)
     losses = ablated_losses(model, samples, kept, token_budget=token_budget, progress=progress)[places.ravel()]
@@ -147,5 +146,5 @@ def orders(ranking: Float[np.ndarray, "layers heads"], draws: int, seed: str) ->
 
 
 def groups(orders: Int[np.ndarray, "orders heads"], sizes: Sequence[int]) -> Bool[np.ndarray, "orders sizes heads"]:
-    """The first heads of each order, as many as each size says: bool [orders, sizes, heads]."""
+    """Whether a head is among the first ones of each order, as many as each size: bool [orders, sizes, heads]."""
     return np.argsort(orders, axis=1)[:, None, :] < np.array(sizes)[:, None]

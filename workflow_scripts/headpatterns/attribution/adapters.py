@@ -1,8 +1,8 @@
-"""Models whose layers compute attention by themselves: what their heads do is seen where they hand it on.
+"""Models whose layers compute attention by themselves: the outputs of their heads are read at the output projection.
 
-A family needs one line: the class of its attention, and the projection in it that is given the outputs of all heads
-side by side, [batch, positions, heads · value size]. Whatever leads to these outputs, such as ALiBi, queries that share
-a key and a value, or layers that attend and transform in parallel, is the model's own and stays as it is. So are masks.
+A family needs one line: the class of its attention, and the projection in it that receives the concatenated outputs of
+all heads, [batch, positions, heads · value size]. The model's own code before it is unchanged: ALiBi, queries that
+share a key and a value, layers that compute attention and MLP in parallel, and masks.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,13 +26,13 @@ PROJECTIONS = {
     "MptAttention": "out_proj",
     "XGLMAttention": "out_proj",
 }
-"""By class of an attention, its projection. The second thing that each of them returns is A, if it is eager."""
+"""The output projection by class of attention. The second value that each class returns is A, if it is eager."""
 
 Change = Callable[[int, Float[torch.Tensor, "batch positions heads value_size"]], torch.Tensor]
-"""From a layer's number and the outputs of its heads to what the layer goes on with, of the same shape."""
+"""Maps a layer's number and the outputs of its heads to outputs that replace them, of the same shape."""
 
 See = Callable[[int, Float[torch.Tensor, "batch heads positions positions"]], None]
-"""Is given a layer's number and A, of which the layer has made its outputs."""
+"""Receives a layer's number and the attention matrix A from which the layer computed its outputs."""
 
 
 def fits(model: PreTrainedModel) -> bool:
@@ -42,7 +42,7 @@ def fits(model: PreTrainedModel) -> bool:
 
 @contextmanager
 def watched(model: PreTrainedModel, change: Change | None = None, see: See | None = None) -> Iterator[None]:
-    """Within the block each layer of a model that `fits` calls the functions; afterwards the model is as it was.
+    """Within the block, each layer of a model that `fits` calls the functions; afterwards the model is as before.
 
     Raises:
         InputError: the layers of the model have different numbers of heads.

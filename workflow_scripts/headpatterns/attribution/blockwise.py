@@ -1,16 +1,17 @@
-"""Attention a block of rows at a time: what SDPA cannot express, and A itself where a reduction needs it.
+"""Attention computed by blocks of rows: for layers that SDPA cannot express, and for A where a reduction needs it.
 
 For one query head, with s_ij = <q_i, k_j>·scaling, capped to c·tanh(s_ij / c) where the layer caps its scores:
 
     A_ij = exp(s_ij) / (exp(sink) + Σ_j exp(s_ij)),    o_i = Σ_j A_ij V_j,
 
-the sums over the positions j that i may attend to; exp(sink) is there only where the layer has attention sinks. With
-dO = ∂L/∂o, G = ∂L/∂A and δ_i = <o_i, dO_i>, the backward pass is that of FlashAttention, sinks or not:
+where the sums are over the positions j that i may attend to; exp(sink) is present only if the layer has attention
+sinks. With dO = ∂L/∂o, G = ∂L/∂A and δ_i = <o_i, dO_i>, the backward pass is that of FlashAttention, with and without
+sinks:
 
     G_ij = <dO_i, V_j>,    ∂L/∂s_ij = A_ij (G_ij − δ_i),    δ_i = Σ_j A_ij G_ij.
 
-A block is some rows of some pairs (sample, key/value head), with all query heads that share the key/value head, so
-that keys and values are never repeated for grouped queries. Everything is accumulated in float32.
+A block has some rows of some pairs (sample, key/value head), with all query heads that share the key/value head. So
+keys and values are never repeated for grouped queries. Everything is accumulated in float32.
 """
 
 import math
@@ -41,12 +42,12 @@ def attend(
     attention_mask: Mask | None,
     **settings: Any,
 ) -> tuple[Float[Tensor, "batch positions heads value_size"], None]:
-    """The attention that the layer asks for, output [batch, positions, heads, value size]: an `Attention`.
+    """The attention of the layer, as an `Attention`: output [batch, positions, heads, value size].
 
-    The library's own SDPA (Flash on an accelerator), except for layers that cap their scores or have attention sinks.
+    It is transformers' own SDPA (Flash on an accelerator), except for layers with capped scores or attention sinks.
 
     Raises:
-        InputError: the layer asks for something that is not known here.
+        InputError: the layer passes an argument that is not known here.
     """
     if settings.get("softcap") is None and settings.get("s_aux") is None:
         check_keywords(module, settings, further=("position_bias",))
@@ -63,7 +64,7 @@ def attend_by_blocks(inputs: AttentionInputs) -> Float[Tensor, "batch positions 
 
 
 def matrix(inputs: AttentionInputs) -> Float32[Tensor, "heads positions positions"]:
-    """A of one sample as a whole, float32 [query heads, positions, positions]."""
+    """The whole matrix A of one sample, float32 [query heads, positions, positions]."""
     rows = Rows(inputs)
     _, heads, positions, _ = inputs.query.shape
     whole = rows.query.new_zeros(heads, positions, inputs.key.shape[2])
@@ -86,9 +87,9 @@ class Block:
 class Rows:
     """A of a layer, computed again from its inputs, block by block.
 
-    Tensors are kept by pairs: [batch · key/value heads, query heads of each, positions, size]. Two buffers are shared
-    by all blocks, since memory that is touched for the first time costs time: scores last until `gradients` takes
-    their memory, probabilities until the next block.
+    Tensors are kept by pairs: [batch · key/value heads, query heads of each, positions, size]. All blocks share two
+    buffers, because the first access to new memory is slow. Scores are valid until `gradients` reuses their memory, and
+    probabilities until the next block.
     """
 
     def __init__(self, inputs: AttentionInputs) -> None:
@@ -100,7 +101,7 @@ class Rows:
         elements, most = (DEVICE_ELEMENTS, 512) if self.query.device.type != "cpu" else (CACHED_ELEMENTS, 64)
         pairs, groups, positions, _ = self.query.shape
         columns = self.key.shape[1]
-        # Few rows waste little above the diagonal; many pairs in a block make up for it where samples are short.
+        # With few rows, little is computed above the diagonal. If samples are short, a block has many pairs instead.
         self.rows = min(positions, most, max(16, elements // (groups * columns)))
         self.pairs = min(pairs, max(1, elements // (groups * self.rows * columns)))
         self._buffers = self.query.new_empty(2, self.pairs * groups * self.rows * columns)
@@ -113,7 +114,7 @@ class Rows:
         return pairs
 
     def blocks(self, gradient: Float32[Tensor, "pairs groups positions size"] | None = None) -> Iterator[Block]:
-        """All blocks that are not zero; with dO by pairs, none but the rows that a gradient arrives at."""
+        """All blocks that are not zero; with dO by pairs, only the rows that a gradient reaches."""
         pairs, _, positions, _ = self.query.shape
         for first in range(0, pairs, self.pairs):
             chosen = slice(first, min(first + self.pairs, pairs))
@@ -133,7 +134,7 @@ class Rows:
     def probabilities(
         self, block: Block, scores: Float32[Tensor, "pairs grouped_rows columns"]
     ) -> Float32[Tensor, "pairs grouped_rows columns"]:
-        """A of a block from `scores`, which are masked in place; shaped as they are."""
+        """A of a block from `scores`, which are masked in place; of the same shape."""
         seen = scores.unflatten(1, (self.inputs.groups, -1))  # [pairs, query heads of each, rows, columns]
         nothing = self._mask(block, seen)
         probabilities = torch.softmax(scores, dim=2, out=self._buffer(1, scores.shape))
@@ -149,7 +150,7 @@ class Rows:
     def gradients(
         self, block: Block, gradient: Float32[Tensor, "all_pairs groups positions value_size"]
     ) -> Float32[Tensor, "pairs grouped_rows columns"]:
-        """G = dO·Vᵀ of a block, from dO by pairs; shaped as `scores`, whose memory it takes."""
+        """G = dO·Vᵀ of a block, from dO by pairs; it has the shape of `scores` and overwrites their memory."""
         return self._product(0, gradient[block.pairs, :, block.rows], self.value, block)
 
     def _product(self, buffer: int, rows: torch.Tensor, columns: torch.Tensor, block: Block) -> torch.Tensor:
@@ -161,7 +162,7 @@ class Rows:
         return self._buffers[index, : math.prod(shape)].view(shape)
 
     def _columns(self, pairs: slice, rows: slice) -> slice:
-        """The columns outside of which a block is zero, by what its mask says."""
+        """The columns outside of which a block is zero, according to its mask."""
         if self.inputs.causal:
             return slice(0, min(rows.stop, self.key.shape[1]))
         mask = self.inputs.mask
@@ -171,11 +172,11 @@ class Rows:
 
     def _mask(self, block: Block, scores: torch.Tensor) -> torch.Tensor | None:
         """Mask scores [pairs, query heads of each, rows, columns] in place; rows that may attend to nothing, if any."""
-        # Not −∞: a row that may attend to nothing would become NaN, and not the zeros that are put in its place.
+        # With −∞ instead, a row that may attend to nothing would become NaN, rather than the zeros that it gets later.
         masked = torch.finfo(scores.dtype).min
         mask = self.inputs.mask
         if self.inputs.causal:
-            # Left of the block's first row every column is allowed.
+            # To the left of the block's first row, every column is allowed.
             diagonal = scores[..., block.rows.start :]
             size = diagonal.shape[2:]
             diagonal.masked_fill_(torch.ones(size, dtype=torch.bool, device=scores.device).triu(1), masked)

@@ -4,13 +4,13 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 DOSES = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""What outputs of heads are taken times, in the order of files and arrays."""
+"""Factors of the outputs of heads, in the order of files and arrays."""
 
 
 def weights(count: int) -> Float64[np.ndarray, " {count}"]:
-    """Weights of so many doses from 0 to 1, 4 n + 1 of them: the closed Newton-Cotes rule of five points, n times.
+    """Weights of `count` = 4 n + 1 doses from 0 to 1: the closed Newton-Cotes rule of five points, applied n times.
 
-    With five it is exact for polynomials of degree 5; the error falls with n⁻⁶.
+    With five doses it is exact for polynomials of degree 5; the error falls as n⁻⁶.
     """
     steps = count - 1
     found = np.zeros(count)

@@ -1,8 +1,8 @@
-"""Passes in which layers go on with other outputs of their heads than they have computed.
+"""Passes in which the outputs of heads are replaced before the layers continue.
 
-What is read is a pair of a sample and a setting. A batch holds pairs, each row with heads of its own changed. All
-layers are computed for each pair, also those below the first changed head, which settings have in common: transformers
-has no way into the midst of a model, where masks, positions and caches are its own affair.
+A pass reads pairs of a sample and a setting. A batch holds pairs, and each row has its own changed heads. All layers
+are computed for each pair, even those below the first changed head, which all settings share. Transformers offers no
+way to start in the middle of a model, because each model handles masks, positions and caches itself.
 """
 
 import functools
@@ -27,7 +27,7 @@ from headpatterns.models import loading as models
 from headpatterns.models import projection
 
 Change = Callable[[HeadOutputs], HeadOutputs]
-"""From what the heads of a layer give, [batch, positions, heads, value size], to what the layer goes on with."""
+"""Maps the outputs of the heads of a layer, [batch, positions, heads, value size], to outputs that replace them."""
 
 Progress = Callable[[int, int], None]
 
@@ -36,10 +36,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Pair:
-    """A sample under a setting of the heads; the passes take it for a sample.
+    """A sample under a setting of the heads; the passes treat it as a sample.
 
     Attributes:
-        sample: what is read.
+        sample: the sample that is read.
         setting: the index of the setting.
         place: the index of the sample.
     """
@@ -70,7 +70,7 @@ class Pair:
 
 
 Run = Callable[[projection.Head, dict[int, Change], list[Pair]], T]
-"""Makes a pass of some pairs: it first fills the dictionary with the change of every layer that attends."""
+"""Runs a pass over some pairs. First it fills the dictionary with the change of every layer with attention."""
 
 
 def each_pair(
@@ -83,16 +83,18 @@ def each_pair(
     token_budget: int | str = memory.AUTO,
     progress: Progress | None = None,
 ) -> None:
-    """Read every sample under every setting, in batches that fit into memory, with gradients off unless `run` has them.
+    """Read every sample under every setting, in batches that fit into memory.
+
+    Gradients are off, unless `run` enables them.
 
     Args:
         model: a causal language model of transformers; it is left as it was found.
         samples: as `inputs.samples` gives them.
         settings: how many there are.
-        run: what is done with a batch.
-        keep: called after each batch with its pairs and what `run` gave.
+        run: computes the results of a batch.
+        keep: called after each batch with its pairs and the results of `run`.
         token_budget: tokens a batch may hold, padding included; a longer sample is a batch of its own. `auto` takes
-            what activation patterns, which need more memory, would take.
+            the budget of activation patterns, which need more memory.
         progress: called with (pairs done, pairs in all) after each batch.
 
     Raises:
@@ -100,7 +102,7 @@ def each_pair(
             not finite, or a model whose attention or logits cannot be reached.
     """
     passes.check_samples(model, samples)
-    # Pairs of a sample follow each other, so that a batch is padded little.
+    # Pairs of a sample are consecutive, so that a batch has little padding.
     pairs = [Pair(sample, setting, place) for place, sample in enumerate(samples) for setting in range(settings)]
     done = 0
 
@@ -132,9 +134,9 @@ def each_pair(
 
 @contextmanager
 def changing(model: PreTrainedModel) -> Iterator[dict[int, Change]]:
-    """Let each layer change the output of its heads by what the yielded dictionary says, by layer number.
+    """Let each layer change the output of its heads by its entry in the yielded dictionary, by layer number.
 
-    A layer takes its entry out, so that what is left after a pass belongs to layers that were not reached.
+    A layer removes its entry, so that entries left after a pass belong to layers that were not reached.
 
     Raises:
         InputError: the attention of the model cannot be replaced; in a pass, a layer attends twice.
@@ -174,12 +176,12 @@ def _same(output: HeadOutputs) -> HeadOutputs:
 
 
 def times(scales: Float[torch.Tensor, "batch heads"], output: HeadOutputs) -> HeadOutputs:
-    """The output of each head times a number of its own."""
+    """The output of each head times its own factor."""
     return output * scales[:, None, :, None].to(output.dtype)
 
 
 def scaling(model: PreTrainedModel, scales: Sequence[Float[torch.Tensor, "batch heads"]]) -> dict[int, Change]:
-    """The changes that take the output of each head times a number: of each layer [batch, heads]."""
+    """The changes that multiply the output of each head by a number: for each layer [batch, heads]."""
     layers = models.attention_layers(model)
     return {layer: functools.partial(times, own) for layer, own in zip(layers, scales, strict=True)}
 

@@ -1,4 +1,4 @@
-"""What a model's patterns rest on, asked of the model: `check_model` prints it as a table."""
+"""Checks of a model before patterns are computed: `check_model` prints them as a table."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ class Check:
     """One row of the table.
 
     Attributes:
-        name: what was looked at.
+        name: what was checked.
         result: `ok` or `refused`.
-        detail: what was found, or the sentence that says what is wrong and how to put it right.
+        detail: what was found, or the sentence that says what is wrong and how to fix it.
     """
 
     name: str
@@ -46,16 +46,16 @@ def check_model(
     device: str = "cpu",
     show: Callable[[str], None] | None = print,
 ) -> list[Check]:
-    """Load a model and its tokenizer, take two patterns, and print what was found as a table; its rows.
+    """Load a model and its tokenizer, compute two patterns, and print the results as a table; returns its rows.
 
-    The checks are those that training, attribution and evaluation make when they load a model. A check that is refused
-    is the last one.
+    Training, attribution and evaluation make the same checks when they load a model. The first check that fails is the
+    last row.
 
     Args:
         folder: a model in Hugging Face layout.
         dtype: of the weights, float32, bfloat16 or float16.
         device: cpu, cuda, cuda:N or mps.
-        show: takes each line of the table; None for none.
+        show: called with each line of the table; None to print nothing.
     """
     found: dict[str, Any] = {}
 

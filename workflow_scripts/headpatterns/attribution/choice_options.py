@@ -9,7 +9,7 @@ from headpatterns.errors import InputError
 
 
 def add(made: argparse.ArgumentParser) -> None:
-    """Let a parser know the runs, what their heads are ranked by, and how losses are computed."""
+    """Add options for the runs, the rankings of their heads, and the computation of losses to a parser."""
     made.add_argument("--model", type=Path, required=True, help="model folder in Hugging Face layout")
     made.add_argument("--run", type=Path, nargs="+", required=True, help="folder of a run that started from that model")
     made.add_argument("--data", type=Path, nargs="+", required=True, help="for each run, rows with prompt and response")

@@ -1,4 +1,4 @@
-"""Patterns and scores of some samples, and the ablations of heads on others that they are held against."""
+"""Patterns and scores of some samples, and ablations of heads on other samples to compare them with."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,13 +30,13 @@ def patterns_and_ablations(
     scores: Sequence[str] = (),
     before: Before | None = None,
 ) -> tuple[Float32[np.ndarray, "reductions samples layers heads"], Ablations, Scored]:
-    """Patterns in every reduction, scores, and ablations of heads that rank as one of the patterns says.
+    """Patterns in every reduction, scores, and ablations of heads that are ranked by one of the patterns.
 
     Args:
         model: as `activation_patterns` takes it.
         patterned: samples for the patterns.
-        ablated: samples on which heads are ablated, none of them among the others.
-        reduction: of the patterns whose mean is the ranking.
+        ablated: samples on which heads are ablated, none of them among `patterned`.
+        reduction: of the patterns whose mean ranks the heads.
         sizes: as in `ablations`.
         draws: as there.
         seed: as there.
@@ -61,7 +61,7 @@ def patterns_and_ablations(
 
 @dataclass(frozen=True)
 class Further:
-    """Ablations beside taking an output times 0.
+    """Ablations in addition to zero ablation.
 
     Attributes:
         kinds: some of `replacement.KINDS`.
@@ -83,7 +83,7 @@ def further_ablations(
     token_budget: int | str,
     progress: Report,
 ) -> dict[str, np.ndarray]:
-    """What other ablations do to the loss of samples, by the name of their file.
+    """Effects of other ablations on the loss of samples, by the name of their file.
 
     Arguments are those of `ablations`.
 

@@ -1,8 +1,8 @@
 """Activation patterns of a model, or of all checkpoints of runs, from files to files.
 
-What is finished lies in a folder `{output}.unfinished` until all of it is: an interrupted extraction, started again,
-goes on with the samples that are missing. Several processes, one a device, share the samples of each checkpoint.
-Torch is imported late, after what can be refused without it.
+Finished samples are in a folder `{output}.unfinished` until all are finished. An interrupted extraction that is started
+again continues with the missing samples. Several processes, one per device, share the samples of each checkpoint.
+Torch is imported late, after all checks that do not need it.
 """
 
 import json
@@ -29,20 +29,20 @@ from headpatterns.processes import memory
 
 @dataclass(frozen=True)
 class Settings:
-    """How patterns are taken.
+    """How patterns are computed.
 
     Attributes:
-        model: folder of the model, which runs started from.
-        reduction: one of `REDUCTIONS`: of the mean that is written.
-        also: further ones, taken in the same passes.
+        model: folder of the model that runs started from.
+        reduction: of the mean that is written, one of `REDUCTIONS`.
+        also: further reductions, computed in the same passes.
         max_length: tokens at which a sample is cut.
-        skip_truncated: samples whose response lies wholly beyond that are left out rather than refused.
+        skip_truncated: whether samples whose whole response lies beyond that are left out rather than refused.
         token_budget: as in `activation_patterns`.
         device: cpu, cuda, cuda:N or mps.
         devices: processes that share the samples.
         dtype: float32, bfloat16 or float16.
         threads: processor threads of all processes on a machine together.
-        save_seconds: seconds after which finished samples are put on disk.
+        save_seconds: seconds after which finished samples are written to disk.
     """
 
     model: Path
@@ -62,9 +62,9 @@ class Settings:
         cls, model: Path, *, reductions: Sequence[str] = REDUCTIONS[:1], max_length: int, token_budget: int | str,
         device: str, dtype: str, threads: int | None,
     ) -> "Settings":  # fmt: skip
-        """Those of a call with no workflow around it, in one process; without `threads`, on all processors.
+        """The settings of a call outside the workflow, in one process; without `threads`, on all processors.
 
-        Of `reductions` the first is that of the mean that is written.
+        The first of `reductions` is the one of the mean that is written.
         """
         reduction, *also = dict.fromkeys(reductions)
         return cls(
@@ -83,13 +83,13 @@ class Settings:
 
     @property
     def reductions(self) -> list[str]:
-        """All of them."""
+        """All reductions."""
         return [self.reduction, *self.also]
 
 
 @dataclass(frozen=True)
 class Target:
-    """A run, the samples that it is probed with, and the folder for its patterns."""
+    """A run, its probe, and the folder for its patterns."""
 
     run: Path
     probe: Probe
@@ -100,7 +100,7 @@ def of_model(probe: Probe, output: Path, settings: Settings) -> None:
     """Extract the patterns of one model into `output` (.npy) and its companions, as `files.write` writes them.
 
     Raises:
-        InputError: a file, a sample, the model or the device cannot be used, or somebody else is writing there.
+        InputError: a file, a sample, the model or the device cannot be used, or another process is writing there.
         Interrupted: SIGTERM came; what is finished is kept.
     """
     with _prepared([probe], [output], settings) as probed:
@@ -113,7 +113,7 @@ def of_model(probe: Probe, output: Path, settings: Settings) -> None:
             _extract(settings.model, samples, output, workplace / "parts", settings)
             complete = True
         finally:
-            # After a failure of this process others may still write there.
+            # After a failure of this process, other processes may still write there.
             alone = processes.count() == 1
             if processes.is_first() and (complete or alone) and not (workplace / "parts").is_dir():
                 remove(workplace)
@@ -124,8 +124,8 @@ def what_is_missing(probe: Probe, probed: Probed, output: Path, settings: Settin
 
     Args:
         probe: the samples.
-        probed: the same, as the model's tokenizer reads them.
-        output: as there; a file of its name with the suffix `.identity` says what it is of.
+        probed: the same samples, tokenized by the model's tokenizer.
+        output: as there; a file of its name with the suffix `.identity` says what the patterns were computed from.
         settings: as there.
 
     Raises:
@@ -146,7 +146,7 @@ def of_runs(targets: Sequence[Target], settings: Settings) -> None:
     Runs that are probed with the same samples share the patterns of the model.
 
     Raises:
-        InputError: as `of_model`, or a folder is no run.
+        InputError: as `of_model`, or a folder is not a run.
         Interrupted: as there.
     """
     for target in targets:
@@ -157,7 +157,7 @@ def of_runs(targets: Sequence[Target], settings: Settings) -> None:
         starting: dict[str, Path] = {}
         for target in targets:
             _extract_run(target, probed[target.probe], starting, settings)
-        # Only now: what a failed job has put out, Snakemake removes.
+        # Files are moved only now, because Snakemake removes the output of a failed job.
         for folder in folders if processes.is_first() else ():
             remove(unfinished(folder) / IDENTITY)
             remove(folder)
@@ -166,7 +166,10 @@ def of_runs(targets: Sequence[Target], settings: Settings) -> None:
 
 @contextmanager
 def _prepared(probes_: Sequence[Probe], outputs: Sequence[Path], settings: Settings) -> Iterator[dict[Probe, Probed]]:
-    """Within the block the processes can talk, and nobody else extracts into the outputs; the samples of each probe."""
+    """Yields the samples of each probe.
+
+    Within the block the processes can communicate, and no other extraction writes to the outputs.
+    """
     models.check_folder(settings.model)
     rows = {probe: probes.read(probe) for probe in dict.fromkeys(probes_)}
 
@@ -186,15 +189,15 @@ def _prepared(probes_: Sequence[Probe], outputs: Sequence[Path], settings: Setti
 
 
 def identity(probed: Probed, settings: Settings, *model: Path) -> str:
-    """Fingerprint of what patterns are taken of, `model` being files, by which versions and on which kind of device.
+    """Fingerprint of the samples, the files of the model (`model`), the options, the versions and the kind of device.
 
-    Threads, which of several GPUs and how many of them change patterns by rounding alone: an extraction may go on with
-    others.
+    It leaves out threads and the choice and number of GPUs. They change patterns by rounding alone, so an extraction
+    may continue with others.
     """
     import torch
 
     ids = "\n".join(sample.id for sample in probed.samples)
-    # Whether the sign is stored is said too: an earlier version left absolute values.
+    # The fingerprint includes whether the sign is stored, because an earlier version stored absolute values.
     stored = [f"{reduction}{' with its sign' * (reduction in SIGNED)}" for reduction in settings.reductions]
     options = [*stored, str(settings.max_length), settings.dtype, torch.device(settings.device).type]
     versions = json.dumps(provenance.versions())
@@ -202,14 +205,14 @@ def identity(probed: Probed, settings: Settings, *model: Path) -> str:
 
 
 def _extract_run(target: Target, probed: Probed, starting: dict[str, Path], settings: Settings) -> None:
-    """Extract the patterns of the model and of every checkpoint of its run, but those that an earlier job has left.
+    """Extract the patterns of the model and of every checkpoint of its run, except those of an earlier job.
 
-    `starting` remembers where the patterns of the model itself lie, by the samples they were taken of.
+    `starting` keeps the paths of the patterns of the model itself, by the samples that they were computed on.
     """
     folders = checkpoints(target.run)
     samples, workplace = identity(probed, settings), unfinished(target.output_folder)
     if processes.is_first():
-        # run.json knows the model, the data and the recipe that the checkpoints come from.
+        # run.json identifies the model, the data and the recipe of the checkpoints.
         open_unfinished(target.output_folder, identity(probed, settings, target.run / "run.json"))
     for step, folder in {0: settings.model, **folders}.items():
         if processes.broadcast((workplace / f"step-{step}.json").is_file()):
@@ -225,9 +228,9 @@ def _extract_run(target: Target, probed: Probed, starting: dict[str, Path], sett
 
 
 def _extract(folder: Path, probed: Probed, output: Path, parts: Path, settings: Settings) -> None:
-    """Write the files of one model. What is finished lies in the folder `parts` until then.
+    """Write the files of one model. Until then, finished samples are in the folder `parts`.
 
-    Of several processes each computes its share of the batches, and the first puts them together.
+    Each of several processes computes its share of the batches, and the first one joins them.
     """
     from headpatterns.attribution import interruptible
 
@@ -255,7 +258,7 @@ def _extract(folder: Path, probed: Probed, output: Path, parts: Path, settings: 
 
 
 def _details(probed: Probed, patterns: Patterns, seconds: float, settings: Settings) -> dict[str, Any]:
-    """What the provenance of patterns says beside what they were taken of."""
+    """What the provenance of patterns says in addition to their inputs."""
     samples = probed.samples
     return {
         "reduction": settings.reduction,

@@ -37,10 +37,10 @@ def activation_patterns(
 ) -> Patterns:
     """Activation pattern of every sample (Eq. 2), for every layer and query head.
 
-    The loss is per sample and parameters are frozen, so a pattern depends neither on the samples that share a batch
-    nor on padding, and costs one forward pass and one backward pass through activations. Models that would let it
-    depend on either are given one sample at a time, as `selftest` finds them, and LongRoPE samples of its kinds apart.
-    Whatever the dtype of the model, logits, losses and the sums of products of Eq. 2 are taken in float32.
+    The loss is per sample and parameters are frozen. So a pattern depends neither on the other samples of a batch nor
+    on padding, and costs one forward pass and one backward pass through activations. Models for which `selftest` finds
+    such a dependence read one sample at a time. Models with LongRoPE read short and long samples in separate batches.
+    For every dtype of the model, logits, losses and the sums of products of Eq. 2 are computed in float32.
 
     >>> from transformers import AutoModelForCausalLM, LlamaConfig
     >>> config = LlamaConfig(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
@@ -56,18 +56,18 @@ def activation_patterns(
         samples: tokenized samples, rows with `prompt` and `response` (and `tokenizer`), or batches with `input_ids` and
             `labels` as collators make them (see `inputs.samples`); their order is kept.
         tokenizer: for rows, which are not cut.
-        reduction: one of `REDUCTIONS`: that of `values` and `mean`.
-        also: others, which the same passes give: `Patterns.by` has them, and `Patterns.signed` the sign of
-            `abs_of_sum`.
+        reduction: of `values` and `mean`, one of `REDUCTIONS`.
+        also: further reductions from the same passes. `Patterns.by` returns them, and `Patterns.signed` the sums of
+            `abs_of_sum` with their sign.
         token_budget: tokens a batch may hold, padding included; a longer sample is a batch of its own. `auto` takes
-            what fits into free memory. Where memory runs out all the same, batches become smaller.
+            what fits into free memory. If memory still runs out, batches become smaller.
         progress: called with (samples done, samples in all) after each batch.
-        watch: takes further numbers of each head from the same passes, into its `values`.
+        watch: computes further numbers of each head in the same passes, and keeps them in its `values`.
 
     Raises:
         InputError: a sample without response tokens or beyond the model's positions, one that does not fit into memory
             alone, a loss or gradient that is not finite (naming sample and layer), or a model whose attention or
-            logits cannot be reached, or which reads a sample otherwise a second time.
+            logits cannot be reached, or whose results for a sample change when it reads the sample again.
     """
     labelled = inputs.samples(samples, tokenizer)
     values, losses = [np.empty(0)] * len(labelled), np.empty(len(labelled), dtype=np.float64)
@@ -97,21 +97,21 @@ def extract(
     share: tuple[int, int] = (0, 1),
     watch: Watch | None = None,
 ) -> None:
-    """What `activation_patterns` does, batch by batch: all of it, what is left of it, or a share.
+    """The work of `activation_patterns`, batch by batch: all of it, the unfinished rest, or a share.
 
     Args:
         model: as there.
         samples: as `inputs.samples` gives them.
         keep: called after each batch with the indices of its samples, their values, float32 [batch, reductions,
             layers, heads], and their losses, float64 [batch].
-        reductions: some of `REDUCTIONS`, each once; what is kept of them is what `reductions.sums` gives.
+        reductions: some of `REDUCTIONS`, each once; values are kept as `reductions.sums` gives them.
         token_budget: as there.
-        done: indices of samples to leave out. Batches are made before, so that with the same budget those that are
-            left are the ones they would have been.
-        agree: gives the budget that all processes take for the one that this process found. It is called once before
-            the first batch, and not at all where nothing is left.
+        done: indices of samples to leave out. Batches are planned for all samples first, so that the same budget gives
+            the same remaining batches.
+        agree: maps the budget that this process found to the one that all processes use. It is called once before the
+            first batch, and not at all if nothing is left.
         share: (k, n) for the k-th of n processes that share the batches, k from 0.
-        watch: what it sees of each head is kept behind the reductions.
+        watch: its numbers of each head are kept after the reductions.
 
     Raises:
         InputError: as there.
@@ -137,10 +137,10 @@ def extract(
 
 
 def depends_on_batch(model: PreTrainedModel) -> bool:
-    """Whether losses and patterns of a sample come out otherwise beside other samples than alone.
+    """Whether losses and patterns of a sample differ between a batch with other samples and one of its own.
 
     Raises:
-        InputError: they come out otherwise when it is read a second time.
+        InputError: they differ when the model reads the sample a second time.
     """
     with passes.frozen(model), recording(model, ["abs_of_sum"]) as recorded:
         run = functools.partial(_run, model, projection.head_of(model), recorded, models.heads_of(model))
@@ -155,9 +155,9 @@ def unrecorded(
     token_budget: int | str = memory.AUTO,
     progress: Progress | None = None,
 ) -> Float64[np.ndarray, " samples"]:
-    """Losses alone, float64 [samples]: the passes of `activation_patterns`, by the model's own attention.
+    """Losses alone, float64 [samples]: the passes of `activation_patterns` with the model's own attention.
 
-    What patterns cost is the time of those over the time of this. Arguments and errors are the same.
+    The time of `activation_patterns` over the time of this is the cost of patterns. Arguments and errors are the same.
     """
     labelled = inputs.samples(samples, tokenizer)
     passes.check_samples(model, labelled)
@@ -178,7 +178,7 @@ def _run(
     batch: Sequence[Sample],
     watch: Watch | None = None,
 ) -> tuple[BatchValues, BatchLosses]:
-    """Values and losses of a batch, by a forward and a backward pass that are recorded."""
+    """Values and losses of a batch, from a recorded forward and backward pass."""
     recorded.clear()
     if watch:
         watch.batch = batch
@@ -187,7 +187,7 @@ def _run(
 
 
 def _left(plan: Iterable[list[int]], done: Collection[int], share: tuple[int, int]) -> Iterator[list[int]]:
-    """The batches of a plan that fall to a share, without what is done."""
+    """The batches of a plan that belong to a share, without finished samples."""
     finished, (own, of) = set(done), share
     for number, batch in enumerate(plan):
         if number % of == own and (left := [index for index in batch if index not in finished]):
@@ -237,7 +237,7 @@ def _collect(
     values: BatchValues = torch.stack([recorded[layer] for layer in layers], dim=2).cpu().numpy()
     broken = np.argwhere(~np.isfinite(values).all(axis=(1, 3)))
     if len(broken):
-        # The backward pass runs from the last layer to the first: what breaks it shows at the largest index.
+        # The backward pass runs from the last layer to the first, so an error appears first at the largest index.
         sample, layer = max(broken, key=lambda place: place[1])
         raise InputError(
             f"the gradient of layer {layers[layer]} for sample '{batch[sample].id}' is not finite: the checkpoint or "

@@ -1,14 +1,14 @@
 """The files of activation patterns: one folder for each run and probe set.
 
     step-{step}.npy                      float32 [layers, heads], the mean of absolute values over the probe samples
-    step-{step}.samples.npy              float32 [samples, layers, heads], one a probe sample, in the probe set's order
+    step-{step}.samples.npy              float32 [samples, layers, heads], in the order of the probe set
     step-{step}.{reduction}.samples.npy  the same in each further reduction, from the same passes
     step-{step}.json                     provenance: model, data, `reduction` of the first two, `also` (the further
                                          ones), `signed`, versions, seconds, tokens; and lists of the samples' ids,
                                          losses and response_tokens
 
-Samples are stored as `reductions.sums` gives them: those of reductions in `signed` have their sign, and their absolute
-value is taken when they are read. Step 0 is the model that the run started from; the largest step is the fine-tuned
+Values of samples are stored as `reductions.sums` gives them. Those of reductions in `signed` keep their sign, and
+readers take the absolute value. Step 0 is the model that the run started from; the largest step is the fine-tuned
 model.
 """
 
@@ -33,7 +33,7 @@ AGAIN = "remove the folder and run the rule extract_patterns again"
 
 @dataclass(frozen=True)
 class About:
-    """What the provenance of one step says that its patterns cannot be read without.
+    """The part of the provenance of one step that is needed to read its patterns.
 
     Attributes:
         path: of the JSON file.
@@ -41,8 +41,8 @@ class About:
         also: the further reductions.
         ids: of the samples.
         losses: float64 [samples], mean negative log-likelihood of the response tokens (nats).
-        response_tokens: [samples], those that the loss is the mean of.
-        layer_numbers: of the layers in the model, in the order of the patterns'; None where that is from 0 on.
+        response_tokens: [samples], tokens over which the loss is the mean.
+        layer_numbers: number in the model of each layer of the patterns; None if these are 0, 1, 2, and so on.
     """
 
     path: Path
@@ -54,7 +54,7 @@ class About:
     layer_numbers: list[int] | None = None
 
     def samples_file(self, reduction: str | None = None) -> Path:
-        """The array of a reduction, or of the first.
+        """The file of the array of a reduction, by default the first.
 
         Raises:
             InputError: it was not extracted.
@@ -70,7 +70,7 @@ class About:
 
 
 def suffixes(also: Sequence[str]) -> list[str]:
-    """Of the files of one step, with further reductions; the JSON is the last."""
+    """Suffixes of the files of one step, with further reductions; the JSON is the last."""
     return [".npy", ".samples.npy", *(f".{reduction}.samples.npy" for reduction in also), ".json"]
 
 
@@ -101,7 +101,7 @@ def before_to_after(folder: Path) -> list[int]:
 
 
 def _read(path: Path) -> Any:
-    """What a JSON file holds; what is no JSON is a ValueError."""
+    """The contents of a JSON file; other contents are a ValueError."""
     try:
         return read_json(path)
     except InputError as error:
@@ -146,7 +146,7 @@ def described(path: Path) -> About:
 
 @dataclass(frozen=True)
 class Stored:
-    """Per-sample patterns of one step as they are stored, float32 [samples, layers, heads], of which slices are read.
+    """Per-sample patterns of one step as they are stored, float32 [samples, layers, heads], read by slices.
 
     Attributes:
         found: what `about` says of the step.
@@ -169,7 +169,7 @@ class Stored:
         """The samples of a slice without a step.
 
         Raises:
-            InputError: a value of them is NaN or infinite.
+            InputError: one of their values is NaN or infinite.
         """
         start, stop, _ = part.indices(len(self))
         size = self.shape[1] * self.shape[2]
@@ -186,11 +186,11 @@ class Stored:
 
 
 def stored(found: About, reduction: str | None = None) -> Stored:
-    """Per-sample patterns of one step, of which nothing is read yet but their shape.
+    """Per-sample patterns of one step; only their shape is read at first.
 
     Args:
         found: what `about` says of the step.
-        reduction: one of those that were extracted; None for the first.
+        reduction: one of the extracted reductions; None for the first.
 
     Raises:
         InputError: the reduction was not extracted, the array is incomplete, is not of float32, or has other samples
@@ -223,11 +223,11 @@ def load_stored(found: About, reduction: str | None = None) -> Float32[np.ndarra
 
 
 def write(output: Path, patterns: Patterns, provenance: dict[str, Any]) -> None:
-    """Write the mean to `output` (.npy), and beside it what is stored of every sample, and the provenance.
+    """Write the mean to `output` (.npy), and next to it the stored values of every sample and the provenance.
 
     Files of other reductions from an earlier extraction to the same place are removed.
     """
-    # The JSON is removed first and written last: where it lies, the arrays beside it are whole and belong to it.
+    # The JSON is removed first and written last: if it exists, the arrays next to it are complete and belong to it.
     remove(output.with_suffix(".json"))
     for reduction in REDUCTIONS:
         remove(output.with_suffix(f".{reduction}.samples.npy"))

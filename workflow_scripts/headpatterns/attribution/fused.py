@@ -1,15 +1,15 @@
 """`sum_of_abs` as one Triton kernel: Σ_ij |A_ij G_ij| of every query head, with no block of A in memory.
 
-One program has a block of rows of one query head and goes once over the columns that they may attend to. As in
-FlashAttention's forward pass the largest score m_i of a row is known only at the end, so that everything summed so far
-is rescaled whenever it grows; since A_ij >= 0, two running sums are enough,
+One program has a block of rows of one query head and reads the columns that they may attend to once. As in
+FlashAttention's forward pass, the largest score m_i of a row is known only at the end. So the sums are rescaled
+whenever it grows. Because A_ij >= 0, two running sums are enough:
 
     Σ_j |A_ij G_ij| = (Σ_j exp(s_ij − m_i) |<dO_i, V_j>|) / (exp(sink − m_i) + Σ_j exp(s_ij − m_i)).
 
-Each program writes its own sum, and they are added up afterwards: the same input gives the same bytes, which atomic
-additions would not. Products are accumulated in float32, those of float32 inputs without TF32.
+Each program writes its own sum, and the sums are added afterwards. So the same input gives the same bytes, unlike with
+atomic additions. Products are accumulated in float32; for float32 inputs TF32 is off.
 
-Importing this module needs triton, which CUDA builds of PyTorch bring along.
+Importing this module needs triton, which CUDA builds of PyTorch include.
 """
 
 import torch
@@ -22,7 +22,7 @@ LONGEST_ROW = 512
 """Bytes of the longest query or value that the kernel takes: two blocks of them must fit into shared memory."""
 
 STAGES = 2
-"""Blocks of columns that are on their way at a time."""
+"""Blocks of columns that are loaded at the same time (pipeline stages)."""
 
 
 def takes(inputs: AttentionInputs) -> bool:
@@ -33,14 +33,14 @@ def takes(inputs: AttentionInputs) -> bool:
 
 
 def block_shape(row_bytes: int) -> tuple[int, int]:
-    """Rows and columns of a block for queries of so many bytes: less than 99 KiB, which every GPU of note has."""
+    """Rows and columns of a block for queries of so many bytes: it takes less than 99 KiB, which common GPUs have."""
     if row_bytes <= 128:
         return 128, 64
     return (64, 64) if row_bytes <= 256 else (32, 32)
 
 
 def warps(rows: int) -> int:
-    """Warps that a block of so many rows is given."""
+    """Warps for a block of so many rows."""
     return 8 if rows >= 128 else 4
 
 
@@ -79,7 +79,7 @@ def sum_of_abs(inputs: AttentionInputs, gradient: torch.Tensor) -> torch.Tensor:
             inputs.softcap or 0.0,
             SIZE=size,
             VALUE_SIZE=value_size,
-            # A product of blocks needs at least 16 along every side.
+            # A product of blocks needs a size of at least 16 in every dimension.
             PADDED_SIZE=max(16, triton.next_power_of_2(size)),
             PADDED_VALUE_SIZE=max(16, triton.next_power_of_2(value_size)),
             ROWS=rows,
@@ -104,7 +104,7 @@ def _extents(inputs: AttentionInputs, rows: int, blocks: int) -> tuple[torch.Ten
             last = torch.arange(1, blocks + 1, dtype=torch.int32, device=device).mul_(rows).clamp_(max=columns)
         first = torch.zeros_like(last)
     else:
-        # Of a mask that samples and heads share, one is looked at.
+        # A mask that samples or heads share is read once.
         mask = inputs.mask[:1] if inputs.mask.stride(0) == 0 else inputs.mask
         padded = torch.nn.functional.pad(mask, (0, 0, 0, blocks * rows - positions))
         allowed = padded.unflatten(2, (blocks, rows)).any(3).int()  # [1 or batch, 1 or heads, blocks, columns]
@@ -118,7 +118,7 @@ def _extents(inputs: AttentionInputs, rows: int, blocks: int) -> tuple[torch.Ten
 def _elements(
     start: tl.tensor, rows: tl.tensor, row: tl.tensor, columns: tl.tensor, column: tl.tensor, wanted: tl.tensor
 ) -> tl.tensor:
-    """The wanted elements of a matrix that begins at `start`, zero elsewhere; `row` and `column` are its strides."""
+    """The wanted elements of a matrix that starts at `start`, zero elsewhere; `row` and `column` are its strides."""
     return tl.load(start + rows * row + columns * column, mask=wanted, other=0.0)
 
 
@@ -134,7 +134,7 @@ def _allowed(
     CAUSAL: tl.constexpr,
     MASKED: tl.constexpr,
 ) -> tl.tensor:
-    """Which rows may attend to which columns, [rows, columns]; `mask` is that of one sample and head."""
+    """Which rows may attend to which columns, [rows, columns]; `mask` is the mask of one sample and head."""
     allowed = (columns < end)[None, :] & (rows < positions)[:, None]
     if CAUSAL:
         allowed = allowed & (columns[None, :] <= rows[:, None])
@@ -194,9 +194,9 @@ def _sum_of_abs(
     CAPPED: tl.constexpr,
     SINKS: tl.constexpr,
 ) -> None:
-    """One block of rows of one query head; the names are those of the tensors, then of their strides."""
+    """One block of rows of one query head. The first arguments are the tensors, followed by their strides."""
     block = tl.program_id(0)
-    # 64 bits: the tensors of a long batch have more elements than 32 bits can count.
+    # 64 bits, because the tensors of a long batch have more elements than 32 bits can count.
     sample = (tl.program_id(1) // heads).to(tl.int64)
     head = (tl.program_id(1) % heads).to(tl.int64)
     shared = head // groups
@@ -217,8 +217,8 @@ def _sum_of_abs(
     d = _elements(gradient, wide, gradient_row, value_places[None, :], gradient_size, there & of_value[None, :])
     begin = tl.load(first + sample * extent_batch + head * extent_head + block)
     end = tl.load(last + sample * extent_batch + head * extent_head + block)
-    # Rows that no gradient arrives at (padding, a prompt in the last layer) add nothing.
-    # NaN is not 0, but a maximum may pass over it.
+    # Rows that no gradient reaches (padding, a prompt in the last layer) add nothing.
+    # NaN counts as not 0, but a maximum may skip it.
     end = tl.where(tl.max(tl.max((d != 0).to(tl.int32), 1), 0) > 0, end, begin)
 
     largest = tl.full([ROWS], float("-inf"), tl.float32)
@@ -239,7 +239,7 @@ def _sum_of_abs(
         allowed = _allowed(rows, columns, positions, end, mask, mask_row, mask_column, CAUSAL, MASKED)
         s = tl.where(allowed, s, float("-inf"))
         larger = tl.maximum(largest, tl.max(s, 1))
-        # A row that has seen nothing it may attend to: −∞ − (−∞) would be no number.
+        # For a row without an allowed column so far, −∞ − (−∞) would be NaN.
         reference = tl.where(larger == float("-inf"), 0.0, larger)
         rescaled = tl.exp(largest - reference)
         p = tl.exp(s - reference[:, None])

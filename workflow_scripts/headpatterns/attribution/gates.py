@@ -1,13 +1,13 @@
-"""What the loss does as the output of a head is taken times s, from 1 down to 0: losses, slopes and their integral.
+"""The loss as the output of a head is multiplied by s, from 1 down to 0: losses, slopes and their integral.
 
-With o the output of a head, s its gate and L(s) the loss, dL/ds = Σ_i <o_i, ∂L/∂(s·o_i)>. At s = 1 that is the sum
-Σ_ij A_ij G_ij of Eq. 2 with its sign. Integrated from 0 to 1 over the gate of one head alone it is L(1) − L(0), which
-zero ablation measures with the other sign.
+With o the output of a head, s its gate and L(s) the loss, dL/ds = Σ_i <o_i, ∂L/∂(s·o_i)>. At s = 1 this is the sum
+Σ_ij A_ij G_ij of Eq. 2 with its sign. Its integral from 0 to 1 over the gate of one head alone is L(1) − L(0). Zero
+ablation measures this difference with the opposite sign.
 
 Hao et al. (2021, Self-Attention Attribution) scale all heads of a layer together, A ⊙ ∫ ∂L/∂A at αA dα, and sum over
-A. As o is linear in A, the sum for a head is ∫ Σ_i <o_i, ∂L/∂(α·o_i)> dα, the same integral with one gate for the layer
-(`integrated_gates`). They take 20 steps of α; here Boole's rule takes five doses, which are exact for polynomials of
-degree 5. What that leaves is a difference between ∫ dL/ds ds and L(1) − L(0), which the study `head_scores` reports.
+A. Because o is linear in A, the sum for a head is ∫ Σ_i <o_i, ∂L/∂(α·o_i)> dα, the same integral with one gate for the
+layer (`integrated_gates`). They use 20 steps of α. Here Boole's rule uses five doses, which is exact for polynomials of
+degree 5. The study `head_scores` reports the error: the difference between ∫ dL/ds ds and L(1) − L(0).
 """
 
 from collections.abc import Callable, Sequence
@@ -30,11 +30,11 @@ Keep = Callable[[list[Pair], Float64[np.ndarray, " batch"], Float32[np.ndarray, 
 
 @dataclass(frozen=True)
 class Response:
-    """What the loss of samples does as one head alone is scaled.
+    """Losses of samples as one head alone is scaled, and their slopes.
 
     Attributes:
         changes: float64 [doses, samples, layers, query heads], loss at that dose − loss.
-        slopes: of the same shape, dL/ds of that head at that dose, in nats.
+        slopes: of the same shape, dL/ds of the head at that dose, in nats.
     """
 
     changes: Float64[np.ndarray, "doses samples layers heads"]
@@ -54,7 +54,7 @@ def dose_response(
     Args:
         model: a causal language model of transformers; it is left as it was found.
         samples: tokenized instructions; their order is kept.
-        doses: ascending, the last of them 1.
+        doses: in ascending order, the last is 1.
         token_budget: as in `changed.each_pair`.
         progress: as there.
 
@@ -93,7 +93,7 @@ def integrated_gates(
 ) -> Float64[np.ndarray, "samples layers heads"]:
     """Attribution of every head after Hao et al. (2021), all heads of its layer scaled together, in nats.
 
-    Arguments and errors are those of `dose_response`; there are 4 n + 1 doses at equal distances, from 0 on.
+    Arguments and errors are those of `dose_response`; there are 4 n + 1 equally spaced doses from 0 to 1.
     """
     layers, heads = models.heads_of(model)
     settings = np.ones((len(doses) - 1, layers, layers, heads))
@@ -122,7 +122,7 @@ def _slopes(
     token_budget: int | str,
     progress: Progress | None,
 ) -> None:
-    """Losses of all pairs, and their derivatives by what the output of each head is taken times."""
+    """Losses of all pairs, and their derivatives with respect to the factor of each head's output."""
     factors = torch.as_tensor(settings, dtype=torch.float32, device=model.device)
 
     @torch.enable_grad()

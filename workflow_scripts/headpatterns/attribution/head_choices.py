@@ -1,7 +1,8 @@
-"""Heads of a model in some order, and the samples by which they are ordered and others on which that is judged.
+"""Rankings of the heads of a model, the samples that they come from, and other samples that judge them.
 
-Heads are ranked on some samples of a run's rows, and the loss is taken of others: on the same samples, heads that
-happen to matter for these would seem to matter at all. Torch is imported late, after what can be refused without it.
+Heads are ranked on some samples of a run's rows, and the loss is computed on others. On the same samples, heads that
+matter for these samples by chance would seem to matter in general. Torch is imported late, after all checks that do not
+need it.
 """
 
 import hashlib
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 
 ALL, RANDOM = "all", "random"
 CHANGE, PATTERN, EFFECT, WEIGHTS = RANKINGS = ("change", "pattern", "effect", "weights")
-"""By what heads are ranked, the largest first: |change of the pattern|, the pattern after fine-tuning, |mean change of
-the loss when the head is ablated| after it, and the Frobenius norm of the change of the head's weights."""
+"""Values that rank heads, largest first: |change of the pattern|, the pattern after fine-tuning, |mean change of the
+loss when the head is ablated| after fine-tuning, and the Frobenius norm of the change of the head's weights."""
 
 Scores = Mapping[str, Float64[np.ndarray, "layers heads"]]
 Heads = Bool[np.ndarray, "layers heads"]
@@ -40,12 +41,12 @@ Heads = Bool[np.ndarray, "layers heads"]
 
 @dataclass(frozen=True)
 class Settings:
-    """Which heads are chosen, and how losses are taken.
+    """Which heads are chosen, and how losses are computed.
 
     Attributes:
-        model: folder of the model, which runs started from.
-        samples: samples whose loss is taken, and at least as many others by which heads are ranked.
-        sizes: numbers of heads, ascending; all heads are chosen beside these.
+        model: folder of the model that runs started from.
+        samples: number of samples whose loss is computed; at least as many others rank the heads.
+        sizes: numbers of heads, ascending; a choice of all heads is always added.
         rankings: some of `RANKINGS`.
         draws: random orders of the heads, the same for all runs.
         seed: of the samples and the random orders.
@@ -71,7 +72,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Target:
-    """A run, the rows that it is measured on, its patterns, its ablations if heads are ranked by them, and a table."""
+    """A run, the rows it is measured on, its patterns, its ablations if they rank heads, and the output table."""
 
     run: Path
     data: Path
@@ -89,7 +90,7 @@ class Choice(NamedTuple):
 
     @property
     def k(self) -> int:
-        """How many they are."""
+        """The number of heads."""
         return int(self.heads.sum())
 
     @property
@@ -114,7 +115,9 @@ def check_sizes(sizes: Sequence[int], folder: Path, layers: int, heads: int) -> 
 
 
 def measured(made: list[TokenizedSample], data: Path, most: int, seed: int, max_length: int) -> list[TokenizedSample]:
-    """The samples whose loss is taken, in the order of the file: those that ablations take patterns of, by their rank.
+    """The samples whose loss is computed, in the order of the file.
+
+    They are the samples on which ablations compute patterns, chosen by the seeded rank of their ids.
 
     Args:
         made: all samples of a file.
@@ -140,7 +143,7 @@ def measured(made: list[TokenizedSample], data: Path, most: int, seed: int, max_
 def ranked(
     target: Target, rankings: Sequence[str], measured: set[str]
 ) -> dict[str, Float64[np.ndarray, "layers heads"]]:
-    """What heads are ranked by, from patterns and ablations on other samples than the measured ones.
+    """The values that rank heads, from patterns and ablations on samples that are not measured.
 
     Raises:
         InputError: files are damaged, or all of their samples are measured.
@@ -157,7 +160,7 @@ def ranked(
 
 
 def _pattern(folder: Path, step: int, measured: set[str]) -> Float64[np.ndarray, "layers heads"]:
-    """The mean pattern of a step on other samples than the measured ones."""
+    """The mean pattern of a step on the samples that are not measured."""
     about = files.about(folder, step)
     levels = reduced(about.reduction, files.load_stored(about))
     return np.asarray(levels[_others(about.ids, measured, folder)].mean(axis=0, dtype=np.float64))
@@ -179,9 +182,9 @@ def _others(ids: Sequence[str], measured: set[str], folder: Path) -> Bool[np.nda
 
 
 def orders(scores: Scores, settings: Settings, size: int) -> Iterator[tuple[str, int, Sequence[int]]]:
-    """By what heads are ordered, the number of the draw, and their places in this order, [size].
+    """For each order: the ranking's name, the number of the draw, and the flat indices of heads in this order, [size].
 
-    The draws depend on their number, the seed and the number of heads alone; with growing size they hold each other.
+    A draw depends only on its number, the seed and the number of heads, so a larger choice contains a smaller one.
     """
     for name in settings.rankings:
         yield name, 0, np.argsort(-scores[name].ravel(), kind="stable").tolist()
@@ -191,7 +194,7 @@ def orders(scores: Scores, settings: Settings, size: int) -> Iterator[tuple[str,
 
 
 def choices(scores: Scores, settings: Settings, shape: tuple[int, int]) -> list[Choice]:
-    """The first heads by each ranking and of each random order."""
+    """The first heads of each ranking and of each random order."""
     size = shape[0] * shape[1]
     return [
         Choice(name, draw, np.isin(np.arange(size), order[:k]).reshape(shape))
@@ -201,16 +204,16 @@ def choices(scores: Scores, settings: Settings, shape: tuple[int, int]) -> list[
 
 @dataclass(frozen=True)
 class Ranked:
-    """A run beside its model, with what heads are chosen by.
+    """A run and its model, with the values that rank heads.
 
     Attributes:
         target: the run and its files.
         base: the model that it started from.
         tuned: its last checkpoint.
-        divided: what of their parameters is divided among heads.
+        divided: the parameters that are divided among heads.
         shape: layers and heads.
-        measured: the samples whose loss is taken.
-        scores: what heads are ranked by, on other samples.
+        measured: the samples whose loss is computed.
+        scores: the values that rank heads, on other samples.
     """
 
     target: Target
@@ -223,7 +226,7 @@ class Ranked:
 
 
 def for_each_run(targets: Sequence[Target], settings: Settings, work: Callable[[Ranked], None]) -> None:
-    """Let `work` have one run after another; none is in memory any more when the next one is loaded.
+    """Call `work` with one run after another; each run leaves memory before the next one is loaded.
 
     Raises:
         InputError: a file, a sample, a run, the model or the device cannot be used, there are fewer heads than are to
@@ -256,7 +259,7 @@ def _loaded(
     own: list[TokenizedSample],
     settings: Settings,
 ) -> Ranked:
-    """The last checkpoint of a run in a folder, with its ranks on other samples than its `own`, which are measured."""
+    """The last checkpoint of a run in a folder, with its measured samples `own` and ranks on the other samples."""
     from headpatterns.models.head_slices import change
 
     tuned, shape = models.load_model(folder, settings.dtype, settings.device), models.heads_of(base)

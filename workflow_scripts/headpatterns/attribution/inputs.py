@@ -1,4 +1,4 @@
-"""What patterns are taken of: tokenized samples, rows of text, or batches as collators make them."""
+"""Inputs of patterns: tokenized samples, rows of text, or batches as collators make them."""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,21 +29,21 @@ class LabelledSample:
 
     @property
     def response_tokens(self) -> int:
-        """Number of tokens that carry a loss; a first token has nothing before it to be predicted from."""
+        """Number of tokens that carry a loss; the first token has no context to be predicted from."""
         return sum(label != IGNORED for label in self.labels[1:])
 
 
 OTHERS = ("labels", "attention_mask", "position_ids")
-"""The tensors of a batch beside its `input_ids`."""
+"""The tensors of a batch other than its `input_ids`."""
 
 
 @runtime_checkable
 class Sample(Protocol):
-    """What the passes need of a sample, as `TokenizedSample` and `LabelledSample` have it."""
+    """The attributes of a sample that the passes need; `TokenizedSample` and `LabelledSample` have them."""
 
     @property
     def id(self) -> str:
-        """What it is called in errors."""
+        """Its name in errors."""
 
     @property
     def input_ids(self) -> list[int]:
@@ -59,20 +59,20 @@ class Sample(Protocol):
 
 
 def samples(given: Iterable[Any] | Mapping[str, Any], tokenizer: Any = None) -> list[Sample]:
-    """Samples of anything that patterns are taken of, in order; the kinds may be mixed.
+    """Samples from any of the accepted inputs, in order; the kinds may be mixed.
 
     Args:
         given: an iterable (a list, a data set, a data loader) of
             - tokenized samples,
-            - rows with `prompt`, `response` and optionally `id`, which is the row's number otherwise,
+            - rows with `prompt`, `response` and optionally `id`, by default the row's number,
             - mappings of `input_ids`, `labels` and optionally `attention_mask`: tensors or lists [batch, positions],
               padded on either side, or [positions] for one sample; without a mask every token counts;
             or one such mapping.
         tokenizer: a tokenizer of transformers, needed for rows; they are not cut.
 
     Raises:
-        InputError: something else, rows without a tokenizer, a batch without labels, of rows of different lengths, of
-            tensors that do not fit together, or with several samples in one row.
+        InputError: another kind of input, rows without a tokenizer, or a batch without labels, with rows of different
+            lengths, with tensors that do not fit together, or with several samples in one row.
     """
     found: list[Sample] = []
     for number, one in enumerate([given] if isinstance(given, Mapping) else given, start=1):
@@ -110,7 +110,7 @@ def _of_batch(batch: Mapping[str, Any], number: int) -> Iterator[LabelledSample]
     mask = others.get("attention_mask", torch.ones_like(ids))
     positions = others.get("position_ids")
     if positions is not None and positions.shape == ids[:1].shape:
-        positions = others["position_ids"] = positions.expand_as(ids)  # those of one row stand for all, as in models
+        positions = others["position_ids"] = positions.expand_as(ids)  # one row may serve all, as in models
     if ids.dim() != 2 or any(tensor.shape != ids.shape for tensor in others.values()):
         shapes = ", ".join(f"{name} {list(tensor.shape)}" for name, tensor in {"input_ids": ids, **others}.items())
         raise InputError(f"batch {number} has tensors of different shapes ({shapes}): give all as [batch, positions].")
@@ -126,7 +126,7 @@ def _of_batch(batch: Mapping[str, Any], number: int) -> Iterator[LabelledSample]
 
 
 def _tensor(values: Any, name: str, number: int) -> torch.Tensor:
-    """One of a batch's tensors, [batch, positions]; lists become one."""
+    """One of a batch's tensors, [batch, positions]; lists are converted."""
     try:
         tensor: torch.Tensor = torch.atleast_2d(torch.as_tensor(values))
     except (ValueError, TypeError, RuntimeError) as error:

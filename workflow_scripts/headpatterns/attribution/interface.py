@@ -1,4 +1,4 @@
-"""A model with another attention function, through transformers' AttentionInterface, and as it was afterwards."""
+"""Replace the attention function of a model for a while, through transformers' AttentionInterface."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,21 +14,22 @@ from headpatterns.errors import InputError, first_line
 NAME = "headpatterns"
 
 Attention = Callable[..., tuple[torch.Tensor, torch.Tensor | None]]
-"""What transformers calls in every layer: (module, query, key, value, mask, ...) to (output [B, T, H, D], None)."""
+"""Function that transformers calls in every layer: (module, query, key, value, mask, ...) to (output [B, T, H, D],
+None)."""
 
 _taken = Lock()
-"""Held while `NAME` is registered: transformers has one register for all models and threads of a process."""
+"""Held while `NAME` is registered, because transformers has one register for all models and threads of a process."""
 
 
 @contextmanager
 def attending_by(model: PreTrainedModel, attention: Attention) -> Iterator[None]:
-    """Within the block all layers of `model` compute their attention by the function, with masks as SDPA takes them.
+    """Within the block, all layers of `model` compute attention with the given function, with masks as SDPA takes them.
 
-    Afterwards, also after an error, the model has its own attention function again, each part of it the one that it
-    had, and nothing stays registered.
+    Afterwards, even after an error, each part of the model has its own attention function again, and nothing stays
+    registered.
 
     Raises:
-        InputError: the attention of the model cannot be replaced, or that of another model is at the moment.
+        InputError: the attention of the model cannot be replaced, or the attention of another model is replaced now.
     """
     if not _taken.acquire(blocking=False):
         raise InputError(
@@ -45,7 +46,7 @@ def attending_by(model: PreTrainedModel, attention: Attention) -> Iterator[None]
 
 @contextmanager
 def _registered(attention: Attention) -> Iterator[None]:
-    """Within the block transformers finds the function, and its masks, under `NAME`."""
+    """Within the block, transformers finds the function and its masks under `NAME`."""
     AttentionInterface.register(NAME, attention)
     AttentionMaskInterface.register(NAME, _mask)
     try:
@@ -57,19 +58,19 @@ def _registered(attention: Attention) -> Iterator[None]:
 
 @contextmanager
 def restored(model: PreTrainedModel) -> Iterator[None]:
-    """After the block each part of the model has the attention function that it had before."""
+    """After the block, each part of the model has the attention function that it had before."""
     configs = configs_of(model)
     before = [config._attn_implementation for config in configs]
     try:
         yield
     finally:
-        # The one attribute that set_attn_implementation changes; given a name, it would set all parts to the same.
+        # set_attn_implementation changes only this attribute. With a name, it would set all parts to the same function.
         for config, implementation in zip(configs, before, strict=True):
             config._attn_implementation_internal = implementation
 
 
 def _switch(model: PreTrainedModel) -> None:
-    """Have the layers look their attention function up under `NAME`."""
+    """Make the layers look up their attention function under `NAME`."""
     try:
         model.set_attn_implementation(NAME)
         reason = "it does not use transformers' AttentionInterface"
@@ -97,13 +98,13 @@ def configs_of(model: PreTrainedModel) -> list[PretrainedConfig]:
 def _mask(
     *, attention_mask: torch.Tensor | None = None, allow_is_causal_skip: bool = True, **settings: Any
 ) -> torch.Tensor | None:
-    """The mask as SDPA takes it, without the padding where that is on the right of a causal mask.
+    """The mask as SDPA takes it, without the padding if a causal mask is padded on the right.
 
-    There the padding is behind every token that could attend to it, so the causal mask alone hides it: a padded batch
-    then needs no mask at all (or, with a sliding window, one for all samples), and SDPA takes its fastest kernel. What
-    padded positions attend to changes nothing: no token attends to them, and no loss is taken there.
+    In this case the padding comes after all tokens, so the causal mask alone hides it. A padded batch then needs no
+    mask at all (or, with a sliding window, one for all samples), and SDPA uses its fastest kernel. The outputs at
+    padded positions do not matter: no token attends to them, and they have no loss.
 
-    `allow_is_causal_skip` is how transformers says that the mask is causal and that nothing was added to it.
+    transformers sets `allow_is_causal_skip` if the mask is causal and nothing was added to it.
     """
     if allow_is_causal_skip and settings["q_length"] == settings["kv_length"] and _right_padded(attention_mask):
         attention_mask = None
@@ -111,5 +112,5 @@ def _mask(
 
 
 def _right_padded(attention_mask: torch.Tensor | None) -> bool:
-    """Whether in no sample of a mask [batch, positions] a token follows padding."""
+    """Whether padding is on the right in every sample of a mask [batch, positions]."""
     return attention_mask is not None and not (attention_mask[:, 1:] > attention_mask[:, :-1]).any()

@@ -1,4 +1,4 @@
-"""An extraction that keeps what is finished on disk, shares its samples among processes and stops at SIGTERM."""
+"""An extraction that keeps finished samples on disk, shares its samples among processes and stops at SIGTERM."""
 
 import os
 from collections.abc import Sequence
@@ -29,13 +29,13 @@ def extract(
     Args:
         model: as `activation_patterns` takes it.
         samples: as `inputs.samples` gives them.
-        kept: what is finished; it is on disk when this returns or fails.
-        name: what the model is called in what is printed.
+        kept: the finished samples; they are on disk when this returns or fails.
+        name: name of the model in printed messages.
         reductions: as in `extraction.extract`.
         token_budget: as in `activation_patterns`.
 
     Returns:
-        The token budget that was taken: `token_budget` itself where nothing was left to compute.
+        The token budget that was used: `token_budget` itself if nothing was left to compute.
 
     Raises:
         Interrupted: SIGTERM came.

@@ -1,4 +1,4 @@
-"""What a layer gives its attention function, as far as the attention matrix A depends on it."""
+"""The arguments of a layer's attention function that the attention matrix A depends on."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -12,34 +12,34 @@ from headpatterns.errors import InputError
 
 KNOWN = frozenset(
     {
-        *("scaling", "is_causal", "softcap", "s_aux"),  # heeded
-        *("sliding_window", "dropout"),  # the mask has the window, and nothing is dropped in evaluation
-        *("position_ids", "position_embeddings", "cache_position"),  # queries and keys have been rotated
+        *("scaling", "is_causal", "softcap", "s_aux"),  # used
+        *("sliding_window", "dropout"),  # the mask includes the window, and there is no dropout in evaluation
+        *("position_ids", "position_embeddings", "cache_position"),  # queries and keys are already rotated
         *("past_key_values", "use_cache"),  # no pass has a cache
         *("output_attentions", "output_hidden_states", "output_router_logits", "return_dict"),
         *("num_items_in_batch", "logits_to_keep", "deterministic"),
     }
 )
-"""Keywords of an attention function that A does not depend on, or only as `AttentionInputs` says it does."""
+"""Keywords of an attention function that do not affect A, or affect it only as `AttentionInputs` describes."""
 
 Mask = Bool[Tensor, "#batch #heads positions positions"] | Float[Tensor, "#batch #heads positions positions"]
-"""True where a query may attend to a key, or what is added to its score."""
+"""True where a query may attend to a key, or a number that is added to its score."""
 
 
 @dataclass(frozen=True)
 class AttentionInputs:
-    """What a layer's attention function is given, as far as A depends on it.
+    """The arguments of a layer's attention function that A depends on.
 
     Attributes:
         query: [batch, query heads, positions, head size].
         key: [batch, key/value heads, positions, head size].
         value: [batch, key/value heads, positions, value size].
         mask: boolean (True may attend) or added to the scores, [1 or batch, 1 or query heads, positions, positions];
-            None masks nothing but what `causal` says.
-        causal: without a mask, a position attends to itself and what is before it.
-        scaling: what <q_i, k_j> is multiplied by.
-        softcap: c, or None where scores are not capped.
-        sinks: [query heads], or None; no gradient is given for them, parameters being frozen.
+            with None, only `causal` restricts attention.
+        causal: whether, without a mask, a position attends only to itself and the positions before it.
+        scaling: factor of <q_i, k_j>.
+        softcap: c, or None if scores are not capped.
+        sinks: [query heads], or None; they have no gradient, because parameters are frozen.
     """
 
     query: Float[Tensor, "batch heads positions size"]
@@ -65,7 +65,7 @@ class AttentionInputs:
         s_aux: Float[Tensor, "..."] | None = None,
         **settings: Any,
     ) -> "AttentionInputs":
-        """From the arguments that transformers calls an attention function with, read as its SDPA reads them.
+        """From the arguments with which transformers calls an attention function, interpreted as its SDPA does.
 
         Raises:
             InputError: one of the further arguments is not among `KNOWN`.
@@ -83,18 +83,18 @@ class AttentionInputs:
 
 
 def number(module: torch.nn.Module) -> int:
-    """The number of the layer that an attention belongs to, -1 where several layers share it."""
+    """The number of the layer that an attention belongs to, -1 if several layers share it."""
     layer: Any = module.layer_idx
     return -1 if layer is None else int(layer)
 
 
 def named(layer: int) -> str:
-    """What a layer with such a number is called in a sentence."""
+    """The name of a layer with this number in messages."""
     return f"layer {layer}" if layer >= 0 else "an attention that layers share"
 
 
 def check_keywords(module: torch.nn.Module, settings: dict[str, Any], *, further: Collection[str] = ()) -> None:
-    """Refuse a layer that asks for more than is known here, such as attention to chosen positions alone."""
+    """Refuse a layer that passes unknown keywords, such as one that attends only to selected positions."""
     for name, value in settings.items():
         if value is not None and name not in KNOWN and name not in further:
             raise InputError(

@@ -1,10 +1,11 @@
-"""Gradient features of samples by which LESS selects training data, and the warm-up that they are taken after.
+"""Gradient features of samples by which LESS selects training data, and the warm-up that precedes them.
 
-Xia et al. 2024, "LESS: Selecting Influential Data for Targeted Instruction Tuning" (arXiv 2402.04333), as their code
-has it (princeton-nlp/LESS, data_selection/collect_grad_reps.py): adapters are trained on a random part of the pool, and
-at the end of each epoch kept with the moments of Adam. There the feature of a candidate is what Adam would make of its
-gradient g, (β₁m + (1 − β₁)g) / √(β₂v + (1 − β₂)g² + ε), and that of a sample of the target is g itself. Both are
-projected by random signs and divided by their norm. The losses are means over the tokens of each response.
+The method is that of Xia et al. 2024, "LESS: Selecting Influential Data for Targeted Instruction Tuning" (arXiv
+2402.04333), as in their code (princeton-nlp/LESS, data_selection/collect_grad_reps.py). Adapters are trained on a
+random part of the pool. At the end of each epoch they are kept, with the moments of Adam. At each such checkpoint, the
+feature of a candidate is the update that Adam would compute from its gradient g,
+(β₁m + (1 − β₁)g) / √(β₂v + (1 − β₂)g² + ε). The feature of a sample of the target is g itself. Both are projected by
+random signs and divided by their norm. The losses are means over the tokens of each response.
 """
 
 import time
@@ -29,23 +30,23 @@ from headpatterns.training import adapters
 from headpatterns.training.recipe import Recipe
 
 ADAPTERS = "studies.selection.less.lora"
-"""The key of the config by which adapters are described."""
+"""The key of the config that describes the adapters."""
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8
-"""Of Adam."""
+"""β₁, β₂ and ε of Adam."""
 
 TOKENS = 2048
-"""Tokens of a batch, padding included. More make no processor faster, and take memory."""
+"""Tokens of a batch, padding included. Larger batches are no faster on a processor, and take more memory."""
 
 BUFFER_BYTES = 256 * 1024**2
-"""Gradients that wait to be projected together, since drawing the signs takes as long for one as for all."""
+"""Bytes of gradients that are projected together, because drawing the signs takes as long for one as for all."""
 
 Weights = Float[torch.Tensor, " weights"]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Adapters at the end of an epoch, each vector over all of their weights.
+    """Adapters at the end of an epoch; each vector covers all of their weights.
 
     Attributes:
         weights: the weights themselves.
@@ -61,13 +62,13 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Found:
-    """What was made of samples.
+    """The results of `features`.
 
     Attributes:
         features: by the name of a set [checkpoints, samples, dimension], rows of norm 1 (0 where there is no gradient).
         learning_rates: of the checkpoints.
         weights: of the adapters.
-        seconds: `warm_up`, and of each set by its name.
+        seconds: of the warm-up (`warm_up`), and of each set by its name.
     """
 
     features: dict[str, Float32[np.ndarray, "checkpoints samples dimension"]]
@@ -89,10 +90,10 @@ def features(
     Args:
         model: frozen or not; adapters stay in it.
         warm_up_on: samples that adapters are trained on.
-        candidates: sets of samples whose features are those of Adam, by name.
+        candidates: sets of samples whose features are updates of Adam, by name.
         targets: sets of samples whose features are plain gradients, by other names.
         recipe: of the warm-up: `lora`, whole `epochs`, `global_batch_size`, `learning_rate`, `max_grad_norm` and
-            `seed`, which draws the signs of the projection as well.
+            `seed`, which also determines the signs of the projection.
         dimension: of the features, a multiple of 8.
 
     Raises:
@@ -125,7 +126,7 @@ def check(model: PreTrainedModel, recipe: Recipe, dimension: int) -> None:
     """Refuse adapters that do not fit the model, or have fewer weights than dimensions, before anything is read.
 
     Raises:
-        InputError: naming the module that there is not, or the dimension.
+        InputError: naming the missing module, or the dimension.
     """
     assert recipe.lora is not None
     adapters.check_targets(model, recipe.lora, ADAPTERS)
@@ -145,9 +146,9 @@ def is_factor(name: str, module: torch.nn.Module) -> bool:
 def warm_up(
     model: PreTrainedModel, head: projection.Head, watched: PerSample, samples: Sequence[Sample], recipe: Recipe
 ) -> list[Checkpoint]:
-    """Train the adapters, and give them at the end of each epoch.
+    """Train the adapters, and return them as they are at the end of each epoch.
 
-    The learning rate falls linearly to 0. The order of an epoch is a draw, and its last step may have fewer samples.
+    The learning rate falls linearly to 0. The order of an epoch is random, and its last step may have fewer samples.
     """
     parameters = [module.weight for module in watched.modules.values()]
     optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, betas=BETAS, eps=EPSILON, weight_decay=0.0)
@@ -170,7 +171,7 @@ def warm_up(
             optimizer.zero_grad()
         states = [optimizer.state[parameter] for parameter in parameters]
         mean, square = (
-            # An adapter that no token goes through has no moments.
+            # An adapter that reads no token has no moments.
             _flat([one.get(key, torch.zeros_like(its)) for one, its in zip(states, parameters, strict=True)])
             for key in ("exp_avg", "exp_avg_sq")
         )
@@ -179,12 +180,12 @@ def warm_up(
 
 
 def _flat(tensors: Sequence[torch.Tensor]) -> Weights:
-    """All numbers of tensors in a copy."""
+    """A copy of all numbers of some tensors as one vector."""
     return torch.cat([one.detach().float().flatten() for one in tensors])
 
 
 def adam(gradients: Float[torch.Tensor, "samples weights"], checkpoint: Checkpoint) -> torch.Tensor:
-    """What Adam would make of each gradient, without the correction of its moments' bias: in the place of gradients."""
+    """The update that Adam would compute from each gradient, without bias correction; it overwrites the gradients."""
     squares = gradients.square().mul_(1 - BETAS[1]).add_(checkpoint.square, alpha=BETAS[1]).add_(EPSILON)
     return gradients.mul_(1 - BETAS[0]).add_(checkpoint.mean, alpha=BETAS[0]).div_(squares.sqrt_())
 

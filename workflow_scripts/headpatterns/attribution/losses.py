@@ -1,4 +1,4 @@
-"""The loss of samples under a model, by forward passes alone: an extraction of which no pattern is taken."""
+"""The loss of samples under a model, by forward passes alone: an extraction without patterns."""
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
@@ -20,15 +20,15 @@ Losses = Float64[np.ndarray, " samples"]
 def measuring(
     model: PreTrainedModel, samples: Sequence[Sample], token_budget: int | str = memory.AUTO
 ) -> Iterator[Callable[[], Losses]]:
-    """A function that gives the loss of every sample, as often as it is called and under the weights of that moment.
+    """A function that returns the loss of every sample under the current weights, each time it is called.
 
-    The model attends as it does by itself. What the passes need of it is checked once.
+    The model uses its own attention. The requirements of the passes are checked once.
 
     Args:
         model: a causal language model of transformers; it is left as it was found.
         samples: tokenized; their order is kept.
-        token_budget: tokens a batch may hold, padding included; `auto` takes what activation patterns, which need more
-            memory, would take.
+        token_budget: tokens a batch may hold, padding included; `auto` takes the budget of activation patterns, which
+            need more memory.
 
     Yields:
         float64 [samples], each the mean negative log-likelihood of the response tokens, EOS included (nats).

@@ -1,4 +1,4 @@
-"""Batches that fit into memory: a token budget from what is free and what a token costs, halved where it fails."""
+"""Batches that fit into memory: a token budget from free memory and the cost of a token, halved if memory runs out."""
 
 import gc
 import os
@@ -18,22 +18,22 @@ from headpatterns.errors import InputError
 from headpatterns.models import independence
 
 AUTO = "auto"
-"""The token budget that finds itself."""
+"""The token budget that is chosen automatically."""
 
 MOST_TOKENS = {"cpu": 2048, "cuda": 2**17}
-"""Tokens beyond which larger batches are no faster. Matrix products of a thousand rows keep a processor busy, and of
-more their results leave its caches: Llamas of 0.3 to 40 million parameters were fastest between 512 and 2048 tokens. A
-GPU's figure is only an upper end, which nobody has measured."""
+"""Tokens beyond which larger batches are no faster. Matrix products of a thousand rows keep a processor busy, and the
+results of larger ones do not fit into its caches. Llamas of 0.3 to 40 million parameters were fastest between 512 and
+2048 tokens. The number for GPUs is only an upper limit, which was not measured."""
 
 PART = {"cpu": 0.5, "cuda": 0.8}
-"""Share of the free memory that a batch may take. A processor's is not alone in it, and nobody raises an error there:
-the system kills."""
+"""Share of the free memory that a batch may take. On a processor other programs use the memory too, and if it runs out,
+the system kills the process without an error."""
 
 TRANSIENT = 2.0
-"""Bytes that a pass on a processor holds at its peak for each that autograd saves: gradients come and go beside."""
+"""Peak bytes of a pass on a processor for each byte that autograd saves: temporary gradients need memory too."""
 
 V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes")
-"""Files of version 1 of control groups: a limit, a huge one for none, and what is used of it."""
+"""Files of version 1 of control groups: the limit, which is huge if there is none, and the memory in use."""
 
 S = TypeVar("S", bound=Sample)
 T = TypeVar("T")
@@ -44,13 +44,13 @@ def token_budget(
 ) -> int:
     """Tokens that a batch may hold, padding included: `wanted` itself, or for `auto` what memory allows.
 
-    That is the free memory over the bytes that a token costs in `run` (a forward and a backward pass), rounded down to
-    a power of two, so that a little more or less of free memory gives the same batches. The cost is the larger one of
-    the longest sample and of the one with the largest share of response tokens among those at least half as long:
-    where a model makes its logits in a way of its own, they are what costs most.
+    For `auto` this is the free memory over the bytes per token of `run` (a forward and a backward pass). It is rounded
+    down to a power of two, so that a small change of free memory gives the same batches. The cost per token is the
+    larger one of two samples: the longest, and the one with the largest share of response tokens among those at least
+    half as long. In a model that computes its logits in its own way, the logits cost most.
 
     Raises:
-        InputError: no whole number from 1 on nor `auto`, or the longest sample does not fit.
+        InputError: `wanted` is neither a positive integer nor `auto`, or the longest sample does not fit.
     """
     if wanted != AUTO:
         if not isinstance(wanted, int) or isinstance(wanted, bool) or wanted < 1:
@@ -61,7 +61,7 @@ def token_budget(
         (sample for sample in samples if 2 * len(sample.input_ids) >= len(longest.input_ids)),
         key=lambda sample: sample.response_tokens / len(sample.input_ids),
     )
-    attempt(model, [longest], run)  # what the first pass allocates for good is no cost of its tokens
+    attempt(model, [longest], run)  # permanent allocations of the first pass do not count as costs of tokens
     measured = [longest] if densest is longest else [longest, densest]
     cost = max(_bytes_per_token(model, sample, run) for sample in measured)
     kind = "cuda" if model.device.type == "cuda" else "cpu"
@@ -70,9 +70,10 @@ def token_budget(
 
 
 def _bytes_per_token(model: PreTrainedModel, sample: Sample, run: Callable[[list[Sample]], Any]) -> float:
-    """Bytes that a pass holds at its peak, beyond the model, for each token of a sample.
+    """Peak bytes of a pass, without the model, per token of a sample.
 
-    On a GPU the allocator knows; elsewhere it is estimated from what autograd saves, each storage counted once.
+    On a GPU the allocator reports them. Elsewhere they are estimated from the tensors that autograd saves, with each
+    storage counted once.
     """
     if model.device.type == "cuda":
         before = torch.cuda.memory_allocated(model.device)
@@ -94,7 +95,7 @@ def _bytes_per_token(model: PreTrainedModel, sample: Sample, run: Callable[[list
 
 
 def free(device: torch.device) -> int:
-    """Bytes that this process may still take on a device, a processor's shared fairly with its fellow processes."""
+    """Bytes that this process may still take on a device; processes on one machine share its memory equally."""
     if device.type == "cuda":
         unused: int = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         available: int = torch.cuda.mem_get_info(device)[0]
@@ -108,7 +109,7 @@ def free(device: torch.device) -> int:
 
 
 def _slurm_bytes(environment: Mapping[str, str]) -> int | None:
-    """Memory of this Slurm job on this machine, None outside of one or where it has no limit."""
+    """Memory of this Slurm job on this machine, None outside of a job or if it has no limit."""
     if "SLURM_MEM_PER_NODE" in environment:
         return int(environment["SLURM_MEM_PER_NODE"]) * 2**20 or None
     if "SLURM_MEM_PER_CPU" in environment and "SLURM_CPUS_ON_NODE" in environment:
@@ -117,10 +118,10 @@ def _slurm_bytes(environment: Mapping[str, str]) -> int | None:
 
 
 def _cgroup_bytes(own: Path, root: Path) -> Iterator[int]:
-    """What each limit of the control groups that this process is in leaves, the files in memory that can go counted.
+    """Bytes that are left of the limit of each control group of this process; reclaimable files count as free.
 
     `own` lists the groups (`/proc/self/cgroup`); `root` is where they are mounted, of version 1 or 2. In a container
-    only the mounted root may be there.
+    there may be only the mounted root.
     """
     for line in own.read_text().splitlines() if own.is_file() else ():
         _, controllers, path = line.split(":", 2)
@@ -137,15 +138,15 @@ def _cgroup_bytes(own: Path, root: Path) -> Iterator[int]:
 
 
 def _reclaimable(statistics: Path) -> int:
-    """Bytes of files that a control group holds in memory only because nobody else wanted it."""
+    """Bytes of cached files of a control group that the system frees when memory is needed."""
     fields = dict(line.split() for line in statistics.read_text().splitlines()) if statistics.is_file() else {}
     return int(fields.get("total_inactive_file", fields.get("inactive_file", 0)))
 
 
 def plan(model: PreTrainedModel, samples: Sequence[Sample], budget: int) -> list[list[int]]:
-    """Indices of the samples of each batch of at most so many tokens, padding included, as `batching.batches` has them.
+    """Indices of the samples of each batch of at most `budget` tokens, padding included, as in `batching.batches`.
 
-    Samples that a model reads in different ways share none.
+    Samples that a model reads in different ways do not share a batch.
     """
     return list(batching.batches(lengths(samples), budget, independence.turn(model.config)))
 
@@ -157,10 +158,10 @@ def each_batch(
     run: Callable[[list[S]], T],
     keep: Callable[[list[int], T], None],
 ) -> None:
-    """Call `run` with the samples of each of the batches, and `keep` with their indices and what it gave.
+    """Call `run` with the samples of each batch, and `keep` with their indices and the results.
 
-    Where memory runs out, what is left, this batch included, goes into batches of half its size and so on; what was
-    kept stays.
+    If memory runs out, the remaining samples, including this batch, are read in batches of half the size, and so on.
+    Results that were kept stay.
 
     Raises:
         InputError: a single sample does not fit.
@@ -183,17 +184,17 @@ def each_batch(
 
 
 def attempt(model: PreTrainedModel, batch: list[S], run: Callable[[list[S]], T]) -> T | None:
-    """What `run` gives for a batch, or None where memory ran out, of which then nothing is held any more.
+    """The result of `run` for a batch, or None if memory ran out; the memory of the failed batch is freed.
 
     Raises:
-        InputError: it ran out for a single sample.
+        InputError: memory ran out for a single sample.
     """
     try:
         return run(batch)
     except (MemoryError, RuntimeError) as error:
         if not ran_out(error):
             raise
-    # Out here the traceback is gone, and with it the tensors that its frames held.
+    # Here the traceback is gone, and with it the tensors that its frames held.
     gc.collect()
     if model.device.type == "cuda":
         torch.cuda.empty_cache()
@@ -206,17 +207,17 @@ def attempt(model: PreTrainedModel, batch: list[S], run: Callable[[list[S]], T])
 
 
 def attempt_one(model: PreTrainedModel, sample: S, run: Callable[[S], T]) -> T:
-    """What `run` gives for a sample.
+    """The result of `run` for a sample.
 
     Raises:
         InputError: memory ran out.
     """
     found = attempt(model, [sample], lambda batch: (run(batch[0]),))
-    assert found is not None  # of a single sample, `attempt` raises
+    assert found is not None  # for a single sample, `attempt` raises instead
     return found[0]
 
 
 def ran_out(error: BaseException) -> bool:
-    """Whether memory ran out, as the allocators of torch (GPU, CPU), of C++ and of Python say it."""
+    """Whether memory ran out, according to the errors of the allocators of torch (GPU, CPU), C++ and Python."""
     words = ("out of memory", "can't allocate memory", "bad_alloc", "ALLOC_FAILED")
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(word in str(error) for word in words)

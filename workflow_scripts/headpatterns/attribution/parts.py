@@ -1,4 +1,4 @@
-"""Finished samples of an extraction on disk, so that an interrupted one goes on with those that are missing."""
+"""Finished samples of an extraction on disk, so that an interrupted one continues with the missing samples."""
 
 import time
 import zipfile
@@ -15,19 +15,19 @@ Part = tuple[
     Float32[np.ndarray, "batch reductions layers heads"],
     Float64[np.ndarray, " batch"],
 ]
-"""What some samples gave: their indices, values and losses."""
+"""Results of some samples: their indices, values and losses."""
 
 
 class Parts:
-    """What samples gave, in memory and, from time to time, in files `{index of the first sample}.npz` of a folder.
+    """Results of samples, in memory and, from time to time, in files `{index of the first sample}.npz` of a folder.
 
-    No sample is computed twice, so that files of several processes do not meet, and none replaces an earlier one.
+    No sample is computed twice, so files of several processes have different names, and none replaces an earlier one.
     """
 
     def __init__(self, folder: Path, seconds: float) -> None:
-        """Begin with what lies in the folder, which need not be there; write every so many seconds at most.
+        """Start with the files of the folder, which need not exist; write at most every `seconds` seconds.
 
-        A file that a power cut has left broken counts as absent. `done` has the indices of the finished samples.
+        A file that a power cut left incomplete counts as absent. `done` has the indices of the finished samples.
         """
         self.folder = folder
         self.seconds = seconds
@@ -48,14 +48,14 @@ class Parts:
         values: Float32[np.ndarray, "batch reductions layers heads"],
         losses: Float64[np.ndarray, " batch"],
     ) -> None:
-        """Take what a batch gave; the arguments are those of `extraction.extract`'s `keep`."""
+        """Keep the results of a batch; the arguments are those of `extraction.extract`'s `keep`."""
         self.found.append((np.array(indices), values, losses))
         self.done.update(indices)
         if time.monotonic() - self._last >= self.seconds:
             self.write()
 
     def write(self) -> None:
-        """Write what is not yet in a file."""
+        """Write the results that are not yet in a file."""
         if new := self.found[self._written :]:
             indices, values, losses = map(np.concatenate, zip(*new, strict=True))
             with atomic_path(self.folder / f"{new[0][0][0]}.npz") as temporary:
@@ -68,7 +68,7 @@ class Parts:
         """Values and losses of so many samples, by index.
 
         Raises:
-            InputError: a sample is missing, or there more than once.
+            InputError: a sample is missing or occurs more than once.
         """
         indices, values, losses = map(np.concatenate, zip(*self.found, strict=True))
         order = np.argsort(indices)

@@ -1,7 +1,7 @@
-"""The passes of a model over samples: which go together, padded how, and the loss of each.
+"""The passes of a model over samples: padding, logits, the loss of each sample, and checks of the model.
 
-Parameters are frozen and the embeddings are the one leaf, so that a backward pass goes through activations alone; the
-projection to the vocabulary is computed where a response is predicted, and nowhere else.
+Parameters are frozen and the embeddings are the only leaf, so a backward pass goes through activations alone. The
+projection to the vocabulary is computed only at positions that predict a response token.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,21 +20,21 @@ from headpatterns.models import loading as models
 from headpatterns.models.token_losses import weighed
 
 LOGITS_TOLERANCE = {torch.float64: 1e-4, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 3e-2}
-"""By dtype of the model, how far apart two ways to the same logits may be: the norm of the difference, relative to that
-of the logits. A pretrained model of five layers has 1e-6, 5e-4 and 5e-3 in the last three; rounding grows with depth.
-The largest difference alone would tell less: in bfloat16 it is over 1e-2 already there."""
+"""By dtype of the model, the largest allowed difference between two computations of the same logits: the norm of the
+difference over the norm of the logits. A pretrained model of five layers has 1e-6, 5e-4 and 5e-3 in the last three;
+rounding grows with depth. The largest difference of a single logit says less: in bfloat16 that model exceeds 1e-2."""
 
 CHECKED = 64
-"""Tokens of which the two ways are compared: few, so that short extractions do not pay for it."""
+"""Tokens for which the two computations are compared: few, so that the check costs little in short extractions."""
 
 REACHES = ("sliding_window", "attention_chunk_size", "index_topk")
-"""Keys of a config that say after how many positions a layer no longer attends to all of them."""
+"""Keys of a config that limit the number of positions to which a layer attends."""
 
 Padded = Int[torch.Tensor, "batch positions"]
 
 
 def check_samples(model: PreTrainedModel, samples: Sequence[Sample]) -> None:
-    """Refuse samples that the model has no loss of: none at all, without response, too long, of other tokens."""
+    """Refuse samples without a loss: an empty list, no response, too many tokens, or unknown tokens."""
     if not samples:
         raise InputError("the data is empty, so there is no activation pattern to compute: give at least one sample.")
     positions = models.positions(model)
@@ -56,7 +56,7 @@ def check_samples(model: PreTrainedModel, samples: Sequence[Sample]) -> None:
 
 @contextmanager
 def frozen(model: PreTrainedModel) -> Iterator[None]:
-    """Evaluation mode (no dropout), no parameter requires a gradient; both as before afterwards."""
+    """Within the block, the model is in evaluation mode (no dropout) and its parameters need no gradients."""
     training = {module: module.training for module in model.modules()}
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     model.eval()
@@ -92,26 +92,26 @@ def response_states(
     mask: Padded,
     labels: Padded,
 ) -> tuple[Float[torch.Tensor, "responses states"], Int[torch.Tensor, " responses"], Int[torch.Tensor, " responses"]]:
-    """What `head` takes where a response token is predicted, these tokens, and their rows.
+    """The inputs of `head` at the positions that predict a response token, these tokens, and their rows.
 
-    The projection to the vocabulary is the largest matrix of a small model and is needed at these positions only: it is
-    given those of all rows as one sequence.
+    The projection to the vocabulary is the largest matrix of a small model and is needed at these positions only. It
+    gets the positions of all rows as one sequence.
 
     Raises:
-        InputError: the model has no projection to the vocabulary that could be told so.
+        InputError: the model has no projection to the vocabulary that can be restricted to some positions.
     """
     rows, positions, targets = projection.predicting(labels)
     with projection.projected(model, head, rows, positions) as places:
-        # Not the call of the module, whose hooks would see logits of another shape than they know.
+        # `forward` is called directly, because hooks of the module do not expect logits of this shape.
         logits = model.forward(inputs_embeds=embedded, attention_mask=mask, use_cache=False).logits
     return places.states(type(model).__name__, head, logits), targets, rows
 
 
 def beginning(samples: Sequence[Sample], model: PreTrainedModel) -> LabelledSample:
-    """The first tokens of the longest sample, the last of them to be predicted: what `check_logits` looks at.
+    """The first tokens of the longest sample, for `check_logits`; the last of them is predicted.
 
-    As many as it takes for a layer of `model` that attends to some positions alone to leave one out, where the sample
-    has them: on fewer, the logits do not tell such a layer from any other.
+    If a layer of `model` attends only to some positions, there are enough tokens for it to leave one out, if the sample
+    has that many. With fewer tokens, the logits do not distinguish such a layer from any other.
     """
     longest = max(samples, key=lambda sample: len(sample.input_ids))
     layers = model.config.get_text_config().per_layer_config
@@ -123,7 +123,7 @@ def beginning(samples: Sequence[Sample], model: PreTrainedModel) -> LabelledSamp
 
 @torch.no_grad()
 def own_logits(model: PreTrainedModel, sample: Sample) -> Float32[torch.Tensor, "tokens vocabulary"]:
-    """Logits that predict the response tokens of one sample, by its own attention: float32 [tokens, vocabulary]."""
+    """Logits for the response tokens of one sample, with the model's own attention: float32 [tokens, vocabulary]."""
     input_ids, mask, labels = pad([sample], model.device)
     logits = model(input_ids=input_ids, attention_mask=mask, use_cache=False).logits[0, :-1]
     chosen: Float32[torch.Tensor, "tokens vocabulary"] = logits[labels[0, 1:] != IGNORED].float()
@@ -137,7 +137,7 @@ def _differ(model: PreTrainedModel, found: torch.Tensor, own: torch.Tensor) -> b
 
 
 def check_causal(model: PreTrainedModel, sample: Sample, own: Float32[torch.Tensor, "tokens vocabulary"]) -> None:
-    """Refuse a model in which a token sees those after it, such as an encoder: its loss is no prediction.
+    """Refuse a model in which a token attends to later tokens, such as an encoder: its loss is not a prediction.
 
     `own` is what `own_logits` gave for the same sample.
     """
@@ -157,11 +157,11 @@ def check_causal(model: PreTrainedModel, sample: Sample, own: Float32[torch.Tens
 def check_logits(
     model: PreTrainedModel, head: projection.Head, sample: Sample, own: Float32[torch.Tensor, "tokens vocabulary"]
 ) -> None:
-    """Refuse a model whose attention or embeddings do something that SDPA or `forward` does not know of.
+    """Refuse a model whose attention or embeddings do something that SDPA or `forward` do not reproduce.
 
     `own` is what `own_logits` gave for the same sample.
 
-    A pattern of another model than the one that was asked for would look as good as any.
+    Without this check, the pattern of a different computation would look like any other pattern.
     """
     input_ids, mask, labels = pad([sample], model.device)
     embedded = model.get_input_embeddings()(input_ids)
@@ -169,13 +169,13 @@ def check_logits(
         states, _, _ = response_states(model, head, embedded, mask, labels)
     except InputError:
         raise
-    except (ValueError, TypeError, AttributeError) as error:  # of a model that needs more than embeddings and a mask
+    except (ValueError, TypeError, AttributeError) as error:  # from a model that needs more than embeddings and a mask
         raise InputError(
             f"{type(model).__name__} cannot run in the way that patterns need ({first_line(error)}): use another "
             "architecture."
         ) from error
     ours = torch.cat([logits for _, logits in head.pieces(states)])
-    # Where its own are not finite either, the loss of a sample says so.
+    # If the model's own logits are not finite either, the loss of a sample is reported later.
     finite = own.isfinite()
     ours, own = ours[finite], own[finite]
     if not ours.isfinite().all():
@@ -195,7 +195,7 @@ def check_logits(
 def backward(model: PreTrainedModel, head: projection.Head, batch: Sequence[Sample]) -> Float64[np.ndarray, " batch"]:
     """One forward and backward pass of a batch; returns the loss of each sample, float64 [batch].
 
-    It has gradients whatever the caller has switched off.
+    Gradients are enabled even if the caller has disabled them.
     """
     losses, total, embedded = forward(model, head, batch)
     torch.autograd.grad(total, embedded)
@@ -205,16 +205,16 @@ def backward(model: PreTrainedModel, head: projection.Head, batch: Sequence[Samp
 def forward(
     model: PreTrainedModel, head: projection.Head, batch: Sequence[Sample]
 ) -> tuple[Float64[np.ndarray, " batch"], Float32[torch.Tensor, ""], Float[torch.Tensor, "batch positions hidden"]]:
-    """One forward pass of a batch: the loss of each sample, float64 [batch], their sum, and the leaf that it is of.
+    """One forward pass of a batch: the loss of each sample, float64 [batch], their sum, and the leaf of its graph.
 
     Raises:
         InputError: a loss is not finite.
     """
     input_ids, mask, labels = pad(batch, model.device)
-    # The embeddings are the one leaf that requires a gradient: autograd then keeps what the activations need and
-    # nothing for the weights.
+    # The embeddings are the only leaf that requires a gradient. So autograd keeps what the gradients of activations
+    # need and nothing for the weights.
     embedded = model.get_input_embeddings()(input_ids).detach().requires_grad_()
-    # A copy, since some models scale what they are given in place, which a leaf does not bear.
+    # A copy is needed, because some models scale the embeddings in place, which autograd forbids for a leaf.
     states, targets, rows = response_states(model, head, embedded.clone(), mask, labels)
     counts = torch.bincount(rows, minlength=len(batch))
     total, token_losses = weighed(head, states, targets, (1 / counts)[rows])

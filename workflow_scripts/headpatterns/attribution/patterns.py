@@ -12,16 +12,16 @@ REDUCTIONS = ("abs_of_sum", "sum_of_abs", "abs_per_position")
 """The three readings of Eq. 2."""
 
 SIGNED = frozenset({"abs_of_sum"})
-"""Reductions that take the absolute value last of all: the sum of a sample is stored with its sign."""
+"""Reductions that take the absolute value as the last step: the sum of a sample is stored with its sign."""
 
 Values = Float32[np.ndarray, "samples layers heads"]
 
 
 def check_reductions(reductions: Sequence[str]) -> None:
-    """Refuse reductions that do not exist, or one that is named twice.
+    """Refuse reductions that do not exist, or a reduction that is named twice.
 
     Raises:
-        InputError: naming it.
+        InputError: naming the reduction.
     """
     for place, reduction in enumerate(reductions):
         if reduction not in REDUCTIONS:
@@ -31,17 +31,17 @@ def check_reductions(reductions: Sequence[str]) -> None:
 
 
 def reduced(reduction: str, stored: Values) -> Values:
-    """Values of a reduction, not negative, from what is stored for it; of the same shape."""
+    """Values of a reduction, not negative, from its stored values; of the same shape."""
     return np.abs(stored) if reduction in SIGNED else stored
 
 
 @dataclass(frozen=True)
 class Patterns:
-    """What `activation_patterns` gives back; rows in the order of the samples.
+    """The result of `activation_patterns`; rows are in the order of the samples.
 
     Attributes:
-        sums: by reduction float32 [samples, layers, query heads], un-averaged, the reduction that was asked for first;
-            that of `abs_of_sum` is the sum Σ_ij A_ij G_ij with its sign.
+        sums: by reduction, float32 [samples, layers, query heads], not averaged. The requested `reduction` comes first.
+            The entry of `abs_of_sum` is the sum Σ_ij A_ij G_ij with its sign.
         losses: float64 [samples], mean negative log-likelihood of the response tokens, EOS included (nats).
     """
 
@@ -55,18 +55,18 @@ class Patterns:
         values: Float32[np.ndarray, "samples reductions layers heads"],
         losses: Float64[np.ndarray, " samples"],
     ) -> "Patterns":
-        """Of what samples gave for several reductions, in the order of these."""
+        """Patterns from an array with the values of several reductions, in their order."""
         sums = {one: np.ascontiguousarray(values[:, place]) for place, one in enumerate(reductions)}
         return cls(sums, losses)
 
     @property
     def reduction(self) -> str:
-        """The reduction that was asked for first."""
+        """The first reduction, that of `values` and `mean`."""
         return next(iter(self.sums))
 
     @property
     def also(self) -> list[str]:
-        """The further ones."""
+        """The further reductions."""
         return list(self.sums)[1:]
 
     @property
@@ -79,7 +79,7 @@ class Patterns:
         """Σ_ij A_ij G_ij of every sample with its sign: float32 [samples, layers, query heads].
 
         Raises:
-            InputError: `abs_of_sum` was not asked for.
+            InputError: `abs_of_sum` was not requested.
         """
         return self._stored("abs_of_sum")
 
@@ -90,10 +90,10 @@ class Patterns:
         return mean
 
     def by(self, reduction: str) -> Values:
-        """`values` by any of the reductions that were asked for.
+        """`values` by any of the requested reductions.
 
         Raises:
-            InputError: it was not.
+            InputError: the reduction was not requested.
         """
         return reduced(reduction, self._stored(reduction))
 

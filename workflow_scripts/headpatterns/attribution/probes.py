@@ -1,4 +1,4 @@
-"""The samples of files that patterns are taken of: all rows of a file, or those that a training set lists."""
+"""The samples of files on which patterns are computed: all rows of a file, or those that a training set lists."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Probe:
 
     Attributes:
         data: rows with prompt, response and optionally id.
-        among: the path of a training set (CSV) whose samples alone are taken, or `EVERY_SAMPLE`.
+        among: the path of a training set (CSV) that lists the samples to take, or `EVERY_SAMPLE`.
     """
 
     data: Path
@@ -32,7 +32,7 @@ class Probed:
 
     Attributes:
         samples: in the order of the file.
-        about: what the provenance of their patterns says of them: data, data_sha256, among and skipped.
+        about: entries for the provenance of their patterns: data, data_sha256, among and skipped.
     """
 
     samples: Sequence[TokenizedSample]
@@ -83,7 +83,7 @@ def tokenized(probe: Probe, rows: list[dict[str, str]], tokenizer: Any, max_leng
     """The samples of a probe's rows, each cut to `max_length` tokens.
 
     Raises:
-        InputError: a response lies wholly beyond that and is not to be skipped, or no sample is left.
+        InputError: a whole response lies beyond that length and `skip` is off, or no sample is left.
     """
     found, skipped = samples.tokenized(tokenizer, rows, max_length, probe.data, skip=skip)
     about = {

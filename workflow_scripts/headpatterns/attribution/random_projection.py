@@ -1,7 +1,8 @@
-"""Random projection of long vectors to few dimensions, with random signs that are never there all at once.
+"""Random projection of long vectors to few dimensions, with random signs that are never all in memory at once.
 
 Entries are ±1/√d (Achlioptas 2003, "Database-friendly random projections"), which keeps inner products in expectation.
-Signs are drawn again for every call, block by block of the input: the same for a seed and a size, on every machine.
+Every call draws the signs again, for one block of the input at a time. For a seed and a size they are the same on every
+machine.
 """
 
 import math
@@ -12,7 +13,7 @@ import torch
 from jaxtyping import Float
 
 BLOCK_BYTES = 64 * 1024**2
-"""Memory of the signs that are there at a time."""
+"""Bytes of the signs that are in memory at the same time."""
 
 SIGNS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.float32) * 2 - 1
 """The eight signs of every byte, [256, 8]."""
@@ -21,10 +22,10 @@ SIGNS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np
 def project(
     parts: Sequence[Float[torch.Tensor, "_ size"]], dimension: int, seed: int
 ) -> Float[torch.Tensor, "samples dimension"]:
-    """R·v/√d of every vector, R of random signs, float32 [samples, dimension].
+    """R·v/√d of every vector v, where R has random signs; float32 [samples, dimension].
 
     Args:
-        parts: the vectors, one a row, in one or several matrices on any device.
+        parts: the vectors, one per row, in one or several matrices on any device.
         dimension: d, a multiple of 8.
         seed: of the signs.
     """

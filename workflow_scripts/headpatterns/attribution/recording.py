@@ -16,24 +16,24 @@ from headpatterns.attribution.reductions import HeadOutputs, sums, sums_of_matri
 from headpatterns.errors import InputError
 
 Recorded = dict[int, Float32[torch.Tensor, "batch reductions heads"]]
-"""What `sums` gave, by layer."""
+"""Results of `sums`, by layer."""
 
 Further = Callable[[int, AttentionInputs, HeadOutputs, HeadOutputs], Float32[torch.Tensor, "batch numbers heads"]]
-"""From a layer's number, what its attention was given, o and dO to further numbers of each head."""
+"""Maps a layer's number, the inputs of its attention, o and dO to further numbers of each head."""
 
 
 @contextmanager
 def recording(model: PreTrainedModel, reductions: Sequence[str], further: Further | None = None) -> Iterator[Recorded]:
-    """Switch `model` to an attention function that records; yield what is recorded: layer index → float32 [B, R, H].
+    """Switch `model` to an attention function that records; yield the records: layer index → float32 [B, R, H].
 
-    R are the reductions, in the order given, and then what `further` gives; all come from the same pass.
+    R are the reductions, in the order given, and then the numbers of `further`; all come from the same pass.
 
     Each backward pass inside the block fills the dictionary; the caller empties it between batches. Afterwards the
-    model is as it was.
+    model is as before.
 
     Raises:
-        InputError: the attention of the model cannot be replaced, or `further` is given for one that computes it by
-            itself; in a pass, a layer gives it what is not known here, or attends twice.
+        InputError: the attention of the model cannot be replaced, or `further` is given for a model that computes
+            attention by itself; in a pass, a layer passes an unknown argument, or attends twice.
     """
     if further and adapters.fits(model):
         raise InputError(
@@ -78,7 +78,7 @@ def recording(model: PreTrainedModel, reductions: Sequence[str], further: Furthe
     ) -> tuple[torch.Tensor, None]:
         inputs = AttentionInputs.of(module, query, key, value, attention_mask, **settings) if recomputes else None
         if inputs is not None and not torch.is_grad_enabled():
-            # A pass that compares logits: they then tell whether A, as the reduction will see it, is the layer's.
+            # In a pass that compares logits, they show whether A, as the reduction computes it, is the layer's.
             return attend_by_blocks(inputs), None
         output, _ = attend(module, query, key, value, attention_mask, **settings)
         return watch(number(module), output, inputs), None

@@ -1,12 +1,12 @@
-"""Eq. 2 in its three readings, from what an attention layer computes anyway.
+"""Eq. 2 in its three readings, from values that an attention layer computes anyway.
 
 For one sample, layer and query head: A [T, T] is the attention matrix after the softmax, G = ∂L/∂A its gradient,
 V [T, D] the values, o = A·V [T, D] the head's output and dO = ∂L/∂o its gradient. Since o_i = Σ_j A_ij V_j,
 
     G_ij = <dO_i, V_j>     and     Σ_ij A_ij G_ij = Σ_i <o_i, dO_i>,
 
-so two of the three need no T×T matrix, and the third only ever a block of its rows. All three come from one backward
-pass.
+so two of the three need no T×T matrix, and the third needs one block of its rows at a time. All three come from one
+backward pass.
 """
 
 import functools
@@ -27,17 +27,18 @@ HeadOutputs = Float[torch.Tensor, "batch positions heads value_size"]
 """Outputs o of the heads of a layer, or their gradients dO."""
 
 Sums = Float32[torch.Tensor, "batch heads"]
-"""One number a head and sample."""
+"""One number per sample and head."""
 
 
 def sums(
     reductions: Sequence[str], inputs: AttentionInputs | None, output: HeadOutputs, gradient: HeadOutputs
 ) -> Float32[torch.Tensor, "batch reductions heads"]:
-    """What is stored for each reduction, from one backward pass: `abs_of_sum` with its sign, the others as they are.
+    """The stored values of each reduction, from one backward pass: `abs_of_sum` with its sign, the others as they are.
 
     Args:
         reductions: names of `REDUCTIONS`, each once.
-        inputs: what the layer gave its attention function; `sum_of_abs` needs it, and for the others None will do.
+        inputs: the arguments of the layer's attention function; only `sum_of_abs` needs them, for the others they may
+            be None.
         output: o, [batch, positions, heads, value size].
         gradient: dO, of the same shape.
 
@@ -45,7 +46,7 @@ def sums(
         float32 [batch, reductions, heads], in the order of `reductions`.
 
     Raises:
-        TypeError: `sum_of_abs` is asked for without `inputs`.
+        TypeError: `sum_of_abs` is requested without `inputs`.
     """
     products = output.float() * gradient.float()
     found = [
@@ -58,7 +59,7 @@ def sums(
 def signed_sum(products: HeadOutputs) -> Sums:
     """`Σ_ij A_ij G_ij`, from o ⊙ dO [batch, positions, heads, value size].
 
-    Its absolute value is `abs_of_sum`, the default: what the paper's released script computes, |tr(AᵀG)| of Eq. 2.
+    Its absolute value is `abs_of_sum`, the default, as the paper's released script computes it: |tr(AᵀG)| of Eq. 2.
     """
     return products.sum(dim=(1, 3))
 
@@ -77,7 +78,7 @@ def sums_of_matrix(
     matrix: Float[torch.Tensor, "batch heads positions positions"],
     gradient: Float[torch.Tensor, "batch heads positions positions"],
 ) -> Float32[torch.Tensor, "batch reductions heads"]:
-    """What `sums` gives, from A and G [batch, heads, positions, positions] where a layer has computed both."""
+    """The result of `sums`, from A and G [batch, heads, positions, positions], for a layer that computes both."""
     products = matrix.float() * gradient.float()
     found = {
         "abs_of_sum": lambda: products.sum(dim=(2, 3)),
@@ -88,10 +89,10 @@ def sums_of_matrix(
 
 
 def sum_of_abs(inputs: AttentionInputs | None, gradient: HeadOutputs) -> Sums:
-    """`Σ_ij | A_ij G_ij |`, the other reading of the paper's text, from what the layer was given and dO.
+    """`Σ_ij | A_ij G_ij |`, the other reading of the paper's text, from the inputs of the layer and dO.
 
-    A is computed again from queries and keys, a block at a time, so that memory grows linearly with T: by one fused
-    kernel on a GPU that can run it, in PyTorch elsewhere.
+    A is computed again from queries and keys, one block at a time, so that memory grows linearly with T. One fused
+    kernel does this on a GPU that can run it; elsewhere it is done in PyTorch.
 
     Raises:
         TypeError: `inputs` is None.
@@ -116,7 +117,7 @@ def sum_of_abs_by_blocks(inputs: AttentionInputs, gradient: HeadOutputs) -> Sums
 
 @dataclass(frozen=True)
 class Kind:
-    """What the machine code of the fused kernel depends on, and with it whether a GPU can run it.
+    """The properties that determine the machine code of the fused kernel, and so whether a GPU can run it.
 
     Attributes:
         device: where the inputs are.
@@ -125,7 +126,7 @@ class Kind:
         value_size: of a value.
         mask: its dtype, or None without a mask.
         causal: as in `AttentionInputs`.
-        capped: scores are capped.
+        capped: whether scores are capped.
         sinks: dtype of the attention sinks, or None without.
     """
 
@@ -154,7 +155,7 @@ class Kind:
         )
 
     def example(self) -> tuple[AttentionInputs, HeadOutputs]:
-        """Small inputs of this kind, with strides as aligned as those of any; and dO."""
+        """Small inputs of this kind, with aligned strides, and dO."""
         positions, heads = 64, 2
 
         def numbers(size: int) -> torch.Tensor:
@@ -174,11 +175,11 @@ class Kind:
 
 @functools.cache
 def _fused(kind: Kind) -> ModuleType | None:
-    """The module of the fused kernel where Triton is installed (CUDA builds of PyTorch bring it) and gets it right.
+    """The module of the fused kernel, if Triton is installed (CUDA builds of PyTorch include it) and correct.
 
-    It is tried on a small input of the same kind first, so that a machine without a C compiler or Python's headers, a
-    GPU that Triton does not know, or one with too little shared memory for these heads, costs time and a warning rather
-    than the patterns.
+    It is tried on a small input of the same kind first. It may fail on a machine without a C compiler or Python's
+    headers, and on a GPU that Triton does not support or with too little shared memory for these heads. This costs time
+    and a warning, but the patterns are still computed.
     """
     if importlib.util.find_spec("triton") is None:
         return None

@@ -1,10 +1,10 @@
-"""Heads replaced by what they give elsewhere: mean and resample ablation, beside taking their output times 0.
+"""Mean and resample ablation: the output of a head is replaced by one from elsewhere, rather than by 0.
 
-A head that gives nothing is far from anything that later layers were trained on. Two ways of ablation stay closer
-(Chan et al., 2022, Causal scrubbing; Wang et al., 2023, Interpretability in the wild): the output of a head is replaced
-by its mean over the positions of all samples, or by what the head gives on another sample at the same position.
+With an output of 0, later layers get inputs unlike any that they were trained on. Two other ablations stay closer (Chan
+et al., 2022, Causal scrubbing; Wang et al., 2023, Interpretability in the wild). They replace the output of a head by
+its mean over the positions of all samples, or by its output on another sample at the same position.
 
-Both are taken of the samples whose loss is measured, so that no other sample has a part in the change of the loss.
+Both use only the samples whose loss is measured, so that no other sample affects the change of the loss.
 """
 
 import functools
@@ -29,10 +29,10 @@ MEAN, RESAMPLE = "mean", "resample"
 KINDS = (MEAN, RESAMPLE)
 
 Outputs = torch.Tensor
-"""What the heads of a layer give on one sample, [positions, heads, value size]."""
+"""Outputs of the heads of a layer on one sample, [positions, heads, value size]."""
 
 Placed = tuple[int, int, torch.Tensor]
-"""Row of a batch, head, and what is put in the place of its output, [positions, value size]."""
+"""Row of a batch, head, and the output that replaces its own, [positions, value size]."""
 
 
 def replaced_changes(
@@ -47,14 +47,14 @@ def replaced_changes(
 ) -> dict[str, Float64[np.ndarray, "*draws samples layers heads"]]:
     """Change of the loss of every sample when one head is replaced, for each head and kind.
 
-    The outputs of all heads on all samples are held in memory, in the dtype of the model.
+    The outputs of all heads on all samples are kept in memory, in the dtype of the model.
 
     Args:
         model: a causal language model of transformers; it is left as it was found.
         samples: tokenized instructions; their order is kept.
         kinds: some of `KINDS`, each once.
-        draws: other samples that each is given outputs of, one after another, for `resample`.
-        seed: decides on these samples, together with their ids and nothing else.
+        draws: for `resample`, number of other samples whose outputs each sample is given, one after another.
+        seed: determines these samples, together with their ids and nothing else.
         token_budget: as in `changed.each_pair`.
         progress: as there.
 
@@ -78,7 +78,7 @@ def replaced_changes(
     changes = np.empty((len(ways), len(samples), count * heads), dtype=np.float64)
 
     def value(pair: Pair) -> tuple[int, int, torch.Tensor]:
-        """Layer (by place) and head of a pair's setting, and what is put in its place, [positions, value size]."""
+        """Layer (by place) and head of a pair's setting, and the output that replaces it, [positions, value size]."""
         way, flat = divmod(pair.setting, count * heads)
         place, head = divmod(flat, heads)
         kind, others = ways[way]
@@ -111,7 +111,7 @@ def replaced_changes(
 def recorded(
     model: PreTrainedModel, samples: Sequence[Sample], token_budget: int | str
 ) -> tuple[Float64[np.ndarray, " samples"], list[list[Outputs]]]:
-    """Losses of the samples, and what the heads of each layer give on each, without padding, on the processor."""
+    """Losses of the samples, and outputs of the heads of each layer on each, without padding, on the processor."""
     layers = models.attention_layers(model)
     losses = np.empty(len(samples), dtype=np.float64)
     outputs: list[list[Outputs]] = [[] for _ in samples]
@@ -139,10 +139,10 @@ def recorded(
 
 
 def donors(ids: Sequence[str], draws: int, seed: str) -> list[list[int]]:
-    """For each draw and sample the index of another one, which the seed and the ids decide on; no sample has one twice.
+    """For each draw and sample, the index of another sample, determined by the seed and the ids; none occurs twice.
 
     Raises:
-        InputError: there are not that many others.
+        InputError: there are fewer other samples than draws.
     """
     check_draws(len(ids), draws)
 
@@ -157,10 +157,10 @@ def donors(ids: Sequence[str], draws: int, seed: str) -> list[list[int]]:
 
 
 def check_draws(samples: int, draws: int) -> None:
-    """Refuse more draws than each sample has others.
+    """Refuse more draws than there are other samples for each sample.
 
     Raises:
-        InputError: as said.
+        InputError: there are more draws.
     """
     if draws >= samples:
         raise InputError(
@@ -170,10 +170,10 @@ def check_draws(samples: int, draws: int) -> None:
 
 
 def positions_of(donor: int, length: int) -> list[int]:
-    """Which of so many positions of a donor stand at each of so many positions of a sample.
+    """The position of a donor that replaces each position of a sample, from their numbers of positions.
 
-    The same position, as far as the donor goes. Beyond it, the donor is gone through again from its second position
-    on: the first, which heads attend to for want of anything else, is like none in the midst of a sample.
+    It is the same position, up to the end of the donor. Beyond it, the donor is repeated from its second position on.
+    The first is left out: heads attend to it when nothing else fits, so it differs from positions inside a sample.
     """
     if donor == 1:
         return [0] * length

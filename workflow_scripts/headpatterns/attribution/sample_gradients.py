@@ -1,8 +1,8 @@
-"""Gradients of single samples by the weights of small linear modules, such as adapters: one backward pass for a batch.
+"""Gradients of single samples with respect to small linear modules, such as adapters: one backward pass per batch.
 
-The gradient of a linear module's weight is Σ_t g_t x_tᵀ over tokens, of what comes back to its output and what went
-into it (Goodfellow 2015, "Efficient per-example gradient computations"). Of a batch both are there for every sample
-apart, so that the sum is taken sample by sample: exactly what a backward pass for each sample would give.
+The gradient of a linear module's weight is Σ_t g_t x_tᵀ over tokens, where x is its input and g the gradient of its
+output (Goodfellow 2015, "Efficient per-example gradient computations"). In a batch both are separate for every sample,
+so the sum is computed sample by sample. The result is the same as with a backward pass for each sample.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,14 +21,14 @@ Gradients = Float[torch.Tensor, "batch weights"]
 
 
 class PerSample:
-    """The gradients of linear modules for each sample of a batch, one module behind another.
+    """The gradients of linear modules for each sample of a batch, with the modules concatenated.
 
     Attributes:
-        size: weights of all modules.
+        size: number of weights of all modules.
     """
 
     def __init__(self, modules: Mapping[str, torch.nn.Linear]) -> None:
-        """Take the modules by their names, none of which has a bias."""
+        """Take the modules by their names; they have no biases."""
         self.modules = modules
         self.places: dict[str, slice] = {}
         start = 0
@@ -41,7 +41,7 @@ class PerSample:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Inside, a backward pass leaves the gradients for `taken`."""
+        """Within the block, a backward pass accumulates the gradients that `of` returns."""
         handles = [module.register_forward_hook(self._hook(name)) for name, module in self.modules.items()]
         try:
             yield
@@ -66,8 +66,8 @@ class PerSample:
                 raise InputError(f"the gradient of sample '{sample.id}' is not finite: set patterns.dtype to float32.")
         return found
 
-    def _hook(self, name: str):  # type: ignore[no-untyped-def]  # torch knows hooks of any arguments
-        """A forward hook that takes the module's gradient once it comes back to its output."""
+    def _hook(self, name: str):  # type: ignore[no-untyped-def]  # torch accepts hooks with any arguments
+        """A forward hook that computes the module's gradient when the gradient of its output arrives."""
         place = self.places[name]
 
         def hook(module: torch.nn.Linear, given: tuple[torch.Tensor], output: torch.Tensor) -> None:
@@ -81,7 +81,7 @@ class PerSample:
                 )
 
             def take(slope: torch.Tensor) -> None:
-                # Some modules of OPT read the tokens of all samples one behind another.
+                # Some modules of OPT read the tokens of all samples as one sequence.
                 back, into = (one.float().reshape(len(found), self._positions, -1) for one in (slope, read))
                 found[:, place] += torch.bmm(back.transpose(1, 2), into).flatten(1)
 

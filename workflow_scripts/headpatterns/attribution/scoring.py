@@ -18,7 +18,7 @@ from headpatterns.models import loading as models
 from headpatterns.statistics.distribution import is_constant
 
 Before = Callable[[], PreTrainedModel]
-"""Gives the model that fine-tuning started from."""
+"""Returns the model that fine-tuning started from."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Scored:
 
     Attributes:
         patterns: in all of `REDUCTIONS`.
-        values: by score float32 [samples, layers, heads] or, of what does not depend on samples, [layers, heads].
-        left_out: why the model has not a score, by name: it cannot be taken, or is the same for all heads.
+        values: by score, float32 [samples, layers, heads], or [layers, heads] if it does not depend on samples.
+        left_out: why a score is missing, by its name: it cannot be computed, or is the same for all heads.
     """
 
     patterns: Patterns
@@ -44,13 +44,13 @@ def scored(
     *,
     token_budget: int | str,
 ) -> Scored:
-    """Patterns in every reduction, and some scores, of which those of layers come from the same passes.
+    """Patterns in every reduction, and some scores; scores of layers come from the same passes as the patterns.
 
     Args:
         model: as `activation_patterns` takes it.
         samples: tokenized samples.
         names: of scores.
-        before: gives the model that fine-tuning started from, None where `model` is that.
+        before: returns the model that fine-tuning started from; None if `model` is that model.
         token_budget: as in `activation_patterns`.
 
     Raises:
@@ -82,7 +82,7 @@ def scored(
 
 
 def _of_model(name: str, score: Score, given: Given) -> np.ndarray:
-    """A score of a whole model, of one of the two shapes, and finite."""
+    """A score of a whole model, checked to be finite and of one of the two shapes."""
     if score.of_model is None:
         raise InputError(f"the score '{name}' has neither of_layer nor of_model: give its Score one of them.")
     shape = models.heads_of(given.model)

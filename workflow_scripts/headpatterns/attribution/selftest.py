@@ -1,4 +1,4 @@
-"""Whether losses and patterns of a model depend on the samples that share a batch, asked of the model itself."""
+"""Test of a model itself: whether its losses and patterns depend on the other samples of a batch."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,21 +15,21 @@ ALONE = 1
 
 
 def depends_on_batch(model: PreTrainedModel, run: Callable[[list[LabelledSample]], tuple[Any, ...]]) -> bool:
-    """Whether a short sample comes out otherwise among others than alone, in what `run` gives for it.
+    """Whether the results of `run` for a short sample differ between a batch with other samples and one of its own.
 
     Args:
         model: frozen.
-        run: the arrays of a batch, samples first in each.
+        run: returns the arrays of a batch; samples are the first dimension of each.
 
     Raises:
-        InputError: a sample comes out otherwise when it is read a second time.
+        InputError: the results differ when the model reads a sample a second time.
     """
 
     def read(batch: list[list[int]]) -> Sequence[independence.Reading] | None:
         samples = [LabelledSample(f"{place} of the self-test", ids, ids) for place, ids in enumerate(batch, start=1)]
         try:
             found = memory.attempt(model, samples, run)
-        except InputError:  # a broken model: the sentence is to name a sample of the user's
+        except InputError:  # a broken model; the error should name one of the user's samples instead
             return None
         return None if found is None else [[array[row] for array in found] for row in range(len(batch))]
 
@@ -39,7 +39,7 @@ def depends_on_batch(model: PreTrainedModel, run: Callable[[list[LabelledSample]
 def token_budget(
     model: PreTrainedModel, budget: int, plan: Sequence[Sequence[int]], run: Callable[[Any], tuple[Any, ...]]
 ) -> int:
-    """The token budget of a plan, or one that gives every sample a batch of its own where the model needs that.
+    """The token budget of a plan, or `ALONE` if the model needs a batch for every sample.
 
     Raises:
         InputError: as `depends_on_batch`.

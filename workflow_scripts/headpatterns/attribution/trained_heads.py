@@ -1,6 +1,6 @@
-"""Heads whose weights alone are trained: which they are, and what the loss of samples is after it, from files to files.
+"""Runs that train only the weights of some heads: the choice of heads, and losses afterwards, from files to files.
 
-Torch is imported late, after what can be refused without it.
+Torch is imported late, after all checks that do not need it.
 """
 
 from collections.abc import Sequence
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 CHOSEN = ("layer", "head")
-"""Columns of the file of some heads, which finetune reads."""
+"""Columns of a file of chosen heads, which fine-tuning reads."""
 
 WHOLE = ("id", "before", "after")
 """Columns of the losses of a run that trains all weights."""
 
 ALONE = ("heads", "id", "loss")
-"""Columns of the losses of a run that trains heads alone; `heads` are those of the model."""
+"""Columns of the losses of a run that trains only some heads; `heads` is the number of heads of the model."""
 
 CHOICE = "{choice}"
-"""What stands for the name of a choice in the path of its file."""
+"""Placeholder for the name of a choice in the path of its file."""
 
 
 @dataclass(frozen=True)
 class Measuring:
-    """Which samples losses are taken of, and how: as in `Settings`."""
+    """The samples whose losses are computed, and how: as in `Settings`."""
 
     model: Path
     samples: int
@@ -52,12 +52,12 @@ class Measuring:
 
 
 def choose(targets: Sequence[Target], places: Sequence[str], settings: Settings) -> None:
-    """Write which heads are chosen by each run, and the losses of its samples before it and after it.
+    """Write the heads that are chosen for each run, and the losses of its samples before and after it.
 
     Args:
         targets: runs that train all weights.
-        places: path of the files of heads for each of them, where `CHOICE` stands for the name of the choice.
-        settings: what is chosen.
+        places: path of the files of heads for each of them, with `CHOICE` as a placeholder for the name of the choice.
+        settings: how heads are chosen and losses are computed.
 
     Raises:
         InputError: a file, a sample, a run, the model or the device cannot be used, there are fewer heads than are to
@@ -70,7 +70,7 @@ def choose(targets: Sequence[Target], places: Sequence[str], settings: Settings)
 
 
 def _choose(run: Ranked, place: str, settings: Settings) -> None:
-    """Write the heads of one run to files at a place, and its losses."""
+    """Write the chosen heads of one run to files at a place, and its losses."""
     every = Choice(ALL, 0, np.ones(run.shape, dtype=bool))
     for choice in (*head_choices.choices(run.scores, settings, run.shape), every):
         write_csv(Path(place.replace(CHOICE, choice.name)), CHOSEN, np.argwhere(choice.heads).tolist())
@@ -85,9 +85,9 @@ def measure(runs: Sequence[Path], data: Sequence[Path], outputs: Sequence[Path],
 
     Args:
         runs: folders of runs that started from the model.
-        data: for each of them a file of rows with prompt and response.
-        outputs: for each of them the table (CSV) to write.
-        settings: how losses are taken.
+        data: for each of them, a file of rows with prompt and response.
+        outputs: for each of them, the table (CSV) to write.
+        settings: how losses are computed.
 
     Raises:
         InputError: a file, a sample, a run, the model or the device cannot be used.

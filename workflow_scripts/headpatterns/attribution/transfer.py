@@ -1,6 +1,6 @@
 """Losses of every task's samples under a model and under each of its runs, from files to files.
 
-Torch is imported late, after what can be refused without it.
+Torch is imported late, after all checks that do not need it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,17 +18,17 @@ from headpatterns.models.loading import checkpoints
 from headpatterns.processes import memory
 
 COLUMNS = ("task", "id", "tokens", "before", "after")
-"""Of the table of a run: a row for each sample of each task, with its response tokens and its losses."""
+"""Columns of the table of a run. It has a row for each sample of each task, with its response tokens and its losses."""
 
 Probes = Mapping[str, Sequence[TokenizedSample]]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How losses are taken.
+    """How losses are computed.
 
     Attributes:
-        model: folder of the model, which runs started from.
+        model: folder of the model that runs started from.
         max_length: tokens at which a sample is cut.
         token_budget: as in `activation_patterns`.
         device: cpu, cuda, cuda:N or mps.
@@ -45,14 +45,14 @@ class Settings:
 
 
 def of_runs(runs: Mapping[Path, Path], tasks: Mapping[str, Path], settings: Settings) -> None:
-    """Write the table of each run: the losses of the samples of every task before it and after it.
+    """Write the table of each run: the losses of the samples of every task before and after the run.
 
-    Samples are those that patterns are taken of: without those whose response lies beyond the maximum length.
+    The samples are the same as for patterns: samples whose response lies beyond the maximum length are left out.
 
     Args:
-        runs: the table (CSV) to write by the folder of a run that started from the model.
+        runs: the table (CSV) to write, by the folder of a run that started from the model.
         tasks: a file of rows with prompt and response, in any format, by the name of the task.
-        settings: how losses are taken.
+        settings: how losses are computed.
 
     Raises:
         InputError: a file, a sample, a run, the model or the device cannot be used.

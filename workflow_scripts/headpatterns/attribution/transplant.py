@@ -1,6 +1,6 @@
-"""Heads moved between a model and its runs, from files to files: what of the gain of fine-tuning goes with them.
+"""Heads moved between a model and its runs, from files to files: how much of the gain of fine-tuning they carry.
 
-Torch is imported late, after what can be refused without it.
+Torch is imported late, after all checks that do not need it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from headpatterns.models.head_slices import Slices
 
 COLUMNS = ("direction", "ranking", "draw", "k", "heads", "id", "loss")
-"""Of the table of a run: a row for each sample under each choice of heads; `heads` are those of the model."""
+"""Columns of the table of a run. It has a row for each sample and choice of heads; `heads` is the number of heads of
+the model."""
 
 TRANSPLANT, REVERT = "transplant", "revert"
 NONE = "none"
@@ -49,7 +50,7 @@ def _of_run(run: Ranked, settings: Settings) -> None:
 
 
 def wanted_choices(scores: head_choices.Scores, settings: Settings, shape: tuple[int, int]) -> list[Choice]:
-    """No head, the first heads by each ranking and of each random order, and all heads."""
+    """No head, the first heads of each ranking and of each random order, and all heads."""
     some = [one for one in head_choices.choices(scores, settings, shape) if one.k < shape[0] * shape[1]]
     return [Choice(NONE, 0, np.zeros(shape, dtype=bool)), *some, Choice(NONE, 0, np.ones(shape, dtype=bool))]
 
@@ -69,7 +70,7 @@ def _moved(
     measured: Sequence[TokenizedSample],
     token_budget: int | str,
 ) -> Iterator[Float64[np.ndarray, " samples"]]:
-    """The losses with the heads of each choice taken from another model; its own are back in place after each."""
+    """The losses with the heads of each choice taken from another model; its own heads are restored each time."""
     from headpatterns.attribution.losses import measuring
     from headpatterns.models.head_slices import move
 

@@ -1,4 +1,4 @@
-"""Scores of heads that are taken in the passes of activation patterns, sample by sample and layer by layer."""
+"""Scores of heads that are computed in the passes of activation patterns, sample by sample and layer by layer."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,16 +15,16 @@ from headpatterns.errors import InputError
 
 
 class Watch:
-    """Takes some scores of layers.
+    """Computes some scores of layers.
 
     Attributes:
         scores: by name, each with `of_layer`.
-        batch: the samples of the pass, which whoever makes the pass says before it.
-        values: float32 [samples, scores, layers, heads], once all passes are made.
+        batch: the samples of the pass, which the caller sets before the pass.
+        values: float32 [samples, scores, layers, heads], after all passes.
     """
 
     def __init__(self, scores: Mapping[str, Score]) -> None:
-        """Begin with no pass made."""
+        """Start before the first pass."""
         self.scores = scores
         self.batch: Sequence[Sample] = []
         self.values: Float32[np.ndarray, "samples scores layers heads"] = np.empty((0, len(scores), 0, 0), np.float32)
@@ -32,10 +32,10 @@ class Watch:
     def see(
         self, layer: int, inputs: AttentionInputs, output: HeadOutputs, gradient: HeadOutputs
     ) -> Float32[torch.Tensor, "batch scores heads"]:
-        """What the scores say of a layer: float32 [batch, scores, heads].
+        """The scores of a layer: float32 [batch, scores, heads].
 
         Raises:
-            InputError: a score has another shape, or is not finite though output and gradient are.
+            InputError: a score has the wrong shape, or is not finite although output and gradient are.
         """
         with torch.no_grad():
             seen = [_layer(row, sample, inputs, output, gradient) for row, sample in enumerate(self.batch)]

@@ -1,7 +1,7 @@
 """One score of heads for each module of this folder, by the module's name.
 
-A score says how much each head of a model matters. A module is found by being here: its `SCORE`, a `Score`, is known by
-the module's name. docs/head-scores.md shows how to add one. Finding the names imports none of them.
+A score says how much each head of a model matters. Every module in this folder is found automatically: its `SCORE`, a
+`Score`, has the module's name. docs/head-scores.md shows how to add one. Finding the names imports none of them.
 """
 
 import importlib
@@ -12,7 +12,7 @@ from headpatterns.attribution.scores.score import Score
 from headpatterns.errors import InputError
 
 HELPERS = {"score"}
-"""Modules here that are none."""
+"""Modules of this folder that are not scores."""
 
 
 def names() -> list[str]:

@@ -1,6 +1,6 @@
 """Entropy of the attention of a head, −Σ_j A_ij log A_ij in nats, the mean over positions i.
 
-A head that looks at one token has 0. Where a layer has attention sinks, what goes to them is left out.
+A head that attends to one token has 0. If a layer has attention sinks, the attention to them is left out.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Norm of the gradient that arrives at the output of a head: ‖dO‖ over all positions."""
+"""Norm of the gradient of the output of a head: ‖dO‖ over all positions."""
 
 from headpatterns.attribution.scores.score import Score
 

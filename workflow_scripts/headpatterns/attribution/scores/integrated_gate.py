@@ -1,7 +1,7 @@
 """Attribution of a head after Hao et al. (2021): the slope of the loss along a gate of its layer, integrated.
 
-Its sign is turned, so that a head without which the loss rises has a positive value. `gates.integrated_gates` says what
-is integrated, and how.
+The sign is reversed, so that a head without which the loss rises has a positive value. `gates.integrated_gates`
+describes the integral.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Norm of what a head gives: ‖o‖ over all positions."""
+"""Norm of the output of a head: ‖o‖ over all positions."""
 
 from headpatterns.attribution.scores.score import Score
 

@@ -1,10 +1,10 @@
 """Retrieval score after Wu et al. (2024, Retrieval Head): how often a head copies from the prompt.
 
-They let a model write what it finds in a long text. A head copies a token where its largest attention weight lies on
-that token in the text. Here the response of the sample is read rather than written, and the prompt stands for the text.
-Of the response tokens that occur in the prompt, this is the share whose token stands where the largest weight among all
-positions lies, at the position that predicts it, if that is in the prompt. A sample without such tokens gives 0. Of a
-conversation the prompt is all that stands before the first answer, and the response is all answers.
+They let a model write what it finds in a long text. A head copies a token if its largest attention weight is on that
+token in the text. Here the response of the sample is read rather than generated, and the prompt replaces the text. The
+score considers the response tokens that occur in the prompt. It is the share of them for which the largest attention
+weight, at the position that predicts the token, is on this token in the prompt. A sample without such tokens has 0. In
+a conversation, the prompt is everything before the first answer, and the response is all answers.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""What a score of heads is, and what it is given; torch is imported by nobody who only reads names."""
+"""The definition of a score of heads, and its inputs. Torch is not imported when only names are read."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class NotAvailableError(Exception):
-    """A score that a model has not, such as one of weights that its architecture does not split by head.
+    """A score that a model does not have, such as one of weights that its architecture does not split by head.
 
     Its text completes the sentence "SCORE is left out of MODEL: ...".
     """
@@ -28,7 +28,7 @@ class Layer:
     Attributes:
         output: o = A·V of every query head, [positions, heads, value size].
         gradient: dO = ∂L/∂o, of the same shape. L is the mean negative log-likelihood of the response tokens (nats).
-        inputs: what the layer gave its attention function, of this sample alone.
+        inputs: the arguments of the layer's attention function, for this sample alone.
         input_ids: all tokens.
         labels: as many; those that carry no loss are −100. A label is predicted at the position before it.
     """
@@ -49,14 +49,14 @@ class Layer:
 
 @dataclass(frozen=True)
 class Given:
-    """A model on some samples, once the pass has been made in which the scores of layers are taken.
+    """A model and some samples, after the passes that compute the scores of layers.
 
     Attributes:
         model: the model, on its device.
         samples: tokenized samples.
-        patterns: by reduction float32 [samples, layers, heads], not negative, and as `signed` Σ_ij A_ij G_ij.
-        before: gives the model that fine-tuning started from, on the processor; None of that model itself.
-        token_budget: as in `activation_patterns`, for passes of its own.
+        patterns: by reduction, float32 [samples, layers, heads], not negative, and as `signed` Σ_ij A_ij G_ij.
+        before: returns the model that fine-tuning started from, on the processor; None for that model itself.
+        token_budget: as in `activation_patterns`, for passes of the score itself.
     """
 
     model: "PreTrainedModel"
@@ -68,17 +68,17 @@ class Given:
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """A score, by one of two functions. Heads that matter more have larger values.
+    """A score, defined by one of two functions. Heads that matter more have larger values.
 
     Attributes:
-        label: what tables and figures call it.
-        of_layer: from a `Layer` to a tensor [heads]. All such scores come from one forward and backward pass.
-        of_model: from a `Given` to an array [layers, heads] or [samples, layers, heads]; it may raise
+        label: its name in tables and figures.
+        of_layer: maps a `Layer` to a tensor [heads]. All such scores come from one forward and backward pass.
+        of_model: maps a `Given` to an array [layers, heads] or [samples, layers, heads]; it may raise
             `NotAvailableError`.
         estimates: whether the value is an estimate of the change of the loss without the head, in nats: `signed`, with
-            its sign, or `absolute`, its magnitude; empty for what has another scale.
-        of_change: whether it compares a model with that which fine-tuning started from. It has no value before, and
-            stands for its own change.
+            its sign, or `absolute`, its magnitude; empty for scores on another scale.
+        of_change: whether it compares a model with the one that fine-tuning started from. It has no value before
+            fine-tuning, and is itself a change.
     """
 
     label: str

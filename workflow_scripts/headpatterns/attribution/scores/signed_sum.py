@@ -1,6 +1,6 @@
 """The pattern with its sign, −Σ_ij A_ij G_ij: how much the loss rises without the head, to first order.
 
-Samples that the head helps and samples that it hurts cancel in its mean.
+In its mean, samples that the head helps and samples that it hurts cancel out.
 """
 
 from headpatterns.attribution.scores.score import Score

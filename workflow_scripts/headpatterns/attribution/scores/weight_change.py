@@ -1,8 +1,8 @@
 """How far fine-tuning has moved the weights of a head: the Frobenius norm of the change of its slices.
 
-The slices of W_Q, W_K, W_V and W_O, with the biases of the first three. Query heads that share a key/value head share
-its slices, which count whole for each. Architectures whose weights are not known to be split by head are left out by
-name.
+The slices are those of W_Q, W_K, W_V and W_O, with the biases of the first three. Query heads that share a key/value
+head share its slices, which count in full for each. Architectures whose weights are not known to be split by head are
+left out by name.
 """
 
 from typing import Any
