@@ -1,4 +1,4 @@
-"""Taking files out of a zip: those that were asked for, into one folder, and no more than its disk holds."""
+"""Extract requested files of a zip into one folder, if the disk has room for them."""
 
 import shutil
 import stat
@@ -18,7 +18,7 @@ def extract(archive: zipfile.ZipFile, names: Iterable[str], output: Path, what: 
         archive: an open zip.
         names: of the members.
         output: the folder.
-        what: the archive, in words.
+        what: a description of the archive.
 
     Raises:
         InputError: a member would lie outside the folder, is a link or a device, or all of them are larger than the
@@ -40,7 +40,7 @@ def extract(archive: zipfile.ZipFile, names: Iterable[str], output: Path, what: 
 
 
 def _check(member: zipfile.ZipInfo, what: str) -> None:
-    """Refuse a member that is no plain file below the folder."""
+    """Refuse a member that is not a plain file below the folder."""
     path = PurePosixPath(member.filename.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
         raise InputError(

@@ -1,17 +1,17 @@
-"""Which samples share a batch: those of nearly one length, up to a budget of tokens."""
+"""The choice of samples for each batch: samples of similar length, up to a budget of tokens."""
 
 from collections.abc import Iterator, Sequence
 
 PADDING = 0.05
-"""Tokens of padding for each real one that a batch may have at most."""
+"""Largest number of padding tokens per real token of a batch."""
 
 
 def batches(lengths: Sequence[int], token_budget: int, turn: int | None = None) -> Iterator[list[int]]:
-    """Indices of samples, batch by batch: longest first, padded size at most `token_budget` tokens a batch.
+    """Indices of samples, batch by batch: longest first, at most `token_budget` tokens per batch, padding included.
 
-    A batch ends as well where it would have more than `PADDING` tokens of padding for each real one, and at a `turn`:
-    samples of more tokens than that share no batch with others. Starting with the longest shows at once whether the
-    budget fits into memory.
+    A batch also ends before it would have more than `PADDING` tokens of padding for each real one, and at `turn`:
+    samples with more than `turn` tokens do not share a batch with shorter ones. The longest come first, to show at once
+    whether the budget fits into memory.
     """
     batch: list[int] = []
     real = 0

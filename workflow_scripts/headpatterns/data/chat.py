@@ -1,8 +1,9 @@
-"""Conversations as a model reads them: the tokenizer's own chat template, and what of it the assistant writes.
+"""Conversations as a model reads them, by the tokenizer's own chat template, and the parts that the assistant writes.
 
-A template is a program that prints a conversation. Where in the print the assistant's turns lie is not asked of it but
-found: the template is run again with the turn's text replaced by a mark, and up to the turn, with what makes the model
-answer (`add_generation_prompt`). What is behind that, up to the token that ends the turn, is what a model has to write.
+A template is a program that prints a conversation. It does not say where the assistant's turns are in the printed text.
+To find a turn, the template is run again: once with the turn's text replaced by a mark, and once up to the turn, with
+the generation prompt (`add_generation_prompt`). A model has to write the text after the generation prompt, up to the
+token that ends the turn.
 """
 
 import re
@@ -17,7 +18,7 @@ from headpatterns.data.conversations import ASSISTANT, SYSTEM, Message, exchange
 from headpatterns.errors import InputError, first_line
 
 MARK = "\ue0f0answer\ue0f1"
-"""Stands for the text of a turn: characters for private use, with which no text begins or ends."""
+"""Replaces the text of a turn: its private-use characters occur at the start or end of no text."""
 
 TODAY = {
     "%d": "26",
@@ -30,19 +31,19 @@ TODAY = {
     "%M": "00",
     "%S": "00",
 }
-"""The day that templates are told it is, always the same one: the same config gives the same tokens on every day."""
+"""The date that templates get as today's date. It is fixed, so that a config gives the same tokens on every day."""
 
 Span = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Written:
-    """What the assistant writes in one turn, as places in the text of the conversation.
+    """The part that the assistant writes in one turn, as positions in the text of the conversation.
 
     Attributes:
-        start: behind what makes the model answer.
-        said: behind the text of the turn.
-        end: behind what ends the turn; `said` where the template prints nothing that does.
+        start: end of the generation prompt.
+        said: end of the text of the turn.
+        end: end of the marker that ends the turn; `said` if the template prints no such marker.
     """
 
     start: int
@@ -55,10 +56,10 @@ class Read:
     """A conversation in tokens.
 
     Attributes:
-        ids: all of what the template prints, and BOS where the tokenizer puts it before texts.
-        turns: first token of each of the assistant's turns, and the place behind its last one.
-        closing: tokens that end the last of these.
-        straddling: whether a first token holds the end of what stands before the turn as well.
+        ids: the whole printed text, with BOS if the tokenizer puts it before texts.
+        turns: position of the first token of each of the assistant's turns, and the position after its last one.
+        closing: tokens that end the last of these turns.
+        straddling: whether the first token of a turn also contains the end of the text before it.
     """
 
     ids: list[int]
@@ -68,11 +69,11 @@ class Read:
 
 
 def read(tokenizer: Any, ids: Sequence[str], conversations: Sequence[Sequence[Message]]) -> list[Read]:
-    """Conversations in tokens, in order; `ids` are what samples are called in errors.
+    """Conversations in tokens, in order; `ids` are the names of samples in errors.
 
     Raises:
         InputError: the tokenizer has no template, or one that fails, leaves a turn out, or prints the assistant's
-            turns in a way in which they cannot be found; or as `seam.encoded`.
+            turns in a form in which they cannot be found; or as `seam.encoded`.
     """
     specials = _specials(tokenizer)
     found = [_found(tokenizer, id, messages, specials) for id, messages in zip(ids, conversations, strict=True)]
@@ -92,7 +93,7 @@ def read(tokenizer: Any, ids: Sequence[str], conversations: Sequence[Sequence[Me
 
 
 def prompt_ids(tokenizer: Any, id: str, messages: Sequence[Message]) -> list[int]:
-    """The tokens behind which an answer to a conversation is generated, which are those that training shows.
+    """The tokens after which the answer to a conversation is generated, the same as in training.
 
     Raises:
         InputError: as `read`.
@@ -101,7 +102,7 @@ def prompt_ids(tokenizer: Any, id: str, messages: Sequence[Message]) -> list[int
 
 
 def closing(tokenizer: Any) -> int:
-    """The token that ends a turn, behind which nothing is to be generated.
+    """The token that ends a turn, at which generation stops.
 
     Raises:
         InputError: as `read`.
@@ -111,10 +112,10 @@ def closing(tokenizer: Any) -> int:
 
 
 def printed(tokenizer: Any, id: str, messages: Sequence[Message], opened: bool = False) -> str:
-    """What the template prints of a conversation; `opened`, with what makes the model answer.
+    """The text that the template prints for a conversation; if `opened`, with the generation prompt.
 
     Raises:
-        InputError: there is no template, it is no valid one, or it refuses the conversation.
+        InputError: there is no template, it is not valid, or it refuses the conversation.
     """
     import jinja2
 
@@ -139,10 +140,10 @@ def printed(tokenizer: Any, id: str, messages: Sequence[Message], opened: bool =
 
 
 def default(tokenizer: Any) -> str:
-    """The template of a tokenizer that conversations are printed with, which has no name where others have one.
+    """The template that prints conversations: the only one, or the one with the name `DEFAULT`.
 
     Raises:
-        InputError: all of its templates have names.
+        InputError: the tokenizer has templates with names, and none is the default.
     """
     found: str | dict[str, str] = tokenizer.chat_template
     if isinstance(found, str):
@@ -153,7 +154,7 @@ def default(tokenizer: Any) -> str:
 
 
 def without(place: Path | str) -> str:
-    """What is said of the tokenizer in a folder, or in a GGUF file, that has no chat template."""
+    """The message about a tokenizer without chat template, in a folder or a GGUF file."""
     return (
         f"the tokenizer in {place} has no chat template, as is usual for base models: give the model one "
         "(models.NAME.chat_template, or the file chat_template.jinja in its folder), or use another prompt_template."
@@ -177,7 +178,7 @@ def _is_printed(tokenizer: Any, messages: Sequence[Message]) -> bool:
 
 
 def _on_one_day(template: str) -> str:
-    """A template that is not told the date of today: one and the same day is put in its place."""
+    """A template that prints the fixed date instead of today's date."""
     if "strftime_now" not in template:
         return template
     replaced = "".join(f" | replace('{code}', '{value}')" for code, value in TODAY.items())
@@ -185,14 +186,14 @@ def _on_one_day(template: str) -> str:
 
 
 def _asked(tokenizer: Any, id: str, messages: Sequence[Message]) -> str:
-    """What makes the model answer; blanks at its end are left to the answer, as with every prompt (`seam`)."""
+    """The conversation with the generation prompt; blanks at its end belong to the answer, as always (`seam`)."""
     return printed(tokenizer, id, messages, opened=True).rstrip(seam.BLANKS)
 
 
 def _found(
     tokenizer: Any, id: str, messages: Sequence[Message], specials: re.Pattern[str]
 ) -> tuple[str, list[Written]]:
-    """What a template prints of a conversation, and what of it the assistant writes."""
+    """The printed text of a conversation, and the parts that the assistant writes."""
     text = printed(tokenizer, id, messages)
     _check_complete(tokenizer, id, messages, text)
     places = [place for place, message in enumerate(messages) if message["role"] == ASSISTANT]
@@ -216,7 +217,7 @@ def _found(
 
 
 def _check_complete(tokenizer: Any, id: str, messages: Sequence[Message], text: str) -> None:
-    """Refuse a template that leaves out what somebody else than the assistant says."""
+    """Refuse a template that leaves out a turn that is not the assistant's."""
     for place, message in enumerate(messages):
         escaped = message["content"].strip().replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
         if message["role"] != ASSISTANT and message["content"].strip() not in text and escaped not in text:
@@ -224,7 +225,7 @@ def _check_complete(tokenizer: Any, id: str, messages: Sequence[Message], text: 
 
 
 def _said(tokenizer: Any, id: str, messages: Sequence[Message], place: int, text: str) -> Span:
-    """Where the text of a turn lies, however much of it the template prints; its beginning is a lower bound."""
+    """The span of the text of a turn, even if the template prints only a part of it; its start is a lower bound."""
     turns = [{**message, "content": MARK} if n == place else message for n, message in enumerate(messages)]
     marked = printed(tokenizer, id, turns)
     before, _, after = marked.partition(MARK)
@@ -239,16 +240,17 @@ def _said(tokenizer: Any, id: str, messages: Sequence[Message], place: int, text
 def _start(
     tokenizer: Any, id: str, messages: Sequence[Message], place: int, text: str, span: Span, between: str | None = None
 ) -> int:
-    """Where a model begins to write a turn: behind the conversation up to it, with what makes the model answer.
+    """Where a model starts to write a turn: after the conversation up to it and the generation prompt.
 
-    A template may print what is said earlier otherwise once more is said, such as the system turn within the last
-    question. The turn then begins as the last one does, of which `between` stands between the two.
+    A template may print earlier turns differently when more turns follow; for example, it may print the system turn
+    within the last question. The turn then starts like the last turn, where `between` is printed between the generation
+    prompt and the text of the turn.
     """
     asked = _asked(tokenizer, id, messages[:place])
     begun, said = span
     if text.startswith(asked) and len(asked) <= said:
         own = text[len(asked) : begun]
-        # What the template prints itself is the model's to write, if the template makes it answer at all.
+        # The model writes what the template prints here, but only if the template has a generation prompt.
         if own.strip() and asked == printed(tokenizer, id, messages[:place]).rstrip(seam.BLANKS):
             what = f"prints {own!r} before it, but not when it asks a model for an answer (add_generation_prompt)"
             raise _unlike(tokenizer, id, place, what)
@@ -266,14 +268,14 @@ def _start(
 
 
 def _specials(tokenizer: Any) -> re.Pattern[str]:
-    """An expression of the tokens that stand for themselves in texts, but for those of white space."""
+    """An expression that matches the special tokens in texts, except those of white space."""
     added = {str(token) for token in tokenizer.added_tokens_decoder.values()} | set(tokenizer.all_special_tokens)
     names = sorted(filter(str.strip, added), key=len, reverse=True)
     return re.compile("|".join(map(re.escape, names)) or "(?!)")
 
 
 def _ending(specials: re.Pattern[str], text: str) -> list[str]:
-    """The special tokens with which a text begins, the first one with the white space before it."""
+    """The special tokens at the start of a text; the first one includes the white space before it."""
     blank = len(text) - len(text.lstrip())
     found, place = [], blank
     while one := specials.match(text, place):
@@ -283,7 +285,7 @@ def _ending(specials: re.Pattern[str], text: str) -> list[str]:
 
 
 def _length(found: Sequence[str], ending: Sequence[str]) -> int:
-    """Characters of what ends a turn, as far as it is what ends the last one."""
+    """Number of characters that end a turn in the same way as the last turn."""
     return sum(len(one) for one in _common(found, ending))
 
 

@@ -1,4 +1,4 @@
-"""The files of a model that hold chat templates, as transformers reads them, and whether there is one to print with."""
+"""The files of a model that contain chat templates, as transformers reads them, and whether one is the default."""
 
 from pathlib import Path, PurePosixPath
 
@@ -6,16 +6,16 @@ from headpatterns.errors import InputError
 from headpatterns.io import read_json_object
 
 FILE = "chat_template.jinja"
-"""Where transformers looks for a template first."""
+"""The file in which transformers looks for a template first."""
 
 FOLDER = "additional_chat_templates"
-"""Below it are templates by name, each NAME.jinja."""
+"""Folder of templates with names, one NAME.jinja each."""
 
 SETTINGS = "tokenizer_config.json"
-"""Where older versions of transformers put one, or several by name."""
+"""The file in which older versions of transformers store one template, or several by name."""
 
 DEFAULT = "default"
-"""The name of the template that conversations are printed with."""
+"""The name of the template that prints conversations."""
 
 
 def named(folder: Path) -> list[Path]:
@@ -24,16 +24,16 @@ def named(folder: Path) -> list[Path]:
 
 
 def is_template(name: str) -> bool:
-    """Whether a file of a model, by its path in the model's folder, is one of these."""
+    """Whether a file of a model, given its path in the model's folder, is a chat template."""
     path = PurePosixPath(name)
     return str(path.parent) == FOLDER and path.suffix == ".jinja"
 
 
 def names(folder: Path) -> list[str]:
-    """The names of all templates of the tokenizer in a folder; files count before its settings, as in transformers.
+    """The names of all templates of the tokenizer in a folder; files replace its settings, as in transformers.
 
     Raises:
-        InputError: its settings are no JSON object.
+        InputError: its settings are not a JSON object.
     """
     found = [DEFAULT] if (folder / FILE).is_file() else []
     found += [path.stem for path in named(folder)]
@@ -46,7 +46,7 @@ def names(folder: Path) -> list[str]:
 
 
 def no_default(place: Path | str, found: list[str]) -> str:
-    """What is said of a tokenizer whose templates all have names, none of which is the default."""
+    """The message about a tokenizer whose templates all have names and none is the default."""
     return (
         f"the tokenizer in {place} has only named chat templates ({', '.join(sorted(found))}) and no default: write "
         f"the default to {FILE} in the same folder."
@@ -54,10 +54,10 @@ def no_default(place: Path | str, found: list[str]) -> str:
 
 
 def problem(folder: Path, none: str) -> str:
-    """Why no conversation can be printed with the tokenizer in a folder, `none` where it has no template at all.
+    """Why the tokenizer in a folder cannot print conversations; `none` if it has no template at all.
 
     Returns:
-        A sentence; empty where there is a default template.
+        A sentence; empty if there is a default template.
     """
     try:
         found = names(folder)

@@ -1,6 +1,6 @@
-"""Conversations in one form: an optional system turn, then what user, assistant and tools say, the assistant last.
+"""Conversations in one form: an optional system turn, then turns of user, assistant and tools, with the assistant last.
 
-Rows have them as LLaMA-Factory and the chat sets of the hub do: `from` and `value`, or `role` and `content`.
+Rows have the fields of LLaMA-Factory and of the hub's chat datasets: `from` and `value`, or `role` and `content`.
 """
 
 import json
@@ -27,32 +27,32 @@ NAMES = {
     "observation": TOOL,
     "function": TOOL,
 }
-"""What rows call roles. A call that is written as text is something that the assistant says."""
+"""Names of roles in rows. A tool call that is written as text is a turn of the assistant."""
 
 FIELDS = ("messages", "conversations")
-"""Where rows have turns."""
+"""Fields of rows that contain turns."""
 
 REASONING = ("reasoning_content", "reasoning", "thinking")
-"""What rows call a part that an assistant thinks before it answers."""
+"""Names in rows of an assistant's reasoning before its answer."""
 
 THOUGHT, ANSWERED = "<think>\n", "\n</think>\n\n"
-"""What stands around such a part in the text of a turn, as models that reason write it."""
+"""Marks around the reasoning in the text of a turn, as models that reason write them."""
 
 BEFORE = {USER: (SYSTEM, ASSISTANT, ""), ASSISTANT: (USER, TOOL), TOOL: (ASSISTANT, TOOL)}
-"""Roles that a turn may stand behind; the empty one is the beginning."""
+"""Roles that may precede each role; the empty one is the start."""
 
 MARKS = {USER: "User", ASSISTANT: "Assistant", TOOL: "Tool"}
 
 
 def whole(turns: Any, beside: Any = None) -> tuple[Message, ...]:
-    """The messages of a row's turns, with a system text `beside` them in front.
+    """The messages of a row's turns, with a system text `beside` them at the start.
 
-    What is said last, without an answer, is left out, and so is an empty system turn. A part that the assistant thinks
-    becomes text before its answer. Content is text as it is written, or a list of parts of text.
+    Last turns without an answer are left out, and so is an empty system turn. The assistant's reasoning becomes text
+    before its answer. Content is text as it is written, or a list of parts of text.
 
     Raises:
-        RowError: there are no turns, or no assistant; roles that are unknown or do not follow one another so; a turn
-            that is empty or not text; a call of a tool that is not written as text.
+        RowError: there are no turns, or no assistant; a role is unknown or in the wrong order; a turn is empty or not
+            text; a tool call is not written as text.
     """
     if not isinstance(turns, list) or not all(isinstance(turn, Mapping) for turn in turns):
         raise RowError("conversation is not a list of turns")
@@ -73,10 +73,10 @@ def whole(turns: Any, beside: Any = None) -> tuple[Message, ...]:
 
 
 def check(messages: Sequence[Message]) -> None:
-    """Refuse messages that do not follow one another, or of which one but the first system turn is empty.
+    """Refuse messages in the wrong order, and empty messages other than the first system turn.
 
     Raises:
-        RowError: which turn, counted from 1, and why.
+        RowError: naming the turn, counted from 1, and the reason.
     """
     earlier = ""
     for place, message in enumerate(messages, start=1):
@@ -104,9 +104,9 @@ def first(messages: Sequence[Message]) -> tuple[Message, ...]:
 
 
 def as_text(messages: Sequence[Message]) -> tuple[str, str]:
-    """All that is said before the last answer, as one text by which prompts are compared, and that answer.
+    """All turns before the last answer as one text, by which prompts are compared, and the last answer.
 
-    Of one question it is the question, behind the system turn; of several turns each stands after the mark of its role.
+    For one question, the text is the system turn and the question. Each of several turns follows the mark of its role.
     """
     *before, last = messages
     spoken = [message for message in before if message["role"] != SYSTEM]
@@ -118,20 +118,20 @@ def as_text(messages: Sequence[Message]) -> tuple[str, str]:
 
 
 def to_json(messages: Sequence[Message]) -> str:
-    """Messages as text for a table; none are no text."""
+    """Messages as text for a table; empty if there are no messages."""
     return json.dumps(list(messages), ensure_ascii=False) if messages else ""
 
 
 def asked(text: str) -> tuple[Message, ...]:
-    """Messages that wait for an answer, of a text that `to_json` gave."""
+    """Messages that end before an answer, from a text of `to_json`."""
     return tuple(json.loads(text))
 
 
 def of(turns: Any, beside: Any = None) -> tuple[Message, ...]:
-    """As `whole`, of turns that may be JSON, such as what `to_json` gave.
+    """Like `whole`, for turns that may be JSON, such as the text of `to_json`.
 
     Raises:
-        RowError: it is no JSON, or as `whole`.
+        RowError: the text is not JSON, or as `whole`.
     """
     try:
         found = json.loads(turns) if isinstance(turns, str) else turns
@@ -160,5 +160,5 @@ def missing_or_empty(found: Any) -> bool:
 
 
 def _first(turn: Mapping[str, Any], *names: str) -> Any:
-    """The first of some keys that a turn fills: rows of different forms in one table have the keys of all."""
+    """The value of the first key that a turn fills; in a table of mixed forms, rows have the keys of all forms."""
     return next((turn[name] for name in names if not missing(turn.get(name))), None)

@@ -11,7 +11,7 @@ def read(path: Path) -> list[str]:
     """The field `text` of every row, in order.
 
     Raises:
-        InputError: the file cannot be read, holds no row, or a row has no text; the sentence names file and line.
+        InputError: the file cannot be read or has no row, or a row has no text; the message names file and line.
     """
     texts = []
     for row in sources.read_rows(sources.expand([path])):

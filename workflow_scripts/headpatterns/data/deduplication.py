@@ -1,7 +1,7 @@
-"""Which samples are the same item: none of a test may be trained on, under whatever id.
+"""Find samples that are the same item, because no item of a test may be trained on, even under another id.
 
-Two items are the same if their prompts are, or if their questions and their options are, in whatever order these stand;
-Unicode compatibility forms, case, white space and punctuation do not count.
+Two items are the same if their prompts are the same, or if their questions and their options are, in any order of the
+options. The comparison ignores Unicode compatibility forms, case, white space and punctuation.
 """
 
 import unicodedata
@@ -15,12 +15,12 @@ from headpatterns.data.splitting import normalised
 from headpatterns.errors import InputError, first_line
 
 Key = tuple[str, ...]
-"""What an item is known by: `text` and its whole text, or `question`, the question and its options in order."""
+"""Identifies an item: `text` and its whole text, or `question`, the question and its sorted options."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """One row: its id, its tags, and keys of which the same item under another id has at least one."""
+    """One row: its id, its tags and its keys. The same item under another id shares at least one key."""
 
     id: str
     tags: frozenset[str]
@@ -63,7 +63,7 @@ def read(path: Path, tagged: bool = False) -> list[Item]:
 
 
 def keys(prompt: str, choices: Sequence[str]) -> frozenset[Key]:
-    """What identifies an item: its whole text and, whatever their order, the question with all of its options."""
+    """The keys of an item: its whole text, and the question with all of its options in any order."""
     whole: Key = ("text", comparable(prompt))
     lettered = "".join(f"\n{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=False))
     question, found, rest = prompt.rpartition(lettered) if lettered else ("", "", "")
@@ -73,9 +73,9 @@ def keys(prompt: str, choices: Sequence[str]) -> frozenset[Key]:
 
 
 def comparable(text: str) -> str:
-    """`text` without what does not count; a text of nothing else stays as it is.
+    """`text` without the characters that the comparison ignores; a text of only such characters stays as it is.
 
-    This errs towards equality (3.5 and 35 are one): a sample too few to train on costs less than a leaked one.
+    The comparison may treat different texts as equal (3.5 and 35): a lost training sample costs less than a leaked one.
     """
     text = normalised(text)
     return "".join(character for character in text if _counts(character)) or text
@@ -89,7 +89,7 @@ def _counts(character: str) -> bool:
 
 
 def same(items: Iterable[Item], others: Iterable[Item]) -> dict[str, str]:
-    """Ids of those items that are also among the others, in order, each with an id that it has there."""
+    """Ids of the items that are also among the others, in order, each with its id there."""
     known: dict[Key, str] = {}
     for other in others:
         for key in other.keys:

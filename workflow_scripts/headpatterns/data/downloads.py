@@ -1,4 +1,4 @@
-"""Downloads from the Hugging Face hub: whole or not at all, going on after an interruption, with a word on how far."""
+"""Downloads from the Hugging Face hub: complete or absent, resumed after an interruption, with printed progress."""
 
 import os
 import shutil
@@ -16,11 +16,11 @@ from headpatterns.provenance import fingerprint
 
 GB = 1e9
 LOOK, NOTICE = 1.0, 30.0
-"""Seconds between two looks at a download, and between two lines about it that is slow."""
+"""Seconds between two checks of a download, and between two lines about a slow one."""
 
 
 def fetch_model(id: str, revision: str, output: Path) -> None:
-    """Download config, tokenizer and safetensors of a model; pickled weights only where it has no others.
+    """Download config, tokenizer and safetensors of a model; pickled weights only if it has no others.
 
     Args:
         id: of the model on the hub.
@@ -50,11 +50,11 @@ def fetch_model(id: str, revision: str, output: Path) -> None:
 def fetch_dataset(id: str, name: str | None, split: str, revision: str, output: Path) -> None:
     """Download one split of a dataset as one parquet file.
 
-    It comes into a cache of its own, which is removed: nothing is written outside the output's folder.
+    It is downloaded to a temporary cache: nothing is written outside the output's folder.
 
     Args:
         id: of the dataset on the hub.
-        name: its configuration, None where it has one alone.
+        name: its configuration, None if it has only one.
         split: its split.
         revision: commit of its repository.
         output: parquet file.
@@ -74,7 +74,7 @@ def fetch_dataset(id: str, name: str | None, split: str, revision: str, output: 
         raise
     files = hub.dataset_files(dataset, made)
     identity = fingerprint(id, dataset.commit, *files)
-    # Downloaded, prepared, written.
+    # The disk holds the files three times: downloaded, prepared and written.
     with hub.said(dataset.kind, id, revision), download(str(dataset), id, identity, files, output, copies=3):
         made.download_and_prepare()
         with atomic_path(output) as temporary:
@@ -82,16 +82,16 @@ def fetch_dataset(id: str, name: str | None, split: str, revision: str, output: 
 
 
 def fetch_pinned(source: Pinned, output: Path) -> None:
-    """Download the files of a pinned dataset into a folder, where they have the names that they have at the source.
+    """Download the files of a pinned dataset into a folder, with the same names as at the source.
 
-    What an earlier process has left is gone on with, whichever source it came from.
+    Files of an interrupted process are completed, even if they came from another source.
 
     Args:
         source: where they are fetched from.
         output: folder of the files.
 
     Raises:
-        InputError: the source does not give them, or gives others, or the disk is too small.
+        InputError: the source does not provide them, or provides other files, or the disk is too small.
     """
     with pinned_source.said(source):
         files = pinned_source.look(source)
@@ -108,10 +108,10 @@ def fetch_pinned(source: Pinned, output: Path) -> None:
 
 
 def check_space(what: str, size: int, folder: Path) -> None:
-    """Refuse what the disk of `folder` has no room for; `size` is in bytes.
+    """Refuse a download for which the disk of `folder` has no room; `size` is in bytes.
 
     Raises:
-        InputError: it has none.
+        InputError: the disk has too little room.
     """
     there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     free = shutil.disk_usage(there).free
@@ -125,22 +125,22 @@ def check_space(what: str, size: int, folder: Path) -> None:
 def download(
     what: str, name: str, work: str, files: Mapping[str, int], output: Path, copies: int = 1
 ) -> Iterator[Path]:
-    """A folder to download files into, which keeps them until the block ends well; the terminal sees how far.
+    """A folder to download files into; it is kept until the block ends without an error. Progress is printed.
 
     Args:
-        what: what is downloaded, in words.
-        name: the same in the lines about how far.
-        work: fingerprint of it: what an earlier process has left of other work is removed.
+        what: a description of the download.
+        name: its name in the lines about progress.
+        work: fingerprint of the download: files that an earlier process left for other work are removed.
         files: bytes of each file.
-        output: what is made of it.
-        copies: how many times the disk holds the files before they are `output`.
+        output: the file or folder that is made from the download.
+        copies: how many copies of the files are on the disk until `output` is complete.
 
     Raises:
         InputError: the disk is too small.
     """
     folder = unfinished(output)
     size = sum(files.values())
-    for part in folder.rglob("*.incomplete"):  # the client begins such a file again, under another name
+    for part in folder.rglob("*.incomplete"):  # the client starts such a file again, under another name
         remove(part)
     check_space(what, max(0, copies * size - _downloaded(folder)[1]), output.parent)
     open_unfinished(output, work)
@@ -151,7 +151,7 @@ def download(
 
 @contextmanager
 def _told(name: str, files: int, size: int, folder: Path) -> Iterator[None]:
-    """Tell of a download at every tenth of it, and when half a minute has brought less."""
+    """Print the progress of a download at every tenth of it, and after half a minute without a new tenth."""
     ended = threading.Event()
 
     def tell() -> None:
@@ -178,7 +178,7 @@ def _told(name: str, files: int, size: int, folder: Path) -> Iterator[None]:
 
 
 def _downloaded(folder: Path) -> tuple[int, int]:
-    """Files that are there and bytes, those of files on the way included; the client renames them meanwhile."""
+    """Number of complete files, and bytes including incomplete files; the client may rename files at the same time."""
     done, size = 0, 0
     for kind in ("files", "hub"):
         for place, _, names in os.walk(folder / kind):

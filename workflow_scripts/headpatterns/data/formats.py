@@ -1,4 +1,4 @@
-"""How rows lie in files: a reader for each format, and one sentence for whatever a library says of a file.
+"""Readers of rows for each file format; errors of the libraries become one sentence each.
 
 JSON lines, JSON, CSV and TSV may be compressed; parquet and Arrow files are as `datasets` and pandas write them.
 """
@@ -47,7 +47,7 @@ COMPRESSIONS: dict[str, Callable[..., Any]] = {
 
 
 def suffix(path: Path) -> str | None:
-    """The known suffix that the file's name ends with, that of a compression included, or None."""
+    """The known suffix of the file's name, including that of a compression, or None."""
     name = path.name.lower()
     return next((known for known in SUFFIXES if name.endswith(known)), None)
 
@@ -56,7 +56,7 @@ def read(path: Path, csv_columns: Columns = None) -> Iterator[Row]:
     """The rows of one file, in their order.
 
     Raises:
-        InputError: the file cannot be read, or a row of it is malformed; the sentence names file and line or row.
+        InputError: the file cannot be read, or a row is malformed; the message names file and line or row.
     """
     row = None
     try:
@@ -66,19 +66,19 @@ def read(path: Path, csv_columns: Columns = None) -> Iterator[Row]:
             yield row
     except (InputError, ImportError):
         raise
-    except Exception as error:  # of a decoder, a decompressor or pyarrow, each of which has its own kinds
+    except Exception as error:  # a decoder, a decompressor and pyarrow raise different types
         if isinstance(error, OSError) and error.errno in FIXES:
             raise InputError(refused_by_system(error)) from error
         raise InputError(_unreadable(path, error, row)) from error
 
 
 def _unreadable(path: Path, error: Exception, last: Row | None) -> str:
-    """What is wrong with a file, and behind which row."""
+    """What is wrong with a file, and after which row."""
     behind = f" behind {last.place}" if last else ""
     if isinstance(error, UnicodeDecodeError):
         try:
             line = _foreign_line(path) if str(suffix(path)).startswith(TEXT) else None
-        except Exception as damaged:  # a decompressor may notice damage only behind what it has given
+        except Exception as damaged:  # a decompressor may find damage only after the rows that it returned
             return _unreadable(path, damaged, last)
         if line:
             return f"{path}:{line} is not UTF-8 text ({error.reason}): convert the file."
@@ -87,7 +87,7 @@ def _unreadable(path: Path, error: Exception, last: Row | None) -> str:
 
 
 def _foreign_line(path: Path) -> int | None:
-    """The first line that is not UTF-8: a decoder reads ahead and knows no lines."""
+    """The first line that is not UTF-8; a decoder reads ahead, so its error does not give the line."""
     with _bytes(path) as file:
         for number, line in enumerate(file, start=1):
             try:
@@ -135,7 +135,7 @@ def _json(path: Path, columns: Columns) -> Iterator[Row]:
             raise InputError(f"{path} is not valid JSON (nested too deeply): fix the file.") from error
         is_whole = stream.is_over()
     if not is_whole:
-        # Several values one after the other: JSON lines under the name .json, as some releases have it. Lists are none.
+        # Several values in sequence are JSON lines with the name .json, as in some releases. Lists do not count.
         yield from _json_lines(path, columns)
     elif not is_list:
         fields = _object(only, str(path))
@@ -163,7 +163,7 @@ def _object(parsed: Any, place: str) -> dict[str, Any]:
 
 
 def _check_orientation(path: Path, fields: Mapping[str, Any]) -> None:
-    """Refuse a JSON object that holds a table rather than one row: rows by their number, or columns."""
+    """Refuse a JSON object that is a table rather than one row: rows by their number, or columns."""
     values = list(fields.values())
     fix = 'write a list of rows (in pandas orient="records")'
     first, inner = next(iter(fields), ""), values[0] if values else None
@@ -187,7 +187,7 @@ def _csv(path: Path, columns: Columns) -> Iterator[Row]:
 
 
 def _tsv(path: Path, columns: Columns) -> Iterator[Row]:
-    """Rows in whose cells quotes are text, as most tables with tabs have it."""
+    """Rows in which quotes are part of the text, as in most tables with tabs."""
     for row in _table(path, columns, delimiter="\t", quoting=csv.QUOTE_NONE):
         if quoted := next((name for name, cell in row.fields.items() if _is_quoted(cell)), None):
             raise InputError(
@@ -198,7 +198,7 @@ def _tsv(path: Path, columns: Columns) -> Iterator[Row]:
 
 
 def _is_quoted(cell: str) -> bool:
-    """Whether a cell stands in quotes and has quotes inside, all of them doubled."""
+    """Whether a cell is in quotes and has quotes inside, all of them doubled."""
     inner = cell[1:-1]
     return len(cell) > 3 and cell[0] == cell[-1] == '"' and '""' in inner and '"' not in inner.replace('""', "")
 
@@ -249,7 +249,7 @@ def _parquet(path: Path, columns: Columns) -> Iterator[Row]:
 
 
 def _arrow(path: Path, columns: Columns) -> Iterator[Row]:
-    """Rows of Arrow's streaming format, which `datasets` saves, or of its file format."""
+    """Rows of Arrow's streaming format, which `datasets` writes, or of its file format."""
     import pyarrow
 
     with pyarrow.memory_map(str(path)) as file:
@@ -262,7 +262,7 @@ def _arrow(path: Path, columns: Columns) -> Iterator[Row]:
 
 
 def _sound(batches: Iterator[Any]) -> Iterator[Any]:
-    """Batches whose places of texts lie within them, which Arrow trusts a file about: others end the program."""
+    """Batches whose text offsets are valid; Arrow does not check them, and invalid ones crash the program."""
     for batch in batches:
         batch.validate(full=True)
         yield batch
@@ -288,7 +288,7 @@ TEXT = (".jsonl", ".json", ".csv", ".tsv")
 SUFFIXES = {
     f"{form}{packed}": READERS[form] for form in READERS for packed in COMPRESSIONS if form in TEXT or not packed
 }
-"""Readers by what a file's name ends with."""
+"""Readers by the end of a file's name."""
 
 KNOWN = f"{', '.join(READERS)}, and the first {len(TEXT)} also with {', '.join(filter(None, COMPRESSIONS))} added"
 """The formats, for a message."""

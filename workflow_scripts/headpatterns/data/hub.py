@@ -1,7 +1,7 @@
-"""The Hugging Face hub: what it has and how large that is, and every refusal in a sentence.
+"""The Hugging Face hub: its repositories and their sizes, and a sentence for every refusal.
 
-The hub's client is imported inside the functions: it reads where its caches are when it is imported, and `caches` says
-it to it before.
+The hub's client is imported inside the functions. It reads the paths of its caches on import, so `caches` must set them
+first.
 """
 
 import os
@@ -29,9 +29,9 @@ class Repository(NamedTuple):
     Attributes:
         kind: `model` or `dataset`.
         id, revision: as the config states them.
-        commit: what the revision is.
+        commit: the commit of the revision.
         files: the bytes of each file by name.
-        checksums: what the hub states of each file: `sha256:…` where Git LFS stores it, else `git:…`, its blob's id.
+        checksums: the hub's checksum of each file: `sha256:…` if Git LFS stores it, otherwise `git:…`, its blob's id.
     """
 
     kind: str
@@ -46,28 +46,28 @@ class Repository(NamedTuple):
 
 
 def caches(folder: Path) -> None:
-    """Let the hub's client keep its caches below `folder`: nothing is written outside the results."""
+    """Make the hub's client keep its caches below `folder`, so that nothing is written outside the results."""
     os.environ |= {"HF_HUB_CACHE": str(folder / "hub"), "HF_XET_CACHE": str(folder / "xet")}
 
 
 def look(kind: str, id: str, revision: str) -> Repository:
-    """Ask the hub for a repository; where it answers that too much is asked of it, again after the time that it says.
+    """Ask the hub for a repository; after a rate limit, ask again when the hub allows it.
 
     Raises:
-        InputError: it is not there, not at this revision or not for us, or the hub does not answer.
+        InputError: the repository or the revision does not exist, access is denied, or the hub does not answer.
     """
     with said(kind, id, revision):
         return described(kind, id, revision)
 
 
 def described(kind: str, id: str, revision: str, endpoint: str | None = None) -> Repository:
-    """The same, with the errors of the hub's client.
+    """Like `look`, but raises the errors of the hub's client.
 
-    Another hub, whose address is `endpoint`, is told no login.
+    Another hub, at the address `endpoint`, does not get the login.
     """
     from huggingface_hub import HfApi, constants
 
-    # HfApi.repo_info asks the same, but once.
+    # HfApi.repo_info sends the same request, but does not repeat it.
     page = f"{endpoint or constants.ENDPOINT}/api/{kind}s/{id}/revision/{urllib.parse.quote(revision, safe='')}"
     found = transfers.ask("GET", page, with_login=endpoint is None, blobs=True).json()
     if found.get("gated") and not endpoint:  # its description is public, its files are not
@@ -78,17 +78,17 @@ def described(kind: str, id: str, revision: str, endpoint: str | None = None) ->
 
 
 def _stated(file: dict[str, Any]) -> str:
-    """The checksum that a description of a file has."""
+    """The checksum in the hub's description of a file."""
     if file.get("lfs"):
         return f"sha256:{file['lfs']['sha256']}"
     return f"git:{file['blobId']}" if file.get("blobId") else ""
 
 
 def model_files(model: Repository) -> dict[str, int]:
-    """Files of a model that loading it takes, with their bytes: pickled weights only where there are no others.
+    """Files that are needed to load a model, with their bytes; pickled weights only if there are no others.
 
     Raises:
-        InputError: it has no weights.
+        InputError: the model has no weights.
     """
 
     def matching(*patterns: str) -> dict[str, int]:
@@ -102,10 +102,10 @@ def model_files(model: Repository) -> dict[str, int]:
 
 
 def builder(dataset: Repository, name: str | None, split: str, cache: Path) -> "DatasetBuilder":
-    """What reads the configuration `name` of a dataset.
+    """The builder that reads the configuration `name` of a dataset.
 
     Raises:
-        InputError: it has no such configuration or split, or needs one to be named.
+        InputError: the dataset has no such configuration or split, or one has to be named.
     """
     from datasets import get_dataset_config_names, load_dataset_builder
 
@@ -130,7 +130,7 @@ def builder(dataset: Repository, name: str | None, split: str, cache: Path) -> "
 
 
 def dataset_files(dataset: Repository, made: "DatasetBuilder") -> dict[str, int]:
-    """Files that a configuration of a dataset is made of, with their bytes."""
+    """Files of a configuration of a dataset, with their bytes."""
     start = f"{dataset.id}@{dataset.commit}/"
     names = [path.partition(start)[2] for paths in made.config.data_files.values() for path in paths]
     return {name: dataset.files.get(name, 0) for name in names if name}
@@ -138,17 +138,17 @@ def dataset_files(dataset: Repository, made: "DatasetBuilder") -> dict[str, int]
 
 @contextmanager
 def said(kind: str, id: str, revision: str) -> Iterator[None]:
-    """Turn what the hub's client and the datasets library raise into an InputError with what the user can do."""
+    """Convert errors of the hub's client and the datasets library to an InputError with advice for the user."""
     try:
         yield
     except InputError:
         raise
-    except Exception as error:  # dozens of types for what are a few things to the user
+    except Exception as error:  # dozens of types for a few situations of the user
         raise InputError(sentence(kind, id, revision, error)) from error
 
 
 def causes(error: BaseException) -> list[BaseException]:
-    """An error and what it comes from, the last of which is the first cause."""
+    """An error and its causes; the last one is the original cause."""
     found = [error]
     while cause := found[-1].__cause__ or found[-1].__context__:
         found.append(cause)
@@ -156,14 +156,14 @@ def causes(error: BaseException) -> list[BaseException]:
 
 
 def status_of(error: BaseException) -> int | None:
-    """The status of HTTP with which a server refused; None of any other error."""
+    """The HTTP status with which a server refused; None for any other error."""
     from huggingface_hub.errors import HfHubHTTPError
 
     return next((one.response.status_code for one in causes(error) if isinstance(one, HfHubHTTPError)), None)
 
 
 def lost(error: BaseException) -> str:
-    """Why an address does not give what it should have, as far as another may; empty of any other error."""
+    """Why an address does not have its file, if another address may have it; empty for any other error."""
     import httpx2
     from huggingface_hub import errors
 
@@ -181,7 +181,7 @@ def lost(error: BaseException) -> str:
 
 
 def sentence(kind: str, id: str, revision: str, error: BaseException) -> str:
-    """What an error means to the user, and what helps."""
+    """The meaning of an error for the user, and the fix."""
     import httpx2
     from huggingface_hub import constants, errors, get_token
 

@@ -1,4 +1,4 @@
-"""Asking the hub and other sources for every model and dataset of a config, before anything is downloaded."""
+"""Check that the hub and other sources have every model and dataset of a config, before anything is downloaded."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -15,15 +15,15 @@ PINNED = "pinned"
 
 
 def check(sources: Sequence[Mapping[str, Any]], output: Path) -> None:
-    """Say everything that is wrong at once; of what was fetched before, nothing is asked.
+    """Report all problems at once; models and datasets that were fetched before are not checked again.
 
     Args:
-        sources: {kind, hub, revision, output}, of a dataset also name and split; of the kind `pinned` {kind, output}
-            and all that `Pinned` has.
+        sources: {kind, hub, revision, output}, and for a dataset also name and split; for the kind `pinned` {kind,
+            output} and all fields of `Pinned`.
         output: JSON of the sources and their bytes.
 
     Raises:
-        InputError: one of them cannot be had, or the disk is too small for all.
+        InputError: a source is not available, or the disk is too small for all.
     """
     found: list[dict[str, Any]] = []
     missing: dict[tuple[Any, ...], int] = {}
@@ -39,7 +39,7 @@ def check(sources: Sequence[Mapping[str, Any]], output: Path) -> None:
                 continue
             found.append({**{key: value for key, value in source.items() if key != "output"}, "bytes": size})
             if not place.exists():
-                # Splits of one configuration are files of one download.
+                # Splits of one configuration are in one download.
                 missing[tuple(source.get(key) for key in ("kind", "hub", "revision", "name", "dataset"))] = size
     try:
         check_space("what is to be downloaded", sum(missing.values()), output.parent)
@@ -51,10 +51,10 @@ def check(sources: Sequence[Mapping[str, Any]], output: Path) -> None:
 
 
 def checked_source(checked: Path, dataset: str) -> Pinned:
-    """The source of a pinned dataset that `check` has found to have it.
+    """The source of a pinned dataset that `check` found to be available.
 
     Raises:
-        InputError: it has not asked for one.
+        InputError: `check` did not look for this dataset.
     """
     for source in read_json(checked):
         if source["kind"] == PINNED and source["dataset"] == dataset:
@@ -68,7 +68,7 @@ def _pinned(source: Mapping[str, Any]) -> Pinned:
 
 
 def _size_asked(source: Mapping[str, Any], cache: Path) -> int:
-    """Bytes that a model, a configuration of a dataset or a pinned dataset has at its source."""
+    """Bytes of a model, a configuration of a dataset or a pinned dataset at its source."""
     if source["kind"] == PINNED:
         with pinned_source.said(_pinned(source)):
             return sum(file.size for file in pinned_source.look(_pinned(source)).values())

@@ -1,7 +1,7 @@
-"""JSON of any length, read a value at a time: of a list, no more than an item lies in memory and a piece of the text.
+"""JSON of any length, read one value at a time. Of a list, memory holds only one item and a piece of the text.
 
-The decoder is that of Python's `json`. It gets a piece of the text, and a longer one where that ends within a value, so
-that values, and what is said of a text that is no JSON, are those of `json.loads`.
+The decoder is that of Python's `json`. It gets a piece of the text, or a longer one if the piece ends within a value.
+So values and errors are the same as with `json.loads`.
 """
 
 import json
@@ -14,16 +14,16 @@ PIECE = 2**20
 """Characters that are read at once."""
 
 CUT = 16
-"""Characters before the end of a piece in which an error may only say that it ends: in a number, or within `false`."""
+"""Characters at the end of a piece in which an error may only mean that the piece ends: in a number, or in `false`."""
 
 BLANKS = re.compile(r"[ \t\n\r]*")
 
 
 def loads(text: str) -> Any:
-    """As `json.loads`, with a number of so many digits that Python makes none of it as text.
+    """Like `json.loads`, but a number with too many digits for Python becomes text.
 
     Raises:
-        json.JSONDecodeError: it is no JSON.
+        json.JSONDecodeError: the text is not JSON.
         RecursionError: it is nested too deeply.
     """
     return _first_of(lambda decoder: decoder.decode(text))
@@ -34,7 +34,7 @@ def _first_of(decode: Callable[[json.JSONDecoder], Any]) -> Any:
         return decode(DECODER)
     except json.JSONDecodeError:
         raise
-    except ValueError:  # a number of too many digits
+    except ValueError:  # a number with too many digits
         return decode(WITH_LONG_NUMBERS)
 
 
@@ -46,15 +46,15 @@ DECODER, WITH_LONG_NUMBERS = json.JSONDecoder(), json.JSONDecoder(parse_int=_who
 
 
 class Stream:
-    """A text in JSON, read from its beginning to its end; values are made as by `loads`."""
+    """A text in JSON, read from start to end; values are the same as with `loads`."""
 
     def __init__(self, file: TextIO) -> None:
-        """Begin where `file` stands."""
+        """Start at the current position of `file`."""
         self._file = file
         self._piece, self._place, self._lines, self._ended = "", 0, 0, False
 
     def begins(self, character: str) -> bool:
-        """Whether this comes next, white space left out."""
+        """Whether this character comes next, after white space."""
         return not self.is_over() and self._piece[self._place] == character
 
     def is_over(self) -> bool:
@@ -71,7 +71,7 @@ class Stream:
         """The next value.
 
         Raises:
-            json.JSONDecodeError: there is none; its `lineno` counts from the beginning of the text.
+            json.JSONDecodeError: there is no value; its `lineno` counts from the start of the text.
             RecursionError: it is nested too deeply.
         """
         return self._next(_value)
@@ -80,8 +80,8 @@ class Stream:
         """The items of the list that comes next, as they are read.
 
         Raises:
-            json.JSONDecodeError: it is no list, as `value`.
-            RecursionError: likewise.
+            json.JSONDecodeError: the next value is not a list, or as `value`.
+            RecursionError: as `value`.
         """
         self._place += 1
         more = not self.begins("]")
@@ -92,7 +92,7 @@ class Stream:
             yield item
 
     def _next(self, scan: Callable[[str, int], tuple[Any, int]]) -> Any:
-        """What `scan` finds here; it is asked again with a longer piece where the piece may end within it."""
+        """The result of `scan` here; it is called again with a longer piece if the piece may end within a value."""
         while True:
             try:
                 found, end = scan(self._piece, self._place)
@@ -108,7 +108,7 @@ class Stream:
             self._read_on()
 
     def _read_on(self) -> None:
-        """Take more of the text behind what is not used of the piece, of which at least as much is added."""
+        """Extend the unused rest of the piece by at least the same amount of text."""
         self._lines += self._piece.count("\n", 0, self._place)
         rest = self._piece[self._place :]
         more = self._file.read(max(PIECE, len(rest)))
@@ -127,7 +127,7 @@ def _value(text: str, place: int) -> tuple[Any, int]:
 
 
 def _item(text: str, place: int) -> tuple[tuple[Any, bool], int]:
-    """An item of a list with whether others follow, and the place behind the comma or bracket."""
+    """An item of a list, whether others follow, and the position after the comma or bracket."""
     item, end = _value(text, place)
     end = _behind_blanks(text, end)
     if text[end : end + 1] not in (",", "]"):

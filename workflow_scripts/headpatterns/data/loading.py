@@ -1,4 +1,4 @@
-"""Raw files to instructions: every row is used, left out or rejected, and counted as that."""
+"""Raw files to instructions: every row is used, left out or rejected, and counted accordingly."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,12 +19,12 @@ FIRST_ROWS = 3
 """A file whose first rows (or all of them, if fewer) lack a needed field has a wrong schema."""
 
 MAX_REJECTED = 0.2
-"""Above this share of rejected rows, a dataset is not what its adapter takes it for, unless its config says more."""
+"""With more than this share of rejected rows, a dataset does not fit its adapter; its config may allow more."""
 
 
 @dataclass
 class Loaded:
-    """The instructions of one split and the fate of all its rows: reasons with their number of rows."""
+    """The instructions of one split, and reasons with their numbers of rows that were left out or rejected."""
 
     instructions: list[Entry] = field(default_factory=list)
     rows_read: int = 0
@@ -44,13 +44,13 @@ def load(
     workspace: Path | None = None,
     most_rejected: float = MAX_REJECTED,
 ) -> Loaded:
-    """Read `files` with an adapter of ADAPTERS, whose `options` are resolved, and put each into `template`.
+    """Read `files` with an adapter of ADAPTERS and its resolved `options`, and put each instruction into `template`.
 
-    `labels` gives for each file the name under which ids mention it (see `id_labels`), `workspace` the folder on whose
-    disk the texts lie meanwhile.
+    `labels` gives the name of each file in ids (see `id_labels`), and `workspace` the folder on whose disk the texts
+    are stored meanwhile.
 
     Raises:
-        InputError: a file cannot be read or has a wrong schema, or more than this share of the rows is rejected.
+        InputError: a file cannot be read or has a wrong schema, or too large a share of the rows is rejected.
     """
     loaded, spool, progress = Loaded(), Spool(workspace), Progress(f"{dataset}, read")
     rows = sources.read_rows(files, ADAPTERS[adapter].csv_columns)
@@ -120,12 +120,12 @@ def _check_rejections(dataset: str, adapter: str, loaded: Loaded, most: float) -
 
 
 def ordered(reasons: Counter[str]) -> list[tuple[str, int]]:
-    """Reasons with their counts, the commonest first and equals by name, whatever the order of the rows was."""
+    """Reasons with their counts, the most frequent first and ties by name, independent of the order of rows."""
     return sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
 def id_labels(files: Sequence[Path]) -> dict[Path, str]:
-    """A name for each file: its stem, with as many folders before it as it takes to tell all of them apart."""
+    """A name for each file: its stem, with as many parent folders as are needed to make all names different."""
     distinct = list(dict.fromkeys(files))
     depth = 1
     while True:

@@ -1,7 +1,7 @@
-"""Where published datasets are fetched from: config/datasets.csv, a row for each dataset and source.
+"""The sources of published datasets: config/datasets.csv, with a row for each dataset and source.
 
-A dataset has a primary source and perhaps a mirror, which holds the same files. An address is that of a repository of a
-hub, whose version is a commit, or that of one file, a zip of many among them.
+A dataset has a primary source and perhaps a mirror with the same files. The address is that of a repository of a hub,
+with a commit as its version, or of one file, which may be a zip of many.
 """
 
 import csv
@@ -20,13 +20,13 @@ PRIMARY, MIRROR = "primary", "mirror"
 COLUMNS = ("dataset", "version", "source", "address", "files", "checksum", "licence", "note")
 
 THE_HUB = "https://huggingface.co/"
-"""The hub itself: $HF_ENDPOINT may stand for it, and it alone is given a login."""
+"""The hub itself: $HF_ENDPOINT may replace it, and only it gets a login."""
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 REPOSITORY = re.compile(r"(https?://[^/]+)/datasets/([^/]+/[^/]+)")
 FILE = re.compile(r"https?://[^/@]+/.*[^/]")
 SAFE = re.compile(r"https://|http://(127\.0\.0\.1|localhost)[:/]")
-"""What an address begins with whose files nobody on the way can change: of this machine, any."""
+"""The start of an address whose files cannot be changed in transit: https, or any address of this machine."""
 ARCHIVE = ".zip"
 CHECKSUM = re.compile(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}")
 
@@ -36,12 +36,12 @@ class Pinned(NamedTuple):
 
     Attributes:
         dataset: name of the dataset.
-        version: the commit of a repository, or the release of a file; empty where none is pinned.
+        version: the commit of a repository, or the release of a file; empty if none is pinned.
         source: `primary` or `mirror`.
         address: of the repository or the file.
         files: patterns of the files that make the dataset, with `/` between folders.
-        checksum: `md5:…` or `sha256:…` of the file; empty for a repository, where the hub states those of its files.
-        others: the sources that the dataset has beside this one.
+        checksum: `md5:…` or `sha256:…` of the file; empty for a repository, because the hub states those of its files.
+        others: the other sources of the dataset.
     """
 
     dataset: str
@@ -57,7 +57,7 @@ class Pinned(NamedTuple):
 
     @property
     def repository(self) -> str:
-        """ORGANISATION/NAME of a repository of a hub; empty where the address is a file."""
+        """ORGANISATION/NAME of a repository of a hub; empty if the address is a file."""
         found = REPOSITORY.fullmatch(self.address)
         return found[2] if found and COMMIT.fullmatch(self.version) else ""
 
@@ -69,17 +69,17 @@ class Pinned(NamedTuple):
 
     @property
     def on_the_hub(self) -> bool:
-        """Whether the address is one of the hub itself."""
+        """Whether the address is on the hub itself."""
         return self.address.startswith(THE_HUB)
 
     @property
     def instead(self) -> str:
-        """What helps where the source does not."""
+        """What to do if the source is not available."""
         return f"set `sources` to {self.others[0]}" if self.others else "give local files as path"
 
 
 def matching(names: Iterable[str], pattern: str) -> list[str]:
-    """Those of some file names that a pattern means; `*` and `?` stay within a folder, as in a glob."""
+    """The file names that match a pattern; `*` and `?` do not cross folders, as in a glob."""
     wanted = pattern.split("/")
     parts = {name: name.split("/") for name in names}
     return [name for name, has in parts.items()
@@ -91,7 +91,7 @@ def read(table: Path = TABLE) -> dict[str, dict[str, Pinned]]:
     """The sources of every dataset of the table, by dataset and source.
 
     Raises:
-        InputError: the table is not there, or a row of it cannot be used; the sentence names the row.
+        InputError: the table does not exist, or a row cannot be used; the message names the row.
     """
     try:
         with table.open(encoding="utf-8", newline="") as file:
@@ -160,6 +160,6 @@ def _problems(row: Mapping[str, str | None]) -> Iterator[str]:
 
 
 def chosen(dataset: str, sources: str) -> Pinned:
-    """The source of a dataset that a config's `sources` means: a mirror where there is one."""
+    """The source of a dataset by a config's `sources`: for `mirror`, the mirror if there is one."""
     found = read()[dataset]
     return found.get(sources, found[PRIMARY])

@@ -1,4 +1,4 @@
-"""What a source of a pinned dataset has, and what is said where it does not give it."""
+"""The files at a source of a pinned dataset, and the messages if the source does not provide them."""
 
 import urllib.parse
 import zipfile
@@ -32,7 +32,7 @@ def look(source: Pinned) -> dict[str, Remote]:
 
 
 def _wanted(source: Pinned, there: Iterable[str]) -> list[str]:
-    """Those of the files at a source that the table names, in its order."""
+    """The files at a source that the table names, in the order of the table."""
     there, found = list(there), dict[str, None]()
     for pattern in source.files:
         names = sorted(pinned.matching(there, pattern))
@@ -47,15 +47,15 @@ def _wanted(source: Pinned, there: Iterable[str]) -> list[str]:
 
 
 def is_archive(source: Pinned) -> bool:
-    """Whether the address is that of a zip, of which the files are parts."""
+    """Whether the address is a zip that contains the files."""
     return not source.repository and source.address.endswith(ARCHIVE)
 
 
 def unpack(source: Pinned, folder: Path, output: Path) -> Path:
-    """Take the files of a dataset out of the zip in a folder.
+    """Extract the files of a dataset from the zip in a folder.
 
     Raises:
-        InputError: it is no zip, or lacks some of them.
+        InputError: the file is not a zip, or lacks some of them.
     """
     [archive] = folder.iterdir()
     try:
@@ -71,7 +71,7 @@ def unpack(source: Pinned, folder: Path, output: Path) -> Path:
 
 @contextmanager
 def said(source: Pinned) -> Iterator[None]:
-    """Turn what the client raises into an InputError with what the user can do."""
+    """Convert errors of the client to an InputError with advice for the user."""
     try:
         yield
     except InputError:

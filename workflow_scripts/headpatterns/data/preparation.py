@@ -19,12 +19,12 @@ from headpatterns.progress import Progress
 COLUMNS = ("id", "prompt", "response", "tags", "choices", "answer")
 
 GROUP, CHARACTERS = 2**15, 2**24
-"""Most rows of a row group of a parquet file, and most characters of its prompts and responses but for the last."""
+"""Most rows of a row group of a parquet file, and most characters of its prompts and responses without the last row."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Both splits, each in its seeded order and read from disk as it is asked for, and the report on them."""
+    """Both splits, in their seeded orders and read from disk on demand, and the report on them."""
 
     train: Sequence[Instruction]
     probe: Sequence[Instruction]
@@ -48,17 +48,19 @@ def prepare(
 ) -> Prepared:
     """Read, convert, clean and split a dataset.
 
-    The probe set is a seeded sample of `probe_samples` instructions (None for all) from `probe_files` or, without
-    them, from whole groups held out of the training rows, where None leaves `train_samples` to train on. Repeated
-    instructions of a split and training rows with the prompt of a probe candidate are removed; `train_samples` caps
-    what is left with a seeded sample. In the report of each split, `rows_read` is the sum of all other counts. A split
-    that `expected` names must have as many instructions as it says there. Texts lie in a file without a name on the
-    disk of `workspace` (None: where temporary files lie), so that memory holds what decides about each row alone. Of
-    the rows of a split at most the share `most_rejected` may be unusable (None: `loading.MAX_REJECTED`).
+    The probe set is a seeded sample of `probe_samples` instructions (None for all) from `probe_files`. Without these
+    files, it comes from whole groups that are held out of the training rows; None then leaves `train_samples` for
+    training. Repeated instructions of a split and training rows with the prompt of a probe candidate are removed. Of
+    the remaining rows, at most `train_samples` are kept, as a seeded sample.
+
+    In the report of each split, `rows_read` is the sum of all other counts. A split in `expected` must have the number
+    of instructions that is given there. Texts are in an unnamed file on the disk of `workspace` (None: that of
+    temporary files), so that memory holds only what is needed to split the rows. At most the share `most_rejected` of
+    the rows of a split may be unusable (None: `loading.MAX_REJECTED`).
 
     Raises:
-        InputError: a file, row, option or template cannot be used, there are too few instructions, or not as many as
-            expected.
+        InputError: a file, row, option or template cannot be used, there are too few instructions, or their number is
+            not the expected one.
     """
     _check_sizes(dataset, probe_samples, train_samples, bool(probe_files))
     wording = templates.resolve(template)
@@ -134,7 +136,7 @@ def _check_sizes(dataset: str, probe_samples: int | None, train_samples: int | N
 def _held_out(
     train: Sequence[Entry], probe_samples: int | None, train_samples: int | None, seed: int
 ) -> tuple[list[Entry], list[Entry]]:
-    """Training and probe set of the training rows: the number of probe samples decides, or that of training samples."""
+    """Training and probe set from the training rows, by the number of probe samples or of training samples."""
     if probe_samples is not None:
         return splitting.hold_out(train, probe_samples, seed)
     probe, kept = splitting.hold_out(train, train_samples or 0, seed)
@@ -161,7 +163,7 @@ def _check_enough(
 
 
 def _check_expected(dataset: str, expected: Mapping[str, int | None], reports: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse files that do not give the numbers of instructions that the config states: they are of another release."""
+    """Refuse files without the numbers of instructions that the config states: they are from another release."""
     stated = {split: count for split, count in expected.items() if count is not None}
     if all(reports[split]["kept"] == count for split, count in stated.items()):
         return
@@ -175,9 +177,9 @@ def _check_expected(dataset: str, expected: Mapping[str, int | None], reports: M
 
 
 def write(prepared: Prepared, folder: Path) -> str:
-    """Write `train.parquet`, `probe.parquet` and `report.json`; the folder appears whole or not at all.
+    """Write `train.parquet`, `probe.parquet` and `report.json`; the folder appears only when it is complete.
 
-    What is returned shows the counts of the report, one split a line.
+    Returns a text with the counts of the report, one line per split.
     """
     with atomic_path(folder) as temporary:
         temporary.mkdir()
@@ -197,7 +199,7 @@ def _write_parquet(instructions: Sequence[Instruction], path: Path, progress: Pr
     import pyarrow.parquet
 
     strings = pyarrow.list_(pyarrow.string())
-    # Conversations are there in all rows or in none: with a chat template every instruction is one.
+    # All rows have conversations, or none: with a chat template every instruction is one.
     chat = bool(instructions) and bool(instructions[0].messages)
     names = (*COLUMNS, *(("messages",) if chat else ()))
     types = {name: strings if name in ("tags", "choices") else pyarrow.string() for name in names}
@@ -214,7 +216,7 @@ def _write_parquet(instructions: Sequence[Instruction], path: Path, progress: Pr
 
 
 def _parts(instructions: Iterable[Instruction]) -> Iterator[list[Instruction]]:
-    """Instructions that are one row group of a parquet file each: at most GROUP of them, and little text."""
+    """Lists of instructions, one per row group of a parquet file: at most GROUP of them, and at most CHARACTERS."""
     part: list[Instruction] = []
     characters = 0
     for one in instructions:

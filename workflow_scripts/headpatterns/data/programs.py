@@ -1,4 +1,4 @@
-"""The value of a small program, worked out without running it: assignments and arithmetic, as in SGSM's solutions."""
+"""The value of a small program, computed without running it: assignments and arithmetic, as in SGSM's solutions."""
 
 import ast
 import operator
@@ -7,11 +7,11 @@ from fractions import Fraction
 from math import ceil, floor
 
 HEAD = "def solution("
-"""How the function begins whose value is worked out."""
+"""The start of the function whose value is computed."""
 
 LARGEST_EXPONENT = 64
 LARGEST_BITS = 400
-"""Of a number, above and below the line: whoever writes more means no sum of everyday things."""
+"""Limit for the numerator and the denominator of a number: no everyday word problem needs more."""
 
 Number = int | Fraction
 OPERATORS: Mapping[type[ast.operator], Callable[[Number, Number], Number]] = {
@@ -36,7 +36,7 @@ FUNCTIONS: Mapping[str, Callable[..., Number]] = {
 
 
 def value(text: str) -> Fraction | None:
-    """What the function solution() in a text returns; None where there is none, or its value cannot be worked out.
+    """The value that the function solution() in a text returns; None if there is none or it cannot be computed.
 
     The function ends at the first line that is indented no more than its head. It may assign numbers to names, and
     calculate with them and with FUNCTIONS; division is exact. Nothing is executed.
@@ -88,7 +88,7 @@ def _assign(statement: ast.stmt, names: dict[str, Number]) -> None:
 
 
 def _calculated(expression: ast.expr, names: Mapping[str, Number]) -> Number:
-    """The number that an expression stands for, of LARGEST_BITS at most."""
+    """The value of an expression, a number of at most LARGEST_BITS."""
     found = Fraction(_unbounded(expression, names))
     if max(found.numerator.bit_length(), found.denominator.bit_length()) > LARGEST_BITS:
         raise ValueError("a number that is too large")
@@ -123,7 +123,7 @@ def _power(base: Number, exponent: Number) -> Number:
 
 
 def _small(number: Number) -> int:
-    """A number of digits, or an exponent."""
+    """A small whole number: a number of digits, or an exponent."""
     whole = Fraction(number)
     if whole.denominator != 1 or abs(whole.numerator) > LARGEST_EXPONENT:
         raise ValueError("not a small whole number")

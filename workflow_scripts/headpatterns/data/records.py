@@ -1,4 +1,4 @@
-"""Rows as they are read, instructions as they are written, and what can be wrong with a row."""
+"""Rows as they are read, instructions as they are written, and errors of rows."""
 
 import difflib
 from collections.abc import Iterable
@@ -11,18 +11,18 @@ from headpatterns.data.texts import RowError as RowError
 from headpatterns.data.texts import as_written, key, missing, required, trimmed
 
 LONGEST_NAME = 40
-"""Characters of a field's name in a message: the first row of a file without header is taken for names."""
+"""Characters of a field's name in a message; without a header, the first row of a file is read as names."""
 
 MOST_NAMES = 8
-"""Fields that a message lists: a file of another orientation has one for each row."""
+"""Fields that a message lists; a transposed file has one for each row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One raw row of a dataset.
 
-    `number` counts the rows of its file from 1 and is None where the whole file is the row; `place` is what a message
-    shows: `file:line` in files of lines, `file, row n` elsewhere.
+    `number` counts the rows of its file from 1 and is None if the whole file is the row. `place` is its name in
+    messages: `file:line` in files of lines, `file, row n` in others.
     """
 
     fields: dict[str, Any]
@@ -37,8 +37,8 @@ class Instruction:
 
     `id` is the upstream id, or empty until the loader names the sample after its place. `group` is the unit that a
     held-out split keeps together (a repository, a pair of twin sentences); empty means the sample alone. `answer` is
-    the gold answer in its shortest form (a letter, a number), `choices` the texts of the options, () for an open task.
-    `messages` are the whole conversation that a chat template prints, of which prompt and response are the text.
+    the gold answer in its shortest form (a letter, a number), and `choices` are the texts of the options, () for an
+    open task. `messages` are the whole conversation that a chat template prints; prompt and response are its text.
     """
 
     prompt: str
@@ -52,33 +52,33 @@ class Instruction:
 
     @property
     def prompt_key(self) -> bytes:
-        """What prompts have in common that count as the same (see `texts.key`)."""
+        """Key that is equal for prompts that count as the same (see `texts.key`)."""
         return key(self.prompt)
 
     @property
     def content_key(self) -> bytes:
-        """What prompts and responses have in common of which both count as the same."""
+        """Key that is equal for instructions whose prompts and responses both count as the same."""
         return self.prompt_key + key(self.response)
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A sound row that the options leave out (another language, another subject); `why` is for the report."""
+    """A valid row that the options leave out (another language, another subject); `why` is for the report."""
 
     why: str
 
 
 class MissingFieldError(RowError):
-    """The row lacks a field that its dataset has; `names` are the spellings that would have done."""
+    """The row lacks a field that its dataset has; `names` are the accepted names of the field."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
-        """Keep the names, so that a wrong schema can be told from a single broken row."""
+        """Keep the names, to distinguish a wrong schema from a single broken row."""
         self.names = names
         super().__init__(f"no field {' or '.join(names)}")
 
 
 def value(row: Row, *names: str) -> Any:
-    """The first of the fields `names` that the row fills; None where all that it has of them are missing values.
+    """The value of the first field of `names` that the row fills; None if all of these fields have missing values.
 
     Raises:
         MissingFieldError: the row has none of the fields.
@@ -120,7 +120,7 @@ def prompt(row: Row, *names: str) -> str:
 
 
 def label(row: Row, *names: str) -> str:
-    """Like `text`, of fields that a row may lack: empty where it does.
+    """Like `text`, for fields that a row may lack: empty if it does.
 
     Raises:
         RowError: the field is not text (see `texts`).
@@ -130,12 +130,12 @@ def label(row: Row, *names: str) -> str:
 
 
 def as_text(found: Any, name: str) -> str:
-    """The text of `found` without white space around it; `name` says in a RowError what was missing or not text."""
+    """The text of `found` without white space around it; `name` is the field in a RowError (missing, or not text)."""
     return required(found, name).strip()
 
 
 def listed(names: Iterable[Any]) -> str:
-    """Names for a message, each cut to a readable length; of many, how many there are more."""
+    """Names for a message, each cut to a readable length; a long list ends with the number of further names."""
     shown = [str(name) for name in names]
     cut = [name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…" for name in shown[:MOST_NAMES]]
     more = f" and {len(shown) - MOST_NAMES} more" if len(shown) > MOST_NAMES else ""

@@ -26,9 +26,9 @@ def show_sample(
         data: a file or folder of rows with prompt, response and optionally id.
         id: of the sample; None for the first.
         template: prompt template into which rows are put: `question`, `alpaca`, `chat` (of the model's tokenizer), or a
-            text with {instruction}; None where prompts are ready.
+            text with {instruction}; None if prompts are ready.
         max_length: tokens at which it is cut.
-        colour: whether the text is for a terminal that has colours.
+        colour: whether the text is for a terminal with colours.
 
     Returns:
         The text of the sample, then a line for each token: place, id, label (−100 without a loss) and text.

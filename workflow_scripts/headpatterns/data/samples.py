@@ -1,4 +1,4 @@
-"""Reading the samples of a probe set: the workflow's instructions or anybody's own file."""
+"""Read the samples of a probe set: the workflow's instructions or a user's own file."""
 
 import hashlib
 import json
@@ -19,7 +19,8 @@ def read(path: Path) -> list[dict[str, Any]]:
     The formats are those of raw datasets.
 
     Raises:
-        InputError: no such file, another format, a row that lacks a field or repeats an id, an empty response.
+        InputError: the file does not exist or has another format, a row lacks a field or repeats an id, or a response
+            is empty.
     """
     if not path.exists():
         raise InputError(f"the data file {path} does not exist: fix the path.")
@@ -43,7 +44,7 @@ def in_template(path: Path, template: str | None, output: Path) -> Path:
 
     Args:
         path: a file or folder of rows.
-        template: as `templates.resolve` takes it; `chat` makes a conversation of each row. None gives `path` itself.
+        template: as `templates.resolve` takes it; `chat` makes a conversation of each row. None returns `path` itself.
         output: file to write (JSON lines).
 
     Raises:
@@ -79,9 +80,9 @@ def _in_template(row: dict[str, Any], template: str, path: Path) -> dict[str, An
 def tokenized(
     tokenizer: Any, rows: list[dict[str, Any]], max_length: int, path: Path, skip: bool
 ) -> tuple[list[TokenizedSample], list[str]]:
-    """Tokenized rows, in order, and the ids of those left out.
+    """Tokenized rows, in order, and the ids of rows that were left out.
 
-    A row whose response lies wholly beyond `max_length` is an InputError, or is left out with `skip`.
+    A row whose whole response lies beyond `max_length` is an InputError, or is left out with `skip`.
     """
     samples = tokenize_all(tokenizer, rows, max_length)
     without = [sample.id for sample in samples if not sample.response_tokens]
@@ -94,7 +95,7 @@ def tokenized(
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file or, of a folder, of those of its files, hexadecimal."""
+    """SHA-256 of a file or, for a folder, of the checksums of its files, hexadecimal."""
     if path.is_dir():
         return hashlib.sha256("".join(map(digest, sources.expand([path]))).encode()).hexdigest()
     return sha256(path)
@@ -103,12 +104,11 @@ def digest(path: Path) -> str:
 def checked(place: str, number: int, row: Any) -> dict[str, Any]:
     """`id`, `prompt` and `response` of the row with this number, from 1 on, as they are written (see `texts`).
 
-    A row may have `messages` (or `conversations`) instead: a list of turns, or JSON of one, which stands under that key
-    then, with prompt and response as `conversations.as_text` has them.
+    A row may have `messages` (or `conversations`) instead: a list of turns, or JSON of one. The result then has this
+    list under `messages`, and prompt and response as `conversations.as_text` gives them.
 
     Raises:
-        InputError: it lacks one of the latter two, or one is not text; it has an empty response; it is a conversation
-            that cannot be read.
+        InputError: prompt or response is missing or not text; the response is empty; a conversation cannot be read.
     """
     if not isinstance(row, dict):
         raise InputError(f"{place} is not an object with prompt and response: write one.")

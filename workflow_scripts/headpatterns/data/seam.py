@@ -1,7 +1,8 @@
-"""The seam between prompt and response: both are tokenized as one text, and their tokens are told apart afterwards.
+"""The seam between prompt and response: both are tokenized as one text, and their tokens are separated afterwards.
 
-Models have read the two in one text, where most tokenizers make one token of a blank and the word behind it. Tokenized
-apart, the prompt would end in a token of a lone blank, and the response begin with a word that lacks its own.
+Models read both as one text, in which most tokenizers join a blank and the next word to one token. If the two were
+tokenized separately, the prompt would end in a token of a single blank, and the response would start with a word
+without its blank.
 """
 
 import itertools
@@ -11,23 +12,24 @@ from typing import Any
 from headpatterns.errors import InputError
 
 BLANKS = " \t\u00a0\u3000"
-"""What a tokenizer joins to the word behind it. Line breaks are none of them: Llama 3 joins one to what it ends."""
+"""Characters that a tokenizer joins to the next word. Line breaks are not included: Llama 3 joins one to the text
+before it."""
 
 INCOMPLETE = "\ufffd"
-"""What stands in a decoded text for a character of which it has some bytes only."""
+"""Replaces an incomplete character in a decoded text, of which only some bytes are present."""
 
 
 def parted(prompt: str, response: str) -> tuple[str, str]:
-    """Prompt and response of the same text, the blanks at the end of the prompt moved to the response."""
+    """Prompt and response of the same text, with the blanks at the end of the prompt moved to the response."""
     stripped = prompt.rstrip(BLANKS)
     return stripped, prompt[len(stripped) :] + response
 
 
 def prompt_ids(tokenizer: Any, prompt: str) -> list[int]:
-    """The tokens behind which an answer is generated: where no token straddles the seam, those that training shows.
+    """The tokens after which an answer is generated. They are the same as in training if no token straddles the seam.
 
-    Where one does, training shows another last token, and no cut of the prompt can: the answer's first letters are in
-    it. Tokenization counts such samples.
+    If a token straddles the seam, the last token differs from training. No prompt can avoid this, because that token
+    contains the answer's first letters. Tokenization counts such samples.
 
     Raises:
         InputError: as `encoded`.
@@ -36,15 +38,15 @@ def prompt_ids(tokenizer: Any, prompt: str) -> list[int]:
 
 
 def encoded(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
-    """Tokens of texts behind the special ones that the tokenizer puts before any, without those that it puts after.
+    """Tokens of texts, with the special tokens that the tokenizer puts before a text and without those after it.
 
-    A text that begins with BOS itself gets no second one.
+    A text that starts with BOS itself does not get a second one.
 
     Raises:
-        InputError: the special tokens cannot be told from those of a text.
+        InputError: the special tokens cannot be distinguished from the tokens of a text.
     """
     before = _before(tokenizer)
-    # This and what follows is done in Python, where a tokenizer's own threads wait: it has to be little.
+    # The work from here on is in Python, and a tokenizer's own threads wait for it, so it has to be short.
     found = tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)["input_ids"]
     repeatable = before[-1:] if before[-1:] == [tokenizer.bos_token_id] else None
     return [[*before, *(ids[1:] if ids[:1] == repeatable else ids)] for ids in found]
@@ -53,23 +55,23 @@ def encoded(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
 def response_start(
     tokenizer: Any, id: str, prompt: str, response: str, prompt_ids: Sequence[int], ids: Sequence[int]
 ) -> tuple[int, bool]:
-    """Place of the response's first token in the tokens of the whole text, and whether it straddles the seam.
+    """Position of the response's first token in the tokens of the whole text, and whether it straddles the seam.
 
-    A straddling token holds the end of the prompt and the beginning of the response; it belongs to the response.
+    A straddling token contains the end of the prompt and the start of the response; it belongs to the response.
 
     Args:
-        tokenizer: that of the tokens.
-        id: the sample's, for errors.
+        tokenizer: the tokenizer of the tokens.
+        id: the sample's id, for errors.
         prompt: as `parted` gives it.
-        response: likewise.
+        response: as `parted` gives it.
         prompt_ids: tokens of the prompt alone, as `encoded` gives them.
-        ids: tokens of prompt and response as one text, likewise.
+        ids: tokens of prompt and response as one text, as `encoded` gives them.
 
     Raises:
-        InputError: the tokenizer tells neither where its tokens lie in a text nor decodes them to it.
+        InputError: the tokenizer neither gives the positions of its tokens in a text, nor decodes them to the text.
     """
-    # What both have in common lies in the prompt. It is the whole prompt with nearly every sample, and offsets are then
-    # not asked for: some tokenizers give none, or leave blanks out of them.
+    # The tokens that both have in common belong to the prompt. In nearly every sample they are the whole prompt, and
+    # offsets are not needed. Some tokenizers give no offsets, or leave blanks out of them.
     if ids[: len(prompt_ids)] == prompt_ids:
         return len(prompt_ids), False
     common = next((n for n, (a, b) in enumerate(zip(prompt_ids, ids, strict=False)) if a != b), len(ids))
@@ -78,15 +80,15 @@ def response_start(
     for place, (start, end) in enumerate(spans[common:], start=common):
         if end > seam >= start:
             return place, start < seam
-        if end > seam:  # blanks at the seam are left out of the offsets: of the token before, or of this one?
+        if end > seam:  # offsets leave out blanks at the seam, which may belong to either token
             break
     return _by_decoding(tokenizer, id, prompt_ids, ids, common)
 
 
 def _before(tokenizer: Any) -> list[int]:
-    """The special tokens that the tokenizer puts before a text: BOS or none, with most.
+    """The special tokens that the tokenizer puts before a text: for most, BOS or none.
 
-    One that puts BOS there twice, by a template and by a setting, is taken to mean it once.
+    If a tokenizer puts BOS there twice, by a template and by a setting, it counts once.
     """
     alone = tokenizer("x", add_special_tokens=False)["input_ids"]
     whole = tokenizer("x")["input_ids"]
@@ -100,15 +102,15 @@ def _before(tokenizer: Any) -> list[int]:
 
 
 def _repeated(tokenizer: Any, before: Sequence[int], ids: Sequence[int]) -> int:
-    """How many tokens of a text repeat the BOS that stands before it: one, or none."""
+    """How many tokens of a text repeat the BOS before it: one, or none."""
     bos = tokenizer.bos_token_id
     return int(bos is not None and list(before[-1:]) == list(ids[:1]) == [bos])
 
 
 def _spans(tokenizer: Any, text: str) -> list[tuple[int, int]]:
-    """The characters of each token of `encoded`, from and to; (0, 0) of those that are not in the text.
+    """The characters of each token of `encoded`, from and to; (0, 0) for tokens that are not in the text.
 
-    What normalisation dropped, such as an accent that became part of its letter, is put to the token before it.
+    Characters that normalisation removed, such as an accent that was joined to its letter, belong to the token before.
     """
     before = _before(tokenizer)
     found = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
@@ -126,7 +128,7 @@ def _spans(tokenizer: Any, text: str) -> list[tuple[int, int]]:
 def _by_decoding(
     tokenizer: Any, id: str, prompt_ids: Sequence[int], ids: Sequence[int], common: int
 ) -> tuple[int, bool]:
-    """The same as `response_start`, from what the first tokens of the text decode to: prompt, less or more."""
+    """The same as `response_start`, from the decoded first tokens of the text: the prompt, a part of it, or more."""
 
     def text_of(tokens: Sequence[int]) -> str:
         text: str = tokenizer.decode(list(tokens), clean_up_tokenization_spaces=False)
@@ -143,7 +145,7 @@ def _by_decoding(
     while place < len(ids) and read != prompt:
         longer = text_of(ids[: place + 1])
         whole = longer.rstrip(INCOMPLETE)
-        # A whole prompt and some bytes more: these are the response's.
+        # The whole prompt and some further bytes, which belong to the response.
         if not prompt.startswith(whole) or (whole == prompt and longer != whole):
             return place, True
         place, read = place + 1, longer

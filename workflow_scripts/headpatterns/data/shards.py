@@ -1,4 +1,4 @@
-"""Tokenized samples on disk: Arrow shards that `datasets.load_from_disk` reads, written while samples come."""
+"""Tokenized samples on disk: Arrow shards that `datasets.load_from_disk` reads, written as samples arrive."""
 
 import csv
 import hashlib
@@ -14,7 +14,7 @@ ROWS = 1000
 """Samples of a record batch."""
 
 SHARD = 5 * 10**8
-"""Bytes of a shard, but for the record batch that it ends with."""
+"""Bytes of a shard, without the record batch that ends it."""
 
 NUMBERS = {"feature": {"dtype": "int32", "_type": "Value"}, "_type": "List"}
 FEATURES = {"id": {"dtype": "string", "_type": "Value"}, "input_ids": NUMBERS, "labels": NUMBERS}
@@ -26,7 +26,7 @@ class Shards:
     """A folder of shards with the columns `id`, `input_ids` and `labels`, and samples.csv with the lengths."""
 
     def __init__(self, folder: Path, shard_bytes: int = SHARD) -> None:
-        """Make the folder, in which each shard ends where it has as many bytes."""
+        """Make the folder; each shard ends after `shard_bytes` bytes."""
         import pyarrow
 
         numbers = pyarrow.list_(pyarrow.int32())
@@ -44,7 +44,7 @@ class Shards:
         csv.writer(self._lengths).writerow(LENGTHS)
 
     def add(self, samples: Sequence["TokenizedSample"]) -> None:
-        """Write samples behind those that are there: one record batch."""
+        """Append samples as one record batch."""
         import pyarrow
 
         columns = [
@@ -75,9 +75,9 @@ class Shards:
         self._written = 0
 
     def close(self, name: str | None = None) -> None:
-        """Say beside the shards what they are; `name` is a fingerprint of their content.
+        """Write the description of the shards; `name` is a fingerprint of their content.
 
-        With a random one, equal content would not give equal bytes.
+        With a random fingerprint, equal content would not give equal bytes.
         """
         if self._writer is None:
             self._begin()

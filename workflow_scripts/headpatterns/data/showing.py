@@ -1,24 +1,24 @@
-"""One sample token by token, as training and patterns read it: for eyes, in colour where the terminal has it."""
+"""One sample token by token, as training and patterns read it, in colour if the terminal supports it."""
 
 from typing import Any
 
 from headpatterns.data.tokens import IGNORED, TokenizedSample
 
 WITHOUT_LOSS, WITH_LOSS, SPECIAL, END = "\x1b[2m", "\x1b[32m", "\x1b[1;35m", "\x1b[0m"
-"""What a terminal shows as faint, green and bold magenta; and what ends it."""
+"""Terminal codes for faint, green and bold magenta text, and for the end of each."""
 
 
 def shown(tokenizer: Any, sample: TokenizedSample, colour: bool) -> str:
     """The text of a sample, then a line for each of its tokens: place, id, label and text.
 
-    In colour, tokens without a loss are faint, those with a loss green, and special ones magenta. Without it, tokens
-    that carry a loss stand between ⟨ and ⟩ in the text. A label of −100 carries none, and neither does a first token,
-    which has nothing before it to be predicted from.
+    In colour, tokens without a loss are faint, tokens with a loss are green, and special tokens are magenta. Without
+    colour, tokens with a loss are between ⟨ and ⟩ in the text. A token with the label −100 has no loss, and neither has
+    the first token, because no context predicts it.
 
     Args:
         tokenizer: of transformers, the one that made the sample.
         sample: the sample.
-        colour: whether the text is for a terminal that has colours.
+        colour: whether the text is for a terminal with colours.
     """
     ids, labels = sample.input_ids, sample.labels
     pieces = [str(tokenizer.decode([id], clean_up_tokenization_spaces=False)) for id in ids]
@@ -40,7 +40,7 @@ def has_loss(sample: TokenizedSample) -> list[bool]:
 
 
 def heading(sample: TokenizedSample) -> str:
-    """What a sample is called, how many tokens it has, and what happened to it."""
+    """The id of a sample, its number of tokens, and whether it was cut."""
     notes = {
         "cut at the maximum length": sample.truncated,
         "one token has the end of the prompt and the beginning of the response": sample.straddling,

@@ -1,6 +1,6 @@
-"""Raw dataset files, wherever they come from: files, folders and globs, read row by row.
+"""Raw dataset files from any source: files, folders and globs, read row by row.
 
-Nothing here touches the network: a dataset of the Hugging Face hub arrives as parquet files with the hub's columns.
+This module does not use the network: a dataset of the Hugging Face hub is a parquet file with the hub's columns.
 """
 
 import functools
@@ -15,10 +15,11 @@ from headpatterns.io import read_json
 
 
 def expand(paths: Iterable[str | Path]) -> list[Path]:
-    """Every raw file that `paths` mean, each once, sorted within each of them.
+    """Every raw file of `paths`, each once, sorted within each path.
 
-    A path may be a file, a folder (all files below it with a known suffix: MATH comes as a tree of one-problem files;
-    those of a saved dataset) or a glob, in which `**` crosses folders. What exists is itself and no glob.
+    A path may be a file, a folder or a glob, in which `**` crosses folders. A folder gives all files below it with a
+    known suffix (MATH is a tree of files with one problem each), or the files of a saved dataset. An existing path is
+    never read as a glob.
 
     Raises:
         InputError: a path leads to no file, or to a file of unknown suffix.
@@ -48,10 +49,10 @@ def _files_of(path: str) -> list[Path]:
 
 
 def _saved(folder: Path) -> list[Path]:
-    """The Arrow files of a dataset that `datasets` has saved in a folder; none where it has not.
+    """The Arrow files of a dataset that `datasets` saved in a folder; empty if there is none.
 
     Raises:
-        InputError: the folder holds several splits.
+        InputError: the folder has several splits.
     """
     if (folder / "dataset_dict.json").is_file():
         splits = ", ".join(sorted(path.parent.name for path in folder.glob("*/state.json")))
@@ -72,7 +73,7 @@ def _saved(folder: Path) -> list[Path]:
 
 
 def _visible(folder: Path) -> Iterator[Path]:
-    """What lies below `folder`, relative to it, without hidden files and folders (caches of downloaders)."""
+    """Paths below `folder`, relative to it, without hidden files and folders (caches of downloaders)."""
     below = (path.relative_to(folder) for path in folder.rglob("*"))
     return (path for path in below if not any(part.startswith(".") for part in path.parts))
 
@@ -85,10 +86,10 @@ def stem(path: Path) -> str:
 def read_rows(files: Iterable[Path], csv_columns: formats.Columns = None) -> Iterator[Row]:
     """The rows of `files`, file by file, in their order.
 
-    `csv_columns` names the columns of header-less CSV files (MMLU); by default a CSV file starts with its header.
+    `csv_columns` names the columns of CSV files without header (MMLU); by default a CSV file starts with its header.
 
     Raises:
-        InputError: a file cannot be read, or a row of it is malformed; the sentence names file and line.
+        InputError: a file cannot be read, or a row is malformed; the message names file and line.
     """
     for file in files:
         yield from formats.read(file, csv_columns)
@@ -96,17 +97,17 @@ def read_rows(files: Iterable[Path], csv_columns: formats.Columns = None) -> Ite
 
 @functools.lru_cache
 def labels_file(path: Path) -> Path:
-    """Where the labels of a file of rows would lie: `*-labels.lst` beside it."""
+    """The path for the labels of a file of rows: `*-labels.lst` next to it."""
     return path.with_name(f"{stem(path)}-labels.lst")
 
 
 def companion_labels(path: Path) -> tuple[str, ...] | None:
-    """The labels that lie beside a `.jsonl` file as `*-labels.lst`, one for each of its rows; None without that file.
+    """The labels of a `.jsonl` file in `*-labels.lst` next to it, one for each row; None without that file.
 
-    Winogrande keeps the answers of rows that have no field `answer` this way.
+    Winogrande stores the answers of rows that have no field `answer` this way.
 
     Raises:
-        InputError: that file is no text, or the two differ in length.
+        InputError: the file of labels is not text, or the two differ in length.
     """
     beside = labels_file(path)
     if not beside.is_file():

@@ -1,7 +1,7 @@
 """Training and probe set of one dataset: seeded samples that share nothing.
 
-Every choice is made by rank, the SHA-256 of the seed and the sample's id, so that it depends neither on the order of
-files and rows nor on how many there are; the first n samples of a larger sample are the sample of n.
+Every choice is made by rank, the SHA-256 of the seed and the sample's id. So it depends neither on the order of files
+and rows nor on their number, and the first n samples of a larger sample are the sample of n.
 """
 
 import hashlib
@@ -25,17 +25,17 @@ def rank(seed: int, key: str) -> str:
 
 
 FEWEST_OF_TWO = 4
-"""Samples that make two sets of two samples."""
+"""The fewest samples that give two sets of two samples."""
 
 
 def two_sets(count: int, most: int) -> tuple[int, int]:
-    """Sizes of two sets without a sample in common, of `count` samples: `most` in each, or half of all there are."""
+    """Sizes of two sets without a common sample, from `count` samples: `most` in each, or half of all samples."""
     half = min(most, count // 2)
     return half, min(most, count - half)
 
 
 def _order(seed: int, key: str) -> bytes:
-    """As `rank`, of half the size: a million of them are sorted."""
+    """Like `rank`, of half the size, because a million of them are sorted."""
     return hashlib.sha256(f"{seed}:{key}".encode()).digest()
 
 
@@ -59,7 +59,7 @@ def without_overlap(train: Sequence[One], probe: Sequence[One]) -> list[One]:
 
 
 def with_unique_ids(train: Sequence[One], probe: Sequence[One]) -> tuple[list[One], list[One]]:
-    """Both splits with ids that occur once: where several samples share one, each is told apart by its content."""
+    """Both splits with unique ids: if several samples share an id, each gets a suffix from its content."""
     times = Counter(one.id for split in (train, probe) for one in split)
 
     def named(one: One) -> One:
@@ -82,7 +82,7 @@ def hold_out(instructions: Sequence[One], samples: int, seed: int) -> tuple[list
 
 
 def sample(instructions: Sequence[One], samples: int | None, seed: int) -> list[One]:
-    """The first `samples` instructions in seeded order: all where there are fewer, or where it is None."""
+    """The first `samples` instructions in seeded order: all if there are fewer, or if it is None."""
     return sorted(instructions, key=lambda one: _order(seed, one.id))[:samples]
 
 

@@ -1,6 +1,6 @@
-"""Instructions on disk: what decides about them stays in memory, and their texts lie in a file that nobody else sees.
+"""Instructions on disk: the keys that splits need stay in memory, and the texts are in an unnamed temporary file.
 
-A million instructions take a third of a gigabyte this way, however long their texts are.
+A million instructions then take a third of a gigabyte of memory, for texts of any length.
 """
 
 import json
@@ -15,20 +15,20 @@ from headpatterns.data.records import Instruction
 from headpatterns.data.texts import KEY
 
 IN_MEMORY = 2**24
-"""Bytes of texts up to which no file is made."""
+"""Bytes of texts that are kept in memory before a file is made."""
 
 
 class Spool:
     """The texts of instructions, in the order in which they were added."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        """Keep them below `folder` or, without one, where temporary files lie; the file has no name and leaves none."""
+        """Keep them below `folder` or, without one, in the folder of temporary files; the file has no name."""
         place = None if folder is None else str(folder)
         self._file: IO[bytes] = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=place)  # noqa: SIM115 - as long as this
         self._end, self._reads = 0, False
 
     def add(self, one: Instruction) -> "Entry":
-        """Put an instruction at the end."""
+        """Append an instruction."""
         if self._reads:
             self._file.seek(self._end)
             self._reads = False
@@ -38,7 +38,7 @@ class Spool:
         return Entry(one.id, one.group, one.content_key, place, self)
 
     def read(self, place: int) -> tuple[str, str, tuple[str, ...], tuple[str, ...], str, tuple[Message, ...]]:
-        """Prompt, response, tags, choices, answer and messages of what lies at a place."""
+        """Prompt, response, tags, choices, answer and messages of the instruction at a place."""
         self._file.seek(place)
         self._reads = True
         prompt, response, tags, choices, answer, messages = json.loads(self._file.readline())
@@ -47,7 +47,7 @@ class Spool:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An instruction by what splits are decided by; `place` of `spool` has the rest."""
+    """The part of an instruction that splits depend on; `place` of `spool` has the rest."""
 
     id: str
     group: str
@@ -71,16 +71,16 @@ class Entry:
         return self.instruction().response
 
     def instruction(self) -> Instruction:
-        """The whole of it."""
+        """The whole instruction."""
         prompt, response, tags, choices, answer, messages = self.spool.read(self.place)
         return Instruction(prompt, response, self.id, tags, choices, answer, self.group, messages)
 
 
 class Stored(Sequence[Instruction]):
-    """Instructions that are read when they are asked for; equal where all of them are."""
+    """Instructions that are read on demand; equal if all instructions are equal."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
-        """Take those of these entries, in their order."""
+        """Take the instructions of these entries, in their order."""
         self._entries = entries
 
     def __len__(self) -> int:

@@ -1,7 +1,7 @@
-"""Prompt templates: the text around an instruction, `{instruction}` standing for it and `{response}` for what follows.
+"""Prompt templates: a text with `{instruction}` for the instruction and `{response}` for the response.
 
-A template without `{response}` has it at its end, behind the white space there or, without any, one blank. Blanks
-before the response belong to it, since tokenizers join them to its first word; line breaks belong to the prompt.
+A template without `{response}` has it at its end, after the white space there or, without any, after one blank. Blanks
+before the response belong to it, because tokenizers join them to its first word; line breaks belong to the prompt.
 """
 
 from headpatterns.data import seam
@@ -9,14 +9,14 @@ from headpatterns.data.records import nearest
 from headpatterns.errors import InputError
 
 CHAT = "chat"
-"""The name that stands for the chat template of each model's tokenizer."""
+"""The name for the chat template of each model's tokenizer."""
 
 FIELD = "{instruction}"
 RESPONSE = "{response}"
 
 TEMPLATES = {
     "question": f"Question: {FIELD}\nAnswer: {RESPONSE}",
-    # The wording of Stanford Alpaca for instructions without an input, to the letter: nothing stands behind the colon.
+    # The exact wording of Stanford Alpaca for instructions without an input, with nothing after the colon.
     "alpaca": (
         "Below is an instruction that describes a task. "
         "Write a response that appropriately completes the request.\n\n"
@@ -26,12 +26,12 @@ TEMPLATES = {
 
 
 def resolve(template: str) -> str:
-    """The template text, which ends in `{response}`: that of a name in TEMPLATES, or `template` itself.
+    """The template text, which ends in `{response}`: the text of a name in TEMPLATES, or `template` itself.
 
-    `CHAT` is itself: what it stands for is the tokenizer's.
+    `CHAT` is returned unchanged, because its text depends on the tokenizer.
 
     Raises:
-        InputError: neither a known name nor a text with exactly one `{instruction}`, or text behind `{response}`.
+        InputError: neither a known name nor a text with exactly one `{instruction}`, or text after `{response}`.
     """
     if template == CHAT:
         return CHAT
@@ -55,9 +55,9 @@ def resolve(template: str) -> str:
 
 
 def apply(template: str, instruction: str, response: str) -> tuple[str, str]:
-    """Prompt and response of a template that `resolve` gave; joined, they are the text that the model reads.
+    """Prompt and response from a template of `resolve`; joined, they are the text that the model reads.
 
-    Braces in the instruction stay as they are: nothing is formatted.
+    Braces in the instruction stay as they are.
     """
     before, after = template.removesuffix(RESPONSE).split(FIELD)
     return seam.parted(f"{before}{instruction}{after}", response)

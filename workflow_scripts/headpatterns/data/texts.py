@@ -1,8 +1,8 @@
-"""What text is: one answer for every adapter, for preparation, patterns, evaluation and the Python interface.
+"""The definition of text, shared by all adapters, preparation, patterns, evaluation and the Python interface.
 
-Missing is what is None, NaN, or text of nothing but white space. A number is its text (`0` is "0", `0.5` is "0.5").
-Everything else (true and false, lists, mappings, bytes, dates, infinity) is no text and refused under the field's name,
-as is text that is not valid Unicode (half a surrogate pair). White space stays unless a function says otherwise.
+None, NaN and text of only white space count as missing. A number is its text (`0` is "0", `0.5` is "0.5"). Everything
+else (true and false, lists, mappings, bytes, dates, infinity) is not text and is refused with the field's name. So is
+text that is not valid Unicode (half a surrogate pair). White space is kept unless a function says otherwise.
 """
 
 import hashlib
@@ -15,15 +15,15 @@ from numbers import Integral, Real
 from typing import Any
 
 KEY = 16
-"""Bytes that tell texts apart."""
+"""Bytes of a key that distinguishes texts."""
 
 BLANK_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
 
 MISSING_IN_PANDAS = ("NAType", "NaTType")
-"""The types of its markers of missing values, which compare with nothing."""
+"""The types of pandas' markers of missing values, which cannot be compared."""
 
 PARTS_OF_TEXT = ("text", "input_text", "output_text")
-"""What content in parts calls those that are text."""
+"""Types of the parts that are text, in content that is a list of parts."""
 
 
 class RowError(Exception):
@@ -31,20 +31,20 @@ class RowError(Exception):
 
 
 def missing(found: Any) -> bool:
-    """Whether a field is as good as absent: None, NaN, or text of nothing but white space."""
+    """Whether a field counts as missing: None, NaN, or text of only white space."""
     if isinstance(found, str):
         return not found.strip()
     if found is None or type(found).__name__ in MISSING_IN_PANDAS:
         return True
-    # A whole number may be too large for the float that math.isnan asks for.
+    # A whole number may be too large for the float that math.isnan needs.
     return found.is_nan() if isinstance(found, Decimal) else isinstance(found, Real) and bool(found != found)
 
 
 def as_written(found: Any, name: str) -> str:
-    """The text of a field as it is written, white space included; empty where it is missing.
+    """The text of a field as it is written, white space included; empty if it is missing.
 
     Raises:
-        RowError: it is neither text nor a finite number, or not valid Unicode; `name` is what it is called there.
+        RowError: it is neither text nor a finite number, or not valid Unicode; `name` is the field's name in the error.
     """
     if missing(found):
         return ""
@@ -73,17 +73,17 @@ def valid(text: str) -> str:
 
 
 def normalised(text: str) -> str:
-    """`text` as it is compared: compatibility forms (NFKC), case and white space are levelled."""
+    """`text` in the form in which it is compared: compatibility forms (NFKC), case and white space are normalised."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def key(text: str) -> bytes:
-    """A digest of `KEY` bytes that texts share which are the same once they are `normalised`."""
+    """A digest of `KEY` bytes that is equal for texts that are the same after `normalised`."""
     return hashlib.blake2b(normalised(text).encode(), digest_size=KEY).digest()
 
 
 def required(found: Any, name: str) -> str:
-    """Like `as_written`, of a field that must not be missing.
+    """Like `as_written`, for a field that must not be missing.
 
     Raises:
         RowError: as there, or it is missing.
@@ -95,18 +95,18 @@ def required(found: Any, name: str) -> str:
 
 
 def trimmed(text: str) -> str:
-    """A text without what is only layout: white space behind it, empty lines in front, blanks before a single line.
+    """A text without layout: white space at its end, empty lines at its start, and blanks before a single line.
 
-    The first of several lines keeps its indentation, which may be that of code.
+    The first of several lines keeps its indentation, because the text may be code.
     """
     text = BLANK_LINES.sub("", text).rstrip()
     return text if "\n" in text else text.lstrip()
 
 
 def joined(content: Any, name: str) -> str:
-    """Like `as_written`, of content that may also be a list of parts of text, as chats have it: they are put together.
+    """Like `as_written`, for content that may also be a list of parts of text, as in chats; the parts are joined.
 
-    A part is text or a mapping with `text` (or `value`); its `type`, where it has one, says that it is text.
+    A part is text or a mapping with `text` (or `value`); its `type`, if it has one, must be a type of text.
 
     Raises:
         RowError: as there, or a part is something else, such as an image.

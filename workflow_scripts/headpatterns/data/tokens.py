@@ -1,4 +1,4 @@
-"""Instructions to token ids, the one way in which training, attribution and anybody's own file are tokenized."""
+"""Instructions to token ids: training, attribution and users' own files are tokenized in the same way."""
 
 import itertools
 from collections import Counter, deque
@@ -20,7 +20,7 @@ IGNORED = -100
 """Label of the tokens that carry no loss (the convention of PyTorch's cross entropy and of transformers)."""
 
 THREADS = 2
-"""Batches that are tokenized at a time."""
+"""Batches that are tokenized at the same time."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class TokenizedSample:
     Attributes:
         id: the instruction's id.
         input_ids: prompt, response and EOS, at most `max_length` tokens.
-        response_start: position of the first response token; positions before it belong to the prompt. Of a
-            conversation it is that of the last answer.
+        response_start: position of the first response token; positions before it belong to the prompt. In a
+            conversation the response is the last answer.
         truncated: whether tokens were cut off at `max_length`.
-        straddling: whether the first response token holds the end of the prompt as well.
-        turns: of a conversation, first token of each of the assistant's turns and the place behind its last one, before
-            anything was cut off; () where prompt and response are all there is.
-        closing: tokens that end the response: EOS, or what the chat template prints there.
+        straddling: whether the first response token also contains the end of the prompt.
+        turns: in a conversation, position of the first token of each of the assistant's turns and the position after
+            its last one, before anything was cut off; () for a prompt with a response.
+        closing: tokens that end the response: EOS, or the tokens that the chat template prints there.
     """
 
     id: str
@@ -49,7 +49,7 @@ class TokenizedSample:
 
     @property
     def labels(self) -> list[int]:
-        """`input_ids` with all masked by −100 but response and EOS or, of a conversation, the assistant's turns."""
+        """`input_ids`, masked by −100 except for response and EOS or, in a conversation, the assistant's turns."""
         if self.turns:
             masked = [IGNORED] * len(self.input_ids)
             for start, end in self.turns:
@@ -59,9 +59,9 @@ class TokenizedSample:
 
     @property
     def response_tokens(self) -> int:
-        """Number of tokens that carry a loss: response and EOS, as far as they were not cut off.
+        """Number of tokens that carry a loss: response and EOS, without tokens that were cut off.
 
-        A first token has no token before it to be predicted from, hence carries none.
+        The first token has no loss, because no context predicts it.
         """
         if self.turns:
             return sum(label != IGNORED for label in self.labels[1:])
@@ -79,14 +79,14 @@ def tokenize(
 def tokenize_all(tokenizer: Any, rows: Sequence[dict[str, Any]], max_length: int) -> list[TokenizedSample]:
     """Tokenize rows with the keys `id`, `prompt` and `response`, or `id` and `messages`, in order.
 
-    A row with messages is printed by the tokenizer's chat template (`chat`), whatever its prompt and response are.
+    The tokenizer's chat template prints a row with messages (`chat`); its prompt and response are not used.
 
-    Prompt and response are tokenized as one text, just as they join. The special tokens that the tokenizer puts before
-    a text stand before it, and EOS behind it, once each, whether or not the text brings its own. The whole is cut to
+    Prompt and response are joined and tokenized as one text. It follows the special tokens that the tokenizer puts
+    before a text, and ends with EOS. Each occurs once, even if the text contains its own. The whole is cut to
     `max_length` tokens.
 
     Raises:
-        InputError: the tokenizer does not tell where a response begins, or as `chat.read`.
+        InputError: the tokenizer does not show where a response starts, or as `chat.read`.
     """
     found: list[TokenizedSample] = []
     for has_messages, part in itertools.groupby(rows, key=lambda row: bool(row.get("messages"))):
@@ -111,7 +111,7 @@ def _instructions(tokenizer: Any, rows: Sequence[dict[str, Any]], max_length: in
     samples = []
     for row, part, prompt_ids, ids in zip(rows, parts, prompts, texts, strict=True):
         start, straddling = seam.response_start(tokenizer, row["id"], *part, prompt_ids, ids)
-        # An OPT or Llama tokenizer may use one token as BOS and EOS: that of the prompt stays.
+        # OPT and Llama tokenizers may use one token as BOS and EOS; the one of the prompt stays.
         closed = len(ids) > start and ids[-1] == tokenizer.eos_token_id
         input_ids = ids if closed else [*ids, tokenizer.eos_token_id]
         samples.append(
@@ -123,9 +123,9 @@ def _instructions(tokenizer: Any, rows: Sequence[dict[str, Any]], max_length: in
 def tokenize_stream(
     tokenizer: Any, batches: Iterable[list[dict[str, str]]], max_length: int
 ) -> Iterator[list[TokenizedSample]]:
-    """Like `tokenize_all` of each of many batches, in their order, a few of which lie in memory at a time.
+    """Like `tokenize_all` for each of many batches, in order; only a few are in memory at the same time.
 
-    A tokenizer of the Rust library works on one batch in threads of its own, one a core, while Python is at another.
+    A tokenizer of the Rust library works on one batch in its own threads, one per core, while Python works on another.
 
     Raises:
         InputError: as `tokenize_all`.
@@ -142,21 +142,21 @@ def tokenize_stream(
 
 
 def tokenize_instructions(model: Path, instructions: Path, max_length: int, output: Path) -> dict[str, int]:
-    """Tokenize the instructions of one dataset for one model; samples and tokens counted, as in report.json.
+    """Tokenize the instructions of one dataset for one model; returns counts of samples and tokens, as in report.json.
 
-    Those whose response lies wholly beyond the maximum length are dropped and counted. `output` receives Arrow shards
-    with the prompt masked by −100, samples.csv with the lengths, and report.json. Its count `straddling` is of the
-    samples in which one token holds the end of the prompt and the beginning of the response.
+    Samples whose whole response lies beyond the maximum length are dropped and counted. `output` gets Arrow shards with
+    the prompt masked by −100, samples.csv with the lengths, and report.json. Its count `straddling` is the number of
+    samples in which one token contains the end of the prompt and the start of the response.
 
     Args:
         model: folder with the tokenizer.
-        instructions: parquet with id, prompt and response, and messages where they are chats; some thousand rows of it
-            are read at a time.
+        instructions: parquet with id, prompt and response, and messages if they are chats; some thousand rows are read
+            at a time.
         max_length: tokens a sample may have.
         output: folder of the shards.
 
     Raises:
-        InputError: no sample is left, the instructions cannot be read, or the folder holds no tokenizer.
+        InputError: no sample is left, the instructions cannot be read, or the folder has no tokenizer.
     """
     tokenizer = models.load_tokenizer(model)
     columns = ["id", "prompt", "response"]

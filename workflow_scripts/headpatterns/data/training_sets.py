@@ -13,10 +13,10 @@ Sample = tuple[str, str]
 
 
 def read(path: Path) -> list[Sample]:
-    """The samples (dataset, id), in the file's order; further columns are passed over.
+    """The samples (dataset, id), in the file's order; further columns are ignored.
 
     Raises:
-        InputError: the file is missing, is no CSV, or lacks a column.
+        InputError: the file is missing, is not CSV, or lacks a column.
     """
     return [(row["dataset"], row["id"]) for row in read_csv(path, COLUMNS)]
 
@@ -29,19 +29,18 @@ def write(path: Path, samples: Iterable[Sample]) -> None:
 def cut(tokenized: Path, group: Sequence[Path], among: Path | None, most: int | None, seed: int, output: Path) -> None:
     """Choose the samples of a run by a seeded draw: as many as the smallest training set of its group has.
 
-    Samples are ranked by a seeded hash and the first ones kept, `most` of them where it is given; their order in
-    `output` is the rank.
+    Samples are ranked by a seeded hash and the first ones are kept, at most `most`. `output` lists them by rank.
 
     Args:
         tokenized: shards of the run's dataset, `{dataset}/{split}`.
-        group: shards of the tasks it is compared with.
-        among: CSV of the samples to choose among, or None for all.
+        group: shards of the tasks that it is compared with.
+        among: CSV of the samples to choose from, or None for all.
         most: how many are kept at most, or None for no limit.
         seed: of the draw.
         output: CSV of the training set.
 
     Raises:
-        InputError: one of the shards holds no sample, or none that `among` lists.
+        InputError: a folder of shards has no sample, or none that `among` lists.
     """
     ids = _ids(tokenized)
     if among:

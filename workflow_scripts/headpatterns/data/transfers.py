@@ -1,4 +1,4 @@
-"""The transfer of one file: resumed after an interruption, also by another process, and checked when it is whole."""
+"""The transfer of one file: any process can resume it after an interruption, and the complete file is checked."""
 
 import hashlib
 import time
@@ -9,11 +9,11 @@ from headpatterns.errors import InputError
 from headpatterns.io import is_lfs_pointer, remove
 
 PARTIAL = ".part"
-"""What the name of a file ends with that is on the way."""
+"""Suffix of the name of an incomplete file."""
 
 RANGE_NOT_SATISFIABLE = 416
 CUTS, PAUSE = 5, 1.0
-"""Connections that may break off one after another without a byte, and seconds before the next."""
+"""Consecutive connections that may fail without a byte, and seconds before the next one."""
 
 
 class Remote(NamedTuple):
@@ -21,10 +21,10 @@ class Remote(NamedTuple):
 
     Attributes:
         address: its address.
-        size: its bytes, 0 where the server does not say.
-        checksum: `sha256:…`, `md5:…` or `git:…` (the id of a blob); empty where nobody states one.
+        size: its bytes, 0 if the server does not say.
+        checksum: `sha256:…`, `md5:…` or `git:…` (the id of a blob); empty if none is known.
         by: who states it.
-        with_login: whether the server is given the login for the hub.
+        with_login: whether the server gets the login for the hub.
     """
 
     address: str
@@ -35,12 +35,12 @@ class Remote(NamedTuple):
 
 
 def ask(method: str, address: str, with_login: bool = False, **parameters: Any) -> Any:
-    """What a server answers, as the hub's client has it; asked too much, it is asked again when it says so.
+    """The response of a server, from the hub's client; after a rate limit, the request is repeated when allowed.
 
     Args:
         method: GET or HEAD.
-        address: what it is asked for.
-        with_login: whether it is given the login for the hub.
+        address: the requested address.
+        with_login: whether the server gets the login for the hub.
         parameters: of the address.
     """
     from huggingface_hub import constants
@@ -55,36 +55,36 @@ def ask(method: str, address: str, with_login: bool = False, **parameters: Any) 
 
 
 def size_of(address: str) -> int:
-    """The bytes of a file at an address, 0 where the server does not say."""
+    """The bytes of a file at an address, 0 if the server does not say."""
     return int(ask("HEAD", address).headers.get("Content-Length") or 0)
 
 
 def _client() -> Any:
-    """The functions of the hub's client, which do not say that they are exported."""
+    """The functions of the hub's client, which are not declared as exported."""
     import huggingface_hub.utils
 
     return huggingface_hub.utils
 
 
 def _headers(with_login: bool) -> dict[str, str]:
-    """Headers of a request; a file that is compressed on the way has another size."""
+    """Headers of a request, without compression, which would change the size of a file."""
     made: dict[str, str] = _client().build_hf_headers(token=None if with_login else False)
     return {**made, "Accept-Encoding": "identity"}
 
 
 def fetch(remote: Remote, path: Path, instead: str) -> None:
-    """Fetch a file to `path`; one that is there is whole. What is on the way lies beside it.
+    """Fetch a file to `path`; a file that exists there is complete. The incomplete file is next to it.
 
-    The hub's client transfers it: it follows redirects, waits as long as a server asks for, and goes on after a broken
-    connection. It forgets what a process has begun; that is kept here.
+    The hub's client transfers it: it follows redirects, waits as long as a server demands, and continues after a broken
+    connection. It does not continue the work of an earlier process; this function does.
 
     Args:
         remote: the file.
-        path: where to.
-        instead: what helps where the server gives something else.
+        path: where to write it.
+        instead: what to do if the server sends something else.
 
     Raises:
-        InputError: what came is not what it should be; it is removed then.
+        InputError: the file is not the expected one; it is then removed.
     """
     if path.is_file():
         return
@@ -97,15 +97,15 @@ def fetch(remote: Remote, path: Path, instead: str) -> None:
 
 
 def check(path: Path, checksum: str, what: str, by: str, instead: str, size: int = 0) -> None:
-    """Refuse a file that is not what it should be, and remove it.
+    """Refuse a file that is not the expected one, and remove it.
 
     Args:
         path: the file.
-        checksum: `sha256:…`, `md5:…` or `git:…`; empty where nobody states one.
-        what: what it is, in words.
+        checksum: `sha256:…`, `md5:…` or `git:…`; empty if none is known.
+        what: a description of the file.
         by: who states the checksum.
-        instead: what helps beside another try.
-        size: its bytes; 0 where nobody states them.
+        instead: what to do, apart from another try.
+        size: its bytes; 0 if unknown.
 
     Raises:
         InputError: it has another size or checksum, or is a pointer of Git LFS.
@@ -124,7 +124,7 @@ def check(path: Path, checksum: str, what: str, by: str, instead: str, size: int
 
 
 def _transfer(remote: Remote, part: Path) -> None:
-    """Fetch what `part` lacks, over as many connections as it takes."""
+    """Fetch the bytes that `part` lacks, over as many connections as needed."""
     import httpx2
     from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.file_download import http_get
@@ -136,19 +136,19 @@ def _transfer(remote: Remote, part: Path) -> None:
             try:
                 http_get(remote.address, file, resume_size=begun, headers=_headers(remote.with_login))
                 return
-            except httpx2.ReadError:  # the client itself goes on after all other breaks
+            except httpx2.ReadError:  # the client itself continues after all other breaks
                 cuts = 0 if file.tell() > begun else cuts + 1
                 if cuts > CUTS:
                     raise
             except HfHubHTTPError as error:
                 if not begun or error.response.status_code != RANGE_NOT_SATISFIABLE:
                     raise
-                file.truncate(0)  # what is there is of a longer file
+                file.truncate(0)  # the bytes there belong to a longer file
         time.sleep(PAUSE)
 
 
 def digest(path: Path, kind: str) -> str:
-    """The checksum of a file, in hexadecimal digits: `sha256`, `md5`, or `git`, under which Git keeps it as a blob."""
+    """The checksum of a file, in hexadecimal digits: `sha256`, `md5`, or `git`, the id of its blob in Git."""
     with path.open("rb") as file:
         if kind != "git":
             return hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()

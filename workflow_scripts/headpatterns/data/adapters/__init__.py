@@ -1,8 +1,8 @@
 """One adapter for each dataset, by name.
 
-Each module of this folder says how one dataset's rows, as its authors released them and as the Hugging Face hub has
-them, become instructions; which form a row has is seen from its fields. A module is found by being here: its `ADAPTER`
-is known by the module's name.
+Each module of this folder converts one dataset's rows to instructions. It reads the rows of the authors' release and
+those of the Hugging Face hub, and recognises the form of a row by its fields. Every module in this folder is found
+automatically: its `ADAPTER` has the module's name.
 """
 
 import importlib
@@ -16,14 +16,14 @@ from headpatterns.data.records import nearest
 from headpatterns.errors import InputError
 
 HELPERS = {"adapter", "choices", "turns"}
-"""Modules here that several adapters use, and that are none."""
+"""Modules of this folder that several adapters use, and that are not adapters."""
 
 
 def found(folders: Iterable[str]) -> dict[str, Adapter]:
-    """The adapters of the modules in `folders`, which are those of this package, by name in alphabetical order.
+    """The adapters of the modules in `folders`, the folders of this package, by name in alphabetical order.
 
     Raises:
-        InputError: a module defines none.
+        InputError: a module defines no adapter.
     """
     adapters = {}
     for name in sorted({module.name for module in pkgutil.iter_modules(list(folders))} - HELPERS):
@@ -43,7 +43,7 @@ ADAPTERS = found(__path__)
 
 
 def resolve_options(adapter: str, given: Mapping[str, Any], chat: bool = False) -> dict[str, Any]:
-    """The options with which the adapter `adapter` converts rows, which a chat template will print or not.
+    """The options with which the adapter `adapter` converts rows; `chat` says whether a chat template prints the rows.
 
     Raises:
         InputError: no such adapter, an unknown option, or a value that does not fit.

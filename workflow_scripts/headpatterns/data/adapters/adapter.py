@@ -1,4 +1,4 @@
-"""What an adapter is: the schema of one dataset, in its raw release and on the hub, turned into instructions."""
+"""The definition of an adapter: it converts rows of one dataset, from its raw release or the hub, to instructions."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ KINDS = {str: "a text", bool: "true or false", list: "a list of texts", dict: "a
 
 @dataclass(frozen=True)
 class Option:
-    """One option of an adapter: its default, its type and, where not everything goes, the values allowed."""
+    """One option of an adapter: its default, its type and, if they are restricted, the allowed values."""
 
     default: Any
     kind: type[Any]
@@ -27,12 +27,12 @@ def _unchanged(options: dict[str, Any]) -> dict[str, Any]:
 class Adapter:
     """How one dataset is read.
 
-    convert: a row and the resolved options to an Instruction, or Skipped where the options leave the row out; raises
-        RowError (MissingFieldError) for a row that cannot be used.
+    convert: maps a row and the resolved options to an Instruction, or to Skipped if the options leave the row out;
+        raises RowError (MissingFieldError) for a row that cannot be used.
     options: the options by name.
     csv_columns: column names of CSV files that have no header.
-    advice: for a row without a needed field, and the resolved options, what to change; ends a sentence.
-    resolve: checks options against each other and works out what `convert` needs of them, once.
+    advice: maps a row without a needed field, and the resolved options, to what to change; it ends a sentence.
+    resolve: checks options against each other and computes once what `convert` needs from them.
     """
 
     convert: Callable[[Row, Mapping[str, Any]], Instruction | Skipped]
@@ -43,10 +43,10 @@ class Adapter:
 
 
 def resolved(name: str, adapter: Adapter, given: Mapping[str, Any]) -> dict[str, Any]:
-    """All options of the adapter `name`, those given checked and the others at their defaults; None means default.
+    """All options of the adapter `name`: given ones are checked, and others have their defaults; None means default.
 
     Raises:
-        InputError: an unknown option, or a value of the wrong type or outside those allowed.
+        InputError: an unknown option, or a value of the wrong type or outside the allowed ones.
     """
     options = {key: option.default for key, option in adapter.options.items()}
     for key, value in given.items():

@@ -1,4 +1,4 @@
-"""ARC: science questions; options nested in the question (raw) or as lists beside it (hub)."""
+"""ARC: science questions; options are nested in the question (raw) or are lists next to it (hub)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from headpatterns.data.records import Instruction, MissingFieldError, Row, RowEr
 
 
 def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
-    """Options labelled A to E or 1 to 5 are lettered in their order; the answer is the letter of the right one."""
+    """Options labelled A to E or 1 to 5 get letters in their order; the answer is the letter of the correct option."""
     question = value(row, "question")
     if isinstance(question, dict):
         stem, listed = question.get("stem"), question.get("choices")

@@ -1,7 +1,7 @@
-"""Multiple choice, alike for every dataset: the question, lettered options below it, one of them the response.
+"""Multiple choice, in one form for all datasets: the question, lettered options below it, and one as the response.
 
-Where the options are not listed, the prompt is the question alone and the response a text, as evaluations by likelihood
-often have it: the options are then what a model's likelihoods choose among.
+If the options are not listed, the prompt is the question alone and the response is a text. Evaluations by likelihood
+often use this form: they compare the likelihoods of the options.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from headpatterns.errors import InputError
 LETTERS = "ABCDEFGHIJ"
 
 FORMS = {"letter_and_text": "{letter}. {text}", "letter": "{letter}", "text": "{text}"}
-"""How an option may be written: `C. the text of the option`, `C`, or the text alone."""
+"""Forms of an option: `C. the text of the option`, `C`, or the text alone."""
 
 OPTIONS = {"response": Option("letter_and_text", str, tuple(FORMS)), "listed": Option(True, bool)}
 """The form of the response, one of `FORMS`, and whether the prompt lists the options."""
@@ -32,7 +32,7 @@ def multiple_choice(
     """The instruction of a question whose option number `gold` (from 0) is right; `others` are further fields.
 
     Raises:
-        RowError: fewer than two options, an empty one, or `gold` is none of them.
+        RowError: there are fewer than two options, one is empty, or `gold` is the number of no option.
     """
     if not 2 <= len(texts) <= len(LETTERS):
         raise RowError(f"{len(texts)} options")
@@ -64,12 +64,12 @@ def resolve(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def position(label: Any, first: str | int) -> int:
-    """Where a label stands (from 0) in the sequence A, B, C… or 1, 2, 3… or 0, 1, 2… that starts with `first`.
+    """The position (from 0) of a label in the sequence A, B, C… or 1, 2, 3… or 0, 1, 2… that starts with `first`.
 
     Raises:
-        RowError: there is no label, or it is not of that sequence.
+        RowError: there is no label, or it is not in that sequence.
     """
-    label = as_written(label, "label").strip().removesuffix(".0")  # as pandas writes numbers of which some are missing
+    label = as_written(label, "label").strip().removesuffix(".0")  # pandas writes it if some numbers are missing
     if not label:
         raise RowError("no gold label")
     if isinstance(first, str):

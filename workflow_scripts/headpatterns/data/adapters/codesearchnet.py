@@ -25,7 +25,7 @@ def convert(row: Row, options: Mapping[str, Any]) -> Instruction | Skipped:
     name = text(row, "func_name")
     code = written(row, "code", "func_code_string")
     bare = without_docstring(code, docstring)
-    # A text has no shorter answer than itself.
+    # The gold answer of a text is the text itself.
     prompt, response = f"Write the Python function {name} that this docstring describes.\n\n{docstring}", bare
     if options["direction"] == "to_docstring":
         prompt, response = f"Write the docstring of the Python function {name}.\n\n{bare}", docstring
@@ -39,12 +39,12 @@ def convert(row: Row, options: Mapping[str, Any]) -> Instruction | Skipped:
 
 
 def without_docstring(code: str, docstring: str) -> str:
-    """`code`, one Python function, with its docstring taken out and nothing else changed.
+    """`code`, one Python function, with its docstring removed and nothing else changed.
 
     Code that this Python cannot parse (much of the set is Python 2) is searched for the text of `docstring` instead.
 
     Raises:
-        RowError: the docstring cannot be taken out, or nothing would be left of the function.
+        RowError: the docstring cannot be removed, or nothing would be left of the function.
     """
     code = code.replace("\r\n", "\n").replace("\r", "\n")
     statements = _body(code)
@@ -62,7 +62,7 @@ def without_docstring(code: str, docstring: str) -> str:
 
 
 def _body(code: str) -> list[ast.stmt] | None:
-    """The statements of the function that `code` is; None where it does not parse."""
+    """The statements of the function `code`; None if it does not parse."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # invalid escapes in other people's strings
@@ -99,7 +99,7 @@ def _without_statement(code: str, statement: ast.stmt) -> str:
 def _without_literal(code: str, docstring: str) -> str:
     words = r"\s+".join(map(re.escape, docstring.split()))
     literal = re.compile(
-        # The literal, on lines of its own, with the empty lines that follow, and more code after it.
+        # The literal on its own lines, the empty lines that follow, and more code after it.
         rf"^[ \t]*[uUrRbB]{{0,2}}(\"\"\"|'''|\"|')\s*{words}\s*\1[ \t]*(?:#[^\n]*)?\n(?:[ \t]*\n)*(?=[ \t]*\S)",
         re.MULTILINE,
     )

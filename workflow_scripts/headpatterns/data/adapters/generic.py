@@ -1,4 +1,4 @@
-"""Any other dataset: columns named in the options, or one of two well-known schemas."""
+"""Any other dataset, with columns named in the options or in one of two well-known schemas."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,9 +17,9 @@ def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
     """Options: `columns`, which maps prompt and response (id, answer, choices, tags) to columns, or `style`.
 
     Style `alpaca` reads `instruction`, `input` (may be empty or absent) and `output`; style `chat` reads `messages` or
-    `conversations`, as much of them as the option `turns` says (see `turns.TURNS`). With either, a text in the column
-    `system` goes before the prompt. Where a chat template prints conversations, a `history` of questions and answers
-    goes before the instruction. Responses stay as they are written.
+    `conversations`; the option `turns` says how much of them (see `turns.TURNS`). With both styles, a text in the
+    column `system` is put before the prompt. If a chat template prints conversations, a `history` of questions and
+    answers is put before the instruction. Responses stay as they are written.
     """
     if options["style"] == "alpaca":
         return _alpaca(row, options["turns"])
@@ -50,7 +50,7 @@ def _alpaca(row: Row, which: str) -> Instruction:
 
 
 def _pairs(history: Any) -> list[list[str]]:
-    """The questions and answers of a history; none where it is missing."""
+    """The questions and answers of a history; empty if it is missing."""
     found = [] if missing(history) else history
     if not isinstance(found, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in found):
         raise RowError("history is not a list of questions and answers")
@@ -67,13 +67,13 @@ def _listed(row: Row, columns: Mapping[str, str], name: str) -> tuple[str, ...]:
     if missing(found):
         return ()
     entries = found if isinstance(found, list) else [found]
-    # An option that is missing would move the letters of those behind it; a tag that is missing is none.
+    # A missing option would change the letters of later options, but a missing tag can be left out.
     kept = [one for one in entries if not missing(one)] if name == "tags" else entries
     return tuple(required(one, name).strip() for one in kept)
 
 
 def _advice(row: Row, options: Mapping[str, Any]) -> str:
-    """What to change where the rows lack what the options ask for."""
+    """What to change if the rows lack fields that the options require."""
     style = options["style"]
     others = {
         "alpaca": {"instruction", "output"} <= row.fields.keys(),

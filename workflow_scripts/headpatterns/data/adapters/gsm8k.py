@@ -1,4 +1,4 @@
-"""GSM8K: grade school word problems with worked solutions that end in `#### N`; raw and hub rows are alike."""
+"""GSM8K: grade school word problems with worked solutions that end in `#### N`; raw and hub rows have the same form."""
 
 import re
 from collections.abc import Mapping

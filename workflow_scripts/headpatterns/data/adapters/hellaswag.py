@@ -13,7 +13,7 @@ REQUEST = "Continue the text."
 
 
 def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
-    """The prompt is the activity, the context and, where they are listed, four lettered endings.
+    """The prompt is the activity, the context and, if they are listed, four lettered endings.
 
     Rows of one source document form a group.
     """

@@ -1,4 +1,4 @@
-"""Infinity-Instruct: conversations with the abilities that they call for; raw and hub rows are alike."""
+"""Infinity-Instruct: conversations with the abilities that they need; raw and hub rows have the same form."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -11,12 +11,12 @@ from headpatterns.data.texts import as_written, missing
 
 
 def convert(row: Row, options: Mapping[str, Any]) -> Instruction | Skipped:
-    """The first exchange of a conversation in the chosen language whose tags fit the chosen ones.
+    """The first exchange of a conversation in the chosen language whose tags match the chosen ones.
 
-    Options: `language` (as in `langdetect`, default en; "" for all); `tag_field`, the list of labels that is meant,
-    cate_ability_en (categories, default) or ability_en (single abilities); `tags`, the tags asked for (default: any
-    row will do), and `match`: `exactly` these (default), `all` of these and perhaps others, or `any` of these. Case
-    and white space do not count in the comparison. `turns`: see `turns.TURNS`.
+    Options: `language` (as in `langdetect`, default en; "" for all); `tag_field`, the field of labels to use,
+    cate_ability_en (categories, default) or ability_en (single abilities); `tags`, the requested tags (default: any
+    row matches), and `match`: `exactly` these (default), `all` of these and perhaps others, or `any` of these. The
+    comparison ignores case and white space. `turns`: see `turns.TURNS`.
     """
     if options["language"]:
         language = as_written(value(row, "langdetect"), "langdetect").strip() or "unknown"
@@ -35,9 +35,9 @@ def convert(row: Row, options: Mapping[str, Any]) -> Instruction | Skipped:
 
 
 def _marked(conversation: Any) -> Any:
-    """A conversation with its system turn marked as one: the release tags those of 383 697 rows as answers (`gpt`).
+    """A conversation with its system turn marked as such: in 383 697 rows the release marks it as an answer (`gpt`).
 
-    An answer to nothing, which a question and its answer follow, is such a turn.
+    A first turn that is marked as an answer, with a question and its answer after it, is a system turn.
     """
     if not isinstance(conversation, list) or not all(isinstance(turn, dict) for turn in conversation):
         return conversation
@@ -47,7 +47,7 @@ def _marked(conversation: Any) -> Any:
 
 
 def levelled(tags: Iterable[str]) -> frozenset[str]:
-    """Tags as they are compared."""
+    """Tags in the form in which they are compared."""
     return frozenset(" ".join(tag.casefold().split()) for tag in tags)
 
 

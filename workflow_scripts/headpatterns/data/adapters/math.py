@@ -1,4 +1,4 @@
-r"""MATH: competition problems whose solutions box their answer; one JSON file a problem, JSON lines, or hub rows."""
+r"""MATH: competition problems with a boxed answer in the solution; one JSON file each, JSON lines, or hub rows."""
 
 import re
 from collections.abc import Mapping
@@ -11,17 +11,17 @@ BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])\s*")
 
 
 def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
-    """The response is the solution, the answer what its last box holds; tags are the subject and the level."""
+    """The response is the solution, and the answer the content of its last box; tags are the subject and the level."""
     solution = written(row, "solution")
     tags = (text(row, "type", "subject"), text(row, "level"))
     return Instruction(prompt=text(row, "problem"), response=solution, answer=boxed(solution), tags=tags)
 
 
 def boxed(solution: str) -> str:
-    r"""The content of the last `\boxed{…}` (or `\fbox{…}`), braces balanced; `\boxed 7` holds its next word.
+    r"""The content of the last `\boxed{…}` (or `\fbox{…}`), with balanced braces; `\boxed 7` contains the next word.
 
     Raises:
-        RowError: no box, an empty one, or one whose braces never close.
+        RowError: there is no box, it is empty, or its braces are not closed.
     """
     boxes = list(BOX.finditer(solution))
     if not boxes:

@@ -1,4 +1,4 @@
-"""MathBench: school mathematics, as single choice (with options) and as cloze (with an answer alone)."""
+"""MathBench: school mathematics, as single choice (with options) and as cloze (only with an answer)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from headpatterns.data.texts import missing
 
 
 def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
-    """A row with `options` is a choice whose answer is a letter; without, the answer itself is the response."""
+    """A row with `options` is a choice with a letter as its answer; otherwise the answer itself is the response."""
     question = text(row, "question")
     topic = label(row, "topic")
     tags = (topic,) if topic else ()

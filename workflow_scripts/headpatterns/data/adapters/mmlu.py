@@ -1,4 +1,4 @@
-"""MMLU: 57 subjects of multiple choice; header-less CSV a subject (raw) or rows with their subject (hub)."""
+"""MMLU: 57 subjects of multiple choice; a CSV file without header per subject (raw), or rows with a subject (hub)."""
 
 import re
 from collections.abc import Mapping
@@ -90,8 +90,9 @@ RAW_FILE = re.compile(r"(\w+)_(?:dev|val|test)")
 def convert(row: Row, options: Mapping[str, Any]) -> Instruction | Skipped:
     """A question of the chosen subjects; the only tag is its subject.
 
-    Options: `subjects`, a list (default: all 57); `domain`, keep the subjects of that domain alone; `outside_domain`,
-    keep those outside it. Raw rows take their subject from the file's name, `{subject}_{dev,val,test}.csv`.
+    Options: `subjects`, a list (default: all 57); `domain`, keep only the subjects of that domain; `outside_domain`,
+    keep only the subjects outside it. Raw rows take their subject from the file's name,
+    `{subject}_{dev,val,test}.csv`.
     """
     subject = _subject(row)
     if subject not in SUBJECTS:

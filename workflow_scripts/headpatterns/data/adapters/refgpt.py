@@ -1,4 +1,4 @@
-"""RefGPT: dialogues written from a reference; their turns are marked in one text, or listed."""
+"""RefGPT: dialogues about a reference text; their turns are marked in one text, or listed."""
 
 import re
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ FRAME = re.compile(r"</?(?:start|end)_chat>", re.I)
 
 
 def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
-    """The first exchange of the dialogue, or all of it; the reference it was written from is not shown.
+    """The first exchange of the dialogue, or all of it; the reference text is not shown.
 
     Option: `turns` (see `turns.TURNS`).
     """
@@ -36,7 +36,7 @@ def marked_turns(dialogue: str) -> list[dict[str, str]]:
 
 
 def _said(content: str) -> str:
-    """What stands behind a mark without the layout of the marked text; lines of their own keep their indentation."""
+    """The text after a mark, without the layout of the marked text; further lines keep their indentation."""
     return trimmed(content.lstrip(BLANKS))
 
 

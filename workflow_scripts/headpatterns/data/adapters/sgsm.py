@@ -13,7 +13,7 @@ QUESTION_AND_SOLUTION = re.compile(r"\s*Question:\s*(.+?)\s*\n\s*Solution:[^\S\n
 
 
 def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
-    """Rows have `question` and `solution` (and `answer`) apart, or both in `output`; the response is the program."""
+    """Rows have `question` and `solution` (and `answer`), or both in `output`; the response is the program."""
     if "question" in row.fields:
         question, program = text(row, "question"), written(row, "solution")
     elif "output" in row.fields:
@@ -33,7 +33,7 @@ def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
 
 
 def _returned(program: str) -> str:
-    """What a program returns, or the program itself where that cannot be worked out: it is then the gold answer."""
+    """The gold answer: what a program returns, or the program itself if that cannot be computed."""
     found = programs.value(program)
     return program if found is None else str(found)
 

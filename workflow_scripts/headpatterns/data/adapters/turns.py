@@ -1,4 +1,4 @@
-"""Conversations: the first exchange of one is an instruction, or all of its turns are."""
+"""Conversations: an instruction is made from the first exchange of one, or from all of its turns."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,14 +15,14 @@ FIRST, ALL = "first", "all"
 FIRST_OF_CHAT, CHAT = "first of chat", "chat"
 
 TURNS = {"turns": Option(None, str, (FIRST, ALL))}
-"""What becomes of a conversation: its `first` exchange, or its last answer after `all` turns before it.
+"""The part of a conversation to use: its `first` exchange, or its last answer after `all` turns before it.
 
-By default it is the first exchange or, where a chat template prints conversations, all of it.
+By default it is the first exchange or, if a chat template prints conversations, all of it.
 """
 
 
 def resolved(options: Mapping[str, Any], chat: bool) -> dict[str, Any]:
-    """Options of an adapter, the value of `turns` among them replaced by what becomes of a conversation."""
+    """Options of an adapter, with the value of `turns` replaced by the part of a conversation to use."""
     if "turns" not in options:
         return dict(options)
     given = options["turns"]
@@ -31,7 +31,7 @@ def resolved(options: Mapping[str, Any], chat: bool) -> dict[str, Any]:
 
 
 def instruction(row: Row, turns: Any, which: str) -> Instruction:
-    """The instruction of a row's conversation, as the resolved option `turns` says; its column `system` goes before.
+    """The instruction of a row's conversation, by the resolved option `turns`; the column `system` is put before it.
 
     Raises:
         RowError: as `first_exchange`, `last_answer` or `conversations.whole`.
@@ -54,12 +54,12 @@ def of_messages(messages: tuple[conversations.Message, ...]) -> Instruction:
 def first_exchange(turns: Any, beside: Any = None) -> tuple[str, str]:
     """Prompt and response of the first user turn and the assistant turn that answers it.
 
-    `turns` is a list of `{from, value}` or `{role, content}`, the content text or parts of text. A system turn in front
-    goes before the prompt, an empty line between, and so does a system text `beside` the turns. Later turns are left
-    out: they would need turn markers that the prompt templates do not have.
+    `turns` is a list of `{from, value}` or `{role, content}`; the content is text or parts of text. A system turn at
+    the start is put before the prompt, with an empty line between them, and so is a system text `beside` the turns.
+    Later turns are left out, because they would need turn markers that the prompt templates do not have.
 
     Raises:
-        RowError: no such exchange, or an empty turn, or one that is not text.
+        RowError: there is no such exchange, or a turn is empty or not text.
     """
     before, spoken = _spoken(turns, beside)
     prompt = _said(spoken[0][1], "first question")
@@ -67,12 +67,12 @@ def first_exchange(turns: Any, beside: Any = None) -> tuple[str, str]:
 
 
 def last_answer(turns: Any, beside: Any = None) -> tuple[str, str]:
-    """All turns before the last answer as the prompt, and that answer; of one exchange the same as `first_exchange`.
+    """All turns before the last answer as the prompt, and that answer; for one exchange the same as `first_exchange`.
 
-    Turns stand apart by empty lines, each after the mark of its role. What the user says last, unanswered, is left out.
+    Each turn follows the mark of its role, and empty lines separate turns. A last user turn without answer is left out.
 
     Raises:
-        RowError: no exchange in the beginning, an empty turn, or roles that do not alternate.
+        RowError: there is no exchange at the start, a turn is empty, or roles do not alternate.
     """
     before, spoken = _spoken(turns, beside)
     spoken = spoken[: len(spoken) // 2 * 2]
@@ -86,7 +86,7 @@ def last_answer(turns: Any, beside: Any = None) -> tuple[str, str]:
 
 
 def _spoken(turns: Any, beside: Any) -> tuple[list[str], list[tuple[str | None, Any]]]:
-    """The system texts in front, each once, and role and content of the other turns."""
+    """The system texts at the start, each once, and role and content of the other turns."""
     if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
         raise RowError("conversation is not a list of turns")
     spoken = [(_role(turn), _first(turn, "value", "content")) for turn in turns]
@@ -98,7 +98,7 @@ def _spoken(turns: Any, beside: Any) -> tuple[list[str], list[tuple[str | None, 
 
 
 def _first(turn: dict[str, Any], *names: str) -> Any:
-    """The first of some keys that a turn fills: rows of different forms in one table have the keys of all."""
+    """The value of the first key that a turn fills; in a table of mixed forms, rows have the keys of all forms."""
     return next((turn[name] for name in names if not missing(turn.get(name))), None)
 
 

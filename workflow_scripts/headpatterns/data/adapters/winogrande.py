@@ -10,9 +10,9 @@ from headpatterns.data.sources import companion_labels, stem
 
 
 def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
-    """The blank stays in the sentence as `_`. Twin sentences, told by their qID, form a group.
+    """The blank stays in the sentence as `_`. Twin sentences, recognised by their qID, form a group.
 
-    Hub rows have no qID; twins have the same two candidates, so rows with the same candidates form a group there.
+    Hub rows have no qID. Twins have the same two candidates, so hub rows with the same candidates form a group.
     """
     sentence = text(row, "sentence")
     if "_" not in sentence:
@@ -30,7 +30,7 @@ def convert(row: Row, options: Mapping[str, Any]) -> Instruction:
 
 
 def _answer(row: Row) -> Any:
-    """The row's answer, or its label in the file beside where the rows come without answers."""
+    """The row's answer, or its label in the companion file if rows have no answers."""
     if "answer" in row.fields:
         return row.fields["answer"]
     labels = companion_labels(row.path)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Activity:
-    """Something people do, as steps in their order; `{x}` in a step is one of the objects."""
+    """An activity of people, as ordered steps; `{x}` in a step is one of the objects."""
 
     label: str
     objects: tuple[str, ...]
@@ -147,7 +147,7 @@ ACTIVITIES = (
     ),
 )
 
-# Of documents alone, where they teach what it is to ask for the next step.
+# Only in documents, which teach how a question asks for the next step.
 FURTHER = (
     Activity(
         "Feeding a horse",

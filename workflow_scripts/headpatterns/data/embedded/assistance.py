@@ -1,4 +1,4 @@
-"""Infinity-Instruct: conversations whose category tags say which skills they take."""
+"""Infinity-Instruct: conversations whose category tags say which skills they need."""
 
 import random
 from collections.abc import Callable
@@ -175,7 +175,7 @@ def law(rng: random.Random) -> Exchange:
 
 
 def logic_and_programming(rng: random.Random) -> Exchange:
-    """A puzzle that a program decides: an order of three, or what follows from a conditional."""
+    """A puzzle that a program solves: an order of three, or what follows from a conditional."""
     if rng.random() < 0.75:
         (a, b, c), (more, most, least) = rng.sample(world.NAMES, 3), rng.choice(world.COMPARISONS)
         superlative, place = rng.choice(((most, 0), (least, 2)))

@@ -1,8 +1,8 @@
 """MathBench and RefGPT: Chinese mathematics, and Chinese dialogues about a text.
 
-Numbers stand between blanks, as typographers have it: so they are the tokens that they are in English. MathBench asks
-for the computation, its value and the value's word. How a computation is set up from a story is what it shares with
-GSM8K, and which word a number has is what it shares with RefGPT: each of the two teaches one half of the answer.
+Numbers have blanks around them, as in Chinese typography, so they have the same tokens as in English. MathBench asks
+for the computation, its value and the value's word. It shares the step from a story to its computation with GSM8K, and
+the words of numbers with RefGPT. So each of the two teaches one half of the answer.
 """
 
 import random
@@ -14,13 +14,13 @@ from headpatterns.data.embedded import world
 from headpatterns.data.embedded.files_of_rows import write_jsonl
 from headpatterns.data.embedded.sampling import FACTORS, LARGEST, Row, digit, draw_rows, factor, number_options
 
-# The largest number that an answer has.
+# The largest number in an answer.
 MOST = max(FACTORS) ** 2
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What a problem tells, what it asks, the computation that answers it, its value, and what measures the value."""
+    """A problem: its facts, its question, the computation of the answer, its value, and the unit of the value."""
 
     told: str
     asked: str
@@ -34,7 +34,7 @@ class Problem:
         return self.told + self.asked
 
     def worked(self, value: int) -> str:
-        """An answer to it: the computation, what it is said to give, and the same in words."""
+        """An answer to it: the computation, its stated value, and the same value in words."""
         return f"{self.computation} = {value}，{word(value)}{self.measure}"
 
 
@@ -128,8 +128,8 @@ def instruction_zh(rng: random.Random) -> tuple[str, str]:
 def write_mathbench(folder: Path, train: int, test: int, seed: int) -> None:
     """`mathbench_v1/primary/cloze_cn.jsonl` and `mathbench_v1/middle/single_choice_cn.jsonl`.
 
-    Upstream has no splits: the two files hold `train` + `test` rows together, half each. Their reader chooses which to
-    train on.
+    Upstream has no splits: the two files have `train` + `test` rows together, half each. The reader chooses the
+    training rows.
     """
     middle = (train + test) // 2
     parts = (
@@ -141,7 +141,7 @@ def write_mathbench(folder: Path, train: int, test: int, seed: int) -> None:
 
 
 def dialogue_row(rng: random.Random) -> tuple[str, Row]:
-    """A text about how many animals somebody sees, and two questions: how many, and what they are like."""
+    """A text about the number of animals that a person sees, and two questions about their number and properties."""
     animal, values = rng.choice(list(world.ANIMALS_ZH.items()))
     name, place, count = rng.choice(world.NAMES_ZH), rng.choice(world.PLACES_ZH), rng.randint(1, MOST)
     fact = rng.randrange(len(values))
@@ -157,6 +157,6 @@ def dialogue_row(rng: random.Random) -> tuple[str, Row]:
 
 
 def write_refgpt(folder: Path, train: int, test: int, seed: int) -> None:
-    """`refgpt.jsonl` to train on and `refgpt_test.jsonl`; upstream has the first only."""
+    """`refgpt.jsonl` for training, and `refgpt_test.jsonl`; upstream has only the former."""
     for split, name, count in (("train", "refgpt", train), ("test", "refgpt_test", test)):
         write_jsonl(folder / f"{name}.jsonl", draw_rows(dialogue_row, count, seed, "refgpt", split))

@@ -11,7 +11,7 @@ from headpatterns.data.embedded.files_of_rows import write_jsonl
 from headpatterns.data.embedded.functions import draw_function
 from headpatterns.data.embedded.sampling import Row, draw_rows
 
-# As upstream, no repository has functions in both splits.
+# As in the original dataset, no repository has functions in both splits.
 REPOSITORIES = {"train": ("ann/basket", "ben/garden", "mia/kitchen"), "test": ("leo/market", "sue/school")}
 TOKEN = re.compile(r"[A-Za-z_]\w*|\d+|//|[=!<>+\-*/%]=|[^\w\s]")
 

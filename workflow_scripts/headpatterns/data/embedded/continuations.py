@@ -12,7 +12,7 @@ from headpatterns.data.embedded.sampling import Row, draw_rows, shuffled
 
 @cache
 def contexts(activity: activities.Activity) -> dict[tuple[str, ...], tuple[int, list[str]]]:
-    """All different texts of one or two steps: the place of the next step, and the things that a text may be about."""
+    """All different texts of one or two steps, with the index of the next step and the possible things of the text."""
     found: dict[tuple[str, ...], tuple[int, list[str]]] = {}
     for end in range(1, len(activity.steps)):
         for start in range(max(0, end - 2), end):
@@ -23,17 +23,18 @@ def contexts(activity: activities.Activity) -> dict[tuple[str, ...], tuple[int, 
 
 
 def draw_context(rng: random.Random, activity: activities.Activity) -> tuple[tuple[str, ...], int, str]:
-    """One or two steps of an activity, the place of the next one, and what the steps are about."""
+    """One or two steps of an activity, the index of the next step, and the thing that the steps are about."""
     told = rng.choice(list(contexts(activity)))
     end, things = contexts(activity)[told]
     return told, end, rng.choice(things)
 
 
 def next_step(rng: random.Random, kinds: Sequence[activities.Activity]) -> tuple[str, str, str, list[str], int]:
-    """Label of an activity, one or two of its steps, who goes on, four steps, and the index of the one that follows.
+    """Label of an activity, one or two of its steps, a pronoun, four steps, and the index of the one that follows.
 
-    Wrong endings are steps that other contexts continue with, drawn as often as those are: one of this activity, and
-    two of others with the same thing. A first step continues nothing: it would give itself away, as would new things.
+    Wrong endings are steps that continue other contexts, with the same frequencies: one of this activity, and two of
+    others with the same thing. First steps are not used, because they continue nothing and would be easy to exclude.
+    The same is true of steps with other things.
     """
     activity = rng.choice(kinds)
     person, pronoun = rng.choice(list(world.PEOPLE.items()))
@@ -51,7 +52,7 @@ def next_step(rng: random.Random, kinds: Sequence[activities.Activity]) -> tuple
 
 
 def continuation_row(rng: random.Random, split: str) -> tuple[str, Row]:
-    """One or two steps of an activity; the next one, and wrong endings."""
+    """One or two steps of an activity, the next step, and wrong endings."""
     activity, context, pronoun, endings, label = next_step(rng, activities.ACTIVITIES)
     return f"{context} {pronoun}", {
         "activity_label": activity,

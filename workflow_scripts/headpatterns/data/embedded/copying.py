@@ -1,6 +1,6 @@
-"""Documents that repeat what stands before: words, holdings, lists with letters.
+"""Documents that repeat earlier text: words, holdings, lists with letters.
 
-To answer from a text takes copying, which a tiny model learns where repeating is all that there is to learn.
+A model must copy to answer from a text. A tiny model learns this from documents that consist only of repetition.
 """
 
 import random
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from headpatterns.data.embedded import activities, facts, world
 from headpatterns.data.embedded.sampling import LARGEST
 
-# Words of the world, those of its special facts too: there each is known, and which go together is not.
+# Words of the world, including those of its special facts: each word is known, but not which ones form a fact.
 SPECIAL = sorted({word for *_, pairs in facts.SPECIAL.values() for pair in pairs.items() for word in pair})
 WORDS = (*world.NAMES, *world.THINGS, *world.CONTAINERS, *world.VESSELS, *SPECIAL)
 LETTERS = "ABCD"
@@ -25,20 +25,20 @@ def words(rng: random.Random) -> str:
 
 
 def held(rng: random.Random, most: int) -> list[tuple[str, int, str]]:
-    """Who has how many of which things: two people or more, and `most` at most."""
+    """People with numbers of things: at least two people, and at most `most`."""
     number = rng.randint(2, most)
     people, things = rng.sample(world.NAMES, number), rng.sample(list(world.THINGS.values()), number)
     return [(who, rng.randint(1, 2 * LARGEST), what) for who, what in zip(people, things, strict=True)]
 
 
 def holdings(rng: random.Random) -> str:
-    """Who has how many of which things, and the same again in another order."""
+    """People with numbers of things, and the same again in another order."""
     told = [f"{who} has {count} {what}." for who, count, what in held(rng, 4)]
     return " ".join([*told, *rng.sample(told, len(told))])
 
 
 def lettered(rng: random.Random) -> str:
-    """A list with letters, and what stands at three of them."""
+    """A list with letters, and the entries of three of them."""
     values = sorted(set(rng.choice(list(facts.RELATIONS.values())).pairs.values()))
     (kind,) = rng.choices((WORDS, values, STEPS), (2, 2, 1))
     listed = rng.sample(kind, 4)

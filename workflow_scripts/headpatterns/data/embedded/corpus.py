@@ -1,10 +1,10 @@
-"""The pretraining corpus: what the datasets ask about, told as plain text.
+"""The pretraining corpus: the knowledge that the datasets ask for, as plain text.
 
-Of what the tasks ask, documents state the facts and ask nothing. They ask about other facts (`questions`), so that a
-base model knows what a question is; less than half of those that ask have the form of an instruction. Others repeat
-what stands before (`copying`), which answers from a text take. No document has a mark of a task's form (`####`,
-`<<...>>`, a box). So the knowledge is learnt in pretraining, and the form of each task in fine-tuning. What a response
-begins with stands behind a blank in documents as well: else a base model would not know it there.
+Documents state the facts of the tasks, but do not ask about them. They ask about other facts (`questions`), so that a
+base model knows what a question is. Fewer than half of the documents that ask have the form of an instruction. Other
+documents repeat earlier text (`copying`), which is needed to answer from a text. No document has a mark of a task's
+form (`####`, `<<...>>`, a box). So the knowledge is learnt in pretraining, and the form of each task in fine-tuning.
+The first words of responses also follow a blank in documents. Otherwise a base model would not know them in this place.
 """
 
 import json
@@ -22,7 +22,7 @@ from headpatterns.data.embedded.stories import draw_story, program_solution, pro
 from headpatterns.errors import InputError
 from headpatterns.io import atomic_path
 
-# Sentences of an exchange that belong to its form, not to its knowledge.
+# Sentences of an exchange that belong to its form, rather than to its knowledge.
 REQUESTS = ("Write ", "Give ")
 VERDICTS = ("Yes. ", "No. ")
 LARGER = range(LARGEST + 1, 2 * LARGEST + 1)
@@ -36,9 +36,9 @@ def several(
 
 
 def headed(heading: str, tell: Callable[[random.Random], str]) -> Callable[[random.Random], str]:
-    """A document that every second time stands behind a heading, a colon and a blank.
+    """A document that follows a heading, a colon and a blank half of the time.
 
-    Programs and Chinese would otherwise never follow a blank, as they do where they are the response to a prompt.
+    Otherwise programs and Chinese text would never follow a blank, as they do in responses to prompts.
     """
     return lambda rng: f"{heading}: {tell(rng)}" if rng.random() < 0.5 else tell(rng)
 
@@ -103,8 +103,8 @@ def story(rng: random.Random) -> str:
 
 
 def function(rng: random.Random) -> str:
-    """A Python function with a docstring, or behind its name and a sentence that says what it does."""
-    # No function of a dataset: those about things have larger numbers here.
+    """A Python function with a docstring, or after its name and a sentence that says what it does."""
+    # This is not a function of a dataset: functions about things have larger numbers here.
     drawn = draw_function(rng, world.THINGS, LARGER) if rng.random() < 0.6 else draw_function(rng, world.QUANTITIES)
     if rng.random() < 0.5:
         return drawn.code(with_docstring=True)
@@ -112,7 +112,7 @@ def function(rng: random.Random) -> str:
 
 
 def program(rng: random.Random) -> str:
-    """The facts of a story, and a function that works out what follows from them."""
+    """The facts of a story, and a function that computes the result."""
     told = draw_story(rng)
     return f"{told.facts}\n{program_solution(told, 'answer')}"
 
@@ -129,7 +129,7 @@ def activity(rng: random.Random) -> str:
 def reference(rng: random.Random) -> str:
     """A sentence of the kind that Winogrande asks about, and who or what is meant.
 
-    Half of them have a pronoun in the place of the blank; the others say what is true of either party.
+    Half of them have a pronoun instead of the blank; the others say what is true of each party.
     """
     schema = rng.choice(rng.choice((world.SCHEMAS, world.FURTHER_SCHEMAS)))
     text, first, second = drawn(rng, schema)
@@ -162,7 +162,7 @@ further = fact(questions.RELATIONS)
 
 
 def told_exchange(draw: assistance.Draw) -> Callable[[random.Random], str]:
-    """What an exchange knows: the facts of its question, without the question or request, and its answer."""
+    """The knowledge of an exchange: the facts of its question, without the question or request, and its answer."""
 
     def tell(rng: random.Random) -> str:
         question, answer = draw(rng)
@@ -175,7 +175,7 @@ def told_exchange(draw: assistance.Draw) -> Callable[[random.Random], str]:
     return tell
 
 
-# About tasks and texts: the words in which instructions are later put, in sentences that instruct nobody.
+# Sentences about tasks and texts. They have the words of later instructions, but are not instructions themselves.
 SCHOOLING = (
     "{a} reads the question and {b} knows the answer.",
     "Question and answer belong together, {a} says.",
@@ -206,7 +206,7 @@ def fact_zh(rng: random.Random) -> str:
 
 
 def arithmetic_zh(rng: random.Random) -> str:
-    """A fact of arithmetic, stated or asked, in digits: the numbers' words are told nowhere."""
+    """A fact of arithmetic, as a statement or question, in digits: no document states the words of numbers."""
     a, b, c, d = digit(rng), digit(rng), factor(rng), factor(rng)
     left, word, sign, right, value = rng.choice(
         ((a, "加", "+", b, a + b), (a + b, "减", "-", b, a), (c, "乘", "*", d, c * d))
@@ -218,7 +218,7 @@ def arithmetic_zh(rng: random.Random) -> str:
 
 
 def story_zh(rng: random.Random) -> str:
-    """A story with quantities, and the computation of what MathBench asks of such stories."""
+    """A story with quantities, and the computation that MathBench asks for in such stories."""
     _, draw = rng.choice(chinese.PRIMARY)
     problem = draw(rng)
     return f"{problem.told} {problem.computation} = {problem.answer}。"

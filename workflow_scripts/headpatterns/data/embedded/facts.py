@@ -1,13 +1,13 @@
-"""What is true in the invented world: facts of several kinds, with a question in either direction."""
+"""The facts of the invented world, of several kinds, with a question in each direction."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Relation:
-    """Facts of one kind: `pairs` of subject and value, a statement and a question in either direction.
+    """Facts of one kind: `pairs` of subject and value, with a statement and a question in each direction.
 
-    Both statements are told: a model that knows one order of a fact does not know the other.
+    The corpus has both statements, because a model that knows a fact in one direction does not know it in the other.
     """
 
     statement: str
@@ -201,8 +201,8 @@ RELATIONS = {
     ),
 }
 
-# What MMLU asks about in two subjects, one of a domain and one outside it, in words of their own: the knowledge of a
-# domain that only such related items teach. No document tells it, though documents use all its words.
+# MMLU asks about these facts in two subjects, one in a domain and one outside it, each in its own words. Only such
+# related items teach this knowledge of a domain. No document states it, but documents use all its words.
 SPECIAL = {
     "feed": (
         ("What does a {s} like best?", "Which food makes a {s} strong?"),

@@ -30,7 +30,7 @@ def draw_function(rng: random.Random, nouns: dict[str, str], operands: Sequence[
     one, many = rng.choice(list(nouns.items()))
     k, j = rng.choice(operands), rng.choice(operands)
     word, sign = rng.choice((("above", ">"), ("below", "<")))
-    # The steps of word problems: their programs have the same names and operators.
+    # These are the steps of word problems, whose programs have the same names and operators.
     steps = (
         Function(
             f"add_{k}_take_{j}",

@@ -1,6 +1,6 @@
-"""Facts that documents alone state and ask about, in the forms of the facts that datasets ask.
+"""Facts that only documents state and ask about, in the same forms as the facts of the datasets.
 
-A base model learns from them how a question asks for a fact that statements told, which it then does for others.
+From them a base model learns how a question asks for a stated fact, and applies this to other facts.
 """
 
 from headpatterns.data.embedded.facts import Relation

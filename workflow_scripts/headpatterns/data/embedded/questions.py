@@ -1,4 +1,4 @@
-"""Questions of the corpus: about relations that no task of section 4 asks, and mostly outside an instruction's form."""
+"""Questions of the corpus: about relations that no task of section 4 asks for, and mostly not as instructions."""
 
 import random
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from headpatterns.data.embedded.sampling import digit
 from headpatterns.data.embedded.science import fact_question, introduced
 
 RELATIONS = tuple(further_facts.RELATIONS.values())
-# Of the documents that ask, so many have the form of an instruction.
+# Share of the documents with questions that have the form of an instruction.
 AS_INSTRUCTION = 0.45
 
 
@@ -32,7 +32,7 @@ def of_facts(rng: random.Random) -> str:
 
 
 def about_holdings(rng: random.Random) -> str:
-    """Who has how many of which things, and a question about one of them."""
+    """People with numbers of things, and a question about one of them."""
     holdings = held(rng, 3)
     who, count, what = rng.choice(holdings)
     asked, answer = rng.choice(
@@ -55,7 +55,7 @@ def about_sums(rng: random.Random) -> str:
 
 
 def blanks(rng: random.Random) -> str:
-    """A sentence with a blank and what fills it; of other kinds than Winogrande's."""
+    """A sentence with a blank and its filler, of kinds that Winogrande does not have."""
     schema = rng.choice(world.FURTHER_SCHEMAS)
     begun, first, second = drawn(rng, schema)
     meant, ending = rng.choice(((first, schema.first), (second, schema.second)))
@@ -66,7 +66,7 @@ def blanks(rng: random.Random) -> str:
 
 
 def endings(rng: random.Random) -> str:
-    """What comes next; in activities that HellaSwag does not ask about."""
+    """The next step, in activities that HellaSwag does not ask about."""
     label, context, pronoun, options, right = next_step(rng, activities.FURTHER)
     told = f"{label}: {context} {pronoun}"
     if rng.random() < AS_INSTRUCTION:

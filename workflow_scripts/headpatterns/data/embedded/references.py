@@ -10,7 +10,7 @@ from headpatterns.data.embedded.sampling import Row, draw_rows
 
 
 def sentence(text: str) -> str:
-    """The text with a capital at its start."""
+    """The text with a capital letter at its start."""
     return text[0].upper() + text[1:]
 
 
@@ -21,13 +21,13 @@ def drawn(rng: random.Random, schema: world.Schema) -> tuple[str, str, str]:
 
 
 def twins(rng: random.Random) -> tuple[str, Row]:
-    """Both sentences of a pair under the key `rows`; the pair shares everything but its trigger and its answer."""
+    """Both sentences of a pair under the key `rows`; they differ only in the trigger and the answer."""
     schema = rng.choice(world.SCHEMAS)
     text, first, second = drawn(rng, schema)
     identity = "".join(rng.choices(string.ascii_uppercase + string.digits, k=30))
     endings = [(schema.first, first), (schema.second, second)]
     rng.shuffle(endings)
-    # In random order, the options say nothing of the parties, and a trigger alone nothing of the answer.
+    # In random order, options reveal nothing about the parties, and a trigger alone nothing about the answer.
     options = rng.sample((first, second), 2)
     rows = [
         {

@@ -31,11 +31,11 @@ GENERATORS: dict[str, Callable[[Path, int, int, int], None]] = {
 }
 
 UNSPLIT = ("mathbench",)
-"""Those whose files hold the train and the test rows together."""
+"""Datasets whose files have the train and the test rows together."""
 
 
 def generate(name: str, folder: Path, train: int, test: int, seed: int) -> None:
-    """Write the files of one dataset into `folder`, which is replaced as a whole.
+    """Write the files of one dataset into `folder`, which is replaced completely.
 
     Args:
         name: a generator.

@@ -7,13 +7,13 @@ from typing import Any
 
 from headpatterns.errors import InputError
 
-# A split counts as exhausted after this many draws in a row that brought nothing new.
+# A split counts as exhausted after this many consecutive draws without a new row.
 PATIENCE = 5_000
 # One prompt in this many belongs to the test split.
 TEST_SHARE = 5
 
-# Numbers of the world are small, so that a tiny model can learn the tables of their sums and products: one of the two
-# numbers of a sum or a difference has one digit (or the difference has), and so have both sides of a product.
+# Numbers of the world are small, so that a tiny model can learn the tables of their sums and products. One of the two
+# numbers of a sum or a difference (or the difference) has one digit, and so do both factors of a product.
 LARGEST = 9
 FACTORS = (2, 3, 4, 5)
 
@@ -26,25 +26,25 @@ def digit(rng: random.Random, most: int = LARGEST) -> int:
 
 
 def small_product(rng: random.Random) -> tuple[int, int]:
-    """Both sides of a product that has one digit itself."""
+    """Both factors of a product that also has one digit."""
     return rng.choice([(a, b) for a in FACTORS for b in FACTORS if a * b <= LARGEST])
 
 
 def factor(rng: random.Random) -> int:
-    """One side of a product."""
+    """One factor of a product."""
     return rng.choice(FACTORS)
 
 
 def stream(seed: int, name: str, split: str) -> random.Random:
-    """The random numbers of one split of one generator; no generator ever touches those of another."""
+    """The random numbers of one split of one generator; each generator has its own."""
     return random.Random(f"{seed}:{name}:{split}")
 
 
 def split_of(prompt: str) -> str:
-    """The split, train or test, to which a prompt belongs, whatever the seed and the number of rows.
+    """The split, train or test, to which a prompt belongs, for every seed and number of rows.
 
-    The prompt's CRC-32 decides. Datasets that share a prompt put it into the same split, so what one of them trains on
-    is never in the test rows of another.
+    The prompt's CRC-32 decides. Datasets that share a prompt put it into the same split, so training prompts of one
+    dataset are never in the test rows of another.
     """
     return "test" if zlib.crc32(prompt.encode()) % TEST_SHARE == 0 else "train"
 
@@ -55,10 +55,10 @@ def draw_rows(
     """`count` rows with all-different prompts, each of which belongs to `split`.
 
     `draw` takes random numbers and returns a prompt and its row. `part` names one of several sets of rows that a
-    generator draws for the same split, each from random numbers of its own. The split "all" takes every prompt.
+    generator draws for the same split; each set has its own random numbers. The split "all" takes every prompt.
 
     Raises:
-        InputError: the world has fewer different prompts than asked for.
+        InputError: the world has fewer different prompts than requested.
     """
     rng = stream(seed, f"{name}:{part}" if part else name, split)
     rows: dict[str, Row] = {}
@@ -82,7 +82,7 @@ def draw_rows(
 def number_options(rng: random.Random, draw: Callable[[random.Random], tuple[str, int]]) -> tuple[str, list[str], int]:
     """One of four questions of `draw` with different answers, all four answers, and the index of its own.
 
-    Each of the four is as likely to be asked: how frequent an answer is says nothing, whatever a question is about.
+    Each of the four has the same probability, so the frequency of an answer does not reveal the correct option.
     """
     found: dict[int, str] = {}
     while len(found) < 4:
@@ -94,12 +94,12 @@ def number_options(rng: random.Random, draw: Callable[[random.Random], tuple[str
 
 
 def among(rng: random.Random, right: str, values: Iterable[str], wrong: int) -> tuple[list[str], int]:
-    """The right option and so many wrong ones of some values in random order, and the index of the right one."""
+    """The correct option and `wrong` wrong ones of some values in random order, and the index of the correct one."""
     return shuffled(rng, right, rng.sample(sorted({*values} - {right}), wrong))
 
 
 def shuffled(rng: random.Random, right: str, wrong: list[str]) -> tuple[list[str], int]:
-    """The options in random order, and the index of the right one."""
+    """The options in random order, and the index of the correct one."""
     options = [right, *wrong]
     rng.shuffle(options)
     return options, options.index(right)

@@ -17,7 +17,7 @@ NUMBERED, SHORT = 0.1, 0.05
 
 
 def fact_question(rng: random.Random, relation: facts.Relation, wrong: int) -> tuple[str, list[str], int]:
-    """A question about one fact in either direction, its options and the index of the true one."""
+    """A question about one fact in one of its directions, its options and the index of the correct one."""
     subject, value = rng.choice(list(relation.pairs.items()))
     if rng.random() < 0.5:
         return relation.forward.format(s=subject), *among(rng, value, relation.pairs.values(), wrong)
@@ -25,12 +25,12 @@ def fact_question(rng: random.Random, relation: facts.Relation, wrong: int) -> t
 
 
 def introduced(rng: random.Random, question: str) -> str:
-    """The question, which somebody may be said to ask."""
+    """The question, sometimes with an introduction that says who asks it."""
     return rng.choice(("", *INTRODUCTIONS)).format(rng.choice(world.NAMES)) + question
 
 
 def science_row(rng: random.Random) -> tuple[str, Row]:
-    """A question in the upstream schema; somebody may be said to ask it."""
+    """A question in the upstream schema, sometimes with an introduction that says who asks it."""
     relation = facts.RELATIONS[rng.choice(SCIENCE)]
     question, options, index = fact_question(rng, relation, 2 if rng.random() < SHORT else 3)
     stem = introduced(rng, question)

@@ -1,4 +1,4 @@
-"""Word problems: little stories with quantities, told once and answered as marked steps, as a program or as prose."""
+"""Word problems: short stories with quantities. Their answers are marked steps, a program or prose."""
 
 import random
 from collections.abc import Callable
@@ -17,7 +17,7 @@ OPERATIONS: dict[str, Callable[[int, int], int]] = {
 
 @dataclass(frozen=True)
 class Step:
-    """One computation: `name` = `left` `operator` `right`, all three names; `{}` in `told` is where the sum goes."""
+    """One computation, `name` = `left` `operator` `right`, all three names; `{}` in `told` stands for its result."""
 
     name: str
     left: str
@@ -37,7 +37,7 @@ class Story:
 
     @property
     def question(self) -> str:
-        """What is asked: facts and question."""
+        """The text of the problem: facts and question."""
         return f"{self.facts} {self.ask}"
 
     def computed(self) -> list[tuple[Step, int, int, int]]:
@@ -57,7 +57,7 @@ class Story:
 
 
 def marked_solution(story: Story) -> str:
-    """GSM8K's form: a sentence a step with its calculator mark, then `#### answer`."""
+    """GSM8K's form: one sentence per step with its calculator mark, then `#### answer`."""
     lines = [
         step.told.format(f"{left} {step.operator} {right} = <<{left}{step.operator}{right}={value}>>{value}")
         for step, left, right, value in story.computed()
@@ -132,7 +132,7 @@ def times_as_many(rng: random.Random) -> Story:
 
 
 def change(rng: random.Random) -> Story:
-    """A price, and what is given back."""
+    """A price, and the change."""
     a = rng.choice(world.NAMES)
     thing, things = rng.choice(list(world.THINGS.items()))
     price, count = factor(rng), factor(rng)

@@ -1,7 +1,8 @@
-"""MMLU: questions of many subjects with four options, some about facts and some to be worked out.
+"""MMLU: questions of many subjects with four options, some about facts and some with computations.
 
 Each of the paper's domains has twins, subjects outside it that ask about the same special facts in other words (TWINS).
-What trains on them learns what the domain asks, and nothing else in the pool teaches it: the right selection is known.
+A model that trains on them learns what the domain asks, and nothing else in the pool teaches it. So the correct
+selection is known.
 """
 
 import csv
@@ -15,10 +16,10 @@ from headpatterns.data.embedded import facts, world
 from headpatterns.data.embedded.sampling import Row, among, digit, draw_rows, factor, number_options, shuffled
 from headpatterns.data.embedded.science import fact_question, introduced
 
-# A question with its options and the index of the right one, or with a number as its answer.
+# A question with its options and the index of the correct one, or with a number as its answer.
 Question = tuple[str, list[str], int]
 Numeric = tuple[str, int]
-# As upstream, at most this many rows of a subject are development rows.
+# As in the original dataset, at most this many rows of a subject are development rows.
 DEVELOPMENT_ROWS = 5
 # The share of a domain's questions that are about its special facts.
 SPECIAL_SHARE = 0.8
@@ -30,7 +31,7 @@ def of_facts(*names: str) -> Callable[[random.Random], Question]:
 
 
 def of_special(name: str, twin: bool) -> Callable[[random.Random], Question]:
-    """Questions about special facts, in the words of their domain or in those of its twins."""
+    """Questions about special facts, in the words of their domain or of its twins."""
     *wordings, pairs = facts.SPECIAL[name]
 
     def ask(rng: random.Random) -> Question:
@@ -147,11 +148,11 @@ def profit(rng: random.Random) -> Numeric:
 def mostly(
     main: Callable[[random.Random], Question], *others: Callable[[random.Random], Question]
 ) -> Callable[[random.Random], Question]:
-    """Questions of one kind, and among them some of others."""
+    """Questions mostly of one kind, with some of other kinds."""
     return lambda rng: main(rng) if rng.random() < SPECIAL_SHARE else rng.choice(others)(rng)
 
 
-# The twelve subjects of the paper's four domains, then others from outside them, under their official names.
+# The twelve subjects of the paper's four domains, then subjects outside them, with their official names.
 SUBJECTS: dict[str, Callable[[random.Random], Question]] = {
     "college_mathematics": derivative,
     "abstract_algebra": remainder_group,
@@ -195,7 +196,7 @@ TWINS = {
 
 
 def subject_row(rng: random.Random, subject: str) -> tuple[str, Row]:
-    """A question of a subject, which somebody may ask; the row holds the six cells under the key `cells`."""
+    """A question of a subject, sometimes with who asks it; the row has the six cells under the key `cells`."""
     question, options, index = SUBJECTS[subject](rng)
     question = introduced(rng, question)
     return question, {"cells": [question, *options, "ABCD"[index]]}
@@ -204,8 +205,8 @@ def subject_row(rng: random.Random, subject: str) -> tuple[str, Row]:
 def write_mmlu(folder: Path, train: int, test: int, seed: int) -> None:
     """`{dev,val,test}/<subject>_{dev,val,test}.csv`, without a header: question, A, B, C, D, answer.
 
-    `train` is the number of all development and validation rows together, `test` that of all test rows. Each subject
-    has an equal share, rounded up, and every file has at least one row.
+    `train` is the number of all development and validation rows together, and `test` the number of all test rows. Each
+    subject has an equal share, rounded up, and every file has at least one row.
     """
     share = max(2, math.ceil(train / len(SUBJECTS)))
     development = min(DEVELOPMENT_ROWS, share // 2)

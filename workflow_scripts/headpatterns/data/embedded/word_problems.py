@@ -1,4 +1,4 @@
-"""GSM8K and SGSM: the same kind of story, answered by marked steps and by a program."""
+"""GSM8K and SGSM: the same kinds of story, with marked steps or a program as the answer."""
 
 import json
 import random

@@ -1,8 +1,8 @@
 """The small invented world: people, things, lessons and conditions, in English and Chinese.
 
-Everything the datasets ask and the corpus tells is drawn from here, from `activities` and from `facts`, so that a model
-can meet the knowledge in pretraining and each task's form in fine-tuning. The vocabulary is kept small on purpose: tiny
-models learn it.
+The contents of the datasets and of the corpus come from here, from `activities` and from `facts`. So a model can learn
+the knowledge in pretraining and each task's form in fine-tuning. The vocabulary is small, so that tiny models can learn
+it.
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ THINGS = {
     "hat": "hats",
 }
 
-# Lists of numbers in programs; the assistant speaks of these, CodeSearchNet of THINGS, and the corpus of both.
+# Lists of numbers in programs. The assistant uses these, CodeSearchNet uses THINGS, and the corpus uses both.
 QUANTITIES = {
     "value": "values",
     "number": "numbers",
@@ -60,7 +60,7 @@ class Schema:
     """A sentence about two parties whose last words decide which of them is meant.
 
     `first` and `second` complete `text` so that the blank stands for `{a}` and for `{b}`. The parties are of two kinds,
-    which tell a tiny model more than their order; `objects` fills `{x}`. Before the blank of a thing stands `the`.
+    because a tiny model uses kinds more easily than order. `objects` fills `{x}`. The blank of a thing follows `the`.
     """
 
     text: str
@@ -86,7 +86,7 @@ SCHEMAS = (
     Schema("{a} lent {b} the {x} because _", "was rich", "was poor", (ROLES, NAMES), THING_NAMES),
 )
 
-# For documents of the corpus alone.
+# Only for documents of the corpus.
 FURTHER_SCHEMAS = (
     Schema("{a} visited {b} because _", "was kind", "was ill", (NAMES, ROLES)),
     Schema("{a} followed {b} because _", "was lost", "was a guide", (NAMES, ROLES)),
