@@ -1,6 +1,6 @@
-"""What the command lines of the workflow are given, as text for a shell.
+"""Arguments of the workflow's command lines, as text for a shell.
 
-Nothing here decides: each function writes out what the experiment says of a job.
+This module decides nothing: each function only prints what the experiment defines for a job.
 """
 
 import json
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from headpatterns.experiment.experiment import Experiment
 
 EVERY_SAMPLE = "all"
-"""In the place of a training set: patterns are taken on every sample of the rows."""
+"""Given instead of a training set: patterns are computed on every sample of the rows."""
 
 
 def options(values: Mapping[str, Any]) -> str:
-    """Options from a mapping: lists take several words, true is a flag; false, null and empty lists are left out."""
+    """Options from a mapping: lists become several words, true is a flag; false, null and empty lists are left out."""
     words: list[str] = []
     for name, value in values.items():
         if value is None or value is False or value == []:
@@ -45,7 +45,7 @@ def as_json(values: Mapping[str, Any]) -> str:
 
 
 def in_any_order(values: Mapping[str, Any]) -> str:
-    """A mapping of the config as one word of JSON, which is the same in whichever order its keys are written."""
+    """A mapping of the config as one word of JSON, independent of the order of its keys."""
     return as_json(written.in_any_order(dict(values)))
 
 
@@ -62,19 +62,19 @@ def rows(experiment: "Experiment", dataset: str) -> str:
 
 
 def hub(source: OnHub | AdapterOnHub | RowsOnHub) -> str:
-    """What is fetched from the hub."""
+    """The id and version of what is fetched from the hub."""
     keys = {key: getattr(source, key, None) for key in ("hub", "name", "split", "revision")}
     return options(keys)
 
 
 def pinned_files(name: str) -> str:
-    """What is fetched of a dataset of config/datasets.csv; from where is not said, which changes no file."""
+    """The files to fetch of a dataset of config/datasets.csv; without the source, because it does not change files."""
     source = pinned.chosen(name, pinned.PRIMARY)
     return " ".join([source.version, *source.files, source.checksum])
 
 
 def hub_sources(experiment: "Experiment") -> list[dict[str, Any]]:
-    """What the experiment downloads, and where to: models, splits of the hub's datasets, and pinned datasets."""
+    """The downloads of the experiment and their outputs: models, splits of hub datasets, and pinned datasets."""
     config, paths = experiment.config, experiment.paths
     found: list[dict[str, Any]] = []
     for model in needed.read_here(config, experiment.models, experiment.runs):
@@ -97,24 +97,24 @@ def hub_sources(experiment: "Experiment") -> list[dict[str, Any]]:
 
 
 def converted(experiment: "Experiment") -> str:
-    """What the folders of models that are made of GGUF files say of these."""
+    """The notes on GGUF files in the folders of the models that are made from them."""
     names = converted_models(experiment)
     return by_name("converted", {name: experiment.paths.about_gguf(name) for name in names})
 
 
 def converted_models(experiment: "Experiment") -> list[str]:
-    """Models that are made of GGUF files: bases, and those that were fine-tuned elsewhere."""
+    """Models that are made from GGUF files: base models and models that were fine-tuned elsewhere."""
     return needed.in_gguf(experiment.config, [*experiment.models, *needed.given(experiment.runs)])
 
 
 def starting_models(experiment: "Experiment", runs: Iterable[Run]) -> list[str]:
-    """The model that each run of a job starts from, or the one that all of them do."""
+    """The model that each run of a job starts from, or the single one if all runs share it."""
     folders = [experiment.paths.starting_model(run) for run in runs]
     return folders if len(set(folders)) > 1 else folders[:1]
 
 
 def finetuning_recipe(experiment: "Experiment", runs: list[Run]) -> str:
-    """The recipe of a job's runs; only those that some study reads on the way keep checkpoints there."""
+    """The recipe of a job's runs; only runs whose intermediate checkpoints some study reads keep them."""
     with_steps = not experiment.runs_with_steps.isdisjoint(runs)
     seed = experiment.config.moved("order", runs[0].seed)
     return as_json(experiment.recipe(runs[0].group).of_run(with_steps) | {"seed": seed})
@@ -133,7 +133,7 @@ def cut(experiment: "Experiment", run: Run) -> str:
 
 
 def pattern_options(experiment: "Experiment") -> str:
-    """How patterns are taken; in which further reductions is not said."""
+    """How patterns are computed, without the further reductions."""
     return options({**experiment.config.patterns.model_dump(exclude={"also"}), "device": experiment.config.device})
 
 
@@ -144,7 +144,7 @@ def pass_options(experiment: "Experiment") -> str:
 
 
 def probes(experiment: "Experiment", run: Run) -> list[tuple[str, str, str]]:
-    """What the patterns of a run are taken on: the probe set, its rows, and the training set that picks among them."""
+    """The inputs of a run's patterns: the probe set, its rows, and the training set that selects samples from them."""
     paths = experiment.paths
     return [
         (
@@ -157,7 +157,7 @@ def probes(experiment: "Experiment", run: Run) -> list[tuple[str, str, str]]:
 
 
 def extraction(experiment: "Experiment", runs: Iterable[Run]) -> str:
-    """Run, rows, selection of rows and output folder, as many of each."""
+    """Lists of runs, rows, selections of rows and output folders, all of the same length."""
     listed = [(run, *probe) for run in runs for probe in probes(experiment, run)]
     return options(
         {
@@ -170,7 +170,7 @@ def extraction(experiment: "Experiment", runs: Iterable[Run]) -> str:
 
 
 def ablation(experiment: "Experiment", runs: list[Run]) -> str:
-    """Run, rows and output folder, as many of each."""
+    """Lists of runs, rows and output folders, all of the same length."""
     paths = experiment.paths
     listed = [(run, probe_set) for run in runs for probe_set in run.training_set.probe_sets]
     return options(
@@ -183,7 +183,7 @@ def ablation(experiment: "Experiment", runs: list[Run]) -> str:
 
 
 def candidates(experiment: "Experiment", runs: Iterable[Run]) -> str:
-    """Pattern folders, training sets and the rows of these, of the candidate runs of a mixture by task."""
+    """Pattern folders, training sets and their rows, for the candidate runs of a mixture, by task."""
     paths, listed = experiment.paths, {run.task: run for run in runs}
     return " ".join(
         [
@@ -195,13 +195,13 @@ def candidates(experiment: "Experiment", runs: Iterable[Run]) -> str:
 
 
 def tags(experiment: "Experiment", domain: str) -> str:
-    """The tags of a domain, and those that share its relations as far as the config knows them."""
+    """The tags of a domain, and tags that share its relations, if the config gives them."""
     related = experiment.settings(SELECTION).related or {}
     return options({"tags": experiment.config.domains[domain].tags, "related": related.get(domain)})
 
 
 def set_files(experiment: "Experiment", items: ItemSet) -> list[str]:
-    """The rows of an evaluation set, and the CSV that picks a domain's among them."""
+    """The rows of an evaluation set, and the CSV that selects the rows of a domain."""
     if not items.dataset:
         return []
     rows = experiment.paths.instructions(items.dataset, "probe")
@@ -209,20 +209,20 @@ def set_files(experiment: "Experiment", items: ItemSet) -> list[str]:
 
 
 def own_sets(experiment: "Experiment", names: Iterable[str]) -> str:
-    """Those of some evaluation sets that consist of the workflow's own instructions, with their files."""
+    """The evaluation sets among `names` that consist of the workflow's own instructions, with their files."""
     found = [(name, set_files(experiment, experiment.evaluation_sets[name])) for name in names]
     return " ".join(options({"set": [name, *files]}) for name, files in found if files)
 
 
 def example_files(experiment: "Experiment", items: ItemSet) -> list[str]:
-    """The training rows of an evaluation set's dataset, where examples of them stand before its prompts."""
+    """The training rows of an evaluation set's dataset, if its prompts start with examples."""
     if not (items.dataset and experiment.config.evaluation.shots):
         return []
     return [experiment.paths.instructions(items.dataset, "train")]
 
 
 def scoring(experiment: "Experiment", names: Iterable[str]) -> str:
-    """How those of some evaluation sets that consist of the workflow's own instructions are asked and scored."""
+    """How the evaluation sets of the workflow's own instructions are asked and scored."""
     evaluation = experiment.config.evaluation
     own = {name: items for name in names if (items := experiment.evaluation_sets[name]).dataset}
     examples = {name: file for name, items in own.items() for file in example_files(experiment, items)}
@@ -237,10 +237,10 @@ def scoring(experiment: "Experiment", names: Iterable[str]) -> str:
 
 
 def readers(experiment: "Experiment") -> list[tuple[str, int, list[str]]]:
-    """Tokenizers that are at hand before any training, the positions of their models, and the sets that these read.
+    """Tokenizers that are available before any training, the positions of their models, and the sets that these read.
 
-    That of a model of the hub is none of them, nor that of a run which was trained elsewhere, nor that of a model whose
-    config does not say how many positions it has.
+    They do not include tokenizers of hub models, of runs that were trained elsewhere, and of models whose config does
+    not state the number of positions.
     """
     found: dict[tuple[str, int], dict[str, None]] = {}
     for row in experiment.variants:
@@ -260,13 +260,13 @@ def read_by(experiment: "Experiment") -> str:
 
 
 def builtin_sets(experiment: "Experiment", names: Iterable[str]) -> str:
-    """Those of some evaluation sets that are configurations of OpenCompass, with these."""
+    """The evaluation sets among `names` that are configurations of OpenCompass, with these configurations."""
     found = {name: experiment.evaluation_sets[name].opencompass for name in names}
     return " ".join(options({"builtin": [name, builtin]}) for name, builtin in found.items() if builtin)
 
 
 def evaluation(experiment: "Experiment", model: str, batch: str) -> str:
-    """Checkpoints with their sets, and what each set is."""
+    """Checkpoints with their sets, and the definition of each set."""
     pairs = experiment.evaluation_batches[model, batch]
     folders = {run: experiment.evaluated(model, run) for run, _ in pairs}
     sets = list(dict.fromkeys(name for _, name in pairs))
@@ -282,7 +282,7 @@ def opencompass_data(experiment: "Experiment") -> str | None:
 
 
 def decoding(experiment: "Experiment", model: str, batch: str) -> str:
-    """How answers are written; those of all sets of a batch may be as long."""
+    """How answers are generated; all sets of a batch have the same limit of length."""
     evaluation = experiment.config.evaluation
     _, evaluation_set = experiment.evaluation_batches[model, batch][0]
     return options(
@@ -298,13 +298,13 @@ def decoding(experiment: "Experiment", model: str, batch: str) -> str:
 
 
 def prompt_limit(experiment: "Experiment") -> str:
-    """How long prompt and answer may be together: as in training or, with examples, as the model has positions."""
+    """The limit for prompt and answer together: as in training or, with examples, the positions of the model."""
     config = experiment.config
     return options({"max_length": None if config.evaluation.shots else config.tokenization.max_length})
 
 
 def provenance(experiment: "Experiment") -> dict[str, Any]:
-    """What the report says of how its results were made, beyond versions and commit."""
+    """What the report says about how its results were made, in addition to versions and commit."""
     config, given = experiment.config, written.in_any_order(experiment.given)
     return {
         "experiment": config.experiment,
@@ -333,7 +333,7 @@ def provenance(experiment: "Experiment") -> dict[str, Any]:
 
 
 def _finetuned(experiment: "Experiment") -> dict[str, dict[str, str]]:
-    """Base and source of every run that was trained elsewhere; nothing without any."""
+    """Base and source of every run that was trained elsewhere; empty if there is none."""
     config = experiment.config
     found = {f"{config.finetuned[name].base}/finetuned.{name}": str(experiment.given["finetuned"][name]["source"])
              for name in needed.given(experiment.runs)}  # fmt: skip
@@ -341,14 +341,14 @@ def _finetuned(experiment: "Experiment") -> dict[str, dict[str, str]]:
 
 
 def _pinned(experiment: "Experiment") -> dict[str, dict[str, str]]:
-    """Address and version of the pinned datasets, whichever source gave the files; nothing without any."""
+    """Address and version of the pinned datasets, independent of the source of the files; empty if there are none."""
     found = {entry["dataset"]: pinned.chosen(entry["dataset"], pinned.PRIMARY)
              for entry in hub_sources(experiment) if entry["kind"] == "pinned"}  # fmt: skip
     return {"pinned": {name: f"{one.address} at {one.version}" for name, one in found.items()}} if found else {}
 
 
 def _chat_templates(experiment: "Experiment") -> dict[str, dict[str, str]]:
-    """The files or models whose chat templates models are given; nothing without any."""
+    """The files or models whose chat templates are given to models; empty if there are none."""
     config = experiment.config
     found = {model: str(config.models[model].chat_template)
              for model in experiment.models if needed.is_templated(config, model)}  # fmt: skip
@@ -356,7 +356,7 @@ def _chat_templates(experiment: "Experiment") -> dict[str, dict[str, str]]:
 
 
 def stands_for(experiment: "Experiment") -> dict[str, str]:
-    """The paper's model by the name of one of the experiment's, where the config says so."""
+    """The paper's model that corresponds to a model of the experiment, by the latter's name, if the config says so."""
     found = {model: experiment.config.models[model].stands_for for model in experiment.models}
     return {model: stood_for for model, stood_for in found.items() if stood_for}
 
@@ -367,11 +367,11 @@ def by_name(option: str, values: Mapping[str, Any]) -> str:
 
 
 def trained_runs(experiment: "Experiment", model: str, batch: str) -> list[str]:
-    """The names of the runs of an evaluation batch, each once: all that it reads but the base model."""
+    """The names of the runs of an evaluation batch, each once, without the base model."""
     pairs = experiment.evaluation_batches[model, batch]
     return list(dict.fromkeys(run for run, _ in pairs if (model, run) not in experiment.bases))
 
 
 def label_options(experiment: "Experiment") -> str:
-    """What models and tasks are called that the run table does not hold."""
+    """Labels of models and tasks that are not in the run table."""
     return repeated("label", experiment.labels)

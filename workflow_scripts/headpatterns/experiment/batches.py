@@ -1,4 +1,4 @@
-"""Which runs, and which evaluations, share a job."""
+"""The grouping of runs and of evaluations into jobs."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -15,7 +15,7 @@ class Batch(NamedTuple):
         training_sets: one for each run; model and seed are the job's.
         models: models that need all of these runs.
         seeds: seeds with which each of the models needs them.
-        steps: whether the runs keep their checkpoints on the way.
+        steps: whether the runs keep their intermediate checkpoints.
     """
 
     training_sets: tuple[TrainingSet, ...]
@@ -25,17 +25,17 @@ class Batch(NamedTuple):
 
     @property
     def group(self) -> str:
-        """The group that all of its runs have."""
+        """The group of all of its runs."""
         return self.training_sets[0].group
 
     @property
     def is_trained(self) -> bool:
-        """Whether its runs are trained here; the others were elsewhere."""
+        """Whether its runs are trained here rather than elsewhere."""
         return self.of("", 0)[0].is_trained
 
     @property
     def trains_heads(self) -> bool:
-        """Whether its runs train the weights of some heads alone."""
+        """Whether its runs train only the weights of some heads."""
         return self.group == HEADS
 
     @property
@@ -53,10 +53,10 @@ def of_runs(
 ) -> dict[str, Batch]:
     """Batches by name. At most `size` runs of a group share a job.
 
-    Runs share one only if the same model and seed needs them, for a job makes all of its runs, and if none depends on
-    the patterns of another. Models that need the same runs with the same seeds share a batch. What `share` says of runs
-    of a job is the same: studies want all of these or none, so that a study more or less leaves the jobs of others as
-    they are, and with them what they have made.
+    Runs share a job only if the same model and seed needs them, because a job makes all of its runs, and if none
+    depends on the patterns of another. Models that need the same runs with the same seeds share a batch. `share` has
+    the same value for all runs of a job, so that a study needs all of them or none. Adding or removing a study then
+    leaves the jobs and results of other studies unchanged.
     """
     wanted: dict[tuple[str, str, bool, bool, str, int], list[TrainingSet]] = {}
     for run in runs:
@@ -76,7 +76,7 @@ def of_runs(
 
 
 def _name(batch: Batch, taken: Collection[str]) -> str:
-    """Group and first task of a batch, with a number where others are called so already."""
+    """Group and first task of a batch, with a number if the name is already taken."""
     sets = batch.training_sets
     others = f"_and_{len(sets) - 1}_more" if len(sets) > 1 else ""
     name = f"{batch.group}_{sets[0].task}{others}"
@@ -84,7 +84,7 @@ def _name(batch: Batch, taken: Collection[str]) -> str:
 
 
 def part(batch: Batch, selected: list[Run]) -> Batch:
-    """The part of a batch that consists of some runs, with the models and seeds that take them."""
+    """The part of a batch that consists of `selected` runs, with the models and seeds that take them."""
     sets, takers = {run.training_set for run in selected}, {(run.model, run.seed) for run in selected}
     return batch._replace(
         training_sets=tuple(one for one in batch.training_sets if one in sets),
@@ -96,10 +96,10 @@ def part(batch: Batch, selected: list[Run]) -> Batch:
 def of_evaluations(
     variants: Iterable[Mapping[str, Any]], size: int, lengths: Mapping[str, int]
 ) -> dict[tuple[str, str], list[tuple[str, str]]]:
-    """What one evaluation job does, by model and name: checkpoints (a run's name, or base) with their sets.
+    """The work of each evaluation job, by model and name: checkpoints (a run's name, or base) with their sets.
 
-    A batch belongs to one study, seed and length of answers, and holds at most `size` pairs; a pair that several
-    studies or seeds share is in the first one's batch alone. `lengths` are the tokens of an answer by set.
+    A batch belongs to one study, seed and length of answers, and has at most `size` pairs. A pair that several studies
+    or seeds share is only in the batch of the first one. `lengths` are the tokens of an answer, by set.
     """
     found: dict[tuple[str, str, int, int], list[tuple[str, str]]] = {}
     seen = set()

@@ -1,6 +1,6 @@
-"""What is said of a config that cannot be run, beyond what its schema refuses: every problem in a sentence.
+"""Checks of a config beyond its schema: one sentence for every problem that prevents a run.
 
-Names come first: what is said of values relies on names that exist.
+Names are checked first, because the checks of values need names that exist.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,11 +23,11 @@ TAKEN = {
     runs.HEADS: "that train only some heads",
     runs.FINETUNED: "that were trained elsewhere",
 }
-"""Which runs have a group of their own, by its name, which no task group may have."""
+"""Runs with their own group, by the group's name, which no task group may have."""
 
 
 def check(experiment: Experiment) -> None:
-    """Refuse an experiment that the workflow cannot run, whether or not files of your own are here (`missing`).
+    """Refuse an experiment that the workflow cannot run; missing files of your own are not checked (`missing`).
 
     Raises:
         InputError: with a line for each problem: the key's path, what is wrong, and the fix.
@@ -41,7 +41,7 @@ def check(experiment: Experiment) -> None:
 
 
 def _names(experiment: Experiment) -> Iterator[str]:
-    """Names that are nowhere defined or already taken, and sources that lead nowhere within the config."""
+    """Names that are undefined or already taken, and sources that refer to nothing in the config."""
     config = experiment.config
     yield from said_by("prompt_template", templates.resolve, config.prompt_template)
     for section, name in (("models", "embedded"), ("pretraining", "tokenizer")):
@@ -114,7 +114,7 @@ def _names_of_finetuned(config: Config, name: str) -> Iterator[str]:
 
 
 def _chat_template(config: Config, name: str) -> Iterator[str]:
-    """What is wrong with the chat template of a model, as far as the config says."""
+    """What is wrong with the chat template of a model, according to the config."""
     path, model = f"models.{name}.chat_template", config.models[name]
     if model.chat_template and isinstance(model.source, AfterRun):
         given = runs.finetuned(model.source.run)
@@ -126,7 +126,7 @@ def _chat_template(config: Config, name: str) -> Iterator[str]:
 
 
 def _untemplated(experiment: Experiment) -> Iterator[str]:
-    """Embedded models whose tokenizer prints samples or items, where chat templates print: it has none."""
+    """Embedded models whose tokenizer prints samples or items, although it has no chat template."""
     config = experiment.config
     without = [
         f"models.{name}.chat_template"
@@ -141,7 +141,7 @@ def _untemplated(experiment: Experiment) -> Iterator[str]:
 
 
 def _without_template(experiment: Experiment) -> Iterator[str]:
-    """Models of your own, and what lends a template, without one where chat templates print, as far as at hand."""
+    """Available models of your own, and sources of templates, that lack a chat template although one is needed."""
     config = experiment.config
     for name in _printing(experiment) if config.prompt_template == templates.CHAT else ():
         source, lender = config.models[name].source, config.models[name].chat_template
@@ -154,7 +154,7 @@ def _without_template(experiment: Experiment) -> Iterator[str]:
 
 
 def _printing(experiment: Experiment) -> list[str]:
-    """Models whose tokenizers print samples or items; nothing does it with one that only a run elsewhere began with."""
+    """Models whose tokenizers print samples or items; this excludes bases of runs that were trained elsewhere."""
     config = experiment.config
     read = [run.model for run in experiment.runs if run.training_set.datasets or run.training_set.probe_sets]
     used = [needed.tokenizer_of(config, model) for model in [*read, *(row["model"] for row in experiment.variants)]]
@@ -162,7 +162,7 @@ def _printing(experiment: Experiment) -> list[str]:
 
 
 def _circle(config: Config, path: str, source: AfterRun) -> Iterator[str]:
-    """A chain of models after runs that comes back to where it was."""
+    """A chain of models after runs that returns to its start."""
     seen = [source.model]
     while seen[-1] in config.models and isinstance(earlier := config.models[seen[-1]].source, AfterRun):
         if earlier.model in seen:
@@ -221,7 +221,7 @@ def _evaluation_sets(experiment: Experiment) -> Iterator[str]:
 
 
 def _builtin_sets(experiment: Experiment) -> Iterator[str]:
-    """No data folder, where a built-in configuration of OpenCompass is to be evaluated."""
+    """A missing data folder, although a built-in configuration of OpenCompass is to be evaluated."""
     if experiment.has_builtin_sets and experiment.config.evaluation.opencompass_data is None:
         yield (
             "evaluation.opencompass_data is null, but an evaluation set is a configuration of OpenCompass: name "

@@ -1,4 +1,4 @@
-"""The files of a config, read strictly: what YAML takes in silence, and what Snakemake says of no file and line."""
+"""The files of a config, read strictly: YAML accepts some errors silently, and Snakemake gives no file and line."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,8 +16,8 @@ def read(path: Path) -> dict[str, Any]:
     """The keys of a config file, YAML or JSON.
 
     Raises:
-        InputError: it cannot be read, is no UTF-8, no YAML or JSON, holds no keys, has a key twice or one that is no
-            text, or an anchor that holds itself; the sentence names the file and the line.
+        InputError: it cannot be read, is not UTF-8, YAML or JSON, has no keys, has a key twice or one that is not
+            text, or an anchor that contains itself; the message names the file and the line.
     """
     text = _text(path)
     if path.suffix == ".json" or _is_json(text):
@@ -39,7 +39,7 @@ def read(path: Path) -> dict[str, Any]:
         found: dict[str, Any] = LOADER("").construct_document(root)
     except yaml.YAMLError as error:
         raise InputError(_malformed(path, text, error)) from error
-    except ValueError as error:  # such as a date or a number that YAML takes for one and Python does not
+    except ValueError as error:  # such as a text that is a date or a number for YAML but not for Python
         raise InputError(
             f"{path} has a value that cannot be read ({first_line(error)}): write it in quotes."
         ) from error
@@ -47,7 +47,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def check(paths: Iterable[Path]) -> None:
-    """Read config files and refuse the first that cannot be used.
+    """Read config files and refuse the first one that cannot be used.
 
     Raises:
         InputError: as `read`.
@@ -57,7 +57,7 @@ def check(paths: Iterable[Path]) -> None:
 
 
 def merged(paths: Iterable[Path]) -> dict[str, Any]:
-    """The config of files of which each is laid over those before it, as Snakemake does it.
+    """The config from several files, where each overrides those before it, as in Snakemake.
 
     Raises:
         InputError: as `read`.
@@ -69,7 +69,7 @@ def merged(paths: Iterable[Path]) -> dict[str, Any]:
 
 
 def _lay_over(config: dict[str, Any], overlay: Mapping[str, Any]) -> None:
-    """Mappings merge, lists and values replace."""
+    """Merge an overlay into a config: mappings are merged, lists and values are replaced."""
     for key, value in overlay.items():
         below = config.get(key)
         if isinstance(value, dict):
@@ -110,7 +110,7 @@ def _json(path: Path, text: str) -> dict[str, Any]:
 
 
 def _is_json(text: str) -> bool:
-    """Whether a text is JSON, in which tabs may stand where YAML forbids them."""
+    """Whether a text is JSON, which allows tabs where YAML does not."""
     try:
         json.loads(text)
     except (ValueError, RecursionError):
@@ -119,10 +119,10 @@ def _is_json(text: str) -> bool:
 
 
 def _malformed(path: Path, text: str, error: yaml.YAMLError) -> str:
-    """What is wrong with a text that is no YAML, and the fix."""
+    """What is wrong with a text that is not YAML, and the fix."""
     mark = getattr(error, "problem_mark", None)
     lines = text.splitlines()
-    place = min(mark.line, len(lines) - 1) if mark else 0  # what is open at the end is missed behind it
+    place = min(mark.line, len(lines) - 1) if mark else 0  # the error for an unclosed item is after the last line
     where, line = (f"{path}:{place + 1}", lines[place]) if mark and lines else (f"{path}", "")
     if "\t" in line[: len(line) - len(line.lstrip())]:
         return f"{where} is indented with a tab: use spaces."
@@ -131,7 +131,7 @@ def _malformed(path: Path, text: str, error: yaml.YAMLError) -> str:
 
 
 def _problems(root: yaml.MappingNode, path: str) -> Iterator[str]:
-    """Keys that are there twice or are no text, and anchors that hold themselves, in the order of the file."""
+    """Keys that occur twice or are not text, and anchors that contain themselves, in the order of the file."""
     pending: list[tuple[yaml.Node, str, frozenset[int]]] = [(root, "", frozenset())]
     seen: set[int] = set()
     while pending:

@@ -57,10 +57,10 @@ READERS = {
     "plan": ("plan", "costs"),
     "cluster": (EVERY,),
 }
-"""The rules that read a section; those that read the settings of a study follow from its description."""
+"""The rules that read each section; the rules that read the settings of a study follow from its description."""
 
 LONGEST_DEFAULT = 40
-"""Characters of a value that the reference shows."""
+"""Most characters of a value that the reference shows."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ class Key:
 
     Attributes:
         name: its path, with dots.
-        value: what it may be.
-        meaning: what it says, with its unit.
-        default: its value in config.yaml; empty where that is a section or long.
+        value: the possible values.
+        meaning: its description, with the unit.
+        default: its value in config.yaml; empty if that is a section or long.
     """
 
     name: str
@@ -81,7 +81,7 @@ class Key:
 
     @property
     def section(self) -> str:
-        """The first part of its path, of a study the first two."""
+        """The first part of its path, or for a study the first two."""
         return ".".join(self.name.split(".")[: 2 if self.name.startswith("studies.") else 1])
 
 
@@ -135,7 +135,7 @@ def key_text(studies: Sequence[Study], config: Mapping[str, Any], chosen: str = 
 
 
 def readers_of(section: str, studies: Sequence[Study]) -> list[str]:
-    """The rules that read a section: of a study, those that compute, draw and judge it."""
+    """The rules that read a section; for a study, the rules that compute, draw and judge it."""
     study = next((study for study in studies if f"studies.{study.name}" == section), None)
     if study is None:
         return list(READERS.get(section, ()))
@@ -148,7 +148,7 @@ def readers_of(section: str, studies: Sequence[Study]) -> list[str]:
 
 
 def _default(config: Mapping[str, Any], name: str) -> str:
-    """A value of config.yaml in one line; nothing where the path leads to a section, is long, or has a chosen name."""
+    """A value of config.yaml in one line; empty if it is a section or long, or if its path has a chosen name."""
     value: Any = config
     for part in name.split("."):
         if not isinstance(value, Mapping) or part not in value:
@@ -165,7 +165,7 @@ def _code(text: str) -> str:
 
 
 def _optional(schema: Any) -> Any:
-    """A schema without the lists of keys that must be there."""
+    """A schema without the lists of required keys."""
     if isinstance(schema, dict):
         return {key: _optional(value) for key, value in schema.items()
                 if not (key == "required" and isinstance(value, list))}  # fmt: skip
@@ -173,7 +173,7 @@ def _optional(schema: Any) -> Any:
 
 
 def _resolved(whole: Schema, schema: Schema) -> Schema:
-    """What a reference leads to, with what is said beside the reference."""
+    """The target of a reference, with the other entries of the schema."""
     if "$ref" not in schema:
         return schema
     target = whole["$defs"][schema["$ref"].rpartition("/")[2]]
@@ -210,7 +210,7 @@ def _below(whole: Schema, schema: Schema, place: str) -> Iterator[tuple[str, str
 
 
 def _value(whole: Schema, schema: Schema) -> str:
-    """What a value may be."""
+    """The possible values, in words."""
     schema = _resolved(whole, schema)
     if kinds := schema.get("anyOf"):
         return " or ".join(_value(whole, kind) for kind in kinds)

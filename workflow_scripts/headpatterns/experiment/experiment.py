@@ -20,11 +20,11 @@ from headpatterns.experiment.sentences import in_one_line, sentences, unusable
 from headpatterns.io import read_json
 
 OWN_FILES = "own_files.json"
-"""What a run writes down of files of your own, in the folder of the experiment (`missing.record`)."""
+"""The file in the experiment's folder in which a run records files of your own (`missing.record`)."""
 
 
 class Part(Protocol):
-    """What an experiment takes of a study, which `headpatterns.experiment.study.Study` describes whole."""
+    """The part of a study that an experiment uses; `headpatterns.experiment.study.Study` describes all of it."""
 
     @property
     def name(self) -> str:
@@ -44,7 +44,7 @@ class Part(Protocol):
 
     @property
     def first(self) -> Callable[["Experiment"], list[Run]]:
-        """Those of them that decide what others are trained on."""
+        """The fine-tunings among them that determine the training sets of others."""
 
     @property
     def in_run_table(self) -> bool:
@@ -52,7 +52,7 @@ class Part(Protocol):
 
     @property
     def reads_steps(self) -> bool:
-        """Whether its runs keep their checkpoints on the way."""
+        """Whether its runs keep their intermediate checkpoints."""
 
     @property
     def variants(self) -> Callable[["Experiment"], list[dict[str, Any]]]:
@@ -60,29 +60,29 @@ class Part(Protocol):
 
     @property
     def evaluation_sets(self) -> Callable[["Experiment"], Mapping[str, needed.ItemSet]]:
-        """The evaluation sets that it brings along."""
+        """The evaluation sets that it adds."""
 
     @property
     def effects(self) -> tuple[Any, ...]:
-        """What it measures for its claims."""
+        """The effects that it measures for its claims."""
 
     @property
     def names(self) -> Callable[["Experiment"], Iterable[str]]:
-        """Names in its settings that nothing defines."""
+        """Undefined names in its settings."""
 
     @property
     def problems(self) -> Callable[["Experiment"], Iterable[str]]:
-        """What else is wrong with its settings."""
+        """Other problems of its settings."""
 
 
 class Experiment:
-    """What a config means. Reading it refuses what the schema does; `checks.check` refuses what cannot be run.
+    """The meaning of a config. Reading it applies the schema; `checks.check` refuses what cannot be run.
 
     Attributes:
         config: the typed config.
         given: the config as it was read, a plain dictionary.
-        studies: every study that the package has, in display order.
-        paths: where everything of this experiment lies.
+        studies: all studies of the package, in display order.
+        paths: the paths of all files of this experiment.
     """
 
     def __init__(
@@ -96,12 +96,12 @@ class Experiment:
     ) -> None:
         """The experiment of a config as Snakemake reads it, below results/ or in another folder, `root`.
 
-        With `recall`, files of your own that are away count as its last run has seen them. Those that no run has seen
-        are read only if `reads` says so when they are asked for. Without `places`, the config is the one that the
-        folder of an experiment keeps (`written.decisive`).
+        With `recall`, missing files of your own are treated as its last run recorded them. Files that no run has
+        recorded are read only if `reads` returns true when they are needed. Without `places`, the config is the one
+        that the folder of an experiment keeps (`written.decisive`).
 
         Raises:
-            InputError: keys are unknown or missing, or values of a wrong kind; every problem is listed.
+            InputError: keys are unknown or missing, or values have a wrong type; every problem is listed.
         """
         if problems := list(unusable(dict(given))):
             raise refusal(problems)
@@ -127,28 +127,28 @@ class Experiment:
         return getattr(self.config.studies, study)
 
     def recipe(self, group: str) -> Finetuning:
-        """How the runs of a group are fine-tuned: as all are, but for what it states otherwise."""
+        """The recipe of a group's runs: the common recipe with the group's own values."""
         return needed.recipe(self.config, group)
 
     @cached_property
     def runs(self) -> list[Run]:
-        """Every run that a study needs, and those that the models of these start from."""
+        """Every run that a study needs, and the earlier runs that their models start from."""
         wanted = [run for study in self.studies for run in study.runs(self)]
         return needed.runs(self.config, wanted, self.variants)
 
     @cached_property
     def trained_runs(self) -> list[Run]:
-        """Those of them that are trained here."""
+        """The runs that are trained here."""
         return [run for run in self.runs if run.is_trained]
 
     @cached_property
     def runs_with_steps(self) -> frozenset[Run]:
-        """Runs whose checkpoints on the way some study reads."""
+        """Runs whose intermediate checkpoints some study reads."""
         return frozenset(run for study in self.studies if study.reads_steps for run in study.runs(self))
 
     @cached_property
     def first_runs(self) -> frozenset[Run]:
-        """Runs that decide what others are trained on."""
+        """Runs that determine the training sets of others."""
         return frozenset(run for study in self.studies for run in study.first(self))
 
     @cached_property
@@ -158,25 +158,25 @@ class Experiment:
 
     @cached_property
     def bases(self) -> dict[tuple[str, str], int]:
-        """A training seed of every base model, by model and what stands in the place of a run's name."""
+        """A training seed of every base model, by model and the name that is used instead of a run's name."""
         return {(model, needed.base_name(self.config, model, seed)): seed
                 for model in self.config.models for seed in reversed(self.config.seeds)}  # fmt: skip
 
     def evaluated(self, model: str, run: str) -> str:
-        """The folder of a checkpoint that is evaluated: a run, or a base model, by what stands for its name."""
+        """The folder of an evaluated checkpoint: of a run or, by the name used instead of a run's, a base model."""
         if (model, run) in self.bases:
             return self.paths.model(model, self.bases[model, run])
         return f"{self.paths.checkpoints(self.run_named[model, run])}/final"
 
     def predictions(self, study: str) -> list[str]:
-        """Predictions of every item, of the evaluation batches of a study and of those that it shares."""
+        """Predictions of every item, from the evaluation batches of a study and those that it shares with others."""
         own = {(row["model"], row["run"], row["set"]) for row in self.variants if row["study"] == study}
         return [self.paths.items(model, batch) for (model, batch), pairs in self.evaluation_batches.items()
                 if any((model, *pair) in own for pair in pairs)]  # fmt: skip
 
     @cached_property
     def variants(self) -> list[dict[str, Any]]:
-        """Rows of variants.csv: what is evaluated, in display order."""
+        """Rows of variants.csv: the evaluated variants, in display order."""
         return [row for study in self.studies for row in study.variants(self)]
 
     @cached_property
@@ -186,7 +186,7 @@ class Experiment:
 
     @cached_property
     def datasets(self) -> list[str]:
-        """Datasets whose samples some study trains on, probes or evaluates."""
+        """Datasets whose samples some study uses for training, probing or evaluation."""
         return needed.datasets(self.config, self.runs, map(self.evaluation_sets.__getitem__, self.evaluated_sets))
 
     @cached_property
@@ -202,14 +202,14 @@ class Experiment:
         return batches.of_evaluations(self.variants, self.config.evaluation.checkpoints_per_job, lengths)
 
     def answer_tokens(self, evaluation_set: str) -> int:
-        """The most tokens of an answer to an item of a set: what its dataset says, or the evaluation."""
+        """The most tokens of an answer to an item of a set, from its dataset's settings or those of the evaluation."""
         dataset = self.evaluation_sets[evaluation_set].dataset
         own = self.config.datasets[dataset].max_new_tokens if dataset else None
         return own or self.config.evaluation.max_new_tokens
 
     @cached_property
     def evaluation_sets(self) -> dict[str, needed.ItemSet]:
-        """Evaluation sets by name: those of the config, and those that the studies bring along."""
+        """Evaluation sets by name, from the config and from the studies."""
         found = needed.written_sets(self.config)
         for study in self.studies:
             found |= study.evaluation_sets(self)
@@ -227,7 +227,7 @@ class Experiment:
 
     @cached_property
     def labels(self) -> dict[str, str]:
-        """What models and tasks are called that the run table does not hold."""
+        """Labels of models and tasks that are not in the run table."""
         tabled = [run for study in self.studies if study.in_run_table for run in study.runs(self)]
         known = {name for run in tabled for name in (run.model, *run.training_set.probe_sets)}
         labelled: list[tuple[str, Any]] = [
@@ -238,5 +238,5 @@ class Experiment:
 
 
 def refusal(problems: Iterable[str]) -> InputError:
-    """The error that lists what is wrong with a config, a line a problem."""
+    """The error that lists the problems of a config, one per line."""
     return InputError("\n".join(f"config key {in_one_line(problem)}" for problem in problems))

@@ -13,7 +13,7 @@ class Section(BaseModel):
 
 
 def unique(values: list[Any]) -> list[Any]:
-    """The values, if none is there twice."""
+    """The values, if none occurs twice."""
     if repeated := next((value for place, value in enumerate(values) if value in values[:place]), None):
         raise PydanticCustomError("repeated", "names {value} twice: name it once.", {"value": repeated})
     return values
@@ -36,27 +36,27 @@ Stages = Annotated[list[str], Field(min_length=2), AfterValidator(unique)]
 Steps = Annotated[list[Positive], AfterValidator(unique)]
 Counts = Annotated[list[Positive], Field(min_length=1), AfterValidator(unique)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
-"""Of random draws: two that are added are what numpy takes, below 2³²."""
+"""Seed of random draws. The sum of two seeds is below 2³², the limit of numpy."""
 
 Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(unique)]
 OWN_SEEDS = "seeds of its runs, a part of `seeds`; null takes all"
 Moves = Annotated[list[Literal["order", "samples", "pretraining"]], AfterValidator(unique)]
-"""What a training seed moves: order and dropout of training, the choice of samples, the embedded base models."""
+"""What a training seed changes: order and dropout of training, the choice of samples, the embedded base models."""
 
 Scheduler = Literal["cosine", "linear", "constant", "constant_with_warmup"]
 Reduction = Literal["abs_of_sum", "sum_of_abs", "abs_per_position"]
 Normalisation = Literal["none", "loss", "sum"]
-"""Level as it is, divided by the sample's loss, or each sample's pattern divided by its sum over all heads."""
+"""Patterns as they are, divided by the sample's loss, or divided by their sum over all heads, for each sample."""
 
 Weighting = Literal["samples", "batches_of_four"]
-"""The mean over samples, or the mean that the paper's released script takes (each sample of a batch of four weighs as
-many response tokens as it has, and batches count alike)."""
+"""The mean over samples, or the mean of the paper's released script. There, batches of four have equal weights, and the
+weight of a sample in its batch is its number of response tokens."""
 
 Change = Literal["difference", "rate", "log_ratio"]
-"""After − before, that over before, or log(after / before); head by head."""
+"""after − before, (after − before) / before, or log(after / before), for each head."""
 
 ModelValue = Literal["mean_of_statistics", "statistic_of_mean"]
-"""The value of a model: the mean over tasks of each pattern's statistic, or that of the tasks' mean pattern."""
+"""The value of a model: the mean over tasks of the statistic of patterns, or the statistic of the mean pattern."""
 
 Reductions = Annotated[list[Reduction], AfterValidator(unique)]
 Scoring = Literal["generate", "likelihood"]
@@ -65,4 +65,4 @@ PaperModel = Literal["Llama3-8B", "Gemma-7B", "OPT-6.7B", "Llama-7B", "Llama2-7B
 """A model of the paper."""
 RUN_PATTERN = r"[^.]+\.[^.]+\.seed[0-9]+|finetuned\.[^.]+"
 RunName = Annotated[str, StringConstraints(pattern=f"^({RUN_PATTERN})$")]
-"""GROUP.TASK.seedN, or finetuned.NAME of one that was trained elsewhere, as a run is printed."""
+"""The printed name of a run: GROUP.TASK.seedN, or finetuned.NAME for one that was trained elsewhere."""

@@ -1,4 +1,4 @@
-"""Paths that a user wrote: environment variables, globs, and the content of what lies there."""
+"""Paths that a user wrote: environment variables, globs, and the content of their files."""
 
 import glob
 import os
@@ -10,7 +10,7 @@ from headpatterns.data.sources import labels_file
 
 
 def expand(path: str) -> str:
-    """A path with its environment variables and `~` filled in; variables that are not set stay."""
+    """A path with its environment variables and `~` replaced; variables that are not set stay."""
     return os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111 - globs are no paths
 
 
@@ -21,31 +21,31 @@ def unset_variable(path: str) -> str:
 
 
 def matches(pattern: str) -> list[str]:
-    """Files and folders that a glob leads to, `**` included; what exists is itself, brackets or not."""
+    """Files and folders that match a glob, `**` included; an existing path is itself, even with brackets."""
     if os.path.exists(pattern):  # noqa: PTH110 - globs are no paths
         return [pattern]
     return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - absolute patterns
 
 
 def with_labels(paths: Iterable[str]) -> list[str]:
-    """Paths of raw rows, each followed by the file of labels that is read beside it where there is one."""
+    """Paths of raw rows, each followed by its file of labels if there is one."""
     found = [(path, str(labels_file(Path(path)))) for path in paths]
     return [path for rows, labels in found for path in ((rows, labels) if Path(labels).is_file() else (rows,))]
 
 
 def unnameable(path: str) -> bool:
-    """Whether a path has braces that Snakemake takes for a wildcard, which it has no way to escape."""
+    """Whether a path has braces, which Snakemake reads as a wildcard and cannot escape."""
     return re.search(r"\{\s*[.\w]+\s*(?:,[^{}]*)?\}", path) is not None
 
 
 def everything(paths: Iterable[str]) -> list[Path]:
-    """The files that some paths and globs lead to, those below folders included."""
+    """The files that match some paths and globs, including files below folders."""
     found = [Path(file) for path in paths for file in matches(path)]
     below = [file for folder in found if folder.is_dir() for file in folder.rglob("*") if file.is_file()]
     return sorted({*below, *(file for file in found if file.is_file())})
 
 
 def stamp(file: Path) -> list[int]:
-    """What tells without reading a file that it is as it was: of its times, a program may set all but the last."""
+    """Values that show, without reading a file, that it is unchanged; programs can set all of them but the last."""
     told = file.stat()
     return [told.st_size, told.st_mtime_ns, told.st_ino, told.st_ctime_ns]

@@ -1,4 +1,4 @@
-"""Types of GPU that a plan knows, by their manufacturers' data sheets."""
+"""Types of GPU that a plan knows, from their manufacturers' data sheets."""
 
 from typing import NamedTuple
 
@@ -7,10 +7,10 @@ class Gpu(NamedTuple):
     """A type of GPU: dense matrix products, and memory.
 
     Attributes:
-        bf16: 10¹² operations a second in bfloat16, without sparsity.
+        bf16: 10¹² operations per second in bfloat16, without sparsity.
         fp32: the same in float32, without TF32.
         memory: 10⁹ bytes.
-        bandwidth: of the memory, 10⁹ bytes a second.
+        bandwidth: of the memory, 10⁹ bytes per second.
     """
 
     bf16: float
@@ -19,7 +19,7 @@ class Gpu(NamedTuple):
     bandwidth: float
 
     def peak(self, dtype: str) -> float:
-        """Operations a second in a dtype; float16 is as fast as bfloat16."""
+        """Operations per second in a dtype; float16 is as fast as bfloat16."""
         return (self.fp32 if dtype == "float32" else self.bf16) * 1e12
 
 
@@ -38,4 +38,4 @@ GPUS = {
     "H200": Gpu(989, 67, 141, 4800),
     "B200": Gpu(2250, 75, 180, 8000),
 }
-"""A100 and H100 without a suffix of the form are the SXM modules."""
+"""A100 and H100 without a suffix for the form factor are the SXM modules."""

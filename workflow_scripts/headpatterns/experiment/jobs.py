@@ -1,6 +1,6 @@
-"""The table of jobs that Snakemake makes of an experiment: one row a job, as a CSV file.
+"""The table of jobs that Snakemake makes for an experiment: a CSV file with one row per job.
 
-Planning, the table of timings and the check of the disk read it. Snakemake decides which jobs there are.
+Planning, the table of timings and the check of the disk read it. Snakemake determines the jobs.
 """
 
 import json
@@ -13,7 +13,7 @@ from headpatterns.errors import InputError
 from headpatterns.io import read_csv, write_csv
 
 VARIABLE = "HEADPATTERNS_JOBS"
-"""The environment variable that asks a dry-run for the table: its value is the path of the file."""
+"""The environment variable that makes a dry run write the table: its value is the path of the file."""
 
 COLUMNS = ("rule", "name", "benchmark", "batch", "wildcards")
 
@@ -25,8 +25,8 @@ class Job:
     Attributes:
         rule: its rule; those made for each batch count as `finetune`, `extract_patterns`, `ablate_heads` and
             `trained_losses`.
-        name: what tells it from the rule's other jobs; empty where a rule has one job.
-        benchmark: its benchmark file, below the folder of those; empty where it has none.
+        name: distinguishes it from the rule's other jobs; empty if a rule has one job.
+        benchmark: its benchmark file, relative to the folder of these files; empty if it has none.
         batch: the batch of runs that it works on; empty for other rules.
         wildcards: the values of the rule's wildcards, by name.
     """
@@ -48,7 +48,7 @@ def read(path: Path) -> list[Job]:
     """The jobs of a table that `write` wrote.
 
     Raises:
-        InputError: the file is missing or no such table.
+        InputError: the file is missing or is not such a table.
     """
     try:
         return [Job(row["rule"], row["name"], row["benchmark"], row["batch"], json.loads(row["wildcards"]))
@@ -58,6 +58,6 @@ def read(path: Path) -> list[Job]:
 
 
 def asked_for() -> Path | None:
-    """Where a dry-run is asked to write the table of its jobs."""
+    """The path to which a dry run has to write the table of its jobs."""
     place = os.environ.get(VARIABLE)
     return Path(place) if place else None

@@ -1,4 +1,4 @@
-"""What an experiment reads of your own files: what is missing of it, and how it was, for when it will be."""
+"""Your own files that an experiment reads: which are missing, and a record of them for when they are missing later."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,11 +16,11 @@ READERS: dict[Kind, frozenset[str]] = {
     "python": frozenset({"check_opencompass", "check_builtin_sets", "evaluate"}),
     "data": frozenset({"check_builtin_sets", "evaluate"}),
 }
-"""Rules whose jobs read what is no input of theirs."""
+"""Rules whose jobs read files that are not among their inputs."""
 
 
 class Source(NamedTuple):
-    """A path that the config writes: its key, what it leads to, and how to get that."""
+    """A path of the config: its key, the kind of file or folder, and how to get it."""
 
     key: str
     kind: Kind
@@ -29,7 +29,7 @@ class Source(NamedTuple):
 
 
 def sources(experiment: "Experiment") -> Iterator[Source]:
-    """Paths of the models and datasets that some study selects: others may lie elsewhere."""
+    """Paths of the models and datasets that some study selects; paths of others are not checked."""
     config = experiment.config
     for name in needed.read_here(config, experiment.models, experiment.runs):
         key, model = (
@@ -54,7 +54,7 @@ def sources(experiment: "Experiment") -> Iterator[Source]:
 
 
 def template_file(experiment: "Experiment", model: str) -> str:
-    """The file with the chat template that a model is given; empty where it is another model's, or its own."""
+    """The file with the chat template that is given to a model; empty if it is another model's, or its own."""
     written = experiment.config.models[model].chat_template or ""
     known = {*experiment.config.models, *experiment.config.finetuned}
     is_file = needed.is_templated(experiment.config, model) and written not in known
@@ -62,28 +62,28 @@ def template_file(experiment: "Experiment", model: str) -> str:
 
 
 def lacking(experiment: "Experiment") -> Iterator[tuple[Source, str]]:
-    """Paths that lead nowhere, with what is wrong with them."""
+    """Paths that do not exist or cannot be used, with the problem."""
     for source in sources(experiment):
         if problem := experiment.paths.own.problem(source.kind, source.written):
             yield source, problem
 
 
 def inputs_of(experiment: "Experiment", source: Source) -> list[str]:
-    """What jobs that read a path depend on."""
+    """The files that jobs depend on if they read a path."""
     return [] if source.kind in READERS else experiment.paths.own.files(source.kind, source.written)
 
 
 def away(experiment: "Experiment") -> set[str]:
-    """Files that jobs depend on and that are not there."""
+    """Missing files that jobs depend on."""
     return {file for source, _ in lacking(experiment) for file in inputs_of(experiment, source)}
 
 
 def sentences(experiment: "Experiment", inputs: set[str], rules: set[str]) -> list[str]:
-    """What is missing of that which some jobs read: a line for each path, with the key, what is wrong, and the fix.
+    """Missing paths that some jobs read: a line for each path, with the key, the problem, and the fix.
 
     Args:
         experiment: the experiment.
-        inputs: what the jobs depend on.
+        inputs: the files that the jobs depend on.
         rules: rules of the jobs.
     """
     found = dict[tuple[str, str], list[Source]]()
@@ -95,7 +95,7 @@ def sentences(experiment: "Experiment", inputs: set[str], rules: set[str]) -> li
 
 
 def _sentence(problem: str, named: list[Source]) -> str:
-    """What is said of a path that several keys may write."""
+    """The sentence about a path, which several keys may contain."""
     first, *others = named
     said = [f"config key {first.key} {problem}"]
     if others:
@@ -105,7 +105,7 @@ def _sentence(problem: str, named: list[Source]) -> str:
 
 
 def record(experiment: "Experiment", output: Path) -> None:
-    """Write down what is at hand, beside what was written down of what is not; nothing where there is nothing."""
+    """Write the record of your own files, and keep the record of missing ones; without any, write nothing."""
     own, found = experiment.paths.own, dict[str, dict[str, Any]]()
     for one in sources(experiment):
         if entry := _entry(experiment, one):
@@ -113,7 +113,7 @@ def record(experiment: "Experiment", output: Path) -> None:
     states = {key_of(part, written): own.state(part, *written) for part, written in parts(experiment)}
     if states := {key: state for key, state in states.items() if state}:
         found["states"] = states
-        # What is away keeps what was written down of it.
+        # The records of missing files are kept.
         kept = own.seen.get("contents", {}) if any(lacking(experiment)) else {}
         found["contents"] = kept | own.contents
     if found:
@@ -121,7 +121,7 @@ def record(experiment: "Experiment", output: Path) -> None:
 
 
 def _entry(experiment: "Experiment", source: Source) -> dict[str, Any]:
-    """What is known of a path, nothing where that is the path itself."""
+    """The record of a path; empty if it would contain only the path itself."""
     own, (key, kind, written, _) = experiment.paths.own, source
     if own.problem(kind, written):
         return dict(own.last(kind, written))
@@ -136,7 +136,7 @@ def _entry(experiment: "Experiment", source: Source) -> dict[str, Any]:
 
 
 def parts(experiment: "Experiment") -> Iterator[tuple[Part, list[str]]]:
-    """Paths on whose content jobs depend, and what is read there."""
+    """Paths on whose content jobs depend, and the part that is read there."""
     for dataset in experiment.datasets:
         if written := experiment.paths.rows_on_disk(dataset):
             yield "rows", written

@@ -20,12 +20,12 @@ class ItemSet:
     """Items that checkpoints are evaluated on.
 
     Attributes:
-        dataset: a dataset, of which the probe rows are evaluated; empty for a configuration of OpenCompass.
+        dataset: a dataset whose probe rows are evaluated; empty for a configuration of OpenCompass.
         domain: the domain that the items are limited to; empty for all rows.
         opencompass: a built-in generative configuration of OpenCompass; empty for a dataset.
-        answers_needed: whether every item must have a gold answer. A set whose items have none may else be evaluated
-            for the likelihood of its responses alone, and a response that is too long loses its end.
-        scoring: how items with options are answered, where that is said of this set; empty elsewhere.
+        answers_needed: whether every item must have a gold answer. Without this, a set without answers may be evaluated
+            for the likelihood of its responses alone, and a response that is too long is cut at its end.
+        scoring: how items with options are answered, if it is set for this set; otherwise empty.
     """
 
     dataset: str = ""
@@ -36,10 +36,10 @@ class ItemSet:
 
 
 def own_recipe(config: Config, group: str) -> tuple[str, OwnRecipe | None]:
-    """What the runs of a group do otherwise than all do, and the path of the key that says it.
+    """The recipe values that a group sets for its own runs, and the path of their key.
 
-    A group is a task group, or the study of section 5 that its runs belong to. Runs that train heads alone do as those
-    that train all weights.
+    A group is a task group, or the study of section 5 that its runs belong to. Runs that train only some heads have the
+    recipe of the runs that train all weights.
     """
     if group == runs_of.HEADS:
         group = config.studies.adaptation.group
@@ -49,7 +49,7 @@ def own_recipe(config: Config, group: str) -> tuple[str, OwnRecipe | None]:
 
 
 def recipe(config: Config, group: str) -> Finetuning:
-    """How the runs of a group are fine-tuned; those that were trained elsewhere are whole models, whatever is here."""
+    """The recipe of a group's runs; runs that were trained elsewhere are whole models, independent of the config."""
     if group == runs_of.FINETUNED:
         return config.finetuning.model_copy(update={"method": "full"})
     _, own = own_recipe(config, group)
@@ -57,16 +57,16 @@ def recipe(config: Config, group: str) -> Finetuning:
 
 
 def base_model(config: Config, model: str) -> str:
-    """The model that a chain of earlier runs began with; a model that is no run is its own."""
+    """The model at the start of a chain of earlier runs; for a model that is not a run, the model itself."""
     source = config.models[model].source
     return base_model(config, source.model) if isinstance(source, AfterRun) else model
 
 
 def tokenizer_of(config: Config, model: str) -> str:
-    """Name of a model's tokenizer: the embedded models share one, and a run has that of the model it began with.
+    """Name of a model's tokenizer: the embedded models share one, and a run has the tokenizer of its starting model.
 
-    An embedded model that is given a chat template has one of its own. So has a model that goes on from a run which was
-    trained elsewhere: its checkpoint brings a tokenizer, perhaps with another template and another EOS than its base's.
+    An embedded model with a given chat template has its own tokenizer. So has a model that starts from a run that was
+    trained elsewhere: its checkpoint has a tokenizer, perhaps with another template and another EOS than its base's.
     """
     source = config.models[model].source
     if isinstance(source, AfterRun):
@@ -76,23 +76,23 @@ def tokenizer_of(config: Config, model: str) -> str:
 
 
 def is_templated(config: Config, model: str) -> bool:
-    """Whether a model is given another chat template than its own."""
+    """Whether the config gives a model a chat template that replaces its own."""
     return config.prompt_template == CHAT and bool(config.models[model].chat_template)
 
 
 def lenders(config: Config, models: Iterable[str]) -> list[str]:
-    """Models, or keys below `finetuned`, whose chat templates some models are given, each once."""
+    """Models, or keys below `finetuned`, whose chat templates are given to other models, each once."""
     given = [config.models[model].chat_template for model in models if is_templated(config, model)]
     return [name for name in dict.fromkeys(given) if name in config.models or name in config.finetuned]
 
 
 def has_base_per_seed(config: Config, model: str) -> bool:
-    """Whether a model is pretrained once for each training seed, so that it is another one for each."""
+    """Whether a model is pretrained once for each training seed, so that each seed has a different model."""
     return "pretraining" in config.seed_moves and isinstance(config.models[model].source, Pretrained)
 
 
 def base_name(config: Config, model: str, seed: int) -> str:
-    """What stands in the place of a run's name for the model before a run with a seed: `base`, or `base.seedN`."""
+    """The name, instead of a run's, of the model before a run with a seed: `base`, or `base.seedN`."""
     return f"{runs_of.BASE}.seed{seed}" if has_base_per_seed(config, model) else runs_of.BASE
 
 
@@ -108,9 +108,9 @@ def group_runs(config: Config, models: list[str], groups: list[str], seeds: Sequ
 
 
 def elsewhere(config: Config, name: str) -> Run:
-    """The run that somebody else trained, by its key below `finetuned`; it starts from the base of seed 0.
+    """The run that was trained elsewhere, by its key below `finetuned`; it starts from the base of seed 0.
 
-    It is one and the same whoever asks for it, so that its patterns are taken on the probe sets of every chain.
+    Every caller gets the same run, so that its patterns are computed on the probe sets of every chain.
     """
     study: Any = config.studies.checkpoints
     probed = any(name in chain.models for chain in study.chains.values())
@@ -118,13 +118,13 @@ def elsewhere(config: Config, name: str) -> Run:
 
 
 def run_written(config: Config, model: str, name: str) -> Run:
-    """The run of a model that a config writes as GROUP.TASK.seedN or finetuned.NAME."""
+    """The run of a model whose name in a config is GROUP.TASK.seedN or finetuned.NAME."""
     given = runs_of.finetuned(name)
     return elsewhere(config, given) if given else runs_of.of_task(model, *runs_of.written(name))
 
 
 def starts_from_adapters(config: Config, run: Run) -> bool:
-    """Whether a run goes on from one that trained adapters."""
+    """Whether a run starts from a run that trained adapters."""
     source = config.models[run.model].source
     before = run.earlier
     if before is None and isinstance(source, AfterRun):
@@ -133,10 +133,10 @@ def starts_from_adapters(config: Config, run: Run) -> bool:
 
 
 def runs(config: Config, wanted: Iterable[Run], variants: Rows) -> list[Run]:
-    """Every wanted run once, and the earlier runs that the models of these and of the evaluations start from."""
+    """Every wanted run once, and the earlier runs that their models and the models of evaluations start from."""
     found = dict.fromkeys(wanted)
     models = [*(run.model for run in found), *(row["model"] for row in variants)]
-    for model in models:  # grows while it is walked through
+    for model in models:  # grows during the loop
         source = config.models[model].source
         if isinstance(source, AfterRun):
             before = run_written(config, source.model, source.run)
@@ -147,10 +147,10 @@ def runs(config: Config, wanted: Iterable[Run], variants: Rows) -> list[Run]:
 
 
 def wanted_together(config: Config, run: Run) -> str:
-    """What the runs of a group have in common that every study wants together.
+    """A key that is the same for runs of a group that every study needs together.
 
-    Of a task group some studies want the basic tasks alone, and others the complex one as well; mixtures add tasks that
-    are none of the group's. Each domain is chosen by itself.
+    Some studies need only the basic tasks of a task group, and others the complex task as well. Mixtures add tasks that
+    are not in the group. Each domain is selected separately.
     """
     match run.training_set:
         case TaskSet(group=name, task=task):
@@ -166,19 +166,19 @@ def wanted_together(config: Config, run: Run) -> str:
 
 
 def compared_tasks(config: Config, run: Run) -> list[str]:
-    """The tasks to whose smallest a run is cut: those of its task group."""
+    """The tasks of a run's task group; the smallest of them determines the size of the run's training set."""
     group = config.task_groups.get(run.group)
     return list(group.tasks) if group else []
 
 
 def most_samples(config: Config, run: Run) -> int | None:
-    """The limit that a run's task group sets to its training sets; None where there is none."""
+    """The limit of a run's task group for the size of training sets; None if there is none."""
     group = config.task_groups.get(run.group)
     return group.samples if group else None
 
 
 def datasets(config: Config, runs: Sequence[Run], evaluated: Iterable[ItemSet]) -> list[str]:
-    """Datasets whose samples some run trains on, is compared with or probed with, or that are evaluated."""
+    """Datasets of which samples are evaluated, or that runs use for training, comparison or probing."""
     trained = [task for run in runs if run.group in config.task_groups
                for task in [*config.task_groups[run.group].tasks, run.task]]  # fmt: skip
     read = [dataset for run in runs for dataset, _ in run.training_set.datasets]
@@ -199,23 +199,23 @@ def given(runs: Iterable[Run]) -> list[str]:
 
 
 def read_here(config: Config, models: Iterable[str], runs: Iterable[Run]) -> list[str]:
-    """Models, and keys below `finetuned`, whose files some job reads: those of runs, and those that lend a template."""
+    """Models, and keys below `finetuned`, whose files some job reads: models of runs, and sources of chat templates."""
     models = list(models)
     return list(dict.fromkeys([*models, *given(runs), *lenders(config, models)]))
 
 
 def in_gguf(config: Config, names: Iterable[str]) -> list[str]:
-    """Those of some models, and of some that were fine-tuned elsewhere, that are made of a GGUF file."""
+    """The models among `names`, including models that were fine-tuned elsewhere, that are made from a GGUF file."""
     return [name for name in names if isinstance(config.source(name), InGguf)]
 
 
 def in_adapter(config: Config, names: Iterable[str]) -> list[str]:
-    """Those of some models that were fine-tuned elsewhere of which there is an adapter alone."""
+    """The models among `names` that were fine-tuned elsewhere and are given only as an adapter."""
     return [name for name in names if isinstance(config.source(name), InAdapter)]
 
 
 def hub_rows(config: Config) -> dict[str, RowsOnHub]:
-    """Splits of hub datasets by a name of their own, so that datasets which share one fetch it once."""
+    """Splits of hub datasets by unique names, so that a split that several datasets share is fetched once."""
     return {source.file: source for source in _sources(config) if isinstance(source, RowsOnHub)}
 
 

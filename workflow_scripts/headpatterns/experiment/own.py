@@ -1,10 +1,10 @@
-"""Files of your own that a config names (rows, models, OpenCompass and its data): as they are, or as they last were.
+"""Files of your own that a config names (rows, models, OpenCompass and its data): as they are, or as last recorded.
 
-A dry-run needs none of them. Of what is away, jobs depend on what the last run has written down, so that the same jobs
-are to run as with it. Where nothing is written down, they depend on the path as the config has it.
+A dry run needs none of them. If files are missing, jobs depend on the record of the last run, so that the same jobs are
+planned as with the files. Without a record, jobs depend on the path as it is written in the config.
 
-Jobs depend on the content of files, whatever their times: a file may be exchanged for one of the same size and time, or
-copied and be the same. A file is read once; as long as it is as it was, its digest is known (`files.stamp`).
+Jobs depend on the content of files and not on their times: a file may be replaced by one with the same size and time,
+or be copied without a change. Each file is read once, and its digest is reused while it is unchanged (`files.stamp`).
 """
 
 import functools
@@ -29,11 +29,11 @@ from headpatterns.io import is_lfs_pointer, read_json_object, sha256
 from headpatterns.models import architectures, chat_templates, gguf_header, loading, lora_weights
 
 Kind = Literal["rows", "model", "gguf", "adapter", "template", "python", "data"]
-"""Raw rows; a model's folder; a GGUF file; an adapter's folder; a chat template; OpenCompass's interpreter; that above
-its data."""
+"""Raw rows; a model's folder; a GGUF file; an adapter's folder; a chat template; OpenCompass's interpreter; the folder
+above its data."""
 
 Part = Literal["rows", "model", "tokenizer", "gguf", "adapter", "template", "data"]
-"""What has a content of its own: all of a kind, or of a model what it reads text with."""
+"""Parts with their own content digest: everything of a kind, or only the tokenizer of a model."""
 
 PARTS: dict[Kind, tuple[Part, ...]] = {"model": ("model", "tokenizer"), "gguf": ("gguf",), "adapter": ("adapter",)}
 """Parts of each kind of model of your own."""
@@ -41,11 +41,11 @@ PARTS: dict[Kind, tuple[Part, ...]] = {"model": ("model", "tokenizer"), "gguf": 
 WEIGHTS = frozenset({".safetensors", ".bin"})
 
 ARCHITECTURE = ("max_position_embeddings", "num_hidden_layers", "num_attention_heads")
-"""What is written down of a model's config: all that the workflow reads of it before a job does."""
+"""The recorded fields of a model's config: all that the workflow reads before any job."""
 
 
 class OwnModel(NamedTuple):
-    """A model of your own: what the config leads to, its path as it is written there, and the key of the source."""
+    """A model of your own: its kind, its path as written in the config, and the key of the source."""
 
     kind: Kind
     written: str
@@ -53,7 +53,7 @@ class OwnModel(NamedTuple):
 
 
 def of_model(source: Any) -> OwnModel | None:
-    """What a model of your own is, or one that was fine-tuned elsewhere; None of one that is made or fetched here."""
+    """The description of a model of your own, also a fine-tuned one; None for a model that is made or fetched here."""
     match source:
         case OnDisk():
             return OwnModel("model", source.path, "path")
@@ -129,7 +129,7 @@ def _files_of(part: Part, path: str) -> list[Path]:
     return found if part in ("model", "adapter") else [file for file in found if file.suffix not in WEIGHTS]
 
 
-# Whether there is an interpreter is asked by a job of its own, which also sees that it is the right one.
+# A separate job checks that the interpreter exists and is the right one.
 _ABSENCE: dict[Kind, Callable[[str], str]] = {
     "rows": _no_rows,
     "model": _no_model,
@@ -142,20 +142,20 @@ _ABSENCE: dict[Kind, Callable[[str], str]] = {
 
 
 class OwnFiles:
-    """What the paths that a config writes lead to.
+    """The files and folders at the paths of a config.
 
     Attributes:
-        seen: what was written down, by kind and the path as the config has it: `path` with its variables filled in, the
-            `files` that jobs depend on, and the `architecture` of a model. Under `states`, digests of what lies there;
-            under `contents`, those of files, with their stamps.
-        contents: stamp and digest by file, as far as they were asked for.
+        seen: the record, by kind and the path as written in the config: `path` with its variables replaced, the `files`
+            that jobs depend on, and the `architecture` of a model. `states` has digests of the contents of paths, and
+            `contents` the digests of files, with their stamps.
+        contents: stamp and digest of each file that was needed so far.
     """
 
     def __init__(self, seen: Mapping[str, Any], reads: Callable[[], bool] = lambda: True) -> None:
-        """Files of your own, with what `missing.record` wrote down of them; empty where it has not.
+        """Files of your own, with the record of `missing.record`; empty if there is none.
 
-        A file of which nothing is written down has been read by no job. A dry-run does not read it (`reads`), as it may
-        have many gigabytes.
+        No job has read a file without a record. A dry run does not read it (`reads`), because it may have many
+        gigabytes.
         """
         self.seen, self.reads = seen, reads
         self.contents: dict[str, tuple[list[int], str]] = {}
@@ -163,7 +163,7 @@ class OwnFiles:
         self.problem = functools.cache(self._problem)
 
     def _problem(self, kind: Kind, written: str) -> str:
-        """What is wrong with a path, to be read after its key; empty where all is well."""
+        """What is wrong with a path, to follow its key in a sentence; empty if the path can be used."""
         if variable := unset_variable(written):
             return f"uses the environment variable {variable}, which is not set: export it or write the path."
         if (kind in PARTS or kind == "template") and unnameable(expand(written)):
@@ -171,17 +171,17 @@ class OwnFiles:
         return _ABSENCE[kind](expand(written))
 
     def last(self, kind: Kind, written: str) -> Mapping[str, Any]:
-        """What was written down of a path."""
+        """The record of a path."""
         found: Mapping[str, Any] = self.seen.get(kind, {}).get(written, {})
         return found
 
     def path(self, kind: Kind, written: str) -> str:
-        """A path with its variables filled in; of what is away, as it was, or as far as it goes."""
+        """A path with its variables replaced; for a missing path, as recorded or as far as variables are set."""
         last = self.last(kind, written) if self.problem(kind, written) else {}
         return str(last.get("path", expand(written)))
 
     def files(self, kind: Kind, written: str) -> list[str]:
-        """Files and folders that jobs depend on: of what is away as they were, or the path as the config has it."""
+        """Files and folders that jobs depend on; for a missing path, the recorded ones or the path of the config."""
         if self.problem(kind, written):
             # Braces would be wildcards of Snakemake.
             unknown = expand(written).translate(str.maketrans("", "", "{}"))
@@ -197,7 +197,7 @@ class OwnFiles:
         """Fields of a model's config, as far as they are known.
 
         Raises:
-            InputError: the config, which `key` leads to, is no JSON object, or has a size that is none.
+            InputError: the config, which `key` names, is not a JSON object, or a size in it is not a valid number.
         """
         if kind == "gguf":
             return self._in_gguf(written)
@@ -213,12 +213,12 @@ class OwnFiles:
         return found
 
     def no_template(self, kind: Kind, written: str, lends: bool) -> str:
-        """Why no conversation can be printed with a model or adapter of your own; empty where one can, or it is away.
+        """Why a model or adapter of your own cannot print conversations; empty if it can, or if it is missing.
 
         Args:
             kind: of the model.
-            written: its path as the config has it.
-            lends: whether another model is to be given its template.
+            written: its path as written in the config.
+            lends: whether its template is given to another model.
         """
         if self.problem(kind, written):
             return ""
@@ -236,7 +236,7 @@ class OwnFiles:
         return dict(gguf_header.read_header(Path(expand(written))).config())
 
     def _state(self, part: Part, *written: str) -> str:
-        """Digest of the content of some paths, as it is or was; empty without any file."""
+        """Digest of the content of some paths, current or recorded; empty if there is no file."""
         kind: Kind = "model" if part == "tokenizer" else part
         if any(self.problem(kind, one) for one in written):
             return str(self.seen.get("states", {}).get(key_of(part, written), ""))
@@ -244,7 +244,7 @@ class OwnFiles:
         return hashlib.sha256(repr(entries).encode()).hexdigest()[:16] if entries else ""
 
     def _content(self, file: Path) -> str:
-        """Digest of a file, which is not read again where it is as it was; empty where it is not read at all."""
+        """Digest of a file, which is not read again if it is unchanged; empty if it is not read at all."""
         before, known = self.seen.get("contents", {}).get(str(file), (None, ""))
         now, unread = stamp(file), before is None and not self.reads()
         digest = str(known) if now == before or unread else sha256(file)
@@ -253,5 +253,5 @@ class OwnFiles:
 
 
 def key_of(part: Part, written: Sequence[str]) -> str:
-    """The key of a state among those that are written down."""
+    """The key of a state in the record."""
     return " ".join([part, *written])

@@ -1,6 +1,6 @@
-"""Where everything of an experiment lies: below results/{experiment}/, but for models and rows of your own.
+"""The paths of an experiment's files: below results/{experiment}/, except for models and rows of your own.
 
-A run's paths hold its model and seed, which may be wildcards of a rule as well: `{model}`, `{seed}`.
+A run's paths contain its model and seed, which may also be wildcards of a rule: `{model}`, `{seed}`.
 """
 
 from dataclasses import replace
@@ -35,7 +35,7 @@ class Paths:
         own: models and rows of your own.
         root: the folder of the experiment, below results/.
         run_table: runs.csv, which patterns belong to which study.
-        variants: variants.csv, what is evaluated as what.
+        variants: variants.csv, which runs and evaluation sets belong to which variant of a study.
     """
 
     def __init__(self, config: Config, own: OwnFiles, root: str) -> None:
@@ -59,13 +59,13 @@ class Paths:
         return self.own.path("rows", source.path)
 
     def rows(self, dataset: str, split: str) -> list[str]:
-        """The files, folders or globs of a split; none where the probe set is held out of the training rows."""
+        """The files, folders or globs of a split; none if the probe set is held out of the training rows."""
         return [
             self.rows_of(dataset, split, place) for place in range(len(self.config.datasets[dataset].sources(split)))
         ]
 
     def rows_input(self, dataset: str, split: str) -> list[str]:
-        """What a job that reads the raw rows of a split depends on."""
+        """The files that a job depends on if it reads the raw rows of a split."""
         found: list[str] = []
         for source, path in zip(self.config.datasets[dataset].sources(split), self.rows(dataset, split), strict=True):
             match source:
@@ -84,7 +84,7 @@ class Paths:
         return f"{self.root}/raw/pinned/{name}"
 
     def rows_on_disk(self, dataset: str) -> list[str]:
-        """Files, folders and globs of your own that hold rows of a dataset, as the config writes them."""
+        """Files, folders and globs of your own with rows of a dataset, as written in the config."""
         own = self.config.datasets[dataset]
         return [source.path for source in [*own.train, *own.probe] if isinstance(source, RowsOnDisk)]
 
@@ -109,7 +109,7 @@ class Paths:
         return f"{self.root}/selections/{model}/{domain}.seed{seed}/{file}"
 
     def candidates(self, model: str, base: str) -> str:
-        """What a model before any run makes of the samples that are selected from, a folder."""
+        """The folder with results of a model before any run on the samples of the pool and the target."""
         return f"{self.root}/candidates/{model}/{base}"
 
     def training_set(self, run: Run) -> str:
@@ -123,17 +123,17 @@ class Paths:
         return f"{self.root}/training_sets/{needed.tokenizer_of(self.config, run.model)}/{name}.csv"
 
     def cut(self, run: Run) -> Run | None:
-        """The run that names the training set of a run, where that is cut from one dataset, and whose seed draws it."""
+        """The run whose name and seed define the training set of a run, if the set is cut from one dataset."""
         found = run.cut
         return found and replace(found, seed=self.config.moved("samples", found.seed))
 
     def cut_among(self, run: Run) -> list[str]:
-        """Where a training set is cut from a part of a dataset alone: the samples of a domain."""
+        """The list of samples from which a training set is cut, if that is only a part of a dataset: a domain."""
         chosen = run.training_set
         return [self.domain(chosen.domain, "pseudo_private")] if isinstance(chosen, PseudoPrivateSet) else []
 
     def shards(self, trained: list[Run]) -> list[str]:
-        """Tokenized rows that the samples of some runs may come from, each folder once."""
+        """Tokenized rows from which the samples of some runs may come, each folder once."""
         return list(dict.fromkeys(
             self.tokenized(needed.tokenizer_of(self.config, run.model), *source)
             for run in trained for source in run.training_set.datasets
@@ -153,21 +153,21 @@ class Paths:
         return self.before_template(model, seed)
 
     def templated(self, model: str, part: str) -> str:
-        """A model with the chat template that it is given: as `model`, as `seedN`, or its `tokenizer` alone."""
+        """A model with a given chat template. The part is `model`, `seedN`, or only its `tokenizer`."""
         return f"{self.root}/templated/{model}/{part}"
 
     def template_input(self, model: str) -> list[str]:
-        """What holds the chat template that a model is given: a file of your own, or another model."""
+        """The source of a model's given chat template: a file of your own, or another model."""
         return self._template(model)[1]
 
     def template(self, model: str) -> str:
-        """That file, or the folder of that model."""
+        """The file with a model's given chat template, or the folder of the model that has it."""
         return self._template(model)[0]
 
     def _template(self, model: str) -> tuple[str, list[str]]:
-        """Both of these.
+        """Both `template` and `template_input`.
 
-        An adapter lends the template that lies beside it: merged into its base, it may wait for the base's.
+        From an adapter, the template in the adapter's own folder is used, so that no job has to wait for its base.
         """
         written = self.config.models[model].chat_template
         if written in self.config.models:
@@ -179,14 +179,14 @@ class Paths:
         return self.finetuned(written), self.finetuned_input(written)
 
     def template_content(self, model: str) -> str:
-        """Digest of what holds the template, where that is of your own."""
+        """Digest of the source of the template, if it is your own."""
         written = self.config.models[model].chat_template
         if written not in self.config.models and written not in self.config.finetuned:
             return self.own.state("template", written)
         return self.content(written, "adapter" if isinstance(self.config.source(written), InAdapter) else "tokenizer")
 
     def to_be_templated(self, model: str, part: str) -> tuple[str, list[str]]:
-        """The folder that a part of `templated` is made of, and what the job that makes it depends on."""
+        """The folder that a part of `templated` is made from, and the files that its job depends on."""
         if part == "tokenizer":
             return self.embedded_tokenizer, [self.embedded_tokenizer]
         seed = part.removeprefix("seed") if part.startswith("seed") else 0
@@ -212,24 +212,24 @@ class Paths:
         return f"{folder}/final" if source.step == last else f"{folder}/intermediate/step-{source.step}"
 
     def content(self, model: str, part: Part) -> str:
-        """Digest of the files that jobs read of a model of your own; empty for one that is made or fetched here."""
+        """Digest of a model of your own, as far as jobs read it; empty for one that is made or fetched here."""
         if model == "embedded":
             return ""
         own = of_model(self.config.source(model))
         return self.own.state(part, own.written) if own and part in PARTS[own.kind] else ""
 
     def gguf_input(self, model: str) -> list[str]:
-        """The GGUF file that the folder of a model is made of, as what its conversion depends on."""
+        """The GGUF file that the folder of a model is made from, as an input of its conversion."""
         source = self.config.source(model)
         assert isinstance(source, InGguf)
         return self.own.files("gguf", source.gguf)
 
     def about_gguf(self, model: str) -> str:
-        """What the folder of such a model says of the file."""
+        """The note on the GGUF file in the folder of a model that is made from it."""
         return f"{self.made(model)}/gguf.json"
 
     def made(self, model: str) -> str:
-        """The folder into which a model is fetched, converted or merged, a base or one fine-tuned elsewhere."""
+        """The folder into which a base model, or one fine-tuned elsewhere, is fetched, converted or merged."""
         return f"{self.root}/models/{model}"
 
     def finetuned(self, name: str) -> str:
@@ -284,7 +284,7 @@ class Paths:
         return [self.pretraining(source.pretraining, seed)]
 
     def merged_into(self, run: Run) -> list[str]:
-        """What else reading the checkpoints of a run depends on: the models below adapters, for whole ones nothing."""
+        """Further inputs for reading the checkpoints of a run: the models below adapters; none for whole models."""
         if not run.is_trained or not needed.recipe(self.config, run.group).is_lora:
             return []
         earlier = [f"{self.checkpoints(run.earlier)}/final"] if run.earlier else []
@@ -294,12 +294,12 @@ class Paths:
         """The folder that a tokenizer is loaded from."""
         if tokenizer == "embedded":
             return self.embedded_tokenizer
-        # That of an embedded model is there before the model is.
+        # The tokenizer of an embedded model exists before the model.
         embedded = isinstance(self.config.models[tokenizer].source, Pretrained)
         return self.templated(tokenizer, "tokenizer") if embedded else self.model(tokenizer, 0)
 
     def tokenizer_input(self, tokenizer: str) -> list[str]:
-        """The embedded tokenizer exists before the models do; elsewhere it is a part of the model."""
+        """The embedded tokenizer, which exists before its models, or the model that contains the tokenizer."""
         own = tokenizer != "embedded" and not isinstance(self.config.models[tokenizer].source, Pretrained)
         return self.model_input(tokenizer, 0) if own else [self.tokenizer(tokenizer)]
 
@@ -311,24 +311,24 @@ class Paths:
         """The folder of the model that a run starts from."""
         return f"{self.checkpoints(run.earlier)}/final" if run.earlier else self.model(run.model, run.seed)
 
-    # What is measured, and what is made of it.
+    # Measurements, and results that are made from them.
 
     def patterns(self, run: Run, probe_set: str = "") -> str:
-        """Patterns of a run, on the probe set of its own task unless another is named."""
+        """Patterns of a run, on the probe set of its own task or on a named one."""
         return f"{self.root}/patterns/{run.model}/{run.name}/{probe_set or run.task}"
 
     def probed_rows(self, run: Run, probe_set: str) -> str:
-        """The rows that patterns are taken on."""
+        """The rows on which patterns are computed."""
         own = probe_set == TRAINING
         return self.instructions(run.training_set.datasets[0][0] if own else probe_set, "train" if own else "probe")
 
     def ablations(self, run: Run, probe_set: str = "") -> str:
-        """Losses without heads of the model, before a run and after it: on its task, or on a probe set."""
+        """Losses without heads of the model, before and after a run, on its task or on a named probe set."""
         further = "" if probe_set in ("", run.task) else f"/{probe_set}"
         return f"{self.root}/ablations/{run.model}/{run.name}{further}"
 
     def transfer(self, run: Run) -> str:
-        """Losses of every task's samples before a run and after it."""
+        """Losses of every task's samples before and after a run."""
         return f"{self.root}/transfer/{run.model}/{run.name}.csv"
 
     def transplants(self, run: Run) -> str:
@@ -336,11 +336,11 @@ class Paths:
         return f"{self.root}/transplants/{run.model}/{run.name}.csv"
 
     def heads(self, run: Run) -> str:
-        """The heads whose weights alone a run trains."""
+        """The heads of a run that trains only the weights of some heads."""
         return f"{self.root}/heads/{run.model}/{run.name}.csv"
 
     def trained_heads(self, run: Run) -> str:
-        """Losses of samples of its task after a run that trains heads alone; of the whole run, before it and after."""
+        """Losses of a run on its task: after a run that trains only heads, or before and after the whole run."""
         return f"{self.root}/trained_heads/{run.model}/{run.name}.csv"
 
     def evaluation(self, model: str, batch: str) -> str:
@@ -356,7 +356,7 @@ class Paths:
         return f"{self.root}/analysis/{name}.csv"
 
     def effects(self, name: str) -> str:
-        """A table of the effects that claims are about."""
+        """A table of the effects that claims refer to."""
         return self.analysis(f"{name}_effects")
 
     def figure(self, name: str, suffix: str = "{suffix}") -> str:

@@ -1,9 +1,8 @@
-"""A result that ships: a folder with all that the figures of an experiment are drawn from, but no model and no row.
+"""A published result: a folder with everything that the figures of an experiment need, but without models and rows.
 
-It has the layout of results/{experiment}, of which it is a part: config.yaml, provenance.json and summary.md;
-analysis/, figures/ and tables/; and what was measured, `MEASURED`. manifest.json has the checksum of each file.
-Whatever reads nothing but measured files is computed from them again; the tables of everything else are taken as they
-are.
+It has a part of results/{experiment}, in the same layout: config.yaml, provenance.json and summary.md; analysis/,
+figures/ and tables/; and the measured files, `MEASURED`. manifest.json has the checksum of each file. Calculations that
+read only measured files are done again; the tables of all others are copied.
 """
 
 import re
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from headpatterns.experiment.experiment import Experiment
 
 FORMAT = 1
-"""Of the folder; a reader of one format reads no other."""
+"""Format of the folder; a reader of one format does not read others."""
 
 MANIFEST = "manifest.json"
 CONFIG = "config.yaml"
@@ -32,14 +31,14 @@ CONFIG = "config.yaml"
 MEASURED = (
     *("patterns", "ablations", "transfer", "transplants", "trained_heads", "mixtures", "selections", "domains"),
 )
-"""Folders of an experiment whose files hold numbers and names of samples alone: no text of a row or of an answer."""
+"""Folders of an experiment with only numbers and names of samples: no text of a row or of an answer."""
 
 EVERY_REDUCTION, ONE_REDUCTION, MEANS = "every-reduction", "one-reduction", "means"
 KEPT = (EVERY_REDUCTION, ONE_REDUCTION, MEANS)
-"""What is kept of patterns: each sample's in all reductions, or in that of the config alone, or means over samples."""
+"""The kept patterns: those of each sample in all reductions or in that of the config, or only means over samples."""
 
 ACCOUNTS = ("answers", "data", "tokens", "training", "timings")
-"""Tables about what went into an experiment, which are made of its rows and runs."""
+"""Tables about the inputs of an experiment, which are made from its rows and runs."""
 
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 
@@ -49,7 +48,7 @@ class Published:
     """A published folder that has been checked.
 
     Attributes:
-        folder: where it lies.
+        folder: its path.
         kept: one of `KEPT`.
         files: SHA-256 of each file by its path below the folder.
     """
@@ -60,7 +59,7 @@ class Published:
 
     @property
     def root(self) -> str:
-        """Where everything that is made from it goes."""
+        """The folder for everything that is made from it."""
         return f"results/published/{self.folder.name}"
 
     def below(self, path: str) -> list[str]:
@@ -69,7 +68,7 @@ class Published:
 
 
 def asked(config: dict[str, Any], overlay: Mapping[str, Any]) -> Published | None:
-    """The folder that `--config from=FOLDER` names, None without; the key is taken out of the config.
+    """The folder that `--config from=FOLDER` names, None without it; the key is removed from the config.
 
     Args:
         config: as Snakemake reads it.
@@ -89,10 +88,10 @@ def asked(config: dict[str, Any], overlay: Mapping[str, Any]) -> Published | Non
 
 
 def opened(folder: Path) -> Published:
-    """A published folder, once every file of it is as it was published.
+    """A published folder, after a check that every file is as it was published.
 
     Raises:
-        InputError: it is missing, no published folder, of another format, or a file is missing or has changed.
+        InputError: it is missing, is not a published folder or has another format, or a file is missing or changed.
     """
     if not folder.is_dir():
         raise InputError(f"from={folder} is not a folder: give the path of a published result.")
@@ -133,7 +132,7 @@ def check_name(folder: Path) -> None:
     """Refuse a folder whose name cannot be part of the paths of results.
 
     Raises:
-        InputError: it has other characters than letters, digits, `_`, `.` and `-`.
+        InputError: the name has other characters than letters, digits, `_`, `.` and `-`.
     """
     if not FOLDER_NAME.fullmatch(folder.name):
         raise InputError(
@@ -143,7 +142,7 @@ def check_name(folder: Path) -> None:
 
 
 def check_target(target: str) -> None:
-    """Refuse to publish into a folder that holds something else.
+    """Refuse to publish into a folder with other contents.
 
     Raises:
         InputError: no folder is named, its name cannot be used, or it has files but no manifest.
@@ -166,7 +165,7 @@ def config_of(published: Published) -> dict[str, Any]:
 
 
 def explained(meaning: Callable[[], "Experiment"], published: Published | None) -> "Experiment":
-    """The experiment that is meant; what is refused of a published config is said to be of another version.
+    """The experiment that `meaning` returns; errors of a published config are reported as those of another version.
 
     Raises:
         InputError: the config cannot be read or run.
@@ -182,16 +181,16 @@ def explained(meaning: Callable[[], "Experiment"], published: Published | None) 
         ) from None
 
 
-# What an experiment publishes, and what is made of it again.
+# The files that an experiment publishes, and results that are made from them again.
 
 
 def chosen(experiment: "Experiment") -> list[Study]:
-    """The studies that the config asks for."""
+    """The studies that the config selects."""
     return [study for study in experiment.studies if study.selected(experiment)]  # type: ignore[misc]
 
 
 def calculations(experiment: "Experiment") -> Iterator[Analysis | Effects]:
-    """All analyses and effects of these."""
+    """All analyses and effects of the selected studies."""
     for study in chosen(experiment):
         yield from study.analyses
         yield from study.effects
@@ -203,7 +202,7 @@ def tables_of(one: Analysis | Effects) -> list[str]:
 
 
 def views(experiment: "Experiment", published: Published | None = None) -> list[View]:
-    """The interactive views of an experiment; of a published folder, those that it has all of."""
+    """The interactive views of an experiment; for a published folder, only views whose inputs it has."""
     return [
         view for study in chosen(experiment) for view in study.views if not published or is_at_hand(experiment, view)
     ]
@@ -232,13 +231,13 @@ def is_computed(experiment: "Experiment", one: Analysis | Effects, kept: str) ->
 
 
 def is_at_hand(experiment: "Experiment", one: Analysis | Effects | View) -> bool:
-    """Whether what a calculation or a view reads is in a published folder, or made of that."""
+    """Whether the inputs of a calculation or a view are in a published folder, or are made from it."""
     at_hand = {"", "runs.csv", "variants.csv", "analysis", "tables", *MEASURED}
     return all(place(experiment, path) in at_hand for path in read_by(experiment, one))
 
 
 def measured(experiment: "Experiment") -> list[str]:
-    """The measured files and folders that calculations read which can be done again, and those of the report."""
+    """The measured files and folders of the report, and of calculations that can be done again."""
     again = [one for one in calculations(experiment) if is_computed(experiment, one, EVERY_REDUCTION)]
     found = [
         path
@@ -250,22 +249,22 @@ def measured(experiment: "Experiment") -> list[str]:
 
 
 def mixture_reports(experiment: "Experiment") -> list[str]:
-    """What the report tells of the mixtures of each model and seed."""
+    """The files about the mixtures of each model and seed that the report shows."""
     models, seeds = experiment.settings("mixing").models, experiment.seeds("mixing")
     return [experiment.paths.mixture(model, seed, "report.json") for model in models for seed in seeds]
 
 
 def accounts(experiment: "Experiment") -> list[str]:
-    """Tables and provenance of what went into the experiment."""
+    """Tables and provenance of the inputs of the experiment."""
     names = [*(["scores"] if experiment.evaluation_batches else []), *ACCOUNTS]
     return [*map(experiment.paths.analysis, names), f"{experiment.paths.root}/provenance.json"]
 
 
 def taken(experiment: "Experiment", published: Published) -> list[str]:
-    """Everything that is taken from a published folder as it is, as paths of results.
+    """Everything that is copied from a published folder, as paths of results.
 
     Raises:
-        InputError: the folder lacks some of it.
+        InputError: the folder lacks a part of it.
     """
     tables = [
         experiment.paths.analysis(name)
@@ -289,7 +288,7 @@ def relative(experiment: "Experiment", path: str) -> str:
 
 
 def copy(published: Published, paths: Iterable[str], root: Path) -> None:
-    """Copy what is taken from a published folder to its places below `root`, each atomically."""
+    """Copy paths of a published folder to their places below `root`, each atomically."""
     for path in paths:
         with atomic_path(root / path) as temporary:
             for name in published.below(path):

@@ -1,4 +1,4 @@
-"""What is said of names that a config uses and nowhere defines; the studies say it of their settings."""
+"""Sentences about undefined names in a config; the studies use them for their settings."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -25,7 +25,7 @@ def unknown_in(path: str, kind: str, names: Iterable[str], valid: Iterable[str])
 
 
 def said_by(path: str, check: Callable[..., Any], *arguments: Any) -> Iterator[str]:
-    """What a check of the package says, behind the key that it is about."""
+    """The message of a check of the package, after the key that it is about."""
     try:
         check(*arguments)
     except InputError as error:
@@ -39,9 +39,10 @@ def below_one_step(path: str, samples: int, recipe: Finetuning) -> Iterator[str]
 
 
 def names_of_run(config: Config, path: str, model: str, name: str) -> Iterator[str]:
-    """A run of a task group need not be one of a study's, but its group and task must exist.
+    """Sentences about undefined names in the name of a run.
 
-    One that was trained elsewhere must exist, and have started from the model.
+    A run of a task group need not belong to a study, but its group and task must exist. A run that was trained
+    elsewhere must exist and must have started from the model.
     """
     if given := runs.finetuned(name):
         yield from unknown(path, "run below finetuned", given, config.finetuned)

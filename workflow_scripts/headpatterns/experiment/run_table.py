@@ -15,7 +15,7 @@ from headpatterns.io import read_csv
 COLUMNS = ("study", "group", "model", "model_label", "task", "task_label", "family", "role", "seed", "run", "patterns")
 ROLES = ("complex", "basic")
 BY_GROUP = ("composition", "methods")
-"""Studies whose runs of one task may be in several task groups; the tables of the others have no column for it."""
+"""Studies whose runs of one task may be in several task groups; tables of other studies have no column for it."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ def read(path: Path, study: str, known: Collection[str]) -> list[RunRow]:
     """The rows of one study, in the table's order; `known` are the studies that a row may belong to.
 
     Raises:
-        InputError: a missing column, an unknown study, a seed that is no whole number, a role other than complex or
-            basic in the composition study, a task with a `+` in its name, a run given twice, or no row of the study.
+        InputError: a missing column, an unknown study, a seed that is not a whole number, a role other than complex or
+            basic in the composition study, a task with a `+` in its name, a repeated run, or no row of the study.
     """
     runs: list[RunRow] = []
     first_row: dict[tuple[str, str, str, int], int] = {}
@@ -48,7 +48,7 @@ def read(path: Path, study: str, known: Collection[str]) -> list[RunRow]:
         run = _run(row, f"{path}, row {number}", known)
         if run.study != study:
             continue
-        # Runs that were trained elsewhere have names alone.
+        # Runs that were trained elsewhere have only a name.
         group = run.group if study in BY_GROUP else run.run if run.group == FINETUNED else ""
         key = (group, run.model, run.task, run.seed)
         if key in first_row:

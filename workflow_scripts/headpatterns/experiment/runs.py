@@ -1,19 +1,19 @@
 """A run: a base model, a training set and a seed. Its name is printed from these and never read back.
 
-The training set is a typed value. Its `group` decides the recipe: a task group, or the study of section 5 that the run
-belongs to. Its `task` stands in the place of a task's name, as in `nlp.gsm8k.seed0` or `mixing.ours.seed0`. Its
-`datasets` are the datasets and splits that its samples may come from, and its `probe_sets` what patterns are taken on.
+The training set is a typed value. Its `group` determines the recipe: a task group, or the study of section 5 that the
+run belongs to. Its `task` is used as a task's name, as in `nlp.gsm8k.seed0` or `mixing.ours.seed0`. Its `datasets` are
+the datasets and splits that its samples may come from. Patterns are computed on its `probe_sets`.
 """
 
 from dataclasses import dataclass
 
 MIXING, SELECTION, FINETUNED = "mixing", "selection", "finetuned"
 HEADS = "trained_heads"
-"""The group of runs that train the weights of some heads alone."""
+"""The group of runs that train only the weights of some heads."""
 TRAINING = "training"
-"""In the place of a probe set's name: the training samples of the run itself."""
+"""Used instead of a probe set's name: the training samples of the run itself."""
 BASE = "base"
-"""In the place of a run's name: the model before any run; where each seed has its own, `.seedN` follows."""
+"""Used instead of a run's name: the model before any run; if each seed has its own model, `.seedN` follows."""
 
 Datasets = tuple[tuple[str, str], ...]
 
@@ -44,7 +44,7 @@ class TargetSet:
     group = MIXING
     task = "target"
     probe_sets = (TRAINING,)
-    """D_T is probed on its own samples: the others are the test."""
+    """D_T is probed on its own samples, because the other samples are the test set."""
 
     @property
     def datasets(self) -> Datasets:
@@ -57,9 +57,10 @@ class MixtureSet:
     """A mixture of `instructions` samples of basic tasks.
 
     Attributes:
-        variant: `ours`, in the proportions of Eq. 4; `random`, in random ones; `grid`, at a point of a grid; `uniform`,
-            all candidates alike; `size-proportional`, all by their rows; or `oracle`, the true parts alike.
-        draw: number of the random draw, or of the point of the grid; None for the others.
+        variant: `ours`, with the proportions of Eq. 4; `random`, with random ones; `grid`, at a point of a grid;
+            `uniform`, equal for all candidates; `size-proportional`, by their numbers of rows; or `oracle`, equal for
+            the true parts.
+        draw: number of the random draw, or of the point of the grid; None for other variants.
         candidates: tasks that the samples may come from.
         instructions: number of samples.
     """
@@ -78,12 +79,12 @@ class MixtureSet:
 
     @property
     def task(self) -> str:
-        """The mixture itself, on which the model is trained before it is on the target."""
+        """The mixture itself, on which the model is trained before the target."""
         return f"{self.mixture}-basic"
 
     @property
     def datasets(self) -> Datasets:
-        """The training splits of all candidates: which of them the mixture keeps is known later."""
+        """The training splits of all candidates, because the ones that the mixture keeps are known only later."""
         return tuple((task, "train") for task in self.candidates)
 
 
@@ -109,7 +110,7 @@ class AfterMixture:
 
 @dataclass(frozen=True)
 class PseudoPrivateSet:
-    """The pseudo-private samples of a domain, which make its probe model."""
+    """The pseudo-private samples of a domain, which train its probe model."""
 
     domain: str
     dataset: str
@@ -122,7 +123,7 @@ class PseudoPrivateSet:
 
     @property
     def datasets(self) -> Datasets:
-        """The training split that the domain is a part of."""
+        """The training split that contains the domain."""
         return ((self.dataset, "train"),)
 
     @property
@@ -133,8 +134,8 @@ class PseudoPrivateSet:
 
 @dataclass(frozen=True)
 class SelectedSet:
-    """The `budget` best samples of a domain's pool by a method, or as many drawn at random: of all, or (`oracle`) of
-    the related ones."""
+    """The `budget` best samples of a domain's pool by a method, or the same number drawn at random: from all samples,
+    or (`oracle`) from the related ones."""
 
     domain: str
     dataset: str
@@ -156,19 +157,19 @@ class SelectedSet:
 
     @property
     def datasets(self) -> Datasets:
-        """The probe split that the pool is a part of."""
+        """The probe split that contains the pool."""
         return ((self.dataset, "probe"),)
 
 
 @dataclass(frozen=True)
 class HeadsSet:
-    """The training samples of a task's run again, on which the weights of some heads alone are trained.
+    """The training samples of a task's run, used again to train only the weights of some heads.
 
     Attributes:
-        of: what the whole model is trained on.
-        ranking: by what the heads are chosen, or `all`.
-        draw: number of the random order; None for the others.
-        k: number of heads; None for all of them.
+        of: the training set of the run that trains the whole model.
+        ranking: the ranking that chooses the heads, or `all`.
+        draw: number of the random order; None for other rankings.
+        k: number of heads; None for all heads.
     """
 
     of: TaskSet
@@ -196,11 +197,11 @@ class HeadsSet:
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """What somebody else trained a model on, which nobody here knows; the run has the name of `finetuned.NAME`.
+    """The unknown training set of a model that was trained elsewhere; the run has the name `finetuned.NAME`.
 
     Attributes:
         name: key below `finetuned` in the config.
-        probe_sets: datasets that a study takes the patterns of the run on.
+        probe_sets: datasets on which a study computes the patterns of the run.
     """
 
     name: str
@@ -209,12 +210,12 @@ class Elsewhere:
 
     @property
     def task(self) -> str:
-        """The name: a model that is finished has no task."""
+        """The name, because a finished model has no task."""
         return self.name
 
     @property
     def datasets(self) -> Datasets:
-        """None: no sample of this experiment is trained on."""
+        """Empty, because the run used no sample of this experiment."""
         return ()
 
 
@@ -231,37 +232,37 @@ class Run:
 
     @property
     def group(self) -> str:
-        """What decides its recipe."""
+        """The group, which determines its recipe."""
         return self.training_set.group
 
     @property
     def task(self) -> str:
-        """What stands in the place of a task."""
+        """The task, or the name that is used instead."""
         return self.training_set.task
 
     @property
     def name(self) -> str:
-        """Its name below its model, such as `nlp.gsm8k.seed0`; one that was trained elsewhere is `finetuned.NAME`."""
+        """Its name within its model, such as `nlp.gsm8k.seed0`; `finetuned.NAME` if it was trained elsewhere."""
         return f"{self.group}.{self.task}.seed{self.seed}" if self.is_trained else f"{self.group}.{self.task}"
 
     @property
     def is_trained(self) -> bool:
-        """Whether it is trained here; else its checkpoint is given."""
+        """Whether it is trained here; otherwise its checkpoint is given."""
         return not isinstance(self.training_set, Elsewhere)
 
     @property
     def earlier(self) -> "Run | None":
-        """The run that it starts from, where that is not the base model: the target is trained after its mixture."""
+        """The run that it starts from, None for the base model: the target is trained after its mixture."""
         if isinstance(self.training_set, AfterMixture):
             return Run(self.model, self.training_set.before, self.seed)
         return None
 
     @property
     def cut(self) -> "Run | None":
-        """The run that names its training set, where that is cut from one dataset; None where others select it.
+        """The run that names its training set, if the set is cut from one dataset; None if samples are selected.
 
-        After a mixture it is the target's own: whichever mixture, the run on the target has the same training set. So
-        have the runs that train heads alone that of their task.
+        After a mixture it is the target's own run, because the run on the target has the same training set for every
+        mixture. For runs that train only heads it is the run of their task, for the same reason.
         """
         match self.training_set:
             case AfterMixture(target=target):
@@ -285,12 +286,12 @@ def of_task(model: str, group: str, task: str, seed: int) -> Run:
 
 
 def written(name: str) -> tuple[str, str, int]:
-    """Group, task and seed of a run as a config writes it, GROUP.TASK.seedN: the one place that reads it."""
+    """Group, task and seed of a run from its name in a config, GROUP.TASK.seedN; nothing else reads such names."""
     group, task, seed = name.split(".")
     return group, task, int(seed.removeprefix("seed"))
 
 
 def finetuned(name: str) -> str | None:
-    """The key below `finetuned` that a run as a config writes it names, `finetuned.NAME`; None of one trained here."""
+    """The key below `finetuned` of a run whose name in a config is `finetuned.NAME`; None for a run trained here."""
     group, _, rest = name.partition(".")
     return rest if group == FINETUNED else None

@@ -1,4 +1,4 @@
-"""What is said of a config that its schema refuses: one sentence a problem, with the key's path and the fix."""
+"""Messages about a config that its schema refuses: one sentence per problem, with the key's path and the fix."""
 
 import difflib
 import re
@@ -31,23 +31,23 @@ TYPES = {
     "model_type": "object",
     "model_attributes_type": "object",
 }
-"""What values of YAML and JSON are called, by the error that pydantic reports."""
+"""Names of YAML and JSON types in messages, by the error that pydantic reports."""
 
 UNIONS: dict[str, Any] = {"models": ModelSource, "finetuned": FinetunedSource}
-"""Kinds of sources by the section of the config; those of the others are rows."""
+"""Kinds of sources by the section of the config; in other sections they are rows."""
 
 LARGEST = 2**63 - 1
 """The largest whole number that numpy, torch and Arrow can hold."""
 
 ENDLESS = re.compile(r"(\S{60})\S{140,}")
-"""A word that no reader needs whole."""
+"""A word that is too long to be shown in full."""
 
 Loc = tuple[str | int, ...]
 Error = Mapping[str, Any]
 
 
 def sentences(error: ValidationError, model: type[BaseModel]) -> list[str]:
-    """A sentence for each problem, in the order of the keys; those of one key that can be of two kinds are one."""
+    """A sentence for each problem, in the order of the keys; problems of a key that may have two types become one."""
     found: dict[str, None] = {}
     for one in error.errors(include_url=False):
         path, annotation, kind = _resolved(model, one["loc"])
@@ -57,12 +57,12 @@ def sentences(error: ValidationError, model: type[BaseModel]) -> list[str]:
 
 
 def in_one_line(problem: str) -> str:
-    """A sentence whose values have no lines of their own, and are cut where they are endless."""
+    """A sentence without line breaks in its values, and with very long values cut."""
     return ENDLESS.sub(r"\1…", problem).replace("\n", "\\n")
 
 
 def unusable(value: Any, path: Loc = ()) -> Iterator[str]:
-    """A sentence for each value that no key may have: it would fail in a path, a file or a library."""
+    """A sentence for each value that is invalid for every key: it would fail in a path, a file or a library."""
     place = written(path) or "(top level)"
     if isinstance(value, str):
         if foreign := next(
@@ -89,19 +89,19 @@ def nearest(name: Any, valid: Iterable[str]) -> str:
 
 
 def written(path: Iterable[str | int]) -> str:
-    """A key's path as one would write it: `models.llama.source`, `seeds[0]`."""
+    """A key's path as users write it: `models.llama.source`, `seeds[0]`."""
     return re.sub(r"\.\[", "[", ".".join(f"[{part}]" if isinstance(part, int) else str(part) for part in path))
 
 
 def merged(kinds: list[str]) -> str:
-    """Why a source may have several kinds where the user wrote one."""
+    """Why a source may have several kinds although the user wrote one."""
     return (
         f"; it has {' and '.join(kinds)} (an overlay is merged with the entry of the same name: choose another name)"
     ) * (len(kinds) > 1)
 
 
 def _resolved(model: type[BaseModel], loc: Loc) -> tuple[Loc, Any, str]:
-    """The path that a user would write, the annotation of its value, and the kind of source that it lies in."""
+    """The path as users write it, the annotation of its value, and the kind of source that contains it."""
     path: list[str | int] = []
     annotation: Any = model
     kind = ""
@@ -118,7 +118,7 @@ def _resolved(model: type[BaseModel], loc: Loc) -> tuple[Loc, Any, str]:
 
 
 def _plain(annotation: Any) -> Any:
-    """An annotation without what is said of it beyond its type, and without None."""
+    """An annotation without metadata and without None."""
     while hasattr(annotation, "__metadata__"):
         annotation = annotation.__origin__
     others = [one for one in get_args(annotation) if one is not NoneType]
@@ -134,13 +134,13 @@ def _tagged(annotation: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _is_variant(annotation: Any) -> bool:
-    """Whether a value may be of two kinds, such as a number or a word, and the rest of a place names the kind."""
+    """Whether a value may have two types, such as a number or a word, so that a part of a path names the type."""
     plain = _plain(annotation)
     return not isinstance(plain, type) and len(get_args(plain)) > 1 and get_origin(plain) not in (dict, list, Literal)
 
 
 def _child(annotation: Any, part: str | int) -> Any:
-    """The annotation of what lies below a key or at a place of a list."""
+    """The annotation of the value below a key or at a place of a list."""
     plain = _plain(annotation)
     if isinstance(plain, type) and issubclass(plain, BaseModel):
         field = plain.model_fields.get(str(part))
@@ -171,7 +171,7 @@ def _sentence(error: Error, path: Loc, annotation: Any, kind: str) -> str:
 
 
 def _named(annotation: Any) -> Iterator[str]:
-    """What the types of a value are called; the words that it may be stand for themselves."""
+    """The names of the types of a value; allowed words are named as they are."""
     names = {int: "integer", float: "number", str: "string", bool: "boolean", NoneType: "null"}
     while hasattr(annotation, "__metadata__"):
         annotation = annotation.__origin__
@@ -202,7 +202,7 @@ def as_number(value: Any) -> str:
 
 
 def _constraint(error: Error, annotation: Any) -> str:
-    """What a value of the right type breaks."""
+    """The constraint that a value of the right type violates."""
     value, limits = error["input"], error.get("ctx", {})
     match error["type"]:
         case "greater_than_equal":
@@ -227,7 +227,7 @@ def _constraint(error: Error, annotation: Any) -> str:
 
 
 def _unknown(error: Error, path: Loc, annotation: Any, kind: str) -> str:
-    """About a key that does not exist; among those of a source it may belong to another kind."""
+    """The sentence about an unknown key; in a source it may belong to another kind."""
     key = str(path[-1])
     union = AdapterSource if "lora" in path[:-1] else UNIONS.get(str(path[0]), RowSource)
     of_kinds = [name for _, model in _tagged(union) for name in model.model_fields] if kind else []
@@ -237,7 +237,7 @@ def _unknown(error: Error, path: Loc, annotation: Any, kind: str) -> str:
 
 
 def _missing(error: Error, path: Loc, annotation: Any, kind: str) -> str:
-    """About a key that must be there."""
+    """The sentence about a missing key."""
     *where, key = path
     if kind:
         return f"{written(where)} lacks '{key}', which a source of the kind {kind} needs: add it."
@@ -272,4 +272,4 @@ SAYINGS: dict[str, Callable[[Error, Loc, Any, str], str]] = {
     "repeated": _repeated,
     "size": _size,
 }
-"""What is said of the problems that are not about a value alone, by pydantic's name of the problem."""
+"""Sentences for problems that are not about a value alone, by pydantic's name of the problem."""

@@ -31,12 +31,12 @@ class Shown:
 
 
 def asked(experiment: "Experiment", named: str) -> Shown:
-    """The sample that a text of the form MODEL/DATASET[/SPLIT[/ID]] names; an empty one takes the first of all.
+    """The sample that a text of the form MODEL/DATASET[/SPLIT[/ID]] names; an empty text takes the first of all.
 
-    The split is that of the training rows unless it is given.
+    The default split is that of the training rows.
 
     Raises:
-        InputError: the form is another, or a name is unknown.
+        InputError: the text has another form, or a name is unknown.
     """
     config = experiment.config
     first = f"{next(iter(config.models))}/{next(iter(config.datasets))}"

@@ -91,7 +91,7 @@ class RowsOnHub(Section):
 
     @property
     def file(self) -> str:
-        """The file name under which its rows are fetched, without suffix."""
+        """The name of the file for its rows, without suffix."""
         parts = [self.hub.replace("/", "--"), self.name or "default", self.split, self.revision]
         return ".".join(part.replace("/", "-") for part in parts)
 

@@ -1,10 +1,10 @@
-"""What a study is: its settings, the runs it needs, and the numbers, effects, figures, tables and section it makes.
+"""The definition of a study: its settings, its runs, and the numbers, effects, figures, tables and section it makes.
 
 Each folder below `headpatterns/studies` describes one study as a `Study`, and `headpatterns.studies` finds it there.
 The rules, the report and the documentation of the config are made from these descriptions.
 
-Code that computes or draws is named as text, `module:function`, and imported by `load` when a job asks for it: reading
-a config imports neither numpy nor matplotlib.
+Code that computes or draws is named as text, `module:function`, and `load` imports it when a job needs it. So reading a
+config imports neither numpy nor matplotlib.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -23,17 +23,17 @@ Paths = Mapping[str, "str | list[str]"]
 
 
 def nothing(experiment: "Experiment") -> list[Any]:
-    """What a study adds that has none of a kind."""
+    """The default of a study that adds nothing of some kind."""
     return []
 
 
 def no_settings(experiment: "Experiment") -> dict[str, Any]:
-    """The settings of what needs none."""
+    """The settings of a calculation that needs none."""
     return {}
 
 
 def always(experiment: "Experiment") -> bool:
-    """The answer of a study that every experiment has."""
+    """Selects a study in every experiment."""
     return True
 
 
@@ -71,8 +71,8 @@ class Drawing:
         inputs: files that the function reads, by keyword.
         figures: file names without suffix; each has a caption of its name in the study's folder.
         settings: labels and names from the config, by keyword.
-        in_report: whether the report shows each figure in a section of its own; not where the study's section has it.
-        selected: whether the config asks for the figures; without, neither a target nor the report needs them.
+        in_report: whether the report shows each figure in its own section; false if the study's section shows it.
+        selected: whether the config selects the figures; otherwise neither a target nor the report needs them.
     """
 
     name: str
@@ -89,7 +89,7 @@ class Tabulation:
     """A table for readers: the rule `write_{name}`, which writes CSV, Markdown and LaTeX below tables/.
 
     Attributes:
-        name: what follows `write_`, and the file name without suffix; a caption in the study's folder has it too.
+        name: what follows `write_`, and the file name without suffix; also the name of a caption in the study's folder.
         tabulate: `module:function`, called with `inputs` as keywords; it returns the whole table and its grids.
         inputs: files that the function reads, by keyword.
     """
@@ -101,7 +101,7 @@ class Tabulation:
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """An interactive view, a part of the report's page: the rule `render_report` makes it, and no file of its own.
+    """An interactive view, a part of the report's page: the rule `render_report` makes it; it has no separate file.
 
     Attributes:
         name: its section is `view-{name}`, and its caption in the study's folder is `view_{name}.rst`.
@@ -124,13 +124,13 @@ class Effects:
 
     Attributes:
         name: what follows `measure_`.
-        measure: `module:function`, called with `inputs` and `settings` as keywords and, where `read` is not empty, with
+        measure: `module:function`, called with `inputs` and `settings` as keywords and, if `read` is not empty, with
             `reading`, a `Reading`; it returns a list of `Measured`.
         inputs: files that the function reads, by keyword.
         settings: numbers and names from the config, by keyword.
         needs: further paths that must exist first.
-        read: the fields of `Reading` that change the result; empty for what reads no pattern.
-        measures: names of the effects that the function may return, which claims can be about.
+        read: the fields of `Reading` that change the result; empty if no pattern is read.
+        measures: names of the effects that the function may return, to which claims can refer.
     """
 
     name: str
@@ -144,26 +144,26 @@ class Effects:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """One study; what has a default may be left out.
+    """One study; attributes with a default may be left out.
 
     Attributes:
         name: its key below `studies` in the config, and the name of its folder.
-        place: where it stands among the studies, the smallest first; those of the paper have multiples of 10.
+        place: its place in the order of studies, smallest first; studies of the paper have multiples of 10.
         settings: the pydantic model of that key.
-        selected: whether the config asks for the study at all.
+        selected: whether the config selects the study at all.
         runs: the fine-tunings that it needs, in display order.
-        first: those of them that decide what others are trained on; they come before the rest of the fine-tunings.
-        names: what is wrong with the names in its settings, a sentence each that starts with the key's path.
-        problems: what else is wrong with its settings, once all names of the config are known to exist.
-        variants: rows of variants.csv: what is evaluated for it.
-        evaluation_sets: evaluation sets that it brings along, by name.
-        reads_patterns: whether it reads patterns before and after its runs by the run table: they have rows there.
-        reads_steps: whether it reads patterns on the way too: its runs have rows there, and keep their checkpoints
-            until their patterns exist.
-        analyses, drawings, tables, effects: what it makes. What is claimed of the effects is in its `claims.yaml`.
-        section: `module:function` of its sections of the report beyond its figures, called with the results; empty for
-            none.
-        views: what its part of the report shows interactively.
+        first: the fine-tunings that determine the training sets of others, and so run first.
+        names: problems of names in its settings, one sentence each that starts with the key's path.
+        problems: other problems of its settings, checked when all names of the config exist.
+        variants: rows of variants.csv, with the evaluations that it needs.
+        evaluation_sets: evaluation sets that it adds, by name.
+        reads_patterns: whether it reads patterns before and after its runs; its runs then have rows in the run table.
+        reads_steps: whether it also reads patterns of intermediate checkpoints; its runs then have rows in the run
+            table, and keep their checkpoints until their patterns exist.
+        analyses, drawings, tables, effects: its results. The claims about the effects are in its `claims.yaml`.
+        section: `module:function` of its sections of the report, apart from its figures, called with the results; empty
+            for none.
+        views: its interactive views in the report.
         targets: names that users build, each with the drawings and tables behind it.
     """
 

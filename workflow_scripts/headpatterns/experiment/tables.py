@@ -1,4 +1,4 @@
-"""Rows of runs.csv and variants.csv, as the config says them."""
+"""Rows of runs.csv and variants.csv, from the config."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def run_rows(experiment: "Experiment") -> list[dict[str, Any]]:
-    """Rows of runs.csv: the runs of every study that reads patterns by it, in display order.
+    """Rows of runs.csv: the runs of every study that reads patterns through it, in display order.
 
-    One that was trained elsewhere has a row for each of its probe sets.
+    A run that was trained elsewhere has a row for each of its probe sets.
     """
     config = experiment.config
     return [
@@ -40,7 +40,7 @@ def run_rows(experiment: "Experiment") -> list[dict[str, Any]]:
 
 
 def _role(experiment: "Experiment", run: Run) -> str:
-    """What the task of a run is in its group; empty of one that was trained elsewhere."""
+    """The role of a run's task in its group; empty for a run that was trained elsewhere."""
     if not run.is_trained:
         return ""
     return "complex" if experiment.config.task_groups[run.group].complex == run.task else "basic"
@@ -50,7 +50,7 @@ def variant_row(
     experiment: "Experiment", study: str, model: str, seed: int, variant: str, run: Run | str, items: str,
     draw: int | None = None, budget: int | None = None, domain: str = "",
 ) -> dict[str, Any]:  # fmt: skip
-    """A row of variants.csv: a run (or `base`) on an evaluation set, and the place that it has in a study."""
+    """A row of variants.csv: a run (or `base`) on an evaluation set, and its place in a study."""
     config = experiment.config
     return {
         "study": study,

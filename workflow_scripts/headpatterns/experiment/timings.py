@@ -1,4 +1,4 @@
-"""Snakemake's benchmark files: what each job has taken."""
+"""Snakemake's benchmark files: time and memory of each job."""
 
 import csv
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from typing import Any
 from headpatterns.experiment.jobs import Job
 
 SAMPLED_SECONDS = 5.0
-"""Between two looks of Snakemake at what a job takes: it never sees what a shorter one does."""
+"""Seconds between two samples that Snakemake takes of a job; it does not sample shorter jobs."""
 
 COLUMNS = ("rule", "jobs", "wall_minutes", "longest_job_seconds", "cpu_minutes", "peak_memory_mb")
 
@@ -16,9 +16,9 @@ Measured = dict[str, str]
 
 
 def measured(folder: Path, jobs: Iterable[Job]) -> list[tuple[Job, Measured]]:
-    """Those of the jobs that are done, with the last line of their benchmark file; `folder` is that of all such files.
+    """The finished jobs, with the last line of their benchmark files, which are in `folder`.
 
-    Files of jobs that the config no longer has are passed over.
+    Files of jobs that the config no longer has are ignored.
     """
     found = []
     for job in jobs:
@@ -50,7 +50,7 @@ def rows(done: Iterable[tuple[Job, Measured]]) -> list[dict[str, Any]]:
 
 
 def sampled(benchmarks: Iterable[Measured]) -> dict[str, float | str]:
-    """Processor time and memory, which Snakemake samples: empty where every job was too short to be sampled."""
+    """Processor time and memory, which Snakemake samples; empty if every job was too short to be sampled."""
     long = [benchmark for benchmark in benchmarks if seconds(benchmark) >= SAMPLED_SECONDS]
     if not long:
         return {"cpu_minutes": "", "peak_memory_mb": ""}
@@ -66,7 +66,7 @@ def seconds(benchmark: Measured) -> float:
 
 
 def number(text: str) -> float:
-    """A figure of a benchmark file; a job too short to be measured has none."""
+    """A number of a benchmark file; 0 for a job that was too short to be measured."""
     try:
         return float(text)
     except ValueError:

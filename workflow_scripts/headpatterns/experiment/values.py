@@ -1,4 +1,4 @@
-"""What is said of values of a config that do not fit together: recipes, sizes, lengths, sources, and the cluster."""
+"""Sentences about values of a config that do not fit together: recipes, sizes, lengths, sources, and the cluster."""
 
 import math
 import re
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from headpatterns.experiment.experiment import Experiment
 
 ON_ONE_GPU = ("ablate_heads", "transfer_losses", "transplant_heads", "choose_heads", "trained_losses")
-"""Rules whose jobs use no more, however many they are given."""
+"""Rules whose jobs use only one GPU, even if they get more."""
 
 
 def problems(experiment: "Experiment") -> Iterator[str]:
@@ -40,7 +40,7 @@ def problems(experiment: "Experiment") -> Iterator[str]:
 
 
 def _groups_of_their_own(experiment: "Experiment") -> Iterator[str]:
-    """Groups that state some of their recipe: studies of section 5 that train, and task groups."""
+    """Problems of groups that set parts of their recipe: studies of section 5 that train, and task groups."""
     for study in type(experiment.config.studies).model_fields:
         settings = experiment.settings(study)
         if hasattr(settings, "finetuning") and settings.models:
@@ -61,7 +61,7 @@ def _answers(config: Config) -> Iterator[str]:
 
 
 def _seeds(experiment: "Experiment") -> Iterator[str]:
-    """Several seeds whose runs would be one and the same."""
+    """Several seeds whose runs would be identical."""
     config = experiment.config
     if len(config.seeds) == 1:
         return
@@ -76,7 +76,7 @@ def _seeds(experiment: "Experiment") -> Iterator[str]:
 
 
 def _recipe(recipe: Finetuning) -> Iterator[str]:
-    """What does not fit together in a recipe, behind the key of the recipe."""
+    """Values that do not fit together in a recipe, after the key of the recipe."""
     parts = {name: getattr(recipe, name) for name in
              ("devices", "per_device_batch_size", "gradient_accumulation_steps")}  # fmt: skip
     product = math.prod(parts.values())
@@ -92,7 +92,7 @@ def _recipe(recipe: Finetuning) -> Iterator[str]:
 
 
 def _sizes_of_models(config: Config) -> Iterator[str]:
-    """Sizes for the plan that cannot be: they would pass for knowledge."""
+    """Impossible sizes for the plan, which would otherwise be used as known sizes."""
     for name, model in config.models.items():
         size = model.size
         if size is None:
@@ -114,7 +114,7 @@ def _sizes_of_models(config: Config) -> Iterator[str]:
 
 
 def _sizes_of_datasets(config: Config) -> Iterator[str]:
-    """Rows of the plan, and numbers of instructions, that cannot be."""
+    """Impossible numbers of rows of the plan and of instructions."""
     for name, dataset in config.datasets.items():
         size, sampled = dataset.size, config.sampled(name)
         expected = dataset.expected.model_dump(exclude_unset=True) if dataset.expected else {}
@@ -135,7 +135,7 @@ def _sizes_of_datasets(config: Config) -> Iterator[str]:
 
 
 def mixed_rows(experiment: "Experiment") -> Iterator[str]:
-    """Datasets of your own that kept a source of the embedded experiment's, of those that some study selects."""
+    """Selected datasets of your own that still have a source of the embedded experiment."""
     for name in experiment.datasets:
         dataset = experiment.config.datasets[name]
         kinds = {isinstance(source, EmbeddedRows) for source in [*dataset.train, *dataset.probe]}
@@ -147,10 +147,10 @@ def mixed_rows(experiment: "Experiment") -> Iterator[str]:
 
 
 def architecture(experiment: "Experiment", model: str) -> dict[str, Any]:
-    """Fields of a model's transformers config as far as that is known before any job, and none elsewhere.
+    """Fields of a model's transformers config, if that is known before any job; otherwise none.
 
     Raises:
-        InputError: a model of your own whose config is no JSON.
+        InputError: the config of a model of your own is not JSON.
     """
     config, source = experiment.config, experiment.config.models[model].source
     if isinstance(source, Pretrained):
@@ -161,7 +161,7 @@ def architecture(experiment: "Experiment", model: str) -> dict[str, Any]:
 
 
 def _finetuned(experiment: "Experiment") -> Iterator[str]:
-    """Models fine-tuned elsewhere with other layers or heads than their bases, as far as both configs are at hand."""
+    """Models fine-tuned elsewhere whose layers or heads differ from their bases', if both configs are available."""
     config = experiment.config
     for name in needed.given(experiment.runs):
         own, base = of_model(config.finetuned[name].source), config.finetuned[name].base
@@ -179,7 +179,7 @@ def _finetuned(experiment: "Experiment") -> Iterator[str]:
 
 
 def positions(experiment: "Experiment", model: str) -> int | None:
-    """Positions of a model: of one that was never here at least those of a sample; None where they are not known."""
+    """Positions of a model; for one that was never available, at least those of a sample; None if not known."""
     own, files = of_model(experiment.config.models[model].source), experiment.paths.own
     known: int | None = architecture(experiment, model).get("max_position_embeddings")
     unseen = own and files.problem(own.kind, own.written) and not files.last(own.kind, own.written)
@@ -187,7 +187,7 @@ def positions(experiment: "Experiment", model: str) -> int | None:
 
 
 def heads(experiment: "Experiment", model: str) -> int | None:
-    """Heads of all layers of a model, or of that which its chain of runs began with; None where they are not known."""
+    """Heads of all layers of a model, or of the model at the start of its chain of runs; None if they are not known."""
     base = needed.base_model(experiment.config, model)
     size = experiment.config.models[base].size
     if size:
@@ -198,14 +198,14 @@ def heads(experiment: "Experiment", model: str) -> int | None:
 
 
 def _families(experiment: "Experiment") -> Iterator[str]:
-    """Models that some study selects and that have no heads, or are no decoder, as far as their config is at hand."""
+    """Selected models that have no heads or are not decoders, if their config is available."""
     for model in experiment.models:
         if said := families.refusal(architecture(experiment, model)):
             yield f"models.{model} {said}"
 
 
 def _lengths(experiment: "Experiment") -> Iterator[str]:
-    """Sequences beyond the positions of a model that some study selects, as far as its config is at hand."""
+    """Sequences beyond the positions of a selected model, if its config is available."""
     config, said = experiment.config, set()
     for model in experiment.models:
         lengths = {"tokenization.max_length": config.tokenization.max_length}
@@ -220,15 +220,15 @@ def _lengths(experiment: "Experiment") -> Iterator[str]:
 
 def _cluster(config: Config) -> Iterator[str]:
     for key, value in config.cluster.model_dump().items():
-        if value == "None":  # how Snakemake hands on the null of a profile
+        if value == "None":  # Snakemake passes the null of a profile like this
             yield f'cluster.{key} is null in a profile: write "" if there is nothing to ask for.'
     if not re.fullmatch(r"[A-Za-z0-9_.]*", gpu_type := config.cluster.gpu_type or ""):
-        # That is all that Snakemake's plugin for Slurm takes.
+        # Snakemake's plugin for Slurm accepts only these.
         yield (
             f"cluster.gpu_type is '{gpu_type}', but it may have only letters, digits, '_' and '.': correct it, or "
             "leave it empty."
         )
-    # Jobs of a cluster may compute on the CPU and have to ask for a GPU all the same, where its partition wants that.
+    # Jobs of a cluster may compute on the CPU but still have to request a GPU, if the partition requires one.
     idle = config.device == "cpu" and config.cluster.configured
     own = config.resources.get("finetune")
     if not idle and own and "gpu" in own.model_fields_set:

@@ -1,8 +1,8 @@
-"""What was evaluated and as what (`variants.csv`), and what the evaluations say of it: their scores.
+"""The evaluated variants (`variants.csv`) and their scores.
 
-`variants.csv` has one row for each variant, run and evaluation set; the order of its rows is the order in which models
-and domains appear in tables. A base model stands there once for each seed. It is evaluated once for all seeds that
-start from it: their rows have the run `base`, and `base.seedN` where each seed has a base model of its own.
+`variants.csv` has one row for each variant, run and evaluation set. Models and domains appear in tables in the order of
+its rows. It has a row of the base model for each seed. The base model is evaluated once for all seeds that start from
+it: their rows have the run `base`, or `base.seedN` if each seed has its own base model.
 """
 
 from collections.abc import Iterable, Sequence
@@ -36,7 +36,7 @@ VARIANTS = {
 }
 ALL_DOMAINS = "all"
 COUNTS = ("items", "correct", "unparsed", "cut")
-# The evaluators that OpenCompass brings along do not say these: their cells are empty.
+# OpenCompass's built-in evaluators do not report these, so their cells are empty.
 MAY_BE_UNKNOWN = ("correct", "unparsed")
 NUMBERS = (*COUNTS, "accuracy", "low", "high", "nll", "likeliest", "likeliest_per_token")
 SCORE_COLUMNS = ("model", "run", "set", *NUMBERS)
@@ -45,7 +45,7 @@ ITEM_COLUMNS = ("model", "run", "set", "id", "correct", "nll", "tokens")
 
 @dataclass(frozen=True)
 class Variant:
-    """One row of variants.csv, as text: a run on an evaluation set, and the place it has in a study."""
+    """One row of variants.csv, as text: a run on an evaluation set, and its place in a study."""
 
     study: str
     model: str
@@ -61,12 +61,12 @@ class Variant:
 
     @property
     def evaluation(self) -> tuple[str, str, str]:
-        """(model, run, set), by which evaluations are found."""
+        """(model, run, set), the key of an evaluation."""
         return self.model, self.run, self.set
 
     @property
     def cell(self) -> tuple[str, str, str, str]:
-        """(model, domain, variant, budget): one number of a table, made of the runs of all seeds and draws."""
+        """(model, domain, variant, budget): one number of a table, from the runs of all seeds and draws."""
         return self.model, self.domain, self.variant, self.budget
 
 
@@ -77,9 +77,9 @@ def read_variants(path: Path, study: str | None = None) -> list[Variant]:
     """The rows of one study of `VARIANTS`, or of all, in the table's order.
 
     Raises:
-        InputError: a missing column, an unknown study or variant, a column that is empty or filled where it must not
-            be, a seed, draw or budget that is no whole number, a domain called `all`, a row given twice, or no row of
-            the study.
+        InputError: a missing column, an unknown study or variant, a column that must not be empty or must be empty, a
+            seed, draw or budget that is not a whole number, a domain called `all`, a repeated row, or no row of the
+            study.
     """
     variants: list[Variant] = []
     first_row: dict[tuple[str, ...], int] = {}
@@ -97,7 +97,7 @@ def read_variants(path: Path, study: str | None = None) -> list[Variant]:
 
 
 def _place(variant: Variant) -> tuple[str, ...]:
-    """What only one row can say; two runs can share it in the benchmarks alone, which have no variants."""
+    """The key that only one row may have; in the benchmarks, which have no variants, two runs can share the rest."""
     place = (variant.study, *variant.cell, variant.seed, variant.draw, variant.set)
     return place if variant.variant else (*place, variant.run)
 
@@ -122,7 +122,7 @@ def _check(variant: Variant, where: str) -> None:
 
 
 def _columns_needed(variant: Variant) -> dict[str, bool]:
-    """Which columns must be filled in and which must be empty; what is not named may be either."""
+    """Which columns must be filled in and which must be empty; columns that are not named may be either."""
     always = dict.fromkeys(("model", "run", "set"), True)
     if variant.study == "benchmarks":
         return always
@@ -137,12 +137,12 @@ def _columns_needed(variant: Variant) -> dict[str, bool]:
 
 
 def model_labels(variants: Iterable[Variant]) -> dict[str, str]:
-    """What models are called in tables, in display order."""
+    """Labels of models in tables, in display order."""
     return {variant.model: variant.model_label or variant.model for variant in variants}
 
 
 def domain_labels(variants: Iterable[Variant]) -> dict[str, str]:
-    """What domains are called in tables, in display order."""
+    """Labels of domains in tables, in display order."""
     return {variant.domain: variant.domain_label or variant.domain for variant in variants}
 
 
@@ -150,7 +150,7 @@ def read_scores(paths: Sequence[Path]) -> dict[tuple[str, str, str], dict[str, s
     """Evaluation rows by (model, run, set), their numbers as text.
 
     Raises:
-        InputError: an evaluation given twice, or counts that cannot be.
+        InputError: an evaluation occurs twice, or has impossible counts.
     """
     scores: dict[tuple[str, str, str], dict[str, str]] = {}
     places: dict[tuple[str, str, str], str] = {}
@@ -178,7 +178,7 @@ def _check_counts(row: dict[str, str], where: str) -> None:
 
 
 def scores_of(variant: Variant, scores: dict[tuple[str, str, str], dict[str, str]]) -> list[dict[str, str]]:
-    """The evaluation rows of one variant: one, or of a set of several datasets one each, their sets `SET/DATASET`.
+    """The evaluation rows of one variant: one row or, for a set of several datasets, one each with set `SET/DATASET`.
 
     Raises:
         InputError: there is none.
@@ -195,6 +195,6 @@ def scores_of(variant: Variant, scores: dict[tuple[str, str, str], dict[str, str
 
 
 def name_of(evaluation: tuple[str, str, str]) -> str:
-    """What an evaluation is called in errors."""
+    """The name of an evaluation in errors."""
     model, run, evaluation_set = evaluation
     return f"model {model}, run {run} on the set {evaluation_set}"

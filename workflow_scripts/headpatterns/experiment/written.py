@@ -36,7 +36,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def decisive(config: Given) -> dict[str, Any]:
-    """A config but for what no result depends on: where jobs are submitted, what plans assume, where files are from."""
+    """A config without keys that no result depends on: cluster settings, assumptions of plans, and sources of files."""
     found = {key: value for key, value in config.items() if key not in PLACES}
     for section in ("models", "datasets"):
         told = {name: entry for name, entry in config[section].items() if "obtain" in entry}
@@ -46,12 +46,12 @@ def decisive(config: Given) -> dict[str, Any]:
 
 
 def in_any_order(value: Any) -> Any:
-    """A value of the config with the keys of all its mappings sorted: the same in whichever order they are written."""
+    """A value of the config with the keys of all its mappings sorted, so that their order does not matter."""
     if isinstance(value, Mapping):
         return {key: in_any_order(inner) for key, inner in sorted(value.items())}
     return [in_any_order(inner) for inner in value] if isinstance(value, list) else value
 
 
 def digest(config: Given) -> str:
-    """Fingerprint of what decides an experiment, 16 hexadecimal digits."""
+    """Fingerprint of the decisive part of a config, 16 hexadecimal digits."""
     return hashlib.sha256(json.dumps(decisive(config), sort_keys=True).encode()).hexdigest()[:16]

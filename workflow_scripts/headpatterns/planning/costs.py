@@ -1,6 +1,6 @@
-"""What an experiment has cost so far, beside what was planned for it: from the benchmark files of its jobs.
+"""The costs of an experiment so far, next to its plan, from the benchmark files of its jobs.
 
-Attempts that failed, were killed or preempted are not in it: a benchmark file is of the last attempt, which succeeded.
+Failed, killed and preempted attempts are not counted: a benchmark file describes the last attempt, which succeeded.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,13 +21,13 @@ COLUMNS = ("rule", "jobs", "done", "hours", "planned_hours", "ratio", "gpu_hours
            "peak_memory_mb", "hours_to_go", "gpu_hours_to_go")  # fmt: skip
 
 Taken = dict[tuple[str, str], timings.Measured]
-"""Benchmarks of jobs that are done, by rule and name."""
+"""Benchmarks of finished jobs, by rule and name."""
 
 
 def write(config: Path, jobs: Path, results: Path, output: Path) -> None:
-    """Set the times of the jobs that are done beside their estimates, and project those that are not.
+    """Compare the times of finished jobs with their estimates, and project the times of the others.
 
-    Writes OUTPUT.csv, a row for each rule, and OUTPUT.md, and prints the latter.
+    Writes OUTPUT.csv, with a row for each rule, and OUTPUT.md, and prints the latter.
 
     Args:
         config: the experiment's config, all overlays merged.
@@ -36,7 +36,7 @@ def write(config: Path, jobs: Path, results: Path, output: Path) -> None:
         output: path of the two files without suffix.
 
     Raises:
-        InputError: config or jobs cannot be read, or no job is done.
+        InputError: config or jobs cannot be read, or no job is finished.
     """
     experiment = Experiment(written.read_config(config), load_studies())
     name = experiment.config.experiment
@@ -58,12 +58,12 @@ def write(config: Path, jobs: Path, results: Path, output: Path) -> None:
 
 
 def taken(results: Path, jobs: Iterable[Job]) -> Taken:
-    """What those of the jobs that are done have taken."""
+    """The benchmarks of the finished jobs."""
     return {(job.rule, job.name): benchmark for job, benchmark in timings.measured(results / "benchmarks", jobs)}
 
 
 def row(rule: str, estimates: Sequence[Estimate], measured: Taken) -> dict[str, Any]:
-    """What the jobs of a rule have taken; planned hours are those of the jobs that are done."""
+    """The costs of a rule's jobs; planned hours are those of the finished jobs."""
     done = [one for one in estimates if (one.job.rule, one.job.name) in measured]
     ahead = [one for one in estimates if (one.job.rule, one.job.name) not in measured]
     benchmarks = {one.job.name: measured[one.job.rule, one.job.name] for one in done}
@@ -89,7 +89,7 @@ def row(rule: str, estimates: Sequence[Estimate], measured: Taken) -> dict[str, 
 
 
 def summed(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """All rules as one."""
+    """The sum over all rules, as a row."""
     added = ("jobs", "done", "hours", "planned_hours", "gpu_hours", "planned_gpu_hours", "cpu_hours", "hours_to_go",
              "gpu_hours_to_go")  # fmt: skip
     total: dict[str, Any] = {"rule": "sum", **{name: sum(row[name] or 0 for row in rows) for name in added}}
@@ -100,7 +100,7 @@ def summed(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def sections(
     experiment: Experiment, rows: Sequence[dict[str, Any]], total: dict[str, Any], results: Path
 ) -> Iterator[str]:
-    """The table of jobs and that of the disk."""
+    """The table of jobs and the table of the disk."""
     headers = ["rule", "done", "time", "planned", "ratio", "GPU-hours", "planned GPU-hours", "CPU-hours", "memory",
                "to go", "GPU-hours to go"]  # fmt: skip
     short = [row for row in rows if row["jobs"] == 1 and row["rule"] not in WORK]

@@ -1,4 +1,4 @@
-"""The runs that a job works on, how each of them will go, and how many samples and heads an ablation takes."""
+"""The runs of a job, the course of each run, and the numbers of samples and settings of ablations."""
 
 from typing import NamedTuple
 
@@ -14,11 +14,11 @@ from headpatterns.studies.head_scores import settings as head_scores
 from headpatterns.studies.validity import settings as validity
 
 DOSES = 5
-"""What the output of a head is taken times, from 0 to 1, where heads are scaled."""
+"""Number of factors from 0 to 1 that multiply the output of a head when heads are scaled."""
 
 
 class Course(NamedTuple):
-    """How a run will go: its steps, the tokens that it reads, and the steps at which it keeps its weights."""
+    """The course of a run: its steps, the tokens that it reads, and the steps at which it keeps its weights."""
 
     steps: int
     tokens: float
@@ -35,16 +35,16 @@ def runs_of(experiment: Experiment, job: Job) -> list[Run]:
 
 
 def courses(sizes: Sizes, job: Job) -> list[tuple[Run, Course | None]]:
-    """The runs of a job with their courses. All of them keep their weights on the way where a study reads any's."""
+    """The runs of a job with their courses. If a study reads intermediate checkpoints of one run, all keep theirs."""
     runs = runs_of(sizes.experiment, job)
     keeps_steps = not sizes.experiment.runs_with_steps.isdisjoint(runs)
     return [(run, course(sizes, run, keeps_steps)) for run in runs]
 
 
 def course(sizes: Sizes, run: Run, keeps_steps: bool) -> Course | None:
-    """The course of a run; `keeps_steps` says whether it keeps its weights on the way. None where it is not known.
+    """The course of a run, None if it is not known; `keeps_steps` says whether it keeps intermediate checkpoints.
 
-    One that was trained elsewhere has the one checkpoint that was given.
+    A run that was trained elsewhere has only the checkpoint that was given.
     """
     if not run.is_trained:
         return Course(1, 0, [])
@@ -64,13 +64,13 @@ def course(sizes: Sizes, run: Run, keeps_steps: bool) -> Course | None:
 
 
 def trained(experiment: Experiment, group: str, model: formulas.Model) -> formulas.Model:
-    """What the runs of a group train of a model: all of it, or adapters, as a model of their own."""
+    """The part of a model that the runs of a group train: all of it, or adapters, described as a model."""
     recipe = experiment.recipe(group)
     return formulas.adapters(model, recipe.lora.rank) if recipe.is_lora else model
 
 
 def operations(experiment: Experiment, group: str, model: formulas.Model, tokens: float, length: float) -> float:
-    """What a run of a group computes that reads so many tokens in samples of a length."""
+    """Operations of a group's run that reads `tokens` in samples of `length` tokens."""
     checkpointed = experiment.recipe(group).gradient_checkpointing
     if group == HEADS:
         return formulas.training_heads(model, tokens, length, checkpointed)
@@ -78,7 +78,7 @@ def operations(experiment: Experiment, group: str, model: formulas.Model, tokens
 
 
 def state_bytes(experiment: Experiment, group: str, model: formulas.Model) -> int:
-    """A state to resume a run of a group from."""
+    """Bytes of a state from which a run of a group can be resumed."""
     recipe = experiment.recipe(group)
     if group == HEADS:
         return formulas.heads_state_bytes(model)
@@ -86,26 +86,26 @@ def state_bytes(experiment: Experiment, group: str, model: formulas.Model) -> in
 
 
 def checkpoint_bytes(experiment: Experiment, group: str, model: formulas.Model) -> int:
-    """The weights that a run of a group keeps."""
+    """Bytes of the weights that a run of a group keeps."""
     dtype = experiment.recipe(group).checkpoint_dtype
     return trained(experiment, group, model).parameters * formulas.BYTES[dtype]
 
 
 def read_bytes(experiment: Experiment, group: str, model: formulas.Model) -> int:
-    """What is read of the disk to load a checkpoint of a run of a group: below adapters the model as well."""
+    """Bytes that are read to load a checkpoint of a run of a group; for adapters, the model below them as well."""
     below = model.bytes if experiment.recipe(group).is_lora else 0
     return checkpoint_bytes(experiment, group, model) + below
 
 
 def ablated_samples(experiment: Experiment, count: int) -> tuple[int, int]:
-    """Samples of a probe set of `count` whose heads are ablated, and others whose patterns are taken."""
+    """Numbers of samples of a probe set of `count`: samples on which heads are ablated, and others for patterns."""
     return splitting.two_sets(count, experiment.settings(validity.NAME).samples)
 
 
 def ablated_settings(experiment: Experiment, model: formulas.Model) -> int:
-    """Settings that a sample is read under: no head, each head, and each group of several heads ablated.
+    """Number of settings under which a sample is read: no head, each head, and each group of several heads ablated.
 
-    A group of one head is a head alone, and all heads are one group, whichever way they rank.
+    A group of one head is not counted again, and all heads are one group for every ranking.
     """
     settings, heads = experiment.settings(validity.NAME), model.layers * model.heads
     several: set[int] = set(settings.top) - {1}
@@ -113,9 +113,10 @@ def ablated_settings(experiment: Experiment, model: formulas.Model) -> int:
 
 
 def further_settings(experiment: Experiment, model: formulas.Model) -> tuple[int, int]:
-    """Further settings that a sample is read under: forward alone, and forward and backward.
+    """Numbers of further settings under which a sample is read: only forward, and forward and backward.
 
-    Each head replaced by its mean and by every draw, and what heads give read once before; each head at every dose.
+    Forward: each head is replaced by its mean and by every draw, after one pass that records the outputs of heads.
+    Forward and backward: each head at every dose.
     """
     settings, heads = experiment.settings(validity.NAME), model.layers * model.heads
     draws = ("mean" in settings.ablations) + settings.resample_draws * ("resample" in settings.ablations)
@@ -124,31 +125,31 @@ def further_settings(experiment: Experiment, model: formulas.Model) -> tuple[int
 
 
 def scored_settings(experiment: Experiment, model: formulas.Model, name: str) -> int:
-    """Settings, beside its own, that a sample of the patterns is read under for scores, forward and backward.
+    """Number of additional settings, forward and backward, under which a sample of the patterns is read for scores.
 
-    The gates of all heads of a layer are turned down together, layer by layer.
+    The gates of all heads of a layer are scaled together, layer by layer.
     """
     taken = head_scores.asked(experiment, name)["scores"]
     return (1 + model.layers * (DOSES - 1)) * ("integrated_gate" in taken)
 
 
 def kept_changes(experiment: Experiment) -> int:
-    """Numbers that are kept of a sample and head: the change of the loss by every ablation, and slopes at doses."""
+    """Count of numbers kept per sample and head: the change of the loss by every ablation, and slopes at doses."""
     settings: validity.Settings = experiment.settings(validity.NAME)
     asked = settings.ablations
     return 1 + ("mean" in asked) + settings.resample_draws * ("resample" in asked) + 2 * DOSES * ("scale" in asked)
 
 
 def scores(experiment: Experiment, name: str) -> int:
-    """Scores that are kept of the heads of a model."""
+    """Number of scores that are kept for the heads of a model."""
     return len(head_scores.asked(experiment, name)["scores"])
 
 
 def groups(experiment: Experiment) -> int:
-    """Groups that changes of the loss are kept of: the largest patterns, the smallest and random heads of each size."""
+    """Number of groups whose changes of the loss are kept: largest, smallest and random heads, for each size."""
     return _of_a_size(experiment) * len(experiment.settings(validity.NAME).top)
 
 
 def _of_a_size(experiment: Experiment) -> int:
-    """Groups of one size: the largest patterns, the smallest, and as many random ones as there are draws."""
+    """Number of groups of one size: the largest patterns, the smallest patterns, and a random group for each draw."""
     return 2 + int(experiment.settings(validity.NAME).draws)

@@ -22,12 +22,12 @@ COLUMNS = ("rule", "jobs", "gpus_a_job", "hours", "longest_job_hours", "gpu_hour
 
 
 def write(config: Path, jobs: Path, results: Path, output: Path) -> None:
-    """Estimate, write OUTPUT.csv and OUTPUT.md, and print what is not formulas.
+    """Estimate, write OUTPUT.csv and OUTPUT.md, and print everything except the formulas.
 
     Args:
         config: the experiment's config, all overlays merged.
         jobs: the table of its jobs that Snakemake has made.
-        results: the experiment's folder; it may be missing yet.
+        results: the experiment's folder, which need not exist yet.
         output: path of the two files without suffix.
 
     Raises:
@@ -56,7 +56,7 @@ def write(config: Path, jobs: Path, results: Path, output: Path) -> None:
 
 
 def described(config: Config) -> str:
-    """On which device the hours are estimated."""
+    """The device for which the hours are estimated."""
     plan = config.plan
     if config.device == "cpu":
         return f"Estimated for processors that do {plan.cpu_gflops:g} billion operations per second and thread."
@@ -68,7 +68,7 @@ def described(config: Config) -> str:
 
 
 def jobs_section(rows: Sequence[dict[str, Any]], total: dict[str, Any]) -> Iterator[str]:
-    """A table by rule; rules that only start and end are one row."""
+    """A table by rule; rules whose jobs only start and end share one row."""
     yield "## Jobs"
     long = [row for row in rows if row["jobs"] > 1 or row["unknown_jobs"] or row["rule"] in WORK]
     short = [row for row in rows if row not in long]
@@ -90,7 +90,7 @@ def jobs_section(rows: Sequence[dict[str, Any]], total: dict[str, Any]) -> Itera
 
 
 def disk_section(sizes: Sizes, planned: Sequence[Job]) -> Iterator[str]:
-    """What lies on the disk at its fullest."""
+    """The largest use of the disk."""
     parts = disk.parts(sizes, planned)
     peak, used = disk.peak(parts), disk.used_space(sizes.results)
     yield f"## Disk, with the checkpoints of {sizes.config.plan.parallel_jobs} fine-tuning jobs at once"
@@ -105,7 +105,7 @@ def disk_section(sizes: Sizes, planned: Sequence[Job]) -> Iterator[str]:
 
 
 def download_section(sizes: Sizes, planned: Sequence[Job]) -> Iterator[str]:
-    """What is yet to be fetched."""
+    """The downloads that are still to be done."""
     found = dict(disk.downloads(sizes, planned))
     if not found:
         return
@@ -117,7 +117,7 @@ def download_section(sizes: Sizes, planned: Sequence[Job]) -> Iterator[str]:
 
 
 def notes(sizes: Sizes, found: Sequence[Estimate]) -> Iterator[str]:
-    """What is not known, and what of the plan will not work."""
+    """Unknown numbers, and parts of the plan that will not work."""
     lines = [f"Not known, and counted as 0: {key}; {fix}." for key, fix in sizes.missing.items()]
     for rule, of_rule in summaries.by_rule(found).items():
         unknown = sum(one.seconds is None for one in of_rule)
@@ -139,7 +139,7 @@ def notes(sizes: Sizes, found: Sequence[Estimate]) -> Iterator[str]:
 
 
 def steps_that_never_come(sizes: Sizes) -> Iterator[str]:
-    """Checkpoint steps beyond the end of a run whose patterns are read on the way, by task group."""
+    """Checkpoint steps beyond the end of a run whose intermediate patterns are read, by task group."""
     ends: dict[str, int] = {}
     for run in sizes.experiment.runs_with_steps:
         course = courses.course(sizes, run, True)
@@ -155,7 +155,7 @@ def steps_that_never_come(sizes: Sizes) -> Iterator[str]:
 
 
 def memory_section(sizes: Sizes, found: Sequence[Estimate]) -> Iterator[str]:
-    """What GPUs hold of models at work."""
+    """The memory that work with models needs on GPUs."""
     if sizes.config.device != "cuda":
         return
     yield "## Memory of each GPU, before activations"
@@ -164,12 +164,12 @@ def memory_section(sizes: Sizes, found: Sequence[Estimate]) -> Iterator[str]:
 
 
 def _needed_bytes(sizes: Sizes, found: Sequence[Estimate]) -> dict[tuple[str, str], float]:
-    """Bytes of each GPU by what is done there, and how to need fewer."""
+    """Bytes on each GPU by the kind of work and the way to need fewer."""
     return {(what, fix): size for one in found for what, size, fix in _held(sizes, one.job)}
 
 
 def memory(sizes: Sizes, found: Sequence[Estimate]) -> list[str]:
-    """Work whose weights alone, in training with gradients and optimizer, are more than a GPU holds."""
+    """Work that needs more memory than a GPU has, even before activations."""
     name = sizes.config.plan.gpu
     return [
         (
@@ -182,7 +182,7 @@ def memory(sizes: Sizes, found: Sequence[Estimate]) -> list[str]:
 
 
 def _held(sizes: Sizes, job: Job) -> Iterator[tuple[str, float, str]]:
-    """What a job does with its model, the bytes that a GPU holds for it, and how to need fewer."""
+    """The work of a job with its model, the bytes that it needs on a GPU, and the way to need fewer."""
     config = sizes.config
     dtypes = {
         "extract_patterns": ("patterns", "Taking the patterns of", config.patterns.dtype),
@@ -205,7 +205,7 @@ def _held(sizes: Sizes, job: Job) -> Iterator[tuple[str, float, str]]:
         given = recipe.engine, recipe.precision, recipe.optimizer, recipe.devices
         if recipe.is_lora:
             started = courses.runs_of(sizes.experiment, job)
-            if any(needed.starts_from_adapters(config, run) for run in started):  # which are merged into it in float32
+            if any(needed.starts_from_adapters(config, run) for run in started):  # merged into it in float32
                 model = replace(model, bytes=formulas.BYTES["float32"] * model.parameters)
             held = formulas.gpu_adapter_bytes(model, trained, *given)
             yield f"Training adapters of {name}", held, "use a larger GPU, or precision bf16"
@@ -224,7 +224,7 @@ def _held(sizes: Sizes, job: Job) -> Iterator[tuple[str, float, str]]:
 
 
 def sizes_section(sizes: Sizes) -> Iterator[str]:
-    """The models and datasets, and how their sizes are known."""
+    """The models and datasets, and the sources of their sizes."""
     experiment = sizes.experiment
     yield "## Sizes"
     models = []
@@ -245,7 +245,7 @@ def sizes_section(sizes: Sizes) -> Iterator[str]:
 
 
 def _dataset_rows(sizes: Sizes) -> list[list[str]]:
-    """A row for each dataset, or for each group of tokenizers that see it alike."""
+    """A row for each dataset, or for each group of tokenizers with the same lengths."""
     experiment = sizes.experiment
     tokenizers = list(dict.fromkeys(needed.tokenizer_of(experiment.config, model) for model in experiment.models))
     seen: dict[tuple[str, ...], list[str]] = {}

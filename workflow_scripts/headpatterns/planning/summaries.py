@@ -1,4 +1,4 @@
-"""The estimates of all jobs that Snakemake lists, and what those of each rule take together."""
+"""The estimates of all jobs that Snakemake lists, and their sums for each rule."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -88,12 +88,12 @@ def by_rule(found: Iterable[Estimate]) -> dict[str, list[Estimate]]:
 
 
 def hours(found: Iterable[Estimate], weight: str | None = None) -> float:
-    """Hours of jobs as far as they are known, those of GPUs with the weight `gpus`, those of threads with `threads`."""
+    """Known hours of jobs; with the weight `gpus` they are GPU-hours, and with `threads` thread-hours."""
     return sum((getattr(one, weight) if weight else 1) * (one.seconds or 0.0) for one in found) / 3600
 
 
 def row(rule: str, found: Sequence[Estimate]) -> dict[str, Any]:
-    """What the jobs of a rule will take, as a row of the plan."""
+    """The estimate for all jobs of a rule, as a row of the plan."""
     known = [one.seconds for one in found if one.seconds is not None]
     given = sorted({one.gpus for one in found})
     return {

@@ -1,4 +1,4 @@
-"""Tables in Markdown that are readable as they stand, and their figures."""
+"""Tables in Markdown that are readable as plain text, and their numbers."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
