@@ -1,1 +1,1 @@
-"""The paper's statements, held against what was measured: the registry, who is competent, and the verdicts."""
+"""The paper's statements compared with measurements: the registry, the competence of models, and the verdicts."""

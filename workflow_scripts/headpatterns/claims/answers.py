@@ -1,6 +1,6 @@
-"""What the variants of a comparison answered: shares of right and of unreadable answers, and what chance gets.
+"""The answers of the variants of a comparison: shares of correct and of unreadable answers, and the share of chance.
 
-An accuracy says something only where answers can be read and some are right for a reason.
+An accuracy is meaningful only if answers can be read and are correct more often than by chance.
 """
 
 import math
@@ -19,11 +19,11 @@ COLUMNS = (
     "unreadable",
 )
 MOST_UNREADABLE = 0.2
-"""Share of answers that may be unreadable on either side."""
+"""Largest share of unreadable answers on each side."""
 
 SCORES = ("study", "model", "variant", "budget", "set", "items", "correct", "unparsed")
 SHOWN_APART = "competence"
-"""The study whose answers have a table of their own."""
+"""The study whose answers have their own table."""
 
 NAN = math.nan
 
@@ -38,9 +38,9 @@ class Side(NamedTuple):
 
 
 def chance_of(items: Sequence[Item]) -> float:
-    """The share of items that no skill gets right: by guessing, or by one answer to every question if that gets more.
+    """The share of items that are correct without skill: by guessing, or by one constant answer if that gets more.
 
-    Guessing gets one over the number of options, and nothing of free text. NaN where an item has no gold answer.
+    Guessing gets one over the number of options, and 0 for free text. NaN if an item has no gold answer.
     """
     guessed = sum(1 / len(item.choices) for item in items if item.choices)
     answers = Counter(canonical(item.gold, item.choices) for item in items)
@@ -53,8 +53,8 @@ def rows(scores: Path | None, chances: Mapping[str, float]) -> Iterator[Any]:
     """Rows of `COLUMNS`: one for each variant and evaluation set, the mean over seeds and draws.
 
     Args:
-        scores: scores.csv; None where nothing is evaluated.
-        chances: share that no skill gets right, by evaluation set; unknown for those of OpenCompass.
+        scores: scores.csv; None if nothing is evaluated.
+        chances: share that is correct without skill, by evaluation set; unknown for those of OpenCompass.
 
     Raises:
         InputError: scores.csv cannot be used.
@@ -76,14 +76,14 @@ def rows(scores: Path | None, chances: Mapping[str, float]) -> Iterator[Any]:
 def sides(
     answers: Iterable[Mapping[str, str]], study: str, model: str, about: str, variants: Iterable[str]
 ) -> list[Side]:
-    """The variants of a study that a comparison is between, each budget for itself; `about` may be a budget.
+    """The variants of a study that are compared, with each budget separately; `about` may be a budget.
 
     Args:
         answers: rows of answers.csv.
         study: the study.
         model: the model.
-        about: what else the comparison is about.
-        variants: those that are compared.
+        about: the subject of the comparison apart from the model.
+        variants: the compared variants.
     """
     own = [row for row in answers if (row["study"], row["model"]) == (study, model)]
     budgets = {row["budget"] for row in own} - {""}
@@ -97,7 +97,7 @@ def sides(
 
 
 def _side(name: str, rows: Sequence[Mapping[str, str]]) -> Side:
-    """The sets of a variant together, each as large as it is."""
+    """All sets of a variant together, weighted by their sizes."""
     items = [int(row["items"]) for row in rows]
     unreadable, accuracy, chance = (
         sum(float(row[column]) * count for row, count in zip(rows, items, strict=True)) / sum(items)

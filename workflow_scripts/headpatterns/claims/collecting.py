@@ -15,7 +15,7 @@ def assess(scores: Path | None, given: Iterable[Sequence[str]], output: Path) ->
     """Write answers.csv.
 
     Args:
-        scores: scores.csv; None where nothing is evaluated.
+        scores: scores.csv; None if nothing is evaluated.
         given: the evaluation sets that consist of instructions, each a name, a parquet and perhaps a CSV of ids.
         output: the CSV.
 
@@ -34,13 +34,13 @@ def collect(
     output: Path,
     left_out: Path,
 ) -> None:
-    """Judge the claims and write both tables; what is left out is printed too.
+    """Judge the claims and write both tables; claims that are left out are also printed.
 
     Args:
         registry: claims by study.
-        effects: tables of effects by study, of the studies that the experiment has.
-        able: what models and variants can do of their tasks.
-        stands_for: the paper's model by the name of one here.
+        effects: tables of effects by study, for the studies of the experiment.
+        able: competence of models and variants on their tasks.
+        stands_for: the corresponding model of the paper, by the name of a model here.
         output: claims.csv.
         left_out: CSV of the claims that are not about this experiment.
 

@@ -1,7 +1,7 @@
-"""Who is competent: which tasks each model has learnt, on which claims about its patterns after fine-tuning depend.
+"""The competence of models: the tasks that each model has learnt. Claims about patterns after fine-tuning depend on it.
 
-A model has learnt a task if the lower end of its accuracy after fine-tuning lies above chance. Where there is no
-accuracy, because the task has no gold answers or nothing was evaluated, the loss on its probe set must have fallen.
+A model has learnt a task if the lower end of its accuracy after fine-tuning is above chance. If there is no accuracy,
+because the task has no gold answers or nothing was evaluated, the loss on its probe set must have fallen.
 """
 
 import math
@@ -18,24 +18,24 @@ COLUMNS = (
     *("likelihood_per_token", "likelihood_per_token_low", "likelihood_per_token_high"),
     *("loss_fall", "loss_fall_low", "loss_fall_high", "learnt", "learnt_by", "note"),
 )
-"""Of competence.csv."""
+"""Columns of competence.csv."""
 
 BEFORE, AFTER = "before", "after"
 ALL = "all"
-"""In the place of a seed: all of them."""
+"""Used instead of a seed: all seeds."""
 
 ACCURACY, LOSS = "accuracy", "loss"
-"""What says that a task was learnt."""
+"""The measures of whether a task was learnt."""
 
 LOSS_FALL = "loss_fall"
-"""The effect that says so where there is no accuracy."""
+"""The effect that decides if there is no accuracy."""
 
 WORDS = {ACCURACY: "accuracy", LOSS: "the fall of the loss"}
 NUMBERS = ("accuracy", "low", "high", "chance", "loss_fall", "loss_fall_low", "loss_fall_high")
 
 
 class Learnt(NamedTuple):
-    """Whether a model has learnt a task, by what, and in words."""
+    """Whether a model has learnt a task, by which measure, and in words."""
 
     is_learnt: bool
     by: str
@@ -43,10 +43,10 @@ class Learnt(NamedTuple):
 
 
 class Competence(NamedTuple):
-    """What the tables say.
+    """The contents of the tables.
 
     Attributes:
-        tasks: what each model has learnt, by task.
+        tasks: for each model, whether it has learnt each task.
         answers: rows of answers.csv.
     """
 
@@ -54,18 +54,18 @@ class Competence(NamedTuple):
     answers: Sequence[Mapping[str, str]]
 
     def of(self, model: str, about: str) -> dict[str, Learnt]:
-        """What is known of the task that a number is about, or of all tasks of its model; empty where nothing is."""
+        """Competence on the task that a number is about, or on all tasks of its model; empty if nothing is known."""
         known = self.tasks.get(model, {})
         return {about: known[about]} if about in known else dict(known)
 
 
 def is_learnt(accuracy: Sequence[float], chance: float, fall: Sequence[float]) -> tuple[bool, str] | None:
-    """Whether a task was learnt and what says so; None where neither is known.
+    """Whether a task was learnt and the measure that shows it; None if neither measure is known.
 
     Args:
-        accuracy: after fine-tuning, with the ends of its interval; NaN where there is none.
-        chance: the share that no skill gets right.
-        fall: how far the loss fell, nats per token, with the ends of its interval, NaN without one.
+        accuracy: after fine-tuning, with the ends of its interval; NaN if there is none.
+        chance: the share that is correct without skill.
+        fall: decrease of the loss, nats per token, with the ends of its interval; NaN if there is none.
     """
     if not math.isnan(accuracy[0]):
         return accuracy[1] > chance, ACCURACY
@@ -75,17 +75,17 @@ def is_learnt(accuracy: Sequence[float], chance: float, fall: Sequence[float]) -
 
 
 def summed_up(known: Mapping[str, Learnt]) -> str:
-    """How many of some tasks were learnt, and by what, in words."""
+    """How many of some tasks were learnt, and by which measure, in words."""
     by = [WORDS[name] for name in (ACCURACY, LOSS) if any(one.by == name for one in known.values())]
     learnt, tasks = sum(one.is_learnt for one in known.values()), "task" if len(known) == 1 else "tasks"
     return f"{learnt} of {len(known)} {tasks} by {' or '.join(by)}" if known else ""
 
 
 def read(competence: Path | None, answered: Path | None = None) -> Competence:
-    """The tables competence.csv and answers.csv; None where there is none.
+    """The tables competence.csv and answers.csv; None for a table that does not exist.
 
     Raises:
-        InputError: one lacks a column, or holds a word where a number belongs.
+        InputError: a table lacks a column, or has a word instead of a number.
     """
     tasks: dict[str, dict[str, Learnt]] = {}
     for row in read_csv(competence, COLUMNS) if competence else []:
@@ -97,7 +97,7 @@ def read(competence: Path | None, answered: Path | None = None) -> Competence:
 
 
 def _words(by: str, numbers: Mapping[str, float]) -> str:
-    """What was measured, for a reader."""
+    """The measured numbers, in words."""
     shown = {name: f"{number:.2g}" for name, number in numbers.items()}
     if by == ACCURACY:
         return f"accuracy {shown['accuracy']} [{shown['low']}, {shown['high']}], chance {shown['chance']}"

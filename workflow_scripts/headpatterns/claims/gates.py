@@ -1,4 +1,4 @@
-"""The competence gate: what must be so for a claim to be tested at all."""
+"""The competence gate: the conditions under which a claim is tested."""
 
 from collections.abc import Iterator
 
@@ -11,13 +11,13 @@ LEARNT_SHARE = 0.5
 
 
 def closed(claim: Claim, study: str, model: str, about: str, competence: Competence) -> str:
-    """Why a claim cannot be tested for a model; empty where it can. What was not measured closes no gate."""
+    """Why a claim cannot be tested for a model; empty if it can. A missing measurement does not close the gate."""
     found = [*_not_learnt(claim, model, about, competence), *_answers(claim, study, model, about, competence)]
     return "; ".join(found)
 
 
 def learnt(claim: Claim, model: str, about: str, competence: Competence) -> str:
-    """How many tasks the model of a claim has learnt, and by what; empty where it does not matter or is not known."""
+    """How many tasks the model of a claim has learnt, and by which measure; empty if irrelevant or unknown."""
     return summed_up(competence.of(model, about)) if "learnt" in claim.gate else ""
 
 

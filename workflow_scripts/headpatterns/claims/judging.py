@@ -1,7 +1,7 @@
 """Verdicts: effects, the registry of claims and the competence of models, joined into claims.csv.
 
-Verdicts are those of `headpatterns.statistics.verdicts`. Its p-values are corrected (Holm) among all numbers of the
-claims of one family: every model, and everything that their effects are about.
+Verdicts are those of `headpatterns.statistics.verdicts`. Their p-values are corrected (Holm) over all numbers of the
+claims of one family: over all models, and over everything that their effects are about.
 """
 
 import math
@@ -25,7 +25,7 @@ LEFT_OUT_COLUMNS = ("claim", "where", "statement", "reason")
 
 UNTESTABLE = "not testable"
 SOURCES = {"patterns": (SEEDS, TASKS, SAMPLES), "answers": (SEEDS, DRAWS, ITEMS)}
-"""What could vary, by what an effect is computed from."""
+"""Possible sources of variation, by the kind of data from which an effect is computed."""
 
 WITHOUT_SEEDS = "without seed variance"
 NO_ERROR = "the number came out the same whatever varied, so that there is no error to test it with"
@@ -39,13 +39,13 @@ class Judged:
     Attributes:
         claim: from the registry.
         found: the effect.
-        paper: what the paper reports for the model that this one stands for.
+        paper: the paper's value for the model that corresponds to this one.
         smallest: smallest effect of interest, a distance from the bound.
-        closed: why it is not testable; empty where it is.
-        learnt: how many tasks the model has learnt, and what says so; empty where the claim does not depend on it.
+        closed: why it is not testable; empty if it is.
+        learnt: how many tasks the model has learnt, and by which measure; empty if the claim does not depend on it.
         p: p-value against the bound; NaN without a test.
         p_adjusted: the same, corrected within the family.
-        level: that at which Holm's method tests what it leaves undecided in the family.
+        level: the level at which Holm's method tests the undecided numbers of the family.
     """
 
     claim: Claim
@@ -68,7 +68,7 @@ class Judged:
 
     @property
     def held(self) -> list[str]:
-        """Sources that did not vary; tasks carry the variation of their samples with them, and seeds that of draws."""
+        """Sources that did not vary; variation of tasks includes that of their samples, and of seeds that of draws."""
         varies = self.found.effect.varies
         varied = {*varies, *([SAMPLES] if TASKS in varies else [])}
         if SEEDS in varies or "random" not in self.claim.sides:
@@ -77,7 +77,7 @@ class Judged:
 
     @property
     def reason(self) -> str:
-        """Why it is not testable; of a verdict, what its error term lacks."""
+        """Why it is not testable; for a verdict, the sources of variation that its error term lacks."""
         lacking = [WITHOUT_SEEDS] * (SEEDS in self.held)
         if math.isnan(self.p):
             lacking.append(NO_ERROR)
@@ -87,9 +87,9 @@ class Judged:
 
     @property
     def power(self) -> float:
-        """Power at the smallest effect of interest; 0 where as few tasks or draws can never give so small a p.
+        """Power at the smallest effect of interest; 0 if the number of tasks or draws cannot give a p that small.
 
-        An exact test takes its say in addition to the interval, so that the power is at most this.
+        With an exact test, a verdict needs the test in addition to the interval, so the power is at most this.
         """
         exact, effect = self.claim.exact, self.found.effect
         if verdicts.least_p(effect, self.claim.bound, exact) > self.level:
@@ -122,9 +122,9 @@ def judge(
 
     Args:
         registry: claims by study.
-        measured: effects by study, of the studies that the experiment has.
-        competence: what models and variants can do of their tasks.
-        stands_for: the paper's model by the name of one here.
+        measured: effects by study, for the studies of the experiment.
+        competence: competence of models and variants on their tasks.
+        stands_for: the corresponding model of the paper, by the name of a model here.
 
     Returns:
         The judged claims in the order of the registry, and rows of `LEFT_OUT_COLUMNS`.
@@ -147,7 +147,7 @@ def judge(
 
 
 def corrected(judged: Sequence[Judged]) -> list[Judged]:
-    """The same with p-values, corrected within each family; what is not testable takes no part."""
+    """The same with p-values, corrected within each family without the claims that are not testable."""
     tested = [
         replace(one, p=verdicts.p_value(one.found.effect, one.claim.bound, one.claim.exact)) if not one.closed else one
         for one in judged
@@ -165,10 +165,10 @@ def corrected(judged: Sequence[Judged]) -> list[Judged]:
 
 
 def paper_power(claim: Claim, paper: PaperValue | None, smallest: float) -> float:
-    """Power of the paper's own comparison of two accuracies at the smallest effect of interest; NaN of anything else.
+    """Power of the paper's own comparison of two accuracies at the smallest effect of interest; NaN for other claims.
 
-    Its items are `claim.items`. How many of them one of both models alone gets right is unknown: it is taken half way
-    between the least that is possible and the number of models that err apart.
+    It has `claim.items` items. The number of items that only one of the two models answers correctly is unknown. It is
+    assumed half way between its minimum and its value for models with independent errors.
     """
     if claim.items is None or paper is None or paper.better is None:
         return math.nan
@@ -179,7 +179,7 @@ def paper_power(claim: Claim, paper: PaperValue | None, smallest: float) -> floa
 
 
 def _undefined(effect: Effect) -> str:
-    """Why an effect has no verdict, whatever the claim."""
+    """Why an effect has no verdict for any claim."""
     if not math.isfinite(effect.estimate):
         return "the number is undefined here"
     if not effect.components and math.isnan(effect.p_above):
@@ -190,7 +190,7 @@ def _undefined(effect: Effect) -> str:
 def _lacking(
     claim: Claim, study: str, measured: Mapping[str, Any], found: Iterable[Found], stands_for: Mapping[str, str]
 ) -> str:
-    """What of a claim this experiment lacks; empty where it has everything."""
+    """What this experiment lacks for a claim; empty if nothing is missing."""
     if study not in measured:
         return f"the experiment leaves out the study {study}"
     known = [(stands_for.get(one.model), one.about) for one in found]

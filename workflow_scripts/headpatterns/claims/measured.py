@@ -1,4 +1,4 @@
-"""Effects as the claims find them: read back from the tables that the studies wrote."""
+"""Effects as the claims use them, read from the tables of the studies."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -29,7 +29,7 @@ def read(path: Path) -> list[Found]:
     """The effects of a table `{name}_effects.csv`.
 
     Raises:
-        InputError: it lacks a column, holds a word where a number belongs, or has an effect twice.
+        InputError: it lacks a column, has a word instead of a number, or has an effect twice.
     """
     found: list[Found] = []
     for number, row in enumerate(read_csv(path, COLUMNS), start=1):
@@ -46,7 +46,7 @@ def read(path: Path) -> list[Found]:
 
 
 def of(measured: Iterable[Measured]) -> list[Found]:
-    """Effects that were just measured, as their table would give them."""
+    """Effects that were just measured, in the same form as from their table."""
     return [_found(dict(zip(COLUMNS, row, strict=True))) for row in rows(measured)]
 
 

@@ -1,6 +1,6 @@
-"""The registry of claims: the `claims.yaml` of each study, which says what the paper states and how it is tested.
+"""The registry of claims: the `claims.yaml` of each study, with the paper's statements and their tests.
 
-The registry is data. Reading it imports nothing heavy, and anything wrong in it is refused before a job starts.
+The registry is data. Reading it imports nothing large, and its errors are reported before a job starts.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -65,12 +65,12 @@ class Claim(Section):
 
     @property
     def above(self) -> bool:
-        """Whether the statement puts the effect above its bound."""
+        """Whether the statement says that the effect is above its bound."""
         return self.direction == "above"
 
     @property
     def exact(self) -> bool:
-        """Whether an exact test has its say, rather than the interval alone."""
+        """Whether a verdict needs an exact test in addition to the interval."""
         return self.test != "t"
 
     @property
@@ -79,14 +79,14 @@ class Claim(Section):
         return self.family or self.id
 
     def of_paper(self, model: str, about: str) -> PaperValue | None:
-        """What the paper reports for one of its models (or for none) about something."""
+        """The paper's value for one of its models (or for none) and a subject."""
         return next((one for one in self.paper if one.model in (None, model) and one.about in ("", about)), None)
 
     def smallest_of(self, model: str, about: str) -> float:
         """Smallest effect of interest, a distance from the bound.
 
-        It is the one stated, or half of the paper's for this model and matter, or the least half of what the paper has
-        for this model, or for all.
+        It is the stated one, or half of the paper's value for this model and subject. Otherwise it is half of the
+        paper's smallest value for this model, or for all models.
         """
         if self.smallest is not None:
             return float(self.smallest)
@@ -131,7 +131,7 @@ def read(path: Path, measured: Sequence[str]) -> list[Claim]:
     """The claims of one file; `measured` are the effects that its study measures.
 
     Raises:
-        InputError: the file is no YAML list of claims, or what is wrong with the first claim that is refused.
+        InputError: the file is not a YAML list of claims, or with the problem of the first invalid claim.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -159,7 +159,7 @@ def _claim(path: Path, place: int, given: Mapping[str, Any], measured: Sequence[
 
 
 def _problems(claim: Claim, measured: Sequence[str]) -> Iterator[str]:
-    """What the kinds of its values do not say, a sentence each."""
+    """Problems of a claim beyond the types of its values, one sentence each."""
     if claim.effect not in measured:
         yield f"effect names '{claim.effect}', which its study does not measure{nearest(claim.effect, measured)}"
     if claim.paper and not claim.unit:

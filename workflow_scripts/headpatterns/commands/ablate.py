@@ -1,4 +1,4 @@
-"""`headpatterns ablate`: what the loss changes by without each head."""
+"""`headpatterns ablate`: the change of the loss without each head."""
 
 import argparse
 from pathlib import Path

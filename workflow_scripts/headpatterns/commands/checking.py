@@ -1,4 +1,4 @@
-"""`headpatterns check-model` and `headpatterns show-sample`: what a model and a sample are."""
+"""`headpatterns check-model` and `headpatterns show-sample`: checks of a model, and the tokens of a sample."""
 
 import argparse
 import dataclasses
@@ -21,7 +21,7 @@ def add_model(own: argparse.ArgumentParser) -> None:
 
 
 def run_model(arguments: argparse.Namespace) -> None:
-    """Print what patterns of a model rest on, and refuse a model that has none."""
+    """Print the checks of a model, and refuse a model whose patterns cannot be computed."""
     extras.need("checking a model", "models")
     from headpatterns.attribution.check import REFUSED, check_model, line
 

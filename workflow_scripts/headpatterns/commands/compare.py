@@ -24,7 +24,7 @@ def add(own: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Compare them, and say where the page is; with --json, print the numbers of whole patterns."""
+    """Compare them, and print the path of the page; with --json, print the numbers of whole patterns."""
     with options.working(arguments):
         found = headpatterns.compare(
             arguments.first,

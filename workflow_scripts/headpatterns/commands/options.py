@@ -1,4 +1,4 @@
-"""What the commands share: options by which rows and models are read, and how results and progress are shown."""
+"""Shared parts of the commands: options for rows and models, and the output of results and progress."""
 
 import argparse
 import contextlib
@@ -20,11 +20,11 @@ ROWS = "rows with prompt, response, optionally id; jsonl, json, csv, tsv, parque
 FOLDER = "folder in Hugging Face layout"
 MODEL = f"{FOLDER}, GGUF file, or MODEL or MODEL/RUN of --experiment"
 COUNTS = ("samples", "max_length", "threads", "resamples", "draws", "top", "budget")
-"""Options, where a command has them, that are 1 or more."""
+"""Options that must be 1 or more, if a command has them."""
 
 
 class Help(argparse.HelpFormatter):
-    """Help that shows the default of an option which has one."""
+    """Help that shows the default of an option if it has one."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         default = action.default
@@ -40,7 +40,7 @@ def number_or_all(word: str) -> int | None:
 
 
 def add_samples(own: argparse.ArgumentParser, most: int = 64, *, every: bool = True) -> None:
-    """Which rows are read."""
+    """Options for the rows to read."""
     kind, words = (number_or_all, ", or all") if every else (int, "")
     own.add_argument(
         "--samples",
@@ -53,7 +53,7 @@ def add_samples(own: argparse.ArgumentParser, most: int = 64, *, every: bool = T
 
 
 def add_tokens(own: argparse.ArgumentParser) -> None:
-    """How rows become tokens."""
+    """Options for the tokens of rows."""
     own.add_argument(
         "--template",
         metavar="NAME",
@@ -69,7 +69,7 @@ def add_tokens(own: argparse.ArgumentParser) -> None:
 
 
 def add_reading(own: argparse.ArgumentParser) -> None:
-    """Which model reads them, and how."""
+    """Options for the model that reads rows, and for its passes."""
     own.add_argument(
         "--experiment", type=Path, metavar="RESULTS", help="results/NAME, whose models and runs may be named"
     )
@@ -80,18 +80,18 @@ def add_reading(own: argparse.ArgumentParser) -> None:
 
 
 def add_where(own: argparse.ArgumentParser) -> None:
-    """Device and number format."""
+    """Options for device and number format."""
     own.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or mps")
     own.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"], help="of the weights")
 
 
 def add_resamples(own: argparse.ArgumentParser) -> None:
-    """Of the bootstrap."""
+    """The option for the resamples of the bootstrap."""
     own.add_argument("--resamples", type=int, metavar="N", default=1000, help="bootstrap replicates of the samples")
 
 
 def add_showing(own: argparse.ArgumentParser) -> None:
-    """How results and progress are shown."""
+    """Options for the output of results and progress."""
     own.add_argument("--json", action="store_true", help="print the result as JSON")
     own.add_argument(
         "--quiet", action="store_true", help="show no progress; without a terminal, no progress is shown in any case"
@@ -99,10 +99,10 @@ def add_showing(own: argparse.ArgumentParser) -> None:
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Refuse numbers that are too small, and a token budget that is none, before anything is read.
+    """Refuse numbers that are too small, and an invalid token budget, before anything is read.
 
     Raises:
-        InputError: one is.
+        InputError: an option has such a value.
     """
     command_line.check_counts(arguments, *(option for option in COUNTS if hasattr(arguments, option)))
     if getattr(arguments, "resamples", 2) < 2:
@@ -121,16 +121,16 @@ def reading(arguments: argparse.Namespace) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def working(arguments: argparse.Namespace) -> Iterator[None]:
-    """Within the block standard output is kept for the result, and a terminal has bars."""
+    """Within the block, standard output is kept for the result, and a terminal shows progress bars."""
     bars = sys.stderr.isatty() and not arguments.quiet
     if not bars:
-        os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # that of transformers, for the weights that it loads
+        os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # the bar of transformers for loading weights
     with contextlib.redirect_stdout(sys.stderr), progress.as_bars() if bars else progress.in_silence():
         yield
 
 
 def named(given: list[str]) -> dict[str, str]:
-    """Files by the name of the probe set, of words of the form FILE or NAME=FILE.
+    """Files by the name of the probe set, from words of the form FILE or NAME=FILE.
 
     Raises:
         InputError: a name is given twice.
@@ -147,7 +147,7 @@ def named(given: list[str]) -> dict[str, str]:
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a table for JSON, which has no NaN: null stands in its place."""
+    """The rows of a table for JSON, which has no NaN: null is used instead."""
     return [{str(name): _plain(value) for name, value in row.items()} for row in table.to_dict("records")]
 
 
@@ -166,6 +166,6 @@ def print_table(table: pd.DataFrame) -> None:
 
 
 def print_files(files: Iterable[tuple[str, Path]]) -> None:
-    """Print where results lie."""
+    """Print the paths of results."""
     for what, path in files:
         print(f"{what}: {path}")

@@ -31,7 +31,7 @@ def add(own: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Take the patterns, and print their statistics."""
+    """Compute the patterns, and print their statistics."""
     with options.working(arguments):
         found = headpatterns.patterns(
             arguments.model,

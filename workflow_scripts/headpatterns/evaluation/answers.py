@@ -1,46 +1,47 @@
-r"""What a model's text answers, read from it by the same rules for every model.
+r"""Read the answer from a model's text, by the same rules for every model.
 
-Everything here is pure text. Reading gives a canonical answer (a letter; a number in its shortest form; normalised
-text), so that a prediction is right exactly if what is read from it equals the canonical gold answer.
+This module works only on text. Reading returns a canonical answer (a letter; a number in its shortest form; normalised
+text). A prediction is correct exactly if the answer that is read from it equals the canonical gold answer.
 
-What belongs to the answer
-    Full-width characters are read as their ASCII twins. What stands between `<think>` and `</think>`, or before a
-    `</think>` alone, is thought and not answered; a thought that never ends leaves nothing to read. The answer ends
-    where the model begins a new task of its own (`Question:`, `问题：`, or a line that starts with `Q:`, `Problem:` and
-    the like). Paragraphs end at blank lines. The *marked* answer is what follows the first `####` of a line or, without
-    one, what the last `\boxed{…}` holds. The *announced* answers are what follows, up to the end of the line,
-    `answer is`, `Answer:`, `答案是`, `答案为`, `答案：` or `选` (`option` and `choice` announce as `answer` does); the
-    last goes first.
+Text of the answer
+    Full-width characters are read as their ASCII equivalents. Text between `<think>` and `</think>`, or before a single
+    `</think>`, is reasoning and is ignored; reasoning without an end leaves nothing to read. The answer ends where the
+    model starts a new task (`Question:`, `问题：`, or a line that starts with `Q:`, `Problem:` and similar). Paragraphs
+    end at blank lines. The *marked* answer is the text after the first `####` of a line or, without one, in the last
+    `\boxed{…}`. The *announced* answers are the texts, up to the end of the line, after `answer is`, `Answer:`,
+    `答案是`, `答案为`, `答案：` or `选` (`option` and `choice` announce like `answer`); the last one is tried first.
 
-Multiple choice: a letter of an existing option, from the first of these that holds one
+Multiple choice: a letter of an existing option, from the first of these places that has one
     1. the marked answer, read by rules 3 and 5;
-    2. the first paragraph, where its first line is an option as it is listed: `C` alone, or `C.` and the option's text;
-    3. the last announced answer that begins with a capital letter, bracketed or not, no letter or digit behind it;
-    4. the beginning of the first paragraph: `(C)`, `C)`, `C.`, `C:` or `C、`, in either case;
-    5. the last announced answer or, where none is announced, the first paragraph or its first line, being the text of
+    2. the first paragraph, if its first line is an option as it is listed: `C` alone, or `C.` and the option's text;
+    3. the last announced answer that starts with a capital letter, in brackets or not, without a letter or digit after
+       it;
+    4. the start of the first paragraph: `(C)`, `C)`, `C.`, `C:` or `C、`, in upper or lower case;
+    5. the last announced answer or, if none is announced, the first paragraph or its first line, if it is the text of
        exactly one option;
-    6. the last paragraph, where it is one line that rule 4 or 5 reads.
+    6. the last paragraph, if it is one line that rule 4 or 5 can read.
 
-Open, gold answer a number: where the text holds a function solution(), what that returns
-(see headpatterns.data.programs), or nothing. Else from the first of these that exists
-    1. the marked answer: the last number in it, or its text where it holds none (then it is wrong, yet read);
-    2. the first paragraph, where it is a number and nothing else but its unit;
-    3. the last announced answer with a number: the last one in its first sentence;
-    4. the last number of all, which with paragraphs of working is that of the conclusion.
+Open, with a number as the gold answer: if the text has a function solution(), the value that it returns
+(see headpatterns.data.programs), or nothing. Otherwise from the first of these that exists
+    1. the marked answer: the last number in it, or its text if it has none (it is then wrong, but read);
+    2. the first paragraph, if it is only a number with its unit;
+    3. the last announced answer with a number: the last number in its first sentence;
+    4. the last number of the text, which is usually the conclusion after paragraphs of computation.
 
-Open, gold answer of several lines (a program): the whole text, line by line, without empty lines and blanks at the end
-of a line. It ends where a line begins with `Question:`.
+Open, with a gold answer of several lines (a program): the whole text, line by line, without empty lines and blanks at
+the end of a line. It ends at a line that starts with `Question:`.
 
-Open, other gold answer: the normalised text of
+Open, with another gold answer: the normalised text of
     1. the marked answer; 2. the last announced answer; 3. the first line.
 
-Numbers may have a sign, thousands separators (`1,234`, `1{,}234`), decimals, be a fraction (`3/4`, `\frac{3}{4}`) or a
-mixed number (`2 1/2`), and are compared exactly: 0.5 equals 1/2, 0.33 does not equal 1/3. A minus right behind a digit,
-letter or bracket subtracts. A digit right behind a letter, or an exponent (`x^2`), is no number, nor is anything of
-more than 100 characters. Currency, per cent and degree signs, and a unit in Chinese or in `\text{…}`, are not compared.
+Numbers may have a sign, thousands separators (`1,234`, `1{,}234`) and decimals, and may be fractions (`3/4`,
+`\frac{3}{4}`) or mixed numbers (`2 1/2`). They are compared exactly: 0.5 equals 1/2, 0.33 does not equal 1/3. A minus
+directly after a digit, letter or bracket is a subtraction. A digit directly after a letter, or an exponent (`x^2`), is
+not a number, nor is anything of more than 100 characters. Currency, per cent and degree signs, and a unit in Chinese or
+in `\text{…}`, are not compared.
 
-Normalised text has no case, no LaTeX spacing, no dollar signs, single blanks and none beside a symbol, and neither
-quotes nor punctuation around it; `\dfrac` and `\tfrac` are `\frac`, and `\text{x}` is `x`.
+Normalised text is lower case, with single blanks and none next to a symbol, and without LaTeX spacing, dollar signs,
+and quotes or punctuation around it; `\dfrac` and `\tfrac` are `\frac`, and `\text{x}` is `x`.
 """
 
 import re
@@ -58,7 +59,7 @@ NEW_TASK = re.compile(
     r"|^\W*(?:Q|Problem|Exercise|Example|Instruction|例题?)\s*\d*\s*:",
     re.MULTILINE,
 )
-# A program may hold comments like those that begin a task, and goes on behind them.
+# A program may have comments like the starts of tasks, and continues after them.
 NEXT_PROGRAM = re.compile(r"^Question\s*\d*\s*:", re.MULTILINE)
 BLANK_LINE = re.compile(r"\n[^\S\n]*\n")
 HASHES = re.compile(r"^.*?####[^\S\n]*(.*)$", re.MULTILINE)
@@ -95,7 +96,7 @@ AROUND = " \t\n.,;:!?。，；：！？、'\"“”‘’`"
 
 
 def canonical(gold: str, choices: Sequence[str] = ()) -> str | None:
-    """The gold answer as `read` would give it, None where it is empty or names no option."""
+    """The gold answer in the form that `read` returns, None if it is empty or names no option."""
     if not choices:
         return (_lines(gold) if _is_program(gold) else _canonical_text(gold)) or None
     letter = gold.strip().upper()
@@ -103,9 +104,9 @@ def canonical(gold: str, choices: Sequence[str] = ()) -> str | None:
 
 
 def read(prediction: str, gold: str, choices: Sequence[str] = ()) -> str | None:
-    """The answer that a prediction gives, None where none can be read from it.
+    """The answer in a prediction, None if none can be read from it.
 
-    `gold` decides only whether a number or text is looked for; `choices` are the options' texts, () for an open task.
+    `gold` decides only whether a number or text is read; `choices` are the options' texts, () for an open task.
     """
     prediction = THOUGHT.sub("", prediction, count=1)
     if OPEN_THOUGHT.search(prediction):
@@ -126,7 +127,7 @@ def read(prediction: str, gold: str, choices: Sequence[str] = ()) -> str | None:
 
 
 def number(text: str) -> str | None:
-    """The shortest form of a text that is one number and nothing else but its unit; None for any other text."""
+    """The shortest form of a text that is only a number with its unit; None for any other text."""
     simple = BEFORE_NUMBER.sub("", _plain(text))
     end = AFTER_NUMBER.search(simple)
     if end and not NUMERALS.search(end[0]):
@@ -136,7 +137,7 @@ def number(text: str) -> str | None:
 
 
 def normalised(text: str) -> str:
-    """Text without what writers of the same answer may do differently (see above)."""
+    """Text without differences between writers of the same answer (see above)."""
     simple = BESIDE_SYMBOL.sub(r"\1", _unwrapped(_simple(text)).casefold())
     return " ".join(simple.split()).strip(AROUND)
 
@@ -175,7 +176,7 @@ def _braced(rest: str) -> str | None:
 
 
 def _announced(text: str) -> list[str]:
-    """The rests of the lines behind every announcement of an answer, the last one first."""
+    """The rests of the lines after every announcement of an answer, the last one first."""
     rests = [_first_line(text[found.end() :]).strip() for found in ANNOUNCEMENT.finditer(text)]
     return [rest for rest in reversed(rests) if rest]
 
@@ -249,7 +250,7 @@ def _last_number(text: str) -> str | None:
 
 
 def _value(found: re.Match[str]) -> str | None:
-    """The number of a match in its shortest form: a whole number or decimal if it is one, else a fraction."""
+    """The number of a match in its shortest form: a whole number or decimal if possible, otherwise a fraction."""
     if len(found[0]) > LONGEST_NUMBER:
         return None
     if found["whole"]:
@@ -293,7 +294,7 @@ def _simple(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    r"""Text in which fractions of whole numbers are written `a/b`; one behind a digit makes a mixed number of it."""
+    r"""Text in which fractions of whole numbers are written `a/b`; a fraction after a digit gives a mixed number."""
 
     def written(found: re.Match[str]) -> str:
         before = f"{found['before']} " if found["before"] else ""
@@ -303,5 +304,5 @@ def _plain(text: str) -> str:
 
 
 def _sign_first(text: str) -> str:
-    """A sign that stands apart from its number joined to it: `- 3`, `-$3`."""
+    """Text in which a separate sign is joined to its number: `- 3`, `-$3`."""
     return re.sub(r"^([-+])[$€£¥\s]+", r"\1", text)

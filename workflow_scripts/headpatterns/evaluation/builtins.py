@@ -1,4 +1,4 @@
-"""Configurations of datasets that OpenCompass brings along, found by name below `opencompass.configs.datasets`."""
+"""OpenCompass's built-in configurations of datasets, found by name below `opencompass.configs.datasets`."""
 
 import copy
 import difflib
@@ -22,7 +22,7 @@ SHORT_NAMES = {
     "math": "math/math_gen",
     "mathbench": "MathBench/mathbench_gen",
 }
-"""The generative configurations of the paper's datasets that OpenCompass itself takes for the current ones."""
+"""The generative configurations of the paper's datasets that OpenCompass uses as the current ones."""
 
 
 def check_installed() -> Path:
@@ -41,10 +41,10 @@ def check_installed() -> Path:
 
 
 def full_name(config: str) -> str:
-    """The path of a configuration, given as such or by its short name; none is imported.
+    """The path of a configuration, from its path or its short name; it is not imported.
 
     Raises:
-        InputError: there is no such configuration; the message names the nearest.
+        InputError: there is no such configuration; the message names the most similar one.
     """
     names = sorted(_names())
     found = SHORT_NAMES.get(config, config)
@@ -66,8 +66,8 @@ def _names() -> Iterator[str]:
 def read(config: str, max_new_tokens: int, rehearsals: Path) -> list[dict[str, Any]]:
     """The datasets that a configuration (its full name) defines, ready to be evaluated by generation.
 
-    No answer gets more than `max_new_tokens` tokens, and fewer where the configuration says so. `rehearsals` is a new
-    folder for what is tried.
+    Answers have at most `max_new_tokens` tokens, or fewer if the configuration says so. `rehearsals` is a new folder
+    for the files of the checks.
 
     Raises:
         InputError: as `definitions`, `count_items` and `check_scoring`.
@@ -84,8 +84,8 @@ def definitions(config: str) -> dict[str, dict[str, Any]]:
     """The datasets that a configuration (its full name) defines, by abbreviation; no data are read.
 
     Raises:
-        InputError: it defines no dataset, or one that is not evaluated by generating text, or needs a package that is
-            not installed.
+        InputError: it defines no dataset, or one that is not evaluated by generating text, or it needs a package that
+            is not installed.
     """
     try:
         module = importlib.import_module(f"opencompass.configs.datasets.{config.replace('/', '.')}")
@@ -107,7 +107,7 @@ def definitions(config: str) -> dict[str, dict[str, Any]]:
 
 
 def forbid_downloads() -> None:
-    """Let OpenCompass raise an InputError, with the path where it expects them, instead of downloading missing data."""
+    """Make OpenCompass raise an InputError with the expected path, instead of downloading missing data."""
     import opencompass.utils.datasets
 
     opencompass.utils.datasets.download_dataset = _refuse_download
@@ -124,7 +124,7 @@ def count_items(config: str, abbr: str, dataset: dict[str, Any]) -> int:
     """Items of a dataset that a configuration (its full name) defines; all its data are read.
 
     Raises:
-        InputError: the data are not where OpenCompass looks for them, which `forbid_downloads` makes sure, or cannot be
+        InputError: the data are not in the place that OpenCompass expects (after `forbid_downloads`), or cannot be
             read.
     """
     from opencompass.utils import build_dataset_from_cfg
@@ -141,7 +141,7 @@ def count_items(config: str, abbr: str, dataset: dict[str, Any]) -> int:
         raise
     except ImportError as error:
         raise _lacking(config, error) from error
-    except Exception as error:  # each dataset has a reader of its own
+    except Exception as error:  # each dataset has its own reader
         raise InputError(
             f"the built-in configuration {config} cannot read the data of {abbr} at {_place(dataset)} "
             f"({first_line(error)}): give the files that OpenCompass expects there."
@@ -149,7 +149,7 @@ def count_items(config: str, abbr: str, dataset: dict[str, Any]) -> int:
 
 
 def _place(dataset: dict[str, Any]) -> str:
-    """Where the data of a dataset lie, to the line where this is no JSON."""
+    """The place of a dataset's data, with the line at which they are not JSON."""
     from opencompass.utils import get_data_path
 
     place = Path(get_data_path(str(dataset["path"])))
@@ -163,7 +163,7 @@ def _place(dataset: dict[str, Any]) -> str:
 
 
 def _lacking(config: str, error: BaseException) -> InputError:
-    """The sentence for a configuration that imports what is not installed."""
+    """The error for a configuration that imports a package that is not installed."""
     link: BaseException | None = error
     while link is not None and not isinstance(link, ModuleNotFoundError):
         link = link.__cause__ or link.__context__
@@ -176,13 +176,13 @@ def _lacking(config: str, error: BaseException) -> InputError:
 
 
 def check_scoring(config: str, dataset: dict[str, Any], items: int, folder: Path) -> None:
-    """Let OpenCompass score answers that nobody wrote, one an item: what fails there would fail after all are written.
+    """Make OpenCompass score dummy answers, one per item, to find errors before real answers are generated.
 
     Args:
         config: the full name of the configuration.
-        dataset: one that it defines.
-        items: of its test split.
-        folder: a new one, for OpenCompass's files.
+        dataset: a dataset that it defines.
+        items: number of items of its test split.
+        folder: a new folder for OpenCompass's files.
 
     Raises:
         InputError: its evaluator needs a package that is not installed, fails, or gives no accuracy.

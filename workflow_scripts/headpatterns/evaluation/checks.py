@@ -1,4 +1,4 @@
-"""What is checked of evaluations before anything expensive starts: OpenCompass's environment, and the sets.
+"""Checks of evaluations before anything expensive starts: OpenCompass's environment, and the sets.
 
 `opencompass`, `own_sets` and `lengths` run in the workflow's environment, `builtin_sets` in OpenCompass's.
 """
@@ -33,7 +33,7 @@ BUILTIN_COLUMNS = ("set", "dataset", "items")
 
 
 def opencompass(python: str, pins: Path, output: Path) -> None:
-    """Check that an interpreter has OpenCompass and what it needs, in the pinned versions.
+    """Check that an interpreter has OpenCompass and its dependencies, in the pinned versions.
 
     Args:
         python: the interpreter, a path or a name.
@@ -41,7 +41,7 @@ def opencompass(python: str, pins: Path, output: Path) -> None:
         output: JSON of its versions and platform.
 
     Raises:
-        InputError: it is not there, cannot be run, cannot import OpenCompass, or has another version.
+        InputError: the interpreter does not exist, cannot be run, cannot import OpenCompass, or has another version.
     """
     interpreter = shutil.which(python)
     if interpreter is None:
@@ -50,7 +50,7 @@ def opencompass(python: str, pins: Path, output: Path) -> None:
     lines = pins.read_text(encoding="utf-8").splitlines()
     pinned = dict(line.split("==") for line in lines if "==" in line)
     for name in NEEDED:
-        # A build for other hardware says so behind a plus sign.
+        # A build for other hardware has a suffix after a plus sign.
         if found["versions"][name].split("+")[0] != pinned[name]:
             raise InputError(
                 f"{interpreter} has {name} {found['versions'][name]}, but {pinned[name]} is pinned: {FIX}."
@@ -59,7 +59,7 @@ def opencompass(python: str, pins: Path, output: Path) -> None:
 
 
 def _asked(interpreter: str) -> dict[str, Any]:
-    """What an interpreter says of its versions and platform."""
+    """The versions and the platform that an interpreter reports."""
     try:
         answer = subprocess.run([interpreter, "-c", PROBE, *NEEDED], capture_output=True, text=True)
     except OSError as error:
@@ -76,14 +76,14 @@ def _asked(interpreter: str) -> dict[str, Any]:
 
 
 def own_sets(asked: sets.Asked, output: Path) -> None:
-    """Check that every set of the workflow's own can be evaluated as it is asked for.
+    """Check that every set of the workflow's own can be evaluated as requested.
 
     Args:
         asked: the sets.
         output: CSV of the items of each set, with options and without.
 
     Raises:
-        InputError: no set is asked for; all are scored by likelihood and none has options; or as `sets.read_all`.
+        InputError: no set is given; all are scored by likelihood and none has options; or as `sets.read_all`.
     """
     if not asked.given:
         raise InputError("there is no set to check: name one with --set.")
@@ -101,7 +101,7 @@ def own_sets(asked: sets.Asked, output: Path) -> None:
 
 
 def lengths(asked: sets.Asked, readers: Sequence[Sequence[str]], output: Path) -> None:
-    """Check that the responses of sets fit into the positions of the models that they are asked of.
+    """Check that the responses of sets fit into the positions of the models that read them.
 
     Args:
         asked: the sets.
@@ -123,13 +123,13 @@ def lengths(asked: sets.Asked, readers: Sequence[Sequence[str]], output: Path) -
 
 
 def builtin_sets(given: Sequence[Sequence[str]], data: Path, work_folder: Path, output: Path) -> None:
-    """Check that OpenCompass's own sets are evaluated by generating an answer, have their data, and can be scored.
+    """Check that OpenCompass's own sets are evaluated by generating answers, that their data exist and can be scored.
 
     All paths are absolute, as the working directory changes.
 
     Args:
         given: NAME and configuration of each set.
-        data: folder above `data/` in which their data lie.
+        data: folder that contains the `data/` of OpenCompass.
         work_folder: OpenCompass's files; removed before and after.
         output: CSV of the items of each dataset of each set.
 

@@ -1,4 +1,4 @@
-"""Running OpenCompass's tasks in this process, on a model loaded as the rest of the workflow loads it."""
+"""Run OpenCompass's tasks in this process, on a model that is loaded as in the rest of the workflow."""
 
 import os
 import sys
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from opencompass.models import HuggingFaceBaseModel
 
 ABBREVIATION = "checkpoint"
-"""What OpenCompass calls the model; it names a folder below each checkpoint's own."""
+"""OpenCompass's name for the model; it is the name of a folder below each checkpoint's own."""
 
 REHEARSED = "A"
-"""An answer that any evaluator takes, right or not."""
+"""A dummy answer that any evaluator accepts, correct or not."""
 
 
 def isolate(work_folder: Path, data: Path | None, threads: int) -> None:
-    """Keep this process offline, and everything that OpenCompass and its libraries write below the work folder.
+    """Keep this process offline, and all files of OpenCompass and its libraries below the work folder.
 
-    To be called before any of them is imported, with absolute paths; it changes the working directory.
+    It must be called before they are imported, with absolute paths; it changes the working directory.
     """
     home = work_folder / "home"
     temporary = work_folder / "tmp"
@@ -49,18 +49,18 @@ def isolate(work_folder: Path, data: Path | None, threads: int) -> None:
     for name in ("HF_DATASETS_CACHE", "HF_MODULES_CACHE", "HF_HUB_CACHE", "TRANSFORMERS_CACHE", "DATASET_SOURCE"):
         os.environ.pop(name, None)
     os.chdir(work_folder)
-    # The script evaluate.py must not hide the package `evaluate`, of which OpenCompass takes its accuracy.
+    # The script evaluate.py must not hide the package `evaluate`, from which OpenCompass takes its accuracy.
     scripts = str(Path(__file__).parents[2])
     sys.path[:] = [place for place in sys.path if place != scripts] + [scripts]
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """How answers to a set are written.
+    """How answers to a set are generated.
 
     Attributes:
         longest: tokens a prompt may have, None for any number.
-        batch_size: prompts answered at a time.
+        batch_size: prompts answered at the same time.
         max_new_tokens: longest answer, in tokens.
         examples: solved examples before every prompt.
         chat: whether prompts are conversations, as JSON.
@@ -75,17 +75,17 @@ class Decoding:
 
 @dataclass
 class PromptEncoder:
-    """Tokenizes a batch of prompts as training did, for generation: cut and padded on the left.
+    """Tokenizes a batch of prompts as in training, for generation: cut and padded on the left.
 
-    It takes the place of `batch_encode_plus`, which OpenCompass calls and transformers 5 no longer has. Blanks at the
-    end of a prompt are left to the answer, whose first token has them (see headpatterns.data.seam).
+    It replaces `batch_encode_plus`, which OpenCompass calls and transformers 5 no longer has. Blanks at the end of a
+    prompt belong to the first token of the answer (see headpatterns.data.seam).
 
     Attributes:
         tokenizer: the checkpoint's own.
         longest: tokens a prompt may have; a longer one loses examples, the last one first, and then keeps its BOS and
             its last tokens. None sets no limit.
-        examples: solved examples that stand before every prompt.
-        cut: how many prompts were longer so far.
+        examples: solved examples before every prompt.
+        cut: number of prompts that were too long so far.
         chat: whether prompts are conversations, as JSON, which the chat template prints.
     """
 
@@ -131,10 +131,11 @@ class PromptEncoder:
 def load(folder: Path, dtype: str, device: str, chats: bool = False) -> "HuggingFaceBaseModel":
     """OpenCompass's model of a checkpoint: base model prompts, greedy decoding, stopping at EOS.
 
-    With `chats` it stops as well at what the chat template ends the assistant's turn with.
+    With `chats` it also stops at the token with which the chat template ends the assistant's turn.
 
-    The weights are loaded and checked as everywhere in the workflow. Of the checkpoint's generation settings only its
-    EOS tokens are kept, beside the tokenizer's own; others, like a repetition penalty, would not be greedy decoding.
+    The weights are loaded and checked as everywhere in the workflow. Of the checkpoint's generation settings, only its
+    EOS tokens are kept, in addition to the tokenizer's own. Others, such as a repetition penalty, would not be greedy
+    decoding.
     """
     from opencompass.models import HuggingFaceBaseModel
     from transformers import GenerationConfig
@@ -156,7 +157,7 @@ def load(folder: Path, dtype: str, device: str, chats: bool = False) -> "Hugging
         tokenizer_only=True,
         tokenizer_kwargs={"trust_remote_code": False},
         pad_token_id=tokenizer.pad_token_id,
-        max_seq_len=1,  # unused: the encoder cuts
+        max_seq_len=1,  # unused, because the encoder cuts prompts
     )
     model.tokenizer, model.model = tokenizer, network
     return model
@@ -170,7 +171,7 @@ def evaluate(
 ) -> Output:
     """Answer and score one dataset with a loaded model; OpenCompass's files go to `folder`, which must be new.
 
-    Raises whatever fails in OpenCompass: its command line would report success.
+    Raises all errors of OpenCompass, whose command line would report success.
     """
     from opencompass.tasks import OpenICLInferTask
 
@@ -189,9 +190,9 @@ def evaluate(
 
 
 def rehearsed(dataset: dict[str, Any], items: int, folder: Path) -> Output:
-    """Score answers that nobody wrote as `evaluate` scores those of a model; `folder` must be new.
+    """Score dummy answers as `evaluate` scores those of a model; `folder` must be new.
 
-    Raises whatever fails in OpenCompass.
+    Raises all errors of OpenCompass.
     """
     config = _configuration({}, dataset, folder)
     answers = {str(number): {"origin_prompt": "", "prediction": REHEARSED} for number in range(items)}
@@ -202,7 +203,7 @@ def rehearsed(dataset: dict[str, Any], items: int, folder: Path) -> Output:
 
 
 def _configuration(answering: dict[str, Any], dataset: dict[str, Any], folder: Path) -> Any:
-    """What OpenCompass's tasks are told of one dataset and what answers it."""
+    """The configuration of OpenCompass's tasks for one dataset and the model that answers it."""
     from mmengine.config import ConfigDict
 
     return ConfigDict(
@@ -214,7 +215,7 @@ def _configuration(answering: dict[str, Any], dataset: dict[str, Any], folder: P
 
 
 def _scored(config: Any, dataset: dict[str, Any], folder: Path, cut: int) -> Output:
-    """What OpenCompass makes of the answers that lie in a folder."""
+    """OpenCompass's scores of the answers in a folder."""
     from opencompass.tasks import OpenICLEvalTask
 
     OpenICLEvalTask(config).run()

@@ -1,4 +1,4 @@
-"""The interval of a single evaluation, apart from the statistics: OpenCompass's environment has not all they import."""
+"""The interval of a single evaluation. It is not in the statistics, whose imports OpenCompass's environment lacks."""
 
 import math
 
@@ -8,8 +8,8 @@ import scipy
 def wilson(correct: float, items: float, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval of the share `correct / items`, without continuity correction; NaN without items.
 
-    Wilson (1927), Probable inference, the law of succession, and statistical inference. The counts may be fractions:
-    those of a mean over runs, or an effective number of items.
+    Wilson (1927), Probable inference, the law of succession, and statistical inference. The counts may be fractions,
+    such as a mean over runs, or an effective number of items.
     """
     if items == 0:
         return math.nan, math.nan

@@ -1,7 +1,7 @@
-"""Negative log-likelihoods of responses, by teacher forcing: what a model makes of texts that it did not write.
+"""Negative log-likelihoods of given responses, by teacher forcing.
 
-Texts that begin alike are read once: options of one letter need no pass of their own, nor does the option that the
-gold response consists of.
+Texts with the same start are read in one pass: options of one letter need no separate pass, nor does the option that is
+the gold response.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Likelihood:
-    """What a model makes of an item.
+    """Likelihoods of an item under a model.
 
     Attributes:
         nll: negative log-likelihood of the gold response and EOS, in nats.
-        tokens: how many these are.
-        options: the same of each option without EOS, and its tokens; () where the item has none.
-        shortened: whether the item did not fit into the model's positions as it is.
+        tokens: their number of tokens.
+        options: the same for each option without EOS; () if the item has none.
+        shortened: whether the item was too long for the model's positions.
     """
 
     nll: float
@@ -38,22 +38,22 @@ class Likelihood:
 
     @property
     def likeliest(self) -> int:
-        """Place of the option that is the likeliest as a whole; of several the first."""
+        """Index of the option with the highest total likelihood; the first one in a tie."""
         return int(np.argmin([nll for nll, _ in self.options]))
 
     @property
     def likeliest_per_token(self) -> int:
-        """Place of the option whose tokens are the likeliest on average, by their log-likelihoods."""
+        """Index of the option with the highest mean log-likelihood per token."""
         return int(np.argmin([nll / tokens for nll, tokens in self.options]))
 
 
 @dataclass
 class Pass:
-    """Tokens that are read, and the texts whose responses are predicted from them.
+    """Tokens of one pass, and the texts whose responses are predicted from them.
 
     Attributes:
         ids: tokens, [tokens].
-        texts: numbers of the texts, with the texts.
+        texts: the texts with their numbers.
     """
 
     ids: Ids
@@ -61,25 +61,25 @@ class Pass:
 
     @property
     def first(self) -> int:
-        """The first place that predicts."""
+        """The first position that predicts a token."""
         return min(text.start for _, text in self.texts) - 1
 
 
 def of_items(
     model: "PreTrainedModel", name: str, items: Sequence[Texts], token_budget: int, *, alone: bool = False
 ) -> list[Likelihood]:
-    """What a model makes of the items of the set `name`, in order.
+    """Likelihoods of the items of the set `name` under a model, in order.
 
     Args:
         model: in evaluation mode.
         name: for errors.
         items: as `sequences.tokenized` gives them.
         token_budget: tokens of a batch, padding included.
-        alone: whether each text is read by itself and whole, whatever begins as it does.
+        alone: whether each text is read completely in its own pass, even if others have the same start.
 
     Raises:
-        InputError: a token that the model has no embedding for, a likelihood that is no number, or a model that does
-            not let itself be asked for the logits of some places alone.
+        InputError: a token has no embedding in the model, a likelihood is not finite, or the model cannot compute the
+            logits of only some positions.
     """
     texts = [text for item in items for text in (item.gold, *item.options)]
     models.check_tokens(model, max(int(text.ids.max()) for text in texts), f"the set '{name}'")
@@ -120,9 +120,9 @@ def _losses(model: "PreTrainedModel", items: Iterable[Texts], count: int, token_
 
 
 def _passes(texts: Iterable[tuple[int, Text]], merged: bool) -> Iterator[Pass]:
-    """The passes that some numbered texts of one item need: where they are merged, one for all that begin alike.
+    """The passes for some numbered texts of one item; if `merged`, texts with the same start share one pass.
 
-    A text's last token is predicted and predicts nothing: it need not be read.
+    The last token of a text predicts nothing, so it is not read.
     """
     if not merged:
         yield from (Pass(text.ids, [(number, text)]) for number, text in texts)
@@ -162,7 +162,7 @@ def _of_batch(model: "PreTrainedModel", head: projection.Head, batch: Sequence[P
         positions += predicting
     at = [torch.tensor(values, device=model.device) for values in (rows, positions, places, targets)]
     with projection.projected(model, head, at[0], at[1]) as asked:
-        # Not the call of the module, whose hooks would see logits of another shape than they know.
+        # `forward` is called directly, because hooks of the module do not expect logits of this shape.
         inputs = {"input_ids": ids.to(model.device), "attention_mask": mask.to(model.device)}
         made = model.forward(**inputs, use_cache=False).logits
     losses = torch.empty(len(targets), device=model.device)
@@ -170,6 +170,6 @@ def _of_batch(model: "PreTrainedModel", head: projection.Head, batch: Sequence[P
         inside = (at[2] >= piece.start) & (at[2] < piece.stop)
         place, target = at[2][inside] - piece.start, at[3][inside]
         losses[inside] = logits.logsumexp(dim=-1)[place] - logits[place, target]
-    # Rounding makes a little less than 0 of a certainty.
+    # For a certain token, rounding can give a value slightly below 0.
     found: Any = np.add.reduceat(losses.clamp(min=0).double().cpu().numpy(), np.cumsum([0, *lengths[:-1]]))
     return found

@@ -1,4 +1,4 @@
-"""The options by which command lines are told of the workflow's own evaluation sets."""
+"""Command-line options for the workflow's own evaluation sets."""
 
 import argparse
 
@@ -8,7 +8,7 @@ from headpatterns.evaluation.sets import GENERATE, SCORINGS, Asked
 
 
 def add(made: argparse.ArgumentParser) -> None:
-    """Let a parser know the options of sets."""
+    """Add the options of sets to a parser."""
     add = made.add_argument
     add(
         "--set",
@@ -38,10 +38,10 @@ def add(made: argparse.ArgumentParser) -> None:
 
 
 def asked(arguments: argparse.Namespace) -> Asked:
-    """The sets that are asked for.
+    """The sets that the options name.
 
     Raises:
-        InputError: the number of examples is negative, or a word is not of its form.
+        InputError: the number of examples is negative, or a word has the wrong form.
     """
     if arguments.shots < 0:
         raise InputError(f"--shots is {arguments.shots}: give 0 or more.")

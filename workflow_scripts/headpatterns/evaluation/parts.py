@@ -1,4 +1,4 @@
-"""The parts that OpenCompass is given to evaluate the workflow's own sets: data, prompts, evaluator."""
+"""The parts that OpenCompass needs to evaluate the workflow's own sets: data, prompts, evaluator."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from headpatterns.io import read_json, write_json
 
 
 class InstructionSet(BaseDataset):  # type: ignore[misc]  # OpenCompass has no types
-    """The items of a set, as `write` left them."""
+    """The items of a set, as `write` wrote them."""
 
     @staticmethod
     def load(path: str) -> Dataset:
@@ -24,15 +24,15 @@ class InstructionSet(BaseDataset):  # type: ignore[misc]  # OpenCompass has no t
 
 
 class WholePrompt:
-    """A prompt template that is the item's prompt alone.
+    """A prompt template that consists only of the item's prompt.
 
-    OpenCompass's own fills in the names of columns wherever they stand in braces, in the prompt's text as well.
+    OpenCompass's own template replaces names of columns in braces, even in the prompt's text.
     """
 
     ice_token = None
 
     def __init__(self, **_: Any) -> None:
-        """There is nothing to set."""
+        """Ignore all settings."""
 
     def generate_item(self, entry: dict[str, Any], **_: Any) -> str:
         """The prompt of one item."""

@@ -1,7 +1,7 @@
-"""An evaluation: greedy answers of checkpoints through OpenCompass, likelihoods, and the two tables of both.
+"""An evaluation: greedy answers of checkpoints with OpenCompass, likelihoods, and two tables of both.
 
-It runs under the interpreter of envs/opencompass.txt. OpenCompass, and what it brings along, is imported late: after
-what can be refused without it, and after the process is kept offline and out of the user's home.
+It runs with the interpreter of envs/opencompass.txt. OpenCompass and its dependencies are imported late: after all
+checks that do not need them, and after the process is kept offline and out of the user's home.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ Own = Mapping[str, EvaluationSet]
 
 @dataclass(frozen=True)
 class Request:
-    """What is evaluated, as the words of a command line.
+    """The evaluations, as the words of a command line.
 
     Attributes:
         model: the model's name, written into the tables.
@@ -38,14 +38,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Settings:
-    """How it is evaluated, with absolute paths.
+    """Settings of the evaluations, with absolute paths.
 
     Attributes:
-        opencompass_data: folder above `data/` in which OpenCompass's own datasets lie, None without such a set.
-        batch_size: prompts answered at a time.
-        token_budget: tokens, padding included, whose likelihoods are taken at a time.
+        opencompass_data: folder that contains the `data/` of OpenCompass's own datasets, None without such a set.
+        batch_size: prompts answered at the same time.
+        token_budget: tokens, padding included, of a batch for likelihoods.
         max_new_tokens: longest answer, in tokens.
-        max_length: prompt and written answer together, None for the model's positions.
+        max_length: limit for prompt and generated answer together, None for the model's positions.
         device: cpu or cuda.
         dtype: float32, bfloat16 or float16.
         threads: processor threads.
@@ -64,15 +64,15 @@ class Settings:
 
 
 def evaluate(request: Request, settings: Settings, output: Path, items_output: Path) -> None:
-    """Check everything that can be wrong, then evaluate one checkpoint after the other and write the two tables.
+    """Check all inputs first, then evaluate one checkpoint after the other and write the two tables.
 
     Each checkpoint is loaded once for all its sets.
 
     Args:
-        request: what is evaluated.
-        settings: how.
-        output: CSV of the scores, one row a run and set; an absolute path, as the working directory changes.
-        items_output: CSV of every item's prediction, what was read from it, and likelihoods; absolute as well.
+        request: the evaluations.
+        settings: their settings.
+        output: CSV of the scores, one row per run and set; an absolute path, because the working directory changes.
+        items_output: CSV of every item's prediction, the answer read from it, and likelihoods; also absolute.
 
     Raises:
         InputError: a set, a checkpoint, a configuration or the environment cannot be used.
@@ -108,17 +108,17 @@ def _read_sets(request: Request) -> dict[str, EvaluationSet]:
 
 
 Found = list[tuple[str, scores.Row, list[scores.Row]]]
-"""What one checkpoint scores on one set, or on the parts that it has: name, scores, item rows."""
+"""The scores of one checkpoint on one set, or on each of its parts: name, scores, item rows."""
 
 
 def _evaluate_all(
     asked: Sequence[targets.Target], own: Own, configs: Mapping[str, str], settings: Settings
 ) -> dict[tuple[Path, str], Found]:
-    """What every checkpoint folder scores on the sets that are asked for."""
+    """The scores of every checkpoint folder on its requested sets."""
     from headpatterns.evaluation import harness
 
     work_folder = settings.work_folder
-    remove(work_folder)  # OpenCompass would take predictions that lie there for those of these checkpoints
+    remove(work_folder)  # OpenCompass would use old predictions there for these checkpoints
     harness.isolate(work_folder, settings.opencompass_data, settings.threads)
 
     import torch
@@ -136,7 +136,7 @@ def _evaluate_all(
         model = harness.load(folder, settings.dtype, settings.device, chats)
         alone = independence.logits_depend(model.model)
         for name in dict.fromkeys(target.set for target in asked if target.folder == folder):
-            # Likelihoods first: what does not fit together shows before anything is written.
+            # Likelihoods come first, so that problems appear before answers are generated.
             read = texts[folder, name] if name in own else []
             taken = likelihoods.of_items(model.model, name, read, settings.token_budget, alone=alone) if read else []
             together = 1 if alone else _together(model.model, read, longest[folder], settings)
@@ -156,13 +156,13 @@ def _evaluate_all(
 
 
 def _together(model: Any, texts: Sequence[sequences.Texts], longest_prompt: int | None, settings: Settings) -> int:
-    """Prompts that are answered at a time: one, where a longer one beside it could change how the model reads it.
+    """Prompts that are answered at the same time: one, if a longer prompt in the batch could change how one is read.
 
     Args:
-        model: reads prompts.
-        texts: the items as it reads them; none where only OpenCompass knows them.
+        model: the model that reads prompts.
+        texts: the items as it reads them; empty if only OpenCompass knows them.
         longest_prompt: tokens that any prompt may have.
-        settings: how many are answered at a time otherwise.
+        settings: how many are answered at the same time in other cases.
     """
     turn = independence.turn(model.config)
     if turn is None:
@@ -173,16 +173,16 @@ def _together(model: Any, texts: Sequence[sequences.Texts], longest_prompt: int 
 
 
 def _of_builtin(name: str, outputs: Sequence[scores.Output]) -> Found:
-    """The scores of a built-in set, whose datasets are told apart where it has several."""
+    """The scores of a built-in set, with the names of its datasets if it has several."""
     several = len(outputs) > 1
     return [(f"{name}/{output.dataset}" if several else name, *scores.of_builtin(output)) for output in outputs]
 
 
 def _tokenized(asked: Sequence[targets.Target], own: Own) -> dict[tuple[Path, str], list[sequences.Texts]]:
-    """The items of the workflow's own sets as each checkpoint folder reads them; those that read alike share them.
+    """The items of the workflow's own sets as each checkpoint folder reads them; folders that read alike share them.
 
     Raises:
-        InputError: a response does not fit into the positions of a model that it is asked of.
+        InputError: a response does not fit into the positions of a model that reads it.
     """
     shared: dict[tuple[str, int | None, str], list[sequences.Texts]] = {}
     found = {}
@@ -198,7 +198,7 @@ def _tokenized(asked: Sequence[targets.Target], own: Own) -> dict[tuple[Path, st
 
 
 def _configure(own: Own, configs: Mapping[str, str], settings: Settings) -> dict[str, list[dict[str, Any]]]:
-    """OpenCompass's configuration of every dataset of every set, which is none where nothing is generated."""
+    """OpenCompass's configuration of every dataset of every set; empty if nothing is generated."""
     from headpatterns.evaluation import parts
 
     builtins.forbid_downloads()

@@ -23,13 +23,13 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Output:
-    """What OpenCompass wrote about one dataset.
+    """OpenCompass's results for one dataset.
 
     Attributes:
         dataset: its abbreviation there.
-        predictions: one mapping an item, in order: `origin_prompt`, `prediction`, often `gold`.
-        results: the evaluator's scores (per cent) and, where it gives them, `details`.
-        cut: how many prompts were cut on the left.
+        predictions: one mapping per item, in order: `origin_prompt`, `prediction`, often `gold`.
+        results: the evaluator's scores (per cent) and, if available, `details`.
+        cut: number of prompts that were cut on the left.
     """
 
     dataset: str
@@ -44,13 +44,13 @@ def of_set(
     """The scores and the item rows of one of the workflow's own sets.
 
     Args:
-        name: the set's.
+        name: name of the set.
         items: its items.
-        output: what OpenCompass wrote about those that are generated; None where none is.
+        output: OpenCompass's results for items with generated answers; None if there are none.
         likelihoods: of all items, in order.
 
     Raises:
-        RuntimeError: OpenCompass asked for other prompts than the items', or its accuracy is not that of the items.
+        RuntimeError: OpenCompass used other prompts than the items', or its accuracy differs from that of the items.
     """
     is_written = [items.is_generated(item) for item in items.items]
     predictions = iter(_predictions(name, list(compress(items.items, is_written)), output))
@@ -70,7 +70,7 @@ def of_set(
 
 
 def _predictions(name: str, generated: Sequence[Item], output: Output | None) -> list[str]:
-    """What was written as an answer to the items that are generated."""
+    """The generated answers of the items that need one."""
     found = output.predictions if output else []
     if [predicted["origin_prompt"] for predicted in found] != [item.asked_as_text for item in generated]:
         raise RuntimeError(f"the prompts that OpenCompass used are not those of the set {name}")
@@ -78,28 +78,28 @@ def _predictions(name: str, generated: Sequence[Item], output: Output | None) ->
 
 
 def _read(item: Item, prediction: str) -> Row:
-    """Prediction, answer, parsed and correct of an item that is generated."""
+    """The columns prediction, answer, parsed and correct for an item with a generated answer."""
     read = answers.read(prediction, item.gold, item.choices)
     right = read is not None and read == answers.canonical(item.gold, item.choices)
     return prediction, read or "", int(read is not None), int(right)
 
 
 def _chosen(item: Item, likelihood: Likelihood) -> Row:
-    """The same of an item that is answered by the option whose tokens are the likeliest."""
+    """The same columns for an item whose answer is the option with the highest likelihood per token."""
     place = likelihood.likeliest_per_token
     letter = LETTERS[place]
     return item.choices[place], letter, 1, int(letter == answers.canonical(item.gold, item.choices))
 
 
 def _likeliest(likelihood: Likelihood) -> tuple[str, str]:
-    """Letters of the likeliest options, as a whole and per token; empty without options."""
+    """Letters of the options with the highest likelihood, in total and per token; empty without options."""
     if not likelihood.options:
         return "", ""
     return LETTERS[likelihood.likeliest], LETTERS[likelihood.likeliest_per_token]
 
 
 def _shares(items: Sequence[Item], likelihoods: Sequence[Likelihood]) -> Row:
-    """Of the items with options, how many have the gold answer as their likeliest; empty where none has any."""
+    """Shares of the items with options whose gold answer has the highest likelihood; empty if no item has options."""
     marks = [
         [letter == answers.canonical(item.gold, item.choices) for letter in _likeliest(likelihood)]
         for item, likelihood in zip(items, likelihoods, strict=True)
@@ -126,17 +126,17 @@ def _check_accuracy(name: str, output: Output, rows: Sequence[Row]) -> None:
 
 
 def of_builtin(output: Output) -> tuple[Row, list[Row]]:
-    """The scores and the item rows of a dataset that OpenCompass brings along.
+    """The scores and the item rows of one of OpenCompass's built-in datasets.
 
-    How many predictions could not be read it does not say, nor, for most datasets, which ones are right: those cells
-    are empty, as those of likelihoods are. An item's id is its number from 0.
+    OpenCompass does not report the number of unreadable predictions or, for most datasets, which ones are correct.
+    These cells are empty, and so are those of likelihoods. An item's id is its number from 0.
     """
     accuracy, items = _accuracy(output), len(output.predictions)
     rounded = round(accuracy * items)
     correct: int | str
     if isclose(accuracy * items, rounded, abs_tol=1e-6):
         correct, interval = rounded, wilson(rounded, items)
-    else:  # the evaluator's accuracy is no share of the items
+    else:  # the evaluator's accuracy is not a share of the items
         correct, interval = "", (float("nan"), float("nan"))
     details = output.results.get("details")
     details = details if isinstance(details, list) and len(details) == items else [{}] * items
@@ -158,7 +158,7 @@ def _accuracy(output: Output) -> float:
 
 
 def _of_details(detail: dict[str, Any]) -> Row:
-    """Answer, parsed and correct of one item; OpenCompass wraps each value into a list of replicas."""
+    """The columns answer, parsed and correct of one item; OpenCompass wraps each value in a list of replicas."""
     values = {name: value[0] if isinstance(value, list) and value else value for name, value in detail.items()}
     correct = values.get("correct")
     return values.get("pred", ""), "", "" if correct is None else int(bool(correct))

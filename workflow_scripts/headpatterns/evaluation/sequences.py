@@ -1,8 +1,8 @@
-"""What a model reads when likelihoods are taken: a prompt with each response that is scored behind it, as tokens.
+"""The inputs of a model for likelihoods: a prompt with each response that is scored after it, as tokens.
 
-Prompt and response are tokenized as training tokenizes them (headpatterns.data.tokens). The gold response is closed by
-EOS, or by what the chat template prints there, on which training has a loss as well. Options are not, as in
-OpenCompass's PPL inferencer: they are compared by their own tokens alone.
+Prompt and response are tokenized as in training (headpatterns.data.tokens). The gold response ends with EOS, or with
+the tokens that the chat template prints there, which also have a loss in training. Options have no such end, as in
+OpenCompass's PPL inferencer: only their own tokens are compared.
 """
 
 import sys
@@ -19,7 +19,7 @@ from headpatterns.errors import InputError
 from headpatterns.evaluation.sets import Asking, EvaluationSet, Item
 
 BETWEEN = "\n\n"
-"""What stands behind a solved example."""
+"""The text after a solved example."""
 
 Ids = npt.NDArray[np.int32]
 
@@ -30,7 +30,7 @@ class Text:
 
     Attributes:
         ids: tokens of both, [tokens].
-        start: place of the first token that is predicted; those before it are read alone.
+        start: position of the first token that is predicted; earlier tokens are only read.
     """
 
     ids: Ids
@@ -58,7 +58,7 @@ class Texts:
 
 
 def behind(examples: Sequence[Asking], asked: Asking) -> Asking:
-    """A prompt behind solved examples: one text, or earlier turns, without their system turns, behind the prompt's."""
+    """A prompt after solved examples: as one text, or with earlier turns after the prompt's own system turn."""
     if isinstance(asked, str):
         return "".join(f"{example}{BETWEEN}" for example in examples) + asked
     earlier = [message for example in examples for message in example if isinstance(message, dict)]
@@ -67,14 +67,14 @@ def behind(examples: Sequence[Asking], asked: Asking) -> Asking:
 
 
 def tokenized(tokenizer: Any, name: str, items: EvaluationSet, positions: int | None) -> list[Texts]:
-    """The items of the set `name` as a model with so many positions reads them, None for any number.
+    """The items of the set `name` as a model with `positions` positions reads them, None for any number.
 
-    Where they are too many, a prompt loses whole examples, the last one first, as with OpenCompass, and then its own
-    beginning (but BOS). All texts of an item have the same prompt. Of a lenient set, a gold response loses its end as
-    far as it exceeds what the prompt leaves or, if that is less, half of the positions.
+    If there are too few positions, a prompt loses whole examples, the last one first, as in OpenCompass. After that it
+    loses its own start (except BOS). All texts of an item have the same prompt. In a lenient set, a gold response is
+    cut at its end: to the room after the prompt or, if that is less, to half of the positions.
 
     Raises:
-        InputError: a response leaves no room for a token before it, or the tokenizer does not tell where it begins.
+        InputError: a response leaves no room for a token before it, or the tokenizer does not show where it starts.
     """
     samples = iter(tokenize_all(tokenizer, [row for item in items.items for row in _rows(item, items.examples)],
                                 sys.maxsize))  # fmt: skip
@@ -89,13 +89,13 @@ def _rows(item: Item, examples: Sequence[Asking]) -> list[dict[str, Any]]:
 
 
 def _taken(item: Item, samples: Iterator[TokenizedSample]) -> list[Text]:
-    """The next texts of an item: that of the gold response, and those of the options, which lose what closes them."""
+    """The next texts of an item: that of the gold response, and those of the options without their closing tokens."""
     closed = [next(samples) for _ in range(1 + len(item.options))]
     texts = []
     for place, sample in enumerate(closed):
         end = sample.turns[-1][1] if sample.turns else len(sample.input_ids)
         ids = sample.input_ids[: end - (sample.closing if place else 0)]
-        # A first token has no token before it to be predicted from.
+        # The first token has no context that predicts it.
         texts.append(Text(np.array(ids, dtype=np.int32), max(sample.response_start, 1)))
     return texts
 
@@ -126,12 +126,12 @@ def _fit(texts: Sequence[Text], limit: int) -> bool:
 
 
 def _ended(text: Text, limit: int) -> Text:
-    """A text whose response is cut to what its prompt leaves or, if that is less, to half of the limit."""
+    """A text whose response is cut to the room after its prompt or, if that is less, to half of the limit."""
     return Text(text.ids[: text.start + max(limit - text.start, limit // 2)], text.start)
 
 
 def _begun(text: Text, room: int, bos: int | None) -> Text:
-    """A text whose prompt is cut to so many tokens: BOS, if it begins with that, and the last ones."""
+    """A text whose prompt is cut to `room` tokens: BOS, if it starts with BOS, and its last tokens."""
     if text.start <= room:
         return text
     first = text.ids[: int(text.ids[0] == bos)]

@@ -1,4 +1,4 @@
-"""Evaluation sets: the items of an instructions file, what they are asked with, and how their answers are scored."""
+"""Evaluation sets: the items of an instructions file, their examples, and the scoring of their answers."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ GENERATE, LIKELIHOOD = SCORINGS = ("generate", "likelihood")
 Rows = list[dict[str, Any]]
 
 Asking = str | tuple[Message, ...]
-"""What stands before an answer: a text, or what is said in a conversation."""
+"""The context of an answer: a text, or the earlier turns of a conversation."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,14 @@ class Item:
     """One question.
 
     Attributes:
-        id: its own.
+        id: id of the item.
         prompt: the exact prompt.
-        gold: the gold answer as its dataset gives it; empty where it has none.
+        gold: the gold answer as its dataset gives it; empty if it has none.
         choices: the texts of the options, () for an open question.
-        response: the gold response, the whole text that training teaches, the blanks before it included.
-        options: what the response would be if another option were right, in their order; () for an open question, and
-            where the responses of a set are no options in one of the forms that preparation gives them.
-        turns: of a conversation, all that is said before the gold response; () of a prompt that is a text.
+        response: the gold response, the whole text that training teaches, including the blanks before it.
+        options: the response for each option if it were the correct one, in order; () for an open question, and if the
+            responses of a set are not options in one of the forms of preparation.
+        turns: in a conversation, all turns before the gold response; () if the prompt is a text.
     """
 
     id: str
@@ -48,12 +48,12 @@ class Item:
 
     @property
     def asked(self) -> Asking:
-        """What a model is asked: a text, or a conversation."""
+        """The question to a model: a text, or a conversation."""
         return self.turns or self.prompt
 
     @property
     def asked_as_text(self) -> str:
-        """The same as text, a conversation as JSON."""
+        """The question as text; a conversation is JSON."""
         return conversations.to_json(self.turns) or self.prompt
 
 
@@ -63,9 +63,9 @@ class EvaluationSet:
 
     Attributes:
         items: in order.
-        examples: solved examples that stand before every prompt: texts of prompt and response, or conversations.
-        by_likelihood: whether items with options are answered by the likelihood of these.
-        lenient: whether items may lack gold answers, all of them, and lose the end of a response that is too long.
+        examples: solved examples before every prompt: texts of prompt and response, or conversations.
+        by_likelihood: whether items with options are answered by the likelihood of the options.
+        lenient: whether all items may lack gold answers, and responses that are too long are cut at the end.
     """
 
     items: list[Item]
@@ -80,24 +80,24 @@ class EvaluationSet:
 
     @property
     def has_answers(self) -> bool:
-        """Whether anything can be right: an item of a set has a gold answer if every item has."""
+        """Whether the items have gold answers: either all items of a set have one, or none."""
         return bool(self.items[0].gold)
 
     def is_generated(self, item: Item) -> bool:
-        """Whether an answer to the item is written, and not chosen or left out."""
+        """Whether an answer to the item is generated, rather than chosen or left out."""
         return self.has_answers and not (self.by_likelihood and item.choices)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """Evaluation sets as a command line asks for them.
+    """Evaluation sets in the options of a command line.
 
     Attributes:
         given: NAME PARQUET and perhaps IDS_CSV of each.
         scoring: how items with options are scored, one of `SCORINGS`.
-        scored: the same of single sets, by name; those of `likelihood` must have options.
-        shots: solved examples before each prompt.
-        examples: the instructions files that they are the first rows of, by the name of the set.
+        scored: the same for single sets, by name; sets with `likelihood` must have options.
+        shots: number of solved examples before each prompt.
+        examples: the instructions files whose first rows are the examples, by the name of the set.
         lenient: names of sets that need no gold answers.
     """
 
@@ -110,11 +110,11 @@ class Asked:
 
 
 def read_all(asked: Asked) -> dict[str, EvaluationSet]:
-    """The sets that are asked for, by name.
+    """The requested sets, by name.
 
     Raises:
-        InputError: a name that is no set's, a scoring that there is not, a set that cannot be scored so, too few rows
-            for the examples, or as `read_given`.
+        InputError: a set or a scoring is unknown, a set cannot be scored in the given way, there are too few rows for
+            the examples, or as `read_given`.
     """
     names = [name for name, *_ in asked.given]
     for named in (*asked.scored, *asked.examples, *asked.lenient):
@@ -132,7 +132,7 @@ def read_given(given: Sequence[str], lenient: bool = False) -> tuple[str, list[I
     A `lenient` set needs no gold answers.
 
     Raises:
-        InputError: another number of words, or as `read`.
+        InputError: the number of words is wrong, or as `read`.
     """
     if len(given) not in (2, 3):
         raise InputError(f"--set {' '.join(given)}: give NAME PARQUET or NAME PARQUET IDS_CSV.")
@@ -159,7 +159,7 @@ def _set(asked: Asked, given: Sequence[str]) -> tuple[str, EvaluationSet]:
 
 
 def _examples(asked: Asked, name: str) -> tuple[Asking, ...]:
-    """The first rows of the training split, whose order is a seeded draw."""
+    """The first rows of the training split, whose order is seeded and random."""
     if name not in asked.examples:
         raise InputError(f"the set '{name}' has no rows to take {asked.shots} examples from: name them (--examples).")
     parquet = asked.examples[name]
@@ -178,11 +178,11 @@ def read(parquet: Path, ids: Path | None = None, lenient: bool = False) -> list[
     Args:
         parquet: the instructions file.
         ids: the CSV.
-        lenient: whether a set in which no item at all has a gold answer will do.
+        lenient: whether a set without any gold answer is accepted.
 
     Raises:
-        InputError: no such file, another format, an id that the file lacks, an item without prompt, response or gold
-            answer that can be compared, or no item at all.
+        InputError: the file does not exist or has another format, lacks an id, or has no item, or an item has no
+            prompt, no response or no comparable gold answer.
     """
     rows = _rows(parquet)
     if ids:
@@ -235,13 +235,13 @@ def _check(row: dict[str, Any], parquet: Path, needs_answer: bool) -> None:
 
 
 def _form(rows: Iterable[dict[str, Any]]) -> str | None:
-    """The form that the responses of all items with options have, None where there is none."""
+    """The common form of the responses of all items with options, None if there is none."""
     choices = [row for row in rows if row["choices"]]
     return next((form for form in FORMS if all(_is_written(row, form) for row in choices)), None)
 
 
 def _is_written(row: dict[str, Any], form: str) -> bool:
-    """Whether the response of an item is its right option in a form."""
+    """Whether the response of an item is its correct option in the given form."""
     gold = LETTERS.index(str(answers.canonical(row["answer"], row["choices"])))
     return bool(written(form, row["choices"])[gold].strip() == row["response"].strip())
 

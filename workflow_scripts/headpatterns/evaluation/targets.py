@@ -1,4 +1,4 @@
-"""What is asked of an evaluation: which checkpoint is evaluated on which set, and whether it can be at all."""
+"""The targets of an evaluation: pairs of checkpoints and sets, and checks of both."""
 
 import hashlib
 import re
@@ -27,7 +27,7 @@ def read_targets(asked: Iterable[Sequence[str]], sets: Iterable[str]) -> list[Ta
     """The targets of the command line, in order, with absolute folders.
 
     Raises:
-        InputError: an unknown set, a run on a set twice, or a folder that is not a whole checkpoint.
+        InputError: an unknown set, a run on a set twice, or a folder that is not a complete checkpoint.
     """
     targets = [Target(run, Path(folder).absolute(), name) for run, folder, name in asked]
     sets = list(sets)
@@ -47,10 +47,10 @@ def read_targets(asked: Iterable[Sequence[str]], sets: Iterable[str]) -> list[Ta
 
 
 def check_name(name: str) -> None:
-    """Refuse a set's name that cannot be a file's.
+    """Refuse a name of a set that cannot be a file name.
 
     Raises:
-        InputError: it has other characters than letters, digits, `_`, `.` and `-`.
+        InputError: the name has other characters than letters, digits, `_`, `.` and `-`.
     """
     if not NAME.fullmatch(name):
         raise InputError(f"the set's name '{name}' cannot be a file name: use only letters, digits, '_', '.' and '-'.")
@@ -74,7 +74,7 @@ def check_checkpoint(folder: Path) -> None:
 
 
 def positions(folder: Path) -> int | None:
-    """Longest sequence that the model in a folder can read, None where its architecture has no limit.
+    """Longest sequence that the model in a folder can read, None if its architecture has no limit.
 
     Raises:
         InputError: the config cannot be read.
@@ -83,7 +83,7 @@ def positions(folder: Path) -> int | None:
 
 
 def digest_of_tokenizer(folder: Path) -> str:
-    """A digest of what a folder's tokenizer consists of, and perhaps of other files that are no weights."""
+    """A digest of the files of a folder's tokenizer, and perhaps of other files that are not weights."""
     others = ("config.json", "generation_config.json", "model.safetensors.index.json")
     digest = hashlib.sha256()
     for path in models.files(folder):
@@ -93,7 +93,7 @@ def digest_of_tokenizer(folder: Path) -> str:
 
 
 def longest_prompt(folder: Path, max_length: int | None, max_new_tokens: int) -> int | None:
-    """Tokens that a prompt may have so that the answer still fits, None where neither model nor user sets a limit.
+    """Tokens that a prompt may have so that the answer still fits, None if neither model nor user sets a limit.
 
     The limit of prompt and answer together is the smaller of the model's positions and `max_length`.
 

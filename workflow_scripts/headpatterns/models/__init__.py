@@ -1,4 +1,4 @@
-"""Models in Hugging Face layout: loading them, and the tokenizer of the embedded ones."""
+"""Models in Hugging Face layout: loading them, and the tokenizer of the embedded models."""
 
 from headpatterns.models.loading import load_model, load_tokenizer
 

@@ -1,4 +1,4 @@
-"""The sizes of a model in its config of transformers, as far as they are read before the model is loaded."""
+"""The sizes of a model in its transformers config that are read before the model is loaded."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,11 +14,11 @@ SMALLEST = {
     "ffn_dim": 0,
     "word_embed_proj_dim": 0,
 }
-"""Fields that are whole numbers from this on; those that layers have each for themselves may be lists."""
+"""Smallest values of fields that are whole numbers; fields with a value per layer may be lists."""
 
 
 def problem(config: Mapping[str, Any]) -> str:
-    """What is wrong with the first size that can be none, beginning with its name; empty where all are well."""
+    """What is wrong with the first invalid size, starting with its name; empty if all are valid."""
     for name, smallest in SMALLEST.items():
         value = config.get(name)
         if value is None or isinstance(value, list):

@@ -1,4 +1,4 @@
-"""A model with another chat template than its own: a folder of links to its files, with the template among them."""
+"""A model with a chat template that replaces its own: a folder of links to its files, and the template."""
 
 from pathlib import Path
 
@@ -9,14 +9,14 @@ from headpatterns.io import atomic_path, read_json_object, write_json
 from headpatterns.models import loading
 
 OTHERS = (FILE, "chat_template.json")
-"""Files of a model that hold a template."""
+"""Files of a model that contain a template."""
 
 
 def of(source: Path) -> str:
-    """The template in a file, or that of the tokenizer in a folder.
+    """The template in a file, or of the tokenizer in a folder.
 
     Raises:
-        InputError: the file is no text, or the tokenizer has none.
+        InputError: the file is not text, or the tokenizer has no template.
     """
     if source.is_dir():
         tokenizer = loading.load_tokenizer(source)
@@ -33,15 +33,15 @@ def of(source: Path) -> str:
 
 
 def without(source: Path | str) -> str:
-    """What is said of a tokenizer that has no template to lend."""
+    """The message about a tokenizer whose template is to be used but does not exist."""
     return f"the tokenizer in {source} has no chat template: name a model whose tokenizer has one."
 
 
 def give(model: Path, source: Path, output: Path) -> None:
-    """Write a folder that is the model, or the tokenizer, in another one, with the chat template of `source` alone.
+    """Write a copy of a model or tokenizer folder in which the only chat template is that of `source`.
 
     Args:
-        model: folder in Hugging Face layout; its files are linked to, whatever they are.
+        model: folder in Hugging Face layout; all of its other files are linked.
         source: as in `of`.
         output: the folder.
 

@@ -1,7 +1,7 @@
-"""Checkpoints of runs that train adapters: beside these, config and tokenizer of the model, and where its base lies.
+"""Checkpoints of runs that train adapters: the adapters, config and tokenizer of the model, and the path of its base.
 
-The base's weights are stored once, in its own folder. A checkpoint knows a part of their bytes, so that it is never
-added to another model.
+The base's weights are stored once, in its own folder. A checkpoint has a fingerprint of them, so that its adapters are
+never added to another model.
 """
 
 import os
@@ -13,15 +13,15 @@ from headpatterns.models import lora_weights
 from headpatterns.provenance import fingerprint
 
 ABOUT = "base.json"
-"""What says where the base lies, relative to the checkpoint, and what its fingerprint is."""
+"""The file with the path of the base, relative to the checkpoint, and its fingerprint."""
 
 PIECES, PIECE = 64, 4096
-"""Pieces of each file of weights that a fingerprint is taken of, spread evenly, and their bytes. Fine-tuning changes
-nearly every number of a model, and a model of 8 billion has 16 GB to read."""
+"""Number of pieces of each file of weights that a fingerprint reads, spread evenly, and their bytes. This is enough,
+because fine-tuning changes nearly every number of a model. A model of 8 billion parameters would have 16 GB to read."""
 
 
 def is_one(folder: Path) -> bool:
-    """Whether a folder is such a checkpoint; adapters that somebody else has trained are none."""
+    """Whether a folder is such a checkpoint; adapters that were trained elsewhere are not."""
     return lora_weights.is_adapter(folder) and (folder / ABOUT).is_file()
 
 
@@ -29,9 +29,9 @@ def name_base(folder: Path, base: Path, written: Path) -> None:
     """Write into a checkpoint which base it belongs to.
 
     Args:
-        folder: of the checkpoint, as deep as where it will lie.
-        base: where later jobs find its base.
-        written: what holds the same files now.
+        folder: of the checkpoint, at the same depth as its final place.
+        base: the folder in which later jobs find its base.
+        written: the folder that has the same files now.
     """
     write_json(folder / ABOUT, {"base": os.path.relpath(base, folder), "fingerprint": fingerprint_of(written)})
 
@@ -40,10 +40,10 @@ def base_of(folder: Path) -> Path:
     """The base of a checkpoint.
 
     Raises:
-        InputError: it is not there, or has other weights than the one that the adapters were trained on.
+        InputError: it is missing, or has other weights than the one that the adapters were trained on.
     """
     about = read_json_object(folder / ABOUT)
-    # Not by the file system, in which results/ may be a link to another disk.
+    # The path is resolved as text, because results/ may be a link to another disk.
     base = Path(os.path.normpath(folder / str(about.get("base"))))
     if not (base / "config.json").is_file():
         raise InputError(
@@ -59,9 +59,9 @@ def base_of(folder: Path) -> Path:
 
 
 def fingerprint_of(base: Path) -> str:
-    """Hexadecimal digest of config and weights of a model, of large files a part."""
+    """Hexadecimal digest of config and weights of a model; only a part of large files is read."""
     files = [base / "config.json", *sorted([*base.glob("*.safetensors"), *base.glob("pytorch_model*.bin")])]
-    # Of a checkpoint of adapters, its own base counts too.
+    # For a checkpoint of adapters, the digest includes its own base.
     files += [base / name for name in (lora_weights.CONFIG, ABOUT) if (base / name).is_file()]
     return fingerprint(*(part for file in files for part in _parts(file)))
 

@@ -1,7 +1,7 @@
 """A model folder in Hugging Face layout from a GGUF file: weights dequantized once, config, tokenizer, provenance.
 
 Weights become float32, in which the dequantization of every type is defined. transformers reads the file. Its reader
-passes over tensors that it does not know, and over what its configs cannot say: such a file is refused.
+ignores unknown tensors and settings that its configs do not have. A file with such contents is refused.
 """
 
 import tempfile
@@ -20,32 +20,32 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 ABOUT = "gguf.json"
-"""What a converted folder says of the file that it comes from."""
+"""The file of a converted folder that describes the GGUF file."""
 
 CHECKED = 16
-"""Tokens on which the saved model is held against the one that was read."""
+"""Tokens on which the saved model is compared with the model that was read."""
 
 LINK = "model.gguf"
 
 
 def convert(file: Path, output: Path) -> None:
-    """Write a model folder with weights, config, generation config, tokenizer and `gguf.json`, whole or not at all.
+    """Write a complete model folder with weights, config, generation config, tokenizer and `gguf.json`, or none.
 
-    The folder is loaded again as every later job does, and must give the same logits, bit by bit.
+    The folder is loaded again as in every later job, and must give exactly the same logits.
 
     Args:
         file: the GGUF file.
         output: folder of the model.
 
     Raises:
-        InputError: the file is not whole, transformers cannot read all of it, or its logits are not finite.
+        InputError: the file is incomplete, transformers cannot read all of it, or its logits are not finite.
     """
     import torch
 
     header = gguf_header.read_header(file)
     gguf_header.check(header)
     with tempfile.TemporaryDirectory() as name:
-        # transformers knows the format by the suffix, and would prefer a file of that name in the working folder.
+        # transformers detects the format by the suffix, and would prefer a file of that name in the working folder.
         (Path(name) / LINK).symlink_to(file.absolute())
         tokenizer = gguf_tokenizer.load_tokenizer(header, Path(name), LINK)
         model = read_model(header, Path(name), LINK)
@@ -57,7 +57,7 @@ def convert(file: Path, output: Path) -> None:
     with atomic_path(output) as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        del model  # two copies need not be in memory
+        del model  # so that only one copy is in memory
         saved = loading.load_model(folder)
         gguf_tokenizer.check_saved(tokenizer, folder, file)
         loading.check_tokens(saved, len(tokenizer) - 1, str(file))
@@ -70,10 +70,10 @@ def convert(file: Path, output: Path) -> None:
 
 
 def read_model(header: Header, folder: Path, name: str) -> "PreTrainedModel":
-    """The model in float32, with nothing left of the file in its config.
+    """The model in float32, without settings of the file format in its config.
 
     Raises:
-        InputError: transformers cannot read the file, leaves out some of its tensors, or its config says another thing.
+        InputError: transformers cannot read the file, leaves out some tensors, or its config contradicts the file.
     """
     import torch
     import transformers
@@ -87,7 +87,7 @@ def read_model(header: Header, folder: Path, name: str) -> "PreTrainedModel":
             local_files_only=True,
             trust_remote_code=False,
             output_loading_info=True,
-            ignore_mismatched_sizes=True,  # reported instead, as what is missing is
+            ignore_mismatched_sizes=True,  # reported instead, like missing weights
         )
         model, report = loaded
     except Exception as error:  # transformers raises many types here, and the packages below it too
@@ -107,7 +107,7 @@ def read_model(header: Header, folder: Path, name: str) -> "PreTrainedModel":
 
 
 def _check_tensors(header: Header, found: Iterable[Any], said: str) -> None:
-    """Refuse tensors that do not come into the model as they are; those of another shape are named with it.
+    """Refuse tensors that are not in the model as they are; the error names those of another shape with it.
 
     Raises:
         InputError: naming the first.
@@ -120,7 +120,7 @@ def _check_tensors(header: Header, found: Iterable[Any], said: str) -> None:
 
 
 def unmapped(header: Header, model: "PreTrainedModel") -> list[str]:
-    """Tensors of the file that transformers passes over without a word, as its older reader does."""
+    """Tensors of the file that transformers silently ignores, as its older reader does."""
     from transformers import modeling_gguf_pytorch_utils as older
     from transformers.integrations.gguf.utils import is_gguf_arch_supported
 
@@ -132,7 +132,7 @@ def unmapped(header: Header, model: "PreTrainedModel") -> list[str]:
 
 
 def _check_config(header: Header, config: "PretrainedConfig") -> None:
-    """Refuse a file that states something of its computation that did not come into the config.
+    """Refuse a file with a setting of its computation that is not in the config.
 
     Raises:
         InputError: naming the key.
@@ -171,7 +171,7 @@ def _logits(model: "PreTrainedModel", ids: "torch.Tensor") -> "torch.Tensor":
 
 
 def about(header: Header) -> dict[str, Any]:
-    """What the provenance says of a file: name, checksum, quantization and tensors, and the versions that read it."""
+    """The provenance of a file: name, checksum, quantization and tensors, and the versions that read it."""
     return {
         "file": header.file.name,
         "sha256": sha256(header.file),

@@ -1,4 +1,4 @@
-"""A model that was fine-tuned elsewhere, taken as a run of its base: a checkpoint, and what is known of it."""
+"""A model that was fine-tuned elsewhere as a run of its base: a checkpoint and the known facts about it."""
 
 import os
 from pathlib import Path
@@ -8,21 +8,21 @@ from headpatterns.models import likeness, loading
 from headpatterns.provenance import fingerprint
 
 STEP = 1
-"""The one step of such a run: how many optimizer steps it took, nobody here knows."""
+"""The only step of such a run, because its number of optimizer steps is not known."""
 
 
 def take(base: Path, finetuned: Path, output: Path) -> None:
     """Write `final/`, links to the files of the model, and `run.json`, as training writes them.
 
-    `run.json` knows the content of all files, so that what was begun with others is not gone on with.
+    `run.json` has a digest of all files, so that later work is not continued with other files.
 
     Args:
         base: folder of the model that it was trained from.
-        finetuned: its own folder. A path that is absolute is linked to as it is, another one from where the link lies.
+        finetuned: its own folder. Links to an absolute path are absolute, and others relative to the link.
         output: folder of the run.
 
     Raises:
-        InputError: a folder is no model, or the one cannot have been trained from the other.
+        InputError: a folder is not a model, or the model cannot have been trained from the base.
     """
     likeness.check_finetuned(base, finetuned)
     files = loading.files(finetuned)

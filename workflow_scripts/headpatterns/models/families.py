@@ -1,6 +1,6 @@
-"""Which models have attention heads that a pattern can be taken of, as far as their config says so.
+"""Which models have attention heads whose patterns can be computed, according to their config.
 
-docs/architectures.csv lists what was tried.
+docs/architectures.csv lists the tested models.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 WITHOUT_ATTENTION = frozenset({"falcon_mamba", "mamba", "mamba2", "rwkv", "xlstm"})
-"""Types of models in which no layer attends."""
+"""Types of models without attention layers."""
 
 ENCODER_DECODERS = frozenset(
     {
@@ -20,7 +20,7 @@ ENCODER_DECODERS = frozenset(
         *("prophetnet", "trocr", "whisper"),
     }
 )
-"""Types of models with an encoder, whose decoder transformers also makes alone; its config then says `is_decoder`."""
+"""Types of models with an encoder. transformers can build their decoder alone; its config then has `is_decoder`."""
 
 ENCODERS = frozenset(
     {
@@ -29,11 +29,11 @@ ENCODERS = frozenset(
         *("xlm-roberta-xl", "xmod"),
     }
 )
-"""Types of models in which a token sees those after it, unless their config says `is_decoder`."""
+"""Types of models in which a token attends to later tokens, unless their config has `is_decoder`."""
 
 NOT_ATTENDING = frozenset({"linear_attention", "conv", "moe", "mlp"})
-"""Kinds of layers, as `layer_types` of a config names them, that have no attention matrix: no softmax, or no attention
-at all. What transformers once called mamba is a linear attention there."""
+"""Kinds of layers, as named in `layer_types` of a config, without attention matrix: they have no softmax, or no
+attention at all. `linear_attention` includes layers that transformers once called mamba."""
 
 UNDIVIDED = frozenset(
     {
@@ -44,7 +44,7 @@ UNDIVIDED = frozenset(
         *("youtu", "zaya"),
     }
 )
-"""Types of models with patterns of which it is not known which weights belong to a head (`head_slices`)."""
+"""Types of models with patterns for which the weights of each head are not known (`head_slices`)."""
 
 BY_THEMSELVES = frozenset({"bloom", "codegen", "falcon", "gpt_neo", "gpt_neox_japanese", "gptj", "mpt", "xglm"})
 """Types of models whose layers compute attention by themselves, not through transformers' interface
@@ -54,7 +54,7 @@ LISTED = "docs/architectures.csv lists the known ones"
 
 
 def refusal(config: Mapping[str, Any]) -> str | None:
-    """Why no pattern can be taken of a model with such fields of a config, as far as they say; None where it may be."""
+    """Why a model with these fields of a config cannot have patterns; None if it may have."""
     kind = config.get("model_type")
     if kind in WITHOUT_ATTENTION:
         return (
@@ -73,21 +73,21 @@ def refusal(config: Mapping[str, Any]) -> str | None:
 
 
 def check(config: Mapping[str, Any], source: str) -> None:
-    """Refuse a model that has no heads, or is none that predicts the next token from those before it.
+    """Refuse a model that has no heads, or does not predict the next token from earlier ones.
 
     Args:
         config: fields of its config.json.
-        source: how it is called in the sentence.
+        source: its name in the error.
 
     Raises:
-        InputError: by name.
+        InputError: naming the model.
     """
     import transformers
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     kind = config.get("model_type")
     said = refusal(config)
-    known = kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or "auto_map" in config  # of which transformers says more
+    known = kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or "auto_map" in config  # transformers reports others
     if not said and isinstance(kind, str) and not known:
         said = (
             f"has the type '{kind}', which has no causal language model in transformers "
@@ -98,7 +98,7 @@ def check(config: Mapping[str, Any], source: str) -> None:
 
 
 def attention_layers(config: "PretrainedConfig") -> list[int]:
-    """Numbers of the layers that attend, ascending: all of them, but for hybrids, whose config says which."""
+    """Numbers of the layers with attention, ascending: all layers, except in hybrids, whose config lists them."""
     text: Any = config.get_text_config()
     kinds = getattr(text, "layer_types", None) or ["full_attention"] * text.num_hidden_layers
     if getattr(text, "model_type", None) in WITHOUT_ATTENTION:

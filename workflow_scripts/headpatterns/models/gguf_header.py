@@ -1,7 +1,7 @@
-"""What a GGUF file says of its model before any weight is read: metadata, tensors, quantization, whether it is whole.
+"""The header of a GGUF file, read before any weight: metadata, tensors, quantization, and whether the file is complete.
 
-The form is that of the GGUF specification, versions 2 and 3. Reading a header takes a fraction of a second and no
-torch, so that a config with a GGUF file in it is checked and planned at once. `conversion` makes a folder of the file.
+The format is that of the GGUF specification, versions 2 and 3. Reading a header takes a fraction of a second and no
+torch, so a config with a GGUF file is checked and planned at once. `conversion` makes a folder from the file.
 """
 
 import functools
@@ -20,10 +20,10 @@ from headpatterns.io import is_lfs_pointer
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 ALIGNMENT = 32
-"""Bytes to whose multiples tensors are aligned where the file says nothing else."""
+"""Tensors are aligned to multiples of this number of bytes, unless the file says otherwise."""
 
 NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
-"""Formats of `struct` by the specification's number of a type; the two others are texts and arrays."""
+"""Formats of `struct` by the specification's number of a type; the two other types are texts and arrays."""
 
 TEXT, ARRAY = 8, 9
 INSTEAD = "give the model in Hugging Face layout as path"
@@ -33,10 +33,10 @@ class Tensor(NamedTuple):
     """A tensor of the file.
 
     Attributes:
-        name: as llama.cpp calls it.
+        name: its name in llama.cpp.
         shape: in torch's order, the fastest dimension last.
         kind: how it is stored: F32, F16, Q8_0, ...
-        end: the byte of the data behind its last one.
+        end: position in the data after its last byte.
     """
 
     name: str
@@ -47,11 +47,11 @@ class Tensor(NamedTuple):
 
 @dataclass(frozen=True)
 class Header:
-    """All that a file says before its weights.
+    """Everything in a file before its weights.
 
     Attributes:
         file: the GGUF file.
-        metadata: by key; of an array of texts, how many there are.
+        metadata: by key; for an array of texts, their number.
         tensors: in the file's order.
     """
 
@@ -61,7 +61,7 @@ class Header:
 
     @property
     def architecture(self) -> str:
-        """As llama.cpp calls it, such as `llama`."""
+        """Its name in llama.cpp, such as `llama`."""
         return str(self.metadata.get("general.architecture", ""))
 
     @property
@@ -71,12 +71,12 @@ class Header:
 
     @property
     def kinds(self) -> dict[str, int]:
-        """How many tensors are stored in each way, the most frequent first."""
+        """The number of tensors of each kind, the most frequent kind first."""
         return dict(Counter(tensor.kind for tensor in self.tensors).most_common())
 
     @property
     def quantization(self) -> str:
-        """What the file calls itself, such as Q4_K_M; where it does not, how most of its numbers are stored."""
+        """The type that the file states, such as Q4_K_M; otherwise the type of most of its numbers."""
         from gguf import LlamaFileType
 
         stated = self.metadata.get("general.file_type")
@@ -88,7 +88,7 @@ class Header:
         return numbers.most_common(1)[0][0]
 
     def own(self, key: str) -> Any:
-        """A value below the key of the architecture, None where the file has none."""
+        """A value below the key of the architecture, None if the file has none."""
         return self.metadata.get(f"{self.architecture}.{key}")
 
     def count(self, key: str) -> int:
@@ -103,7 +103,7 @@ class Header:
         return value
 
     def config(self) -> dict[str, int]:
-        """Sizes under the names that they have in configs of transformers; head_dim is that of a query head.
+        """Sizes with their names in configs of transformers; head_dim is the size of a query head.
 
         Raises:
             InputError: the file lacks one of them.
@@ -120,19 +120,19 @@ class Header:
 
 
 class _Cursor:
-    """A place in the bytes of a file, which moves on with each reading."""
+    """A position in the bytes of a file, which advances with each reading."""
 
     def __init__(self, data: mmap.mmap) -> None:
         self.data, self.place = data, 0
 
     def numbers(self, form: str) -> tuple[Any, ...]:
-        """Little-endian numbers in a format of `struct`, which raises where the file ends."""
+        """Little-endian numbers in a format of `struct`, which raises an error at the end of the file."""
         found = struct.unpack_from(f"<{form}", self.data, self.place)
         self.place += struct.calcsize(f"<{form}")
         return found
 
     def skip_text(self) -> slice:
-        """Where a text lies."""
+        """The span of a text."""
         (length,) = self.numbers("Q")
         begin, self.place = self.place, self.place + length
         if self.place > len(self.data):
@@ -144,7 +144,7 @@ class _Cursor:
         return self.data[self.skip_text()].decode()
 
     def value(self, kind: int) -> Any:
-        """A value of the metadata; of an array of texts, how many there are."""
+        """A value of the metadata; for an array of texts, their number."""
         if kind == TEXT:
             return self.text()
         if kind != ARRAY:
@@ -158,10 +158,10 @@ class _Cursor:
 
 
 def read_header(file: Path | str) -> Header:
-    """The header of a GGUF file, once for each state of it.
+    """The header of a GGUF file, cached until the file changes.
 
     Raises:
-        InputError: there is no such file or it cannot be read, it is no GGUF file of a known version, or is cut off.
+        InputError: the file does not exist, cannot be read, is not a GGUF file of a known version, or is incomplete.
     """
     file = Path(file)
     if file.is_dir():
@@ -210,7 +210,7 @@ def _parsed(file: Path, cursor: _Cursor, size: int) -> Header:
 
 
 def _placed(cursor: _Cursor) -> tuple[tuple[int, ...], int, int]:
-    """The shape of a tensor, the number of its kind, and where its data begin."""
+    """The shape of a tensor, the number of its kind, and the start of its data."""
     (dimensions,) = cursor.numbers("I")
     shape = cursor.numbers(f"{dimensions}Q")
     kind, offset = cursor.numbers("IQ")
@@ -232,7 +232,7 @@ def _tensor(file: Path, start: int, name: str, shape: tuple[int, ...], kind: int
 
 
 def check(header: Header) -> None:
-    """Refuse a file that transformers can make no model and tokenizer of, as far as its header tells.
+    """Refuse a file whose header shows that transformers cannot make a model and tokenizer from it.
 
     Raises:
         InputError: it is one of several parts, has an architecture that transformers cannot read, lacks a size, or has
@@ -256,7 +256,7 @@ def check(header: Header) -> None:
 
 @functools.cache
 def readable() -> frozenset[str]:
-    """Architectures that transformers reads from GGUF; dashes and underscores, which differ, are left out."""
+    """Architectures that transformers reads from GGUF; dashes and underscores are removed, because they differ."""
     from transformers.integrations.ggml import GGUF_CONFIG_MAPPING
     from transformers.integrations.gguf.gguf_config_mapping import GGUF_CONFIG_ARCHS
 

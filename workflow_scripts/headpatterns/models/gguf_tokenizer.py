@@ -1,9 +1,9 @@
-"""The tokenizer of a GGUF file, with the token ids of the model's own.
+"""The tokenizer of a GGUF file, with the token ids of the model's own tokenizer.
 
-transformers builds it from the file, and leaves out some of what llama.cpp's types of vocabularies stand for: how a
-text is split before merges, whether whole words go before merges, BOS where the file does not mention it, and the blank
-before a text. `load_tokenizer` puts these back, and refuses types that are not known here: other tokens would change
-every number that follows without a sign of it.
+transformers builds it from the file, but ignores some properties of llama.cpp's vocabulary types: how a text is split
+before merges, whether whole words precede merges, BOS if the file does not mention it, and the blank before a text.
+`load_tokenizer` adds these, and refuses types that are not known here, because wrong tokens would silently change all
+results.
 """
 
 import json
@@ -23,7 +23,8 @@ BYTE_LEVEL, SENTENCEPIECE = "gpt2", "llama"
 
 AS_GPT2 = {"gpt-2", "phi-2", "mpt", "olmo", "jais", "trillion", "granite-docling", "exaone4"}
 SINGLE_DIGITS = {"starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b"}
-"""Values of tokenizer.ggml.pre whose texts llama.cpp splits as GPT-2 does, the latter after each digit by itself."""
+"""Values of tokenizer.ggml.pre with which llama.cpp splits texts as GPT-2 does; with the latter, it first splits off
+each digit."""
 
 WHOLE_WORDS = {
     "llama3",
@@ -37,17 +38,18 @@ WHOLE_WORDS = {
     "jina-v5-nano",
     "tekken",
 }
-"""Those with which llama.cpp takes words of the vocabulary whole before any merge, and BOS where the file is silent."""
+"""Values with which llama.cpp takes whole words of the vocabulary before any merge. It also adds BOS if the file does
+not mention it."""
 
 COMPOSED = {"qwen2", "qwen35"}
-"""Those of models whose tokenizer composes characters (Unicode NFC) first."""
+"""Values of models whose tokenizer composes characters (Unicode NFC) first."""
 
 PROBES = (
     " A line, and  two   blanks.\n\n\tAnother line\r\n  ",
     "There are 12345 of them, 3.14 + 2; it's DON'T and x_1 += {\"a\": [0]}",
     "Ça e\u0301te\u0301 — 这是一个句子。 ١٢٣ ½ 👍🏽",
 )
-"""Texts on which the saved tokenizer is held against the one that was read: blanks, numbers, signs, other scripts."""
+"""Texts on which the saved tokenizer is compared with the one that was read: blanks, numbers, signs, other scripts."""
 
 SPECIAL = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
 """Special tokens of transformers, with the keys tokenizer.ggml.{...}_token_id of their ids."""
@@ -57,7 +59,7 @@ def load_tokenizer(header: Header, folder: Path, name: str) -> "PreTrainedTokeni
     """The tokenizer of the file `name` in `folder`, whose header is given.
 
     Raises:
-        InputError: transformers cannot build it, or what it builds has other tokens than the file.
+        InputError: transformers cannot build it, or builds a tokenizer with other tokens than the file.
     """
     import transformers
 
@@ -68,13 +70,13 @@ def load_tokenizer(header: Header, folder: Path, name: str) -> "PreTrainedTokeni
         built = transformers.AutoTokenizer.from_pretrained(
             folder, gguf_file=name, local_files_only=True, trust_remote_code=False
         )
-    except Exception as error:  # transformers and tokenizers raise many types for what is one thing to the user
+    except Exception as error:  # transformers and tokenizers raise many types for the same problem of the user
         raise InputError(
             f"transformers can build no tokenizer from {header.file} ({first_line(error)}): {INSTEAD}."
         ) from error
     backend = _within(built.backend_tokenizer, header.metadata["tokenizer.ggml.tokens"])
     special = {
-        # None where there is none: a class of transformers may have a token of its own for the role otherwise.
+        # None if the file has no such token; otherwise a class of transformers may use its own default.
         role: None if (number := _stated(header, key)) is None else backend.id_to_token(number)
         for role, key in SPECIAL.items()
     }
@@ -91,16 +93,16 @@ def load_tokenizer(header: Header, folder: Path, name: str) -> "PreTrainedTokeni
 
 
 def _stated(header: Header, key: str) -> int | None:
-    """The id that the file has for a special token."""
+    """The id of a special token in the file."""
     found: int | None = header.metadata.get(f"tokenizer.ggml.{key}_token_id")
     return found
 
 
 def check_saved(tokenizer: "PreTrainedTokenizerFast", folder: Path, file: Path) -> None:
-    """Refuse a tokenizer that has other tokens once it is saved in `folder`: its model may have a class of its own.
+    """Refuse a tokenizer that has other tokens after it is saved in `folder`: its model may have its own class.
 
     Raises:
-        InputError: it has.
+        InputError: it has other tokens.
     """
     saved = loading.load_tokenizer(folder)
     for text in PROBES:
@@ -112,7 +114,7 @@ def check_saved(tokenizer: "PreTrainedTokenizerFast", folder: Path, file: Path) 
 
 
 def _check_split(file: Path, split: str | None) -> None:
-    """Refuse a byte-level vocabulary whose way to split a text before merges is not known, or not stated."""
+    """Refuse a byte-level vocabulary for which the splitting of a text before merges is unknown or not stated."""
     from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
 
     if split in (None, "default"):
@@ -128,7 +130,7 @@ def _check_split(file: Path, split: str | None) -> None:
 
 
 def _within(backend: "Tokenizer", size: int) -> "Tokenizer":
-    """A tokenizer without the tokens that transformers' classes add beyond the file's, which have no embedding."""
+    """A tokenizer without the tokens that classes of transformers add, because these have no embedding."""
     from tokenizers import Tokenizer
 
     saved = json.loads(backend.to_str())
@@ -138,12 +140,12 @@ def _within(backend: "Tokenizer", size: int) -> "Tokenizer":
 
 
 def _complete(backend: "Tokenizer", header: Header, special: dict[str, str | None]) -> None:
-    """Put into a tokenizer what transformers left out, as the module says."""
+    """Add to a tokenizer the properties that transformers ignores (see the module's docstring)."""
     from tokenizers import normalizers, pre_tokenizers
 
     metadata: dict[str, Any] = header.metadata
     kind, split = metadata["tokenizer.ggml.model"], metadata.get("tokenizer.ggml.pre")
-    of_gemma = header.architecture.startswith("gemma")  # whose class has no blank before a text
+    of_gemma = header.architecture.startswith("gemma")  # its class has no blank before a text
     silent = kind == SENTENCEPIECE
     if kind == BYTE_LEVEL and split in SINGLE_DIGITS:
         single = pre_tokenizers.Digits(individual_digits=True)
@@ -162,7 +164,7 @@ def _complete(backend: "Tokenizer", header: Header, special: dict[str, str | Non
 
 
 def _blank(backend: "Tokenizer", before: bool) -> None:
-    """Let blanks be pieces as SentencePiece has them, with another one `before` every text, or none."""
+    """Make blanks pieces as in SentencePiece, with an additional one `before` every text, or without it."""
     from tokenizers import decoders, normalizers
 
     blanks = normalizers.Replace(" ", "▁")
@@ -173,7 +175,7 @@ def _blank(backend: "Tokenizer", before: bool) -> None:
 
 
 def _add_ends(backend: "Tokenizer", begin: str | None, end: str | None) -> None:
-    """Let each text have a token before it, and one after it, or neither."""
+    """Put a token before each text, after it, both or neither."""
     from tokenizers import processors
 
     ends = [token for token in (begin, end) if token is not None]

@@ -1,9 +1,9 @@
 """Which weights belong to a query head: its rows of W_Q, W_K and W_V, and its columns of W_O.
 
-Heads lie one after another in each projection. Biases of the first three are rows as well; that of the output, norms of
-queries and keys, sinks and whatever else an attention has belong to no head. With grouped queries the heads of a group
-share a key and a value: these move when all heads of the group do, and before that with none of them. Where one matrix
-holds queries, keys and values, the class of the attention says how its rows are split; of others it is not known.
+Heads are consecutive in each projection. Biases of the first three are rows as well. The bias of the output, norms of
+queries and keys, sinks and other parameters of an attention belong to no head. With grouped queries, the heads of a
+group share a key and a value, which move only if all heads of the group move. If one matrix has queries, keys and
+values, the class of the attention determines how its rows are split; for other classes this is not known.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,11 +30,11 @@ class Slices:
 
     Attributes:
         name: of the parameter in the model.
-        layer: index among the layers that attend.
-        axis: along which it is divided: 0 of rows, 1 of columns.
-        owners: [size of the axis], the query head or, where shared, the group that each row or column belongs to; −1
-            for none.
-        shared: query heads that a group has; 1 where each head has its own.
+        layer: index among the layers with attention.
+        axis: along which it is divided: 0 for rows, 1 for columns.
+        owners: [size of the axis], the query head or, if shared, the group that each row or column belongs to; −1 for
+            none.
+        shared: query heads of a group; 1 if each head has its own slice.
     """
 
     name: str
@@ -44,13 +44,13 @@ class Slices:
     shared: int
 
     def taken(self, heads: Bool[np.ndarray, "layers heads"]) -> Int[np.ndarray, " taken"]:
-        """The rows or columns that move with some heads; those of a group move with all of its heads alone."""
+        """The rows or columns that move with some heads; those of a group move only with all of its heads."""
         of_owner = heads[self.layer].reshape(-1, self.shared).all(axis=1)
         return np.flatnonzero((self.owners >= 0) & of_owner[np.maximum(self.owners, 0)])
 
 
 def slices(model: "PreTrainedModel") -> list[Slices]:
-    """Everything of a model that is divided among heads.
+    """All parameters of a model that are divided among heads.
 
     Raises:
         InputError: it is not known how its attention divides its weights.
@@ -66,11 +66,11 @@ def slices(model: "PreTrainedModel") -> list[Slices]:
 
 
 def known_slices(model: "PreTrainedModel") -> list[Slices] | None:
-    """The same; None where it is not known how the attention divides its weights."""
+    """Like `slices`, but None if it is not known how the attention divides its weights."""
     layers, heads = models.heads_of(model)
     try:
         groups = int(getattr(model.config.get_text_config(), "num_key_value_heads", None) or heads)
-    except RuntimeError:  # what transformers raises for a number that layers have each for themselves
+    except RuntimeError:  # transformers raises it for a number that differs between layers
         return None
     found: list[Slices] = []
     layer = 0
@@ -108,9 +108,9 @@ def move(
 def change(
     before: "Mapping[str, torch.Tensor]", after: "Mapping[str, torch.Tensor]", found: list[Slices], heads: int
 ) -> Float64[np.ndarray, "layers heads"]:
-    """Frobenius norm of the change of all weights of each query head, shared ones counted for each head of a group.
+    """Frobenius norm of the change of all weights of each query head; shared weights count for each head of a group.
 
-    Both models may be on different devices: the change is computed on the processor, in float64.
+    The models may be on different devices: the change is computed on the processor, in float64.
     """
     layers = max(one.layer for one in found) + 1
     squares = np.zeros((layers, heads))
@@ -124,14 +124,14 @@ def change(
 
 
 Split = Mapping[str, Sequence[tuple[Owners, int]]]
-"""By the name of a projection the owner of each output (of the output projection: input), and the heads of a group.
+"""By the name of a projection, the owner of each output (for the output projection: input), and the heads of a group.
 
-There is one such pair, or one for what heads own and another for what groups share.
+There is one such pair, or two: one for the rows that heads own and one for the rows that groups share.
 """
 
 
 def _of_projection(path: str, linear: Any, layer: int, owners: Owners, shared: int) -> list[Slices]:
-    """The weight of a projection, and the bias where it is one of outputs that are divided."""
+    """The weight of a projection, and its bias if the outputs are divided."""
     is_output = len(owners) and path.rsplit(".", 1)[-1] in OUTPUTS
     stored_transposed = type(linear).__name__ == "Conv1D"
     axis = int(bool(is_output) != stored_transposed)
@@ -142,11 +142,11 @@ def _of_projection(path: str, linear: Any, layer: int, owners: Owners, shared: i
 
 
 OUTPUTS = ("o_proj", "out_proj", "dense", "c_proj")
-"""What families call the projection of the output."""
+"""Names of the output projection in model families."""
 
 
 def _split_of(module: Any) -> Callable[[Any, int, int], Split] | None:
-    """How the weights of a module are divided; None where it is no attention that is known."""
+    """How the weights of a module are divided; None if it is not a known attention."""
     if type(module).__name__ in FUSED:
         return FUSED[type(module).__name__]
     # Gemma 4 has layers without values of their own, whose projection is None.
@@ -155,12 +155,12 @@ def _split_of(module: Any) -> Callable[[Any, int, int], Split] | None:
 
 
 def _even(size: int, owners: int) -> Owners:
-    """As many places for each owner, one after another."""
+    """The same number of consecutive places for each owner."""
     return np.repeat(np.arange(owners), size // owners)
 
 
 def _separate(module: Any, heads: int, groups: int) -> Split:
-    """A matrix each (Llama, Gemma, OPT, Qwen, Mistral and their kin)."""
+    """Separate matrices (Llama, Gemma, OPT, Qwen, Mistral and related families)."""
     output = next(name for name in OUTPUTS if hasattr(module, name))
     shared = heads // groups
     rows = {name: len(getattr(module, name).weight) for name in ("q_proj", "k_proj", "v_proj")}
@@ -173,7 +173,7 @@ def _separate(module: Any, heads: int, groups: int) -> Split:
 
 
 def _gpt2(module: Any, heads: int, groups: int) -> Split:
-    """Queries, keys and values of all heads after each other."""
+    """Queries of all heads, then keys of all heads, then values of all heads."""
     size = module.c_proj.weight.shape[0]
     return {"c_attn": [(np.tile(_even(size, heads), 3), 1)], "c_proj": [(_even(size, heads), 1)]}
 

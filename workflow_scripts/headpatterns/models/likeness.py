@@ -10,10 +10,10 @@ SHAPE = ("architecture", "layers", "query heads")
 
 
 def difference(first: Path, second: Path) -> str:
-    """In which size two models differ, so that their heads are not the same ones; empty where in none.
+    """The size in which two models differ, so that their heads do not correspond; empty if there is none.
 
     Raises:
-        InputError: a folder is no model.
+        InputError: a folder is not a model.
     """
     for folder in (first, second):
         loading.check_folder(folder)
@@ -36,11 +36,11 @@ def _said(what: str, value: Any) -> str:
 def check_finetuned(base: Path, finetuned: Path) -> None:
     """Refuse a model that cannot have been trained from another.
 
-    Samples are made into tokens by the tokenizer of the base, whose every token must be the same one in the fine-tuned
-    model. That may have further ones behind them, such as the marks of a chat.
+    The base's tokenizer tokenizes the samples, so all of its tokens must be the same in the fine-tuned model. The
+    latter may have additional tokens after them, such as the marks of a chat.
 
     Raises:
-        InputError: naming the size or the first token that differs; or a folder is no model or has no tokenizer.
+        InputError: naming the size or the first token that differs; or a folder is not a model or has no tokenizer.
     """
     if said := difference(finetuned, base):
         raise InputError(f"{said}: it was not trained from that model; set base to the model that it was trained from.")

@@ -1,19 +1,19 @@
-"""The linear modules of a decoder's layers, from its config alone: what adapters on them have to learn."""
+"""The linear modules of a decoder's layers, from its config alone, and the number of weights of adapters on them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
 ALL = "all-linear"
-"""Every linear module but the output embeddings, as PEFT calls them."""
+"""PEFT's name for all linear modules except the output embeddings."""
 
 OF_WIDTH = frozenset({"llama", "mistral", "qwen2"})
-"""Types of models whose heads share the hidden size out, unless their config says how wide a head is."""
+"""Types of models whose heads divide the hidden size equally, unless their config states the size of a head."""
 
 GATED = OF_WIDTH | {"gemma", "gemma2", "qwen3"}
 """Types of models with Llama's modules."""
 
 GATED_SIZES = ("hidden_size", "num_attention_heads", "intermediate_size")
-"""What a config of these states."""
+"""Sizes that a config of these models states."""
 
 Shapes = Mapping[str, tuple[int, int]]
 """Inputs and outputs of the linear modules of a layer, by name."""
@@ -28,8 +28,8 @@ def adapter_weights(config: Mapping[str, Any], rank: int, targets: str | Sequenc
         targets: names of modules, or `ALL`.
 
     Returns:
-        Their number; None of an architecture that is not known here, of a config that leaves a size to the library, and
-        where a target is none of the modules that are known.
+        Their number; None if the architecture is not known here, the config does not state a size, or a target is not a
+        known module.
     """
     shapes, layers = of_layer(config), config.get("num_hidden_layers")
     named = list(shapes or []) if targets == ALL else targets
@@ -39,7 +39,7 @@ def adapter_weights(config: Mapping[str, Any], rank: int, targets: str | Sequenc
 
 
 def of_layer(config: Mapping[str, Any]) -> Shapes | None:
-    """The linear modules of a layer; None where they are not known."""
+    """The linear modules of a layer; None if they are not known."""
     kind = config.get("model_type")
     if kind not in {*GATED, "opt"}:
         return None
@@ -50,7 +50,7 @@ def of_layer(config: Mapping[str, Any]) -> Shapes | None:
 
 
 def _is_size(value: Any) -> TypeGuard[int]:
-    """Whether a config states a size: experiments refuse other values elsewhere, by their key."""
+    """Whether a value is a size; other values are refused elsewhere, with their key."""
     return isinstance(value, int) and value > 0
 
 
@@ -75,7 +75,7 @@ def _gated(config: Mapping[str, Any]) -> Shapes | None:
 
 def _opt(config: Mapping[str, Any]) -> Shapes | None:
     hidden, inner = config["hidden_size"], config["ffn_dim"]
-    if config["word_embed_proj_dim"] != hidden:  # further modules beside the layers
+    if config["word_embed_proj_dim"] != hidden:  # further modules outside the layers
         return None
     attention = dict.fromkeys(("q_proj", "k_proj", "v_proj", "out_proj"), (hidden, hidden))
     return {**attention, "fc1": (hidden, inner), "fc2": (inner, hidden)}

@@ -1,6 +1,6 @@
-"""Loading models and tokenizers from a folder, with everything that may be wrong with it said in a sentence.
+"""Load models and tokenizers from a folder, with a sentence for every problem of the folder.
 
-`checkpoints` says where the models of a run lie.
+`checkpoints` returns the folders of a run's models.
 
 transformers is imported inside the functions: reading a tokenizer must not cost an import of the models.
 """
@@ -24,11 +24,11 @@ def check_folder(folder: Path) -> None:
     """Refuse a folder that is not a model in Hugging Face layout.
 
     Raises:
-        InputError: it does not exist, holds an adapter, or has no config.
+        InputError: it does not exist, contains an adapter, or has no config.
     """
     if not folder.is_dir():
         raise InputError(f"the model folder {folder} does not exist: give a folder in Hugging Face layout.")
-    # Asked first: transformers loads the adapter's base, from wherever its config says, even beside a config.json.
+    # Checked first: even with a config.json, transformers would load the adapter's base from the path in its config.
     if checkpoints_of_adapters.is_one(folder):
         check_folder(checkpoints_of_adapters.base_of(folder))
     elif lora_weights.is_adapter(folder):
@@ -52,7 +52,7 @@ def load_tokenizer(folder: Path | str) -> Any:
     probing.check_packages(folder)
     transformers.utils.logging.set_verbosity_error()
     try:
-        # AutoTokenizer imports torch, and a list of all models, to ask a config that such a folder does not have.
+        # AutoTokenizer would import torch and a list of all models, to read a config that such a folder does not have.
         loader: Any = transformers.PreTrainedTokenizerFast if _is_complete(folder) else transformers.AutoTokenizer
         tokenizer = loader.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # transformers and tokenizers raise many types for what is one thing to the user
@@ -62,7 +62,7 @@ def load_tokenizer(folder: Path | str) -> Any:
 
 
 def _is_complete(folder: Path) -> bool:
-    """Whether a tokenizer is what its tokenizer.json says, whatever the model: it names no class of an architecture."""
+    """Whether tokenizer.json defines a tokenizer completely: its settings name no class of an architecture."""
     settings = folder / "tokenizer_config.json"
     if (folder / "config.json").is_file() or not settings.is_file() or not (folder / "tokenizer.json").is_file():
         return False
@@ -72,11 +72,11 @@ def _is_complete(folder: Path) -> bool:
 def load_model(folder: Path | str, dtype: str = "float32", device: str = "cpu") -> "PreTrainedModel":
     """The causal language model saved in `folder`, in evaluation mode.
 
-    Of a run that trained adapters, it is the model that these make with their base, in weights of `dtype`.
+    For a run that trained adapters, it is the base with its adapters merged, in weights of `dtype`.
 
     Raises:
         InputError: no such folder, weights that do not match the config (missing, unexpected or of another shape), an
-            unknown dtype, a device that is not there or one whose memory is too small; or as `probing.check_stored`,
+            unknown dtype, a missing device or one whose memory is too small; or as `probing.check_stored`,
             `probing.check_weights` and `probing.settle`; or as `lora_weights.add`.
     """
     import torch
@@ -100,7 +100,7 @@ def load_model(folder: Path | str, dtype: str = "float32", device: str = "cpu") 
             local_files_only=True,
             trust_remote_code=False,
             output_loading_info=True,
-            ignore_mismatched_sizes=True,  # reported instead, as the missing and the unexpected are
+            ignore_mismatched_sizes=True,  # reported instead, like missing and unexpected ones
             **probing.repairs(folder),
         )
     except Exception as error:  # transformers, safetensors and the hub raise many types here
@@ -126,7 +126,7 @@ def load_model(folder: Path | str, dtype: str = "float32", device: str = "cpu") 
 
 
 def _with_adapters(folder: Path, dtype: str, device: str) -> "PreTrainedModel":
-    """The model that the adapters in a folder make with their base: sums in float32, rounded once to `dtype`."""
+    """The base of the adapters in a folder with the adapters merged: sums in float32, rounded once to `dtype`."""
     base = checkpoints_of_adapters.base_of(folder)
     adapter = lora_weights.read(folder)
     model = load_model(base, wider(stored_dtype(base), dtype), device)
@@ -141,7 +141,7 @@ def wider(stored: str, dtype: str) -> str:
 
 
 def cast(model: "PreTrainedModel", dtype: str) -> None:
-    """Round the weights of a model to a dtype; buffers stay as they are, as where weights are loaded in it."""
+    """Round the weights of a model to a dtype; buffers stay as they are, as when weights are loaded in this dtype."""
     import torch
 
     for parameter in model.parameters():
@@ -150,9 +150,9 @@ def cast(model: "PreTrainedModel", dtype: str) -> None:
 
 
 def unsafe(error: Exception) -> str:
-    """What is said of a model or tokenizer that would run code which comes with it; empty of any other error.
+    """The message about a model or tokenizer that would run its own code; empty for any other error.
 
-    Python beside a model is refused, whatever it is for, and of pickled weights tensors alone are read.
+    All Python code in a model's folder is refused, and only tensors are read from pickled weights.
     """
     if "trust_remote_code" in str(error):
         return "it needs Python code from its folder, which is never run; use a model that transformers supports itself"
@@ -164,7 +164,7 @@ def unsafe(error: Exception) -> str:
 def stored_dtype(folder: Path) -> str:
     """The dtype of the weights in `folder`, by its config.json; older versions of transformers wrote `torch_dtype`.
 
-    That of adapters is float32, in which they are added: in bfloat16 a weight may stay as it was without them.
+    For adapters it is float32, in which they are added: in bfloat16, the sum may be rounded to the weight without them.
 
     Raises:
         InputError: the folder is not a model.
@@ -177,13 +177,13 @@ def stored_dtype(folder: Path) -> str:
 
 
 def free_memory(device: str) -> None:
-    """Give back the memory of models that nobody uses any more: training and evaluation leave them in cycles."""
+    """Free the memory of unused models, which training and evaluation leave in reference cycles."""
     import gc
 
     import torch
 
     gc.collect()
-    gc.freeze()  # what is left are mostly imported modules: the next collection need not go through them again
+    gc.freeze()  # the rest is mostly imported modules, which the next collection can skip
     if torch.device(device).type == "cuda":
         torch.cuda.empty_cache()
 
@@ -192,7 +192,7 @@ def check_device(device: str) -> None:
     """Refuse a device that torch does not know or that this machine lacks.
 
     Raises:
-        InputError: it is one of these.
+        InputError: the device is unknown or missing.
     """
     import torch
 
@@ -212,7 +212,7 @@ def check_device(device: str) -> None:
 
 
 def compute_on(device: str, threads: int) -> None:
-    """Let torch compute with so many threads; on processors, freed memory stays with the process for the next tensor.
+    """Set the number of torch's threads; on processors, the process keeps freed memory for the next tensor.
 
     Raises:
         InputError: there is no such device.
@@ -226,28 +226,28 @@ def compute_on(device: str, threads: int) -> None:
 
 
 def files(folder: Path) -> list[Path]:
-    """The files that a model in a folder consists of: config, weights, tokenizer with its chat templates."""
+    """The files of a model in a folder: config, weights, tokenizer with its chat templates."""
     suffixes = {".json", ".safetensors", ".bin", ".model", ".txt", ".jinja"}
     own = (path for path in folder.iterdir() if path.suffix in suffixes and not path.is_dir())
     return sorted([*own, *chat_files.named(folder)])
 
 
 def no_tokenizer(folder: Path) -> str:
-    """What is said of a folder that holds none."""
+    """The message about a folder without tokenizer."""
     return f"{folder} has no tokenizer: save the model's tokenizer there (tokenizer.save_pretrained)."
 
 
 def has_tokenizer(folder: Path) -> bool:
-    """Whether a folder holds the files of a tokenizer, of whichever kind."""
+    """Whether a folder has the files of a tokenizer of any kind."""
     names = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt")
     return any((folder / name).is_file() for name in names)
 
 
 def check_tokens(model: "PreTrainedModel", token: int, source: str) -> None:
-    """Refuse a token id, such as the largest of many, that the model has no embedding for.
+    """Refuse a token id, such as the largest of many, for which the model has no embedding.
 
     Raises:
-        InputError: it has none; `source` is where the id is said to come from.
+        InputError: it has none; `source` is the origin of the id in the error.
     """
     table: Any = model.get_input_embeddings()
     embeddings = int(table.num_embeddings)
@@ -259,7 +259,7 @@ def check_tokens(model: "PreTrainedModel", token: int, source: str) -> None:
 
 
 def positions(model: "PreTrainedModel") -> int | None:
-    """Longest sequence the model can read, None where its architecture has no limit."""
+    """Longest sequence the model can read, None if its architecture has no limit."""
     return positions_of(model.config)
 
 
@@ -283,16 +283,16 @@ def load_config(folder: Path) -> "PretrainedConfig":
 
 
 def positions_of(config: "PretrainedConfig") -> int | None:
-    """The same of a model that is not loaded, from its config."""
+    """Longest sequence of a model that is not loaded, from its config."""
     stated: int | None = getattr(config.get_text_config(), "max_position_embeddings", None)
     return stated if stated and stated > 0 else None
 
 
 def attention_layers(model: "PreTrainedModel") -> list[int]:
-    """Numbers of the layers of a model that attend, ascending; those of its patterns, in their order.
+    """Numbers of the layers of a model with attention, ascending, which are also the layers of its patterns.
 
     Raises:
-        InputError: none of them does.
+        InputError: no layer has attention.
     """
     found = families.attention_layers(model.config)
     if not found:
@@ -304,15 +304,15 @@ def attention_layers(model: "PreTrainedModel") -> list[int]:
 
 
 def heads_of(model: "PreTrainedModel") -> tuple[int, int]:
-    """Layers of a model that attend, and query heads of each.
+    """Number of layers of a model with attention, and of query heads in each.
 
     Raises:
-        InputError: its layers have different numbers of heads, by its config, or none attends.
+        InputError: its layers have different numbers of heads, by its config, or no layer has attention.
     """
     layers = len(attention_layers(model))
     try:
         return layers, model.config.get_text_config().num_attention_heads
-    except RuntimeError as error:  # what transformers raises for a number that layers have each for themselves
+    except RuntimeError as error:  # transformers raises it for a number that differs between layers
         raise InputError(
             f"the layers of {type(model).__name__} have different numbers of heads, so its patterns are not a "
             "matrix: use an architecture with the same number in all layers."
@@ -320,7 +320,7 @@ def heads_of(model: "PreTrainedModel") -> tuple[int, int]:
 
 
 def _steps(about: Path) -> list[int]:
-    """The steps that a run.json tells of."""
+    """The steps that a run.json lists."""
     steps = read_json_object(about).get("steps")
     if not isinstance(steps, list) or not steps or not all(isinstance(step, int) for step in steps):
         raise InputError(f"{about} lacks the steps of the run: train the run again.")
@@ -331,7 +331,7 @@ def checkpoints(run: Path) -> dict[int, Path]:
     """Folders of a run's checkpoints by step, ascending: the intermediate ones and the final one.
 
     Raises:
-        InputError: the folder holds no complete run.
+        InputError: the folder has no complete run.
     """
     if not (run / "run.json").is_file():
         raise InputError(f"{run} has no run.json: give the folder of a finished run.")

@@ -1,4 +1,4 @@
-"""LoRA adapters that PEFT has saved: whether one fits a base model, and the model that the two make together."""
+"""LoRA adapters that PEFT saved: whether an adapter fits a base model, and the merged model."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 ABOUT = "lora.json"
-"""What a merged folder says of the adapter that it comes from."""
+"""The file of a merged folder that describes its adapter."""
 
 
 def check(folder: Path, base: Path) -> None:
@@ -52,10 +52,10 @@ def _skeleton(folder: Path) -> "PreTrainedModel":
 
 
 def merge(folder: Path, base: Path, output: Path, dtype: str) -> None:
-    """Write a base model with an adapter merged in: weights, config, tokenizer and `lora.json`, whole or not at all.
+    """Write a base model with a merged adapter: weights, config, tokenizer and `lora.json`. It is complete or absent.
 
-    Each sum is taken in float32 and rounded once. The tokenizer is the adapter's where it brings one, with the chat
-    template that it was trained with; otherwise it is the base's.
+    Each sum is computed in float32 and rounded once. The tokenizer is the adapter's if it has one, with the chat
+    template of its training; otherwise it is the base's.
 
     Args:
         folder: the adapter's, in PEFT's layout.
@@ -78,7 +78,7 @@ def merge(folder: Path, base: Path, output: Path, dtype: str) -> None:
 
 
 def about(adapter: Adapter) -> dict[str, Any]:
-    """What the provenance says of an adapter: name, checksums, rank, and the versions that merged it."""
+    """The provenance of an adapter: name, checksums, rank, and the versions that merged it."""
     settings = adapter.settings
     return {
         "adapter": adapter.folder.name,

@@ -1,4 +1,4 @@
-"""LoRA adapters in PEFT's layout: reading them, seeing whether they fit a model, and adding them to its weights.
+"""LoRA adapters in PEFT's layout: read them, check whether they fit a model, and add them to its weights.
 
 Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models": W + s · B A, with s = alpha / rank. PEFT is not
 imported: checkpoints are read in environments that lack it, and the sum is one line.
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 CONFIG, WEIGHTS, PICKLED = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
-"""PEFT's names for what an adapter is, for its weights, and for these as older versions wrote them."""
+"""PEFT's names for the config of an adapter, for its weights, and for weights that older versions wrote."""
 
 NO_MODEL = (
     f"has an adapter ({CONFIG}), which is not a complete model: merge it into its base (merge_and_unload of PEFT) "
     "and save the result, or name it as source.lora of a run in `finetuned`"
 )
-"""What is said of an adapter where a model is wanted, behind its folder."""
+"""The message about an adapter that is given instead of a model, after its folder."""
 
 READ = frozenset(
     {
@@ -40,7 +40,7 @@ READ = frozenset(
         "layers_pattern",
     }
 )
-"""Keys of PEFT's config that say what is added to which weights."""
+"""Keys of PEFT's config that define what is added to which weights."""
 
 WITHOUT_EFFECT = frozenset(
     {
@@ -60,14 +60,14 @@ WITHOUT_EFFECT = frozenset(
         "task_type",
     }
 )
-"""Those that change nothing of a trained adapter without dropout. A weight's own module says how it is stored."""
+"""Keys without effect on a trained adapter without dropout. How a weight is stored follows from its own module."""
 
 STARTS = (True, False, "gaussian", "eva", "orthogonal")
-"""Values of init_lora_weights that leave the base as it is. Others (PiSSA, OLoRA, CorDA, LoftQ) subtract from it."""
+"""Values of init_lora_weights that do not change the base. Others (PiSSA, OLoRA, CorDA, LoftQ) subtract from it."""
 
 PREFIX = "base_model.model."
 COPY = ".base_layer.weight"
-"""End of the name of a base's own embedding, which PEFT saves beside the factors that change it."""
+"""End of the name of a base's own embedding, which PEFT saves together with the factors that change it."""
 
 PARTS = re.compile(r"(?P<module>.+)\.lora_(?P<embedding>embedding_)?(?P<factor>[AB])(?:\.weight)?")
 """A name of PEFT's weights without its prefix."""
@@ -75,7 +75,7 @@ PARTS = re.compile(r"(?P<module>.+)\.lora_(?P<embedding>embedding_)?(?P<factor>[
 
 @dataclass(frozen=True)
 class Factors:
-    """What an adapter adds to one weight: `scale` · B A.
+    """The change of one weight by an adapter: `scale` · B A.
 
     Attributes:
         a: [rank, inputs].
@@ -95,7 +95,7 @@ class Factors:
         return (inputs, outputs) if _is_transposed(module) else (outputs, inputs)
 
     def product(self, module: Any) -> "torch.Tensor":
-        """What is added to the weight of a module, float32, where the weight is."""
+        """The change of the weight of a module, float32, on the device of the weight."""
         device = module.weight.device
         delta = self.b.to(device).float() @ self.a.to(device).float() * self.scale
         return delta.T if _is_transposed(module) else delta
@@ -106,7 +106,7 @@ class Adapter:
     """An adapter as it was read.
 
     Attributes:
-        folder: where it lies.
+        folder: its path.
         settings: the keys of its config.
         factors: by the module whose weight they are added to.
     """
@@ -117,13 +117,13 @@ class Adapter:
 
     @property
     def trained_on(self) -> str:
-        """What it says of the base that it was trained on, behind a semicolon; empty where it does not."""
+        """The base that it names, after a semicolon; empty if it names none."""
         name = self.settings.get("base_model_name_or_path")
         return f"; it was trained on {name}" if name else ""
 
 
 def is_adapter(folder: Path) -> bool:
-    """Whether a folder holds an adapter in PEFT's layout, of whichever kind."""
+    """Whether a folder has an adapter of any kind in PEFT's layout."""
     return (folder / CONFIG).is_file()
 
 
@@ -131,8 +131,8 @@ def read(folder: Path) -> Adapter:
     """The adapter in a folder.
 
     Raises:
-        InputError: it is none, it is of another kind than LoRA or does more than LoRA, its weights are pickled, or they
-            cannot be read, are not finite or not whole.
+        InputError: it is not an adapter, is of another kind than LoRA or does more than LoRA, or its weights are
+            pickled, unreadable, not finite or incomplete.
     """
     if not is_adapter(folder):
         raise InputError(f"{folder} has no adapter ({CONFIG}): give a folder that PEFT has saved (save_pretrained).")
@@ -166,7 +166,7 @@ def _merge_it() -> str:
 
 
 def _check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Refuse what is not LoRA, and what adds to more than weights or in another way.
+    """Refuse adapters that are not LoRA, change more than weights, or change them in another way.
 
     Raises:
         InputError: naming the kind or the key.
@@ -228,8 +228,8 @@ def check_fit(adapter: Adapter, model: "PreTrainedModel", base: Path) -> None:
     """Refuse an adapter that was trained on another model; the model may be on torch's device `meta`.
 
     Raises:
-        InputError: it has weights of modules that the model lacks, or of another width, or lacks those of a module that
-            it should have; or it changes an embedding that is tied to another weight.
+        InputError: it has weights for modules that the model lacks, or of another width, or lacks weights for a module
+            that its config names; or it changes an embedding that is tied to another weight.
     """
     modules = dict(model.named_modules())
 
@@ -277,7 +277,7 @@ def _targets(settings: Mapping[str, Any], modules: Mapping[str, Any]) -> Iterato
 
 
 def tied(model: "PreTrainedModel") -> list[str]:
-    """Names of input and output embeddings, where these are one weight."""
+    """Names of input and output embeddings, if they are one weight."""
     ends: list[Any] = [model.get_input_embeddings(), model.get_output_embeddings()]
     if None in ends or ends[0].weight is not ends[1].weight:
         return []
@@ -291,12 +291,12 @@ def _is_embedding(module: Any) -> bool:
 
 
 def _is_transposed(module: Any) -> bool:
-    """Whether a weight is stored as [inputs, outputs]: that of an embedding, and of GPT-2's Conv1D."""
+    """Whether a weight is stored as [inputs, outputs], as for an embedding and GPT-2's Conv1D."""
     return _is_embedding(module) or type(module).__name__ == "Conv1D"
 
 
 def is_linear(module: Any) -> bool:
-    """Whether a module is a linear layer, as GPT-2's Conv1D is."""
+    """Whether a module is a linear layer; GPT-2's Conv1D counts as one."""
     import torch
 
     return isinstance(module, torch.nn.Linear) or type(module).__name__ == "Conv1D"
@@ -308,7 +308,7 @@ def can_be_changed(module: Any) -> bool:
 
 
 def add(adapter: Adapter, model: "PreTrainedModel", base: Path) -> None:
-    """Add an adapter to the weights of its base model: in float32 each, then rounded once to the weight's dtype.
+    """Add an adapter to the weights of its base model: each in float32, then rounded once to the weight's dtype.
 
     Raises:
         InputError: as `check_fit`, or a sum is not finite.

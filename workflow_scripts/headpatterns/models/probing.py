@@ -1,4 +1,4 @@
-"""What is asked of a tokenizer and of a model as soon as they are loaded: whatever of it would fail hours later."""
+"""Checks of a tokenizer and a model right after loading, for problems that would otherwise appear hours later."""
 
 import importlib
 import tempfile
@@ -15,36 +15,36 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 NEEDED = {"unk_token": "unknown", "eos_token": "EOS", "bos_token": "BOS"}
-"""Special tokens that stand in texts, and what they are called."""
+"""Special tokens that occur in texts, and their names in messages."""
 
 SCALED = ("I8", "U8", "F8")
-"""Beginnings of the kinds, as safetensors names them, in which quantized weights are stored."""
+"""Prefixes of safetensors' names for the types of quantized weights."""
 
 SETTINGS = ("config.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json")
 """Small files of a model's folder that several libraries read."""
 
 UNUSUAL = "x \u4e16\u754c \u00e9\U0001f600"
-"""A text that shows what a tokenizer does with characters that it has never seen."""
+"""A text that shows how a tokenizer handles unknown characters."""
 
 
 def check_tokenizer(tokenizer: Any, folder: Path) -> None:
-    """Refuse a tokenizer whose special tokens are not what training, attribution and evaluation take them for.
+    """Refuse a tokenizer whose special tokens do not fit the assumptions of training, attribution and evaluation.
 
-    A padding token that is empty, unknown or without an embedding is taken out instead: padding is masked everywhere,
-    and EOS stands in for one that is not there.
+    A padding token that is empty, unknown or without an embedding is removed instead: padding is always masked, and EOS
+    replaces a missing padding token.
 
     Args:
         tokenizer: of transformers.
-        folder: what it was loaded from; of a model's folder, config.json says how many embeddings there are.
+        folder: the folder that it was loaded from; config.json in it gives the number of embeddings of a model.
 
     Raises:
-        InputError: EOS is not there; EOS, BOS or the unknown token is empty, not in the vocabulary or, where it stands
-            in texts, without an embedding; or no text can be tokenized.
+        InputError: EOS is missing; EOS, BOS or the unknown token is empty or not in the vocabulary, or has no embedding
+            although it occurs in texts; or no text can be tokenized.
     """
     if not tokenizer.eos_token:
         raise InputError(f"the tokenizer in {folder} has no EOS token: set eos_token in its tokenizer_config.json.")
     for name, called in NEEDED.items():
-        # Before any id is asked for: an empty unknown token would be looked up for ever.
+        # This comes before any id is looked up, because the lookup of an empty unknown token would never end.
         if getattr(tokenizer, name) == "":
             raise InputError(
                 f"the tokenizer in {folder} has an empty {called} token: give {name} its text in its "
@@ -79,14 +79,14 @@ def check_tokenizer(tokenizer: Any, folder: Path) -> None:
 
 
 def _is_unknown(tokenizer: Any, name: str) -> bool:
-    """Whether a special token is none of the vocabulary, where tokenizers give it the id of the unknown token."""
+    """Whether a special token is not in the vocabulary, so that tokenizers give it the id of the unknown token."""
     number = getattr(tokenizer, f"{name}_id")
     lent = number == tokenizer.unk_token_id and str(getattr(tokenizer, name)) != str(tokenizer.unk_token)
     return number is None or lent
 
 
 def _embeddings(folder: Path) -> float:
-    """Embeddings of the model in a folder by its config.json; endless where that does not say."""
+    """Number of embeddings of the model in a folder by its config.json; infinite if it is not stated."""
     config = config_of(folder)
     text = config.get("text_config")
     found = config.get("vocab_size") or (text.get("vocab_size") if isinstance(text, dict) else None)
@@ -94,26 +94,26 @@ def _embeddings(folder: Path) -> float:
 
 
 def config_of(folder: Path) -> dict[str, Any]:
-    """The fields of config.json in a folder, none where there is no such file.
+    """The fields of config.json in a folder; empty if there is no such file.
 
     Raises:
-        InputError: it is no JSON object.
+        InputError: it is not a JSON object.
     """
     path = folder / "config.json"
     return read_json_object(path) if path.is_file() else {}
 
 
 def repairs(folder: Path) -> dict[str, Any]:
-    """Keys of config.json that a model is to be loaded without, as None.
+    """Keys of config.json that are replaced by None when a model is loaded.
 
-    That is a padding token beyond the embeddings, which no embedding could be built with. Padding is masked everywhere.
+    This removes a padding token beyond the embeddings, which would prevent loading. Padding is always masked.
     """
     padding = read_json_object(folder / "config.json").get("pad_token_id")
     return {"pad_token_id": None} if isinstance(padding, int) and padding >= _embeddings(folder) else {}
 
 
 def check_packages(folder: Path) -> None:
-    """Refuse a tokenizer that is a SentencePiece model alone where what reads it is not installed.
+    """Refuse a tokenizer that is only a SentencePiece model if the packages that read it are not installed.
 
     Raises:
         InputError: a package is missing; transformers would name another one.
@@ -132,7 +132,7 @@ def check_packages(folder: Path) -> None:
 
 
 def check_settings(folder: Path) -> None:
-    """Refuse a folder whose JSON files are none, or whose model has sizes that are none: libraries say less of both.
+    """Refuse a folder with invalid JSON files or invalid sizes of the model; libraries give less clear errors.
 
     Raises:
         InputError: with the name of the file.
@@ -146,11 +146,11 @@ def check_settings(folder: Path) -> None:
 
 
 def check_stored(folder: Path) -> None:
-    """Refuse weights that are files of something else, or numbers that mean nothing without a scale.
+    """Refuse files that are not weights, and quantized numbers without a scale.
 
     Raises:
-        InputError: weights are a pointer of Git LFS, an index is no JSON, or weights are integers of 8 bits
-            or float8 and config.json does not say how they were quantized: loaded as they are, they would be noise.
+        InputError: weights are a pointer of Git LFS, an index is not JSON, or weights are integers of 8 bits
+            or float8 and config.json does not state their quantization: loaded as they are, they would be noise.
     """
     for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")]):
         if is_lfs_pointer(path):
@@ -169,7 +169,7 @@ def check_stored(folder: Path) -> None:
 
 
 def _stored(path: Path) -> Iterator[tuple[str, str]]:
-    """Names of tensors and how they are stored; none of a file that loading will refuse."""
+    """Names of tensors and their types; empty for a file that loading will refuse."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -180,7 +180,7 @@ def _stored(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def check_weights(model: "PreTrainedModel", folder: Path) -> None:
-    """Refuse weights that are no numbers: every loss and every pattern would be none.
+    """Refuse weights that are not finite, with which no loss or pattern would be finite.
 
     Raises:
         InputError: one of them is NaN or infinite.
@@ -194,7 +194,7 @@ def check_weights(model: "PreTrainedModel", folder: Path) -> None:
 
 
 def settle(model: "PreTrainedModel", folder: Path) -> None:
-    """Take out of a model's config what was set to look at it, and refuse what saving it would refuse.
+    """Turn off the outputs for inspection in a model's config, and refuse settings that cannot be saved.
 
     Raises:
         InputError: transformers does not save its config, or its settings for generation, as they are.
@@ -220,6 +220,6 @@ def settle(model: "PreTrainedModel", folder: Path) -> None:
 
 
 def _configs(config: "PretrainedConfig") -> "list[PretrainedConfig]":
-    """A config and those of the parts of its model."""
+    """A config and the configs of the parts of its model."""
     parts = (getattr(config, name, None) for name in config.sub_configs)
     return [config, *(part for part in parts if part is not None)]

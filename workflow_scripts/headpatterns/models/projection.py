@@ -1,8 +1,7 @@
-"""From hidden states to the logits of tokens, computed where a token is predicted and nowhere else.
+"""From hidden states to the logits of tokens, computed only at positions that predict a token.
 
-Logits are the largest tensor of a pass, with as many numbers for each token as there are tokens in the vocabulary.
-Prompt and padding need none, and those of the others need not be there all at once: `Head.pieces` gives them a few
-tokens at a time.
+Logits are the largest tensor of a pass, with one number per token and entry of the vocabulary. Prompt and padding need
+none, and the other logits need not be in memory all at once: `Head.pieces` returns them for a few tokens at a time.
 """
 
 import math
@@ -19,33 +18,32 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 PIECE = {"cpu": 128, "cuda": 512}
-"""Tokens whose logits are there at a time. Fewer would take longer, because each piece goes through all weights of the
-projection and their gradient."""
+"""Tokens whose logits are in memory at the same time. Smaller pieces are slower, because each piece reads all weights
+of the projection and their gradient."""
 
 PROBED = 8
-"""Positions at which the logits that a model makes are compared with those of `Head`."""
+"""Positions at which the model's own logits are compared with those of `Head`."""
 
 LARGEST = 50.0
-"""Logits at which they are compared: as large as those of trained models, so that a soft cap shows."""
+"""Size of the logits that are compared: as large as in trained models, so that a soft cap has an effect."""
 
 MULTIPLIERS = ("logit_scale", "lm_head_multiplier")
 DIVISORS = ("logits_scaling",)
-"""What configs of transformers call the number that logits are taken times (Cohere; Falcon-H1), or divided by
-(Granite)."""
+"""Names in configs of transformers for factors of the logits (Cohere; Falcon-H1), and for divisors (Granite)."""
 
 SOFT_CAP = "final_logit_softcapping"
-"""What they call the cap of logits: cap · tanh(logits / cap) (Gemma 2 and 3)."""
+"""Their name for the cap of logits: cap · tanh(logits / cap) (Gemma 2 and 3)."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """What a model does to its hidden states to get logits: cap · tanh(scale · (W·h + b) / cap).
+    """The computation of logits from hidden states: cap · tanh(scale · (W·h + b) / cap).
 
     Attributes:
-        projection: W, and b if it has one. None where a model does anything else: it is asked for its logits, and they
-            stand for the hidden states here.
-        scale: what logits are taken times.
-        cap: the soft cap, None where there is none.
+        projection: W, and b if it has one. None if a model computes something else: then the model computes its logits,
+            which replace the hidden states here.
+        scale: factor of the logits.
+        cap: the soft cap, None if there is none.
     """
 
     projection: "torch.nn.Linear | None" = None
@@ -55,7 +53,7 @@ class Head:
     def project(self, states: "torch.Tensor", weight: "torch.Tensor | None") -> "torch.Tensor":
         """W·h + b in float32, [tokens, vocabulary], of states [tokens, hidden]; `weight` is W in their dtype.
 
-        The tensor is the caller's to change, also where the states are logits.
+        The caller may change the tensor, even if the states are logits.
         """
         import torch
 
@@ -65,23 +63,23 @@ class Head:
         return torch.nn.functional.linear(states, weight, None if bias is None else bias.to(states.dtype)).float()
 
     def finish(self, projected: "torch.Tensor") -> "torch.Tensor":
-        """Logits of what `project` gives, which is used up."""
+        """Logits from the result of `project`, which is overwritten."""
         if self.cap is None:
             return projected if self.scale == 1 else projected.mul_(self.scale)
         return projected.mul_(self.scale / self.cap).tanh_().mul_(self.cap)
 
     def slope(self, logits: "torch.Tensor") -> "torch.Tensor | float":
-        """Derivative of logits by what they are made of: of their shape, or one number for all."""
+        """Derivative of logits with respect to the result of `project`: of their shape, or one number for all."""
         if self.cap is None:
             return self.scale
         return (logits / self.cap).square_().neg_().add_(1).mul_(self.scale)
 
     def weight(self, states: "torch.Tensor") -> "torch.Tensor | None":
-        """W in the dtype of the states, the copy made once for all pieces."""
+        """W in the dtype of the states, copied once for all pieces."""
         return None if self.projection is None else self.projection.weight.to(states.dtype)
 
     def places(self, states: "torch.Tensor") -> list[slice]:
-        """Pieces of the tokens of `states`, one at least, of about the same size and at most `PIECE` tokens."""
+        """Pieces of the tokens of `states`: at least one, of about the same size, with at most `PIECE` tokens."""
         tokens = len(states)
         most = PIECE.get(states.device.type, PIECE["cuda"])
         step = math.ceil(tokens / max(1, math.ceil(tokens / most))) or 1
@@ -96,12 +94,12 @@ class Head:
 
 @dataclass
 class Predictions:
-    """Places that predict a token, and what a pass of the model has there.
+    """Places that predict a token, and their states in a pass of the model.
 
     Attributes:
         rows: of the batch, [places].
         positions: in the rows, [places].
-        kept: the states that reached a known projection at these places, [places, hidden], once the model has run.
+        kept: the states that reached a known projection at these places, [places, hidden], after the model has run.
     """
 
     rows: "torch.Tensor"
@@ -109,10 +107,10 @@ class Predictions:
     kept: "list[torch.Tensor]" = field(default_factory=list)
 
     def states(self, name: str, head: Head, logits: "torch.Tensor") -> "torch.Tensor":
-        """What `head` takes, [places, hidden], after a pass inside `projected` that gave `logits`.
+        """The inputs of `head`, [places, hidden], after a pass inside `projected` that returned `logits`.
 
         Raises:
-            InputError: the model, of the class `name`, gave other logits than those that it was asked for.
+            InputError: the model, of the class `name`, returned other logits than the requested ones.
         """
         whole = head.projection is None
         if logits.shape[:2] != (1, len(self.rows) if whole else 0) or len(self.kept) != (not whole):
@@ -126,7 +124,7 @@ class Predictions:
 def predicting(labels: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
     """Rows and positions whose next token has a label, and these labels, each [predicted tokens].
 
-    `labels` are [batch, positions], `IGNORED` where there is none.
+    `labels` are [batch, positions], `IGNORED` if there is none.
     """
     rows, positions = (labels[:, 1:] != IGNORED).nonzero(as_tuple=True)
     return rows, positions, labels[rows, positions + 1]
@@ -136,10 +134,10 @@ def predicting(labels: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor, tor
 def projected(
     model: "PreTrainedModel", head: Head, rows: "torch.Tensor", positions: "torch.Tensor"
 ) -> Iterator[Predictions]:
-    """Inside, `model` keeps the states of these places and gives no logits: [1, 0, vocabulary].
+    """Within the block, `model` keeps the states of these places and returns no logits: [1, 0, vocabulary].
 
-    Where the head is not known, it gives logits of these places alone, as one sequence: [1, places, vocabulary]. One
-    pass may be made inside.
+    If the head is not known, it returns only the logits of these places, as one sequence: [1, places, vocabulary]. The
+    block may run one pass.
 
     Raises:
         InputError: the model has no projection to a vocabulary.
@@ -161,7 +159,7 @@ def projected(
 
 
 def _cast(states: "torch.Tensor", weight: "torch.Tensor") -> "torch.Tensor":
-    """The states in the dtype in which they would be projected: autocast's inside of it."""
+    """The states in the dtype in which they are projected: within autocast, its dtype."""
     import torch
 
     kind = states.device.type
@@ -182,10 +180,10 @@ def of(model: "PreTrainedModel") -> Any:
 
 
 def head_of(model: "PreTrainedModel") -> Head:
-    """How `model` makes its logits, as far as its config says so and a short pass agrees.
+    """How `model` computes its logits, according to its config, if a short pass confirms it.
 
-    No list of architectures would stay true: the model is given hidden states of which its logits become large, and
-    where those are not the head's, it is left to make them itself.
+    A list of architectures would become outdated. Instead, the model reads hidden states that give large logits. If
+    these differ from the head's, the model computes its logits itself.
 
     Raises:
         InputError: the model has no projection to a vocabulary.
@@ -202,7 +200,7 @@ def head_of(model: "PreTrainedModel") -> Head:
 
 
 def _agrees(model: "PreTrainedModel", head: Head) -> bool:
-    """Whether `model` makes the logits of `head`, but for rounding."""
+    """Whether `model` computes the same logits as `head`, up to rounding."""
     import torch
 
     projection = of(model)

@@ -1,8 +1,8 @@
 """The cross entropy of tokens and its gradients, with logits of a few tokens at a time.
 
-Each piece of the logits is made, turned into its gradient and used up in the forward pass. What is left for the
-backward pass are gradients by states and weights, which are exact: those of all logits at once, but for the order in
-which the pieces' shares of a weight are added up. Nothing is computed twice.
+The forward pass computes each piece of the logits, and its gradients, and then frees it. The backward pass uses these
+gradients of states and weights. They are exact, and equal to those of all logits at once, except for the order in which
+contributions of pieces to a weight are added. Nothing is computed twice.
 """
 
 from typing import Any
@@ -22,10 +22,11 @@ def weighed(
     targets: Int[torch.Tensor, " tokens"],
     weights: Float32[torch.Tensor, " tokens"],
 ) -> tuple[Float32[torch.Tensor, ""], Float32[torch.Tensor, " tokens"]]:
-    """Σ w·ℓ over tokens, and their losses ℓ = -log softmax at the targets, which have no gradient of their own.
+    """Σ w·ℓ over tokens, and their losses ℓ = -log softmax at the targets, which have no gradient.
 
-    The sum has one by the states and the parameters of the projection, where they require it. `states` are what
-    `Predictions.states` gives; logits, losses and what is added up over pieces are float32, whatever their dtype.
+    The sum has gradients with respect to the states and the parameters of the projection, if they require them.
+    `states` come from `Predictions.states`. Logits, losses and sums over pieces are float32, for every dtype of the
+    states.
     """
     parameters = () if head.projection is None or not torch.is_grad_enabled() else tuple(head.projection.parameters())
     found: tuple[torch.Tensor, torch.Tensor] = _Weighed.apply(  # type: ignore[no-untyped-call]  # torch has no types
@@ -65,7 +66,7 @@ class _Weighed(torch.autograd.Function):
                 if of_parameters[number]:
                     given = states[place] if parameter.dim() == 2 else None
                     by_parameters[number] = _added(by_parameters[number], slope, given, len(places) > 1)
-            del logits, slope  # or the next piece is made beside them
+            del logits, slope  # otherwise they stay in memory with the next piece
         ctx.gradients = by_states, *by_parameters
         ctx.mark_non_differentiable(losses)
         return (losses * weights).sum(), losses
@@ -73,8 +74,8 @@ class _Weighed(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, scale: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        """The gradients times that of the sum."""
-        # Nothing here holds them any longer: what is the only one of a parameter becomes its `grad` without a copy.
+        """The gradients times the gradient of the sum."""
+        # No other references are kept, so the only gradient of a parameter becomes its `grad` without a copy.
         (by_states, *by_parameters), ctx.gradients = ctx.gradients, None
         for found in (by_states, *by_parameters):
             if found is not None:
@@ -83,7 +84,7 @@ class _Weighed(torch.autograd.Function):
 
 
 def _losses(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """-log softmax at the targets, [tokens], and Σ exp(logits - largest), which the logits become the terms of."""
+    """-log softmax at the targets, [tokens], and Σ exp(logits - largest); its terms overwrite the logits."""
     logits -= logits.amax(dim=-1, keepdim=True)
     chosen = logits.gather(1, targets[:, None]).squeeze(1)
     sums = logits.exp_().sum(dim=-1)
@@ -93,10 +94,10 @@ def _losses(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, 
 def _differentiated(
     head: Head, logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Losses of tokens, and the derivative of Σ w·ℓ by W·h + b, [tokens, vocabulary], which the logits become."""
+    """Losses of tokens, and the derivative of Σ w·ℓ by W·h + b, [tokens, vocabulary], which overwrites the logits."""
     bend = head.slope(logits)
     losses, sums = _losses(logits, targets)
-    logits *= (weights / sums)[:, None]  # by logits: w times the probabilities, less w at the targets
+    logits *= (weights / sums)[:, None]  # gradient of logits: w times the probabilities, minus w at the targets
     logits[torch.arange(len(logits), device=logits.device), targets] -= weights
     if head.cap is not None or head.scale != 1:
         logits *= bend
@@ -104,7 +105,7 @@ def _differentiated(
 
 
 def _added(total: torch.Tensor | None, slope: torch.Tensor, states: torch.Tensor | None, more: bool) -> torch.Tensor:
-    """The gradient by W, or without states by b, with the share of a piece; in float32 where there are more pieces."""
+    """The gradient of W, or without states of b, plus the share of a piece; in float32 if there are more pieces."""
     if total is not None and states is not None and total.dtype == states.dtype:
         return total.addmm_(slope.T, states)
     share = slope.sum(dim=0) if states is None else slope.T @ states

@@ -9,10 +9,10 @@ BOS, EOS, PAD = "<s>", "</s>", "<pad>"
 
 
 def train_tokenizer(corpus: Path, vocabulary: int, output: Path) -> None:
-    """Train and save in Hugging Face layout: BOS before every text, any byte representable.
+    """Train a tokenizer and save it in Hugging Face layout: with BOS before every text, and all bytes representable.
 
-    A number is one token with the blank before it, as a word is: a tiny model learns sums of whole numbers as a table,
-    and to copy the number behind a word where the two stand side by side.
+    Like a word, a number is one token with the blank before it. So a tiny model can learn sums of whole numbers as a
+    table, and learn to copy the number after a word.
 
     Args:
         corpus: JSON lines with the field `text`.
@@ -29,7 +29,7 @@ def train_tokenizer(corpus: Path, vocabulary: int, output: Path) -> None:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            # Every Chinese character stands alone: a small vocabulary has no room for words of them.
+            # Every Chinese character is one token, because a small vocabulary has no room for Chinese words.
             pre_tokenizers.Split(Regex(r"\p{Han}"), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False),
         ]

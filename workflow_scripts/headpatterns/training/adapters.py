@@ -1,7 +1,7 @@
-"""LoRA: adapters on the frozen weights of a model, trained in their place, and stored without them.
+"""LoRA: adapters on the frozen weights of a model are trained instead of the weights, and stored without them.
 
-Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models". PEFT puts the adapters in; what is stored is in
-its layout, and says which base it was trained on.
+Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models". PEFT adds the adapters to the model. They are
+stored in its layout, together with the base that they were trained on.
 """
 
 import warnings
@@ -26,23 +26,24 @@ if TYPE_CHECKING:
 
 ALL = "all-linear"
 SHOWN = 12
-"""Ends of module names that are listed where a target is none."""
+"""Most ends of module names that an error about an unknown target lists."""
 
 
 class Base(NamedTuple):
-    """The model that adapters are put into: its folder for later jobs, and what holds the same files now."""
+    """The base model of adapters: its folder for later jobs, and the folder that has the same files now."""
 
     folder: Path
     written: Path
 
 
 def put_in(model: PreTrainedModel, recipe: Recipe, key: str = "finetuning.lora") -> "PeftModel":
-    """The model with adapters, in float32, which alone are trained; the seed of the recipe draws their first weights.
+    """The model with adapters in float32, which are the only trained weights; the recipe's seed initialises them.
 
-    B begins as zero, so that the first step starts from the model as it is. `key` of the config says what adapters.
+    B is initialised with zeros, so the first step starts from the unchanged model. `key` of the config describes the
+    adapters.
 
     Raises:
-        InputError: a target module is none of the model's, or cannot have an adapter that is merged later.
+        InputError: a target module is not in the model, or cannot have an adapter that is merged later.
     """
     from peft import LoraConfig, get_peft_model
 
@@ -50,7 +51,7 @@ def put_in(model: PreTrainedModel, recipe: Recipe, key: str = "finetuning.lora")
     check_targets(model, recipe.lora, key)
     torch.manual_seed(recipe.seed)
     chosen = recipe.lora.target_modules
-    make: Any = LoraConfig  # which says that alpha is an integer
+    make: Any = LoraConfig  # its annotation says that alpha is an integer
     settings = make(
         task_type="CAUSAL_LM",
         r=recipe.lora.rank,
@@ -60,7 +61,7 @@ def put_in(model: PreTrainedModel, recipe: Recipe, key: str = "finetuning.lora")
     )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # PEFT says that it stores the weights of GPT-2 as they are stored
+            warnings.simplefilter("ignore")  # PEFT warns about the transposed weights of GPT-2
             adapted: PeftModel = get_peft_model(model, settings)
     except ValueError as error:
         raise InputError(
@@ -71,9 +72,9 @@ def put_in(model: PreTrainedModel, recipe: Recipe, key: str = "finetuning.lora")
 
 
 def weights(model: PreTrainedModel, lora: Lora) -> int:
-    """How many weights adapters on the linear modules of a model have, without putting them in.
+    """Number of weights of adapters on the linear modules of a model, without adding them.
 
-    Those of embeddings, which `lora` may name as well, are not among them.
+    Adapters of embeddings, which `lora` may also name, are not counted.
     """
     head: Any = model.get_output_embeddings()
     return sum(
@@ -89,7 +90,7 @@ def _is_named(name: str, targets: Sequence[str]) -> bool:
 
 
 def check_targets(model: PreTrainedModel, lora: Lora, key: str) -> None:
-    """Refuse modules that do not exist, or whose weight is both embeddings.
+    """Refuse modules that do not exist, or whose weight is shared by both embeddings.
 
     Raises:
         InputError: naming the target.
@@ -116,7 +117,7 @@ def check_targets(model: PreTrainedModel, lora: Lora, key: str) -> None:
 def save(model: "PeftModel", tokenizer: Any, folder: Path, base: Base, dtype: str, masters: bool) -> None:
     """Write the adapters of a model in PEFT's layout, their weights in `dtype`, with config and tokenizer of the base.
 
-    As `saving.save`, but for what is stored.
+    Apart from the stored weights, it works like `saving.save`.
     """
     from peft import get_peft_model_state_dict
 
@@ -135,6 +136,6 @@ def save(model: "PeftModel", tokenizer: Any, folder: Path, base: Base, dtype: st
 
 
 def _config(model: "PeftModel", base: Path) -> dict[str, Any]:
-    """PEFT's config of the adapters; names of modules in an order that does not change from process to process."""
+    """PEFT's config of the adapters, with names of modules in the same order in every process."""
     settings = model.peft_config["default"].to_dict() | {"base_model_name_or_path": str(base), "inference_mode": True}
     return {key: sorted(value) if isinstance(value, set) else value for key, value in sorted(settings.items())}

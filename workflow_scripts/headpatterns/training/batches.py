@@ -1,8 +1,8 @@
-"""Micro-batches of samples of different lengths: padded to the longest, or one after another in a row of their own.
+"""Micro-batches of samples of different lengths: padded to the longest, or concatenated in one row.
 
-A row without padding spends nothing on tokens that carry no loss. Its samples are told apart by their positions, which
-start over with each; no token attends to another sample's, and none is predicted from another sample's last. Loss and
-gradients are those of the padded micro-batch.
+A row without padding spends no time on padding tokens. Its samples are separated by their positions, which restart with
+each sample. No token attends to another sample, and no token is predicted from the end of another sample. Loss and
+gradients are the same as for the padded micro-batch.
 """
 
 import copy
@@ -21,21 +21,21 @@ Collator = Callable[[Sequence[Sample]], dict[str, Any]]
 
 
 def collator(tokenizer: Any, model: "PreTrainedModel", padding_free: bool) -> Collator:
-    """What makes a micro-batch of samples (`input_ids`, `labels`) for `model`.
+    """The collator that makes a micro-batch for `model` from samples (`input_ids`, `labels`).
 
     Padded, `input_ids`, `labels` and `attention_mask` are [samples, tokens of the longest], padded on the right.
-    Padding-free, `input_ids`, `labels` and `position_ids` are [1, tokens of all samples], every token a real one; an
-    `attention_mask` is there only for attention that does not tell samples apart by positions, and is no count of
-    tokens. On processors the model then attends by `packing`.
+    Padding-free, `input_ids`, `labels` and `position_ids` are [1, tokens of all samples], without padding. They have an
+    `attention_mask` only if the attention does not separate samples by positions; this mask does not count tokens. On
+    processors the model then computes attention with `packing`.
 
     Raises:
-        InputError: `padding_free`, but the model, or its attention kernel, lets a sample see the one before it.
+        InputError: `padding_free` is set, but the model, or its attention kernel, mixes consecutive samples.
     """
     return _flattening(model) if padding_free else _padding(tokenizer)
 
 
 def _padding(tokenizer: Any) -> Collator:
-    """Right padding; a tokenizer without a padding token lends its EOS, since padding is masked everywhere."""
+    """Right padding; without a padding token, EOS is used, because padding is always masked."""
     from transformers import DataCollatorForSeq2Seq
 
     padding = copy.deepcopy(tokenizer)
@@ -46,10 +46,10 @@ def _padding(tokenizer: Any) -> Collator:
 
 
 def _flattening(model: "PreTrainedModel") -> Collator:
-    """The way of packing with which the model keeps samples apart.
+    """The collator of packed rows with which the model keeps samples separate.
 
-    Architectures and attention kernels differ in what they make of positions, and no list of them would stay true:
-    the model is asked.
+    Architectures and attention kernels use positions in different ways, and a list of them would become outdated. So
+    the model is tested.
     """
     from transformers import DataCollatorWithFlattening
 
@@ -61,7 +61,7 @@ def _flattening(model: "PreTrainedModel") -> Collator:
     flatten = DataCollatorWithFlattening()
 
     def by_positions(samples: Sequence[Sample]) -> dict[str, Any]:
-        return {**flatten(samples), "use_cache": False}  # with a cache, positions are not looked at
+        return {**flatten(samples), "use_cache": False}  # with a cache, positions are ignored
 
     def by_mask(samples: Sequence[Sample]) -> dict[str, Any]:
         batch = by_positions(samples)
@@ -71,7 +71,7 @@ def _flattening(model: "PreTrainedModel") -> Collator:
 
     def by_bounds(samples: Sequence[Sample]) -> dict[str, Any]:
         batch = flatten_with_bounds(samples)
-        # Transformers would make a mask of all tokens by all tokens from the positions.
+        # From positions, transformers would make a mask of all pairs of tokens.
         return {**batch, "attention_mask": batch["input_ids"].new_ones(batch["input_ids"].shape), "use_cache": False}
 
     kernel = model.config._attn_implementation
@@ -80,7 +80,7 @@ def _flattening(model: "PreTrainedModel") -> Collator:
             return by_bounds
         ways = [by_positions] if _has_windows(model) else [by_positions, by_mask]
         chosen = next((way for way in ways if _keeps_apart(model, way)), None)
-    except Exception as error:  # a kernel may refuse in any way it likes
+    except Exception as error:  # kernels raise errors of any type
         raise InputError(f"{name} cannot read samples in one row ({kernel}: {first_line(error)}): {fix}.") from error
     if chosen is None:
         raise InputError(f"{name} does not separate samples in one row with the attention kernel {kernel}: {fix}.")
@@ -88,14 +88,14 @@ def _flattening(model: "PreTrainedModel") -> Collator:
 
 
 def _is_packed(model: "PreTrainedModel", by_bounds: Collator) -> bool:
-    """Let the model attend by `packing`, if it then keeps samples apart; whether it does."""
+    """Switch the model's attention to `packing` if it then keeps samples separate; returns whether it does."""
     from headpatterns.training import packing
 
     kernel = model.config._attn_implementation
     model.set_attn_implementation(packing.NAME)
     try:
         apart = _keeps_apart(model, by_bounds)
-    except Exception:  # a model may not take where samples begin, which says nothing of the other ways
+    except Exception:  # a model may not accept the starts of samples, but other collators may still work
         apart = False
     if not apart:
         model.set_attn_implementation(kernel)
@@ -103,7 +103,7 @@ def _is_packed(model: "PreTrainedModel", by_bounds: Collator) -> bool:
 
 
 def _mask(model: "PreTrainedModel", position_ids: "torch.Tensor") -> Any:
-    """What the model's attention kernel takes for a mask, causal within each sample."""
+    """The mask for the model's attention kernel, causal within each sample."""
     import torch
     from transformers.masking_utils import create_causal_mask
 
@@ -117,16 +117,16 @@ def _mask(model: "PreTrainedModel", position_ids: "torch.Tensor") -> Any:
 
 
 def _has_windows(model: "PreTrainedModel") -> bool:
-    """Whether some layer attends otherwise than to all earlier tokens: one mask would not do for every layer."""
+    """Whether some layer does not attend to all earlier tokens, so that one mask is not enough for all layers."""
     config = model.config.get_text_config()
     kinds = set(getattr(config, "layer_types", None) or []) - {"full_attention"}
     return bool(kinds or getattr(config, "sliding_window", None))
 
 
 def _keeps_apart(model: "PreTrainedModel", flatten: Collator) -> bool:
-    """Whether two short samples in one row have the logits that each has alone, but for rounding.
+    """Whether two short samples in one row have the same logits as each alone, up to rounding.
 
-    Alone they are given without positions, as padded samples are: some models count from elsewhere than 0.
+    Alone they are read without positions, like padded samples, because some models do not count positions from 0.
     """
     import torch
 
@@ -136,7 +136,7 @@ def _keeps_apart(model: "PreTrainedModel", flatten: Collator) -> bool:
     ids = [torch.tensor([sample["input_ids"]]) for sample in samples]
     alone = torch.cat([_logits(model, {"input_ids": one, "use_cache": False}) for one in ids])
     together = _logits(model, flatten(samples))
-    # Another sample in sight changes logits by about as much as they are large.
+    # If a token attends to another sample, the change of its logits is about as large as the logits.
     return bool((together - alone).abs().max() <= torch.finfo(model.dtype).eps ** 0.5 * alone.abs().max())
 
 

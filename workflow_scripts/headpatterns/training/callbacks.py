@@ -1,4 +1,4 @@
-"""What happens between the steps of a run: weights are kept, states marked, the curve written, signals obeyed."""
+"""Callbacks between the steps of a run: they keep weights, mark states, write the curve, and handle signals."""
 
 import math
 import time
@@ -16,23 +16,23 @@ from headpatterns.training.run_folder import COMPLETE
 
 
 class Keeper(TrainerCallback):
-    """Keeps the weights at chosen steps; the last step is saved as `final` instead, and needs no state to resume from.
+    """Keeps the weights at chosen steps; the last step is saved as `final` instead, without a state to resume from.
 
-    The Trainer would save one there, and resumed from it would train a step too many.
+    The Trainer would save a state there, and after resuming from it would train one step too many.
     """
 
     def __init__(self, steps: Iterable[int], folder: Path, save: Callable[[Path], None]) -> None:
-        """Keep `steps` below `folder`, where `save` writes the weights to a folder that it is given."""
+        """Keep `steps` below `folder`; `save` writes the weights to a given folder."""
         self.steps, self.folder, self.save = frozenset(steps), folder, save
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Say which steps never come."""
+        """Print the steps that the run will not reach."""
         late = sorted(step for step in self.steps if step > state.max_steps)
         if late and state.is_world_process_zero:
             print(f"checkpoint steps {late} are after the last step, {state.max_steps}, and are not saved", flush=True)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Keep the weights, or let the last step be without a state."""
+        """Keep the weights, or prevent the state of the last step."""
         if state.global_step >= state.max_steps:
             control.should_save = False
         elif state.global_step in self.steps:
@@ -40,10 +40,10 @@ class Keeper(TrainerCallback):
 
 
 class Unrounded(TrainerCallback):
-    """Lets the master weights of an engine that casts the model begin with the weights before the cast.
+    """Initialises the master weights of an engine that casts the model with the weights before the cast.
 
-    The engine would copy them from those that it has rounded. Models of the hub that are stored in float16, and runs
-    that start from an earlier one, would change by that rounding, which is more than the first steps change.
+    The engine would copy the rounded weights. Hub models that are stored in float16, and runs that start from an
+    earlier run, would change by this rounding. The change is larger than that of the first steps.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -54,22 +54,22 @@ class Unrounded(TrainerCallback):
         }
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Hand the copies over, and let them go."""
+        """Pass the copies to the engine, and free them."""
         zero.start_masters(self.model, self.weights)
         self.weights.clear()
 
 
 class Stopper(TrainerCallback):
-    """Stops at the end of the step in which SIGTERM came to any process, and marks states that all have completed.
+    """Stops at the end of the step in which any process received SIGTERM, and marks states that all have completed.
 
-    transformers has such a callback of its own (`enable_jit_checkpoint`), but there each process decides by its own
-    clock when to save; several would decide differently and wait for each other for ever.
+    transformers has such a callback (`enable_jit_checkpoint`), but there each process uses its own clock to decide when
+    to save. Several processes would decide differently and wait for each other forever.
     """
 
     stopped = False
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Ask for a state and an end where a signal came."""
+        """Request a state and the end of training if a signal came."""
         if interruption.received(args.device) and state.global_step < state.max_steps:
             self.stopped = control.should_save = control.should_training_stop = True
 
@@ -78,14 +78,14 @@ class Stopper(TrainerCallback):
         processes.barrier()
         if state.is_world_process_zero:
             (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
-        processes.barrier()  # a process that stops now ends the others, of which one may not have written it
+        processes.barrier()  # a process that stops now ends the others, and one of them may still be writing
 
 
 class Curve(TrainerCallback):
     """Adds seconds since the run's start to every log entry, prints it, and stops at a loss that is not finite."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Start the clock, where an earlier part of the run has left it."""
+        """Start the clock, or continue it from an earlier part of the run."""
         earlier = [entry["seconds"] for entry in state.log_history if "seconds" in entry]
         self.start = time.perf_counter() - (earlier[-1] if earlier else 0.0)
 

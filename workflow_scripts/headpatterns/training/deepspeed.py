@@ -1,4 +1,4 @@
-"""DeepSpeed's ZeRO-2: every process holds the weights, and its share of the gradients, master weights and moments.
+"""DeepSpeed's ZeRO-2: every process has all weights, and its share of the gradients, master weights and moments.
 
 Rajbhandari et al. 2020, "ZeRO: Memory Optimizations Toward Training Trillion Parameter Models".
 """
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from headpatterns.errors import InputError, first_line
 
 BUCKET = 200_000_000
-"""Elements that are sent at once: DeepSpeed keeps buffers of that many, of which a small model needs fewer."""
+"""Elements that are sent at once: DeepSpeed keeps buffers of this size; a small model needs smaller ones."""
 
 if TYPE_CHECKING:
     import torch
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 def configuration(recipe: "Recipe", parameters: int, on_gpu: bool) -> dict[str, Any]:
-    """The configuration of DeepSpeed that says what the recipe says, for a model of so many parameters.
+    """The configuration of DeepSpeed for a recipe and a model with this number of parameters.
 
-    Gradients are summed over micro-batches in float32, as plain PyTorch does under autocast. Over devices, with bf16,
-    they are summed in bfloat16, which is DeepSpeed's usual way: it is what the backward pass leaves them in, and
-    float32 would double the traffic of every micro-batch.
+    Gradients are summed over micro-batches in float32, as in plain PyTorch under autocast. Over devices, with bf16,
+    they are summed in bfloat16, which is DeepSpeed's default: the backward pass returns this type, and float32 would
+    double the communication of every micro-batch.
     """
-    bucket = min(BUCKET, parameters + parameters % 2)  # DeepSpeed refuses an odd one
+    bucket = min(BUCKET, parameters + parameters % 2)  # DeepSpeed refuses odd sizes
     zero: dict[str, Any] = {"stage": 2, "reduce_bucket_size": bucket, "allgather_bucket_size": bucket}
     if recipe.optimizer == "adamw_offloaded":
         zero["offload_optimizer"] = {"device": "cpu", "pin_memory": on_gpu}
@@ -41,16 +41,16 @@ def configuration(recipe: "Recipe", parameters: int, on_gpu: bool) -> dict[str, 
 
 
 def compile_offloaded_adamw() -> None:
-    """Let DeepSpeed compile its AdamW for processors, where it has not done so before.
+    """Make DeepSpeed compile its AdamW for processors, if it has not done so before.
 
     Raises:
-        InputError: it cannot.
+        InputError: the compilation fails.
     """
     from deepspeed.ops.op_builder import CPUAdamBuilder
 
     try:
         CPUAdamBuilder().load()
-    except Exception as error:  # whatever compilers, their absence and libraries raise
+    except Exception as error:  # compilers, missing compilers and libraries raise many types
         raise InputError(
             "optimizer adamw_offloaded is compiled when it is first used, but the compilation failed "
             f"({first_line(error)}): install a C++ compiler (g++) and ninja, or set finetuning.optimizer to "
@@ -59,16 +59,16 @@ def compile_offloaded_adamw() -> None:
 
 
 def offloaded_adamw(learning_rate: float) -> tuple[type, dict[str, Any]]:
-    """AdamW on the processor and its settings, those that the Trainer gives torch's."""
+    """AdamW on the processor, with the settings that the Trainer gives to torch's AdamW."""
     from deepspeed.ops.adam import DeepSpeedCPUAdam
 
     return DeepSpeedCPUAdam, {"lr": learning_rate, "betas": (0.9, 0.999), "eps": 1e-8}
 
 
 def start_masters(model: "PreTrainedModel", weights: "dict[str, torch.Tensor]") -> None:
-    """Let the float32 master weights begin with `weights`, by the names of parameters; each process takes its share.
+    """Initialise the float32 master weights with `weights`, by the names of parameters; each process takes its share.
 
-    What is not trained has none.
+    Parameters that are not trained have no master weights.
     """
     from deepspeed.utils import safe_set_full_fp32_param
 
@@ -79,9 +79,9 @@ def start_masters(model: "PreTrainedModel", weights: "dict[str, torch.Tensor]") 
 
 
 def master_weights(model: "torch.nn.Module") -> "dict[str, torch.Tensor]":
-    """The float32 weights that a model in bfloat16 is trained through, on the processor of the first process.
+    """The float32 master weights of a model in bfloat16, on the processor of the first process.
 
-    They are put together one at a time, so that a GPU never holds more than one; every process must take part.
+    They are gathered one at a time, so that a GPU has at most one of them; every process must take part.
     """
     from deepspeed.utils import safe_get_full_fp32_param
 
@@ -94,6 +94,6 @@ def master_weights(model: "torch.nn.Module") -> "dict[str, torch.Tensor]":
         whole = safe_get_full_fp32_param(parameter)
         if processes.is_first():
             gathered[id(parameter)] = whole.cpu()
-    # Tied weights are one parameter by two names.
+    # Tied weights are one parameter with two names.
     state = model.state_dict(keep_vars=True)
     return {name: gathered.get(id(value), value.detach()) for name, value in state.items()}

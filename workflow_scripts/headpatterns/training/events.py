@@ -1,7 +1,7 @@
 """Event files of TensorBoard, written while a run trains, so that its curve can be watched.
 
-They lie beside the logs, and are no part of a run: whether they are written is known by the environment of the job
-alone, so that neither its parameters nor its recipe change.
+They are next to the logs, and not a part of a run. Only the environment of the job decides whether they are written, so
+neither its parameters nor its recipe change.
 """
 
 import os
@@ -14,13 +14,13 @@ from headpatterns.cluster.commands import EVENTS
 from headpatterns.io import remove
 
 SCALARS = ("loss", "learning_rate", "grad_norm")
-"""What is written of each entry of the curve, by its column in training.csv."""
+"""Columns of training.csv that are written for each entry of the curve."""
 
 
 def of_run(workplace: Path) -> list[TrainerCallback]:
-    """What writes the events of a run to {model}/{run} below the folder that is asked for; nothing where none is.
+    """The callback that writes the events of a run to {model}/{run} below the requested folder; empty without one.
 
-    `workplace` is where the run is trained, {model}/{run}.unfinished.
+    `workplace` is the folder in which the run is trained, {model}/{run}.unfinished.
     """
     folder = os.environ.get(EVENTS)
     return [Events(Path(folder) / workplace.parent.name / workplace.stem)] if folder else []
@@ -35,7 +35,7 @@ class Events(TrainerCallback):
         self.writer: Any = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Begin a file; where the run goes on from a state, steps after it that were written before are withdrawn."""
+        """Start a file; if the run continues from a state, earlier entries for later steps are removed."""
         if not state.is_world_process_zero:
             return
         from torch.utils.tensorboard import SummaryWriter
@@ -45,7 +45,7 @@ class Events(TrainerCallback):
         self.writer = SummaryWriter(str(self.folder), purge_step=state.global_step + 1 if state.global_step else None)
 
     def on_log(self, args: Any, state: Any, control: Any, **others: Any) -> None:
-        """Write the entry at once, for whoever watches."""
+        """Write the entry at once."""
         if self.writer is None or "loss" not in others["logs"]:
             return
         for name in SCALARS:

@@ -1,4 +1,4 @@
-"""Fine-tuning of a model on training sets: runs, one after another, each with its checkpoints and its curve."""
+"""Fine-tuning of a model on training sets: consecutive runs, each with its checkpoints and its curve."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,11 +23,11 @@ ROUNDED = (
     "is read in float32 and frozen, and training computes with it in bfloat16: it does not see differences of less "
     "than about 1/256 of a weight, such as those that an earlier run has made; checkpoints keep every digit"
 )
-"""What is said of a model below adapters that has more digits than the precision of training."""
+"""The message about a base model of adapters that is stored with more digits than the precision of training."""
 
 
 class Pool(NamedTuple):
-    """The samples that training sets select from: all of them, and the place of each by dataset and id."""
+    """The samples from which training sets select, and the position of each by dataset and id."""
 
     folders: Sequence[Path]
     samples: Dataset
@@ -35,10 +35,10 @@ class Pool(NamedTuple):
 
     @classmethod
     def of(cls, folders: Sequence[Path]) -> "Pool":
-        """Those of folders `{dataset}/{split}` written by the rule tokenize_instructions.
+        """The samples of folders `{dataset}/{split}` of the rule tokenize_instructions.
 
         Raises:
-            InputError: one of them cannot be read.
+            InputError: a folder cannot be read.
         """
         shards = {folder.parent.name: _loaded(folder) for folder in folders}
         samples = concatenate_datasets(list(shards.values()))
@@ -50,11 +50,11 @@ def _loaded(folder: Path) -> Dataset:
     """The tokenized samples of a folder.
 
     Raises:
-        InputError: there are none, or they cannot be read.
+        InputError: the folder has no samples, or they cannot be read.
     """
     try:
         return load_from_disk(folder)
-    except Exception as error:  # datasets and pyarrow raise many types for what is one thing to the user
+    except Exception as error:  # datasets and pyarrow raise many types for the same problem of the user
         raise InputError(
             f"{folder} has no readable tokenized samples ({first_line(error)}): tokenize the rows again, or give "
             "a folder that tokenize_instructions.py wrote."
@@ -71,22 +71,22 @@ def finetune(
     threads: int,
     heads: Sequence[Path] = (),
 ) -> None:
-    """Train every run, then put all of them in place: what a failed job has put out, Snakemake removes.
+    """Train every run, then move all of them to their places, because Snakemake removes the output of a failed job.
 
     Args:
-        starts: folders of the models to start from, one for each run or one for all; an earlier run's too.
+        starts: folders of the models to start from, one for each run or one for all; they may be earlier runs.
         chosen: CSV files of the training sets, one for each run.
-        tokenized: folders `{dataset}/{split}` of the samples that these select from.
+        tokenized: folders `{dataset}/{split}` of the samples from which these select.
         outputs: folders of the runs.
-        recipe: how all of them are trained.
+        recipe: the recipe of all runs.
         device: `cpu` or `cuda`.
         threads: processor threads, of all processes on a machine.
-        heads: CSV files of the heads whose weights alone are trained, one for each run; none where all weights are.
+        heads: CSV files of the only heads to train, one for each run; empty if all weights are trained.
 
     Raises:
-        InputError: as many models, training sets and files of heads as runs are not given, or one of them cannot be
-            used.
-        Interrupted: SIGTERM came; what is trained is kept.
+        InputError: the numbers of models, training sets and files of heads do not fit the number of runs, or one of
+            them cannot be used.
+        Interrupted: SIGTERM came; finished training is kept.
     """
     runs = len(outputs)
     if len(chosen) != runs or len(starts) not in (1, runs):
@@ -106,7 +106,7 @@ def finetune(
         alone: Sequence[Path | None] = heads or [None] * runs
         for start, training_set, output, own in zip(each, chosen, outputs, alone, strict=True):
             training.stop_between_runs(device)
-            earlier = start.parent in outputs  # a run of this job, which is not in place yet
+            earlier = start.parent in outputs  # a run of this job, which has not been moved yet
             place = unfinished(start.parent) / start.name if earlier else start
             _train_run(Base(start, place), training_set, pool, output, recipe, device, own)
             models.free_memory(device)
@@ -139,7 +139,7 @@ def _train_run(
 
 def _check(samples: Dataset, model: PreTrainedModel, start: Path, training_set: Path) -> None:
     """Refuse samples that the model cannot read."""
-    # Read once: each pass over the column takes all of it out of Arrow.
+    # The column is read once, because each pass decodes all of it from Arrow.
     extents = [(len(input_ids), max(input_ids)) for input_ids in samples["input_ids"]]
     longest, largest = map(max, zip(*extents, strict=True))
     models.check_tokens(model, largest, str(training_set))

@@ -1,7 +1,7 @@
-"""The loss of a micro-batch, with logits only where a label is predicted, and of a few labels at a time.
+"""The loss of a micro-batch, with logits only at positions that predict a label, for a few labels at a time.
 
-It is the loss that transformers gives to models: the sum of the cross entropies of all labels over the number of labels
-of the whole step, which other micro-batches and processes have a part in.
+It is the same loss as in transformers: the sum of the cross entropies of all labels over the number of labels of the
+whole step, including those of other micro-batches and processes.
 """
 
 from typing import Any, NamedTuple
@@ -15,20 +15,20 @@ from headpatterns.models import projection, token_losses
 
 
 class Labels(NamedTuple):
-    """Labels of a micro-batch that are predicted, and where."""
+    """Labels of a micro-batch that are predicted, and their positions."""
 
     targets: Int[torch.Tensor, " labels"]
     places: projection.Predictions
 
 
 class PredictingTrainer(Trainer):
-    """A Trainer that projects to the vocabulary where a label is predicted, and nowhere else."""
+    """A Trainer that projects to the vocabulary only at positions that predict a label."""
 
     def __init__(self, **settings: Any) -> None:
         """Take the Trainer's own arguments, by name.
 
         Raises:
-            InputError: the model has no projection to a vocabulary, or a loss that is more than that of the labels.
+            InputError: the model has no projection to a vocabulary, or a loss with more terms than that of the labels.
         """
         model = settings["model"]
         self.head = projection.head_of(model)
@@ -40,17 +40,17 @@ class PredictingTrainer(Trainer):
         super().__init__(**settings, compute_loss_func=self._loss)
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *others: Any, **named: Any) -> Any:
-        """The Trainer's own, which hands what is predicted to `_loss`, together with what the model gave."""
+        """The Trainer's own function, which passes the predicted labels and the model's outputs to `_loss`."""
         rows, positions, targets = projection.predicting(inputs["labels"])
         unwrapped: Any = self.model
         with projection.projected(unwrapped, self.head, rows, positions) as places:
             return super().compute_loss(model, {**inputs, "labels": Labels(targets, places)}, *others, **named)
 
     def _loss(self, outputs: Any, labels: Labels, num_items_in_batch: torch.Tensor | int) -> Float[torch.Tensor, ""]:
-        """The part that a micro-batch has in the loss of a step of so many labels.
+        """The contribution of a micro-batch to the loss of a step with this number of labels.
 
         Raises:
-            InputError: the model gave other logits than those of the labels.
+            InputError: the model returned other logits than those of the labels.
         """
         states = labels.places.states(type(self.model).__name__, self.head, outputs.logits)
         weights = torch.ones(len(labels.targets), device=states.device) / num_items_in_batch

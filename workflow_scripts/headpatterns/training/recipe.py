@@ -1,6 +1,6 @@
-"""How a run is trained: every key of a training recipe, its default and what it may be, stated here and nowhere else.
+"""The training recipe of a run: all of its keys, with their defaults and allowed values.
 
-Nothing heavy is imported, so that a command line refuses a wrong recipe before it waits for torch.
+Nothing large is imported, so that a command line refuses a wrong recipe before it imports torch.
 """
 
 import json
@@ -18,13 +18,13 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 @dataclass(frozen=True, kw_only=True)
 class Lora:
-    """Low-rank adapters that are trained in the place of all weights.
+    """Low-rank adapters that are trained instead of all weights.
 
     Attributes:
         rank: of the product B A that is added to a weight.
-        alpha: the product is taken times alpha / rank.
-        dropout: of what A reads, in training.
-        target_modules: ends of the names of modules that get one, or `all-linear`: all linear ones but the head.
+        alpha: the product is multiplied by alpha / rank.
+        dropout: of the inputs of A, in training.
+        target_modules: ends of the names of modules with adapters, or `all-linear`: all linear ones except the head.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
@@ -43,20 +43,20 @@ class Recipe:
         learning_rate, lr_scheduler, warmup_ratio, weight_decay, max_grad_norm: AdamW and its schedule.
         epochs: passes over the training set; used when `max_steps` is None.
         max_steps: optimizer steps, or None.
-        engine: `pytorch`, which holds everything in every process, or `deepspeed`: ZeRO-2.
-        devices: processes that share the batches, one a GPU where there are GPUs; launch.py starts several.
+        engine: `pytorch`, with everything in every process, or `deepspeed`: ZeRO-2.
+        devices: processes that share the batches, one per GPU if there are GPUs; launch.py starts several.
         optimizer: `adamw` or `adamw_fused`, torch's own; or with deepspeed `adamw_offloaded`, whose states are in the
             host's memory.
         per_device_batch_size, gradient_accumulation_steps: samples of a micro-batch, micro-batches of a step.
         global_batch_size: samples of a step over all devices; checked against the product of the others.
-        padding_free: a micro-batch is one row of samples without padding.
+        padding_free: whether a micro-batch is one row of samples without padding.
         precision: `fp32`, or `bf16` for mixed precision.
-        gradient_checkpointing: recompute activations in the backward pass to save memory.
+        gradient_checkpointing: whether activations are recomputed in the backward pass to save memory.
         checkpoint_dtype: of the stored weights, `float32` or `bfloat16`.
         checkpoint_steps: steps at which the weights are kept, in addition to the last.
         resume_every: steps between two states to resume from.
-        seed: of the data order and of dropout; pretraining and LoRA draw the first weights from it too.
-        lora: train adapters of this kind; None trains all weights.
+        seed: of the data order and of dropout; pretraining and LoRA also initialise weights with it.
+        lora: adapters to train; None trains all weights.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
@@ -85,11 +85,11 @@ class Recipe:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The recipe that a JSON object states; the steps of its checkpoints are put in order, each once.
+        """The recipe in a JSON object; the steps of its checkpoints are sorted, each once.
 
         Raises:
-            InputError: no JSON object, an unknown key, a key that is lacking or has a value that it may not have, or
-                an optimizer that the engine does not have.
+            InputError: the text is not a JSON object, a key is unknown, missing or has an invalid value, or the engine
+                does not have the optimizer.
         """
         try:
             recipe = TypeAdapter(cls).validate_json(text)
@@ -103,7 +103,7 @@ class Recipe:
         return replace(recipe, checkpoint_steps=tuple(sorted(set(recipe.checkpoint_steps))))
 
     def stated(self) -> dict[str, Any]:
-        """Keys and values; without `lora` where all weights are trained, as there was no such key once."""
+        """Keys and values; without `lora` if all weights are trained, because earlier versions had no such key."""
         return {key: value for key, value in asdict(self).items() if key != "lora" or value}
 
 
@@ -112,7 +112,7 @@ KEYS = tuple(field.name for field in fields(Recipe))
 
 
 def check_global_batch(recipe: Recipe) -> None:
-    """Refuse a recipe whose batches do not agree.
+    """Refuse a recipe whose batch sizes do not agree.
 
     Raises:
         InputError: the global batch size is not the product of its parts.
@@ -127,9 +127,9 @@ def check_global_batch(recipe: Recipe) -> None:
 
 
 def _sentence(text: str, error: ValidationError) -> str:
-    """What is wrong with the first key of a recipe of which something is.
+    """The problem of the first invalid key of a recipe.
 
-    An unknown key is named before one that is lacking: the one may be the other, misspelt.
+    An unknown key is named before a missing one, because it may be the missing one, misspelt.
     """
     first = min(error.errors(), key=lambda each: each["type"] != "unexpected_keyword_argument")
     if not first["loc"]:
@@ -144,7 +144,7 @@ def _sentence(text: str, error: ValidationError) -> str:
 
 
 def _wanted(name: str, error: Any) -> str:
-    """What a value should be, in pydantic's words; of a choice, the nearest that there is."""
+    """The expected value, in pydantic's words; for a choice, the most similar valid value."""
     said = str(error["msg"]).replace("Input should be", "should be")
     if error["type"] != "literal_error" or len(error["loc"]) > 1:
         return f"{said}: correct it"

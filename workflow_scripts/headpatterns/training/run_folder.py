@@ -1,4 +1,4 @@
-"""The folder of a run: what it consists of, what an interrupted one keeps, and how a complete one is put in place."""
+"""The folder of a run: its files, the state of an interrupted run, and the move of a complete run to its place."""
 
 import csv
 from collections.abc import Sequence
@@ -11,22 +11,22 @@ from headpatterns.provenance import environment
 from headpatterns.training.recipe import Recipe
 
 CURVE = ("step", "epoch", "loss", "learning_rate", "grad_norm", "tokens", "seconds")
-"""Columns of training.csv: tokens are those read so far, padding not counted; seconds since the run's start.
+"""Columns of training.csv: tokens read so far, without padding; seconds since the run's start.
 
-Several devices need whole micro-batches: an empty sample that completes the last ones of an epoch counts one token.
+Several devices need complete micro-batches: an empty sample that completes the last ones of an epoch counts one token.
 """
 
 PARTS = ("final", "intermediate", "training.csv", "run.json")
-"""What a run consists of, in the order in which it is put in place."""
+"""The parts of a run, in the order in which they are moved to its folder."""
 
 COMPLETE = "complete"
-"""The file in the folder of a state that says that every process has written its part."""
+"""The file in the folder of a state that marks that every process has written its part."""
 
 
 def tidy(workplace: Path) -> None:
-    """Remove what a kill left half-written: checkpoints, and states that not every process has completed.
+    """Remove incomplete files after a kill: checkpoints, and states that not every process has completed.
 
-    Of a run that was killed while it was put in place there are only some parts: it is trained again.
+    If a run was killed while its parts were moved, only some of them are left, and it is trained again.
     """
     if (workplace / "run.json").is_file() and not all((workplace / part).exists() for part in PARTS):
         for part in (*PARTS, "state"):
@@ -53,9 +53,9 @@ def finish(
     recipe: Recipe,
     device: str,
 ) -> None:
-    """Write what belongs to a run beside its weights, run.json last.
+    """Write the files of a run other than its weights, run.json last.
 
-    `last` is the step that it ended with, `history` the Trainer's log, which the entries of the curve are among.
+    `last` is its last step, and `history` the Trainer's log, which contains the entries of the curve.
     """
     (workplace / "intermediate").mkdir(exist_ok=True)
     _write_curve(workplace / "training.csv", [entry for entry in history if "loss" in entry])
@@ -83,14 +83,14 @@ def _write_curve(path: Path, curve: Sequence[dict[str, Any]]) -> None:
 
 
 def publish(output: Path) -> None:
-    """Move a trained run from `{output}.unfinished/` into place, run.json last: where it is, the run is complete."""
+    """Move a trained run from `{output}.unfinished/` to `output`, run.json last, which marks a complete run."""
     if processes.is_first():
         workplace = unfinished(output)
         output.mkdir(parents=True, exist_ok=True)
-        remove(workplace / "state")  # first: without all of its parts the run must not go on from there
+        remove(workplace / "state")  # first, because a run without all of its parts must not continue from a state
         for part in PARTS:
             remove(output / part)
             (workplace / part).rename(output / part)
-        remove(workplace / IDENTITY)  # first: what is left of a folder half removed is never resumed from
+        remove(workplace / IDENTITY)  # first, so that a partly removed folder is never resumed
         remove(workplace)
     processes.barrier()

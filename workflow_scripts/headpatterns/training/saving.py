@@ -1,4 +1,4 @@
-"""Writing a model that is being trained, in the dtype that its recipe stores."""
+"""Write a model during training, in the checkpoint dtype of its recipe."""
 
 import copy
 from pathlib import Path
@@ -13,15 +13,15 @@ from headpatterns.training import deepspeed as zero
 
 
 def save(model: PreTrainedModel, tokenizer: Any, folder: Path, dtype: str, masters: bool = False) -> None:
-    """Write a model in Hugging Face layout, its weights in `dtype`: cast, or the engine's `masters` if it has any.
+    """Write a model in Hugging Face layout with weights in `dtype`: cast, or the engine's `masters` if it has any.
 
-    Every process takes part, since each has a share of those; all go on once it is written.
+    Every process takes part, because each has a share of the master weights; all wait until the model is written.
     """
     stored = getattr(torch, dtype)
     own = masters and stored == torch.float32
     state = zero.master_weights(model) if own else model.state_dict(keep_vars=True)
     if processes.is_first():
-        cast: dict[int, torch.Tensor] = {}  # tied weights stay one tensor by two names
+        cast: dict[int, torch.Tensor] = {}  # tied weights stay one tensor with two names
         for name, value in list(state.items()):
             if id(value) not in cast:
                 dtype_there = stored if value.is_floating_point() else value.dtype

@@ -1,8 +1,8 @@
-"""Training of the weights of some heads alone: all others keep the values that they have before the run.
+"""Training of only the weights of some heads: all other weights keep their values from before the run.
 
-The weights of a head are its slices (`head_slices`). Where a parameter has slices of other heads as well, its gradient
-is masked before it is clipped, and the values of the others are put back after each step, as the decay of weights
-moves them. Everything else is the training of all weights: samples, order, optimizer and schedule.
+The weights of a head are its slices (`head_slices`). If a parameter also has slices of other heads, its gradient is
+masked before it is clipped. The values of the other slices are restored after each step, because weight decay changes
+them. Samples, order, optimizer and schedule are the same as in training of all weights.
 """
 
 from pathlib import Path
@@ -22,11 +22,11 @@ from headpatterns.training.recipe import Recipe
 Heads = Bool[np.ndarray, "layers heads"]
 
 COLUMNS = ("layer", "head")
-"""Of the file that names the heads of a run."""
+"""Columns of the file that names the heads of a run."""
 
 
 def check(recipe: Recipe) -> None:
-    """Refuse recipes under which the gradients of single weights cannot be held back.
+    """Refuse recipes with which the gradients of single weights cannot be masked.
 
     Raises:
         InputError: naming the key.
@@ -44,7 +44,7 @@ def read(path: Path, model: PreTrainedModel) -> Heads:
     """The heads that a file names, [layers, heads].
 
     Raises:
-        InputError: it cannot be read, names none, one twice, or one that the model does not have.
+        InputError: it cannot be read, names no head, a head twice, or a head that the model does not have.
     """
     layers, heads = models.heads_of(model)
     chosen = np.zeros((layers, heads), dtype=bool)
@@ -67,9 +67,9 @@ def read(path: Path, model: PreTrainedModel) -> Heads:
 
 
 def taken_of(model: PreTrainedModel, heads: Heads) -> dict[str, torch.Tensor]:
-    """Which values of each parameter belong to some heads, by its name: true there, and of its shape or spread over it.
+    """Masks of the values of each parameter that belong to some heads, by its name; they broadcast to its shape.
 
-    Parameters of which none does are left out.
+    Parameters without such values are left out.
 
     Raises:
         InputError: it is not known which weights belong to a head.
@@ -89,13 +89,13 @@ def taken_of(model: PreTrainedModel, heads: Heads) -> dict[str, torch.Tensor]:
 
 
 class Restriction(TrainerCallback):
-    """Lets the weights of some heads of a model alone be trained."""
+    """Restricts training to the weights of some heads of a model."""
 
     def __init__(self, model: PreTrainedModel, heads: Heads, recipe: Recipe) -> None:
-        """Freeze all parameters of which nothing belongs to the heads, and hold back the gradients of the others' rest.
+        """Freeze all parameters without weights of the heads, and mask the gradients of the others.
 
         Raises:
-            InputError: the recipe cannot train heads alone, or it is not known which weights belong to a head.
+            InputError: the recipe cannot train only heads, or it is not known which weights belong to a head.
         """
         check(recipe)
         self.taken = taken_of(model, heads)
@@ -107,14 +107,14 @@ class Restriction(TrainerCallback):
             parameter.register_post_accumulate_grad_hook(_masking(self.taken[name]))
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Put back what belongs to no head that is trained."""
+        """Restore the values that belong to no trained head."""
         with torch.no_grad():
             for name, parameter in self.parameters.items():
                 parameter.copy_(torch.where(self.taken[name], parameter, self.before[name]))
 
 
 def _masking(taken: torch.Tensor) -> Any:
-    """What sets the gradient of a parameter to zero outside of the values that are taken."""
+    """A hook that sets the gradient of a parameter to zero outside of the trained values."""
     others = ~taken
 
     def mask(parameter: torch.Tensor) -> None:

@@ -1,6 +1,6 @@
 """Training with the Hugging Face Trainer: weights at chosen steps, a curve, and a state to resume from.
 
-Pretraining of the embedded base models and supervised fine-tuning are the same function on different samples.
+Pretraining of the embedded base models and supervised fine-tuning use the same function on different samples.
 """
 
 import json
@@ -31,17 +31,17 @@ from headpatterns.training.sharing import SharingTrainer, filled_up
 from headpatterns.training.some_heads import Heads
 
 OPTIMIZERS = {"adamw": "adamw_torch", "adamw_fused": "adamw_torch_fused"}
-"""What transformers calls those of torch."""
+"""Names in transformers of torch's optimizers."""
 
 
 @contextmanager
 def session(recipe: Recipe, device: str) -> Iterator[None]:
-    """What training and publishing happen in: the processes of the recipe talk, and signals wait for a good moment.
+    """Within the block, the processes of the recipe can communicate, and signals are delayed until work can stop.
 
     Raises:
-        InputError: there are not as many processes as the recipe's devices, or what the recipe needs is not installed.
+        InputError: the number of processes is not that of the recipe's devices, or a needed package is not installed.
     """
-    # Deterministic kernels need no filled memory; torch would fill all that it takes, to make bugs of kernels show.
+    # Deterministic kernels need no filled memory; torch would fill all allocations, to make bugs of kernels visible.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if torch.device(device).type == "cpu":
         memory.keep_freed()
@@ -52,10 +52,10 @@ def session(recipe: Recipe, device: str) -> Iterator[None]:
 
 
 def stop_between_runs(device: str) -> None:
-    """Where one run is trained and the next has not begun, stop if the processes were asked to.
+    """Stop between two runs if the processes received a signal.
 
     Raises:
-        Interrupted: they were.
+        Interrupted: a signal came.
     """
     if interruption.received(processes.own_device(device)):
         raise Interrupted(
@@ -64,12 +64,12 @@ def stop_between_runs(device: str) -> None:
 
 
 def loading_dtype(recipe: Recipe, stored: str) -> str:
-    """The dtype in which to load a model for training that is stored in the dtype `stored`.
+    """The dtype in which a model with the stored dtype `stored` is loaded for training.
 
-    It is float32, which plain PyTorch trains in mixed precision too. But DeepSpeed's engine for bf16 casts the weights
-    to bfloat16 anyway: those that are stored in it lose nothing, and every process on a machine, all of which load at
-    once, needs half the host's memory (16 rather than 32 GB each for 8 billion parameters). Weights below adapters
-    are not trained, so that in mixed precision nothing is gained where they have more digits than they were stored in.
+    It is float32, which plain PyTorch also trains in mixed precision. But DeepSpeed's engine for bf16 casts the weights
+    to bfloat16 anyway. Weights that are stored in bfloat16 lose nothing by loading them as they are. All processes of a
+    machine load at the same time, and each then needs half the host's memory (16 rather than 32 GB for 8 billion
+    parameters). Weights below adapters are not trained, so in mixed precision more digits than stored have no benefit.
     """
     frozen = recipe.lora is not None and recipe.precision == "bf16"
     return "bfloat16" if (frozen or _is_cast(recipe)) and stored == "bfloat16" else "float32"
@@ -88,24 +88,24 @@ def train(
 ) -> None:
     """Train `model` on `samples` (`input_ids`, `labels`); `run_folder.publish(output)` then moves the run to `output`.
 
-    `output` receives `final/` and `intermediate/step-{step}/` (Hugging Face layout, safetensors), `training.csv` and
-    `run.json` (recipe, steps, identity). Until it is published the run lives in `{output}.unfinished/`; a run that was
-    interrupted there continues from its last saved state, provided that `identity` (model and data) and recipe are
-    the same, and ends with the same weights as an undisturbed one. One that is complete there is left as it is. Of
-    several processes the first one's `identity` counts.
+    `output` gets `final/` and `intermediate/step-{step}/` (Hugging Face layout, safetensors), `training.csv` and
+    `run.json` (recipe, steps, identity). Until it is published, the run is in `{output}.unfinished/`. An interrupted
+    run there continues from its last saved state if `identity` (model and data) and recipe are the same. It ends with
+    the same weights as an uninterrupted run. A complete run there is left as it is. With several processes, the
+    `identity` of the first one counts.
 
-    A run on no sample at all is the model as it is: it has the one step 0 and an empty curve.
+    A run without samples is the unchanged model: it has the single step 0 and an empty curve.
 
-    With `lora` in the recipe, adapters on `model`, which comes from `base`, are trained and stored. With `heads` their
-    weights alone are trained (`some_heads`), and all others are those of `model` in every checkpoint.
+    With `lora` in the recipe, adapters on `model`, which comes from `base`, are trained and stored. With `heads`, only
+    their weights are trained (`some_heads`), and all other weights are those of `model` in every checkpoint.
 
-    `samples` may be a list or a data set. With several processes every one of them calls this, in the same `session`.
+    `samples` may be a list or a data set. With several processes, each of them calls this, in the same `session`.
 
     Raises:
-        InputError: the recipe cannot train heads alone, or it is not known which weights belong to a head; the global
-            batch size is not the product of its parts, there are fewer samples than one step takes,
-            samples in one row would mix, the model reads samples otherwise beside each other, another program trains
-            this run, the loss is not finite, or the disk is full.
+        InputError: the recipe cannot train only heads, or it is not known which weights belong to a head; the global
+            batch size is not the product of its parts, there are fewer samples than in one step, samples in one row
+            would mix, results of a sample depend on the others in its batch, another program trains this run, the loss
+            is not finite, or the disk is full.
         Interrupted: SIGTERM came; the state after the step is saved.
     """
     check_global_batch(recipe)
@@ -155,7 +155,7 @@ def _train(
 
 
 def _keeping(model: Any, tokenizer: Any, recipe: Recipe, base: Base | None, masters: bool) -> Callable[[Path], None]:
-    """What writes the checkpoint of a run to a folder: a whole model, or the adapters alone."""
+    """The function that writes the checkpoint of a run to a folder: a whole model, or only the adapters."""
     dtype = recipe.checkpoint_dtype
     if recipe.lora is None:
         return lambda folder: save(model, tokenizer, folder, dtype, masters)
@@ -174,7 +174,7 @@ def _fit(
     keep: Callable[[Path], None],
     own: Sequence[TrainerCallback],
 ) -> tuple[int, list[dict[str, Any]]]:
-    """Let the Trainer do it and save the last weights; the last step and the Trainer's log.
+    """Train with the Trainer and save the last weights; returns the last step and the Trainer's log.
 
     Raises:
         Interrupted: SIGTERM came; the state after the step is saved.
@@ -184,7 +184,7 @@ def _fit(
     state = processes.broadcast(run_folder.last_state(workplace / "state"))
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     exact = parameters[0].dtype == torch.float32
-    casts = _is_cast(recipe) and exact and state is None  # a state has its master weights
+    casts = _is_cast(recipe) and exact and state is None  # a state includes its master weights
     kind: Any = PredictingTrainer if recipe.devices == 1 else SharingTrainer
     trainer = kind(
         model=model,
@@ -205,12 +205,12 @@ def _fit(
         )
     keeper.save(workplace / "final")
     if recipe.engine == "deepspeed":
-        trainer.model_wrapped.destroy()  # or its hooks keep the model and the optimizer in memory
+        trainer.model_wrapped.destroy()  # otherwise its hooks keep the model and the optimizer in memory
     return last, trainer.state.log_history
 
 
 def _arguments(recipe: Recipe, parameters: int, state: Path, device: str) -> TrainingArguments:
-    """What the Trainer is told of a recipe that trains so many parameters."""
+    """The Trainer's arguments for a recipe that trains this number of parameters."""
     on_gpu = torch.device(device).type == "cuda"
     settings = TrainingArguments(
         output_dir=str(state),
@@ -233,19 +233,19 @@ def _arguments(recipe: Recipe, parameters: int, state: Path, device: str) -> Tra
         full_determinism=not on_gpu,
         save_strategy="steps",
         save_steps=recipe.resume_every,
-        save_total_limit=2,  # the Trainer removes the one before while other processes may be writing the new one
+        save_total_limit=2,  # the Trainer removes the previous one while other processes may still write the new one
         logging_steps=1,
         logging_nan_inf_filter=False,
-        # A row without padding has no mask to count by, and every token counts.
+        # A row without padding has no mask, and all of its tokens are counted.
         include_num_input_tokens_seen="all" if recipe.padding_free else "non_padding",
         report_to="none",
         disable_tqdm=True,
     )
     if settings.n_gpu > 1:
-        settings._n_gpu = 1  # a process alone would otherwise split its batches over all GPUs that it sees
+        settings._n_gpu = 1  # otherwise a single process would split its batches over all visible GPUs
     return settings
 
 
 def _is_cast(recipe: Recipe) -> bool:
-    """Whether the engine casts the model to bfloat16 and trains it through float32 master weights of its own."""
+    """Whether the engine casts the model to bfloat16 and trains it with its own float32 master weights."""
     return recipe.engine == "deepspeed" and recipe.precision == "bf16"
