@@ -1,15 +1,15 @@
-"""Right answers and losses of gold answers: variants compared on the same draws of items.
+"""Correct answers and losses of gold answers: variants compared on the same draws of items.
 
-Two intervals, for two questions. `headpatterns.evaluation.intervals.wilson` is that of a single evaluation, from its
-two counts alone. What is compared with each other, or averaged over runs, is resampled instead: a replicate draws the
-items of an evaluation set with replacement, one draw for every model, variant and run, so that a difference is paired
-over items and free of what they have in common. Neither interval covers the training seed; the spread over runs stands
-beside it, and `gain` has an error term that holds the seeds or, of a single one, the random draws.
+There are two intervals. `headpatterns.evaluation.intervals.wilson` is the interval of a single evaluation, from its two
+counts alone. Values that are compared with each other, or averaged over runs, are resampled instead. A replicate draws
+the items of an evaluation set with replacement, with one draw for all models, variants and runs. So a difference is
+paired over items, and their common variation cancels. Neither interval covers the training seed. Tables also show the
+spread over runs, and the error term of `gain` includes the seeds or, with a single seed, the random draws.
 
-An item's value is 1 or 0 for a right or wrong answer, or the negative log-likelihood of its gold answer a token. Of
-the latter less is better, and every comparison turns the sign: what is gained is above 0 for both.
+An item's value is 1 or 0 for a correct or wrong answer, or the negative log-likelihood of its gold answer per token.
+For the latter less is better, and every comparison reverses the sign: a gain is above 0 for both.
 
-As in `bootstrap`, an array of replicates [1 + B] carries the estimate at index 0.
+As in `bootstrap`, an array of replicates [1 + B] has the estimate at index 0.
 """
 
 from collections.abc import Collection, Sequence
@@ -23,21 +23,21 @@ from headpatterns.statistics.bootstrap import NOT_NEGATIVE, SHARE, UNLIMITED, Li
 from headpatterns.statistics.draws import rank_p
 from headpatterns.statistics.effects import DRAWS, ITEMS, Component, Effect, effect
 
-# The same sum of values taken in another order differs by less than this, and a real difference by much more: without
-# rounding, two variants that are equally good could be told apart.
+# The same sum of values in another order differs by less than this, and a real difference is much larger. Without this
+# rounding, two equally good variants could seem different.
 DECIMALS = 12
 
 RANK_COLUMNS = ("seed", "draws", "value", "draws_mean", "rank", "p_value")
-"""Of the tables that rank a variant among random draws."""
+"""Columns of the tables that rank a variant among random draws."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """What an answer is judged by.
+    """A measure of answers.
 
     Attributes:
-        name: what the tables call it.
-        sign: 1 where more is better, -1 where less is.
+        name: its name in the tables.
+        sign: 1 if more is better, -1 if less is.
         limits: least and largest value of a mean.
         gains: least and largest difference between two means.
     """
@@ -55,14 +55,14 @@ NLL = Measure("nll", -1, NOT_NEGATIVE, UNLIMITED)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the runs of one variant made of the items of one evaluation set.
+    """The results of the runs of one variant on the items of one evaluation set.
 
     Attributes:
-        runs: [runs], their names; a base model stands there once for each seed that starts from it.
+        runs: [runs], their names; a base model is listed once for each seed that starts from it.
         seeds: [runs], the training seed of each.
-        values: [runs, items] in the order of `runs`: 1 where the answer is right, else 0, or nats per token.
+        values: [runs, items] in the order of `runs`: 1 for a correct answer and 0 otherwise, or nats per token.
         weights: [1 + B, items], of `probe_weights`, the same for every outcome on this set.
-        measure: which of the two it is.
+        measure: the measure of the values.
     """
 
     runs: tuple[str, ...]
@@ -73,7 +73,7 @@ class Outcome:
 
     @property
     def items(self) -> int:
-        """How many items the set has."""
+        """The number of items of the set."""
         return int(self.values.shape[1])
 
     def of_items(self) -> Float[np.ndarray, " items"]:
@@ -92,12 +92,12 @@ def by_seed(outcome: Outcome) -> list[Float[np.ndarray, "runs replicates"]]:
 
 
 def mean(outcomes: Sequence[Outcome]) -> Float[np.ndarray, " replicates"]:
-    """Mean [1 + B] of a variant over items, then over the sets of `outcomes`, which count alike whatever their size."""
+    """Mean [1 + B] of a variant over items, then over the sets of `outcomes`, with equal weights for all sets."""
     return _mean([outcome.weights @ outcome.of_items() for outcome in outcomes])
 
 
 def difference(better: Sequence[Outcome], worse: Sequence[Outcome]) -> Float[np.ndarray, " replicates"]:
-    """What one variant gains over another [1 + B], item by item on the same sets in the same order."""
+    """The gain of one variant over another [1 + B], item by item on the same sets in the same order."""
     return _mean(
         [a.weights @ gained(a.measure, a.of_items(), b.of_items()) for a, b in zip(better, worse, strict=True)]
     )
@@ -106,7 +106,7 @@ def difference(better: Sequence[Outcome], worse: Sequence[Outcome]) -> Float[np.
 def gained(
     measure: Measure, better: Float[np.ndarray, "*values"], worse: Float[np.ndarray, "*values"]
 ) -> Float[np.ndarray, "*values"]:
-    """What the first has over the second, above 0 where it is better."""
+    """The gain of the first over the second, above 0 if the first is better."""
     return np.asarray(better - worse if measure.sign > 0 else worse - better)
 
 
@@ -114,8 +114,8 @@ def spread(outcomes: Sequence[Outcome]) -> float:
     """Standard deviation (ddof 1) over runs of the mean over items and sets; NaN with a single run.
 
     Args:
-        outcomes: one a set, with the same seeds and draws in the same order. A run that stands for several seeds, as a
-            base model does, is one run.
+        outcomes: one per set, with the same seeds and draws in the same order. A run that several seeds share, such as
+            a base model, counts once.
     """
     return _deviation({run: value for (_, run), value in of_runs(outcomes).items()}.values())
 
@@ -124,8 +124,8 @@ def spread_of_gain(better: Sequence[Outcome], worse: Sequence[Outcome]) -> float
     """Standard deviation (ddof 1) of the gain over pairs of runs with the same seed; NaN with a single pair.
 
     Args:
-        better: outcomes of the one variant, one a set.
-        worse: those of the other on the same sets in the same order.
+        better: outcomes of the one variant, one per set.
+        worse: outcomes of the other on the same sets in the same order.
     """
     own, others = of_runs(better), of_runs(worse)
     gains = {
@@ -154,11 +154,11 @@ class Ranked:
 
     Attributes:
         seed: the training seed.
-        draws: how many random draws there are.
+        draws: number of random draws.
         value: the variant's mean over items and sets.
-        mean: that of the draws.
-        better: how many draws do better.
-        equal: how many do as well.
+        mean: the mean of the draws.
+        better: number of draws that are better.
+        equal: number of draws that are equally good.
     """
 
     seed: str
@@ -170,14 +170,14 @@ class Ranked:
 
     @property
     def rank(self) -> float:
-        """1 + the number of draws that do better; draws that do as well share the places."""
+        """1 + the number of draws that are better; equally good draws share their ranks."""
         return 1 + self.better + self.equal / 2
 
     @property
     def p_value(self) -> float:
-        """(1 + number of draws that do at least as well) / (1 + draws).
+        """(1 + number of draws that are at least as good) / (1 + draws).
 
-        How likely the variant does as well as it does if it is one more draw.
+        It is the probability of a rank at least as good if the variant is one more draw.
         """
         return (1 + self.better + self.equal) / (1 + self.draws)
 
@@ -188,11 +188,11 @@ class Ranked:
 
 
 def ranked(chosen: Sequence[Outcome], drawn: Sequence[Outcome]) -> list[Ranked]:
-    """Where a variant stands among random draws, for each training seed.
+    """The rank of a variant among random draws, for each training seed.
 
     Args:
-        chosen: the variant's outcomes, one a set.
-        drawn: those of the random draws on the same sets, with the same seeds, the same draws in each set.
+        chosen: the variant's outcomes, one per set.
+        drawn: outcomes of the random draws on the same sets, with the same seeds and the same draws in each set.
     """
     found = []
     draws_of, sign = of_seeds(drawn), chosen[0].measure.sign
@@ -204,30 +204,30 @@ def ranked(chosen: Sequence[Outcome], drawn: Sequence[Outcome]) -> list[Ranked]:
 
 
 def of_seeds(outcomes: Sequence[Outcome]) -> dict[str, Float[np.ndarray, " draws"]]:
-    """Means [draws] of each training seed over items and sets; one draw where the variant is not drawn."""
+    """Means [draws] of each training seed over items and sets; a single one if the variant is not random."""
     means = [by_seed(outcome) for outcome in outcomes]
     seeds = dict.fromkeys(outcomes[0].seeds)
     return {seed: _mean([of_set[place][:, 0] for of_set in means]) for place, seed in enumerate(seeds)}
 
 
 def gain_over_draws(chosen: Sequence[Outcome], drawn: Sequence[Outcome]) -> Effect:
-    """`gain` over random draws, with the exact p-values of its ranks among those of each seed (`draws.rank_p`)."""
+    """`gain` over random draws, with the exact p-values of its ranks among the draws of each seed (`draws.rank_p`)."""
     own, draws, sign = of_seeds(chosen), of_seeds(drawn), chosen[0].measure.sign
     ranks = rank_p([sign * float(one[0]) for one in own.values()], [sign * draws[seed] for seed in own])
     return replace(gain(chosen, drawn), p_above=ranks.p_above, p_below=ranks.p_below, p_least=ranks.p_least)
 
 
 def gain(better: Sequence[Outcome], worse: Sequence[Outcome]) -> Effect:
-    """What one variant has over another, the mean over items, sets and seeds, with its error term.
+    """The gain of one variant over another, the mean over items, sets and seeds, with its error term.
 
-    Both saw the same items, which are resampled for both at once. Seeds vary where there are two or more: each gives
-    one difference, between means over its draws, so that their spread holds what other draws would change. Of a single
-    seed the random draws say how much one run differs from the next: see `of_draws`. Sets are held: the claim is about
-    them.
+    Both have the same items, which are resampled for both together. Seeds vary if there are two or more. Each seed
+    gives one difference, between means over its draws, so the spread of these differences includes the variation of
+    draws. With a single seed, the random draws show how much runs differ: see `of_draws`. Sets are fixed, because the
+    claim is about them.
 
     Args:
-        better: outcomes of the one variant, one a set.
-        worse: those of the other on the same sets in the same order, with the same seeds.
+        better: outcomes of the one variant, one per set.
+        worse: outcomes of the other on the same sets in the same order, with the same seeds.
     """
     own, others, measure = of_seeds(better), of_seeds(worse), better[0].measure
     gains = [measure.sign * float(own[seed].mean() - others[seed].mean()) for seed in own]
@@ -238,12 +238,12 @@ def gain(better: Sequence[Outcome], worse: Sequence[Outcome]) -> Effect:
 
 
 def of_draws(drawn: Sequence[Outcome], other: Sequence[Outcome]) -> list[Component]:
-    """The share of random draws in the variance of a difference of a single seed; none where there are no two draws.
+    """The share of random draws in the variance of a difference with a single seed; empty with fewer than two draws.
 
-    The variance of their mean. Where the other side is one run, that of one run is added: the run is taken to be as
-    lucky as one more draw would be, because nothing else tells how much its number owes to chance. This is the
-    interval that holds the next draw, and under it a variant that is no better than the draws is seldom called better.
-    Without it, it is as soon as it is one of the better draws.
+    It is the variance of the mean of the draws. If the other side is one run, the variance of one run is added: the run
+    is assumed to vary like one more draw, because nothing else shows how much its number depends on chance. The
+    interval then covers the next draw, so a variant that is no better than the draws is rarely called better. Without
+    this term, any variant among the better draws would be.
     """
     (draws,) = of_seeds(drawn).values()
     if len(draws) < 2:

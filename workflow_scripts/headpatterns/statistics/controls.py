@@ -1,8 +1,8 @@
-"""What Eq. 3 is also fitted to, so that a fit on changes can be told from one on base patterns.
+"""Controls of Eq. 3, to distinguish a fit between changes from a fit between base patterns.
 
-A change that is nearly minus a multiple of the pattern before says again what that pattern says. Then tasks whose base
-patterns look alike explain each other's changes, whatever fine-tuning did. Two controls show it: the same equation
-between base patterns alone, and between changes from which the part along their own base pattern is taken off.
+A change that is nearly a negative multiple of the pattern before repeats the information of that pattern. Then tasks
+with similar base patterns explain each other's changes, independent of fine-tuning. Two controls show this: the same
+equation between base patterns alone, and between changes after removing the part along their own base pattern.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ from headpatterns.statistics.distribution import flat
 OF = ("change", "base", "partialled")
 """The three equations: between changes, between base patterns, between changes without their own base pattern."""
 
-# Patterns are stored as float32, with a relative resolution of 6e-8: what is left of a change below this share is how
-# its patterns were rounded.
+# Patterns are stored as float32, with a relative resolution of 6e-8. If less than this share of a change is left, it is
+# only rounding of its patterns.
 RESOLUTION = 1e-6
 
 
@@ -30,7 +30,7 @@ class Observed(NamedTuple):
 
 
 class Equation(NamedTuple):
-    """Both sides of Eq. 3: the complex task's [1 + B, layers, heads], the basic ones' [1 + B, tasks, layers, heads]."""
+    """Both sides of Eq. 3: the complex task [1 + B, layers, heads], the basic tasks [1 + B, tasks, layers, heads]."""
 
     target: Float[np.ndarray, "replicates layers heads"]
     basic: Float[np.ndarray, "replicates tasks layers heads"]
@@ -39,13 +39,13 @@ class Equation(NamedTuple):
 def equations(target: Observed, basic: Sequence[Observed], intercept: bool) -> dict[str, Equation]:
     """The equation of each of `OF`, all over the same heads.
 
-    Heads without a finite change of some run (a rate or log-ratio where the pattern before is 0) are left out of all
-    three, as the estimate alone decides; the rest then stand in one row, [..., 1, heads left].
+    Heads whose change is not finite in some run (a rate or log-ratio if the pattern before is 0) are left out of all
+    three; only the estimate decides this. The other heads are then in one row, [..., 1, heads left].
 
     Args:
         target: the run on the complex task.
         basic: the runs on the basic tasks, at least one.
-        intercept: whether the equations have a constant, which is then taken off together with the base pattern.
+        intercept: whether the equations have a constant, which is then removed together with the base pattern.
 
     Raises:
         InputError: no head has a finite change in every run.
@@ -71,13 +71,13 @@ def partialled(
 ) -> Float64[np.ndarray, "*batch layers heads"]:
     """A change without its projection on its own base pattern: the residual of regressing the one on the other.
 
-    What is left below `RESOLUTION` of the change counts as 0, in all heads. Of a base pattern that is 0 everywhere (or,
-    with an intercept, constant) nothing can be taken off.
+    A residual below `RESOLUTION` of the change counts as 0 in all heads. If the base pattern is 0 everywhere (or, with
+    an intercept, constant), nothing is removed.
 
     Args:
         change: [..., layers, heads].
         before: the patterns before fine-tuning, same shape.
-        intercept: whether the regression has a constant as well.
+        intercept: whether the regression also has a constant.
     """
     whole, base = flat(change), flat(before)
     left = whole

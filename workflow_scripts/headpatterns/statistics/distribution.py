@@ -1,10 +1,10 @@
 """How unevenly a task uses the attention heads: Gini coefficient, CV and kurtosis of one activation pattern (Eq. 7-9).
 
 Every function takes patterns [..., layers, heads], treats the layers x heads values of each as one population and
-returns an array [...]; leading axes are bootstrap replicates, tasks, whatever the caller stacks. Accumulation is in
-float64. A statistic that does not exist (a zero mean, no spread) is NaN, silently: it stands as `nan` in the tables.
+returns an array [...]; leading axes are bootstrap replicates, tasks or others. Accumulation is in float64. A statistic
+that does not exist (a zero mean, no spread) is NaN without a warning, and `nan` in the tables.
 
-Here and beside it, `import scipy` leaves `scipy.stats` to be loaded at first use: the Snakefile imports this package.
+In this package, `import scipy` loads `scipy.stats` only on first use, because the Snakefile imports this package.
 """
 
 import warnings
@@ -33,8 +33,8 @@ def is_constant(values: Float[np.ndarray, "*batch entries"]) -> Bool[np.ndarray,
 def gini(patterns: Float[np.ndarray, "*batch layers heads"]) -> Float64[np.ndarray, "*batch"]:
     """Gini coefficient, `sum_ij |x_i - x_j| / (2 n^2 mean)`, of patterns [..., layers, heads] (Eq. 7).
 
-    0 where all heads are equally active, (n - 1) / n where one head does everything. Meant for values that are not
-    negative, as activation patterns are. Sorted values turn the double sum into `2 sum_i (2 i - n - 1) x_(i)`.
+    It is 0 if all heads are equally active, and (n - 1) / n if only one head is active. It is meant for values that are
+    not negative, such as activation patterns. With sorted values the double sum is `2 sum_i (2 i - n - 1) x_(i)`.
     """
     values = np.sort(flat(patterns), axis=-1)
     n = values.shape[-1]
@@ -51,22 +51,22 @@ def cv(patterns: Float[np.ndarray, "*batch layers heads"]) -> Float64[np.ndarray
 def kurtosis(patterns: Float[np.ndarray, "*batch layers heads"]) -> Float64[np.ndarray, "*batch"]:
     """Pearson's kurtosis, `E[(x - mean)^4] / sigma^4`, of patterns [..., layers, heads] (Eq. 9).
 
-    Population moments, no excess taken off: a normal distribution has 3, the value the paper compares with.
+    It uses population moments and is not the excess: a normal distribution has 3, the reference value of the paper.
     """
     values = flat(patterns)
     with warnings.catch_warnings():
-        # SciPy warns of a loss of precision in patterns that are constant: these are NaN here.
+        # SciPy warns about a loss of precision in constant patterns, which are NaN here.
         warnings.simplefilter("ignore", RuntimeWarning)
         found = scipy.stats.kurtosis(values, axis=-1, fisher=False)
     return np.where(is_constant(values), np.nan, found)
 
 
 def _defined(quotient: Float64[np.ndarray, "*batch"]) -> Float64[np.ndarray, "*batch"]:
-    """The quotient with NaN where a zero divisor left an infinity."""
+    """The quotient with NaN instead of the infinity of a zero divisor."""
     return np.where(np.isfinite(quotient), quotient, np.nan)
 
 
 STATISTICS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"gini": gini, "cv": cv, "kurtosis": kurtosis}
 
 LIMITS: dict[str, tuple[float, float]] = {"gini": (0.0, 1.0), "cv": (0.0, np.inf), "kurtosis": (1.0, np.inf)}
-"""Least and largest value of each statistic, of patterns that are not negative."""
+"""Least and largest value of each statistic, for patterns that are not negative."""

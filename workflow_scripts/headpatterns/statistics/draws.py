@@ -1,6 +1,6 @@
-"""Ours against random draws: a choice that says something must rank high among choices made by chance.
+"""Our choice compared with random draws: a useful choice must rank high among random choices.
 
-Draws are nested in seeds: each seed has its own. What they add to the error term stands in `accuracy.of_draws`.
+Draws are nested in seeds: each seed has its own. `accuracy.of_draws` computes their share of the error term.
 """
 
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from headpatterns.errors import InputError
 
 @dataclass(frozen=True)
 class Ranked:
-    """How ours ranks among the draws.
+    """The rank of ours among the draws.
 
     Attributes:
-        by_seed: of each seed, (1 + number of draws at least as good as ours) / (1 + number of draws).
+        by_seed: for each seed, (1 + number of draws at least as good as ours) / (1 + number of draws).
         p_above: one-sided p over seeds that ours is better than a draw.
-        p_below: the same for worse, where draws count that are at most as good.
-        p_least: the least that either can be with as many seeds and draws.
+        p_below: the same for worse, counting draws that are at most as good.
+        p_least: the least possible value of both with this number of seeds and draws.
     """
 
     by_seed: tuple[float, ...]
@@ -34,10 +34,10 @@ def rank_p(
 ) -> Ranked:
     """Exact one-sided p of the rank of ours among the draws, over seeds. Ties count against ours.
 
-    Where ours is one more draw, its rank in a seed is uniform on 1 ... 1 + draws. Where it is chosen in each seed for
-    itself, ranks are independent and p is the probability of at most their sum. Where the choice is the same in every
-    seed, its luck repeats itself: p is then twice the mean over seeds, which is valid however the seeds depend on each
-    other (Rüschendorf 1982), and needs at least 39 draws to reach 0.05 over several seeds, 19 with one.
+    If ours is one more draw, its rank in a seed is uniform on 1 ... 1 + draws. If it is chosen separately in each seed,
+    ranks are independent and p is the probability of at most their sum. If the choice is the same in every seed, its
+    chance effect repeats. Then p is twice the mean over seeds, which is valid for any dependence between seeds
+    (Rüschendorf 1982). It needs at least 39 draws to reach 0.05 over several seeds, and 19 with one.
 
     Args:
         ours: [seeds], such as accuracies.

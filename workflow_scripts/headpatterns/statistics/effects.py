@@ -1,22 +1,22 @@
-"""An effect and its error term, source by source: what of it would differ with other seeds, tasks or samples.
+"""An effect and its error term by source of variation: how much it would differ with other seeds, tasks or samples.
 
 An effect is one number that a claim is about, such as the mean change of a Gini coefficient. Each source of variation
-adds a component to its variance, with the degrees of freedom that this component was estimated on. What has no
-component was held: the interval says nothing about it.
+adds a component to its variance, with the degrees of freedom of the estimate of this component. A source without
+component was held fixed, and the interval does not cover it.
 
 **Interval.** `estimate ± sqrt(sum t_i^2 v_i)`, with t_i the quantile of Student's t of each component's own degrees of
-freedom (Banerjee 1960). It covers at least as often as it says, for any degrees of freedom and any shares of the
-components. The usual alternative of Welch and Satterthwaite does not: with three seeds, tests at 5 % reject up to 8 %
-of true hypotheses, and tests at 1 % up to 3.5 % (two seeds: 13 and 8 %), because a variance that three values
-understate also seems to have many degrees of freedom. The price is power: where seeds make up half the variance, three
-of them have three quarters of the power of that test.
+freedom (Banerjee 1960). Its coverage is at least the nominal one, for any degrees of freedom and any shares of the
+components. The usual alternative of Welch and Satterthwaite does not have this property: with three seeds, tests at 5 %
+reject up to 8 % of true hypotheses, and tests at 1 % up to 3.5 % (two seeds: 13 and 8 %). The reason is that a variance
+that three values underestimate also seems to have many degrees of freedom. The cost is power: if seeds have half of the
+variance, the test with three seeds has three quarters of the power of that alternative.
 
-**What is counted twice.** The same samples are used by all seeds, so what samples share over seeds is in the component
-of the samples alone. What differs by both, such as the training noise of single runs (seeds × tasks), is in both
-components. A two-way analysis subtracts it once (Cameron, Gelbach and Miller 2011). With three seeds that difference of
-two estimates is often negative. In simulation (three seeds, seven tasks) tests at 5 % then reject 3 to 6 % of true
-hypotheses, with this interval, and 1 to 21 % with theirs. The sum rejects 0.5 to 1.5 %; it is kept, as it errs on the
-safe side whatever the shares.
+**Terms that are counted twice.** All seeds use the same samples, so effects of samples that are common to all seeds are
+only in the component of samples. Variation by both, such as the training noise of single runs (seeds × tasks), is in
+both components. A two-way analysis subtracts it once (Cameron, Gelbach and Miller 2011). With three seeds this
+difference of two estimates is often negative. In simulation (three seeds, seven tasks) tests at 5 % then reject 3 to 6
+% of true hypotheses with this interval, and 1 to 21 % with theirs. The sum rejects 0.5 to 1.5 %. The sum is used,
+because it is conservative for all shares.
 """
 
 import math
@@ -34,7 +34,7 @@ SEEDS, TASKS, SAMPLES, ITEMS, DRAWS = "seeds", "tasks", "samples", "items", "dra
 
 SMALLEST_P = 1e-15
 
-# A standard error below this share of its number is rounding: nothing varied.
+# A standard error below this share of its number is only rounding: nothing varied.
 ROUNDING = 1e-12
 
 
@@ -45,7 +45,7 @@ class Component:
     Attributes:
         source: what varies, such as `seeds`.
         variance: of the estimate, in its units squared.
-        df: degrees of freedom that the variance was estimated on; infinite for a bootstrap.
+        df: degrees of freedom of the estimate of the variance; infinite for a bootstrap.
     """
 
     source: str
@@ -58,13 +58,13 @@ class Effect:
     """An estimate with its error term.
 
     Attributes:
-        estimate: the number, without the bias that resampling shows where there is one.
-        plain: the number as its equation gives it.
-        components: by source; empty where nothing varied.
-        p_above: one-sided p of an exact test that the effect is above `exact_bound`; NaN where there is none.
+        estimate: the number, without the bias that resampling shows, if there is one.
+        plain: the number from its equation.
+        components: by source; empty if nothing varied.
+        p_above: one-sided p of an exact test that the effect is above `exact_bound`; NaN if there is none.
         p_below: the same for below.
-        p_least: the least that such a p can be with as many tasks or draws.
-        exact_bound: what the exact test is against.
+        p_least: the least possible p with this number of tasks or draws.
+        exact_bound: the bound of the exact test.
         limits: least and largest value that the number can have; its interval stays within.
     """
 
@@ -89,7 +89,7 @@ class Effect:
 
     @property
     def df(self) -> float:
-        """Degrees of freedom with which one Student's t has the same 95 % interval; NaN without any variance."""
+        """Degrees of freedom of a single Student's t with the same 95 % interval; NaN without any variance."""
         if not self.standard_error > 0:
             return math.nan
         ratio = self.reach(0.95) / self.standard_error
@@ -109,13 +109,13 @@ class Effect:
 
     @property
     def shown(self) -> tuple[float, float, float, float]:
-        """Value, lower and upper end of the 95 % interval, and plain value: what tables show."""
+        """Value, lower and upper end of the 95 % interval, and plain value, as tables show them."""
         return (self.estimate, *self.interval(), self.plain)
 
     def p_two_sided(self, bound: float = 0.0) -> float:
         """One minus the confidence of the interval that just reaches `bound`, at least 1e-15.
 
-        NaN where the error term is 0 or does not exist: then nothing that was varied says how certain the number is.
+        It is NaN if the error term is 0 or does not exist: then nothing shows how certain the number is.
         """
         distance = abs(self.estimate - bound)
         if not self.standard_error > ROUNDING * max(abs(self.estimate), abs(bound)) or math.isnan(distance):
@@ -139,12 +139,12 @@ def effect(
     """The effect of a statistic that was resampled over samples, repeated over seeds and perhaps jackknifed over tasks.
 
     Args:
-        replicates: [1 + B], the mean over seeds, plain value first; the draws of samples are shared by all seeds. Of
-            one value alone, [1], nothing was resampled: no bias is taken off and samples have no component.
-        by_seed: [seeds], the statistic of each seed. With fewer than two, seeds were held.
+        replicates: [1 + B], the mean over seeds, plain value first; all seeds share the draws of samples. A single
+            value, [1], was not resampled: no bias is removed and samples have no component.
+        by_seed: [seeds], the statistic of each seed. With fewer than two, seeds are fixed.
         without_task: [tasks], the statistic with each task left out in turn (`(T - 1) / T sum (x_i - mean)^2`). Empty
-            where tasks are held. Where they vary, they carry the variation of their samples with them.
-        source: what the replicates draw, `samples` or `items`.
+            if tasks are fixed. If they vary, their variation includes that of their samples.
+        source: the source that the replicates resample, `samples` or `items`.
         limits: least and largest value that the statistic can have; estimate and interval stay within.
 
     Raises:
@@ -171,19 +171,19 @@ def over_seeds(
 ) -> Effect:
     """The mean over seeds of replicates [1 + B] that share their draws, with seeds and samples in its error term.
 
-    With one seed the interval is that of the samples alone, as `estimate_and_interval` gives it.
+    With one seed, the interval covers only the samples, as in `estimate_and_interval`.
     """
     return effect(np.mean(values, axis=0), [own[0] for own in values], limits=limits)
 
 
 def reach_of_mean(values: Float[np.ndarray, " values"], confidence: float = 0.95) -> float:
-    """Half the interval of a mean by Student's t; NaN of one value, which says nothing about others."""
+    """Half the length of the interval of a mean by Student's t; NaN for a single value."""
     if len(values) < 2:
         return math.nan
     return quantile(confidence, len(values) - 1) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
 
 
 def quantile(confidence: float, df: float) -> float:
-    """Two-sided quantile of Student's t; from the tail, which keeps the precision of confidences close to 1."""
+    """Two-sided quantile of Student's t, computed from the tail to be precise for confidences close to 1."""
     tail = (1 - confidence) / 2
     return -float(scipy.special.ndtri(tail) if df > 1e6 else scipy.special.stdtrit(df, tail))

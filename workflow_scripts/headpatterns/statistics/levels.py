@@ -1,11 +1,11 @@
-"""Levels of activation: how large they are, how many heads rise, and how much of them is more than sampling noise.
+"""Levels of activation: their size, the share of heads that rise, and the part that is more than sampling noise.
 
 As in `distribution`, functions take patterns [..., layers, heads] and return an array [...], in float64. A value that
 does not exist is NaN, without a warning.
 
-Coherence asks whether the samples agree on the sign of a head's value: s of the samples is summed with the sign and
-without it. Of values that are noise about 0, `|mean s| / mean |s|` is 1 / √N on average over N samples, whatever their
-size: that is its floor.
+Coherence measures whether the samples agree on the sign of a head's value s: the sum with signs is divided by the sum
+without signs. If values are noise around 0, `|mean s| / mean |s|` is 1 / √N on average over N samples, for any size of
+the noise. This is its floor.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ def mean_log_ratio(
 ) -> Float64[np.ndarray, " replicates"]:
     """Mean of `log_ratio` over the heads for which the estimate (index 0) has one: [1 + B, layers, heads] to [1 + B].
 
-    NaN where there is no such head.
+    NaN if there is no such head.
     """
     logs = flat(log_ratio(before, after))
     defined = ~np.isnan(logs[0])
@@ -36,7 +36,7 @@ def mean_log_ratio(
 def share_rising(
     before: Float[np.ndarray, "*batch layers heads"], after: Float[np.ndarray, "*batch layers heads"]
 ) -> Float64[np.ndarray, "*batch"]:
-    """Share of heads whose level is larger after fine-tuning than before it."""
+    """Share of heads whose level is larger after fine-tuning than before."""
     return np.asarray((flat(after) > flat(before)).mean(axis=-1))
 
 
@@ -50,7 +50,7 @@ def share_active(
 def skewness(patterns: Float[np.ndarray, "*batch layers heads"]) -> Float64[np.ndarray, "*batch"]:
     """Skewness of the levels over the heads, `E[(x - mean)^3] / sigma^3`, of population moments.
 
-    0 where they are spread symmetrically, above 0 where a few heads stand out upwards.
+    It is 0 for a symmetric distribution, and above 0 if a few heads have much higher levels.
     """
     values = flat(patterns)
     deviations = values - values.mean(axis=-1, keepdims=True)
@@ -64,7 +64,7 @@ def skewness(patterns: Float[np.ndarray, "*batch layers heads"]) -> Float64[np.n
 def against_base(
     before: Float[np.ndarray, "*batch layers heads"], after: Float[np.ndarray, "*batch layers heads"]
 ) -> Float64[np.ndarray, "*batch"]:
-    """Pearson correlation over heads of the change with minus the pattern before: 1 where every head shrinks alike."""
+    """Pearson correlation over heads of the change with minus the pattern before: 1 if all shrink by one factor."""
     return pearson(change(before, after), -np.asarray(before, dtype=np.float64))
 
 
@@ -73,7 +73,7 @@ def coherence(
 ) -> Float64[np.ndarray, " replicates"]:
     """Mean over heads of `|mean s| / mean |s|` for every row of weights: [samples, layers, heads] to [1 + B].
 
-    Heads that are 0 in every sample of a row have none and are left out of its mean.
+    Heads that are 0 in every sample of a row have no coherence and are left out of its mean.
     """
     values = np.asarray(signed, dtype=np.float64).reshape(len(signed), -1)
     size = weights @ np.abs(values)
@@ -99,7 +99,7 @@ def rank_correlation_matrix(
     NaN for a pattern that is the same at every head.
     """
     values = flat(patterns)
-    # One task at a time: ranking takes several times the memory of what is ranked.
+    # One task at a time, because ranking needs several times the memory of its input.
     ranked = [
         np.where(is_constant(one)[:, None], np.nan, scipy.stats.rankdata(one, axis=-1)) for one in values.swapaxes(0, 1)
     ]
@@ -109,14 +109,14 @@ def rank_correlation_matrix(
 def within_runs(
     x: Float[np.ndarray, "replicates runs steps"], y: Float[np.ndarray, "replicates runs steps"]
 ) -> tuple[Float64[np.ndarray, " replicates"], Float64[np.ndarray, " replicates"]]:
-    """Correlation and slope of y on x within runs: the means of each run are taken off first.
+    """Correlation and slope of y on x within runs: the means of each run are subtracted first.
 
     Args:
         x: [1 + B, runs, steps]; steps at which the estimate (index 0) of x or y is not finite are left out.
         y: of the same shape.
 
     Returns:
-        r and slope, each [1 + B]; NaN where x does not vary within a run, and r also where y does not.
+        r and slope, each [1 + B]; NaN if x does not vary within runs, and r also if y does not.
     """
     kept = np.isfinite(x[0]) & np.isfinite(y[0])
     steps = np.maximum(kept.sum(axis=-1, keepdims=True), 1)

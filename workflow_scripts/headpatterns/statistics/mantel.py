@@ -1,17 +1,17 @@
-"""Does one relation between tasks go with another? Correlation of two matrices over tasks, with Mantel's test.
+"""Correlation of two relations between tasks: of two matrices over tasks, with Mantel's test.
 
-The cells of a matrix are not independent: those of a row share a task. Mantel (1967) therefore permutes whole tasks,
-rows and columns together, and asks how often the correlation of the cells is as large (QAP in the social sciences,
-Krackhardt 1988). With few tasks every permutation is looked at: no p is below 1/T!, which is 1/24 of four tasks, 1/120
-of five and 1/5040 of seven.
+The cells of a matrix are not independent: cells of a row share a task. Mantel (1967) therefore permutes whole tasks,
+rows and columns together, and computes how often the correlation of the cells is as large (QAP in the social sciences,
+Krackhardt 1988). With few tasks every permutation is used: no p is below 1/T!, which is 1/24 for four tasks, 1/120 for
+five and 1/5040 for seven.
 
-The first relation is symmetric, the second need not be. There are three ways to take the cells (`DESIGNS`):
+The first relation is symmetric, the second need not be. There are three ways to use the cells (`DESIGNS`):
 
     symmetrised   pairs of tasks, of the mean of a matrix and its transpose
-    directed      ordered pairs of tasks. Pearson's correlation has the numerator of the above, and so the same p
-    interaction   ordered pairs, without what a task does in all of its row and in all of its column. Residuals of the
-                  least-squares fit a_i + b_j to the cells off the diagonal, of both matrices. A task whose losses are
-                  large, or that everything helps, no longer counts for it
+    directed      ordered pairs of tasks. Pearson's correlation has the same numerator as above, and so the same p
+    interaction   ordered pairs, without the common effect of a task in its row and in its column: residuals of the
+                  least-squares fit a_i + b_j to the cells off the diagonal, of both matrices. So a task with large
+                  losses, or one that all others help, has no influence through this
 """
 
 import functools
@@ -32,7 +32,7 @@ MOST_TASKS = 8
 """With more tasks, permutations are drawn."""
 
 DRAWN = 10_000
-"""Permutations that are looked at then, the observed order among them."""
+"""Number of permutations in this case, including the observed order."""
 
 TAIL = 0.025
 """One side of a two-sided test at 5 %."""
@@ -45,12 +45,12 @@ class Mantel(NamedTuple):
     """A correlation of matrices and its permutation test.
 
     Attributes:
-        r: the correlation of the cells; NaN where one side has no spread.
-        p_above: share of the permutations whose correlation is at least as large; NaN where r is.
-        p_below: share of those whose correlation is at most as large.
-        p_least: the least that these can be with as many tasks.
-        critical: the smallest correlation of a permutation that 2.5 % of them or fewer reach: what it takes for a
-            two-sided p of 5 % by itself. NaN where the tasks are too few for such a p: of four no p is below 1/12.
+        r: the correlation of the cells; NaN if one side has no spread.
+        p_above: share of the permutations whose correlation is at least as large; NaN if r is.
+        p_below: share of the permutations whose correlation is at most as large.
+        p_least: the least possible value of both with this number of tasks.
+        critical: the smallest correlation of a permutation that at most 2.5 % of them reach, which is needed for a
+            two-sided p of 5 %. NaN if there are too few tasks for such a p: with four tasks no p is below 1/12.
     """
 
     r: float
@@ -66,7 +66,7 @@ class Mantel(NamedTuple):
 
 
 def two_sided(p_above: float, p_below: float) -> float:
-    """Twice the smaller of two one-sided p-values, at most 1; NaN where these are."""
+    """Twice the smaller of two one-sided p-values, at most 1; NaN if these are."""
     return math.nan if math.isnan(p_above) else min(1.0, 2 * min(p_above, p_below))
 
 
@@ -84,7 +84,7 @@ def mantel(
         second: [T, T].
         design: one of `DESIGNS`.
         statistic: one of `STATISTICS`.
-        seed: of the permutations, where they are drawn.
+        seed: of the permutations, if they are drawn.
     """
     tasks = len(first)
     orders = permuted(tasks, seed)
@@ -97,7 +97,7 @@ def mantel(
 
 
 def _critical(found: Float64[np.ndarray, " orders"]) -> float:
-    """The smallest of the correlations that at most `TAIL` of them reach; NaN where the largest is reached by more."""
+    """The smallest correlation that at most `TAIL` of them reach; NaN if more of them reach even the largest."""
     ascending = np.sort(found)
     reached = 1 - np.searchsorted(ascending, ascending - ROUNDING) / len(ascending)
     rare = ascending[reached <= TAIL + ROUNDING]
@@ -127,7 +127,7 @@ def cells(matrix: Float[np.ndarray, "*batch tasks tasks"], design: str) -> Float
 
 @functools.cache
 def _without_rows_and_columns(tasks: int) -> Float64[np.ndarray, "cells cells"]:
-    """The projection of the cells off the diagonal onto what no sum a_i + b_j of a row and a column explains."""
+    """The projection of the cells off the diagonal that removes all sums a_i + b_j of a row and a column."""
     rows, columns = np.nonzero(~np.eye(tasks, dtype=bool))
     dummies = np.hstack([np.eye(tasks)[rows], np.eye(tasks)[columns]])
     return np.asarray(np.eye(len(rows)) - dummies @ np.linalg.pinv(dummies))

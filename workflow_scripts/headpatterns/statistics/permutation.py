@@ -1,4 +1,4 @@
-"""Do tasks of a family resemble each other more than other tasks? Exact permutation over the tasks' labels.
+"""Are tasks of a family more similar to each other than to other tasks? Exact permutation test of the tasks' labels.
 
 The statistic is the mean of a similarity over pairs of tasks of one family minus the mean over pairs of different
 families. If labels mean nothing, every way to split the tasks into families of these sizes is equally likely; 3 + 4 of
@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 MOST_PARTITIONS = 10_000
-"""With more ways than these, as many less one are drawn."""
+"""With more partitions than this, this number minus one are drawn."""
 
 # Equal sums in another order differ by less than this.
 ROUNDING = 1e-12
@@ -22,7 +22,7 @@ ROUNDING = 1e-12
 def within_minus_between(
     matrices: Float[np.ndarray, "*batch tasks tasks"], families: Sequence[str]
 ) -> Float64[np.ndarray, "*batch"]:
-    """Mean over pairs of one family minus mean over pairs of two: [..., T, T] to [...]; NaN without either."""
+    """Mean over pairs of one family minus mean over pairs of two: [..., T, T] to [...]; NaN if one kind is missing."""
     same = np.array([[a == b for b in families] for a in families])
     pairs = np.triu(np.ones_like(same), 1)
     within, between = matrices[..., pairs & same], matrices[..., pairs & ~same]
@@ -34,10 +34,10 @@ def within_minus_between(
 def permutation_p(
     matrix: Float[np.ndarray, "tasks tasks"], families: Sequence[str], seed: int = 0
 ) -> tuple[float, float]:
-    """Shares of all partitions whose statistic is at least, and at most, that of the families; NaN where it is NaN.
+    """Shares of all partitions whose statistic is at least, and at most, that of the families; NaN if it is NaN.
 
-    Every partition into families of these sizes counts once, the observed one among them. With more than
-    `MOST_PARTITIONS` they are estimated from seeded draws, `(1 + number) / (1 + draws)`.
+    Every partition into families of these sizes counts once, including the observed one. With more than
+    `MOST_PARTITIONS`, the shares are estimated from seeded draws, `(1 + number) / (1 + draws)`.
 
     Args:
         matrix: [T, T], symmetric.
@@ -61,7 +61,7 @@ def permutation_p(
 
 
 def least_p(families: Sequence[str]) -> float:
-    """The least that `permutation_p` can be: one of as many partitions as are looked at."""
+    """The least possible value of `permutation_p`: one over the number of partitions that are used."""
     sizes = [list(families).count(family) for family in dict.fromkeys(families)]
     return 1 / min(number_of_partitions(sizes), MOST_PARTITIONS)
 
@@ -89,7 +89,7 @@ def _filled(labels: list[int], left: list[tuple[int, int]], last: dict[int, int]
     (family, size), *others = left
     free = [task for task, label in enumerate(labels) if label < 0]
     for members in combinations(free, size):
-        # Families of the same size are told apart by nothing: they come in the order of their first tasks.
+        # Families of the same size are interchangeable, so they are ordered by their first tasks.
         if members[0] > last.get(size, -1):
             given = [family if task in members else label for task, label in enumerate(labels)]
             yield from _filled(given, others, {**last, size: members[0]})

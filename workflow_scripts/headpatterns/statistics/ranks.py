@@ -17,8 +17,8 @@ def spearman(
 ) -> Float64[np.ndarray, "*batch"]:
     """Spearman's rank correlation of the flattened layers × heads values: [..., layers, heads] twice to [...].
 
-    Equal values share the mean of their ranks. NaN where all values of one side are the same up to rounding.
-    `scipy.stats.spearmanr` takes no leading axes: it would correlate every pair of columns.
+    Equal values share the mean of their ranks. It is NaN if all values of one side are the same up to rounding.
+    `scipy.stats.spearmanr` has no leading axes: it would correlate every pair of columns.
     """
     a, b = flat(a), flat(b)
     ranks = [scipy.stats.rankdata(values, axis=-1)[..., None, :] for values in (a, b)]
@@ -30,8 +30,8 @@ def spearman_within_layers(
 ) -> Float64[np.ndarray, " replicates"]:
     """Mean over layers of Spearman's correlation over the heads of a layer: [1 + B, layers, heads] twice to [1 + B].
 
-    Layers in which it does not exist for the estimate (index 0) are left out, and the mean is NaN where there is none:
-    of models with one head in a layer, say.
+    Layers in which it does not exist for the estimate (index 0) are left out. The mean is NaN if no layer is left, for
+    example in models with one head per layer.
     """
     by_layer = spearman(a[..., None, :], b[..., None, :])
     defined = ~np.isnan(by_layer[0])

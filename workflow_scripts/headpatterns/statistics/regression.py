@@ -1,12 +1,12 @@
-"""Is what a complex task changes a sum of what basic tasks change (Eq. 3, 10)?
+"""Is the change of a complex task a sum of the changes of basic tasks (Eq. 3, 10)?
 
 The model is `change_complex = sum_k beta_k change_k + error` over the layers x heads entries, solved by least squares
 for every single basic task, every pair and the full set, with intervals from the bootstrap over probe samples and a
 null in which the heads of the complex task are permuted.
 
-All term sets draw on the same few columns, so one orthogonal (QR) reduction turns layers x heads equations into as many
-as there are basic tasks; each term set is then a small problem, solved for all replicates at once. Unlike normal
-equations the reduction does not square the condition number.
+All term sets use the same few columns, so one orthogonal (QR) reduction turns layers x heads equations into one per
+basic task. Each term set is then a small problem, solved for all replicates at once. Unlike normal equations, the
+reduction does not square the condition number.
 """
 
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ from jaxtyping import Float, Float64
 from headpatterns.errors import InputError
 from headpatterns.statistics.distribution import flat, is_constant
 
-# Columns have unit length when they are solved; what is left of one after the others is taken off counts as rounding
-# below this share (patterns are stored as float32, with a relative resolution of 6e-8).
+# Columns have unit length when they are solved. The residual of a column after projection on the others counts as
+# rounding below this share (patterns are stored as float32, with a relative resolution of 6e-8).
 RANK_TOLERANCE = 1e-10
 
 
@@ -31,7 +31,7 @@ class Reduced:
         columns: [..., basis, columns], the columns (basic changes, then perhaps the intercept).
         target: [..., basis], the part of the complex change inside their span.
         outside: [...], sum of squares of the part outside, which no term set can explain.
-        total: [...], sum of squares about the mean; NaN where the complex change is constant.
+        total: [...], sum of squares about the mean; NaN if the complex change is constant.
     """
 
     columns: Float64[np.ndarray, "*#batch basis columns"]
@@ -68,11 +68,10 @@ def fit_all(
 ) -> list[Fit]:
     """Fit every term set of `term_sets`.
 
-    R² is `1 - SS_res / SS_tot` with SS_tot about the mean whether or not an intercept is fitted, so without one it can
-    be negative; it is NaN for a constant complex change, and in a replicate in which a change is not finite. Linearly
-    dependent tasks (two identical ones, say) are no
-    error: R² stands, and of the equally good beta the one of the smallest length for unit columns is taken, as the
-    pseudo-inverse gives it, so that identical tasks share their weight.
+    R² is `1 - SS_res / SS_tot` with SS_tot about the mean, with or without an intercept. So it can be negative without
+    one. It is NaN for a constant complex change, and in a replicate in which a change is not finite. Linearly dependent
+    tasks (for example two identical ones) are not an error: R² is defined, and beta is the solution with the smallest
+    length for unit columns, from the pseudo-inverse. So identical tasks share their weight.
 
     Args:
         complex_change: [1 + B, layers, heads], estimate and bootstrap replicates.
@@ -126,7 +125,7 @@ def reduce(
 ) -> Reduced:
     """Reduce the problem to the span of its columns; leading axes of the two arguments broadcast.
 
-    Where an entry is not finite (the rate of a head that a replicate finds dead), the whole target is NaN, so that
+    If an entry is not finite (the rate of a head that is dead in a replicate), the whole target is NaN. Then
     coefficients and R² of this replicate are NaN as well.
 
     Args:

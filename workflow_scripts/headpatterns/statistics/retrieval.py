@@ -1,7 +1,7 @@
-"""How well a ranking finds the items that matter: precision at n, average precision, and what chance finds.
+"""How well a ranking finds the relevant items: precision at n, average precision, and their values by chance.
 
-Rankings are given as relevance in their order: 1 where an item is relevant, else 0. As in `bootstrap`, an array of
-replicates [1 + B, items] carries the ranking itself at index 0.
+Rankings are given as relevance in their order: 1 if an item is relevant, otherwise 0. As in `bootstrap`, an array of
+replicates [1 + B, items] has the ranking itself at index 0.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ def precisions(relevance: Float[np.ndarray, "*batch items"]) -> Float[np.ndarray
 
 
 def average_precision(relevance: Float[np.ndarray, "*batch items"]) -> Float[np.ndarray, "*batch"]:
-    """Mean over the relevant items of the precision at the place of each; NaN where no item is relevant."""
+    """Mean over the relevant items of the precision at the place of each; NaN if no item is relevant."""
     count = relevance.sum(axis=-1)
     found = (precisions(relevance) * relevance).sum(axis=-1)
     return np.where(count > 0, found / np.where(count > 0, count, 1), np.nan)
@@ -29,7 +29,7 @@ def average_precision(relevance: Float[np.ndarray, "*batch items"]) -> Float[np.
 def redrawn(
     relevance: Float[np.ndarray, " items"], weights: Float[np.ndarray, "replicates items"]
 ) -> Float[np.ndarray, "replicates items"]:
-    """Relevance in the ranking of redrawn items: what is drawn several times stands there as often, side by side.
+    """Relevance in the ranking of redrawn items: an item that is drawn several times is repeated next to itself.
 
     Args:
         relevance: of the items in their order.
@@ -46,8 +46,8 @@ def value_and_interval(
 ) -> Float[np.ndarray, " 3"]:
     """Plain value, lower and upper end of its interval for another draw of the items: [1 + B] to [3].
 
-    The interval is `plain ± z STRETCH (standard deviation of the replicates)`, within 0 and 1. No bias is taken off: an
-    item that is drawn twice stands beside itself, which is no bias of the ranking that was made.
+    The interval is `plain ± z STRETCH (standard deviation of the replicates)`, within 0 and 1. No bias is removed: an
+    item that is drawn twice is next to itself, but the ranking itself has no such bias.
     """
     _, error = debiased(replicates, SHARE)
     reach = float(scipy.special.ndtri(0.5 + confidence / 2)) * error

@@ -1,6 +1,6 @@
-"""Do most tasks lie on one side of a bound? The exact sign test, which needs no variance.
+"""Are most tasks on one side of a bound? The exact sign test, which needs no variance.
 
-A share of heads that is 0 in every run has no error term, and still says something: all tasks fall on one side.
+A share of heads that is 0 in every run has no error term, but is still informative: all tasks are on one side.
 """
 
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ import scipy
 
 
 def sign_test(values: Sequence[float], bound: float) -> tuple[float, float, float]:
-    """One-sided p that values lie above the bound, the same for below, and the least that either can be.
+    """One-sided p that values are above the bound, the same for below, and the least possible value of both.
 
-    If a task is as likely to lie on either side, the number above is binomial (T, 1/2), so that T tasks on one side
-    have a p of 2^-T. A task at the bound counts against both.
+    If both sides are equally likely for a task, the number above is binomial (T, 1/2). So T tasks on one side have a p
+    of 2^-T. A task at the bound counts against both sides.
 
     Args:
-        values: [T], one of each task.
-        bound: what they are held against.
+        values: [T], one for each task.
+        bound: the bound to compare with.
     """
     tasks = len(values)
     above, below = sum(value > bound for value in values), sum(value < bound for value in values)

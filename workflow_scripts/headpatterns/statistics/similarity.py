@@ -1,7 +1,7 @@
 """Comparing activation patterns: change, change rate, log-ratio, Pearson correlation and mean squared error (Eq. 6).
 
 Functions take patterns [..., layers, heads] and compare their flattened layers x heads values in float64. The
-correlation with a constant pattern does not exist: it is NaN, without a warning, and stands as `nan` in the tables.
+correlation with a constant pattern does not exist: it is NaN, without a warning, and `nan` in the tables.
 """
 
 import numpy as np
@@ -22,8 +22,8 @@ def change_rate(
 ) -> Float64[np.ndarray, "*batch layers heads"]:
     """Change relative to the pattern before, `(after - before) / before`, element by element [..., layers, heads].
 
-    NaN where the pattern before is zero: at a dead head, or in a bootstrap replicate that drew none of the samples in
-    which a head is active.
+    NaN if the pattern before is zero: for a dead head, or in a bootstrap replicate without samples in which the head is
+    active.
     """
     before = np.asarray(before, dtype=np.float64)
     rates = np.full(before.shape, np.nan)
@@ -34,15 +34,15 @@ def change_rate(
 def log_ratio(
     before: Float[np.ndarray, "*batch layers heads"], after: Float[np.ndarray, "*batch layers heads"]
 ) -> Float64[np.ndarray, "*batch layers heads"]:
-    """Logarithm of how many times a level has become what it was, `log(after / before)`, head by head [..., L, H].
+    """Logarithm of the ratio of levels, `log(after / before)`, of each head [..., layers, heads].
 
-    Rise and fall by one factor are as large, where a change rate is at least −1 and has no upper end. NaN where either
-    is zero.
+    An increase and a decrease by the same factor have the same magnitude. A change rate is at least −1 and has no upper
+    end. The result is NaN if one of the levels is zero.
     """
     before, after = (np.asarray(levels, dtype=np.float64) for levels in (before, after))
     ratios = np.full(np.broadcast_shapes(before.shape, after.shape), np.nan)
     alive = (before > 0) & (after > 0)
-    # A difference of logarithms, as the ratio of tiny levels may not be a number.
+    # It is computed as a difference of logarithms, because the ratio of tiny levels may not be a finite number.
     np.log(after, out=ratios, where=alive)
     np.subtract(ratios, np.log(before, out=np.zeros(ratios.shape), where=alive), out=ratios, where=alive)
     return ratios
@@ -51,10 +51,10 @@ def log_ratio(
 def without_dead_heads(
     rates: Float[np.ndarray, "replicates tasks layers heads"],
 ) -> Float64[np.ndarray, "replicates tasks 1 left"]:
-    """Change rates of the heads whose rate is defined for every task, so that one dead head does not hide the others.
+    """Change rates of the heads whose rate is defined for every task, so that a dead head does not make all NaN.
 
     Args:
-        rates: [1 + B, tasks, layers, heads], the estimate at index 0, which alone decides.
+        rates: [1 + B, tasks, layers, heads]; only the estimate at index 0 decides.
 
     Returns:
         [1 + B, tasks, 1, heads left].
@@ -94,7 +94,7 @@ def correlation_matrix(
 
 
 def standardised(patterns: Float[np.ndarray, "*batch layers heads"]) -> Float64[np.ndarray, "*batch entries"]:
-    """Flattened patterns [..., layers * heads] of mean 0 and Euclidean length 1; NaN where there is no spread.
+    """Flattened patterns [..., layers * heads] of mean 0 and Euclidean length 1; NaN if there is no spread.
 
     The inner product of two of them is their Pearson correlation.
     """

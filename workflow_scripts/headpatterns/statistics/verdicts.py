@@ -1,15 +1,15 @@
-"""Verdicts on claims: does an effect hold, in which direction, is it too small to matter, or is it open?
+"""Verdicts on claims: whether an effect holds, is reversed, is too small to matter, or is undecided.
 
-A claim says that an effect lies above (or below) a bound, 0 or a threshold such as Gini > 0.4, and names the smallest
+A claim says that an effect is above (or below) a bound, 0 or a threshold such as Gini > 0.4, and names the smallest
 effect of interest. Its verdict is the first of these that applies:
 
-1. `negligible`: the 90 % interval lies within bound ± smallest effect (two one-sided tests at 5 %, Schuirmann 1987).
-   It comes first: what is significant and still shown to be smaller than what matters does not make a claim true.
-2. `holds`, `reversed`: the p-value, adjusted by Holm within the claim's family, is at most 5 %, and the estimate lies
-   on the side that the claim says, or on the other one.
-3. `undecided`: anything else. `power` says whether the data could have decided.
+1. `negligible`: the 90 % interval is within bound ± smallest effect (two one-sided tests at 5 %, Schuirmann 1987).
+   It comes first, because a significant effect that is shown to be too small does not make a claim true.
+2. `holds`, `reversed`: the p-value, adjusted by Holm within the claim's family, is at most 5 %, and the estimate is on
+   the side of the claim, or on the other side.
+3. `undecided`: all other cases. `power` says whether the data could have decided.
 
-Whether a claim can be tested at all is decided before, by those who know the models.
+Whether a claim can be tested at all is decided earlier (`headpatterns.claims.gates`).
 """
 
 import math
@@ -27,14 +27,14 @@ POWER_STEPS = 400
 
 
 def p_value(effect: Effect, bound: float = 0.0, exact: bool = True) -> float:
-    """The p-value of an effect against its bound; NaN where there is nothing to test with.
+    """The p-value of an effect against its bound; NaN if no test is possible.
 
-    With `exact`, and where the effect has an exact test against this bound, it is the larger of two one-sided p-values
-    on the side of the estimate. The exact one speaks for what it permutes or ranks alone, and that of the interval for
-    the rest. Each side then errs at 5 % at most.
+    With `exact`, and if the effect has an exact test against this bound, it is the larger of two one-sided p-values on
+    the side of the estimate. The exact one covers only the source that it permutes or ranks, and the one of the
+    interval covers the others. The error rate of each side is then at most 5 %.
 
-    Otherwise it is two-sided, of the effect's interval. Where nothing varied there is no such p, and as the variance
-    goes to 0 it would go to 0 as well. It is then twice the exact one, which stays as large as few tasks or draws are.
+    Otherwise it is two-sided, from the effect's interval. If nothing varied, this p does not exist, and it would go to
+    0 as the variance goes to 0. The result is then twice the exact p, which stays large with few tasks or draws.
     """
     two_sided = effect.p_two_sided(bound)
     one_sided = effect.p_above if effect.estimate > bound else effect.p_below
@@ -46,7 +46,7 @@ def p_value(effect: Effect, bound: float = 0.0, exact: bool = True) -> float:
 
 
 def least_p(effect: Effect, bound: float = 0.0, exact: bool = True) -> float:
-    """The least that `p_value` can be with as many tasks or draws, whatever the data; 0 where these set no limit."""
+    """The least possible `p_value` with this number of tasks or draws, for any data; 0 if there is no limit."""
     if bound != effect.exact_bound or math.isnan(effect.p_least):
         return 0.0
     if exact:
@@ -55,9 +55,9 @@ def least_p(effect: Effect, bound: float = 0.0, exact: bool = True) -> float:
 
 
 def step_level(adjusted: Sequence[float], alpha: float = ALPHA) -> float:
-    """The level at which `holm` tests what it does not reject: alpha over the number of those; alpha where it is none.
+    """The level at which `holm` tests what it does not reject: alpha over their number, or alpha if there are none.
 
-    Had the effect of one of them been larger, its p would have been the next to be tested, at this level.
+    If the effect of one of them had been larger, its p would have been tested next, at this level.
 
     Args:
         adjusted: p-values of a family, as `holm` gives them.
@@ -88,9 +88,9 @@ def verdict(
     Args:
         effect: the number and its error term.
         p_adjusted: of `p_value`, adjusted by `holm` within the family.
-        bound: what the effect is compared with.
+        bound: the bound to compare the effect with.
         above: whether the claim says that it is larger; False for smaller.
-        smallest: smallest effect of interest, a distance from the bound; NaN where no effect is too small.
+        smallest: smallest effect of interest, a distance from the bound; NaN if no effect is too small.
     """
     low, high = effect.interval(1 - 2 * ALPHA)
     if bound - smallest < low and high < bound + smallest:
@@ -103,11 +103,11 @@ def verdict(
 def power(effect: Effect, smallest: float, alpha: float = ALPHA) -> float:
     """Power of the two-sided test at the smallest effect of interest, from the effect's own error term.
 
-    The mean of `P(|N(smallest, sum v_i)| > reach)` over the errors of the components' variances, whose ratios to the
-    true ones are chi-squared / df: the noncentral t distribution where there is a single component. It is the power if
-    the true error term is as large as the estimated one. Two or three seeds often understate theirs: in simulation the
-    printed power is then too high on average, by up to 0.25 and 0.15. It is that of a single test at level `alpha`:
-    `step_level` gives that of a family. NaN where there is no error term or no smallest effect.
+    It is the mean of `P(|N(smallest, sum v_i)| > reach)` over the errors of the components' variances, whose ratios to
+    the true ones are chi-squared / df. With a single component this is the noncentral t distribution. It is the power
+    if the true error term equals the estimated one. Two or three seeds often underestimate it: in simulation the
+    printed power is then too high on average, by up to 0.25 and 0.15. It is the power of a single test at level
+    `alpha`; `step_level` gives the level in a family. NaN if there is no error term or no smallest effect.
     """
     error = effect.standard_error
     if not error > 0 or math.isnan(smallest):
@@ -122,24 +122,25 @@ def power(effect: Effect, smallest: float, alpha: float = ALPHA) -> float:
 
 
 def discordances(share_a: float, share_b: float) -> tuple[float, float]:
-    """Shares of items that one of two models alone gets right: the least that is possible, and if both err apart.
+    """Shares of items that only one of two models answers correctly: the least possible, and with independent errors.
 
-    Models that are fine-tuned alike err on the same items, so the truth lies between the two.
+    Models with similar fine-tuning make errors on the same items, so the true share is between the two.
     """
     return abs(share_a - share_b), share_a * (1 - share_b) + share_b * (1 - share_a)
 
 
 def power_of_items(items: int, share_a: float, share_b: float, discordant: float, alpha: float = ALPHA) -> float:
-    """Power of McNemar's exact two-sided test to tell two accuracies apart that are taken on the same items.
+    """Power of McNemar's exact two-sided test to distinguish two accuracies on the same items.
 
-    Of M discordant items, binomial (items, `discordant`), the number won by the first model is binomial with
-    `(discordant + share_a - share_b) / (2 discordant)`; the test rejects where that number is too far from M / 2.
+    The number M of discordant items is binomial (items, `discordant`). The number of them that the first model wins is
+    binomial with `(discordant + share_a - share_b) / (2 discordant)`. The test rejects if this number is too far from
+    M / 2.
 
     Args:
         items: number of items.
         share_a: true accuracy of the first model.
-        share_b: that of the second.
-        discordant: share of items that one of them alone gets right, such as those of `discordances`.
+        share_b: true accuracy of the second model.
+        discordant: share of items that only one of them answers correctly, such as those of `discordances`.
         alpha: level of the test.
 
     Raises:
@@ -157,7 +158,7 @@ def power_of_items(items: int, share_a: float, share_b: float, discordant: float
         return 0.0
     binomial = scipy.stats.binom
     count = np.arange(items + 1)
-    # The largest number of wins at which the lower tail of a fair coin has at most alpha / 2; -1 where none has.
+    # The largest number of wins at which the lower tail of a fair coin has at most alpha / 2; -1 if there is none.
     critical = binomial.ppf(alpha / 2, count, 0.5)
     critical = np.where(binomial.cdf(critical, count, 0.5) <= alpha / 2, critical, critical - 1)
     winning = min(1.0, max(0.0, (discordant + gain) / (2 * discordant)))
