@@ -1,4 +1,4 @@
-"""What the loss of samples changes by without a head of a model, with no workflow around it."""
+"""The change of the loss of samples without a head of a model, outside the workflow."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -32,14 +32,14 @@ AGREEMENT_COLUMNS = ("reduction", "change", "over", "value", "low", "high", "pla
 
 @dataclass(frozen=True)
 class Ablation:
-    """What `ablate` gives back.
+    """The result of `ablate`.
 
     Attributes:
         heads: a row for each head: layer, head, level (its pattern) with level_low and level_high, and change (loss
             without it − loss, nats per token) with low and high; 95 % intervals over samples.
-        agreement: Spearman's correlation over heads between pattern and change, a row for each reduction, change
-            (`absolute`, the mean of its size, or `signed`) and what it is taken over (`all_heads`, `within_layers`).
-        folder: with these tables and the arrays of every sample.
+        agreement: Spearman's correlation over heads between pattern and change, a row for each reduction, kind of
+            change (`absolute`, the mean of its magnitude, or `signed`) and set of heads (`all_heads`, `within_layers`).
+        folder: the folder with these tables and the arrays of every sample.
     """
 
     heads: pd.DataFrame
@@ -67,25 +67,25 @@ def ablate(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Ablation:
-    """Take out every head of a model alone, and hold the change of the loss against its activation pattern.
+    """Ablate every head of a model alone, and compare the change of the loss with its activation pattern.
 
-    Half of the samples have their loss measured, with a head's output times 0 before the output projection; patterns
-    are taken on the other half, so that both share no noise. A model of L × H heads costs L × H + 1 forward passes of
-    each sample. An interrupted call begins again.
+    The loss is measured on half of the samples, with a head's output multiplied by 0 before the output projection.
+    Patterns are computed on the other half, so that both share no noise. A model of L × H heads needs L × H + 1 forward
+    passes of each sample. An interrupted call starts again.
 
     Args:
         model: a folder in Hugging Face layout, a GGUF file, or a name of `experiment`: MODEL or MODEL/RUN.
         data: a file or folder of rows with prompt, response and optionally id.
         output: folder for the tables and arrays.
-        samples: rows that are used, by a seeded draw; at least two.
-        ablation: further ways beside `zero`: `mean`, `resample`, `scale`, whose arrays are stored.
-        top: sizes of groups of heads that are taken out together, by the largest and smallest patterns and at random.
+        samples: number of rows, chosen by a seeded draw; at least two.
+        ablation: further ablations in addition to `zero`: `mean`, `resample`, `scale`; their arrays are stored.
+        top: sizes of groups of heads that are ablated together, by the largest and smallest patterns and at random.
         draws: random groups of each size.
-        reduction: of the pattern that groups are chosen by, one of `REDUCTIONS`.
+        reduction: of the pattern that chooses groups, one of `REDUCTIONS`.
         experiment: folder of an experiment, results/NAME, whose models and runs may be named.
         template: prompt template into which rows are put: `question`, `alpaca`, `chat` (of the model's tokenizer), or a
-            text with {instruction}; None where prompts are ready.
-        max_length: tokens at which a sample is cut; one whose response lies completely beyond is left out.
+            text with {instruction}; None if prompts are ready.
+        max_length: tokens at which a sample is cut; a sample whose whole response lies beyond is left out.
         token_budget: tokens of a batch, padding included; `auto` takes what fits into free memory.
         device: cpu, cuda, cuda:N or mps.
         dtype: float32, bfloat16 or float16.
@@ -94,7 +94,7 @@ def ablate(
         seed: of the choice of samples, random groups and replicates.
 
     Raises:
-        InputError: what is given cannot be used.
+        InputError: an argument cannot be used.
     """
     extras.need("ablating heads", "models")
     if samples < 2:
@@ -142,7 +142,7 @@ def ablate(
 
 
 def _check_output(folder: Path) -> None:
-    """Refuse a folder that would lose what is in it: an ablation replaces the whole folder."""
+    """Refuse a folder with other contents, because an ablation replaces the whole folder."""
     if not folder.exists():
         return
     strange = [folder] if folder.is_file() else [one for one in sorted(folder.iterdir()) if not _is_own(one.name)]

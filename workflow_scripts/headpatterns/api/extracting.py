@@ -1,4 +1,4 @@
-"""Patterns of one model on the rows of a file, with no workflow around it."""
+"""Patterns of one model on the rows of a file, outside the workflow."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,21 +34,21 @@ def patterns(
 ) -> StoredPatterns:
     """Activation patterns of a model on the rows of a file (Eq. 2), from files to files.
 
-    OUT.npy receives the pattern [layers, heads], OUT.samples.npy the levels of every sample [samples, layers, heads],
-    and OUT.json says where they come from. What an earlier call has left there is taken where it is of the same model,
-    samples and settings. An interrupted call goes on with the samples that are missing.
+    OUT.npy gets the pattern [layers, heads], OUT.samples.npy the levels of every sample [samples, layers, heads], and
+    OUT.json their provenance. Files of an earlier call are reused if model, samples and settings are the same. An
+    interrupted call continues with the missing samples.
 
     Args:
         model: a folder in Hugging Face layout, a GGUF file, or a name of `experiment`: MODEL or MODEL/RUN.
         data: a file or folder of rows with prompt, response and optionally id, or with messages.
         output: OUT.npy.
-        samples: how many rows, by a seeded draw; None for all.
+        samples: number of rows, chosen by a seeded draw; None for all.
         reduction: reading of Eq. 2, one of `REDUCTIONS`.
-        also: further ones, from the same passes.
+        also: further reductions, from the same passes.
         experiment: folder of an experiment, results/NAME, whose models and runs may be named.
         template: prompt template into which rows are put: `question`, `alpaca`, `chat` (of the model's tokenizer), or a
-            text with {instruction}; None where prompts are ready.
-        max_length: tokens at which a sample is cut; one whose response lies completely beyond is left out.
+            text with {instruction}; None if prompts are ready.
+        max_length: tokens at which a sample is cut; a sample whose whole response lies beyond is left out.
         token_budget: tokens of a batch, padding included; `auto` takes what fits into free memory.
         device: cpu, cuda, cuda:N or mps.
         dtype: float32, bfloat16 or float16.
@@ -56,8 +56,8 @@ def patterns(
         seed: of the draw of samples.
 
     Raises:
-        InputError: what is given cannot be used.
-        Interrupted: SIGTERM or Ctrl-C came; what is finished is kept.
+        InputError: an argument cannot be used.
+        Interrupted: SIGTERM or Ctrl-C came; finished samples are kept.
     """
     extras.need("taking patterns", "models")
     output = Path(output)
@@ -80,7 +80,7 @@ def patterns(
 
 
 def resolved(model: str | Path, experiment: str | Path | None, folder: Path) -> Path:
-    """The folder of a model that somebody names; one that is made of a GGUF file lies in `folder`/models.
+    """The folder of a named model; a model that is made from a GGUF file is in `folder`/models.
 
     Raises:
         InputError: as `pair.checkpoint`.
@@ -89,7 +89,7 @@ def resolved(model: str | Path, experiment: str | Path | None, folder: Path) -> 
 
 
 def taken(data: Path, output: Path, samples: int | None, seed: int, settings: Settings) -> None:
-    """Extract patterns on some rows of a file, or on all, where they are not there yet.
+    """Extract patterns on some rows of a file, or on all, unless they exist already.
 
     Raises:
         InputError: as `extract.of_model`.

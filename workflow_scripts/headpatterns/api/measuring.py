@@ -1,4 +1,4 @@
-"""Numbers of stored patterns with their intervals over probe samples: how concentrated they are, and how alike."""
+"""Numbers of stored patterns with their intervals over probe samples: their concentration and their similarity."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -34,7 +34,7 @@ def concentration(patterns: Mapping[str, Given], *, resamples: int = 1000, seed:
     """Loss, level, and how unevenly heads are active (Table 1, Eq. 7 to 9).
 
     Args:
-        patterns: by the name that each row shall have: paths for `load_patterns`, or what it gave.
+        patterns: by the name for their rows: paths for `load_patterns`, or its results.
         resamples: bootstrap replicates of the probe samples.
         seed: of the bootstrap.
 
@@ -61,10 +61,10 @@ def similarity(
 ) -> pd.DataFrame:
     """Correlation over layers × heads between every two patterns (Eq. 6).
 
-    Patterns on the same samples share the draws of the bootstrap; others are drawn independently.
+    Patterns on the same samples share the draws of the bootstrap; others have independent draws.
 
     Args:
-        patterns: two or more by name: paths for `load_patterns`, or what it gave.
+        patterns: two or more by name: paths for `load_patterns`, or its results.
         method: `pearson`, or `spearman` for ranks.
         resamples: bootstrap replicates of the probe samples.
         seed: of the bootstrap.
@@ -92,7 +92,7 @@ def similarity(
 
 
 def _loaded(patterns: Mapping[str, Given]) -> dict[str, StoredPatterns]:
-    """All of them read.
+    """All patterns as arrays.
 
     Raises:
         InputError: none is given, or one cannot be read.
@@ -106,7 +106,7 @@ def _check_alike(loaded: Mapping[str, StoredPatterns]) -> None:
     """Refuse patterns that cannot be correlated.
 
     Raises:
-        InputError: naming two of them, or there is one alone.
+        InputError: naming two of them, or there is only one.
     """
     (first, reference), *others = loaded.items()
     if not others:
@@ -123,7 +123,7 @@ def _check_alike(loaded: Mapping[str, StoredPatterns]) -> None:
 def _weights(
     loaded: Mapping[str, StoredPatterns], resamples: int, seed: int
 ) -> list[Float64[np.ndarray, "1+{resamples} samples"]]:
-    """Weights of the samples of each; those on the same samples share the draws, which have the name of the first."""
+    """Weights of the samples of each; patterns on the same samples share draws, with the name of the first."""
     draws: list[tuple[Sequence[str], str]] = []
     for name, found in loaded.items():
         draws.append((found.ids, next((draw for ids, draw in draws if ids == found.ids), name)))

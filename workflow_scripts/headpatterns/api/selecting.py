@@ -1,4 +1,4 @@
-"""A pool ranked by how much its samples resemble those of a target, with no workflow around it."""
+"""Rank a pool by the similarity of its samples to those of a target, outside the workflow."""
 
 import json
 from collections.abc import Sequence
@@ -24,13 +24,13 @@ from headpatterns.studies.selection.settings import READING
 METHODS = (
     "pattern", "nearest", "signed", "by-layer", "bm25", "rds", "ifd", "mid-perplexity", "top-perplexity",
 )  # fmt: skip
-"""Ways to rank a pool for which nothing is trained. `base-pattern` of the study is `pattern` with the base model."""
+"""Ways to rank a pool without training. The study's `base-pattern` is `pattern` with the base model."""
 
 BY_WORDS = frozenset({"bm25"})
-"""Those for which no model reads the samples."""
+"""Methods that need no model."""
 
 READ_AT_ONCE = 8192
-"""Tokens of a batch of which a model gives hidden states, where no number is asked for."""
+"""Tokens of a batch for hidden states, if no number is given."""
 
 RANKING, PATTERNS, POOL, TARGET = "ranking.csv", "patterns", "pool", "target"
 COLUMNS = ("id", "method", "score", "rank")
@@ -38,13 +38,13 @@ COLUMNS = ("id", "method", "score", "rank")
 
 @dataclass(frozen=True)
 class Selection:
-    """What `select` gives back.
+    """The result of `select`.
 
     Attributes:
-        table: a row for each method and sample of the pool, the best first: id, method, score (NaN where it does not
+        table: a row for each method and sample of the pool, the best first: id, method, score (NaN if it does not
             exist; such samples rank last) and rank from 1 on.
         csv: the file of that table.
-        chosen: by method and budget, a file with the rows of the best samples (JSON lines), to train on.
+        chosen: by method and budget, a file with the rows of the best samples (JSON lines) for training.
     """
 
     table: pd.DataFrame
@@ -68,41 +68,40 @@ def select(
     dtype: str = "float32",
     threads: int | None = None,
 ) -> Selection:
-    """Rank the samples of a pool by how much they resemble those of a target; nothing is trained.
+    """Rank the samples of a pool by their similarity to the samples of a target, without training.
 
-    `pattern` is Eq. 5, the correlation of a sample's activation pattern with the mean one of the target. The paper
-    takes both under a model that was fine-tuned on the target: give that one as `model`. `nearest` takes the most
-    similar sample of the target, `signed` keeps signs, `by-layer` divides each layer by its sum. `bm25` goes by words
-    and needs no model. `rds` (hidden states), `ifd`, `mid-perplexity` and `top-perplexity` go by what the model makes
-    of the samples; the last three do not look at the target. Patterns of an earlier call with the same output are taken
-    from there.
+    `pattern` is Eq. 5, the correlation of a sample's activation pattern with the mean pattern of the target. The paper
+    computes both with a model that was fine-tuned on the target: give that model as `model`. `nearest` uses the most
+    similar sample of the target, `signed` keeps signs, `by-layer` divides each layer by its sum. `bm25` compares words
+    and needs no model. `rds` uses the model's hidden states; `ifd`, `mid-perplexity` and `top-perplexity` use its
+    losses and do not depend on the target. Patterns of an earlier call with the same output are reused.
 
     Args:
         model: a folder in Hugging Face layout, a GGUF file, or a name of `experiment`: MODEL or MODEL/RUN.
         pool: a file or folder of rows with prompt, response and optionally id.
-        target: likewise.
+        target: a file or folder of the same form.
         output: folder for the ranking, the chosen rows and the patterns.
         methods: some of `METHODS`.
-        budgets: how many of the best samples are written as rows, each to a file METHOD-N.jsonl.
+        budgets: numbers of best samples to write as rows, each to a file METHOD-N.jsonl.
         experiment: folder of an experiment, results/NAME, whose models and runs may be named.
         template: prompt template into which rows are put: `question`, `alpaca`, `chat` (of the model's tokenizer), or a
-            text with {instruction}; None where prompts are ready.
-        max_length: tokens at which a sample is cut; one whose response lies completely beyond is left out.
+            text with {instruction}; None if prompts are ready.
+        max_length: tokens at which a sample is cut; a sample whose whole response lies beyond is left out.
         token_budget: tokens of a batch, padding included; `auto` takes what fits into free memory.
         device: cpu, cuda, cuda:N or mps.
         dtype: float32, bfloat16 or float16.
         threads: processor threads; None for all processors.
 
     Raises:
-        InputError: what is given cannot be used, or a budget is larger than the pool.
-        Interrupted: SIGTERM or Ctrl-C came; what is finished is kept.
+        InputError: an argument cannot be used, or a budget is larger than the pool.
+        Interrupted: SIGTERM or Ctrl-C came; finished samples are kept.
     """
     _check_methods(methods)
     with_model = not set(methods) <= BY_WORDS
     if with_model:
         extras.need("ranking by " + " and ".join(one for one in methods if one not in BY_WORDS), "models")
     folder, pool, target = Path(output), Path(pool), Path(target)
-    rows = {row["id"]: row for row in rows_of.read(pool)}  # as they are written again
+    rows = {row["id"]: row for row in rows_of.read(pool)}  # in the form in which they are written again
     if budgets and not 1 <= min(budgets) <= max(budgets) <= len(rows):
         raise InputError(f"{pool} has {len(rows)} rows: give budgets from 1 to {len(rows)}.")
     settings = Settings.of_call(
@@ -156,7 +155,7 @@ def _check_methods(methods: Sequence[str]) -> None:
 
 
 def _read(data: Path, own: Path, settings: Settings) -> Patterns:
-    """The patterns on all rows of a file, in the folder `own`; one model stands for both of the study."""
+    """The patterns on all rows of a file, in the folder `own`; one model is used as both models of the study."""
     taken(data, own / "step-0.npy", None, 0, settings)
     ids, found = read_step(own, 0, PLAIN)
     weights = np.full(len(ids), 1 / len(ids))
@@ -164,14 +163,14 @@ def _read(data: Path, own: Path, settings: Settings) -> Patterns:
 
 
 def _unread(data: Path, own: Path, settings: Settings) -> Patterns:
-    """The samples of a file where no method asks for their patterns or losses."""
+    """The samples of a file if no method needs their patterns or losses."""
     ids = [row["id"] for row in rows_of.read(data)]
     nothing = np.full(len(ids), np.nan)
     return Patterns(own, 0, ids, {}, nothing, nothing)
 
 
 def _order(pool: Path, target: Path, folder: Path, methods: Sequence[str], settings: Settings) -> rule.Order:
-    """What is to be ranked, for the functions of the study; `features` are made where a method needs them."""
+    """The data to rank, for the functions of the study; `features` are computed if a method needs them."""
     candidates = folder / "features" if set(methods) & set(READING) else None
     if candidates:
         from headpatterns.studies.selection import features

@@ -1,4 +1,4 @@
-"""Files of patterns, read into arrays: what one extraction has written, or one step of a folder."""
+"""Files of patterns, read into arrays: the files of one extraction, or of one step of a folder."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +13,13 @@ from headpatterns.errors import InputError
 
 @dataclass(frozen=True)
 class StoredPatterns:
-    """What `load_patterns` gives back; rows in the order of the probe set.
+    """The result of `load_patterns`; rows are in the order of the probe set.
 
     Attributes:
-        path: of the JSON file that says where the patterns come from.
+        path: of the JSON file with the provenance of the patterns.
         ids: of the samples.
-        response_tokens: [samples], those that each loss is the mean of.
-        layers: numbers of the layers in the model; those of a hybrid that do not attend are left out.
+        response_tokens: [samples], tokens over which each loss is the mean.
+        layers: numbers of the layers in the model; layers of a hybrid without attention are left out.
         patterns: the arrays, by reduction.
     """
 
@@ -50,13 +50,14 @@ def load_patterns(path: str | Path, step: int | None = None) -> StoredPatterns:
 
     Args:
         path: OUT.npy, or a folder with step-*.json.
-        step: of a folder, 0 for the model that a run started from; it may be left out where there is one alone.
+        step: step in a folder, 0 for the model that a run started from; it may be left out if there is only one.
 
     Returns:
-        All reductions that were extracted, with their sign where it was kept.
+        All extracted reductions, with their sign if it was stored.
 
     Raises:
-        InputError: no such file or step, patterns of an earlier format, an array that is incomplete or not finite.
+        InputError: the file or step does not exist, patterns have an earlier format, or an array is incomplete or not
+            finite.
     """
     found = files.described(_description(Path(path), step))
     sums = {reduction: files.load_stored(found, reduction) for reduction in (found.reduction, *found.also)}

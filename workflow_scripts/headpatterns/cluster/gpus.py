@@ -1,4 +1,4 @@
-"""GPUs of one machine for commands that run side by side: each takes free ones and keeps them until it ends."""
+"""GPUs of one machine for concurrent commands: each takes free GPUs and keeps them until it ends."""
 
 import fcntl
 import hashlib
@@ -17,14 +17,14 @@ LOCKS = "HEADPATTERNS_GPU_LOCKS"
 """Environment variable that names another lock file than the usual one."""
 
 USUAL_LOCKS = "/tmp/headpatterns-gpus.lock"
-"""On the machine's own disk, and the same whatever a user's TMPDIR: all users have to meet in one file."""
+"""On the machine's own disk, and independent of a user's TMPDIR, because all users must use the same file."""
 
 PAUSE, NOTICE = 0.5, 60.0
-"""Seconds between two attempts to take GPUs, and between two lines that say so."""
+"""Seconds between two attempts to take GPUs, and between two messages about waiting."""
 
 
 def run_on(count: int, command: list[str]) -> None:
-    """Become the command, with CUDA_VISIBLE_DEVICES naming the `count` GPUs that it may use.
+    """Replace this process by the command, with the `count` GPUs that it may use in CUDA_VISIBLE_DEVICES.
 
     Raises:
         InputError: there are fewer GPUs, or the command cannot be run.
@@ -39,9 +39,9 @@ def run_on(count: int, command: list[str]) -> None:
 
 
 def take(count: int) -> None:
-    """Lock `count` free GPUs, waiting until there are as many, and show this process and its children these alone.
+    """Wait for `count` free GPUs, lock them, and make only these visible to this process and its children.
 
-    The GPUs of a Slurm job are locked too: several commands may run in it side by side.
+    The GPUs of a Slurm job are locked too, because several commands may run in it at the same time.
 
     Raises:
         InputError: there are fewer GPUs, or the lock file cannot be opened.
@@ -54,11 +54,11 @@ def take(count: int) -> None:
 
 
 def visible() -> dict[str, str]:
-    """The GPUs to choose from: the word by which CUDA knows each, and a name that is unique on this machine.
+    """The available GPUs: CUDA's word for each, and a name that is unique on this machine.
 
-    Those of CUDA_VISIBLE_DEVICES (indices or UUIDs) where it is set, and otherwise those that nvidia-smi lists.
-    Indices are nvidia-smi's, which CUDA counts alike where all GPUs are of one kind. What nvidia-smi does not know is
-    named after the Slurm job as well: each job may count its GPUs again.
+    They are those of CUDA_VISIBLE_DEVICES (indices or UUIDs) if it is set, and otherwise those that nvidia-smi lists.
+    Indices are nvidia-smi's, which are the same in CUDA if all GPUs are of one kind. If nvidia-smi does not know a GPU,
+    its name includes the Slurm job, because each job may count its GPUs from 0.
 
     Raises:
         InputError: CUDA_VISIBLE_DEVICES names a GPU that nvidia-smi does not list.
@@ -79,7 +79,7 @@ def visible() -> dict[str, str]:
 
 
 def _listed() -> list[str]:
-    """UUIDs of the GPUs of this machine, by index; none where there is no driver."""
+    """UUIDs of the GPUs of this machine, by index; empty if there is no driver."""
     if not shutil.which("nvidia-smi"):
         return []
     command = ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"]
@@ -88,24 +88,24 @@ def _listed() -> list[str]:
 
 
 def _open_locks() -> int:
-    """Open the lock file so that the command and its children keep it open; the last to close it releases its GPUs.
+    """Open the lock file so that the command and its children keep it open; the last one to close it releases its GPUs.
 
-    It is the command's standard input as well, the one descriptor that Python leaves to child processes. So they keep
-    the GPUs that they compute on when their parent is killed.
+    It is also the command's standard input, the only descriptor that Python passes to child processes. So they keep the
+    GPUs that they compute on when their parent is killed.
     """
     path = Path(os.environ.get(LOCKS, USUAL_LOCKS))
     how = os.O_RDWR | os.O_NOFOLLOW
-    mask = os.umask(0)  # whoever makes the file makes it for every user
+    mask = os.umask(0)  # so that the file is for every user
     try:
         try:
-            locks = os.open(path, how)  # in a folder like /tmp, O_CREAT would be refused for another user's file
+            locks = os.open(path, how)  # in a folder such as /tmp, O_CREAT fails for another user's file
         except FileNotFoundError:
             locks = os.open(path, how | os.O_CREAT, 0o666)
     except OSError as error:
         raise InputError(f"{path} cannot be opened ({error.strerror}): set {LOCKS} to another file.") from error
     finally:
         os.umask(mask)
-    fcntl.flock(locks, fcntl.LOCK_SH)  # systemd removes no old file from /tmp that has such a lock
+    fcntl.flock(locks, fcntl.LOCK_SH)  # systemd does not remove old files with such a lock from /tmp
     os.dup2(locks, sys.stdin.fileno())
     os.set_inheritable(locks, True)
     return locks
@@ -114,8 +114,8 @@ def _open_locks() -> int:
 def _wait_for(found: dict[str, str], count: int, locks: int) -> list[str]:
     """Lock the first `count` free GPUs, all or none of them, and return their words.
 
-    Of the commands that choose among the same GPUs one at a time tries, which has the turn. So one that wants many is
-    not overtaken for ever by those that want few.
+    Of the commands that choose from the same GPUs, only one tries at a time. So a command that needs many GPUs does not
+    wait forever behind commands that need few.
     """
     turn = f"turn: {' '.join(sorted(found.values()))}"
     noticed = float("-inf")
@@ -135,10 +135,10 @@ def _wait_for(found: dict[str, str], count: int, locks: int) -> list[str]:
 
 
 def exclusive_lock(locks: int, name: str) -> bool:
-    """Lock a name in the open lock file, unless somebody else has; the name's hash is the byte that is locked.
+    """Lock a name in the open lock file, unless another process has it; the locked byte is the name's hash.
 
-    The lock belongs to the open file, hence to all processes that inherit it. A file with flock for each GPU, as
-    filelock has it, would not do: a child process inherits one descriptor, and a command may have several GPUs.
+    The lock belongs to the open file, and so to all processes that inherit it. A file with flock for each GPU, as in
+    filelock, would not work: a child process inherits one descriptor, but a command may have several GPUs.
     """
     try:
         _set_lock(locks, name, fcntl.F_WRLCK)

@@ -1,4 +1,4 @@
-"""Jobs that Slurm ends before they are done: when they have ended, what the next attempt asks for, and what is said."""
+"""Jobs that Slurm ends before they finish: whether they have ended, the request of the next attempt, and messages."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from headpatterns.cluster.refusals import PROFILE
 
 SHORT_OF = {"TIMEOUT": "runtime", "OUT_OF_MEMORY": "mem_mb", "FAILED": "mem_mb"}
-"""What a job was short of, by its last state. A job that the kernel kills for its memory has failed."""
+"""The resource that a job lacked, by its last state. A job that the kernel kills for its memory has failed."""
 
 WHY = {
     "BOOT_FAIL": "got a node that did not start",
@@ -20,17 +20,17 @@ WHY = {
     "PREEMPTED": "was preempted, and Slurm does not queue it again",
     "TIMEOUT": "was not finished after its {runtime} minutes",
 }
-"""States of Slurm in which a job has ended before it was done."""
+"""States of Slurm in which a job has ended before it finished."""
 
 UNITS = {"mem_mb": "MB", "runtime": "minutes"}
-"""Of what a job may be short of."""
+"""Units of the resources that a job may lack."""
 
 KEPT = {
     "extract_patterns": "continues with the samples that are missing",
     "finetune": "continues from its last state",
     "pretrain": "continues from its last state",
 }
-"""What a rule's next attempt makes of what the last one left."""
+"""How a rule's next attempt uses the files of the last one."""
 
 Key = tuple[str, ...]
 """Name of a rule and values of its wildcards."""
@@ -41,13 +41,13 @@ class Lost(NamedTuple):
 
     Attributes:
         rule: its rule; those made for each batch count as `finetune`, `extract_patterns` and `ablate_heads`.
-        name: what tells it from the rule's other jobs, maybe nothing.
+        name: distinguishes it from the rule's other jobs; may be empty.
         number: of the job at Slurm.
-        state: the state in which Slurm says that it ended.
-        asked: what it had asked for: `mem_mb`, `runtime` in minutes.
-        then: what the next attempt asks for; None where there is none.
-        logs: where to read what happened.
-        gpu: whether it asked for one.
+        state: its last state according to Slurm.
+        asked: its request: `mem_mb`, `runtime` in minutes.
+        then: the request of the next attempt; None if there is none.
+        logs: paths of its logs.
+        gpu: whether it requested a GPU.
     """
 
     rule: str
@@ -62,28 +62,28 @@ class Lost(NamedTuple):
 
 @dataclass
 class Shortages:
-    """How often each job of this Snakemake was lost, and for want of what."""
+    """How often each job of this Snakemake was lost, and which resource it lacked."""
 
     counted: Counter[tuple[Key, str]] = field(default_factory=Counter)
 
     def count(self, key: Key, state: str) -> None:
-        """Note that a job has ended in a state of `WHY`."""
+        """Record that a job has ended in a state of `WHY`."""
         if state in SHORT_OF:
             self.counted[key, SHORT_OF[state]] += 1
 
     def times(self, key: Key, resource: str) -> int:
-        """How many times as much of a resource its next attempt asks for as its first."""
+        """The factor of a resource in the next attempt, relative to the first."""
         return 1 + self.counted[key, resource]
 
 
 def settled(said: Mapping[str, str], listed: Mapping[str, str]) -> dict[str, str]:
-    """States of jobs, in one word each, and none of `WHY` before the job has ended.
+    """States of jobs, in one word each; states of `WHY` appear only after a job has ended.
 
-    The accounting database says that a job is cancelled, and by whom, while its last processes still write; and that it
-    is preempted or has lost its node, where Slurm has queued it again.
+    The accounting database reports a job as cancelled, and by whom, while its last processes still write. It also
+    reports it as preempted or without its node when Slurm has queued it again.
 
     Args:
-        said: state of each job as sacct or squeue gives it.
+        said: state of each job from sacct or squeue.
         listed: state of each job that has not ended (`site.queued`).
     """
     words = {number: (state.split() or [state])[0] for number, state in said.items()}
@@ -91,7 +91,7 @@ def settled(said: Mapping[str, str], listed: Mapping[str, str]) -> dict[str, str
 
 
 def sentence(lost: Lost) -> str:
-    """What is said of a lost job: which one, why, what happens to it now, and else what to do."""
+    """The message about a lost job: which one, why, what happens now, or what to do."""
     why = WHY[lost.state].format(**lost.asked)
     head = f"{_named(lost.rule, lost.name, lost.number)} {why} ({lost.state})"
     if lost.state in ("FAILED", "OUT_OF_MEMORY") and lost.logs:
@@ -100,13 +100,13 @@ def sentence(lost: Lost) -> str:
 
 
 def queued_again(before: Mapping[str, str], now: Mapping[str, str]) -> set[str]:
-    """The jobs that have run, and that Slurm itself has queued once more, by their states at two looks."""
+    """The jobs that have run and that Slurm itself has queued again, from their states at two times."""
     waiting = ("PENDING", "CONFIGURING")
     return {number for number, state in now.items() if state == "PENDING" and before.get(number, state) not in waiting}
 
 
 def sentence_on_requeue(rule: str, name: str, number: str) -> str:
-    """What is said of such a job."""
+    """The message about a job that Slurm queued again."""
     kept = KEPT.get(rule, "starts over")
     return f"{_named(rule, name, number)} was preempted or lost its node: Slurm has queued it again, and it {kept}."
 

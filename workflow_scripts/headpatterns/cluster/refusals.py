@@ -1,4 +1,4 @@
-"""What a cluster, or this machine, cannot run: one sentence before anything is submitted."""
+"""Jobs that a cluster, or this machine, cannot run: one sentence before anything is submitted."""
 
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -15,12 +15,12 @@ PROFILE = "slurm/config.yaml"
 
 
 def check(asked: Iterable[Request], configured: bool, status_command: str) -> None:
-    """Refuse what this cluster cannot run.
+    """Refuse jobs that this cluster cannot run.
 
     Args:
         asked: requests of the jobs.
         configured: whether the config says where jobs are submitted.
-        status_command: what Snakemake's Slurm plugin asks for the states of jobs (`sacct` or `squeue`).
+        status_command: the command that Snakemake's Slurm plugin uses for the states of jobs (`sacct` or `squeue`).
 
     Raises:
         InputError: a request, an account or the profile does not fit the site, or Slurm does not answer.
@@ -41,12 +41,12 @@ def check(asked: Iterable[Request], configured: bool, status_command: str) -> No
 
 
 def check_queue(folder: str, name: str, comments: Collection[str]) -> None:
-    """Refuse to make what jobs still make that another Snakemake has submitted: both would write the same files.
+    """Refuse jobs that another Snakemake has submitted and that still run: both would write the same files.
 
     Args:
-        folder: where Snakemake works.
-        name: what the names of this experiment's jobs begin with, before the identifier of a Snakemake.
-        comments: comments of the jobs that are to be submitted, which say rule and wildcards.
+        folder: working folder of Snakemake.
+        name: start of the names of this experiment's jobs, before the identifier of a Snakemake.
+        comments: comments of the jobs to be submitted, with rule and wildcards.
 
     Raises:
         InputError: there are such jobs, or Slurm does not answer.
@@ -67,11 +67,11 @@ def check_queue(folder: str, name: str, comments: Collection[str]) -> None:
 
 
 def check_without(asked: Iterable[Request], here: int | None) -> None:
-    """Refuse what only a cluster can run, or a job that would get fewer GPUs than it needs.
+    """Refuse jobs that only a cluster can run, and jobs that would get fewer GPUs than they need.
 
     Args:
         asked: requests of the jobs.
-        here: GPUs of this machine; None where they do not matter.
+        here: GPUs of this machine; None if they do not matter.
 
     Raises:
         InputError: a job needs several machines, or more GPUs.
@@ -90,7 +90,7 @@ def check_without(asked: Iterable[Request], here: int | None) -> None:
 
 
 def _check_granted(request: Request) -> None:
-    """Snakemake cuts what a job asks for down to `--resources`, without a word."""
+    """Refuse a job whose request exceeds `--resources`, because Snakemake reduces the request silently."""
     _check_left(request, request.gpus, f"`--resources gpu={request.gpus}` leaves too few for it: raise that number")
 
 
@@ -113,7 +113,7 @@ def _check_accounts(accounts: list[str], status_command: str) -> None:
 
 
 def _check_account(account: str) -> None:
-    """An empty account would be the user's default one: whose hours are spent is better said than found out."""
+    """Refuse an empty account, because the account whose hours are used must be stated rather than a default."""
     own = site.own_accounts()
     yours = f"; yours are {', '.join(own)}" if own else ""
     if not account:
@@ -123,7 +123,7 @@ def _check_account(account: str) -> None:
 
 
 def _check_partitions(request: Request) -> None:
-    """Of several partitions one has to fit, but all have to be there."""
+    """Check that all of several partitions exist and that one of them fits."""
     there = site.by_partition(request.partition)
     for name, own in there.items():
         if not own:
@@ -162,7 +162,7 @@ def _type_misfit(request: Request, there: list[Machines]) -> str | None:
 
 
 class _Demand(NamedTuple):
-    """An amount of something on each machine, how much of it machines have, and the key that says the amount."""
+    """An amount of a resource on each machine, the amount that machines have, and the config key of the amount."""
 
     wanted: int
     units: str
@@ -179,7 +179,7 @@ def _demands(request: Request) -> Iterator[_Demand]:
 
 
 def _size_misfit(request: Request, there: list[Machines]) -> str | None:
-    """Only the machines that have enough of one thing are asked for the next."""
+    """The first resource of which no machine has enough, among machines with enough of the earlier resources."""
     partition, fix, those = there[0].partition, _or_another_partition(request), ""
     for demand in _demands(request):
         most = max(map(demand.available, there))

@@ -1,4 +1,4 @@
-"""What a job asks a scheduler for, and the table of that which is shown before jobs are submitted."""
+"""The request of a job to a scheduler, and the table of requests that is shown before jobs are submitted."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 
 class Settings(NamedTuple):
-    """What the config gives a job, and how a user changes that.
+    """The settings of a job in the config, and their keys.
 
     Attributes:
-        gpus: GPUs on each machine that the job computes on; 0 where device is cpu.
-        gpus_key: key of the config that says how many GPUs the job has on a machine.
-        nodes_key: key of the config that says how many machines it has.
+        gpus: GPUs on each machine that the job computes on; 0 if device is cpu.
+        gpus_key: key of the config for the number of GPUs on a machine.
+        nodes_key: key of the config for the number of machines.
     """
 
     gpus: int = 0
@@ -20,9 +20,9 @@ class Settings(NamedTuple):
 
 
 class Request(NamedTuple):
-    """What a job asks for: machines, and of each of them GPUs, CPUs and memory in MB; minutes.
+    """The request of a job: machines; GPUs, CPUs and memory in MB on each of them; minutes.
 
-    `partition` may be several, between commas.
+    `partition` may be several, separated by commas.
     """
 
     rule: str

@@ -1,6 +1,6 @@
-"""What a rule asks a scheduler for: memory, minutes, threads, GPUs and machines, as the config gives them.
+"""The request of a rule to a scheduler: memory, minutes, threads, GPUs and machines, from the config.
 
-Every read of the config in this room is here. Plain local runs need nothing else of this room.
+Only this module of the package reads the config. Plain local runs need no other module of the package.
 """
 
 import functools
@@ -13,16 +13,16 @@ from headpatterns.experiment import needed
 from headpatterns.experiment.experiment import Experiment
 
 SEVERAL_RUNS = ("finetune", "extract_patterns", "ablate_heads", "trained_losses")
-"""Rules of which there is one for each batch of runs, named `{rule}_{batch}`."""
+"""Rules that exist once for each batch of runs, with the name `{rule}_{batch}`."""
 
 OF_STUDIES = ("transfer_losses", "transplant_heads", "choose_heads")
-"""Rules that a study brings along, of which there is none in an experiment without it."""
+"""Rules that belong to a study and do not exist in an experiment without it."""
 
 Times = Callable[[Any, int, str], int]
-"""How many times as much a job asks for as at first, from its wildcards, the number of the attempt and the resource."""
+"""The factor of a job's request relative to the first attempt, from wildcards, number of the attempt and resource."""
 
 ON_A_GPU = (*SEVERAL_RUNS[1:], *OF_STUDIES, "read_candidates", "evaluate", "pretrain")
-"""Rules that compute on a GPU where device is cuda, whatever `resources` says; finetune is one by its recipe."""
+"""Rules that compute on a GPU if device is cuda, independent of `resources`; for finetune the recipe decides."""
 
 
 def threads(experiment: Experiment, rule: str) -> int:
@@ -45,19 +45,19 @@ def gpus(experiment: Experiment, rule: str, group: str | None = None) -> int:
 
 
 def sharing(experiment: Experiment) -> int:
-    """Processes that share an extraction, one a GPU that it computes on; a processor has one, whatever it asks for."""
+    """Processes that share an extraction, one for each of its GPUs; on processors always one."""
     return gpus(experiment, "extract_patterns") if experiment.config.device == "cuda" else 1
 
 
 def by_attempt(wildcards: Any, attempt: int, resource: str) -> int:
-    """Where nobody knows what a job was short of, each attempt asks for more of everything."""
+    """If it is not known which resource a job lacked, each attempt requests more of all resources."""
     return attempt
 
 
 def resources(experiment: Experiment, rule: str, group: str | None = None, times: Times = by_attempt) -> dict[str, Any]:
-    """What Snakemake's resources say of a rule: memory in MB, minutes, GPUs; on a cluster account and partition too.
+    """Snakemake's resources of a rule: memory in MB, minutes, GPUs; on a cluster also account and partition.
 
-    A retry asks for as many `times` the memory and minutes, up to what its partition has. `group` is that of the runs
+    A retry requests `times` the memory and minutes, up to the limits of its partition. `group` is the group of the runs
     of a fine-tuning.
     """
     size, chosen = experiment.config.size(rule), experiment.config.cluster
@@ -72,13 +72,13 @@ def resources(experiment: Experiment, rule: str, group: str | None = None, times
     if count or machines > 1:
         asked["nodes"] = machines
     if machines > 1:
-        # What the Slurm plugin wants of a job that spreads itself over its machines, here through torchrun.
+        # The Slurm plugin needs these for a job that distributes itself over its machines, here through torchrun.
         asked |= {"mpi": "srun", "tasks": machines, "tasks_per_gpu": 0}
     return {name: value for name, value in asked.items() if value not in (None, "")}
 
 
 def _gpu_resources(count: int, gpu_type: str, as_gres: bool) -> dict[str, Any]:
-    """GPUs of a machine (`gres`), or of all together: a number that Slurm may spread over them unequally."""
+    """GPUs of each machine (`gres`), or the total, which Slurm may distribute unequally over machines."""
     if not count:
         return {}
     if as_gres:
@@ -87,7 +87,7 @@ def _gpu_resources(count: int, gpu_type: str, as_gres: bool) -> dict[str, Any]:
 
 
 def _growing(name: str, first: int, limits: Callable[[], dict[str, int]], times: Times) -> Callable[..., int]:
-    """What each attempt asks for, as a function that Snakemake calls with its number."""
+    """The request of each attempt, as a function that Snakemake calls with its number."""
 
     def asked(wildcards: Any, attempt: int) -> int:
         if attempt == 1 or (wanted := first * times(wildcards, attempt, name)) == first:
@@ -100,7 +100,7 @@ def _growing(name: str, first: int, limits: Callable[[], dict[str, int]], times:
 def request(experiment: Experiment, job: Any, group: str = "") -> Request:
     """The request of a job of Snakemake; `group` is that of the runs of a fine-tuning.
 
-    The threads are those of the config, for a dry-run scales the job's own down to one.
+    The threads are those of the config, because a dry run reduces the job's own threads to one.
     """
     name = job.rule.name
     rule = next((rule for rule in SEVERAL_RUNS if name.startswith(f"{rule}_")), name)
@@ -109,7 +109,7 @@ def request(experiment: Experiment, job: Any, group: str = "") -> Request:
 
 
 def settings(experiment: Experiment, rule: str, group: str, machines: int) -> Settings:
-    """What the config gives a job that spreads over so many machines, and the keys that say so."""
+    """The settings of a job on this number of machines, and their keys in the config."""
     computes = experiment.config.device == "cuda"
     gpus_key = f"resources.{rule}.gpu"
     if rule == "finetune" and computes:
@@ -122,6 +122,6 @@ def settings(experiment: Experiment, rule: str, group: str, machines: int) -> Se
 
 
 def _recipe_key(experiment: Experiment, group: str, name: str) -> str:
-    """Where a key of the recipe of a group is stated: a group may have its own."""
+    """The path of a key of the recipe of a group, which may have its own recipe."""
     path, own = needed.own_recipe(experiment.config, group)
     return f"{path if own and name in own.model_fields_set else 'finetuning'}.{name}"

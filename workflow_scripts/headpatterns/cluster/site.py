@@ -1,4 +1,4 @@
-"""What a Slurm site offers, read from what its own commands print."""
+"""The resources and jobs of a Slurm site, read from the output of its commands."""
 
 import functools
 import getpass
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from headpatterns.errors import InputError
 
 IDENTIFIER = 36
-"""Characters at the end of a job's name that the jobs of one Snakemake share, a UUID."""
+"""Length of the UUID at the end of a job's name, which all jobs of one Snakemake share."""
 
 
 class Queued(NamedTuple):
@@ -20,10 +20,10 @@ class Queued(NamedTuple):
     Attributes:
         number: its number at Slurm.
         name: its name.
-        comment: Snakemake's plugin says there for which rule and wildcards it is.
-        state: the state in which Slurm says that it is.
-        folder: the one that it was submitted from.
-        seconds: that it has run since it last started on a node, 0 while it waits; None where Slurm does not know.
+        comment: its rule and wildcards, written by Snakemake's plugin.
+        state: its state according to Slurm.
+        folder: the folder from which it was submitted.
+        seconds: run time since it last started on a node, 0 while it waits; None if Slurm does not know.
     """
 
     number: str
@@ -35,7 +35,7 @@ class Queued(NamedTuple):
 
 
 class Machines(NamedTuple):
-    """Nodes of a partition that are alike, and what each has; minutes is None where the partition knows no limit."""
+    """Identical nodes of a partition, and the resources of each; minutes is None if the partition has no limit."""
 
     partition: str
     default: bool
@@ -48,7 +48,7 @@ class Machines(NamedTuple):
 
 @functools.cache
 def machines() -> list[Machines]:
-    """What sinfo tells of the cluster, hidden partitions included.
+    """The machines of the cluster according to sinfo, including hidden partitions.
 
     Raises:
         InputError: Slurm does not answer.
@@ -58,7 +58,7 @@ def machines() -> list[Machines]:
 
 
 def parsed(row: str) -> Machines:
-    """The machines that a row of sinfo tells of: partition, time limit, MB, CPUs, generic resources and number."""
+    """The machines in a row of sinfo: partition, time limit, MB, CPUs, generic resources and number."""
     partition, limit, memory, cpus, gres, count = row.split("|")
     found: Counter[str] = Counter()
     for entry in re.sub(r"\([^)]*\)", "", gres).split(","):  # gpu:2, gpu:a100:8(S:0-1)
@@ -71,7 +71,7 @@ def parsed(row: str) -> Machines:
 
 
 def _seconds(duration: str) -> int | None:
-    """Seconds of Slurm's [days-][hours:]minutes:seconds; None where it knows no number."""
+    """Seconds of Slurm's [days-][hours:]minutes:seconds; None if it has no number."""
     if not (parts := re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", duration)):
         return None
     days, hours, minutes, seconds = (int(part or 0) for part in parts.groups())
@@ -79,7 +79,7 @@ def _seconds(duration: str) -> int | None:
 
 
 def by_partition(partition: str) -> dict[str, list[Machines]]:
-    """The machines of each of several partitions, between commas; the empty name is the site's default.
+    """The machines of each of several partitions, separated by commas; the empty name is the site's default.
 
     Raises:
         InputError: Slurm does not answer.
@@ -93,7 +93,7 @@ def _belongs(group: Machines, name: str) -> bool:
 
 
 def largest(partition: str) -> dict[str, int]:
-    """Memory and minutes (`mem_mb`, `runtime`) that no machine of the partitions exceeds, as far as Slurm tells."""
+    """The largest memory and minutes (`mem_mb`, `runtime`) of the machines of partitions, if Slurm reports them."""
     try:
         there = [group for own in by_partition(partition).values() for group in own]
     except InputError:
@@ -106,16 +106,16 @@ def largest(partition: str) -> dict[str, int]:
 
 
 def comment(rule: str, wildcards: Iterable[str]) -> str:
-    """What Snakemake's plugin writes beside a job, by which `squeue` shows what it is for."""
+    """The comment that Snakemake's plugin gives a job; `squeue` shows it."""
     values = "_".join(wildcards).replace("/", "_")
     return f"rule_{rule}_wildcards_{values}" if values else f"rule_{rule}"
 
 
 def queued(patience: float | None = None) -> list[Queued]:
-    """The user's jobs that wait, run, or have processes that end.
+    """The user's jobs that wait, run, or have processes that are ending.
 
     Args:
-        patience: seconds after which Slurm counts as silent; as long as its command takes otherwise.
+        patience: seconds after which Slurm counts as silent; None for no limit.
 
     Raises:
         InputError: Slurm does not answer.
@@ -131,13 +131,13 @@ def queued(patience: float | None = None) -> list[Queued]:
 
 
 def keeps_accounts(settings: str) -> bool:
-    """Whether a site has an accounting database, from what `scontrol show config` prints."""
+    """Whether a site has an accounting database, from the output of `scontrol show config`."""
     kind = re.search(r"^AccountingStorageType\s*=\s*(\S+)", settings, re.MULTILINE)
-    return kind is not None and kind[1].rpartition("/")[2] not in ("none", "(null)")  # none is that of old versions
+    return kind is not None and kind[1].rpartition("/")[2] not in ("none", "(null)")  # old versions print none
 
 
 def own_accounts() -> list[str]:
-    """The user's accounts; none where the site keeps them from its users, for sbatch will tell."""
+    """The user's accounts; empty if the site hides them from its users. Then sbatch reports a wrong account."""
     command = ("sacctmgr", "-n", "-P", "show", "associations", f"user={getpass.getuser()}", "format=account")
     try:
         return sorted(set(output(*command).split()))
@@ -146,7 +146,7 @@ def own_accounts() -> list[str]:
 
 
 def output(*command: str, patience: float | None = None) -> str:
-    """What a command of Slurm prints.
+    """The output of a command of Slurm.
 
     Raises:
         InputError: it cannot be run, fails, or takes longer than `patience` seconds.

@@ -1,4 +1,4 @@
-"""Two checkpoints side by side, with no workflow around it: patterns, one table, one page."""
+"""Two checkpoints side by side, outside the workflow: patterns, one table, one page."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ TABLE, PAGE = "comparison.csv", "comparison.html"
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `compare` gives back.
+    """The result of `compare`.
 
     Attributes:
         table: every number, with the columns `numbers.COLUMNS`; its states are a, b, change and change_rate.
         csv: the file of that table.
         page: the file of the page.
-        patterns: the folder of the patterns, one below it for each probe set: step-0 of the first checkpoint, step-1 of
+        patterns: the folder of the patterns, with a folder for each probe set: step-0 is the first checkpoint, step-1
             the second.
     """
 
@@ -56,20 +56,20 @@ def compare(
 ) -> Comparison:
     """Compare the activation patterns of two checkpoints on the same samples.
 
-    Patterns that an earlier call has left in `output` are taken from there where they are of the same checkpoints,
-    samples and settings. An interrupted call goes on with the samples that are missing.
+    Patterns of an earlier call in `output` are reused if checkpoints, samples and settings are the same. An interrupted
+    call continues with the missing samples.
 
     Args:
         first: a folder in Hugging Face layout, a GGUF file, or a name of `experiment`: MODEL or MODEL/RUN.
-        second: likewise; of the same architecture, with as many layers and heads, and the same tokenizer.
+        second: in the same form; with the same architecture, numbers of layers and heads, and tokenizer.
         data: a file or folder of rows with prompt, response and optionally id, or several by the name of the probe set.
         output: folder for the page, the table and the patterns.
         experiment: folder of an experiment, results/NAME, whose models and runs may be named.
-        samples: how many of each probe set, by a seeded draw; None for all.
+        samples: number of samples of each probe set, chosen by a seeded draw; None for all.
         reduction: reading of Eq. 2, one of `REDUCTIONS`.
         template: prompt template into which rows are put: `question`, `alpaca`, `chat` (of the model's tokenizer), or a
-            text with {instruction}; None where prompts are ready.
-        max_length: tokens at which a sample is cut; one whose response lies wholly beyond is left out.
+            text with {instruction}; None if prompts are ready.
+        max_length: tokens at which a sample is cut; a sample whose whole response lies beyond is left out.
         token_budget: tokens of a batch, padding included; `auto` takes what fits into free memory.
         device: cpu, cuda, cuda:N or mps.
         dtype: float32, bfloat16 or float16.
@@ -78,8 +78,8 @@ def compare(
         seed: of the draws of samples and replicates.
 
     Raises:
-        InputError: what is given cannot be used.
-        Interrupted: SIGTERM came; what is finished is kept.
+        InputError: an argument cannot be used.
+        Interrupted: SIGTERM came; finished samples are kept.
     """
     extras.need("comparing checkpoints", "models", "drawing")
     from headpatterns.comparison import page
@@ -116,10 +116,10 @@ def compare(
 
 
 def _by_name(data: str | Path | Mapping[str, str | Path]) -> dict[str, Path]:
-    """Files by the name of the probe set, which stands in paths and tables.
+    """Files by the name of the probe set, which is part of paths and tables.
 
     Raises:
-        InputError: none is given, or a name cannot stand there.
+        InputError: none is given, or a name cannot be part of a path.
     """
     given = data if isinstance(data, Mapping) else {Path(data).stem or Path(data).name: data}
     if not given:
@@ -139,7 +139,7 @@ def _about(
     settings: Settings,
     template: str | None,
 ) -> dict[str, Any]:
-    """What the page says of where its numbers come from."""
+    """The provenance of the numbers on the page."""
     found: dict[str, Any] = {name: f"{one.name}, in {one.folder}" for name, one in zip(("A", "B"), both, strict=True)}
     for name, path in probe_sets.items():
         known = files.about(probing.patterns(folder, name), 0)

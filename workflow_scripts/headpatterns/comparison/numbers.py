@@ -1,4 +1,4 @@
-"""What two checkpoints differ in, as one tidy table: every head, every layer, and the pattern as a whole.
+"""Differences of two checkpoints as one tidy table: for every head, every layer, and the whole pattern.
 
 The states are `a`, the first checkpoint, `b`, the second, `change`, b − a, and `change_rate`, (b − a) / a. Intervals of
 95 % are over the probe samples, which both checkpoints share: differences are paired.
@@ -28,7 +28,7 @@ from headpatterns.studies.adaptation import distribution, similarity
 COLUMNS = ("probe_set", "other", "quantity", "state", "layer", "head", "value", "low", "high")
 NUMBERS = ("value", "low", "high")
 STATES = {"before": "a", "after": "b", "change": "change", "change_rate": "change_rate"}
-"""The names of states here, by those of the study."""
+"""The names of states here, by their names in the study."""
 
 OF_HEADS, OF_LAYERS, LOSS = "level_of_head", "level_of_layer", "loss"
 BETWEEN = {"pearson": pearson, "spearman": spearman}
@@ -61,7 +61,7 @@ def compared(runs: Path, resamples: int, seed: int) -> pd.DataFrame:
 
 
 def _of_runs(runs: Sequence[RunRow], resamples: int, seed: int) -> Iterator[tuple[Any, ...]]:
-    """Losses, levels of layers, and how alike the two patterns are, of every probe set."""
+    """Losses, levels of layers, and the similarity of the two patterns, for every probe set."""
     for (task,), (run,) in run_table.grouped(runs, "task").items():
         weights = patterns.weights(run, resamples, seed)
         losses = [weights @ patterns.losses(run, step) for step in (0, 1)]

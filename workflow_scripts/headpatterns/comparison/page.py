@@ -26,7 +26,7 @@ STATISTICS = {
 BETWEEN = {"pearson": "r(A, B)", "spearman": "ρ(A, B)"}
 OF_CHANGE = {"rising": "Share of heads that rise"}
 MOST = 10
-"""Heads that change most, of each probe set."""
+"""Number of heads with the largest changes to show for each probe set."""
 
 
 def page(pair: Sequence[Checkpoint], runs: Path, table: pd.DataFrame, about: Mapping[str, Any]) -> str:
@@ -36,7 +36,7 @@ def page(pair: Sequence[Checkpoint], runs: Path, table: pd.DataFrame, about: Map
         pair: the two checkpoints.
         runs: table of runs of the comparison.
         table: its numbers, as `numbers.compared` gives them.
-        about: what else is said of where they come from, in order.
+        about: further entries of their provenance, in order.
     """
     with style.applied():
         shown = {"heads": svg(pictures.heads(runs, table)), "layers": svg(pictures.layers(table))}
@@ -74,7 +74,7 @@ def summary(table: pd.DataFrame) -> Table:
 
 
 def likeness(table: pd.DataFrame) -> Table:
-    """How alike the two patterns are on each probe set, and how many heads rise."""
+    """The similarity of the two patterns on each probe set, and the share of heads that rise."""
     rows = []
     for name in dict.fromkeys(table["probe_set"]):
         own = table[table["probe_set"] == name]
@@ -88,7 +88,7 @@ def likeness(table: pd.DataFrame) -> Table:
 
 
 def most_changed(table: pd.DataFrame) -> Table:
-    """The heads whose level changes most, up or down, of each probe set."""
+    """The heads whose level changes most, up or down, for each probe set."""
     rows = []
     heads = table[table["quantity"] == OF_HEADS]
     for name, own in heads.groupby("probe_set", sort=False):

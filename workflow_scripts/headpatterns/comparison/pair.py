@@ -1,4 +1,4 @@
-"""The two checkpoints of a comparison: where they lie, and whether their heads and tokens are the same ones."""
+"""The two checkpoints of a comparison: their folders, and whether their heads and tokens correspond."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ RUN = "/"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One of the two.
+    """One of the two checkpoints.
 
     Attributes:
-        name: what it is called on the page.
-        folder: in Hugging Face layout.
+        name: its name on the page.
+        folder: its folder in Hugging Face layout.
     """
 
     name: str
@@ -32,16 +32,16 @@ class Checkpoint:
 
 
 def checkpoint(given: str | Path, experiment: str | Path | None, workplace: Path) -> Checkpoint:
-    """The checkpoint that somebody names.
+    """The checkpoint that a user names.
 
     Args:
-        given: a folder, a GGUF file, or the name of a model of the experiment or of a run of it, MODEL/RUN. Where each
-            seed has its own base, MODEL is that of the first, and MODEL/base.seedN that of another.
-        experiment: the folder of an experiment, results/NAME; None where no name is known.
+        given: a folder, a GGUF file, or the name of a model of the experiment or of a run of it, MODEL/RUN. If each
+            seed has its own base, MODEL is the base of the first seed, and MODEL/base.seedN that of another.
+        experiment: the folder of an experiment, results/NAME; None if names are not used.
         workplace: folder in which a GGUF file is converted, once.
 
     Raises:
-        InputError: it is none of these, or no such model or run.
+        InputError: it is none of these, or there is no such model or run.
     """
     path = Path(given)
     if path.suffix == ".gguf" and path.is_file():
@@ -77,10 +77,10 @@ def _named(given: str, folder: Path) -> Checkpoint:
 
 
 def check(pair: Sequence[Checkpoint]) -> None:
-    """Refuse two checkpoints that are the same folder, or whose layers or heads are not the same ones.
+    """Refuse two checkpoints that are the same folder, or whose layers or heads do not correspond.
 
     Raises:
-        InputError: naming what differs; or a folder is no model.
+        InputError: naming the difference; or a folder is not a model.
     """
     for one in pair:
         models.check_folder(one.folder)
@@ -95,11 +95,11 @@ def check(pair: Sequence[Checkpoint]) -> None:
 def check_tokens(
     pair: Sequence[Checkpoint], samples: Sequence[Sequence[TokenizedSample]], ends: Sequence[int | None]
 ) -> None:
-    """Refuse two checkpoints whose tokenizers read a sample otherwise; the EOS behind it may be each one's own.
+    """Refuse two checkpoints whose tokenizers give different tokens for a sample; the EOS after it may differ.
 
     Args:
-        pair: the two.
-        samples: of one probe set, as each tokenizer gives them.
+        pair: the two checkpoints.
+        samples: of one probe set, tokenized by each tokenizer.
         ends: the EOS of each.
 
     Raises:
@@ -116,6 +116,6 @@ def check_tokens(
 
 
 def _body(sample: TokenizedSample, end: int | None) -> list[int]:
-    """The tokens of a sample without the EOS behind it."""
+    """The tokens of a sample without the EOS after it."""
     ids = sample.input_ids
     return ids[:-1] if ids and ids[-1] == end and not sample.truncated else ids

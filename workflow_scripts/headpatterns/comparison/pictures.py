@@ -1,4 +1,4 @@
-"""The pictures of a comparison: levels by head, levels by layer, and how alike the probe sets are."""
+"""The pictures of a comparison: levels by head, levels by layer, and the similarity of the probe sets."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from headpatterns.studies.adaptation import figure1
 TITLES = {"before": "A", "after": "B", "change": "B − A"}
 OF_STUDY = {"a": "before", "b": "after", "change": "change"}
 ACROSS = 4
-"""Panels beside each other."""
+"""Panels per row."""
 
 
 def heads(runs: Path, table: pd.DataFrame) -> Figure:
@@ -35,7 +35,7 @@ def heads(runs: Path, table: pd.DataFrame) -> Figure:
 
 
 def layers(table: pd.DataFrame) -> Figure:
-    """The mean level of each layer, of A and of B, with intervals: a panel a probe set."""
+    """The mean level of each layer, for A and for B, with intervals: one panel per probe set."""
     rows = table[(table["quantity"] == OF_LAYERS) & table["state"].isin(("a", "b"))]
     probe_sets = list(dict.fromkeys(rows["probe_set"]))
     across = min(len(probe_sets), ACROSS)
@@ -64,7 +64,7 @@ def layers(table: pd.DataFrame) -> Figure:
 
 
 def alike(table: pd.DataFrame) -> Figure:
-    """Correlations over heads between the patterns of probe sets: of A, of B, and of the change rates."""
+    """Correlations over heads between the patterns of probe sets: for A, for B, and for the change rates."""
     rows = table[table["other"] != ""]
     names = list(dict.fromkeys(table["probe_set"]))
     left, side = style.text_width(names) + 0.15, max(1.2, 0.32 * len(names))

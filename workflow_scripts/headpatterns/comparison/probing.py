@@ -1,8 +1,8 @@
-"""The patterns of two checkpoints on the same samples, from files to files; what an earlier call has finished stays.
+"""The patterns of two checkpoints on the same samples, from files to files; finished files of an earlier call are kept.
 
-Below the folder of a comparison lie `runs.csv`, in which each probe set is a run from the first checkpoint to the
-second, and for each probe set `patterns/{name}/`: samples.csv, the samples that were chosen; step-0, the patterns of
-the first checkpoint; step-1, those of the second.
+The folder of a comparison has `runs.csv`, in which each probe set is a run from the first checkpoint to the second. For
+each probe set it has `patterns/{name}/`: samples.csv, the chosen samples; step-0, the patterns of the first checkpoint;
+step-1, those of the second.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from headpatterns.io import write_csv
 from headpatterns.models import loading as models
 
 STUDY, MODEL = "adaptation", "pair"
-"""What the table of runs calls a comparison, so that the numbers of that study are read from it."""
+"""Study and model of a comparison in the table of runs, so that the study's functions can read it."""
 
 RUNS = "runs.csv"
 
@@ -30,7 +30,7 @@ def _check_number(data: Path, samples: int) -> None:
     """Refuse a single sample.
 
     Raises:
-        InputError: there is but one.
+        InputError: there is only one.
     """
     if samples < 2:
         raise InputError(
@@ -39,10 +39,10 @@ def _check_number(data: Path, samples: int) -> None:
 
 
 def tokenized(pair: Sequence[Checkpoint], wanted: Mapping[str, Probe], max_length: int) -> list[dict[str, Probed]]:
-    """The samples of each probe set as the tokenizer of each checkpoint gives them.
+    """The samples of each probe set, tokenized by the tokenizer of each checkpoint.
 
     Raises:
-        InputError: a tokenizer cannot be loaded, or the two read a sample otherwise.
+        InputError: a tokenizer cannot be loaded, or the two give different tokens.
     """
     tokenizers = [models.load_tokenizer(one.folder) for one in pair]
     rows = {name: probes.read(probe) for name, probe in wanted.items()}
@@ -58,7 +58,7 @@ def tokenized(pair: Sequence[Checkpoint], wanted: Mapping[str, Probe], max_lengt
 
 
 def extract_patterns(pair: Sequence[Checkpoint], wanted: Mapping[str, Probe], output: Path, settings: Settings) -> None:
-    """Extract what is missing, and write the table of runs.
+    """Extract missing patterns, and write the table of runs.
 
     Raises:
         InputError: as `extract.of_model` and `tokenized`.

@@ -1,1 +1,1 @@
-"""Figures, drawn from the analysis tables alone: `inputs` reads them, `style` is the one look, a module a figure."""
+"""Figures, drawn only from the analysis tables: `inputs` reads these, and `style` is the common look of figures."""

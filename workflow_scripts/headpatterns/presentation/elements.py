@@ -1,4 +1,4 @@
-"""What the report is made of: captions, pictures and tables of texts, from files or from what was computed."""
+"""The elements of the report: captions, pictures and tables of texts, from files or computed numbers."""
 
 import base64
 import html
@@ -22,7 +22,7 @@ MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 class Figure:
     """A picture of the report: `data` is a data URI, `caption` HTML, `alternative` plain text.
 
-    `size` is its width and height in pixels, so that its place is there before a browser draws it; empty where unknown.
+    `size` is its width and height in pixels, so that a browser reserves its place; empty if unknown.
     """
 
     anchor: str
@@ -36,7 +36,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the report: cells are texts; `numeric` says which columns are set flush right."""
+    """A table of the report: cells are texts; `numeric` says which columns are aligned to the right."""
 
     anchor: str
     title: str
@@ -51,7 +51,7 @@ def caption(path: Path) -> str:
     """A caption in reStructuredText as HTML.
 
     Raises:
-        InputError: there is no such file, or docutils finds a fault in it.
+        InputError: the file does not exist, or docutils finds an error in it.
     """
     from docutils.core import publish_parts
     from docutils.utils import SystemMessage
@@ -67,7 +67,7 @@ def caption(path: Path) -> str:
 
 
 def figure(path: Path, captions: Path, title: str = "") -> Figure:
-    """Read a picture and its caption, whose first sentence is the alternative text; by default the file names it."""
+    """Read a picture and its caption; its first sentence is the alternative text. The default title is from the file."""
     if path.suffix not in MEDIA_TYPES:
         raise InputError(f"The report cannot show the figure {path}: give it as an SVG or PNG file.")
     if not path.is_file():
@@ -89,14 +89,14 @@ def figure(path: Path, captions: Path, title: str = "") -> Figure:
 
 
 def size_of(svg: bytes) -> tuple[int, ...]:
-    """Width and height of an SVG in pixels; empty where it does not have both in points, as matplotlib writes them."""
+    """Width and height of an SVG in pixels; empty if it does not have both in points, as matplotlib writes them."""
     root = re.search(rb"<svg[^>]*>", svg)
     found = [re.search(rf'\b{side}="([\d.]+)pt"'.encode(), root[0]) for side in ("width", "height")] if root else []
     return tuple(round(float(one[1]) * 4 / 3) for one in found if one) if all(found) else ()
 
 
 def title_of(stem: str) -> str:
-    """What a file is called in headings: `figure2_clustered` is "Figure 2, clustered", `mixing` is "Mixing"."""
+    """The name of a file in headings: `figure2_clustered` is "Figure 2, clustered", `mixing` is "Mixing"."""
     name, *rest = stem.split("_")
     if match := re.fullmatch(r"([a-z]+)(\d+)", name):
         name = f"{match[1]} {match[2]}"
@@ -126,7 +126,7 @@ def is_number(text: str) -> bool:
 
 
 def short(value: Any) -> str:
-    """`value` as it stands; a fraction of many digits is rounded to four significant ones."""
+    """`value` as it is; a fraction with many digits is rounded to four significant ones."""
     text = str(value)
     if re.fullmatch(r"-?\d*\.\d+(e[+-]?\d+)?|-?\d+e[+-]?\d+", text):
         rounded = f"{float(text):.4g}"
@@ -135,12 +135,12 @@ def short(value: Any) -> str:
 
 
 def paper_values(path: Path) -> pd.DataFrame:
-    """A table of the paper as it reports it, as text."""
+    """The values of a table of the paper, as text."""
     return pd.read_csv(path, dtype=str, encoding="utf-8")
 
 
 def grid_tables(grids: Sequence[Grid], path: Path, captions: Path, titles: Sequence[str]) -> list[Table]:
-    """Grids as tables of the report, with the caption of the file `path` that they show; titles follow its own."""
+    """Grids as tables of the report, with the caption of their file `path`; titles follow the file's own title."""
     text = caption(captions / f"{path.stem}.rst")
     return [
         Table(
@@ -157,7 +157,7 @@ def grid_tables(grids: Sequence[Grid], path: Path, captions: Path, titles: Seque
 
 
 def estimate(value: float, low: float, high: float) -> str:
-    """`value [low, high]` in three significant digits; a dash where there is no number."""
+    """`value [low, high]` in three significant digits; a dash without a number."""
     texts = [f"{number:.3g}".replace("-", "−") for number in (value, low, high)]
     if not math.isfinite(value):
         return "–"

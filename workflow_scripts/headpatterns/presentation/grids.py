@@ -1,10 +1,9 @@
-"""Tables for readers: rounded texts in rows and columns, written as Markdown and LaTeX beside the CSV they show.
+"""Tables for readers: rounded texts in rows and columns, written as Markdown and LaTeX next to their CSV.
 
-Libraries write other files, and turning theirs into these takes more code than writing them. `Styler.to_latex` of
-pandas knows no space between groups of rows (it draws lines, or puts cells over several rows by another package). It
-puts headers of index and columns on two lines. Its long tables repeat the header twice and say "Continued on next
-page". tabulate pads every cell of a Markdown table to the widest one of its column, so that one longer label would
-change every line of a table.
+Libraries write other files, and converting these takes more code than writing them. `Styler.to_latex` of pandas has no
+space between groups of rows (it draws lines, or merges cells with another package). It puts headers of index and
+columns on two lines. Its long tables repeat the header twice and print "Continued on next page". tabulate pads every
+cell of a Markdown table to the widest one of its column, so that one longer label would change every line of a table.
 """
 
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ LATEX = {
     "_": r"\_",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
-    "[": "{[}",  # after a line's end it would be read as its option
+    "[": "{[}",  # after a line break LaTeX would read it as an option
     "]": "{]}",
 }
 
@@ -36,11 +35,11 @@ class Grid:
     """One table for readers.
 
     Attributes:
-        title: what its numbers are.
-        groups: headers of the first columns; rows that agree in them belong together.
+        title: description of its numbers.
+        groups: headers of the first columns; rows with the same values in them form a group.
         names: headers of the further columns of text.
         numbers: headers of the columns of numbers.
-        rows: one text a column.
+        rows: one text per column.
         long: whether it may run over several pages.
     """
 
@@ -80,7 +79,7 @@ def markdown_lines(grid: Grid) -> list[str]:
 
 
 def escape_markdown(text: str) -> str:
-    """`text` with what would end a cell made harmless."""
+    """`text` with characters that would end a cell escaped."""
     return text.replace("|", "\\|")
 
 
@@ -112,7 +111,7 @@ def latex_lines(grid: Grid) -> list[str]:
 
 
 def latex_number(text: str) -> str:
-    """A number in mathematics mode, so that minus signs are minus signs; words in the place of one as they are."""
+    """A number in mathematics mode, for correct minus signs; words instead of a number are unchanged."""
     if not any(character.isdigit() for character in text):
         return escape_latex(text)
     signs = text.replace(" ± ", "±").replace(" → ", "→").replace(" ", r"\ ")
@@ -120,7 +119,7 @@ def latex_number(text: str) -> str:
 
 
 def escape_latex(text: str) -> str:
-    """`text` with every character that LaTeX would read as a command made harmless."""
+    """`text` with every character that LaTeX would read as a command escaped."""
     return "".join(LATEX.get(character, character) for character in text)
 
 

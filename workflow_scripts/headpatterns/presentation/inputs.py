@@ -1,4 +1,4 @@
-"""The two kinds of file that figures, tables and the report are made from: the run table and the analysis tables."""
+"""The two kinds of files behind figures, tables and the report: the run table and the analysis tables."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,8 +19,8 @@ def read_table(
     """Read a CSV with at least the columns `text` (kept as strings) and `numbers` (floats, an empty field is NaN).
 
     Raises:
-        InputError: the file is missing, lacks a column, holds a word where a number belongs, or holds no row although
-            it must not be empty.
+        InputError: the file is missing, lacks a column, has a word instead of a number, or has no row although it must
+            not be empty.
     """
     columns = list(dict.fromkeys([*text, *numbers]))
     rows = read_csv(path, columns)
@@ -42,14 +42,14 @@ def read_table(
 
 
 ALL_MODELS = "all models"
-"""What a statement about no single model is said of."""
+"""The model of a statement that is not about a single model."""
 
 
 @dataclass(frozen=True)
 class RunTable:
-    """The run table, which says what a model or task is called and in which order both are shown.
+    """The run table, with the labels of models and tasks and their display order.
 
-    `labels` says what models and tasks are called that it does not hold.
+    `labels` has labels of models and tasks that are not in the table.
     """
 
     path: Path
@@ -57,7 +57,7 @@ class RunTable:
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def of_study(self, study: str) -> "RunTable":
-        """The rows of one study, so that its own order and families apply."""
+        """The rows of one study, with its own order and families."""
         rows = self.rows[self.rows["study"] == study]
         if rows.empty:
             raise InputError(f"{self.path} has no run of the study {study!r}: add that study to the config.")
@@ -75,15 +75,15 @@ class RunTable:
         return [value for value in known if value in present]
 
     def model_label(self, model: str) -> str:
-        """What a model is called in figures; a name without a label stands for itself."""
+        """The label of a model in figures; by default its name."""
         return self._first("model", model, "model_label") or self.labels.get(model, model)
 
     def task_label(self, task: str) -> str:
-        """What a task is called in figures; a name without a label stands for itself."""
+        """The label of a task in figures; by default its name."""
         return self._first("task", task, "task_label") or self.labels.get(task, task)
 
     def family(self, task: str) -> str:
-        """The family of a task, empty where it has none."""
+        """The family of a task, empty if it has none."""
         return self._first("task", task, "family")
 
     def _first(self, column: str, key: str, wanted: str) -> str:
@@ -92,19 +92,19 @@ class RunTable:
 
 
 def read_run_table(path: Path, labels: Mapping[str, str] | None = None) -> RunTable:
-    """Read the run table (one row for each study and run, in display order); `labels` are for names beyond it."""
+    """Read the run table (one row for each study and run, in display order); `labels` are for names outside of it."""
     return RunTable(Path(path), read_table(path, run_table.COLUMNS, may_be_empty=True), labels or {})
 
 
 def mean_over_seeds(table: pd.DataFrame, keys: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
-    """Average `numbers` over everything but `keys` (over the seeds), keeping the order of first appearance.
+    """Average `numbers` over everything except `keys` (over the seeds), keeping the order of first appearance.
 
-    The bounds of an interval are averaged like its estimate: probe samples are the same for all seeds, so that the
-    seeds' intervals move together and their mean is not narrowed by the number of seeds.
+    The bounds of an interval are averaged like its estimate. Probe samples are the same for all seeds, so the seeds'
+    intervals are correlated, and their mean is not narrower with more seeds.
     """
     return table.groupby(list(keys), sort=False)[list(numbers)].mean().reset_index()
 
 
 def row_at(rows: pd.DataFrame, key: tuple[str, ...]) -> "pd.Series[Any]":
-    """The row of `key` in a table that is indexed by several columns and has each key once."""
+    """The row of `key` in a table with a unique index of several columns."""
     return cast("pd.Series[Any]", rows.xs(key))

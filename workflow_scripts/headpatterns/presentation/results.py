@@ -10,11 +10,11 @@ from headpatterns.presentation.inputs import RunTable, read_run_table
 
 @dataclass(frozen=True)
 class Results:
-    """Where the files of an experiment lie, and what its models and tasks are called.
+    """The files of an experiment, and labels of its models and tasks.
 
     Attributes:
         folder: results/{experiment}.
-        labels: what models and tasks are called that the run table does not hold.
+        labels: labels of models and tasks that are not in the run table.
     """
 
     folder: Path

@@ -1,4 +1,4 @@
-"""Sections of the report, and the templates that they are rendered from."""
+"""Sections of the report, and their templates."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Place(IntEnum):
-    """Where a section stands on the page; those of one place keep the order of their studies."""
+    """The place of a section on the page; sections with the same place keep the order of their studies."""
 
     OPENING = 0
     FIGURES = 1
@@ -31,10 +31,10 @@ class Section:
         anchor: its id on the page.
         title: its heading, and its line in the contents.
         body: HTML below the heading.
-        place: where it stands.
-        targets: anchors of what claims speak of, by its title, such as "Table 2".
-        reading: HTML that the page's "how to read" says once, however many sections bring it along; empty for none.
-        summary: Markdown that the experiment's summary opens with; empty for none.
+        place: its place on the page.
+        targets: anchors of tables and figures that claims mention, by title, such as "Table 2".
+        reading: HTML for the page's "how to read", which shows it once for all sections that have it; empty for none.
+        summary: Markdown at the start of the experiment's summary; empty for none.
     """
 
     anchor: str
@@ -47,7 +47,7 @@ class Section:
 
 
 def figure_section(results: Results, name: str, captions: Path) -> Section:
-    """A section of one figure with its caption, which lies in the folder `captions`.
+    """A section of one figure with its caption from the folder `captions`.
 
     Raises:
         InputError: the figure or its caption is missing or faulty.
@@ -60,14 +60,14 @@ def figure_section(results: Results, name: str, captions: Path) -> Section:
 def render(template: str, package: str = __package__, **content: Any) -> str:
     """The HTML of a template of `package`, which may import the macros of elements.html.j2.
 
-    Everything in `content` is escaped but what the template calls safe. The last line break is left out.
+    Everything in `content` is escaped, except parts that the template marks as safe. The last line break is left out.
     """
     return environment(package).get_template(template).render(**content).removesuffix("\n")
 
 
 @cache
 def environment(package: str) -> "jinja2.Environment":
-    """Jinja with the templates of a package and those of this one."""
+    """Jinja with the templates of a package and of this one."""
     import jinja2
 
     return jinja2.Environment(

@@ -1,4 +1,4 @@
-"""The one look of all figures: sizes in inches, colours that survive colour blindness and greyscale, stable bytes."""
+"""The common look of all figures: sizes in inches, colours for colour blindness and greyscale, reproducible bytes."""
 
 import functools
 import textwrap
@@ -28,7 +28,7 @@ FAINT = "#5f5f5f"
 MISSING = "#d9d9d9"
 MAGNITUDE = "viridis"
 SIGNED = "RdBu_r"
-# Okabe and Ito's colours, the readable ones on white first, and yellow, which is pale there, left out.
+# Okabe and Ito's colours, with the most readable ones on white first, and without yellow, which is pale on white.
 LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 LINE_STYLES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)))
@@ -66,12 +66,12 @@ METADATA = {
 
 
 def applied() -> AbstractContextManager[None]:
-    """The settings of all figures, for the time of one drawing and its writing."""
+    """The settings of all figures, while one is drawn and written."""
     return matplotlib.rc_context({**matplotlib.rcParamsDefault, "backend": "agg", **SETTINGS})
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of `width` × `height` inches that belongs to no window system."""
+    """An empty figure of `width` × `height` inches without a window system."""
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     return figure
@@ -97,7 +97,7 @@ def text_width(texts: Iterable[str], size: float = SMALL, weight: str = "normal"
 
 @functools.cache
 def _line_width(line: str, size: float, weight: str) -> float:
-    """Width in inches of one line, which takes milliseconds to find out; figures have the same lines many times."""
+    """Width in inches of one line. Measuring takes milliseconds, and figures repeat lines, so results are cached."""
     font = FontProperties(family="DejaVu Sans", weight=weight)
     return TextPath((0, 0), line, size=size, prop=font).get_extents().width / 72
 
@@ -154,7 +154,7 @@ def compact(value: float) -> str:
 
 
 def interval(value: float, low: float, high: float, decimals: int = 2) -> str:
-    """`value [low, high]`, without the bracket where there is no interval."""
+    """`value [low, high]`, without the brackets if there is no interval."""
     if not (np.isfinite(low) and np.isfinite(high)):
         return fixed(value, decimals)
     return f"{fixed(value, decimals)} [{fixed(low, decimals)}, {fixed(high, decimals)}]"

@@ -1,7 +1,7 @@
 """Interactive views of the report: specifications of Vega-Lite, their data, and the controls whose values they read.
 
-A control is an element of the page's form, to which parameters of any number of charts are bound: a choice in one
-place, also one that is made by a click in a chart, is seen by every chart of the view.
+A control is an element of the page's form that is bound to parameters of any number of charts. So a choice, even one by
+a click in a chart, applies to every chart of the view.
 """
 
 import math
@@ -13,13 +13,13 @@ from headpatterns.presentation import style
 
 Spec = dict[str, Any]
 Options = Sequence[tuple[str, str]]
-"""Values with what they are called."""
+"""Values with their labels."""
 
 MEAN = "mean"
-"""In the place of a seed: the mean over all of them."""
+"""Used instead of a seed: the mean over all seeds."""
 
 OF_CHOSEN_SEED = f"(seed == '{MEAN}' || datum.seed == seed)"
-"""The condition that a row is of the chosen seed, or of any where the mean over all of them is chosen."""
+"""The condition that a row belongs to the chosen seed, or to any seed if the mean over all seeds is chosen."""
 
 DIGITS = 4
 """Significant digits of the numbers of a view, more than a screen can show."""
@@ -40,7 +40,7 @@ CONFIG: Spec = {
                "titleFontWeight": 400, "orient": "top", "gradientThickness": 10, "symbolType": "circle"},
     "range": {"category": list(COLOURS)},
 }  # fmt: skip
-"""The look of all charts: that of the page around them, in colours that survive colour blindness."""
+"""The look of all charts, which fits the page, with colours for colour blindness."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ class Control:
     """One element of a view's form.
 
     Attributes:
-        id: of the element on the page; the parameter of charts is what follows its first `-`.
-        label: what it chooses.
+        id: of the element on the page; the part after its first `-` is the parameter of charts.
+        label: its label.
         kind: `select`, `range` or `number`.
-        options: values of a `select`, and what those of a `range`, from 0 on, are called.
+        options: values of a `select` with their labels, or labels of the values 0, 1, ... of a `range`.
         most: the largest value of a `number`, from 0 on.
-        start: the value at first.
+        start: the initial value.
     """
 
     id: str
@@ -75,9 +75,9 @@ class Chart:
 
     Attributes:
         id: of its element on the page.
-        description: what it shows, for those who do not see it.
-        spec: Vega-Lite; data are named, and the rows of the view.
-        beside: whether the other charts stand beside it on a wide page, one below the other.
+        description: a text for readers who cannot see it.
+        spec: Vega-Lite; its named data are the rows of the view.
+        beside: whether the other charts are next to it on a wide page, one below the other.
     """
 
     id: str
@@ -88,15 +88,15 @@ class Chart:
 
 @dataclass(frozen=True)
 class Interactive:
-    """What a view shows.
+    """The contents of a view.
 
     Attributes:
         title: its heading.
         controls: its form.
         charts: its charts.
         rows: the data of the charts, by name.
-        figures: names of the figures and tables of the report with numbers of the same kind, which lead here.
-        files: where the numbers lie, below the folder of the experiment.
+        figures: names of the figures and tables of the report with numbers of the same kind, which link to the view.
+        files: files of the numbers, below the folder of the experiment.
     """
 
     title: str
@@ -108,7 +108,7 @@ class Interactive:
 
 
 def select(id: str, label: str, options: Options) -> Control:
-    """A choice among options, at first of the first one."""
+    """A choice among options; the first one is selected initially."""
     return Control(id, label, "select", list(options), start=options[0][0])
 
 
@@ -119,39 +119,39 @@ def of_seeds(id: str, seeds: Sequence[str]) -> Control:
 
 
 def parameters(controls: Sequence[Control], *names: str) -> list[Spec]:
-    """The parameters of some controls, those of these names or all."""
+    """The parameters of controls, of all or of the given names."""
     made = [control.parameter for control in controls]
     return [one for one in made if not names or one["name"] in names]
 
 
 def chosen(*names: str) -> str:
-    """The condition that the fields of these names are as chosen."""
+    """The condition that the fields of these names have the chosen values."""
     return " && ".join(f"datum.{name} == {name}" for name in names)
 
 
 def calculate(**expressions: str) -> list[Spec]:
-    """Transforms that give fields the values of expressions, one after the other."""
+    """Transforms that set fields to the values of expressions, in order."""
     return [{"calculate": expression, "as": name} for name, expression in expressions.items()]
 
 
 def text(expression: str) -> Spec:
-    """A text that follows an expression."""
+    """A text whose value is an expression."""
     return {"expr": expression}
 
 
 def rounded(value: float) -> float | None:
-    """A number in `DIGITS` significant digits; None where there is none."""
+    """A number in `DIGITS` significant digits; None if there is none."""
     return None if not math.isfinite(value) else float(f"{value:.{DIGITS}g}")
 
 
 def with_intervals(x: Spec, y: Spec, colour: Spec, tooltip: Sequence[Spec]) -> list[Spec]:
-    """Layers of points with a bar from the field `low` to the field `high`; no bar where there is no interval.
+    """Layers of points with a bar from the field `low` to the field `high`; no bar without an interval.
 
     Args:
         x: encoding of the value.
-        y: encoding of what it is of.
+        y: encoding of its subject.
         colour: encoding of the colour.
-        tooltip: what is said of a point.
+        tooltip: encodings of the tooltip of a point.
     """
     return [
         {

@@ -1,12 +1,12 @@
-"""The processes that share a run, one a device: how many they are, and what they agree on.
+"""The processes that share a run, one per device: their number, and their communication.
 
-torchrun starts them and tells each its place in its environment (WORLD_SIZE, RANK, LOCAL_RANK). Without that a process
-is alone, and everything here is true at once.
+torchrun starts them and sets the place of each in its environment (WORLD_SIZE, RANK, LOCAL_RANK). Without these
+variables there is a single process, and all functions here return at once.
 """
 
-# accelerate's PartialState would not serve here. It is one object of the whole program, which each Trainer resets and
-# makes again in its own way, for DeepSpeed too, and which still counts the processes when they have parted. It chooses
-# NCCL wherever there are GPUs, without naming this process's own. And a process alone would load torch to ask it.
+# accelerate's PartialState cannot be used here. It is one object of the whole program, which each Trainer resets and
+# makes again in its own way, also for DeepSpeed, and which still counts the processes after they have disconnected. It
+# chooses NCCL whenever there are GPUs, without naming this process's own. And a single process would load torch for it.
 
 import errno
 import os
@@ -26,45 +26,45 @@ if TYPE_CHECKING:
     import torch
 
 PATIENCE = timedelta(hours=2)
-"""How long a process waits for the others, one of which may be writing the weights of a large model."""
+"""How long a process waits for the others; one of them may be writing the weights of a large model."""
 
 LAUNCHER = "HEADPATTERNS_LAUNCHER"
 """Environment variable with the process id of the program that started this process as one of several."""
 
 LOOK = 1.0
-"""Seconds between two looks whether that program is still there."""
+"""Seconds between two checks whether that program still exists."""
 
 ALONE = {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}
-"""What torchrun would tell a process that is alone, and DeepSpeed asks for."""
+"""The variables that torchrun would set for a single process, which DeepSpeed requires."""
 
 T = TypeVar("T")
 
 
 def count() -> int:
-    """How many processes there are."""
+    """The number of processes."""
     return int(os.environ.get("WORLD_SIZE", 1))
 
 
 def own_threads(threads: int) -> int:
-    """The threads of this process, of those that the processes on its machine share."""
+    """The threads of this process: its share of the threads of all processes on the machine."""
     return max(1, threads // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
 
 
 def is_first() -> bool:
-    """Whether this is the process that prints, and makes and removes what belongs to all."""
+    """Whether this is the first process, which prints, and writes and removes shared files."""
     return int(os.environ.get("RANK", 0)) == 0
 
 
 @contextmanager
 def joined(devices: int, device: str, engine: str, said: str = "--devices") -> Iterator[None]:
-    """Within the block the processes can talk to each other, through NCCL on GPUs and gloo on processors.
+    """Within the block the processes can communicate, through NCCL on GPUs and gloo on processors.
 
-    After a failure the connection is left to the end of the process: to close it in order, all would have to be there.
-    Processes that torchrun started end when it is killed, or they would train on beside those of the next attempt.
-    `said` is where the user says how many there are.
+    After a failure, the connection stays open until the process ends, because closing it needs all processes. Processes
+    that torchrun started end when it is killed; otherwise they would continue next to those of the next attempt. `said`
+    is the option or key with which the user sets their number.
 
     Raises:
-        InputError: they are not `devices` processes, or there are more on this machine than it has GPUs.
+        InputError: there are not `devices` processes, or there are more on this machine than it has GPUs.
     """
     if count() != devices:
         start = f"under workflow_scripts/launch.py --standalone --nproc-per-node {devices}" if devices > 1 else "alone"
@@ -86,9 +86,9 @@ def joined(devices: int, device: str, engine: str, said: str = "--devices") -> I
         _prepare_deepspeed(device)
     if alone:
         os.environ.update(ALONE)
-    os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))  # or accelerate would choose another
+    os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))  # otherwise accelerate would choose another
     backend, own = _backend(device)
-    # A process alone is told what the others read from their environment, which -1 and None stand for.
+    # A single process gets explicit values; for the others, -1 and None mean those of their environment.
     store = torch.distributed.HashStore() if alone else None  # type: ignore[attr-defined]  # not in torch's __all__
     rank, size = (0, 1) if alone else (-1, -1)
     torch.distributed.init_process_group(
@@ -103,7 +103,7 @@ def joined(devices: int, device: str, engine: str, said: str = "--devices") -> I
 
 
 def _end_with(launcher: int) -> None:
-    """End at once when the launcher is not the parent of this process any more, because it was killed."""
+    """End at once when the launcher is no longer the parent of this process, because it was killed."""
     while os.getppid() == launcher:
         time.sleep(LOOK)
     os.kill(os.getpid(), signal.SIGKILL)
@@ -111,12 +111,13 @@ def _end_with(launcher: int) -> None:
 
 @contextmanager
 def exclusive_lock(path: Path, output: str, work: str = "training") -> Iterator[None]:
-    """Within the block the first process holds a lock on the file `path`, so that nobody else's `work` is on `output`.
+    """Within the block the first process has a lock on the file `path`, so that no other program works on `output`.
 
-    File systems that know no locks, as some of clusters, do without. The file is removed at the end.
+    File systems without locks, as on some clusters, are used without one. The file is removed at the end. `work` names
+    the work in the error.
 
     Raises:
-        InputError: somebody else has the lock.
+        InputError: another program has the lock.
     """
     import filelock
 
@@ -128,12 +129,12 @@ def exclusive_lock(path: Path, output: str, work: str = "training") -> Iterator[
         yield
     finally:
         if own:
-            path.unlink(missing_ok=True)  # while it is locked: whoever has opened it meanwhile finds it gone
+            path.unlink(missing_ok=True)  # while it is locked: a program that has opened it finds it gone
             lock.release()
 
 
 def _acquired(lock: "filelock.BaseFileLock", path: Path) -> bool:
-    """Make the file of the lock and take it, unless somebody else has it."""
+    """Make the file of the lock and take the lock, unless another program has it."""
     import filelock
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -164,7 +165,7 @@ def _backend(device: str) -> tuple[str, "torch.device | None"]:
 
 
 def _prepare_deepspeed(device: str) -> None:
-    """Import DeepSpeed for `device`, on processors without an operator for inference that it would compile first."""
+    """Import DeepSpeed for `device`; on processors, without compiling an operator for inference."""
     import torch
 
     on_processor = torch.device(device).type == "cpu"
@@ -179,7 +180,7 @@ def _prepare_deepspeed(device: str) -> None:
 
 
 def own_device(device: str) -> "torch.device":
-    """The device of this kind that is this process's own."""
+    """This process's own device of this kind."""
     import torch
 
     if count() > 1 and torch.device(device).type == "cuda":
@@ -188,7 +189,7 @@ def own_device(device: str) -> "torch.device":
 
 
 def barrier() -> None:
-    """Return once every process has come here."""
+    """Return after all processes have called this."""
     if count() > 1:
         import torch
 
@@ -196,7 +197,7 @@ def barrier() -> None:
 
 
 def broadcast(value: T) -> T:
-    """The value that the first process has, on all of them."""
+    """The value of the first process, returned in all processes."""
     if count() == 1:
         return value
 
@@ -208,7 +209,7 @@ def broadcast(value: T) -> T:
 
 
 def minimum(value: int) -> int:
-    """The smallest of the values that the processes have, on all of them; every process must ask."""
+    """The smallest value of all processes, returned in all of them; every process must call this."""
     if count() == 1:
         return value
 
@@ -220,7 +221,7 @@ def minimum(value: int) -> int:
 
 
 def any_of(flag: bool, device: "torch.device") -> bool:
-    """Whether the flag is up in any process; every process must ask."""
+    """Whether the flag is true in any process; every process must call this."""
     if count() == 1:
         return flag
 

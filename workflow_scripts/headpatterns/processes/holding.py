@@ -1,7 +1,7 @@
-"""Whether another Snakemake is at work in a folder, which Snakemake's own locks do not tell once it is killed.
+"""Whether another Snakemake works in a folder. Snakemake's own locks do not show this after it is killed.
 
-They are files that stay then. So each Snakemake also holds a lock on one file, shared with others, which the system
-takes back with the process.
+These locks are files that stay after a kill. So each Snakemake also has a shared lock on one file, which the system
+releases when the process ends.
 """
 
 import fcntl
@@ -11,17 +11,17 @@ import socket
 from pathlib import Path
 
 ELSEWHERE = b"jobs on other machines"
-"""What the file says where jobs may live on without the Snakemake that submitted them."""
+"""Contents of the file if jobs may continue without the Snakemake that submitted them."""
 
 _held: list[int] = []
-"""Handles of what this process holds, open to its end."""
+"""Handles of the files that this process holds, open until its end."""
 
 
 def join(holders: Path, locks: Path) -> bool:
-    """Hold the file `holders` from now on; remove what lies in the folder `locks` if it is of killed processes alone.
+    """Hold the file `holders` from now on; remove the files in the folder `locks` if they are of killed processes only.
 
-    It stays where this cannot be known: somebody else holds the file, the file system has no locks, or the last one who
-    held it was on another machine, whose lock need not show here, or had jobs there.
+    They stay if this is not known: another process holds the file, the file system has no locks, or the last holder was
+    on another machine, whose lock may not be visible here, or had jobs there.
 
     Returns:
         Whether there was something to remove.
@@ -41,7 +41,7 @@ def join(holders: Path, locks: Path) -> bool:
 
 
 def _remove_stale(holders: Path, locks: Path) -> bool:
-    """Remove the locks where nobody else holds the file, unless they may be of another machine."""
+    """Remove the locks if no other process holds the file, unless they may belong to another machine."""
     here = socket.gethostname().encode()
     left = locks.is_dir() and any(locks.iterdir())
     known = holders.read_bytes() == here
@@ -53,5 +53,5 @@ def _remove_stale(holders: Path, locks: Path) -> bool:
 
 
 def have_jobs_elsewhere(holders: Path) -> None:
-    """Say that jobs may live on without this process, which no later one can see."""
+    """Record that jobs may continue without this process, because later processes cannot see them."""
     holders.write_bytes(ELSEWHERE)

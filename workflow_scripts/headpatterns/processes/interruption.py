@@ -1,7 +1,7 @@
-"""SIGTERM, by which a scheduler says that it will kill a job, and Ctrl-C: the work stops where it can go on from.
+"""SIGTERM, with which a scheduler announces that it will kill a job, and Ctrl-C: work stops where it can be resumed.
 
-Several processes get the signal at different moments, or some of them not at all; so each one only remembers it. Where
-they must stop at one place they decide together (`received`); where each can stop by itself it does (`received_here`).
+Several processes get the signal at different times, or some of them not at all, so each one only remembers it. If they
+must stop at the same place, they decide together (`received`). If each can stop by itself, it does (`received_here`).
 """
 
 import signal
@@ -20,18 +20,18 @@ _received = ""
 
 @contextmanager
 def awaited() -> Iterator[None]:
-    """Within the block SIGTERM and SIGINT end nothing by themselves: the work asks for them where it can stop.
+    """Within the block, SIGTERM and SIGINT do not end the process: the work checks for them where it can stop.
 
-    A second SIGINT ends it at once. Afterwards the signals do what they did before, with one exception. When one of
-    several processes has failed, the launcher sends SIGTERM to the others. It must not end them while they write down
-    why they fail in turn: a process that fails as one of several never obeys that signal again.
+    A second SIGINT ends it at once. Afterwards the signals have their earlier effect, with one exception. When one of
+    several processes has failed, the launcher sends SIGTERM to the others. This must not end them while they write
+    their own errors. So a process that fails as one of several ignores that signal from then on.
     """
     global _received
     _received = ""
     failed = True
     earlier = {number: signal.signal(number, _remember) for number in (signal.SIGTERM, signal.SIGINT)}
     for number in earlier:
-        signal.siginterrupt(number, False)  # libraries need not cope with interrupted system calls
+        signal.siginterrupt(number, False)  # libraries may not handle interrupted system calls
     try:
         yield
         failed = False
@@ -50,15 +50,15 @@ def _remember(number: int, frame: FrameType | None) -> None:
 
 
 def received(device: "torch.device") -> bool:
-    """Whether any of the processes was asked to stop; every process must ask. `device` is where they talk."""
+    """Whether any process received a signal; every process must call this. They communicate through `device`."""
     return processes.any_of(bool(_received), device)
 
 
 def received_here() -> bool:
-    """Whether this process was asked to stop in the last block of `awaited`, be it still open or at its end."""
+    """Whether this process received a signal in the last block of `awaited`, which may still be open."""
     return bool(_received)
 
 
 def name() -> str:
-    """The signal that asked this process to stop; where only another one got it, SIGTERM, which schedulers send."""
+    """The signal that this process received; if only another process got it, SIGTERM, which schedulers send."""
     return _received or "SIGTERM"

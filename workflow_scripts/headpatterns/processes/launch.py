@@ -1,4 +1,4 @@
-"""Several processes of one script, started as torchrun does: signals, and what is said of a failure."""
+"""Several processes of one script, started as by torchrun: signals, and messages about failures."""
 
 import json
 import logging
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 LIMIT = 30
-"""Seconds after a failure until torchrun kills the processes that have not ended, whatever its --shutdown-timeout."""
+"""Seconds after a failure until torchrun kills the processes that have not ended, for any --shutdown-timeout."""
 
 
 def launch(words: list[str]) -> int:
     """Run the script that the words name, after torchrun's options.
 
     Returns:
-        The script's exit status; 128 + the signal's number where a signal ended it.
+        The script's exit status; 128 + the signal's number if a signal ended it.
     """
-    with tempfile.TemporaryDirectory() as folder:  # the sentences of the processes lie there
+    with tempfile.TemporaryDirectory() as folder:  # for the error messages of the processes
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, partial(_pass_on, Path(folder)))
         starter.end_with()
@@ -40,11 +40,11 @@ def _run(words: list[str], folder: Path) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     parser = run.get_args_parser()
-    parser.allow_abbrev = False  # or it takes the script's --log for a short form of its own options
-    logging.disable(logging.ERROR)  # torchrun's own account of a failure
+    parser.allow_abbrev = False  # otherwise it reads the script's --log as a short form of its own options
+    logging.disable(logging.ERROR)  # hides torchrun's own report of a failure
     os.environ[processes.LAUNCHER] = str(os.getpid())
-    # torchrun would pass SIGTERM on as well, and wait for as long as --shutdown-timeout says. But it forgets how the
-    # processes end then, and a run that is complete in spite of the signal would count as failed.
+    # torchrun would also forward SIGTERM, and wait for --shutdown-timeout. But then it ignores how the processes end,
+    # and a run that is complete despite the signal would count as failed.
     arguments = parser.parse_args(["--log-dir", str(folder), "--signals-to-handle", "SIGHUP,SIGQUIT", *words])
     try:
         run.run(arguments)
@@ -60,14 +60,14 @@ def _run(words: list[str], folder: Path) -> int:
 
 
 def _account(failures: "dict[int, ProcessFailure]", folder: Path) -> tuple[str, int]:
-    """What is said of failed processes, by their rank, and the exit status of the one that it is said of.
+    """The message about failed processes, given by their rank, and the exit status of the process that it is about.
 
-    A process that is killed leaves no sentence, but the others do, of a connection that it closed. It is the cause,
-    unless the signal is one by which torchrun ended it after them.
+    A killed process leaves no message, but the others report its closed connection. The killed process is the cause,
+    unless torchrun itself ended it with the signal after the others.
     """
     by_time = sorted(failures.items(), key=lambda item: item[1].timestamp)
     rank, failure = by_time[0]
-    latest = failure.timestamp + LIMIT - 1  # these are whole seconds
+    latest = failure.timestamp + LIMIT - 1  # timestamps are whole seconds
     for killed, end in by_time:
         if end.exitcode < 0 and end.exitcode != -signal.SIGTERM and end.timestamp < latest:
             memory = ", which happens when memory runs out: give the job more (`mem_mb` of its rule in `resources`)"
@@ -78,17 +78,17 @@ def _account(failures: "dict[int, ProcessFailure]", folder: Path) -> tuple[str, 
 
 
 def _sentence(path: Path) -> str:
-    """What a process left in the file that torchrun names to it (`command_line.run`)."""
+    """The message of a process in the file that torchrun assigned to it (`command_line.run`)."""
     sentence: str = json.loads(path.read_text(encoding="utf-8"))["message"]
     return sentence
 
 
 def _pass_on(folder: Path, number: int, frame: FrameType | None) -> None:
-    """Ask the processes to stop; when they do, this program ends too. Where there have been none, it ends at once."""
+    """Forward the signal to the processes; when they end, this program ends too. Without processes it ends at once."""
     import psutil
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if not any(folder.rglob("attempt_0")):  # which torchrun makes before it starts them
+    if not any(folder.rglob("attempt_0")):  # torchrun makes it before it starts them
         print(f"launch: ended by {signal.Signals(number).name} before it began.", file=sys.stderr)
         sys.exit(128 + number)
     for process in psutil.Process().children():

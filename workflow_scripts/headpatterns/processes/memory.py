@@ -1,4 +1,4 @@
-"""How this process takes memory from the system, and looks through it for what nobody needs any more."""
+"""How this process gets memory from the system, and when Python's garbage collector runs."""
 
 import ctypes
 import gc
@@ -8,16 +8,17 @@ from types import ModuleType
 # The numbers of options of glibc's mallopt (malloc.h).
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
 KEPT = 1 << 30
-"""Bytes at the end of the heap that may lie free."""
+"""Bytes at the end of the heap that may stay free."""
 STEP = 1 << 26
 """Bytes by which the heap grows."""
 
 
 def keep_freed() -> bool:
-    """Let freed blocks stay with this process, for the next tensor; whether the C library has such a choice.
+    """Keep freed blocks in this process for the next tensor; returns whether the C library supports this.
 
-    glibc hands large blocks back at once. A step of training on processors frees and takes the same ones again, and the
-    kernel fills each page of them with zeros: a twentieth of the time of a small model. Results stay the same.
+    glibc returns large blocks at once. A step of training on processors frees and allocates the same blocks again, and
+    the kernel fills each of their pages with zeros, which takes a twentieth of the time of a small model. Results stay
+    the same.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -27,11 +28,10 @@ def keep_freed() -> bool:
 
 
 def load(module: str) -> ModuleType:
-    """Import a module at the beginning of a job, and keep Python's garbage collector off everything that comes with it.
+    """Import a module at the start of a job, and exclude it and its dependencies from Python's garbage collector.
 
-    The collector would go through the thousands of modules again and again while they are imported, which takes a fifth
-    of the time of torch and transformers, or of seaborn, and once more in every collection after that. None of them
-    ever goes.
+    The collector would scan the thousands of modules repeatedly during the import, which takes a fifth of the import
+    time of torch and transformers, or of seaborn, and again in every later collection. Modules are never freed.
     """
     gc.disable()
     try:

@@ -1,6 +1,6 @@
-"""Jobs end with the Snakemake that started them: killed, it can end none of them itself.
+"""Jobs end with the Snakemake that started them, because a killed Snakemake cannot end them itself.
 
-They would work on beside the jobs of its next start, on the same files.
+Otherwise they would continue next to the jobs of its next start, on the same files.
 """
 
 import os
@@ -16,14 +16,14 @@ STARTER = "HEADPATTERNS_STARTER"
 
 
 def become() -> None:
-    """Let the jobs that this process starts end with it."""
+    """Make the jobs that this process starts end with it."""
     os.environ[STARTER] = str(os.getpid())
 
 
 def end_with() -> None:
-    """Send this process SIGTERM as soon as its Snakemake is gone; that lets long work save its state.
+    """Send this process SIGTERM as soon as its Snakemake is gone, so that long work can save its state.
 
-    A process that no Snakemake has started, on this machine, is left alone.
+    Nothing happens in a process that was not started by a Snakemake on this machine.
     """
     named = os.environ.get(STARTER)
     if not named:

@@ -1,1 +1,1 @@
-"""The report of one experiment: one HTML page that holds everything it shows."""
+"""The report of one experiment: one HTML page with all of its contents."""

@@ -1,4 +1,4 @@
-"""The first screen of the page: what was run, in a sentence, and the verdict of every claim on every model."""
+"""The first screen of the page: a sentence about the runs, and the verdict of every claim on every model."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from headpatterns.report import claims
 
 @dataclass(frozen=True)
 class Board:
-    """What the template shows.
+    """The contents for the template.
 
     Attributes:
-        counts: verdicts that there are, each with its class and words, and the number of checks.
+        counts: the verdicts that occur, each with its class and words, and the number of checks.
         models: the columns.
-        sections: of the paper, each with its title and a row a claim. A row has the claim and its cells: lines of
-            `claims`, and how many columns they take.
+        sections: of the paper, each with its title and a row per claim. A row has the claim and its cells: lines of
+            `claims`, and the number of their columns.
     """
 
     counts: list[dict[str, Any]]
@@ -47,7 +47,7 @@ def of(shown: claims.Shown, runs: RunTable) -> Board:
 
 
 def row(claim: Mapping[str, Any], models: Sequence[str]) -> dict[str, Any]:
-    """A claim with a cell for each model, or one cell for all where it is about no single one."""
+    """A claim with a cell for each model, or one cell for all if it is not about a single model."""
     lines: list[Mapping[str, Any]] = claim["lines"]
     if not all(line["model"] for line in lines):
         return {"claim": claim, "cells": [{"model": ALL_MODELS, "lines": lines, "columns": max(1, len(models))}]}
@@ -58,7 +58,7 @@ def row(claim: Mapping[str, Any], models: Sequence[str]) -> dict[str, Any]:
 
 
 def was_run(runs: RunTable) -> str:
-    """What was compared before and after fine-tuning, in one sentence."""
+    """A sentence about the runs whose patterns before and after fine-tuning are compared."""
     rows = runs.rows
     if rows.empty:
         return "This experiment compares no run before and after fine-tuning."

@@ -1,4 +1,4 @@
-"""The claims on the report's page: the paper's value beside ours, and the verdict with what it rests on."""
+"""The claims on the report's page: the paper's value next to ours, and the verdict with its basis."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ VERDICTS = {
     "not testable": "– not testable",
 }
 BEYOND = "beyond"
-"""The section, as a registry names it, of claims about what the paper leaves open."""
+"""The name in a registry of the section of claims about questions that the paper leaves open."""
 
 COUNTED = {
     "holds": ("holds", "hold"),
@@ -36,16 +36,16 @@ COUNTED = {
     "undecided": ("is undecided", "are undecided"),
     "not testable": ("is not testable", "are not testable"),
 }
-"""What the tally says of one and of several."""
+"""Words of the tally for one number and for several."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What the template shows.
+    """The contents for the template.
 
     Attributes:
-        sections: of the paper, each with its claims, each of which has one line a number.
-        tally: how many of the numbers have which verdict, as a sentence; empty without any.
+        sections: of the paper, each with its claims; a claim has one line per number.
+        tally: how many of the numbers have which verdict, as a sentence; empty if there are none.
         left_out: claims that are not about this experiment, with the reason.
     """
 
@@ -60,11 +60,11 @@ def shown(claims: Path, left_out: Path, runs: RunTable, anchors: Mapping[str, st
     Args:
         claims: claims.csv.
         left_out: claims_left_out.csv.
-        runs: what models are called.
-        anchors: where on the page a table or figure of the paper is, by its title in lower case.
+        runs: labels of models.
+        anchors: the anchor on the page of a table or figure of the paper, by its title in lower case.
 
     Raises:
-        InputError: a file cannot be used, or a verdict is none of `VERDICTS`.
+        InputError: a file cannot be used, or a verdict is not in `VERDICTS`.
     """
     rows = read_table(claims, TEXT, NUMBERS, may_be_empty=True)
     if unknown := [row for row in rows.to_dict("records") if row["verdict"] not in VERDICTS]:
@@ -120,7 +120,7 @@ def line(row: Mapping[Any, Any], runs: RunTable) -> dict[str, str]:
 
 
 def notes(row: Mapping[Any, Any]) -> Iterator[str]:
-    """What stands below a verdict: how sure it is, the power beside an undecided one, and what it lacks."""
+    """Notes below a verdict: its certainty, the power if it is undecided, and missing sources of variation."""
     if math.isfinite(row["p_adjusted"]):
         yield f"p = {style.number(row['p_adjusted'])}"
     if row["verdict"] == "undecided" and math.isfinite(row["power"]):
@@ -134,12 +134,12 @@ def notes(row: Mapping[Any, Any]) -> Iterator[str]:
 
 
 def number(value: float) -> str:
-    """Three significant digits, a dash where there is no number."""
+    """Three significant digits, or a dash without a number."""
     return estimate(value, math.nan, math.nan)
 
 
 def percent(share: float) -> str:
-    """A share as a percentage; empty where there is none."""
+    """A share as a percentage; empty if there is none."""
     if not math.isfinite(share):
         return ""
     if share < 0.01:
@@ -148,7 +148,7 @@ def percent(share: float) -> str:
 
 
 def tally(rows: pd.DataFrame) -> str:
-    """How many numbers have which verdict, as a sentence; empty without any."""
+    """How many numbers have which verdict, as a sentence; empty if there are none."""
     counts = {verdict: int((rows["verdict"] == verdict).sum()) for verdict in VERDICTS} if len(rows) else {}
     parts = [f"{count} {COUNTED[verdict][count != 1]}" for verdict, count in counts.items()]
     checks = "check" if len(rows) == 1 else "checks"

@@ -28,7 +28,7 @@ LONGEST = 120
 
 @dataclass(frozen=True)
 class Found:
-    """What some experiments say, side by side.
+    """The results of some experiments, side by side.
 
     Attributes:
         differences: as `experiments.differences` gives them.
@@ -62,7 +62,7 @@ def write(folders: Sequence[Path], output: Path) -> None:
 
 
 def _found(compared: Sequence[Experiment]) -> Found:
-    """What their files say, each read once."""
+    """The contents of their files, each read once."""
     return Found(
         experiments.differences([one.config for one in compared]),
         experiments.verdicts(compared),
@@ -71,7 +71,7 @@ def _found(compared: Sequence[Experiment]) -> Found:
 
 
 def _tables(compared: Sequence[Experiment], found: Found) -> Iterator[Table]:
-    """What the page shows."""
+    """The tables of the page."""
     yield config_table(compared, found.differences)
     yield verdict_table(compared, found.verdicts)
     for kind, numbers in found.numbers:
@@ -90,7 +90,7 @@ def config_table(compared: Sequence[Experiment], differences: Differences) -> Ta
 
 
 def verdict_table(compared: Sequence[Experiment], rows: Verdicts) -> Table:
-    """Every statement, with the verdicts of all columns; those that differ come first."""
+    """Every statement, with the verdicts of all columns; statements with different verdicts come first."""
     columns = experiments.columns_of(rows, compared)
     cells = []
     for (_, statement, about), by_column in rows.items():
@@ -108,7 +108,7 @@ def _verdict(row: dict[str, Any]) -> str:
 
 
 def number_table(compared: Sequence[Experiment], kind: Kind, rows: Side) -> Table:
-    """The numbers of one kind of table, those that its page shows."""
+    """The numbers of one kind of table that the page shows."""
     columns = experiments.columns_of(rows, compared)
     names = [key for key in kind.keys if key not in kind.shown]
     cells = []

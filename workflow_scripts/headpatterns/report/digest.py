@@ -1,4 +1,4 @@
-"""The summary of an experiment, in Markdown: what its models can do, then every claim with its verdict."""
+"""The summary of an experiment, in Markdown: the competence of its models, then every claim with its verdict."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -16,8 +16,8 @@ def digest(experiment: str, judged: claims.Shown, sections: Iterable[Section], m
     Args:
         experiment: name of the experiment.
         judged: its claims.
-        sections: those of the report; what they give for a summary comes first.
-        mixed: sentences on results that do not come from one place.
+        sections: sections of the report; their summaries come first.
+        mixed: sentences about results of mixed origins.
     """
     opening = [f"## {one.title}\n\n{one.summary.strip()}" for one in sections if one.summary]
     tables = [

@@ -1,8 +1,8 @@
-"""Whole experiments side by side: where their configs differ, and what each says of the same question.
+"""Whole experiments side by side: differences of their configs, and the results of each for the same questions.
 
-An experiment is its folder, below results/ or published. What is read of it is what both kinds have: config.yaml,
-provenance.json, analysis/ and tables/. A column of what comes out is a model of an experiment, so that two experiments
-on different models stand side by side as two models of one do.
+An experiment is its folder, below results/ or published. Only files that both kinds have are read: config.yaml,
+provenance.json, analysis/ and tables/. Each column of the results is a model of an experiment. So two experiments with
+different models are shown like two models of one experiment.
 """
 
 import json
@@ -27,12 +27,12 @@ UNCOMPARED = ("experiment", "resources")
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment that is finished.
+    """A finished experiment.
 
     Attributes:
-        folder: as it was named.
-        config: but for where its jobs ran.
-        provenance: what it says of where it comes from.
+        folder: the folder as given.
+        config: its config without the settings of where its jobs ran.
+        provenance: its provenance.
     """
 
     folder: Path
@@ -41,7 +41,7 @@ class Experiment:
 
     @property
     def version(self) -> str:
-        """Of headpatterns, as far as it is known."""
+        """The version of headpatterns, if it is known."""
         return str(self.provenance.get("versions", {}).get("headpatterns", "an unknown version"))
 
 
@@ -52,9 +52,9 @@ class Kind:
     Attributes:
         title: for readers.
         path: below the folder of an experiment.
-        keys: columns that name a row, beside the model.
+        keys: columns that name a row, apart from the model.
         quantities: columns of each quantity: its value, and the ends of its interval.
-        shown: values of columns by which the rows of the page are chosen; the file has all of them.
+        shown: values of columns that select the rows of the page; the file has all rows.
     """
 
     title: str
@@ -100,7 +100,7 @@ KINDS = (
 
 
 class Number(NamedTuple):
-    """A value with its interval; what there is none of is not a number."""
+    """A value with its interval; missing numbers are NaN."""
 
     value: float
     low: float
@@ -111,13 +111,13 @@ NUMBERS = ("estimate", "low", "high")
 """Columns of claims.csv."""
 
 Statement = tuple[str, str, str]
-"""A claim by its name, its words, and what it is about."""
+"""A claim: its name, its words, and its subject."""
 
 Column = tuple[str, str]
 """A folder of an experiment, and a model in it."""
 
 Row = tuple[str, ...]
-"""What names a row of a table, the quantity last."""
+"""The key of a row of a table, with the quantity last."""
 
 Side = dict[Row, dict[Column, Number]]
 Differences = dict[str, list[str]]
@@ -128,7 +128,7 @@ def opened(folders: Sequence[Path]) -> list[Experiment]:
     """The experiments in some folders.
 
     Raises:
-        InputError: there are not at least two, two are the same, or one is no finished experiment that can be read.
+        InputError: there are fewer than two, two are the same, or one is not a readable finished experiment.
     """
     if len(folders) < 2:
         raise InputError(
@@ -162,10 +162,10 @@ def _opened(folder: Path) -> Experiment:
 
 
 def table(one: Experiment, path: str, text: Sequence[str], numbers: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows of a table of an experiment, with columns of text and of numbers; none where it has no such table.
+    """The rows of a table of an experiment, with columns of text and of numbers; empty if it has no such table.
 
     Raises:
-        InputError: it has other columns, as another version made it, or a word where a number belongs.
+        InputError: it has other columns, from another version, or a word instead of a number.
     """
     file = one.folder / path
     if not file.is_file():
@@ -185,7 +185,7 @@ def table(one: Experiment, path: str, text: Sequence[str], numbers: Sequence[str
 
 
 def differences(configs: Sequence[Mapping[str, Any]]) -> Differences:
-    """The keys in which configs differ, with the value in each as JSON; a key that only some have is told once."""
+    """The keys in which configs differ, with the value in each as JSON; a key that only some have is listed once."""
     found: Differences = {}
     _compare([{key: value for key, value in one.items() if key not in UNCOMPARED} for one in configs], "", found)
     return found
@@ -199,11 +199,11 @@ def _compare(given: Sequence[Any], key: str, found: Differences) -> None:
         found[key] = [NOT_SET if one == NOT_SET else json.dumps(one, ensure_ascii=False) for one in given]
 
 
-# What they say.
+# Their results.
 
 
 def verdicts(experiments: Sequence[Experiment]) -> Verdicts:
-    """The rows of claims.csv by claim, statement and what it is about, then by column."""
+    """The rows of claims.csv by claim, statement and subject, then by column."""
     text = ("claim", "statement", "about", "model", "verdict")
     found: Verdicts = {}
     for one in experiments:
@@ -228,19 +228,19 @@ def side_by_side(experiments: Sequence[Experiment], kind: Kind) -> Side:
 
 
 def columns_of(rows: Mapping[Any, Mapping[Column, Any]], experiments: Sequence[Experiment]) -> list[Column]:
-    """The columns of a table: experiments in their order, the models of each in that of the table."""
+    """The columns of a table: experiments in their order, and the models of each in the order of the table."""
     seen = dict.fromkeys(column for row in rows.values() for column in row)
     return [column for one in experiments for column in seen if column[0] == str(one.folder)]
 
 
 def agreement(rows: Mapping[Statement, Mapping[Column, Mapping[str, Any]]]) -> tuple[int, int]:
-    """Of how many statements all columns that have it give the same verdict, and how many several columns have."""
+    """The number of statements with equal verdicts in all of their columns, and of statements with several columns."""
     several = [{row["verdict"] for row in by_column.values()} for by_column in rows.values() if len(by_column) > 1]
     return sum(len(verdicts) == 1 for verdicts in several), len(several)
 
 
 def warnings(experiments: Sequence[Experiment]) -> list[str]:
-    """What keeps differences from being those of the configs alone: other commits, versions, processors."""
+    """Causes of differences other than the configs: other commits, versions, processors."""
     parts = [
         origins.Part(
             origins.ANALYSIS,

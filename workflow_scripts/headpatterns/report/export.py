@@ -1,4 +1,4 @@
-"""The results of an experiment as a folder that ships (`headpatterns.experiment.published` says what it holds)."""
+"""The results of an experiment as a folder to publish (`headpatterns.experiment.published` lists its contents)."""
 
 import re
 import shutil
@@ -26,32 +26,32 @@ LEFT_OUT = {
     ONE_REDUCTION: re.compile(r"step-\d+\.\w+\.samples\.npy"),
     MEANS: re.compile(r"(?!step-\d+\.npy$).*\.npy"),
 }
-"""Names of arrays that are left out, by what is kept."""
+"""Names of arrays that are left out, for each choice of kept patterns."""
 
 PATHS_IN_JSON = ("model", "data")
-"""Keys beside arrays that may hold a path of the machine: of a model or rows of one's own."""
+"""Keys in JSON files next to arrays that may contain a path of the machine: of your own model or rows."""
 
 
 def export(
     results: Path, target: Path, paths: Iterable[Path], most_mb: float, richest: str = EVERY_REDUCTION
 ) -> tuple[str, float]:
-    """Copy results into a folder, with the checksum of each file; what was there is replaced.
+    """Copy results into a folder, with the checksum of each file; earlier contents are replaced.
 
-    Arrays are stored as they are, float32: in float16, the numbers of the tables would be others. Of patterns, as much
-    is kept as stays below a size, arrays with the same bytes counted once, as Git stores them once.
+    Arrays are stored as float32, because float16 would change the numbers of the tables. As many patterns are kept as
+    fit into a given size; arrays with the same bytes count once, because Git stores them once.
 
     Args:
         results: the folder of the experiment.
         target: the folder to make.
         paths: files and folders below `results` that are published.
-        most_mb: size of all arrays, in MB, up to which more than means of patterns are kept.
+        most_mb: largest size of all arrays, in MB, with which more than means of patterns are kept.
         richest: one of `KEPT`, the most that `results` has.
 
     Returns:
-        What was kept of patterns, and the MB of all files.
+        The kept patterns, one of `KEPT`, and the MB of all files.
 
     Raises:
-        InputError: `target` holds something else, or a path is missing.
+        InputError: `target` has other contents, or a path is missing.
     """
     check_target(str(target))
     files = dict(files_of(results, paths))
@@ -74,7 +74,7 @@ def export(
 
 
 def files_of(results: Path, paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
-    """The files of some paths by their names below the results, those of folders one by one.
+    """The files of some paths by their names below the results; folders are listed file by file.
 
     Raises:
         InputError: a path is missing.
@@ -83,18 +83,18 @@ def files_of(results: Path, paths: Iterable[Path]) -> Iterator[tuple[str, Path]]
         if not path.exists():
             raise InputError(f"{path} is missing, so it cannot be published: run the workflow to its end first.")
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file() and not file.name.startswith("."):  # Snakemake's own marks in folders
+            if file.is_file() and not file.name.startswith("."):  # markers of Snakemake in folders
                 yield str(file.relative_to(results)), file
 
 
 def left_out(name: str, kept: str) -> bool:
-    """Whether a file is left out: arrays below `MEASURED` alone may be."""
+    """Whether a file is left out; only arrays below `MEASURED` may be."""
     path = PurePath(name)
     return path.parts[0] in MEASURED and LEFT_OUT[kept].fullmatch(path.name) is not None
 
 
 def choice(files: Mapping[str, Path], most_mb: float, among: Sequence[str]) -> str:
-    """The first of some kinds of `KEPT` whose arrays are small enough, or the last one."""
+    """The first of some values of `KEPT` whose arrays are small enough, or the last one."""
     arrays = {name: (sha256(file), file.stat().st_size) for name, file in files.items() if file.suffix == ".npy"}
     for kept in among:
         distinct = {array for name, array in arrays.items() if not left_out(name, kept)}
@@ -104,7 +104,7 @@ def choice(files: Mapping[str, Path], most_mb: float, among: Sequence[str]) -> s
 
 
 def put(file: Path, target: Path, name: str) -> None:
-    """Copy a file; of what stands beside arrays, paths from the root of the machine are cut to their last part."""
+    """Copy a file; in JSON files next to arrays, absolute paths are cut to their last part."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if file.suffix == ".json" and PurePath(name).parts[0] in MEASURED:
         write_json(target, without_root(read_json(file)))
@@ -113,6 +113,6 @@ def put(file: Path, target: Path, name: str) -> None:
 
 
 def without_root(content: dict[str, Any]) -> dict[str, Any]:
-    """What a JSON file says of arrays, without folders of the machine."""
+    """The contents of a JSON file about arrays, without folders of the machine."""
     paths = {key: Path(content[key]) for key in PATHS_IN_JSON if key in content}
     return {**content, **{key: path.name for key, path in paths.items() if path.is_absolute()}}

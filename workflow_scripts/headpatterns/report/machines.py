@@ -1,6 +1,6 @@
-"""What is said where quoted numbers come from another machine than a run: how far vector instructions alone move such.
+"""A note if quoted numbers come from another machine than a run: how much vector instructions alone change them.
 
-docs/vector_widths.csv is what benchmarks/vector_widths.py measured on one machine: a row for each number, with its
+benchmarks/vector_widths.py measured docs/vector_widths.csv on one machine. It has a row for each number, with its
 `spread` over the widths and `share`, the spread as a share of half of the number's interval.
 """
 
@@ -12,7 +12,7 @@ from headpatterns.io import read_csv, read_json
 
 
 def computed_on(provenance: Path) -> tuple[str, ...]:
-    """Where an experiment was fine-tuned: processor, vector instructions and PyTorch; empty where it does not say."""
+    """Processor, vector instructions and PyTorch of an experiment's fine-tuning; empty if they are not recorded."""
     content: dict[str, Any] = read_json(provenance)
     runs, machine, versions = (content.get(key, {}) for key in ("fine-tuned", "machine", "versions"))
     torch = f"PyTorch {versions['torch']}" if "torch" in versions else ""
@@ -20,7 +20,7 @@ def computed_on(provenance: Path) -> tuple[str, ...]:
 
 
 def shares(widths: Path) -> list[float]:
-    """How far vector instructions moved each number that has an interval, as a share of half of that.
+    """The change of each number by vector instructions, as a share of half of its interval, if it has one.
 
     Raises:
         InputError: the table lacks the column.
@@ -29,11 +29,11 @@ def shares(widths: Path) -> list[float]:
 
 
 def sentence(published: Path, here: Path, widths: Path) -> str:
-    """What is said of quoted numbers that were computed on another machine; empty where they were not.
+    """The note about quoted numbers that were computed on another machine; empty if they were not.
 
     Args:
         published: provenance of the run that the documents quote.
-        here: that of the run that they are held against.
+        here: provenance of the run that they are compared with.
         widths: docs/vector_widths.csv.
     """
     there, now = computed_on(published), computed_on(here)

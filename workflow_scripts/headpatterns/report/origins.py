@@ -1,8 +1,8 @@
-"""Where the parts of an experiment come from, and whether it is one place: commit, versions, machine and settings.
+"""The origins of the parts of an experiment, and whether they agree: commit, versions, machine and settings.
 
-What decides a result is a parameter of its job, so a change of the config makes it again. Code does not, nor does
-another machine. Parts that were made before such a change and after it are no experiment of one kind. The report says
-so.
+The settings that determine a result are parameters of its job, so a change of the config makes it again. A change of
+code or of the machine does not. If parts were made before and after such a change, the experiment is mixed, and the
+report says so.
 """
 
 import json
@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from headpatterns.io import read_json
 
 MIXED = "mixed origins"
-"""The key of the provenance whose sentences say in what the results differ that should be alike."""
+"""The key of the provenance with sentences about differences between results that should have the same origin."""
 
 SHOWN = 3
-"""Paths that are listed of each kind of origin; of the others their number is said."""
+"""Paths that are listed for each origin; for the others, only their number is given."""
 
 CHECKPOINTS, PATTERNS, ABLATIONS, ANALYSIS = "checkpoints", "patterns", "ablations", "analysis"
 
@@ -25,7 +25,7 @@ EVERYWHERE = {
     "versions": "package versions",
     "processor": "processors",
 }
-"""What all parts have in common, by its key in their provenance, and what several of it are called."""
+"""Properties that all parts should share, by their key in the provenance, and their names in the plural."""
 
 OF_A_KIND = {
     "cpu_capability": "vector instructions of PyTorch",
@@ -34,7 +34,7 @@ OF_A_KIND = {
     "recipe": "recipes",
     "reading": "ways to take patterns",
 }
-"""What the parts of one kind, and the runs of one group, have in common."""
+"""Properties that the parts of one kind, and the runs of one group, should share."""
 
 READING = ("reduction", "reductions", "max_length", "dtype")
 OF_RUN = ("seed", "checkpoint_steps")
@@ -42,11 +42,11 @@ OF_RUN = ("seed", "checkpoint_steps")
 
 
 class Part(NamedTuple):
-    """A result with what is known of where it comes from.
+    """A result with its known origin.
 
     Attributes:
         kind: `CHECKPOINTS`, `PATTERNS`, `ABLATIONS` or `ANALYSIS`.
-        group: of runs that are made alike; empty for an analysis.
+        group: of runs with the same recipe; empty for an analysis.
         path: of the result, below the folder of the experiment.
         origin: keys of `EVERYWHERE` and `OF_A_KIND` with their values as text.
     """
@@ -62,8 +62,8 @@ def parts(runs: Sequence[Path], measured: Mapping[str, Iterable[Path]], logs: It
 
     Args:
         runs: run.json of each run, {experiment}/checkpoints/{model}/{run}/run.json.
-        measured: folders that hold the JSON files of `PATTERNS` and `ABLATIONS`, {experiment}/{kind}/{model}/{run}/...
-        logs: of analyses, whose first line is the provenance of their job.
+        measured: folders with the JSON files of `PATTERNS` and `ABLATIONS`, {experiment}/{kind}/{model}/{run}/...
+        logs: of analyses; their first line is the provenance of their job.
     """
     for file in runs:
         content = read_json(file)
@@ -81,7 +81,7 @@ def parts(runs: Sequence[Path], measured: Mapping[str, Iterable[Path]], logs: It
 
 
 def _below(path: Path, kind: str) -> str:
-    """A path from the folder of its kind on."""
+    """The part of a path from the folder of its kind on."""
     return "/".join(path.parts[len(path.parts) - 1 - path.parts[::-1].index(kind) :])
 
 
@@ -95,7 +95,7 @@ def _text(value: Any) -> str:
 
 
 def first_line(log: Path) -> dict[str, Any]:
-    """The provenance at the head of a log; nothing where there is none."""
+    """The provenance in the first line of a log; empty if there is none."""
     if not log.is_file():
         return {}
     with log.open(encoding="utf-8") as file:
@@ -108,7 +108,7 @@ def first_line(log: Path) -> dict[str, Any]:
 
 
 def mixed(found: Sequence[Part]) -> list[str]:
-    """A sentence for everything in which parts of an experiment differ that should be alike; nothing where none do."""
+    """A sentence for each difference between parts of an experiment that should agree; empty if there is none."""
     said = [_sentence(found, key, called, "") for key, called in EVERYWHERE.items()]
     for kind in (CHECKPOINTS, PATTERNS, ABLATIONS):
         for group in dict.fromkeys(part.group for part in found if part.kind == kind):
@@ -119,7 +119,7 @@ def mixed(found: Sequence[Part]) -> list[str]:
 
 
 def _sentence(alike: Sequence[Part], key: str, called: str, of: str) -> str:
-    """What is said of one key, empty where the parts agree in it; those that most share come first."""
+    """The sentence about one key, empty if the parts agree in it; the most frequent values come first."""
     by_value: dict[str, list[str]] = {}
     for part in alike:
         if key in part.origin:
@@ -133,7 +133,7 @@ def _sentence(alike: Sequence[Part], key: str, called: str, of: str) -> str:
 
 
 def _told(key: str, values: Sequence[str]) -> list[str]:
-    """Values for a reader: of mappings, the entries alone in which they differ."""
+    """Values for a reader; of mappings, only the entries in which they differ."""
     if key not in ("versions", "recipe", "reading"):
         return [value or "unknown" for value in values]
     mappings = [json.loads(value) for value in values]
@@ -143,7 +143,7 @@ def _told(key: str, values: Sequence[str]) -> list[str]:
 
 
 def _listed(paths: Sequence[str]) -> str:
-    """The first paths, and how many more there are."""
+    """The first paths, and the number of further ones."""
     more = len(paths) - SHOWN
     return ", ".join(paths[:SHOWN]) + (f" and {more} more" if more > 0 else "")
 

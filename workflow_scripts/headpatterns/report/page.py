@@ -1,4 +1,4 @@
-"""The page of the report: what every experiment shows, and the sections of its studies, in the page's template."""
+"""The page of the report: the common parts of all experiments, and the sections of studies, in the page's template."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ from headpatterns.report.origins import MIXED
 
 HERE = Path(__file__).parent
 ABOUT = {"data": "Data", "training": "Fine-tuning", "timings": "Time and memory"}
-"""Headings of the tables about what went into an experiment, by their names below analysis/."""
+"""Headings of the tables about the inputs of an experiment, by their names below analysis/."""
 
 NO_VIEWS = "{}"
 
@@ -46,17 +46,17 @@ def page(
     labels: Mapping[str, str] | None = None,
     views: str = NO_VIEWS,
 ) -> str:
-    """The whole page as HTML, with nothing that a browser would have to fetch.
+    """The whole page as HTML; a browser does not have to fetch anything else.
 
     Args:
         experiment: name of the experiment.
         results: its folder: runs.csv, analysis/, tables/, figures/, mixtures/ and provenance.json.
-        studies: what the experiment has studied, in display order.
-        labels: what models and tasks are called that the run table does not hold.
+        studies: the studies of the experiment, in display order.
+        labels: labels of models and tasks that are not in the run table.
         views: JSON object, `inputs` and `settings` of interactive views by their names.
 
     Raises:
-        InputError: a file is missing or lacks a column, or what a view refuses.
+        InputError: a file is missing or lacks a column, or a view refuses its input.
     """
     found = Results(results, labels or {})
     made = sections_of(studies, found)
@@ -65,7 +65,7 @@ def page(
 
 
 def interactive(studies: Sequence[Study], given: str, sections: Sequence[Section]) -> list[views.Shown]:
-    """The views, which lead to the sections of the figures and tables that show the same numbers."""
+    """The views, with links to the sections of the figures and tables that show the same numbers."""
     titles = {anchor: title for one in sections for title, anchor in one.targets.items()}
     return views.shown(studies, given, {**{one.anchor: one.title for one in sections}, **titles})
 
@@ -107,7 +107,7 @@ def rendered(
 
 
 def provenance_of(folder: Path) -> dict[str, Any]:
-    """What provenance.json in the folder of an experiment says.
+    """The contents of provenance.json in the folder of an experiment.
 
     Raises:
         InputError: the file is missing or is not a JSON object.
@@ -122,12 +122,12 @@ def provenance_of(folder: Path) -> dict[str, Any]:
 
 
 def mixed(provenance: Mapping[str, Any]) -> list[str]:
-    """Sentences that say in what the results of an experiment differ that should be alike."""
+    """Sentences about differences between results of an experiment that should have the same origin."""
     return list(provenance.get(MIXED, []))
 
 
 def judged(found: Results, sections: Iterable[Section]) -> claims.Shown:
-    """The claims, which lead to the sections that they are about."""
+    """The claims, with links to the sections that they are about."""
     anchors = {title.lower(): anchor for one in sections for title, anchor in one.targets.items()}
     return claims.shown(found.analysis("claims"), found.analysis("claims_left_out"), found.runs, anchors)
 
@@ -138,7 +138,7 @@ def sections_of(studies: Iterable[Study], results: Results) -> list[Section]:
 
 
 def study_sections(study: Study, results: Results) -> list[Section]:
-    """The sections of a study: one of each figure, with the caption in the study's folder, then those of its own.
+    """The sections of a study: one for each figure, with its caption from the study's folder, then the study's own.
 
     Raises:
         InputError: a file is missing or faulty.
@@ -155,7 +155,7 @@ def table_section(table: Table) -> Section:
 
 
 def run_section(runs: RunTable) -> Section:
-    """What was run: numbers of runs by study, and every run."""
+    """The section about runs: numbers of runs by study, and every run."""
     table = runs_by_study(runs)
     return Section(table.anchor, table.title, render("runs.html.j2", __package__, studies=table, runs=all_runs(runs)))
 
@@ -202,7 +202,7 @@ def runs_by_study(runs: RunTable) -> Table:
 
 
 def all_runs(runs: RunTable) -> Table:
-    """The run table itself, without the keys that labels stand for."""
+    """The run table itself, with labels instead of keys."""
     columns = ["study", "group", "model_label", "task_label", "family", "role", "seed", "run"]
     renamed = runs.rows[columns].rename(columns={"model_label": "model", "task_label": "task"})
     return shown_table(renamed, "all-runs", "Every run")

@@ -1,9 +1,9 @@
-"""Numbers that README and docs quote from the tables of an experiment: found in the text, checked, and renewed.
+"""Numbers that README and docs quote from the tables of an experiment: they are found in the text, checked and updated.
 
 docs/quoted.csv lists them. `text` is a passage of `file` in which `{#}` stands for the quoted number and `#` for any
-other one. `table`, `where` and `column` say where it comes from: `where` holds conditions such as
-`phase=before;task=*`, and where several rows meet them, their mean is quoted. The number itself is in the text alone.
-`source` is the published folder that the table lies in, such as published/NAME, or empty: a run of the experiment.
+other one. `table`, `where` and `column` define its source: `where` has conditions such as `phase=before;task=*`, and if
+several rows meet them, their mean is quoted. The number itself is only in the text. `source` is the published folder
+with the table, such as published/NAME, or empty for a run of the experiment.
 """
 
 import re
@@ -32,9 +32,9 @@ class Quote:
         file: the document, below the project.
         text: the passage around it.
         table: a CSV file below analysis/, without `.csv`.
-        where: value by column, of the rows that it is the mean of.
+        where: values by column that select the rows; the number is their mean.
         column: the column of the number: `value`, or `low` or `high` for the end of an interval.
-        decimals: how many are shown.
+        decimals: number of decimals in the text.
         source: the published folder of the table, below the project; empty for one of a run.
     """
 
@@ -48,16 +48,16 @@ class Quote:
 
     @property
     def pattern(self) -> re.Pattern[str]:
-        """The passage as it may be broken into lines; the group `number` is the quoted number."""
+        """The passage with any line breaks; the group `number` is the quoted number."""
         parts = {"{#}": f"(?P<number>{NUMBER})", "#": NUMBER}
         pieces = (part for part in PIECES.split(self.text) if part)
         return re.compile("".join(r"\s+" if part.isspace() else parts.get(part, re.escape(part)) for part in pieces))
 
     def found(self, document: str) -> re.Match[str]:
-        """Where a document has it.
+        """The place of the passage in a document.
 
         Raises:
-            InputError: the passage is not in it, or several times.
+            InputError: the passage does not occur in it, or occurs several times.
         """
         matches = list(self.pattern.finditer(document))
         if len(matches) != 1:
@@ -76,8 +76,8 @@ def read(path: Path, source: str | None = None) -> list[Quote]:
     """The quotes of a list: all of them, or those from one source.
 
     Raises:
-        InputError: a column is missing, a text without or with several `{#}`, a condition without `=`, or decimals that
-            are no number.
+        InputError: a column is missing, a text has no or several `{#}`, a condition has no `=`, or decimals are not a
+            number.
     """
     found = [_quote(row, f"{path}, row {number}") for number, row in enumerate(read_csv(path, COLUMNS), start=1)]
     return [quote for quote in found if source in (None, quote.source)]
@@ -106,7 +106,7 @@ def tables(quotes: Iterable[Quote]) -> list[str]:
 
 
 def fresh(quote: Quote, analysis: Path) -> dict[str, float]:
-    """Mean of the rows of a quote in each of its column, `low` and `high`, as far as the table has these.
+    """Means of the rows of a quote in its column, and in `low` and `high` if the table has these.
 
     Raises:
         InputError: the table lacks the column or has no such row.
@@ -122,10 +122,11 @@ def fresh(quote: Quote, analysis: Path) -> dict[str, float]:
 
 
 def check(quotes: Sequence[Quote], project: Path, analysis: Path) -> list[tuple[object, ...]]:
-    """A row of `CHECKED` for each quote: whether the number that is quoted lies in the fresh interval.
+    """A row of `CHECKED` for each quote: whether the quoted number is in the new interval.
 
-    A number has been rounded, so half a unit of its last digit is granted. Where a table has no interval, the fresh
-    number is all of it. Ends of intervals are `bound`: they are shown beside an estimate, which is what is judged.
+    Because a quoted number is rounded, half a unit of its last digit is allowed. If a table has no interval, the
+    interval is only the new number. Ends of intervals are `bound`: they are quoted with an estimate, and only the
+    estimate is judged.
 
     Raises:
         InputError: a quote is not in its file or has no row in its table.
@@ -145,7 +146,7 @@ def check(quotes: Sequence[Quote], project: Path, analysis: Path) -> list[tuple[
 
 
 def write_checked(path: Path, rows: Sequence[tuple[object, ...]]) -> list[str]:
-    """Write what `check` says; a sentence for each quote outside its interval."""
+    """Write the result of `check`; returns a sentence for each quote outside its interval."""
     write_csv(path, CHECKED, rows)
     found = [dict(zip(CHECKED, row, strict=True)) for row in rows]
     return [
@@ -157,10 +158,10 @@ def write_checked(path: Path, rows: Sequence[tuple[object, ...]]) -> list[str]:
 
 
 def renew(quotes: Sequence[Quote], project: Path, analysis: Path) -> None:
-    """Write fresh numbers into the documents.
+    """Write new numbers into the documents.
 
     Raises:
-        InputError: as `check`; no document has been changed then.
+        InputError: as `check`; then no document is changed.
     """
     check(quotes, project, analysis)
     changed: dict[str, str] = {}
@@ -173,14 +174,14 @@ def renew(quotes: Sequence[Quote], project: Path, analysis: Path) -> None:
 
 
 def publish(quotes: Sequence[Quote], project: Path, analysis: Path, files: Mapping[str, Path]) -> None:
-    """Write fresh numbers into the documents, and copy what stands behind them into docs/.
+    """Write new numbers into the documents, and copy their sources into docs/.
 
     Args:
-        quotes: all of them.
+        quotes: all quotes.
         project: folder of the documents.
         analysis: folder of the tables.
-        files: what is copied into docs/, by the name that it gets there: figures, and published.json, the experiment's
-            own provenance with its commit, versions and machine. docs/published.csv has the rows of `CHECKED`.
+        files: files to copy into docs/, by their names there: figures, and published.json, the experiment's own
+            provenance with its commit, versions and machine. docs/published.csv has the rows of `CHECKED`.
 
     Raises:
         InputError: as `renew`.

@@ -1,4 +1,4 @@
-"""What went into an experiment, as tables for the report: data, runs, tokens, time spent, and provenance."""
+"""The inputs of an experiment as tables for the report: data, runs, tokens, time spent, and provenance."""
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,24 +13,24 @@ from headpatterns.io import atomic_path, read_json, write_json
 from headpatterns.report import origins
 
 RUN_COLUMNS, SHARD_COLUMNS = ("model", "run"), ("tokenizer", "dataset", "split")
-"""First columns of two tables, which have no row where nothing is fine-tuned."""
+"""First columns of two tables, which have no row if nothing is fine-tuned."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What is summarised.
+    """The files to summarise.
 
     Attributes:
         instructions: report.json of each dataset.
-        runs: run.json of each run, each with its training.csv beside it.
+        runs: run.json of each run, each with its training.csv in the same folder.
         tokenized: folders of shards, {tokenizer}/{dataset}/{split}.
-        jobs: table of the experiment's jobs, which alone are counted.
+        jobs: table of the experiment's jobs; only these are counted.
         benchmarks: folder of Snakemake's benchmark files.
-        converted: gguf.json of each model that was made of a GGUF file, by its name.
+        converted: gguf.json of each model that was made from a GGUF file, by its name.
         patterns: folders of patterns.
         ablations: folders of ablations.
-        logs: of the analyses, which begin with the provenance of their job.
-        settings: what the provenance says apart from these, commit, versions and platform.
+        logs: of the analyses; each starts with the provenance of its job.
+        settings: further entries of the provenance, in addition to these files, commit, versions and platform.
     """
 
     instructions: Sequence[Path]
@@ -47,7 +47,7 @@ class Inputs:
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """Where the tables (CSV) and the provenance (JSON) go."""
+    """Paths of the tables (CSV) and the provenance (JSON)."""
 
     data: Path
     tokens: Path
@@ -87,13 +87,13 @@ def dates(files: Iterable[Path]) -> dict[str, str]:
 
 
 def converted_model(path: Path) -> dict[str, Any]:
-    """What tells a GGUF file from others: its name, quantization, tensors by how they are stored, and checksum."""
+    """The identity of a GGUF file: its name, quantization, tensors by type, and checksum."""
     content = read_json(path)
     return {key: content[key] for key in ("file", "architecture", "quantization", "tensors", "sha256")}
 
 
 def data_rows(report: Path) -> Iterator[dict[str, Any]]:
-    """A row for each split of a dataset: rows read and what became of them."""
+    """A row for each split of a dataset: rows read, and the numbers of used, removed and rejected rows."""
     content = read_json(report)
     for split, counts in content["splits"].items():
         plain = {name: sum(value.values()) if isinstance(value, dict) else value for name, value in counts.items()}
@@ -105,7 +105,7 @@ def training_row(run: Path) -> dict[str, Any]:
     with (run.parent / "training.csv").open(newline="", encoding="utf-8") as file:
         curve = list(csv.DictReader(file))
     about = {"model": run.parent.parent.name, "run": run.parent.name, "samples": read_json(run)["samples"]}
-    if not curve:  # a run on an empty mixture, which is the model that it started from
+    if not curve:  # a run on an empty mixture, which is its starting model
         return {**about, "steps": 0, "tokens": 0, "first_loss": "", "last_loss": "", "seconds": 0.0}
     return {
         **about,
@@ -118,7 +118,7 @@ def training_row(run: Path) -> dict[str, Any]:
 
 
 def token_row(shards: Path) -> dict[str, Any]:
-    """What tokenization kept, cut and dropped of a split of one dataset."""
+    """Counts of samples of a split of one dataset that tokenization kept, cut and dropped."""
     tokenizer, dataset, split = shards.parts[-3:]
     return {"tokenizer": tokenizer, "dataset": dataset, "split": split, **read_json(shards / "report.json")}
 

@@ -1,4 +1,4 @@
-"""The interactive views on the report's page: their forms, and what Vega-Lite needs to draw them without a network."""
+"""The interactive views on the report's page: their forms, and the parts of Vega-Lite that draw them offline."""
 
 import base64
 import hashlib
@@ -17,18 +17,18 @@ from headpatterns.studies.commands import called, parsed
 HERE = Path(__file__).parent
 
 NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src 'unsafe-inline'"
-"""A policy that lets a page request nothing, and run no script. Styles are the page's own, and those that Vega gives to
-the elements that it makes."""
+"""A policy with which a page can request nothing and run no script. It allows the page's own styles, and the styles
+that Vega gives to its elements."""
 
 FIT = {"type": "fit-x", "contains": "padding"}
-"""Charts are as wide as their place on the page, and as high as they need."""
+"""Charts have the width of their place on the page, and the height that they need."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A view as the template has it: `body` is HTML, and `data` JSON.
+    """A view for the template: `body` is HTML, and `data` JSON.
 
-    It has specifications and, where rows have a height of their own, `steps` by the ids of charts, and the data `rows`.
+    `data` has specifications and, if rows have their own height, `steps` by the ids of charts, and the data `rows`.
     """
 
     anchor: str
@@ -39,15 +39,15 @@ class Shown:
 
 
 def shown(studies: Iterable[Study], given: str, titles: Mapping[str, str]) -> list[Shown]:
-    """The views that are asked for, in the order of their studies.
+    """The requested views, in the order of their studies.
 
     Args:
-        studies: those of the page.
+        studies: studies of the page.
         given: JSON object, `inputs` and `settings` by the names of views.
-        titles: what the figures and tables on the page are called, by their anchors.
+        titles: titles of the figures and tables on the page, by their anchors.
 
     Raises:
-        InputError: something that is no such JSON, or what a view refuses.
+        InputError: `given` is not such JSON, or a view refuses its input.
     """
     asked = parsed(given, "--views")
     found = []
@@ -77,26 +77,26 @@ def of(name: str, made: Interactive, text: str, titles: Mapping[str, str]) -> Sh
 
 
 def height(spec: Mapping[str, Any]) -> int:
-    """Pixels of a chart's height, or of the height of each of its rows, whose number is known once it is drawn."""
+    """Height of a chart in pixels, or of each of its rows, if their number is known only when it is drawn."""
     stated: int | Mapping[str, Any] = spec["height"]
     return stated if isinstance(stated, int) else int(stated["step"])
 
 
 def look(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The look of all charts, with what one of them has otherwise."""
+    """The look of all charts, with the settings of one chart."""
     own = spec.get("config", {})
     return {key: {**CONFIG[key], **own[key]} if key in own else CONFIG[key] for key in CONFIG}
 
 
 def in_script(content: Any) -> str:
-    """JSON for an element `script`: nothing in it can end that, or begin a comment there."""
+    """JSON for an element `script`: nothing in it can end the element or start a comment."""
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 @dataclass(frozen=True)
 class Scripts:
-    """What draws the views, and the policy of the page, which allows these scripts alone."""
+    """The scripts that draw the views, and the policy of the page, which allows only these scripts."""
 
     library: str
     start: str
@@ -109,13 +109,13 @@ class Scripts:
 
 
 def digest(text: str) -> str:
-    """SHA-256 of a script as a policy has it."""
+    """SHA-256 of a script in the form of a policy."""
     return base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
 
 
 def scripts(views: Sequence[Shown]) -> Scripts:
-    """Vega, Vega-Lite and Vega-Embed as one script, from the package vl-convert, and what starts them; none without
-    views."""
+    """Vega, Vega-Lite and Vega-Embed as one script, from the package vl-convert, and the script that starts them;
+    empty if there are no views."""
     if not views:
         return Scripts("", "")
     import vl_convert

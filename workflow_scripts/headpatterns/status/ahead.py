@@ -1,4 +1,4 @@
-"""How long the jobs that are left of a run will take: the plan's estimates, corrected by what jobs took so far."""
+"""The time that the remaining jobs of a run will take: the plan's estimates, corrected by finished jobs."""
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,12 +12,12 @@ Key = tuple[str, str]
 
 
 class Pace(NamedTuple):
-    """How many times as long as planned jobs take.
+    """The ratio of the times of jobs to their planned times.
 
     Attributes:
-        of_rules: by rule, where one of its jobs is done.
-        overall: of all done jobs together, for the other rules; 1 where none is.
-        jobs: how many jobs are done whose times are known.
+        of_rules: by rule, if one of its jobs is finished.
+        overall: of all finished jobs together, for the other rules; 1 if there is none.
+        jobs: number of finished jobs whose times are known.
     """
 
     of_rules: Mapping[str, float]
@@ -30,11 +30,11 @@ class Pace(NamedTuple):
 
 
 def pace(estimates: Iterable[Estimate], taken: Mapping[Key, float]) -> Pace:
-    """What the seconds that jobs have taken say of those that are left.
+    """The pace of the remaining jobs, from the seconds of finished jobs.
 
     Args:
-        estimates: of all jobs; those of unknown length are passed over.
-        taken: seconds of the jobs that are done.
+        estimates: of all jobs; jobs of unknown length are ignored.
+        taken: seconds of the finished jobs.
     """
     pairs: dict[str, list[tuple[float, float]]] = {}
     for one in estimates:
@@ -52,14 +52,14 @@ def _ratio(pairs: Sequence[tuple[float, float]]) -> float:
 
 @dataclass(frozen=True)
 class Task:
-    """What is left of a job.
+    """The remaining work of a job.
 
     Attributes:
-        number: its name among the `needs` of others.
-        seconds: that it still takes.
-        uses: how much it takes of what jobs share.
-        needs: numbers of the tasks that come first; those that are no task are done.
-        running: whether it runs already.
+        number: its name in the `needs` of others.
+        seconds: remaining seconds.
+        uses: its use of shared resources.
+        needs: numbers of the tasks that come first; numbers without a task are finished.
+        running: whether it already runs.
     """
 
     number: int
@@ -70,9 +70,9 @@ class Task:
 
 
 def makespan(tasks: Sequence[Task], capacity: Mapping[str, int]) -> float:
-    """Seconds until all tasks are done, if each starts as soon as there is room for it, the longest first.
+    """Seconds until all tasks are finished, if each starts as soon as there is room for it, the longest first.
 
-    A task that uses more than there is takes all of it, as Snakemake has it.
+    A task that needs more than the capacity uses all of it, as in Snakemake.
     """
     missing = {task.number: set(task.needs) & {one.number for one in tasks} for task in tasks}
     waiting = sorted(tasks, key=lambda task: (not task.running, -task.seconds))

@@ -1,8 +1,8 @@
 """The journal of a run of Snakemake: its jobs, and when each started, finished or failed.
 
-The run itself writes it, so that another process can read at any moment how far it is, without Snakemake's lock. It is
-a file of JSON objects, one a line. The first has the config, the jobs and what they share; each of the others has one
-job's change of state.
+The run itself writes it, so that another process can read its progress at any time, without Snakemake's lock. It is a
+file of JSON objects, one per line. The first has the config, the jobs and their shared resources; each of the others
+has one job's change of state.
 """
 
 import json
@@ -20,16 +20,16 @@ from headpatterns.experiment.jobs import Job
 from headpatterns.io import atomic_path
 
 FILE = "logs/jobs.ndjson"
-"""Where the journal lies below the folder of an experiment."""
+"""Path of the journal below the folder of an experiment."""
 
 STARTED, FINISHED, FAILED, ENDED = "started", "finished", "failed", "ended"
-"""What is told of a job, and of the run itself."""
+"""Events of a job, and of the run itself."""
 
 AT_ONCE = "jobs"
-"""What jobs at a scheduler share: how many of them there are at once."""
+"""The shared resource of jobs at a scheduler: the number of jobs at the same time."""
 
 DONE, RUNNING, LEFT = "done", "running", "left"
-"""States of a job beside `FAILED`."""
+"""States of a job other than `FAILED`."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class Listed:
     """A job of a run.
 
     Attributes:
-        number: Snakemake's, by which the journal names it.
-        job: as the table of jobs has it.
+        number: Snakemake's number of the job, its name in the journal.
+        job: the job as in the table of jobs.
         log: path of its log file.
         needs: numbers of the jobs whose outputs it reads.
-        to_run: whether it was to run when the run started; it was done otherwise.
+        to_run: whether it had to run when the run started; otherwise it was already finished.
     """
 
     number: int
@@ -53,18 +53,18 @@ class Listed:
 
 @dataclass
 class Run:
-    """What a journal tells.
+    """The contents of a journal.
 
     Attributes:
-        config: that of the run, all overlays merged.
+        config: the config of the run, all overlays merged.
         listed: its jobs.
-        capacity: what jobs share: `cores`, `gpus` or, at a scheduler, `jobs`, how many there are at once.
+        capacity: shared resources: `cores`, `gpus` or, at a scheduler, `jobs`, the number of jobs at the same time.
         process: `pid`, `created` (in seconds since 1970) and `host` of Snakemake.
-        started: when the run did, in seconds since 1970, as all times here.
-        ended: when it did; None while it goes on, or where it was killed.
-        told: the last time at which something was told.
+        started: start of the run, in seconds since 1970, like all times here.
+        ended: end of the run; None while it continues, or if it was killed.
+        told: time of the last entry.
         changes: the last change of state of jobs, with its time, by number.
-        lived: whether its process was there when the journal was read; of another machine this is not known.
+        lived: whether its process existed when the journal was read; on another machine this is not known.
     """
 
     config: Mapping[str, Any]
@@ -84,11 +84,11 @@ class Run:
 
     @property
     def goes_on(self) -> bool:
-        """Whether the run is at work; of another machine, whether it has not told its end."""
+        """Whether the run is active; on another machine, whether its journal has no end."""
         return self.ended is None and (self.lived or not self.is_here)
 
     def state(self, one: Listed) -> str:
-        """`DONE`, `RUNNING`, `FAILED` or `LEFT`; what ran when the run ended is left, as it is done again."""
+        """`DONE`, `RUNNING`, `FAILED` or `LEFT`; jobs that ran when the run ended are left, because they run again."""
         change = self.changes.get(one.number, ("", 0.0))[0]
         if change == FINISHED or not one.to_run:
             return DONE
@@ -98,7 +98,7 @@ class Run:
 
 
 def _lives(process: Mapping[str, Any]) -> bool:
-    """Whether a process of this machine is still there, and not another one with its number."""
+    """Whether a process of this machine still exists, and is not another process with its number."""
     import psutil
 
     with suppress(psutil.NoSuchProcess):
@@ -107,7 +107,7 @@ def _lives(process: Mapping[str, Any]) -> bool:
 
 
 def begin(path: Path, config: Mapping[str, Any], listed: Iterable[Listed], capacity: Mapping[str, int]) -> None:
-    """Start the journal of the run that this process is."""
+    """Start the journal of the run of this process."""
     import psutil
 
     process = {"pid": os.getpid(), "created": psutil.Process().create_time(), "host": socket.gethostname()}
@@ -123,7 +123,7 @@ def begin(path: Path, config: Mapping[str, Any], listed: Iterable[Listed], capac
 
 
 def note(path: Path, what: str, number: int | None = None) -> None:
-    """Add a job's change of state, or the end of the run; a disk that is full keeps nobody from working."""
+    """Add a job's change of state, or the end of the run; a full disk does not stop the run."""
     line = {"at": time.time(), "what": what, "by": _by(os.getpid(), socket.gethostname())}
     line |= {} if number is None else {"number": number}
     with suppress(OSError), path.open("a", encoding="utf-8") as file:
@@ -138,15 +138,15 @@ class _Line(NamedTuple):
 
 
 def _by(pid: int, host: str) -> str:
-    """The run that tells something: two may be at work beside each other on one experiment."""
+    """The name of the run that writes an entry, because two runs may work on one experiment at the same time."""
     return f"{pid}@{host}"
 
 
 def read(path: Path) -> Run:
-    """What a journal tells; a line that is half written, or another run's, tells nothing.
+    """The contents of a journal; incomplete lines and lines of another run are ignored.
 
     Raises:
-        InputError: there is none, or it cannot be read.
+        InputError: there is no journal, or it cannot be read.
     """
     if not path.is_file():
         raise InputError(
@@ -162,7 +162,7 @@ def read(path: Path) -> Run:
         run = Run(**{**content, "listed": tuple(listed)}, told=content["started"], lived=_lives(content["process"]))
     except (ValueError, LookupError, TypeError) as error:
         raise InputError(f"{path} is not the journal of a run ({error}): the next run writes a new one.") from None
-    # After the look at the process: one that is gone by then has told everything.
+    # The file is read after the check of the process: a process that has ended by then has written everything.
     for line in path.read_text(encoding="utf-8").splitlines()[1:]:
         with suppress(ValueError, TypeError):
             _tell(run, _Line(**json.loads(line)))

@@ -1,4 +1,4 @@
-"""How far a run is: jobs by rule, what runs and for how long, what failed and why, and the time to go."""
+"""The progress of a run: jobs by rule, running jobs with their times, failed jobs with reasons, and the time to go."""
 
 import re
 import sys
@@ -25,7 +25,7 @@ QUEUED = "queued"
 """The state of a job that was submitted to a cluster and waits there."""
 
 PATIENCE = 20.0
-"""Seconds that Slurm has to tell of its jobs."""
+"""Seconds that Slurm has to list its jobs."""
 
 SHOWN_LINES = 5
 """Last lines of the log of a job that failed."""
@@ -33,15 +33,15 @@ SHOWN_LINES = 5
 
 @dataclass(frozen=True)
 class Standing:
-    """A job of a run as it stands.
+    """A job of a run with its current state.
 
     Attributes:
         listed: the job.
         state: `DONE`, `RUNNING`, `QUEUED`, `FAILED` or `LEFT`.
-        since: when it reached that state, None where the run does not know; of one that runs at Slurm, when it started
-            on its node, and of one that waits there, when it was submitted.
-        estimate: of all of it.
-        seconds: that it still takes, None where that is not known; 0 once it is done.
+        since: when it reached that state, None if the run does not know. For a job that runs at Slurm, it is the start
+            on its node, and for one that waits there, the time of its submission.
+        estimate: of the whole job.
+        seconds: remaining seconds, None if they are not known; 0 if it is finished.
     """
 
     listed: Listed
@@ -52,10 +52,10 @@ class Standing:
 
 
 def write(results: Path) -> None:
-    """Print how far the last run of an experiment is, and write it to status.json in the experiment's folder.
+    """Print the progress of the last run of an experiment, and write it to status.json in the experiment's folder.
 
     Raises:
-        InputError: no run was started, or what it has written cannot be read.
+        InputError: no run was started, or its files cannot be read.
     """
     run, now = journal.read(results / journal.FILE), time.time()
     experiment = Experiment(run.config, load_studies())
@@ -75,7 +75,7 @@ def write(results: Path) -> None:
 
 
 def at_slurm(experiment: str) -> Mapping[str, site.Queued] | None:
-    """Jobs of the experiment that Slurm got from this folder, by comment; None where it does not answer."""
+    """Jobs of the experiment that were submitted to Slurm from this folder, by comment; None if it does not answer."""
     try:
         found = site.queued(PATIENCE)
     except InputError as error:
@@ -88,11 +88,11 @@ def at_slurm(experiment: str) -> Mapping[str, site.Queued] | None:
 def standing(
     run: Run, listed: Listed, estimate: Estimate, pace: ahead.Pace, now: float, queue: Mapping[str, site.Queued] | None
 ) -> Standing:
-    """A job as it stands: one that runs takes what is left of its time, and no less than nothing.
+    """The current state of a job; a running job takes the rest of its estimated time, at least 0.
 
     Args:
-        queue: jobs at Slurm by comment, which know whether and since when they run. One that is not among them was not
-            submitted, or has just ended. Where it is None, what was submitted is taken for running, and for new.
+        queue: jobs at Slurm by comment, with the start of running ones. A job that is not listed was not submitted, or
+            has just ended. If it is None, submitted jobs count as running since now.
     """
     state, job = run.state(listed), listed.job
     since = run.changes[listed.number][1] if listed.number in run.changes else None
@@ -110,7 +110,7 @@ def standing(
 
 
 def to_go(run: Run, jobs: Sequence[Standing]) -> float:
-    """Seconds until every job is done that is not, on what the run shares among them; unknown ones count as nothing."""
+    """Seconds until all unfinished jobs are finished, with the run's shared resources; unknown times count as 0."""
     tasks = [
         ahead.Task(
             one.listed.number,
@@ -134,7 +134,7 @@ def sections(
     now: float,
     is_silent: bool = False,
 ) -> Iterator[str]:
-    """All that is printed; `is_silent` where Slurm was asked and did not answer."""
+    """All printed sections; `is_silent` if Slurm was asked and did not answer."""
     yield f"# Status of the experiment {name}"
     yield headline(run, now)
     yield table(jobs, run)
@@ -153,7 +153,7 @@ def sections(
 
 
 def headline(run: Run, now: float) -> str:
-    """Whether the run is at work, and since when."""
+    """Whether the run is active, and since when."""
     process = f"process {run.process['pid']} on {run.process['host']}"
     begun = f"Started {clock(run.started)} ({process})"
     if run.ended is not None:
@@ -165,7 +165,7 @@ def headline(run: Run, now: float) -> str:
 
 
 def shared(run: Run) -> str:
-    """What its jobs share, in words."""
+    """The shared resources of its jobs, in words."""
     if AT_ONCE in run.capacity:
         at_once = run.capacity[AT_ONCE]
         return f"a cluster, with {f'at most {at_once}' if at_once < sys.maxsize else 'any number of'} jobs at once"
@@ -174,7 +174,7 @@ def shared(run: Run) -> str:
 
 
 def table(jobs: Sequence[Standing], run: Run) -> str:
-    """A row for each rule of which anything is to do, one for the others, and the sum."""
+    """A row for each rule with unfinished jobs, one for the other rules, and the sum."""
     states = [DONE, RUNNING, *([QUEUED] if AT_ONCE in run.capacity else []), FAILED, LEFT]
     rules: dict[str, list[Standing]] = {}
     for one in jobs:
@@ -195,7 +195,7 @@ def _row(rule: str, jobs: Sequence[Standing], states: Sequence[str]) -> list[Any
 
 
 def outlook(run: Run, jobs: Sequence[Standing], seconds: float, pace: ahead.Pace, is_silent: bool) -> Iterator[str]:
-    """The time to go, and what it rests on."""
+    """The time to go, and its basis."""
     yield f"About {text.duration(seconds / 3600)} on {shared(run)}" + (
         "." if run.goes_on else ", once the run is started."
     )
@@ -227,7 +227,7 @@ def age(one: Standing, now: float) -> str:
 
 
 def lines_of(log: str) -> list[str]:
-    """The last lines of a log that say something; of a line that was printed over itself, what stayed."""
+    """The last lines of a log that are not empty; of a line that was overwritten, the last text."""
     path = Path(log)
     if not path.is_file():
         return []
@@ -239,7 +239,7 @@ def lines_of(log: str) -> list[str]:
 
 
 def last_line(one: Standing) -> str:
-    """What the log of a job says last, shortened, and harmless in a table."""
+    """The last line of a job's log, shortened and escaped for a table."""
     return (lines_of(one.listed.log) or [""])[-1][:80].replace("|", "\\|")
 
 
@@ -256,7 +256,7 @@ def clock(seconds: float) -> str:
 
 
 def as_data(run: Run, jobs: Sequence[Standing], seconds: float, is_silent: bool) -> dict[str, Any]:
-    """What status.json has; times are seconds since 1970."""
+    """The contents of status.json; times are seconds since 1970."""
     return {
         "at_work": run.goes_on,
         "started": run.started,
