@@ -1,4 +1,4 @@
-"""Work in a process of its own: its peak memory is nobody else's, and what ends it is said."""
+"""Run work in a separate process, to measure its peak memory alone and to report how it ends."""
 
 import multiprocessing
 import signal
@@ -13,10 +13,10 @@ MEASURED, OUT_OF_MEMORY = "measured", "out of memory"
 
 
 def in_a_process(limit: float | None, work: Callable[..., dict], *arguments: Any) -> dict[str, Any]:
-    """What `work` returns in a process of its own, with a `status` that says why where that is nothing.
+    """The result of `work` in a separate process, with a `status` that gives the reason if there is no result.
 
     Raises:
-        InputError: `work` has raised it.
+        InputError: `work` raised it.
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
@@ -32,7 +32,7 @@ def in_a_process(limit: float | None, work: Callable[..., dict], *arguments: Any
         process.join()
     except EOFError:
         process.join()
-        # The kernel kills what takes more memory than there is.
+        # The kernel kills a process that needs more memory than there is.
         killed = process.exitcode == -signal.SIGKILL
         found = {"status": OUT_OF_MEMORY if killed else f"ended with {process.exitcode}"}
     if isinstance(found, InputError):
@@ -41,7 +41,7 @@ def in_a_process(limit: float | None, work: Callable[..., dict], *arguments: Any
 
 
 def report(sender: Connection, work: Callable[..., dict], *arguments: Any) -> None:
-    """Send what `work` returns, or what kept it from returning."""
+    """Send the result of `work`, or its error."""
     try:
         found = {"status": MEASURED, **work(*arguments)}
     except Exception as error:
@@ -56,7 +56,7 @@ def report(sender: Connection, work: Callable[..., dict], *arguments: Any) -> No
 
 
 def ran_out(error: Exception) -> bool:
-    """Whether memory ran out, also for a sample alone, of which activation_patterns says it in a sentence."""
+    """Whether memory ran out, including the error of activation_patterns for a single sample."""
     from headpatterns.attribution import memory
 
     return memory.ran_out(error) or str(error).startswith("memory ran out")

@@ -1,11 +1,11 @@
-"""Seconds and peak memory of the analyses of patterns, of one model of the largest size that is foreseen.
+"""Measure seconds and peak memory of the analyses of patterns, for one model of the largest expected size.
 
     python benchmarks/analysis.py [--samples 1000] [--resamples 1000] [--steps 2] [--output FILE.csv]
 
-Patterns are random. Each analysis runs in a process of its own, whose peak memory is that of the interpreter, NumPy,
-SciPy and the work together. (Linux counts what a process had before it became another program: the one that starts
-these has to stay small.) `processor_seconds` say what a machine without other work would take on one core. `all` is the
-sum of the seconds and the largest of the peaks.
+Patterns are random. Each analysis runs in a separate process, and its peak memory includes the interpreter, NumPy and
+SciPy. (Linux also counts the memory of a process before it started another program, so the starting process has to stay
+small.) `processor_seconds` is the time on one core of a machine without other work. `all` is the sum of the seconds and
+the largest of the peaks.
 """
 
 import argparse
@@ -45,11 +45,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "composition": {"permutations": 1000, "reading": {}},
     "composition_effects": {"expected_pairs": {"group": ["task0", "task1"]}, "reading": Reading()},
 }
-"""What some take beside the run table, resamples and seed."""
+"""Arguments of some analyses in addition to the run table, resamples and seed."""
 BEFORE_AND_AFTER = ("distribution", "similarity", "composition", "adaptation_effects", "composition_effects")
 FAMILIES = ("maths and code", "text reasoning")
 RSS_UNITS = 1024**2 if sys.platform == "darwin" else 1024
-"""What makes MiB of `ru_maxrss`, which is in bytes on macOS and in KiB elsewhere."""
+"""Divisor of `ru_maxrss` for MiB; it is in bytes on macOS and in KiB elsewhere."""
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -69,7 +69,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def make_runs(folder: Path, arguments: argparse.Namespace) -> None:
-    """Write the patterns of every task and seed, and the run table: every step has other heads, and a smaller loss."""
+    """Write the patterns of every task and seed, and the run table; heads differ between steps, and the loss falls."""
     generator = np.random.default_rng(0)
     heads = (arguments.layers, arguments.heads)
     ids = [f"sample{number}" for number in range(arguments.samples)]
@@ -103,14 +103,14 @@ def run(analysis: str, folder: Path, resamples: int) -> None:
 
 
 def measured(work: Callable[..., None], *arguments: Any) -> tuple[float, float, float]:
-    """Seconds, those of the processor, and peak MiB of a function in a process of its own."""
+    """Seconds, processor seconds, and peak MiB of a function in a separate process."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as executor:
         return executor.submit(clocked, work, *arguments).result()
 
 
 def clocked(work: Callable[..., None], *arguments: Any) -> tuple[float, float, float]:
-    """The same, of the process that it is called in."""
+    """The same for the calling process."""
     starts = time.perf_counter(), time.process_time()
     work(*arguments)
     seconds, processor = time.perf_counter() - starts[0], time.process_time() - starts[1]

@@ -1,22 +1,22 @@
-"""Seconds and memory of activation patterns, beside plain passes, eager attention and the authors' procedure.
+"""Measure seconds and memory of activation patterns, plain passes, eager attention and the authors' procedure.
 
     python benchmarks/attribution.py --model DIR
     python benchmarks/attribution.py --architecture llama-3-8b --device cuda --dtype bfloat16
     python benchmarks/attribution.py --sweep length [--sizes 256 512 1024 2048]
 
 Writes the table as CSV and Markdown, and a figure. The procedures are those of procedures.py, all on the same samples:
-rows of GSM8K's test set below HEADPATTERNS_REAL (else of the embedded experiment's), or random tokens of such lengths
-where there is no tokenizer. The sweeps take `--rows` samples of each length, or models of each width.
+rows of GSM8K's test set below HEADPATTERNS_REAL (otherwise of the embedded experiment's), or random tokens of such
+lengths if there is no tokenizer. The sweeps use `--rows` samples of each length, or models of each width.
 
-First each procedure goes once through all samples in a process of its own, which gives its peak memory (of a GPU, what
-PyTorch has reserved; else the resident set of the process, libraries included; `loaded_gib` is that before the first
-sample). Then all take turns in one process, `--repeats` times after a turn that is not counted; `seconds` is the best,
-`median_seconds` the median, and ratios are those of best times. Tokens are those of samples, without padding.
-`error` holds the patterns of the first samples against eager attention sample by sample, in the same dtype: the
-difference at the worst head, relative to the largest pattern of its layer and sample; the largest over those.
-`bf16_share` is the share of a GPU's dense bf16 peak that these operations make up, whatever else a procedure computes:
-4 a token and parameter in a matrix product (forward, and backward through activations), for the projection to the
-vocabulary at response tokens only, and the causal attention's 6 T² a channel, layer and sample.
+First each procedure reads all samples once in a separate process, to measure its peak memory. On a GPU this is the
+memory that PyTorch has reserved; elsewhere it is the resident set of the process, libraries included. `loaded_gib` is
+the memory before the first sample. Then all procedures take turns in one process, `--repeats` times after a turn that
+is not counted. `seconds` is the best time, `median_seconds` the median, and ratios use best times. Tokens are those of
+samples, without padding. `error` compares the patterns of the first samples with eager attention sample by sample, in
+the same dtype: the difference at the worst head, relative to the largest pattern of its layer and sample; the largest
+over those. `bf16_share` is the share of a GPU's dense bf16 peak that the following operations need, for all procedures:
+4 per token and parameter in a matrix product (forward, and backward through activations), for the projection to the
+vocabulary only at response tokens, and 6 T² per channel, layer and sample for causal attention.
 """
 
 import argparse
@@ -50,7 +50,7 @@ OURS = ("abs_of_sum", "abs_per_position", "sum_of_abs")
 NAMES = (*OURS, "unrecorded", "eager", "published")
 REFERENCE = "reference"
 CHECKED = 4
-"""Samples that are held against the reference."""
+"""Number of samples that are compared with the reference."""
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -103,7 +103,7 @@ def check(arguments: argparse.Namespace) -> None:
 
 
 def about(arguments: argparse.Namespace, rows: Sequence[dict[str, Any]]) -> str:
-    """What was measured, in a sentence."""
+    """A sentence about the measurement."""
     model = arguments.model or arguments.architecture or subjects.SWEPT
     weights = "" if arguments.model and not arguments.random_weights else ", random weights"
     machine = next((row["machine"] for row in rows if "machine" in row), arguments.device)
@@ -116,7 +116,7 @@ def about(arguments: argparse.Namespace, rows: Sequence[dict[str, Any]]) -> str:
 
 
 def measured(arguments: argparse.Namespace, size: int | str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The rows of the table at one size, and those of the largest errors, one a layer."""
+    """The rows of the table at one size, and the rows of the largest errors, one per layer."""
     alone = {}
     for name in (*NAMES, REFERENCE):
         alone[name] = in_a_process(arguments.limit, measure, arguments, size, name)
@@ -145,7 +145,7 @@ def measured(arguments: argparse.Namespace, size: int | str) -> tuple[list[dict[
 
 
 def speeds(row: dict[str, Any], seconds: Sequence[float], best: dict[str, float]) -> dict[str, Any]:
-    """What follows from the seconds of a procedure's turns and the best of all procedures."""
+    """Columns of the table from the seconds of a procedure's turns and the best times of all procedures."""
     own = best[row["procedure"]]
     found = {
         "seconds": own,
@@ -197,14 +197,14 @@ def measure(arguments: argparse.Namespace, size: int | str, name: str) -> dict[s
 
 
 def take_turns(arguments: argparse.Namespace, size: int | str, names: Sequence[str]) -> dict[str, Any]:
-    """Seconds of each turn of the procedures, but the first; one that runs out of memory has no further turn."""
+    """Seconds of each turn of the procedures except the first; after running out of memory there are no more turns."""
     import procedures
 
     model, samples = subjects.prepared(arguments, size)
     batching = batching_of(arguments, model)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(1 + arguments.repeats):
-        # In another order each time, so that none always follows the same.
+        # The order changes each time, so that a procedure does not always follow the same one.
         for name in random.Random(turn).sample(list(seconds), len(seconds)):
             try:
                 taken = clocked(procedures.PROCEDURES[name], model, samples, batching)
@@ -226,7 +226,7 @@ def batching_of(arguments: argparse.Namespace, model: "PreTrainedModel") -> "Bat
 
 
 def clocked(procedure: Callable[..., Any], model: "PreTrainedModel", *arguments: Any) -> float:
-    """Seconds that a procedure takes, to the end of what it has left to a GPU."""
+    """Seconds of a procedure, including its remaining work on a GPU."""
     import torch
 
     synchronize = torch.cuda.synchronize if model.device.type == "cuda" else lambda: None

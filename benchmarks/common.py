@@ -1,4 +1,4 @@
-"""What the benchmarks of models share: architectures, samples, and what machines can do and have taken."""
+"""Shared parts of the benchmarks of models: architectures, samples, and speed and memory of machines."""
 
 import platform
 import resource
@@ -48,23 +48,23 @@ ARCHITECTURES = {
         "intermediate_size": 688, "vocab_size": 4096,
     },
 }  # fmt: skip
-"""Fields of transformers' configs; the named ones are the published shapes."""
+"""Fields of transformers' configs; entries with names of models have the published shapes."""
 
 GSM8K = {"prompt": (55, 0.39), "response": (85, 0.49)}
-"""Median of the tokens of questions and answers, at 4 and 3 characters a token, and the spread of their logarithm."""
+"""Median of the tokens of questions and answers, with 4 and 3 characters per token, and the spread of the logarithm."""
 
 PEAKS = {
     "H100 PCIe": 756e12, "H100 NVL": 835e12, "H100": 989e12, "H200": 989e12, "H800": 989e12, "B200": 2250e12,
     "A100": 312e12, "A800": 312e12, "L40S": 362e12,
 }  # fmt: skip
-"""Dense bf16 operations a second that NVIDIA states, by a part of the GPU's name, the narrower before the wider."""
+"""Dense bf16 operations per second according to NVIDIA, by a part of the GPU's name; more specific names come first."""
 
 RSS_UNITS = 1024**3 if sys.platform == "darwin" else 1024**2
-"""What makes GiB of `ru_maxrss`, which is in bytes on macOS and in KiB elsewhere."""
+"""Divisor of `ru_maxrss` for GiB; it is in bytes on macOS and in KiB elsewhere."""
 
 
 def random_model(config: "PretrainedConfig", dtype: str, device: Any) -> "PreTrainedModel":
-    """A model with random weights, which are drawn on the device."""
+    """A model with random weights, initialised on the device."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -83,7 +83,7 @@ def gsm8k_lengths(count: int, generator: np.random.Generator) -> list[tuple[int,
 
 
 def peak_gib(device: "torch.device") -> float:
-    """The most memory that this process has had: of the GPU, reserved by PyTorch; elsewhere its resident set."""
+    """The peak memory of this process: on a GPU, the memory reserved by PyTorch; elsewhere its resident set."""
     if device.type != "cuda":
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / RSS_UNITS
 
@@ -102,7 +102,7 @@ def machine(device: "torch.device") -> str:
 
 
 def bf16_peak(device: "torch.device") -> float | None:
-    """Dense bf16 operations a second of a GPU by its data sheet, None where it is not known."""
+    """Dense bf16 operations per second of a GPU by its data sheet, None if it is not known."""
     if device.type != "cuda":
         return None
 
@@ -115,8 +115,9 @@ def bf16_peak(device: "torch.device") -> float | None:
 def causal_attention(config: "PretrainedConfig", lengths: Sequence[int]) -> float:
     """Operations of the attention of all layers, forward and backward, over samples of these lengths.
 
-    A sample of n tokens takes in each layer n²/2 products of queries with keys, and as many of weights with values,
-    each 2 operations a channel, three times with the backward pass: 6 n² a channel of all heads together.
+    In each layer, a sample of n tokens needs n²/2 products of queries with keys, and as many of weights with values.
+    Each has 2 operations per channel, and three times as many with the backward pass: 6 n² per channel of all heads
+    together.
     """
     text = config.get_text_config()
     size = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
@@ -125,14 +126,14 @@ def causal_attention(config: "PretrainedConfig", lengths: Sequence[int]) -> floa
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
-    """The table in Markdown, numbers with four digits, an empty cell where a row has no value."""
+    """The table in Markdown, numbers with four digits, and an empty cell if a row has no value."""
     values = [[row.get(column, "") for column in columns] for row in rows]
     cells = [[f"{value:.4g}" if isinstance(value, float) else str(value) for value in row] for row in values]
     return "\n".join(f"| {' | '.join(row)} |" for row in [list(columns), ["---"] * len(columns), *cells])
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]], text: str) -> None:
-    """Write the table as CSV, and as Markdown the text that shows it; whatever suffix `path` has."""
+    """Write the table as CSV, and the text that shows it as Markdown; the suffix of `path` is ignored."""
     write_csv(path.with_suffix(".csv"), columns, [[row.get(name, "") for name in columns] for row in rows])
     with atomic_path(path.with_suffix(".md")) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")

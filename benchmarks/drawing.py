@@ -1,4 +1,4 @@
-"""The figure of benchmarks/attribution.py: time a token and peak memory of each procedure."""
+"""The figure of benchmarks/attribution.py: time per token and peak memory of each procedure."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,7 +49,7 @@ def draw_bars(axes: Axes, table: pd.DataFrame, column: str, named: bool) -> None
 
 
 def draw_lines(axes: Axes, table: pd.DataFrame, column: str) -> None:
-    """A line for each procedure over the sizes, both on logarithmic scales; what was not measured leaves a gap."""
+    """A line for each procedure over the sizes, both on logarithmic scales; missing measurements leave a gap."""
     for place, (name, rows) in enumerate(table.groupby("procedure", sort=False)):
         axes.plot(rows["size"], rows[column], label=name, color=style.LINE_COLOURS[place], linewidth=1.2,
                   marker=style.MARKERS[place], markersize=3.5)  # fmt: skip

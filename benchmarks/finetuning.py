@@ -1,4 +1,4 @@
-"""Tokens a second of full fine-tuning, beside the plain Hugging Face Trainer on the same samples.
+"""Measure tokens per second of full fine-tuning and of the plain Hugging Face Trainer on the same samples.
 
     python benchmarks/finetuning.py --architecture llama-3-8b --layers 8 [--devices 2] [--output NAME]
     python benchmarks/finetuning.py --model DIR
@@ -6,13 +6,13 @@
     python benchmarks/finetuning.py --architecture smollm2-135m --length 256 --batch-size 2 --accumulation 4 \\
         --device cpu --precision fp32 --steps 4 --warmup 2 --engines pytorch
 
-The model has random weights, made on the device, unless one is named; the samples have the lengths of GSM8K's, random
-tokens and masked prompts, or all have `--length` tokens, a quarter of them prompt. Each row is measured in processes of
-its own: seconds and tokens of the steps after the first `--warmup`, the peak memory of a device (on processors, of a
-process), both also in relation to the plain Trainer's, and the share of the GPUs' dense bf16 peak that 6 operations a
-parameter and token, and the attention's, make up (Chowdhery et al. 2022, App. B; what gradient checkpointing computes
-again is not counted). A row that does not fit into memory says so. Weights are written at the end of a run:
-`--work-folder` needs room for them.
+The model has random weights, initialised on the device, unless a model is named. The samples have the lengths of
+GSM8K's, random tokens and masked prompts, or all have `--length` tokens, with a quarter of them in the prompt. Each row
+is measured in separate processes. It has seconds and tokens of the steps after the first `--warmup`, and the peak
+memory of a device (on processors, of a process), both also relative to the plain Trainer's. It also has the share of
+the GPUs' dense bf16 peak for 6 operations per parameter and token and those of attention (Chowdhery et al. 2022, App.
+B; recomputation of gradient checkpointing is not counted). A row that does not fit into memory says so. Weights are
+written at the end of a run, so `--work-folder` needs room for them.
 """
 
 import argparse
@@ -71,13 +71,13 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def ratio(column: str, row: dict[str, Any], plain: dict[str, Any]) -> float | str:
-    """How many times as many tokens a second, or as much memory, as the plain Trainer."""
+    """The ratio of tokens per second, or of memory, to that of the plain Trainer."""
     values = [measured.get(column) for measured in (row, plain)]
     return values[0] / values[1] if all(values) else ""
 
 
 def measured(case: Case, arguments: argparse.Namespace) -> dict[str, Any]:
-    """What processes of their own find out about a case; `status` says why where that is nothing."""
+    """The measurements of a case in separate processes; `status` gives the reason if there are none."""
     start = [sys.executable]
     if arguments.devices > 1 or case.trainer == "deepspeed":
         start += [str(LAUNCHER), "--standalone", "--nproc-per-node", str(arguments.devices)]
@@ -99,7 +99,7 @@ def measured(case: Case, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure(case: Case, arguments: argparse.Namespace) -> None:
-    """Train in this process (or as one of several) and write what was found."""
+    """Train in this process (or as one of several) and write the measurements."""
     import torch
 
     from headpatterns.models import loading as models
@@ -128,7 +128,7 @@ def measure(case: Case, arguments: argparse.Namespace) -> None:
 
 
 def recipe_of(case: Case, arguments: argparse.Namespace) -> "Recipe":
-    """The paper's recipe, as far as it is not given; the plain Trainer takes its own optimizer."""
+    """The paper's recipe with the given options; the plain Trainer uses its own optimizer."""
     from headpatterns.training.recipe import Recipe
 
     return Recipe(
@@ -156,7 +156,7 @@ def recipe_of(case: Case, arguments: argparse.Namespace) -> "Recipe":
 
 
 def made(arguments: argparse.Namespace, dtype: str, device: Any) -> "PreTrainedModel":
-    """The model in a folder, or one with random weights that are drawn on the device."""
+    """The model in a folder, or one with random weights, initialised on the device."""
     from transformers import AutoConfig
 
     from headpatterns.models import loading as models
@@ -169,7 +169,7 @@ def made(arguments: argparse.Namespace, dtype: str, device: Any) -> "PreTrainedM
 
 
 def generated(count: int, vocabulary: int, length: int | None) -> list[dict[str, list[int]]]:
-    """Samples of one length, or of those of GSM8K's; only responses carry a loss."""
+    """Samples of one length, or with the lengths of GSM8K's; only responses carry a loss."""
     generator = np.random.default_rng(0)
     samples = []
     alike = length and [(length // 4, length - length // 4)] * count
@@ -180,7 +180,7 @@ def generated(count: int, vocabulary: int, length: int | None) -> list[dict[str,
 
 
 def tokenizer() -> Any:
-    """A tokenizer of three tokens: the samples are tokenized, and training asks it for what pads them."""
+    """A tokenizer of three tokens: samples are already tokenized, and training needs only its padding token."""
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from transformers import PreTrainedTokenizerFast
@@ -192,13 +192,13 @@ def tokenizer() -> Any:
 def train_plainly(
     model: "PreTrainedModel", samples: list[dict[str, list[int]]], recipe: "Recipe", arguments: argparse.Namespace
 ) -> list[tuple[float, int]]:
-    """Train as the documentation of transformers does it; seconds and tokens after each step."""
+    """Train as in the documentation of transformers; returns seconds and tokens after each step."""
     from transformers import DataCollatorForSeq2Seq, Trainer, TrainerCallback, TrainingArguments
 
     curve = []
 
     class Clock(TrainerCallback):
-        """Reads the clock after each step, whose loss has just been waited for."""
+        """Reads the clock after each step, when its loss is available."""
 
         def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: Any) -> None:
             if "loss" in logs:
@@ -222,7 +222,7 @@ def train_plainly(
         disable_tqdm=True,
     )
     if settings.n_gpu > 1:
-        settings._n_gpu = 1  # a process alone would otherwise split its batches over all GPUs that it sees
+        settings._n_gpu = 1  # otherwise a single process would split its batches over all visible GPUs
     Trainer(
         model=model,
         args=settings,
@@ -236,7 +236,7 @@ def train_plainly(
 def summary(
     curve: list[tuple[float, int]], model: "PreTrainedModel", samples: list[dict], recipe: "Recipe", device: Any
 ) -> dict[str, Any]:
-    """What the row says, from seconds and tokens before the first step that counts and after each."""
+    """The columns of a row, from seconds and tokens before the first counted step and after each step."""
     seconds, tokens = (last - first for first, last in zip(curve[0], curve[-1], strict=True))
     found = {
         "steps": len(curve) - 1,
@@ -251,7 +251,7 @@ def summary(
 
 
 def operations(model: "PreTrainedModel", samples: list[dict]) -> float:
-    """Operations a token of forward and backward pass: 6 a parameter in matrix products, and the causal attention's."""
+    """Operations per token of forward and backward pass: 6 per parameter in matrix products, plus causal attention."""
     config = model.config.get_text_config()
     lookup = 0 if config.tie_word_embeddings else model.get_input_embeddings().weight.numel()
     lengths = [len(sample["input_ids"]) for sample in samples]
@@ -288,7 +288,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def checked(made: argparse.ArgumentParser) -> argparse.Namespace:
-    """What the command line says, if steps are left to measure."""
+    """The options of the command line, if steps are left to measure."""
     arguments = made.parse_args()
     if not 1 <= arguments.warmup < arguments.steps:
         made.error("--warmup must be at least 1, for the first step's start is not timed, and less than --steps")

@@ -1,11 +1,11 @@
-"""Seconds and peak memory of LESS's gradient features, beside those of activation patterns (Eq. 5) on the same samples.
+"""Measure seconds and peak memory of LESS's gradient features and of activation patterns (Eq. 5) on the same samples.
 
     python benchmarks/less.py [--model DIR] [--samples 16] [--length 256] [--dimension 8192] [--output NAME]
 
-Samples are random tokens of one length, the last quarter of them a response. Patterns and gradients take turns in one
-process, and the best turn counts. `ratio` compares the two for `--candidates` samples and `--checkpoints` checkpoints
-of the warm-up. Gradients of one full buffer are projected at a time, so that the projection is measured on one. Peak
-memory is that of a process of its own.
+Samples are random tokens of one length, with the last quarter as the response. Patterns and gradients take turns in one
+process, and the best turn counts. `ratio` compares both for `--candidates` samples and `--checkpoints` checkpoints of
+the warm-up. Gradients are projected one full buffer at a time, so the projection is measured on one buffer. Peak memory
+is that of a separate process.
 """
 
 import argparse
@@ -29,7 +29,7 @@ COLUMNS = (
     "candidates", "checkpoints", "ratio", "peak_gib", "bytes_a_candidate",
 )  # fmt: skip
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj"]
-"""Modules of a Llama that the published method puts adapters into."""
+"""Modules of a Llama that have adapters in the published method."""
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -43,7 +43,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def speeds(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Seconds a sample of patterns and of gradients, those of projecting a full buffer, and what follows for a pool."""
+    """Seconds per sample for patterns and gradients, seconds to project a full buffer, and the ratio for a pool."""
     import torch
 
     from headpatterns.attribution import activation_patterns, less, passes
@@ -91,7 +91,7 @@ def speeds(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def memory(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The peak of warm-up and features."""
+    """The peak memory of warm-up and features."""
     import torch
 
     from headpatterns.attribution import less
@@ -124,7 +124,7 @@ def made(arguments: argparse.Namespace) -> "PreTrainedModel":
 
 
 def recipe(arguments: argparse.Namespace) -> "Recipe":
-    """A warm-up of one step an epoch."""
+    """A warm-up with one step per epoch."""
     from headpatterns.training.recipe import Lora, Recipe
 
     return Recipe(

@@ -1,7 +1,7 @@
-"""The ways to activation patterns that benchmarks/attribution.py measures, and the one that they are checked against.
+"""The procedures for activation patterns that benchmarks/attribution.py measures, and the reference for comparison.
 
-Each takes a model, samples and how they are batched, and returns patterns, float32 [samples, layers, query heads], or
-None where nothing is recorded.
+Each takes a model, samples and their batching, and returns patterns, float32 [samples, layers, query heads], or None if
+nothing is recorded.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,8 +24,9 @@ BATCH = 4
 """Samples of a batch in the authors' procedure."""
 
 HELD = 8
-"""Bytes that eager attention holds of each weight to the end of the backward pass: in float32 the softmax and its
-gradient; in 16 bits the softmax, of float32 there too, its copy in the model's dtype, and the gradient of that."""
+"""Bytes of each attention weight that eager attention keeps until the end of the backward pass. In float32 these are
+the softmax and its gradient. In 16 bits they are the softmax, also in float32, its copy in the model's dtype, and the
+gradient of this copy."""
 
 
 class Batching(NamedTuple):
@@ -43,12 +44,12 @@ class Batching(NamedTuple):
 def recorded(
     model: PreTrainedModel, samples: Sequence[TokenizedSample], batching: Batching, reduction: str
 ) -> np.ndarray:
-    """Ours."""
+    """Our procedure."""
     return activation_patterns(model, samples, reduction=reduction, token_budget=batching.tokens).values
 
 
 def plain(model: PreTrainedModel, samples: Sequence[TokenizedSample], batching: Batching) -> None:
-    """The same passes with the model's own attention and nothing recorded."""
+    """The same passes with the model's own attention, without recording."""
     unrecorded(model, samples, token_budget=batching.tokens)
 
 
@@ -65,10 +66,11 @@ def eager(model: PreTrainedModel, samples: Sequence[TokenizedSample], batching: 
 def published(model: PreTrainedModel, samples: Sequence[TokenizedSample], batching: Batching) -> np.ndarray:
     """The procedure that the authors published; `abs_of_sum`.
 
-    Eager attention that keeps its matrices and, by `retain_grad`, their gradients; batches of `BATCH` samples in the
-    order of the data, padded to a fixed number of tokens (to the longest sample, where that is longer); logits of all
-    positions; gradients of all parameters, too. The loss is the mean over all response tokens of a batch, in which a
-    sample has a share as large as its response. That share is taken out of the values here, which are then comparable.
+    It uses eager attention that keeps its matrices and, with `retain_grad`, their gradients. Batches have `BATCH`
+    samples in the order of the data, padded to a fixed number of tokens (or to the longest sample, if it is longer). It
+    computes logits of all positions, and gradients of all parameters too. The loss is the mean over all response tokens
+    of a batch, so the share of a sample is proportional to its response. The values here are divided by this share, to
+    be comparable.
     """
     width = max(batching.padding, *(len(sample.input_ids) for sample in samples))
     values = []
@@ -87,7 +89,7 @@ def published(model: PreTrainedModel, samples: Sequence[TokenizedSample], batchi
 
 
 def reference(model: PreTrainedModel, samples: Sequence[TokenizedSample]) -> dict[str, np.ndarray]:
-    """Patterns in all reductions by the textbook: eager attention, one sample at a time without padding."""
+    """Patterns in all reductions by the direct method: eager attention, one sample at a time without padding."""
     values: dict[str, list[np.ndarray]] = {reduction: [] for reduction in REDUCTIONS}
     with attention_matrices(model) as kept:
         for sample in samples:
@@ -107,9 +109,9 @@ def reference(model: PreTrainedModel, samples: Sequence[TokenizedSample]) -> dic
 
 @contextmanager
 def attention_matrices(model: PreTrainedModel) -> Iterator[list[torch.Tensor]]:
-    """Within the block attention is eager, and each forward pass leaves its matrices A [B, H, T, T] in the list.
+    """Within the block attention is eager, and each forward pass stores its matrices A [B, H, T, T] in the list.
 
-    One matrix a layer; their gradients are retained.
+    There is one matrix per layer; their gradients are retained.
     """
     kept: list[torch.Tensor] = []
 
@@ -132,13 +134,13 @@ def attention_matrices(model: PreTrainedModel) -> Iterator[list[torch.Tensor]]:
 
 
 def sums(kept: Sequence[torch.Tensor]) -> np.ndarray:
-    """`| Σ_ij A_ij G_ij |` of what a backward pass has left: [batch, layers, heads]."""
+    """`| Σ_ij A_ij G_ij |` from the matrices and gradients of a backward pass: [batch, layers, heads]."""
     products = [(A.detach() * A.grad).sum((2, 3), dtype=torch.float32) for A in kept]
     return torch.stack(products, dim=1).abs().cpu().numpy()
 
 
 def held_bytes(procedure: str, model: PreTrainedModel, samples: Sequence[TokenizedSample], batching: Batching) -> int:
-    """Bytes of all attention matrices and their gradients that a procedure holds at once, and what a layer works on."""
+    """Bytes of all attention matrices and gradients that a procedure keeps at once, plus temporary ones of a layer."""
     lengths = [len(sample.input_ids) for sample in samples]
     squares = {
         "published": min(BATCH, len(samples)) * max(batching.padding, *lengths) ** 2,

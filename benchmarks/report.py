@@ -1,8 +1,8 @@
-"""How large a report is, and how soon a browser has drawn its views and answers a step of the slider.
+"""Measure the size of a report, and the time in which a browser draws its views and responds to the slider.
 
     python benchmarks/report.py PAGE
 
-It takes the packages of envs/test.txt and Debian's chromium. The times are medians over a few openings of the page.
+It needs the packages of envs/test.txt and Debian's chromium. The times are medians over a few openings of the page.
 """
 
 import argparse

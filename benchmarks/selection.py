@@ -1,10 +1,10 @@
-"""Seconds and peak memory of ranking a large pool by activation patterns, beside a plain loop over np.corrcoef.
+"""Measure seconds and peak memory of ranking a large pool by activation patterns and by a loop over np.corrcoef.
 
     python benchmarks/selection.py [--output FILE.csv]
 
-Everything large runs in a process of its own, whose peak memory is that of the interpreter, NumPy, the mapped pages of
-the pool and the work together. (Linux counts what a process had before it became another program: the one that starts
-these has to stay small.) The loop does a part of the pool; `ratio` compares the times a sample.
+Everything large runs in a separate process, and its peak memory includes the interpreter, NumPy and the mapped pages of
+the pool. (Linux also counts the memory of a process before it started another program, so the starting process has to
+stay small.) The loop ranks a part of the pool; `ratio` compares the times per sample.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from headpatterns.studies.selection import scores as selection
 COLUMNS = ("method", "samples", "seconds", "peak_mib", "loop_samples", "loop_seconds", "ratio")
 LOOP_SAMPLES = {"pattern": 2000, "nearest": 50}
 RSS_UNITS = 1024**2 if sys.platform == "darwin" else 1024
-"""What makes MiB of `ru_maxrss`, which is in bytes on macOS and in KiB elsewhere."""
+"""Divisor of `ru_maxrss` for MiB; it is in bytes on macOS and in KiB elsewhere."""
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -51,7 +51,7 @@ def make_patterns(path: Path, shape: tuple[int, int, int]) -> None:
 
 
 def row(method: str, loop_samples: int, folder: Path) -> tuple:
-    """One row of the table, with both results held against each other."""
+    """One row of the table, after a comparison of both results."""
     found, seconds, peak = measured(rank, method, folder)
     looped, loop_seconds, _ = measured(loop, method, folder, loop_samples)
     assert np.allclose(found[: len(looped)], looped, rtol=0, atol=1e-9), f"{method} differs from np.corrcoef"
@@ -60,13 +60,13 @@ def row(method: str, loop_samples: int, folder: Path) -> tuple:
 
 
 def measured(work: Callable[..., Any], *arguments: Any) -> tuple[Any, float, float]:
-    """What `work` returns in a process of its own, its seconds, and the peak memory of that process in MiB."""
+    """The result of `work` in a separate process, its seconds, and the peak memory of the process in MiB."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
         return process.submit(timed, work, *arguments).result()
 
 
 def timed(work: Callable[..., Any], *arguments: Any) -> tuple[Any, float, float]:
-    """The same, of the process that it is called in."""
+    """The same for the calling process."""
     started = time.perf_counter()
     result = work(*arguments)
     seconds = time.perf_counter() - started
@@ -74,7 +74,7 @@ def timed(work: Callable[..., Any], *arguments: Any) -> tuple[Any, float, float]
 
 
 def rank(method: str, folder: Path) -> np.ndarray:
-    """Rank the pool as select_samples does, and return the scores [samples]."""
+    """Rank the pool as in select_samples, and return the scores [samples]."""
     pool, private = (np.load(folder / name, mmap_mode="r") for name in ("pool.npy", "private.npy"))
     if method == "pattern":
         scores = selection.correlation_scores(pool, private.mean(axis=0, dtype=np.float64))
@@ -85,7 +85,7 @@ def rank(method: str, folder: Path) -> np.ndarray:
 
 
 def loop(method: str, folder: Path, samples: int) -> np.ndarray:
-    """Scores of the first samples, one call of np.corrcoef for every pair of patterns."""
+    """Scores of the first samples, with one call of np.corrcoef for every pair of patterns."""
     pool, private = (np.load(folder / name).astype(np.float64) for name in ("pool.npy", "private.npy"))
     references = [private.mean(axis=0)] if method == "pattern" else private
     return np.array(

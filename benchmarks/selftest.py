@@ -1,11 +1,11 @@
-"""Seconds that a model takes to load, and those in which it is asked whether a sample's batch changes its patterns.
+"""Measure the seconds to load a model, and the seconds of the test whether a batch changes the patterns of a sample.
 
     python benchmarks/selftest.py [--architectures NAME …] [--dtypes float32 bfloat16] [--folder FOLDER] [--output FILE]
 
-Models have random weights in published shapes. Each is saved, and loaded by a process of its own, which then makes the
-two tests: of losses and patterns, as `extract_patterns.py` does, and of logits, as training and evaluation do. The
-weights have just been written and lie in memory: a disk makes loading longer. `share` is the test of patterns over
-loading. Seconds of the processor hold on a machine that others use at the same time, too.
+Models have random weights in published shapes. Each is saved, and loaded in a separate process, which then runs the two
+tests: of losses and patterns, as in `extract_patterns.py`, and of logits, as in training and evaluation. The weights
+have just been written and are still in memory; loading from a disk takes longer. `share` is the time of the test of
+patterns over that of loading. Processor seconds are valid even if other programs use the machine.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def save(name: str, dtype: str, folder: str) -> dict[str, Any]:
 
 
 def seconds(folder: str, dtype: str, threads: int, repeats: int) -> dict[str, float]:
-    """Seconds of loading and of the tests, and of the processor: it is loaded again each time, and the best counts."""
+    """Seconds and processor seconds of loading and of the tests; each repeat loads again, and the best one counts."""
     from headpatterns.attribution import extraction
     from headpatterns.models import independence
     from headpatterns.models import loading as models

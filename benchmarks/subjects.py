@@ -1,4 +1,4 @@
-"""What benchmarks/attribution.py measures on: a model, and samples that it can read."""
+"""The inputs of benchmarks/attribution.py: a model, and samples that it can read."""
 
 import argparse
 import os
@@ -23,13 +23,13 @@ SWEPT = "medium"
 """The architecture of the sweeps."""
 
 HEAD_SIZE, WIDTHS_LENGTH = 64, 512
-"""Of the models of the width sweep, and the tokens of each of its samples."""
+"""Head size of the models of the width sweep, and tokens of each of its samples."""
 
 LONGEST = 1024
-"""Tokens at which rows are cut, as the paper does."""
+"""Tokens at which rows are cut, as in the paper."""
 
 CHARACTERS = 3.5
-"""Of GSM8K's text a token, about, where there is no tokenizer to count."""
+"""Approximate characters per token of GSM8K's text, if there is no tokenizer."""
 
 
 def prepared(arguments: argparse.Namespace, size: int | str) -> tuple["PreTrainedModel", list["TokenizedSample"]]:
@@ -52,9 +52,9 @@ def prepared(arguments: argparse.Namespace, size: int | str) -> tuple["PreTraine
 
 
 def padding(arguments: argparse.Namespace, model: "PreTrainedModel") -> int:
-    """Tokens that the authors' procedure pads to: theirs, or those of a model that has learnt fewer positions.
+    """Tokens to which the authors' procedure pads: theirs, or the positions of a model that has learnt fewer.
 
-    Rotary positions go on beyond those that a model was trained on, and padding there changes nothing.
+    Rotary positions continue beyond those of training, and padding there changes nothing.
     """
     from headpatterns.models import loading as models
 
@@ -63,7 +63,7 @@ def padding(arguments: argparse.Namespace, model: "PreTrainedModel") -> int:
 
 
 def data(arguments: argparse.Namespace) -> str:
-    """What the samples are."""
+    """A description of the samples."""
     if arguments.sweep:
         return "samples of random tokens"
     rows = "rows of GSM8K's test set" if os.environ.get("HEADPATTERNS_REAL") else "generated rows in GSM8K's form"
@@ -78,7 +78,7 @@ def has_tokenizer(arguments: argparse.Namespace) -> bool:
 
 
 def made(arguments: argparse.Namespace, size: int | str, longest: int) -> "PreTrainedModel":
-    """The model in a folder, or one with random weights, which are drawn on the device."""
+    """The model in a folder, or one with random weights, initialised on the device."""
     from transformers import AutoConfig
 
     from headpatterns.models import loading as models
@@ -99,7 +99,7 @@ def made(arguments: argparse.Namespace, size: int | str, longest: int) -> "PreTr
 
 
 def tokenized(arguments: argparse.Namespace, model: "PreTrainedModel") -> list["TokenizedSample"]:
-    """Rows of GSM8K, of which those without response within the model's positions are left out."""
+    """Rows of GSM8K, without rows that have no response within the model's positions."""
     from headpatterns.data import samples
     from headpatterns.models import loading as models
 
@@ -111,7 +111,7 @@ def tokenized(arguments: argparse.Namespace, model: "PreTrainedModel") -> list["
 
 
 def generated_lengths(arguments: argparse.Namespace, size: int | str) -> list[tuple[int, int]]:
-    """Tokens of prompt and response where there is no tokenizer: of a sweep, or of GSM8K's test rows, about."""
+    """Tokens of prompt and response without a tokenizer: of a sweep, or approximately of GSM8K's test rows."""
     if arguments.sweep:
         length = size if arguments.sweep == "length" else WIDTHS_LENGTH
         return [(length // 2, length - length // 2)] * arguments.rows
@@ -135,7 +135,7 @@ def random_tokens(lengths: Sequence[tuple[int, int]], vocabulary: int) -> list["
 
 
 def gsm8k(count: int) -> list["Instruction"]:
-    """The first instructions of GSM8K's test set below HEADPATTERNS_REAL, or as many of the embedded experiment's."""
+    """The first instructions of GSM8K's test set below HEADPATTERNS_REAL, or of the embedded experiment's."""
     from headpatterns.data import loading, templates
     from headpatterns.data.embedded.registry import generate
 

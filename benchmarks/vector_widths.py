@@ -1,16 +1,16 @@
-"""How far the vector instructions of a processor move the numbers of an experiment: the same one, with each of them.
+"""Measure how much the vector instructions of a processor change the numbers of an experiment.
 
     python benchmarks/vector_widths.py [--cores 2] [--output docs/vector_widths.csv]
 
-PyTorch, oneDNN and MKL choose their kernels by the processor, and a wider one adds up in another order. Each width that
-this processor has is set by the environment, for a run of section 4 in the shape of vector_widths.yaml beside this
-file, from the pretraining to the numbers. Everything else is the same: machine, threads, seeds, data. Results are below
-results/widths-{width}/, and a second call goes on with what is there.
+PyTorch, oneDNN and MKL choose their kernels by the processor, and kernels of another width add numbers in another
+order. For each width of this processor, environment variables select it for a run of section 4 with vector_widths.yaml
+(next to this file), from pretraining to the numbers. Everything else is the same: machine, threads, seeds, data.
+Results are below results/widths-{width}/, and a second call continues with existing results.
 
-A row is a number: of Table 1, of the similarities, of the effects that claims are about, a loss, or the level of the
-patterns. `spread` is the largest value less the smallest one. Where the number has an interval, `half_interval` is half
-of it, the mean over the widths, and `share` is the spread as a share of that: below 1 the widths move a number less
-than its own uncertainty.
+Each row is a number: of Table 1, of the similarities, of the effects that claims are about, a loss, or the level of the
+patterns. `spread` is the largest value minus the smallest one. If the number has an interval, `half_interval` is half
+of its length, the mean over the widths, and `share` is the spread as a share of this. Below 1, the widths change a
+number less than its own uncertainty.
 """
 
 import argparse
@@ -34,8 +34,8 @@ WIDTHS = {
     "avx2": {"ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"},
     "avx512": {"ONEDNN_MAX_CPU_ISA": "ALL", "MKL_ENABLE_INSTRUCTIONS": "AVX512"},
 }
-"""Values of ATEN_CPU_CAPABILITY, from the narrowest on, with what limits oneDNN and MKL alike. MKL asks for a processor
-of Intel's; on another one it takes the same kernels each time."""
+"""Values of ATEN_CPU_CAPABILITY, from the narrowest on, with the variables that limit oneDNN and MKL in the same way.
+MKL needs an Intel processor for this; on others it always uses the same kernels."""
 
 TABLES = {
     "distribution_by_model": (("model", "state", "statistic"), "value"),
@@ -47,7 +47,7 @@ TABLES = {
 COLUMNS = ("table", "where", "column", *WIDTHS, "spread", "half_interval", "share")
 
 Found = dict[tuple[str, str, str], tuple[float, float | None]]
-"""Numbers with half of their interval, where they have one, by table, row and column."""
+"""Numbers with half of their interval, if they have one, by table, row and column."""
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -63,10 +63,10 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def widths() -> list[str]:
-    """The widths that this processor has.
+    """The widths of this processor.
 
     Raises:
-        InputError: it has none but the default, so that there is nothing to compare.
+        InputError: it has only the default, so there is nothing to compare.
     """
     import torch
 
@@ -78,10 +78,10 @@ def widths() -> list[str]:
 
 
 def run(width: str, cores: int) -> Path:
-    """The results of the experiment with a width; made where they are not there.
+    """The results of the experiment with a width; they are made if they do not exist.
 
     Raises:
-        InputError: Snakemake stops, or PyTorch took another width than it was told.
+        InputError: Snakemake fails, or PyTorch used another width than the requested one.
     """
     results = PROJECT / f"results/widths-{width}"
     targets = [str((results / f"analysis/{table}.csv").relative_to(PROJECT)) for table in TABLES]
@@ -98,7 +98,7 @@ def run(width: str, cores: int) -> Path:
 
 
 def numbers(results: Path) -> Found:
-    """The numbers of an experiment that are compared with those of others."""
+    """The numbers of an experiment that are compared."""
     found: Found = {}
     for table, (keys, column) in TABLES.items():
         for row in read_csv(results / f"analysis/{table}.csv", (*keys, column, "low", "high")):
@@ -113,7 +113,7 @@ def numbers(results: Path) -> Found:
 
 
 def last_losses(results: Path) -> dict[str, list[float]]:
-    """The losses that the runs of each task ended with."""
+    """The final losses of the runs of each task."""
     found: dict[str, list[float]] = {}
     for path in sorted(results.glob("checkpoints/*/nlp.*/training.csv")):
         found.setdefault(path.parent.name.split(".")[1], []).append(float(read_csv(path, ("loss",))[-1]["loss"]))

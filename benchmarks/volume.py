@@ -1,11 +1,11 @@
-"""Rate and memory of the scripts on large files: a million JSON lines, 2 GB of JSON and parquet, 100 000 patterns.
+"""Measure rate and memory of the scripts on large files: a million JSON lines, 2 GB of JSON, parquet, 100 000 patterns.
 
     python benchmarks/volume.py [--part N] [--only lines list parquet pool] [--folder FOLDER] [--output FILE]
 
-Each file is made first, of words and sentences that nobody wrote, and removed at the end. The scripts are those of the
-workflow. Memory is the largest sum of the resident sets of a script and the processes that it starts, looked at ten
-times a second; `cores` is the processor time of all of them a second. Rows a second of one core hold on a machine that
-others use at the same time, too.
+Each file is first generated from invented words and sentences, and removed at the end. The scripts are those of the
+workflow. Memory is the largest sum of the resident sets of a script and its child processes, sampled ten times per
+second; `cores` is the processor time of all of them per second. Rows per second and core are valid even if other
+programs use the machine.
 """
 
 import argparse
@@ -32,14 +32,14 @@ SCRIPTS = Path(__file__).resolve().parents[1] / "workflow_scripts"
 COLUMNS = ("script", "input", "rows", "gigabytes", "seconds", "rows_a_second", "cores", "rows_a_core_second", "peak_gb")
 GB = 1e9
 LOOK = 0.1
-"""Seconds between two looks at the memory."""
+"""Seconds between two samples of the memory."""
 
 ROWS, BYTES, POOL, PRIVATE = 10**6, 2 * GB, 10**5, 200
 KINDS = ("lines", "list", "parquet")
 LAYERS = HEADS = 32
 MOST_TOKENS = 512
 LONGER = 4
-"""How many times as long the texts of the parquet file are: its rows have a kilobyte, compressed."""
+"""Factor of the length of texts in the parquet file: its rows have a kilobyte, compressed."""
 GROUP = 2**18
 """Rows of a row group of the parquet file, a quarter of a gigabyte."""
 
@@ -62,7 +62,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def sentences(generator: np.random.Generator, count: int) -> list[str]:
-    """Sentences of invented words, some of which are much commoner than others."""
+    """Sentences of invented words; some words are much more frequent than others."""
     letters = generator.choice(list("aeioubdfgklmnprst"), (20_000, 8))
     words = ["".join(word[: 2 + place % 7]) for place, word in enumerate(letters)]
     drawn = (generator.zipf(1.2, (count, 12)) - 1) % len(words)
@@ -70,7 +70,7 @@ def sentences(generator: np.random.Generator, count: int) -> list[str]:
 
 
 def texts(seed: int, times: int = 1) -> Iterator[tuple[str, str]]:
-    """Endless questions and answers: a number that tells them apart, and sentences, `times` three and five or so."""
+    """Endless questions and answers: each has a unique number, and about `times` three and five sentences."""
     generator = np.random.default_rng(seed)
     known = sentences(generator, 50_000)
     for start in itertools.count(0, 1000):
@@ -91,9 +91,9 @@ def trained_tokenizer(folder: Path) -> Path:
 
 
 def instructions(kind: str, part: int, folder: Path, tokenizer: Path) -> Iterator[dict[str, Any]]:
-    """Rows of the table on a file of rows: its preparation, and the tokenization of what that made.
+    """Rows of the table for a file of rows: its preparation, and the tokenization of the result.
 
-    What a list gives is what lines give: it is not tokenized.
+    The result of a list is the same as that of lines, so it is not tokenized.
     """
     makers = {"lines": (lines, ROWS), "list": (one_list, BYTES), "parquet": (parquet, BYTES)}
     make, whole = makers[kind]
@@ -112,7 +112,7 @@ def instructions(kind: str, part: int, folder: Path, tokenizer: Path) -> Iterato
 
 
 def tokenization(kept: Path, tokenizer: Path, output: Path) -> dict[str, Any]:
-    """The row of the table on the tokenization of prepared instructions."""
+    """The row of the table for the tokenization of prepared instructions."""
     found = measured(
         "tokenize_instructions", "--model", tokenizer, "--instructions", kept, "--max-length", MOST_TOKENS,
         "--output", output,
@@ -123,7 +123,7 @@ def tokenization(kept: Path, tokenizer: Path, output: Path) -> dict[str, Any]:
 
 
 def lines(folder: Path, rows: int) -> tuple[Path, int]:
-    """JSON lines, and how many."""
+    """A file of JSON lines, and their number."""
     path = folder / "rows.jsonl"
     with path.open("w", encoding="utf-8") as file:
         for question, answer in itertools.islice(texts(1), rows):
@@ -132,7 +132,7 @@ def lines(folder: Path, rows: int) -> tuple[Path, int]:
 
 
 def one_list(folder: Path, size: float) -> tuple[Path, int]:
-    """A JSON file of at least so many bytes that is one list, and its rows."""
+    """A JSON file of at least `size` bytes that is one list, and its number of rows."""
     path, found, rows = folder / "rows.json", texts(1), 0
     with path.open("wb") as file:
         while file.tell() < size:
@@ -145,7 +145,7 @@ def one_list(folder: Path, size: float) -> tuple[Path, int]:
 
 
 def parquet(folder: Path, size: float) -> tuple[Path, int]:
-    """A parquet file of at least so many bytes, but for the last row group, and its rows."""
+    """A parquet file of at least `size` bytes, without the last row group, and its number of rows."""
     path, found, rows = folder / "rows.parquet", texts(2, LONGER), 0
     schema = pyarrow.schema({"question": pyarrow.string(), "answer": pyarrow.string()})
     group = GROUP if size >= GB else GROUP // 8
@@ -159,7 +159,7 @@ def parquet(folder: Path, size: float) -> tuple[Path, int]:
 
 
 def selection(samples: int, folder: Path) -> dict[str, Any]:
-    """The row of the table on a pool, whose patterns and prompts are made."""
+    """The row of the table for a pool with generated patterns and prompts."""
     pool = patterns(folder / "pool", "pool", samples)
     private = patterns(folder / "private", "private", PRIVATE)
     prompts = {"pool": pool, "private": private}
@@ -198,7 +198,7 @@ def patterns(folder: Path, name: str, samples: int) -> list[str]:
 
 
 def rate(rows: int, found: dict[str, float]) -> dict[str, float]:
-    """What was measured, with rows a second."""
+    """The measurements, with rows per second."""
     seconds = found["seconds"]
     return {
         **found,
@@ -208,7 +208,7 @@ def rate(rows: int, found: dict[str, float]) -> dict[str, float]:
 
 
 def measured(script: str, *words: Any) -> dict[str, float]:
-    """Run a script of the workflow: its seconds, the cores that it kept busy, and its peak memory in GB."""
+    """Run a script of the workflow; returns its seconds, the cores that it used, and its peak memory in GB."""
     started, peak, busy = time.perf_counter(), 0, 0.0
     with subprocess.Popen([sys.executable, SCRIPTS / f"{script}.py", *map(str, words)]) as process:
         top = psutil.Process(process.pid)
