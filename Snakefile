@@ -1,4 +1,4 @@
-# What supervised fine-tuning does to the attention heads of a language model: raw datasets → instructions → tokenized
+# Effects of supervised fine-tuning on the attention heads of a language model: raw datasets → instructions → tokenized
 # shards → checkpoints → activation patterns → statistics → figures, tables and a report.
 
 

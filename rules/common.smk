@@ -1,4 +1,4 @@
-# The experiment that the config means, and the answers to wildcards. No rule here.
+# The experiment of the config, and the functions for wildcards. There is no rule in this file.
 
 import functools
 import json
@@ -50,11 +50,11 @@ ask_every_job()
 if is_main():
     or_stop(go_on_after_a_kill)
 else:
-    # The Snakemake of one job, which is of no use without the one that started it.
+    # The Snakemake of one job, which is useless without the one that started it.
     starter.end_with()
 starter.become()
 
-# With `--config from=FOLDER`, a published result in the place of an experiment that is run, None without.
+# With `--config from=FOLDER`, a published result instead of an experiment that is run; None without it.
 PUBLISHED = or_stop(published.asked, config, overlay())
 PUBLISH_TO = str(config.pop("to", ""))
 SHOW = str(config.pop("show", ""))
@@ -64,7 +64,7 @@ COMPARED = [str(folder) for folder in (WITH if isinstance(WITH, list) else [WITH
 if PUBLISHED:
     theirs, ours = or_stop(published.config_of, PUBLISHED), dict(config)
     config.clear()
-    # The first gives the order of the keys, and the last the values, as Snakemake does it with --configfile.
+    # The first file gives the order of the keys, and the last one the values, as Snakemake does with --configfile.
     for layer in (theirs, ours, theirs):
         update_config(config, layer)
 
@@ -92,10 +92,10 @@ HUB_ROWS, PINNED = needed.hub_rows(CONFIG), needed.pinned(CONFIG)
 TRAINING_SETS = {cut.name: cut for cut in map(PATHS.cut, EXPERIMENT.runs) if cut}
 
 
-# At most as many jobs that fill the disk as it is planned for, wherever they run: fine-tunings, and what reads
-# checkpoints that go afterwards. Readers have the higher priority, so that the place of a fine-tuning that is done goes
-# to those of its checkpoints, and another starts only where none of them waits. A job holds its place while it runs and
-# waits for no other then: there is no deadlock.
+# Limit the number of jobs that fill the disk to the planned number, on all machines: fine-tunings, and jobs that read
+# checkpoints which are removed afterwards. Readers have the higher priority. So the place of a finished fine-tuning
+# goes to the readers of its checkpoints, and another fine-tuning starts only if none of them waits. A job keeps its
+# place while it runs and waits for no other job, so there is no deadlock.
 limit("runs_on_disk", CONFIG.plan.parallel_jobs)
 
 

@@ -1,4 +1,4 @@
-# Whole experiments side by side: those that --config with='[FOLDER, FOLDER]' names, below results/ or published.
+# Whole experiments side by side: the folders in --config with='[FOLDER, FOLDER]', below results/ or published.
 
 
 rule compare:

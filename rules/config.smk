@@ -1,4 +1,4 @@
-# What is refused before Snakemake reads the config, of whose mistakes it says less or nothing.
+# Checks before Snakemake reads the config, because Snakemake reports errors of a config less clearly or not at all.
 
 from pathlib import Path
 

@@ -1,5 +1,5 @@
-# Raw rows → instructions → tokenized shards → the training set of each run. Rows go first (priority): a bad one shows
-# before anything expensive starts.
+# Raw rows → instructions → tokenized shards → the training set of each run. Rows come first (priority), so that errors
+# in them appear before anything expensive starts.
 
 
 rule generate_raw_data:
@@ -40,7 +40,7 @@ rule fetch_dataset:
         "python workflow_scripts/fetch_dataset.py {params.source} --output {output} --log {log}"
 
 
-# Where the files come from is in what was checked, and no parameter: the same files from elsewhere make nothing stale.
+# The source of the files is in the output of the check and not a parameter, so another source makes nothing stale.
 rule fetch_pinned:
     input:
         checked=ancient(f"{RESULTS}/hub.json"),

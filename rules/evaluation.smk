@@ -1,7 +1,7 @@
-# OpenCompass, in an environment of its own: one job evaluates several checkpoints of a model, an evaluation batch.
+# OpenCompass, in its own environment: one job evaluates several checkpoints of a model, an evaluation batch.
 
 
-# First of all jobs: a missing environment, or a set without answers, shows before anything expensive starts.
+# These are the first jobs, so that a missing environment, or a set without answers, appears before expensive jobs.
 rule check_opencompass:
     input:
         "envs/opencompass.txt",
@@ -33,7 +33,7 @@ rule check_evaluation_sets:
         "python workflow_scripts/check_evaluation_sets.py {params.sets} {params.scoring} --output {output} --log {log}"
 
 
-# As soon as there is a tokenizer; models of the hub are checked where they are evaluated.
+# This runs as soon as there is a tokenizer; models of the hub are checked in their evaluation.
 rule check_lengths:
     input:
         f"{RESULTS}/evaluations/sets.csv",
@@ -81,7 +81,7 @@ rule check_builtin_sets:
 rule evaluate:
     input:
         environment=f"{RESULTS}/opencompass.json",
-        # These tables are of all sets and only have to be there before: a study more or less changes them, and no score.
+        # These tables are about all sets and only have to exist before. Another study changes them, but not the scores.
         checked=ancient(f"{RESULTS}/evaluations/sets.csv") if set_files(EVALUATED_SETS) else [],
         fitting=ancient(f"{RESULTS}/evaluations/lengths.csv") if READERS else [],
         builtin=lambda wildcards: (
@@ -92,7 +92,7 @@ rule evaluate:
     output:
         scores=PATHS.evaluation("{model}", "{batch}"),
         predictions=PATHS.items("{model}", "{batch}"),
-    # Before another fine-tuning, as what is read here may go from the disk afterwards.
+    # This comes before another fine-tuning, because its inputs may be removed from the disk afterwards.
     priority: 2
     conda:
         "../envs/opencompass.yaml"
@@ -126,7 +126,7 @@ rule collect_scores:
         "python workflow_scripts/collect_scores.py --variants {input.variants} --scores {input.scores} --output {output} --log {log}"
 
 
-# The sets whose answers are compared: the others need no gold answers, and the competence study has a table of its own.
+# The sets whose answers are compared. Other sets need no gold answers, and the competence study has its own table.
 COMPARED_SETS = [name for name in EVALUATED_SETS if EXPERIMENT.evaluation_sets[name].answers_needed]
 
 

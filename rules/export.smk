@@ -1,4 +1,4 @@
-# The results of an experiment as a folder that ships.
+# The results of an experiment as a folder to publish.
 
 
 rule:
@@ -8,7 +8,7 @@ rule:
         [path for one in DRAWN for name in one.figures for path in PATHS.figures(name)],
 
 
-# Writes beside results/: into the folder that --config to=FOLDER names.
+# This rule writes outside results/: into the folder that --config to=FOLDER names.
 rule export:
     input:
         published.measured(EXPERIMENT),

@@ -1,4 +1,4 @@
-# What is done before the first job and after the last: refusals before anything starts, and the table of jobs.
+# Work before the first job and after the last one: checks before anything starts, and the table of jobs.
 
 import atexit
 
@@ -97,7 +97,7 @@ def before_the_first_job():
     check_files()
     check_cluster()
     check_disk()
-    # Plans and costs may be asked for while another run is at work, whose table this is then.
+    # Plans and costs may be requested while another run is active; then this is the table of that run.
     if any(job.rule.name not in WITHOUT_BENCHMARK for job in jobs_of_target()):
         jobs.write(Path(RESULTS) / "jobs.csv", map(as_job, jobs_of_target()))
         missing.record(EXPERIMENT, Path(RESULTS) / OWN_FILES)

@@ -1,4 +1,4 @@
-# What jobs depend on, as answers to their wildcards. No rule here.
+# Inputs of jobs, as functions of their wildcards. There is no rule in this file.
 
 
 OWN_INPUTS = {file for one in missing.sources(EXPERIMENT) for file in missing.inputs_of(EXPERIMENT, one)}

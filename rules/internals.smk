@@ -1,8 +1,8 @@
-# Everything that Snakemake does not document, and what it is used for; but for slurm.smk, no other file uses such things.
+# All uses of undocumented features of Snakemake, with their purpose; apart from slurm.smk, no other file uses them.
 #
-# Snakemake has no defaults for logs, benchmarks, environments, threads and resources. They come in here, where a statement
-# is made into a rule. The jobs of a target, and the way in which they are run, are known to `workflow` alone. The version
-# that all of this belongs to is in tests/workflow/test_rules.py.
+# Snakemake has no defaults for logs, benchmarks, environments, threads and resources. They are added here, when a
+# statement becomes a rule. Only `workflow` knows the jobs of a target and how they are run.
+# tests/workflow/test_rules.py states the version of Snakemake that this fits.
 
 import re
 import sys
@@ -29,9 +29,9 @@ from headpatterns.io import remove, remove_leftovers
 from headpatterns.processes import holding, starter
 from headpatterns.status import journal
 
-# For its benchmark files Snakemake starts a timer twice a second for each job, 31 times, and then every 30 seconds. Each
-# sample goes through all pages of the job's processes, 25 ms of a processor for one with torch. Less often, the first
-# minutes of a job are sampled rather than its first 15 seconds.
+# For its benchmark files, Snakemake samples each job twice per second, 31 times, and then every 30 seconds. Each sample
+# reads all pages of the job's processes, which takes 25 ms of processor time with torch. With a longer interval, the
+# first minutes of a job are sampled rather than its first 15 seconds.
 sampling.BENCHMARK_INTERVAL_SHORT = SAMPLED_SECONDS
 
 

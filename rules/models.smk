@@ -1,5 +1,5 @@
-# Models: pretrained here, fetched from the hub, made of a GGUF file, or of an adapter and its base. Model folders on disk
-# are used where they lie. Those that were fine-tuned elsewhere become runs of their bases.
+# Models: pretrained here, fetched from the hub, or made from a GGUF file or from an adapter and its base. Model folders
+# on disk are used in their places. Models that were fine-tuned elsewhere become runs of their bases.
 
 
 rule train_tokenizer:
@@ -63,7 +63,7 @@ rule fetch_model:
         "python workflow_scripts/fetch_model.py {params.source} --output {output} --log {log}"
 
 
-# As early as what is asked of the hub: a file that transformers cannot read shows before anything expensive starts.
+# This is as early as the check of the hub, so that a file that transformers cannot read is found before expensive jobs.
 rule convert_gguf:
     input:
         lambda wildcards: by_content(PATHS.gguf_input(wildcards.model)),
@@ -114,7 +114,7 @@ rule merge_adapter:
         " --output {output} --log {log}"
 
 
-# As early as both are there: a model that is none of its base's shows before anything expensive starts.
+# This runs as soon as both exist, so that a model that does not belong to its base is found before expensive jobs.
 rule take_finetuned:
     input:
         base=lambda wildcards: by_content(PATHS.model_input(wildcards.model, 0)),
@@ -136,7 +136,7 @@ rule take_finetuned:
         " --log {log}"
 
 
-# Links to a model's files, with another chat template among them.
+# Links to a model's files, with a new chat template.
 rule give_chat_template:
     input:
         model=lambda wildcards: by_content(PATHS.to_be_templated(wildcards.model, wildcards.part)[1]),

@@ -1,9 +1,9 @@
-# What an experiment will cost, and what it has cost: always estimated again, printed, and written beside the results.
+# The estimated and actual costs of an experiment: always computed again, printed, and written next to the results.
 #
-# Both read the list of all jobs of `all` that Snakemake itself makes, in a dry-run of its own.
+# Both read the list of all jobs of `all` that Snakemake itself makes in a separate dry run.
 
 
-# No file of theirs is one that `all` makes, which would keep them from running beside it.
+# They write no file that `all` makes, so that they can run at the same time.
 rule write_plan_config:
     output:
         f"{RESULTS}/plan.yaml",

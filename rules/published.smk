@@ -1,4 +1,4 @@
-# A published result in the place of everything that needs rows or models: what was measured, and tables about it.
+# A published result replaces everything that needs rows or models: the measured files, and tables about them.
 
 TAKEN = [published.relative(EXPERIMENT, path) for path in or_stop(published.taken, EXPERIMENT, PUBLISHED)]
 

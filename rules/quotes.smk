@@ -1,4 +1,4 @@
-# Numbers and figures of README and docs that come from an experiment: held against a fresh run, or taken from it.
+# Numbers and figures of README and docs that come from an experiment: compared with a new run, or updated from it.
 
 import os
 
@@ -33,7 +33,7 @@ rule:
         rules.check_quotes.output,
 
 
-# Writes beside results/: into the documents and, of a run, into docs/. A published folder is itself what stands behind.
+# This rule writes outside results/: into the documents and, for a run, into docs/. A published folder stays unchanged.
 rule publish:
     input:
         listed="docs/quoted.csv",

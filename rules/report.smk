@@ -1,8 +1,8 @@
-# The paper's claims held against the numbers, and the page that shows everything.
+# The paper's claims compared with the numbers, and the page that shows everything.
 
 from headpatterns.claims import registry
 
-# What is wrong with a registry of claims is said before anything starts.
+# Errors in a registry of claims are reported before anything starts.
 or_stop(registry.registry, EXPERIMENT.studies)
 
 CHOSEN = published.chosen(EXPERIMENT)
@@ -63,7 +63,7 @@ rule render_report:
         " --studies {params.studies} {params.labels} --views {params.views:q} --output {output.page} --summary-output {output.summary} --log {log}"
 
 
-# The name `report` is a word of Snakemake's own, so this target is made under another name.
+# `report` is a keyword of Snakemake, so the rule of this target has another name.
 rule:
     name:
         "report"

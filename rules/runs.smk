@@ -1,5 +1,5 @@
-# Runs, and what is measured of them: one job fine-tunes the runs of a batch one after another, another extracts the
-# activation patterns of the base model and of every checkpoint, a third ablates heads.
+# Runs and their measurements: one job fine-tunes the runs of a batch one after another, another extracts the activation
+# patterns of the base model and of every checkpoint, and a third ablates heads.
 
 for name, batch in BATCHES.items():
     if not batch.is_trained:
@@ -22,8 +22,9 @@ for name, batch in BATCHES.items():
         wildcard_constraints:
             model=one_of(batch.models),
             seed=one_of(map(str, batch.seeds)),
-        # What others wait for comes before the rest: runs that decide what others are trained on, which else come last and
-        # leave processors without work, and the target after its mixture, whose checkpoint is on the disk.
+        # Jobs that others wait for come first. These are runs that determine the training sets of others, which
+        # otherwise would be last and leave processors idle, and the target after its mixture, whose checkpoint is on
+        # the disk.
         priority: of_job(urgency, batch)
         resources:
             launcher=commands.watched(EXPERIMENT) + commands.launcher(EXPERIMENT, batch.group),
@@ -59,7 +60,7 @@ for name, batch in BATCHES.items():
         wildcard_constraints:
             model=one_of(batch.models),
             seed=one_of(map(str, batch.seeds)),
-        # Before another fine-tuning, as what is read here goes from the disk afterwards.
+        # This comes before another fine-tuning, because its inputs are removed from the disk afterwards.
         priority: 2
         resources:
             runs_on_disk=on_disk("final", "intermediate"),
@@ -93,7 +94,7 @@ for name, batch in BATCHES.items():
         wildcard_constraints:
             model=one_of(part.models),
             seed=one_of(map(str, part.seeds)),
-        # Before another fine-tuning, as what is read here may go from the disk afterwards.
+        # This comes before another fine-tuning, because its inputs may be removed from the disk afterwards.
         priority: 2
         resources:
             runs_on_disk=on_disk("final"),

@@ -1,5 +1,4 @@
-# What is printed on request. One sample token by token, as training and patterns read it: that which
-# --config show=MODEL/DATASET names.
+# Output on request. One sample token by token, as training and patterns read it: --config show=MODEL/DATASET names it.
 
 SHOWN = or_stop(shown.asked, EXPERIMENT, SHOW)
 
@@ -19,7 +18,7 @@ rule show_sample:
         " --max-length {params.max_length} {params.colour} --log {log} && cat {log}"
 
 
-# What the keys of a config mean: --config key=finetuning.lora names one, without it all.
+# The meaning of the keys of a config: --config key=finetuning.lora names one; without it all are shown.
 rule config_reference:
     localrule: True
     params:

@@ -1,6 +1,6 @@
-# Jobs at Slurm: looked at until they have really ended, told of where they are lost, and asking then for what they were
-# short of. This stands on what Snakemake's plugin for Slurm does not document, like internals.smk, whose tests name the
-# version of both.
+# Jobs at Slurm: they are checked until they have really ended, lost jobs are reported, and their next attempts request
+# more of the resource that they lacked. Like internals.smk, this uses undocumented features of Snakemake's plugin for
+# Slurm; the tests state the versions of both.
 
 import asyncio
 import time
@@ -16,11 +16,11 @@ PAUSE = 5.0
 AMOUNTS = ("mem_mb", "runtime")
 """What an attempt may ask for more of."""
 
-# Of this Snakemake's jobs, by their number at Slurm: all of them, what the plugin knows of those that it waits for, and
-# the states when they were last looked at.
+# The jobs of this Snakemake, by their number at Slurm: all of them, the plugin's records of those that it waits for,
+# and the states at the last check.
 SUBMITTED, WAITED_FOR, STATES = {}, {}, {}
 SHORTAGES = losses.Shortages()
-SILENT = set()  # holds something while Slurm does not answer
+SILENT = set()  # not empty while Slurm does not answer
 
 
 def executor():

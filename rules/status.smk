@@ -1,7 +1,7 @@
-# How far the last run of the experiment is, from the journal that it keeps: hooks.smk begins it.
+# The progress of the last run of the experiment, from its journal, which hooks.smk starts.
 
 
-# Without inputs and outputs: no lock of another run keeps it from starting, nor does it keep another from it.
+# It has no inputs and outputs, so no lock of another run prevents its start, and it does not prevent another run.
 rule status:
     localrule: True
     params:

@@ -1,4 +1,4 @@
-# What went into the experiment, as tables: data, tokens, training, time; and where all of it comes from.
+# The inputs of the experiment as tables: data, tokens, training, time; and the provenance.
 
 
 rule summarise_experiment:
@@ -32,7 +32,7 @@ rule summarise_experiment:
         jobs=f"{RESULTS}/jobs.csv",
         converted=arguments.converted(EXPERIMENT),
         measured=lambda wildcards, input: arguments.options({"patterns": input.patterns, "ablations": input.ablations}),
-        # Written with the tables above, and begun with the provenance of their job.
+        # They are written with the tables above, and start with the provenance of their job.
         logs=[f"{RESULTS}/logs/analyse_{one.name}.log" for study in CHOSEN for one in study.analyses]
         + [f"{RESULTS}/logs/measure_{one.name}.log" for study in CHOSEN for one in study.effects],
         settings=as_is(arguments.as_json(arguments.provenance(EXPERIMENT))),

@@ -1,4 +1,4 @@
-# What the runs of a model and seed do beyond their own tasks, and what of it goes with their heads: one job for all of them.
+# Effects of the runs of a model and seed on other tasks, and the share that their heads carry: one job for all of them.
 
 if transfer.runs(EXPERIMENT):
 
@@ -10,7 +10,7 @@ if transfer.runs(EXPERIMENT):
             runs=[f"{PATHS.checkpoints(run)}/run.json" for run in transfer.runs_of(EXPERIMENT, "{model}", "{seed}")],
         output:
             [PATHS.transfer(run) for run in transfer.runs_of(EXPERIMENT, "{model}", "{seed}")],
-        # Before another fine-tuning, as what is read here may go from the disk afterwards.
+        # This comes before another fine-tuning, because its inputs may be removed from the disk afterwards.
         priority: 2
         resources:
             runs_on_disk=on_disk("final"),
@@ -38,7 +38,7 @@ if transplant.runs(EXPERIMENT):
             runs=[f"{PATHS.checkpoints(run)}/run.json" for run in transplant.runs_of(EXPERIMENT, "{model}", "{seed}")],
         output:
             [PATHS.transplants(run) for run in transplant.runs_of(EXPERIMENT, "{model}", "{seed}")],
-        # Before another fine-tuning, as what is read here may go from the disk afterwards.
+        # This comes before another fine-tuning, because its inputs may be removed from the disk afterwards.
         priority: 2
         resources:
             runs_on_disk=on_disk("final"),
@@ -54,7 +54,7 @@ if transplant.runs(EXPERIMENT):
             " --threads {threads} --log {log}"
 
 
-# Heads whose weights alone are trained: chosen by the runs that train all weights, and measured on samples of their task.
+# Heads that are trained alone: chosen with the runs that train all weights, and measured on samples of their task.
 
 if trained_heads.whole(EXPERIMENT):
 
@@ -73,7 +73,7 @@ if trained_heads.whole(EXPERIMENT):
             ],
         output:
             trained_heads.chosen_files(EXPERIMENT, "{model}", "{seed}"),
-        # Before another fine-tuning, as what is read here may go from the disk afterwards.
+        # This comes before another fine-tuning, because its inputs may be removed from the disk afterwards.
         priority: 2
         resources:
             runs_on_disk=on_disk("final"),
@@ -106,7 +106,7 @@ for name, batch in BATCHES.items():
         wildcard_constraints:
             model=one_of(batch.models),
             seed=one_of(map(str, batch.seeds)),
-        # Before another fine-tuning, as what is read here may go from the disk afterwards.
+        # This comes before another fine-tuning, because its inputs may be removed from the disk afterwards.
         priority: 2
         resources:
             runs_on_disk=on_disk("final"),

@@ -1,26 +1,25 @@
-"""Ablates the heads of a model, before and after each of its runs, and writes what the loss of samples changes by.
+"""Ablate the heads of a model, before and after each of its runs, and write the change of the loss of samples.
 
-Heads are ablated on N samples of a run's rows, and patterns are taken on M others: on the same samples a pattern and
-the effect that it is compared with would share the noise of sampling, and agree by it. N and M are --samples each;
-rows that are fewer are halved. For each run a folder with, for phase in before (the model) and after (the run's last
-checkpoint), on the same samples in both:
+Heads are ablated on N samples of a run's rows, and patterns are computed on M others. On the same samples, a pattern
+and the effect that it is compared with would share sampling noise, which would make them agree. N and M are --samples
+each; fewer rows are halved. Each run gets a folder with these files, for phase in before (the model) and after (the
+run's last checkpoint), on the same samples in both:
 
     PHASE.changes.npy   float32 [N, layers, heads]: loss with that head ablated − loss
-    PHASE.groups.npy    float32 [2 + draws, sizes, N]: the same with as many heads ablated at once: those with the
-                        largest patterns (their mean over the M), those with the smallest, and random ones, a row for
-                        each draw
-    PHASE.patterns.npy  float32 [3, M, layers, heads]: patterns (Eq. 2) of the others in the order of REDUCTIONS
-    PHASE.json          ids and losses of the N, pattern_ids of the M, sizes of the groups, and where all of it comes
-                        from
+    PHASE.groups.npy    float32 [2 + draws, sizes, N]: the same with several heads ablated at once: the heads with the
+                        largest patterns (their mean over the M), those with the smallest, and random ones, with a row
+                        for each draw
+    PHASE.patterns.npy  float32 [3, M, layers, heads]: patterns (Eq. 2) of the M samples in the order of REDUCTIONS
+    PHASE.json          ids and losses of the N, pattern_ids of the M, sizes of the groups, and the provenance
 
-With --ablations also, in the place of an output times 0:
+With --ablations there are further files, in which the output is not multiplied by 0:
 
     PHASE.mean.npy       mean: the output is its mean over positions and samples, as PHASE.changes.npy
-    PHASE.resample.npy   resample: the output is that on another sample, a row for each of --resample-draws
-    PHASE.doses.npy      scale: the output is taken times 0, 1/4, 1/2, 3/4 and 1, a row for each
-    PHASE.slopes.npy     and the derivative of the loss by that factor there
+    PHASE.resample.npy   resample: the output is that on another sample, with a row for each of --resample-draws
+    PHASE.doses.npy      scale: the output is multiplied by 0, 1/4, 1/2, 3/4 and 1, with a row for each
+    PHASE.slopes.npy     and the derivative of the loss by that factor
 
-With --scores a file PHASE.score.NAME.npy for each, float32 [M, layers, heads] or [layers, heads].
+With --scores there is a file PHASE.score.NAME.npy for each, float32 [M, layers, heads] or [layers, heads].
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Compute the tables of an analysis: what a study makes of patterns, ablations or evaluations, as tidy CSV files."""
+"""Compute the tables of an analysis: a study's numbers from patterns, ablations or evaluations, as tidy CSV files."""
 
 import argparse
 import json

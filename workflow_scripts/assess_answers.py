@@ -1,4 +1,4 @@
-"""Say what the variants of Tables 2 and 3 answered, which decides what claims about them can be tested."""
+"""Summarise the answers of the variants of Tables 2 and 3, which decide whether claims about them can be tested."""
 
 import argparse
 from pathlib import Path

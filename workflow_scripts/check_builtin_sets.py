@@ -1,6 +1,6 @@
-"""Check that OpenCompass's own evaluation sets can be evaluated: their configurations generate and have their data.
+"""Check that OpenCompass's own evaluation sets can be evaluated: their configurations generate text and data exist.
 
-Runs under the interpreter of envs/opencompass.txt.
+Runs with the interpreter of envs/opencompass.txt.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from headpatterns.evaluation import checks
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Read the data of every set and write how many items each of its datasets has."""
+    """Read the data of every set and write the number of items of each of its datasets."""
     checks.builtin_sets(
         arguments.builtin,
         arguments.opencompass_data.absolute(),

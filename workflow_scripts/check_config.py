@@ -1,7 +1,7 @@
-"""Say what is wrong with a config, with file and line or the key, before Snakemake is started; or that nothing is.
+"""Report the problems of a config, with file and line or the key, before Snakemake is started; or that there are none.
 
-The files given are laid over config.yaml, in their order, as `snakemake --configfile` does it. Snakemake says of a file
-that is no YAML neither its name nor the line.
+The given files override config.yaml, in their order, as with `snakemake --configfile`. For a file that is not YAML,
+Snakemake itself reports neither its name nor the line.
 """
 
 import argparse
@@ -16,7 +16,7 @@ CONFIG = Path(__file__).resolve().parents[1] / "config.yaml"
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Read the files, refuse what the workflow would refuse of them, and print what they mean."""
+    """Read the files, refuse what the workflow would refuse, and print a summary of the config."""
     experiment = Experiment(config_files.merged([arguments.base, *arguments.files]), load_studies())
     checks.check(experiment)
     runs = f"{len(experiment.trained_runs)} runs will be fine-tuned"

@@ -1,4 +1,4 @@
-"""Check that every evaluation set can be evaluated: that it has items, and every item what it is scored by."""
+"""Check that every evaluation set can be evaluated: that it has items, and that every item can be scored."""
 
 import argparse
 from pathlib import Path
@@ -8,7 +8,7 @@ from headpatterns.evaluation import checks, options
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Read every set and write how many items of either kind it has."""
+    """Read every set and write the number of its items of each kind."""
     checks.own_sets(options.asked(arguments), arguments.output)
 
 

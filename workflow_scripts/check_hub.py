@@ -1,4 +1,4 @@
-"""Ask the hub and other sources for every model and dataset of a config, before anything is downloaded."""
+"""Check that the hub and other sources have every model and dataset of a config, before anything is downloaded."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ from headpatterns.data.hub_check import check
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Ask, and say everything that is wrong at once."""
+    """Check all of them, and report all problems at once."""
     check(json.loads(arguments.sources), arguments.output)
 
 

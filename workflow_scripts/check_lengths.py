@@ -1,4 +1,4 @@
-"""Check that the responses of evaluation sets fit into the positions of the models that they are asked of."""
+"""Check that the responses of evaluation sets fit into the positions of the models that read them."""
 
 import argparse
 from pathlib import Path
@@ -8,7 +8,7 @@ from headpatterns.evaluation import checks, options
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Tokenize every set as the models will read it and write how long it is."""
+    """Tokenize every set as the models will read it and write its lengths."""
     checks.lengths(options.asked(arguments), arguments.read_by, arguments.output)
 
 

@@ -1,4 +1,4 @@
-"""Check that an interpreter has OpenCompass and what it needs, in the versions that envs/opencompass.txt pins."""
+"""Check that an interpreter has OpenCompass and its dependencies, in the versions that envs/opencompass.txt pins."""
 
 import argparse
 from pathlib import Path
@@ -10,7 +10,7 @@ PINS = Path(__file__).resolve().parents[1] / "envs" / "opencompass.txt"
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Ask the interpreter and write what it says."""
+    """Ask the interpreter and write its versions."""
     checks.opencompass(arguments.python, PINS, arguments.output)
 
 

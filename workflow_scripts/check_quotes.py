@@ -1,4 +1,4 @@
-"""Hold the numbers that README and docs quote against an experiment's tables, or renew them from those."""
+"""Compare the numbers that README and docs quote with an experiment's tables, or update them from these."""
 
 import argparse
 from pathlib import Path
@@ -9,7 +9,7 @@ from headpatterns.report import machines, quotes
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Check the quotes, and print those outside their intervals; with --publish or --renew, renew them."""
+    """Check the quotes, and print those outside their intervals; with --publish or --renew, update them."""
     if arguments.publish and not arguments.provenance:
         raise InputError("--publish needs --provenance, the provenance.json of the experiment.")
     listed = quotes.read(arguments.quotes, arguments.source)

@@ -1,14 +1,15 @@
-"""Chooses the heads of a model whose weights alone are trained, by each run that trained all weights.
+"""Choose the heads of a model that are trained alone, with the results of each run that trained all weights.
 
-For each run and choice of heads a CSV with a row for each head, its layer and head, which finetune.py reads. The first
-heads by each ranking are chosen, those of each random order, and all heads. A choice is called change-4, random0-4 or
-all, by ranking, draw and number. And for each run a CSV with a row for each sample whose loss is taken:
+For each run and choice of heads it writes a CSV with a row for each head, its layer and head, which finetune.py reads.
+The choices are the first heads of each ranking, the first heads of each random order, and all heads. The name of a
+choice has ranking, draw and number: change-4, random0-4 or all. For each run it writes a CSV with a row for each
+measured sample:
 
     id             of the sample
     before, after  its loss under the model and under the run's last checkpoint, the mean over its response (nats)
 
-Losses are taken of --samples samples, or of half of all where these are fewer than twice as many. Heads are ranked on
-all others that patterns, or ablations, were taken of.
+Losses are computed on --samples samples, or on half of all if there are fewer than twice as many. Heads are ranked on
+all other samples with patterns or ablations.
 """
 
 import argparse

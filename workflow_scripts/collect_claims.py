@@ -1,4 +1,4 @@
-"""Hold the paper's statements against the measured effects: which hold, which do not, which cannot be told."""
+"""Compare the paper's statements with the measured effects: which hold, which do not, which are undecided."""
 
 import argparse
 from pathlib import Path

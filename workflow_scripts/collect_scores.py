@@ -1,4 +1,4 @@
-"""Join what was evaluated with what the evaluations found: one table of all scores."""
+"""Join the table of variants with the results of their evaluations: one table of all scores."""
 
 import argparse
 from pathlib import Path

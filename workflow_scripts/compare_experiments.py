@@ -1,7 +1,7 @@
-"""Whole experiments side by side: where their configs differ, their verdicts, and their main tables.
+"""Compare whole experiments: differences of their configs, their verdicts, and their main tables.
 
-Writes comparison.html, comparison.md, config.csv, verdicts.csv and tables.csv. Two checkpoints, of any two models, are
-compared by `headpatterns compare`.
+Writes comparison.html, comparison.md, config.csv, verdicts.csv and tables.csv. `headpatterns compare` compares two
+checkpoints of any two models.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from headpatterns import cli
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Compare them, and say where the page lies."""
+    """Compare them, and print the path of the page."""
     from headpatterns.report import comparison
 
     comparison.write(arguments.experiments, arguments.output)

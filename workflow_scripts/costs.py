@@ -1,7 +1,7 @@
-"""What an experiment has cost so far, beside what was planned for it: from the benchmark files of its jobs.
+"""Compare the costs of an experiment so far with its plan, from the benchmark files of its jobs.
 
-Writes OUTPUT.csv, a row for each rule, and OUTPUT.md, and prints the latter. It can be asked for at any moment.
-Attempts that failed, were killed or preempted are not in it: a benchmark file is of the last attempt, which succeeded.
+Writes OUTPUT.csv, with a row for each rule, and OUTPUT.md, and prints the latter. It can be called at any time. Failed,
+killed and preempted attempts are not counted: a benchmark file describes the last attempt, which succeeded.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from headpatterns.planning import costs
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Set the times of the jobs that are done beside their estimates, and project those that are not."""
+    """Compare the times of finished jobs with their estimates, and project the times of the others."""
     costs.write(arguments.config, arguments.jobs, arguments.results, arguments.output)
 
 

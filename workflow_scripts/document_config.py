@@ -1,4 +1,4 @@
-"""Write the JSON schema and the reference of the keys of a config, from the models that read it, or print that."""
+"""Write the JSON schema and the reference of the keys of a config, from the models that read it, or print a part."""
 
 import argparse
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""Evaluate checkpoints: greedy answers through OpenCompass, and likelihoods of gold responses and options.
+"""Evaluate checkpoints: greedy answers with OpenCompass, and likelihoods of gold responses and options.
 
-Runs under the interpreter of envs/opencompass.txt. Each checkpoint is loaded once for all its sets.
+Runs with the interpreter of envs/opencompass.txt. Each checkpoint is loaded once for all its sets.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from headpatterns.evaluation import options, run
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Evaluate what the options ask for."""
+    """Run the evaluations that the options name."""
     command_line.check_counts(arguments, "batch_size", "token_budget", "max_new_tokens", "max_length", "threads")
     data = arguments.opencompass_data
     settings = run.Settings(

@@ -9,7 +9,7 @@ from headpatterns.report import export
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Make the folder, and print what it has."""
+    """Make the folder, and print a summary of its contents."""
     kept, size = export.export(
         arguments.results, arguments.output, arguments.paths, arguments.most_mb, arguments.richest
     )

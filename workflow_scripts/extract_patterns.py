@@ -4,8 +4,8 @@ For one model, `--output OUT.npy` writes OUT.npy [layers, heads], OUT.samples.np
 file's order, and OUT.json. The sums of `abs_of_sum` keep their sign in OUT.samples.npy, and OUT.npy is the mean of
 absolute values. Each reduction of `--also` comes from the same passes, in OUT.REDUCTION.samples.npy. With `--run` and
 `--output-folder`, the model is step 0 and each checkpoint of the run follows as step-{step}; several runs of one model
-take as many files and folders. Finished samples are kept on disk: an interrupted extraction goes on with those that are
-missing. With `--devices N`, N processes under launch.py share them.
+take as many files and folders. Finished samples are kept on disk: an interrupted extraction continues with the missing
+ones. With `--devices N`, N processes of launch.py share the samples.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def check(arguments: argparse.Namespace) -> None:
     """Refuse options that do not fit together, before anything is read.
 
     Raises:
-        InputError: they do not.
+        InputError: the options contradict each other.
     """
     for_runs = [arguments.run, arguments.output_folder]
     if not all(for_runs) if not arguments.output else any([*for_runs, arguments.among]):

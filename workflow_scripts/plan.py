@@ -1,6 +1,6 @@
-"""What an experiment will cost before it starts: jobs, hours, disk and downloads, with the formulas behind them.
+"""Estimate the costs of an experiment before it starts: jobs, hours, disk and downloads, with their formulas.
 
-Writes OUTPUT.csv, a row for each rule, and OUTPUT.md, which says everything; the tables are printed too.
+Writes OUTPUT.csv, with a row for each rule, and OUTPUT.md, with everything; the tables are also printed.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from headpatterns.planning import plan
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Estimate, write the two files, and print what is not formulas."""
+    """Estimate, write the two files, and print everything except the formulas."""
     plan.write(arguments.config, arguments.jobs, arguments.results, arguments.output)
 
 

@@ -1,7 +1,7 @@
-"""Reads candidates with a model: mean hidden states (RDS+), and losses of responses without their prompts (IFD).
+"""Read candidates with a model: mean hidden states (RDS+), and losses of responses without their prompts (IFD).
 
-With --less also gradients by adapters (LESS), of the samples that --pools and --targets list. The file of the pools'
-samples is then called probe, and that of the targets' samples train.
+With --less it also computes gradients of adapters (LESS) for the samples that --pools and --targets list. Then the file
+of the pools' samples has the name probe, and that of the targets' samples the name train.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from headpatterns.studies.selection import features, gradients
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Read the samples of every file, and write what the model makes of them."""
+    """Read the samples of every file, and write the results of the model."""
     command_line.check_counts(arguments, "max_length", "threads", "token_budget")
     if len(arguments.name) != len(arguments.data):
         raise InputError("give as many --name as --data.")

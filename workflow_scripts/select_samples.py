@@ -1,4 +1,4 @@
-"""Select training samples from a pool by how much they resemble pseudo-private ones (Table 3, Eq. 5)."""
+"""Select training samples from a pool by their similarity to pseudo-private ones (Table 3, Eq. 5)."""
 
 import argparse
 from pathlib import Path
@@ -10,7 +10,7 @@ from headpatterns.studies.selection import select
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Rank the pool by every method, cut the rankings at the budgets and write all of it into the output folder."""
+    """Rank the pool by every method, cut the rankings at the budgets and write everything into the output folder."""
     select.select(
         select.Order(
             dataset=arguments.dataset,

@@ -1,7 +1,7 @@
-"""How far the last run of an experiment is: jobs done, running, failed and left by rule, ends of logs, time to go.
+"""Show the progress of the last run of an experiment: finished, running, failed and remaining jobs, logs, time to go.
 
-It reads what that run writes, needs no lock of Snakemake, and may be asked at any moment. Prints everything, and writes
-RESULTS/status.json for programs.
+It reads the files of that run, needs no lock of Snakemake, and may be called at any time. It prints everything, and
+writes RESULTS/status.json for programs.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from headpatterns.status import report
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Print how far it is."""
+    """Print the progress."""
     report.write(arguments.results)
 
 

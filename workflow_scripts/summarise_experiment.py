@@ -1,4 +1,4 @@
-"""What went into an experiment, as tables for the report: data, runs, time spent, and provenance."""
+"""Write the inputs of an experiment as tables for the report: data, runs, time spent, and provenance."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Take a model that was fine-tuned elsewhere as a run of its base, once both have the same heads and tokens."""
+"""Use a model that was fine-tuned elsewhere as a run of its base, if both have the same heads and tokens."""
 
 import argparse
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""Run a command on GPUs of this machine that no other such command uses, waiting until enough of them are free.
+"""Wait until enough GPUs of this machine are free, and run a command on them that has them alone.
 
-A cluster binds jobs to GPUs; on a machine without one, jobs that run side by side share them out by this script.
+A cluster assigns GPUs to jobs. On a machine without a scheduler, concurrent jobs share its GPUs with this script.
 """
 
 import argparse
@@ -10,7 +10,7 @@ from headpatterns.cluster import gpus
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Become the command, with CUDA_VISIBLE_DEVICES naming its GPUs."""
+    """Replace this process by the command, with its GPUs in CUDA_VISIBLE_DEVICES."""
     gpus.run_on(arguments.count, arguments.command)
 
 

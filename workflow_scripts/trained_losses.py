@@ -1,8 +1,8 @@
-"""Takes the loss of samples under the last checkpoint of each of some runs that trained the weights of heads alone.
+"""Compute the loss of samples under the last checkpoint of each run that trained only the weights of some heads.
 
-For each run a CSV with a row for each sample whose loss is taken, of those that choose_heads.py takes the loss of:
+For each run it writes a CSV with a row for each sample that choose_heads.py measures:
 
-    heads  of the model in all
+    heads  number of heads of the model
     id     of the sample
     loss   the mean over the tokens of its response (nats)
 """

@@ -1,6 +1,8 @@
-"""Takes the losses of every task's samples under a model and under the last checkpoint of each of its runs.
+"""Compute the losses of every task's samples under a model and under the last checkpoint of each of its runs.
 
-What a run that was trained on one task does for all tasks: for each run a CSV with a row for each sample of each task,
+This shows the effect of a run on one task for all tasks. For each run it writes a CSV with a row for each sample of
+each task:
+
     task     name of the task
     id       of the sample
     tokens   of its response

@@ -1,17 +1,17 @@
-"""Moves heads from each run of a model into the model and back, and writes what the loss of samples is then.
+"""Move heads from each run of a model into the model and back, and write the loss of samples.
 
-A head's weights are its rows of W_Q, W_K and W_V and its columns of W_O. Heads that share a key and a value move these
-when all of them are taken. For each run a CSV with a row for each sample under each choice of heads:
+A head's weights are its rows of W_Q, W_K and W_V and its columns of W_O. A key and a value that several heads share
+move only with all of these heads. For each run it writes a CSV with a row for each sample and choice of heads:
 
     direction   transplant: heads of the run's last checkpoint in the model; revert: heads of the model in it
-    ranking     by what the first k heads were chosen: change, pattern, effect, weights, random; none for no head or all
+    ranking     ranking of the first k heads: change, pattern, effect, weights, random; none for no head or all
     draw        number of the random order
-    k           number of heads; 0 is the model, or the checkpoint, as it is
-    heads       of the model in all
+    k           number of heads; 0 is the unchanged model or checkpoint
+    heads       number of heads of the model
     id, loss    of the sample, the mean over the tokens of its response (nats)
 
-Losses are taken of --samples samples, or of half of all where these are fewer than twice as many. Heads are ranked on
-all others that patterns, or ablations, were taken of.
+Losses are computed on --samples samples, or on half of all if there are fewer than twice as many. Heads are ranked on
+all other samples with patterns or ablations.
 """
 
 import argparse

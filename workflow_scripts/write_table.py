@@ -1,4 +1,4 @@
-"""Write a table of a study for readers: its numbers as CSV, and what is shown of them as Markdown and LaTeX."""
+"""Write a table of a study for readers: its numbers as CSV, and the shown numbers as Markdown and LaTeX."""
 
 import argparse
 from pathlib import Path

@@ -1,25 +1,25 @@
 """Attention head activation patterns of language models before, during and after supervised fine-tuning.
 
-The rooms of the package, in the order in which data passes through them:
+The subpackages, in the order in which data pass through them:
 
-    experiment          what a config means: its keys, its runs, and where everything lies
-    data                raw rows of any dataset to instructions, tokens and training sets; adapters; embedded
-    models, training    models from a folder; training them
+    experiment          the meaning of a config: its keys, its runs, and the paths of all files
+    data                raw rows of any dataset to instructions, tokens and training sets; adapters; embedded data
+    models, training    loading models from a folder, and training them
     attribution         activation patterns of a model (Eq. 2), ablation and scores of its heads
-    evaluation          answers of a model through OpenCompass
+    evaluation          answers of a model with OpenCompass
     statistics          numbers from patterns and answers
-    studies             one folder a study: its settings, numbers, figures, tables, claims and section of the report
-    presentation        how every figure and table looks
+    studies             one folder per study: its settings, numbers, figures, tables, claims and section of the report
+    presentation        the look of all figures and tables
     report              the page
-    comparison          two checkpoints side by side, with no workflow around them
-    api                 what else can be asked of models and files of patterns, with no workflow around it
+    comparison          two checkpoints side by side, outside the workflow
+    api                 other functions for models and files of patterns, outside the workflow
     commands            the command line `headpatterns`
     processes, cluster  several processes, GPUs and Slurm
-    planning            what an experiment will cost
+    planning            the estimated costs of an experiment
 
-Importing one never imports a heavier one: only `training`, `attribution` and what both
-take, `models.token_losses`, import torch.
-The names of `__all__` and of what they give back are found here too, and import what they need when they are asked for.
+Importing one of them never imports a larger one: only `training`, `attribution` and the module that both use,
+`models.token_losses`, import torch. The names of `__all__`, and the types that they return, are available here too.
+They are imported on first use.
 """
 
 import importlib
@@ -68,7 +68,7 @@ MODULES = {
     "select": "api.selecting",
     "show_sample": "data.sample",
     "similarity": "api.measuring",
-    # What they give back, take and raise.
+    # Types that they return, take and raise.
     "Ablation": "api.ablating",
     "Check": "attribution.check",
     "Comparison": "comparison.comparing",
@@ -78,22 +78,22 @@ MODULES = {
     "Selection": "api.selecting",
     "StoredPatterns": "api.stored",
 }
-"""Where each name is defined."""
+"""The module that defines each name."""
 
 OF_MODELS = ("activation_patterns", "check_model", "Check")
 """Names whose module imports torch."""
 
 __version__ = "0.13.0"
-"""The version, here alone: the build reads it, and a test compares CITATION.cff and CHANGELOG.md with it."""
+"""The version, defined only here: the build reads it, and a test compares CITATION.cff and CHANGELOG.md with it."""
 
 
-if not TYPE_CHECKING:  # or a type checker would take any name for one that is there
+if not TYPE_CHECKING:  # otherwise a type checker would accept any name
 
     def __getattr__(name: str) -> Any:
         """A name of `MODULES`.
 
         Raises:
-            AttributeError: it is no such name.
+            AttributeError: there is no such name.
             ImportError: its module needs an extra that is not installed.
         """
         if name not in MODULES:
@@ -109,5 +109,5 @@ if not TYPE_CHECKING:  # or a type checker would take any name for one that is t
 
 
 def __dir__() -> list[str]:
-    """What the module has, these names included."""
+    """The names of the module, including those of `MODULES`."""
     return sorted({*globals(), *MODULES})

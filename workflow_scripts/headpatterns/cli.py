@@ -1,4 +1,4 @@
-"""What every command line of the workflow shares: a log file, and errors that a user can read."""
+"""Shared parts of the workflow's command lines: a log file, and errors that a user can read."""
 
 import argparse
 import io
@@ -18,11 +18,11 @@ from headpatterns.io import write_json
 from headpatterns.processes import starter
 
 _terminal: TextIO | None = None
-"""What standard error was before the log took its place."""
+"""The original standard error, if a log has replaced it."""
 
 
 def parser(description: str) -> argparse.ArgumentParser:
-    """A parser that shows defaults and knows `--log`; `description` is usually the module's docstring."""
+    """A parser that shows defaults and has `--log`; `description` is usually the module's docstring."""
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     made.add_argument("--log", type=Path, help="write all output to this file instead of the terminal")
     return made
@@ -32,7 +32,7 @@ def by_name(given: list[str], option: str, form: str) -> dict[str, str]:
     """Values by name of a repeated option whose words have a form such as `TASK=PATH`, in the order given.
 
     Raises:
-        InputError: a word of another form, or a name given twice.
+        InputError: a word has another form, or a name is given twice.
     """
     values: dict[str, str] = {}
     for word in given:
@@ -46,15 +46,15 @@ def by_name(given: list[str], option: str, form: str) -> dict[str, str]:
 
 
 def paths_by_name(given: list[str], option: str, form: str) -> dict[str, Path]:
-    """Like `by_name`, of values that are paths."""
+    """Like `by_name`, for values that are paths."""
     return {name: Path(value) for name, value in by_name(given, option, form).items()}
 
 
 def check_counts(arguments: argparse.Namespace, *options: str) -> None:
-    """Refuse options, each a number or a list of numbers, that are below 1; those that are not given are None.
+    """Refuse options, each a number or a list of numbers, with values below 1; options that are not given are None.
 
     Raises:
-        InputError: one is.
+        InputError: a value is below 1.
     """
     for option in options:
         given = getattr(arguments, option)
@@ -63,7 +63,7 @@ def check_counts(arguments: argparse.Namespace, *options: str) -> None:
 
 
 def add_token_budget(made: argparse.ArgumentParser) -> None:
-    """Let a parser know `--token-budget`, a number or `auto`; `check_token_budget` refuses what is neither."""
+    """Add `--token-budget`, a number or `auto`, to a parser; `check_token_budget` refuses other values."""
     made.add_argument(
         "--token-budget",
         type=lambda word: int(word) if word.isdecimal() else word,
@@ -73,7 +73,7 @@ def add_token_budget(made: argparse.ArgumentParser) -> None:
 
 
 def add_computing(made: argparse.ArgumentParser) -> None:
-    """Let a parser know how a job that reads samples with a model computes."""
+    """Add the options for the computation of a job that reads samples with a model to a parser."""
     made.add_argument(
         "--max-length", type=int, default=1024, help="largest number of tokens per sample; longer samples are cut"
     )
@@ -84,10 +84,10 @@ def add_computing(made: argparse.ArgumentParser) -> None:
 
 
 def check_token_budget(arguments: argparse.Namespace) -> None:
-    """Refuse a token budget that is no whole number from 1 on nor `auto`.
+    """Refuse a token budget that is neither a positive integer nor `auto`.
 
     Raises:
-        InputError: it is something else.
+        InputError: it has another value.
     """
     budget = arguments.token_budget
     if budget != "auto" and (not isinstance(budget, int) or budget < 1):
@@ -95,27 +95,27 @@ def check_token_budget(arguments: argparse.Namespace) -> None:
 
 
 def tell(line: str) -> None:
-    """Print a line to the terminal, where the user sees it even with `--log`."""
+    """Print a line to the terminal, even with `--log`."""
     print(redacted(f"{Path(sys.argv[0]).stem}: {line}"), file=_terminal or sys.stderr, flush=True)
 
 
 def run(main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser, online: bool = False) -> None:
     """Parse the command line, call `main` with it and turn failures into exit statuses.
 
-    With `--log`, standard output and standard error go to that file, those of libraries and child processes included;
-    only the sentence that says what went wrong still reaches the terminal. An `InputError` prints its sentence and
-    exits with 2, `Interrupted` likewise with 143. What the system refuses (permissions, space, open files), and a
-    package that is missing, are such sentences too. Any other error leaves its traceback in the log, prints its last
-    line and exits with 1. Several processes that torchrun started share the log, which the first of them starts over.
+    With `--log`, standard output and standard error go to that file, including those of libraries and child processes.
+    Only the error message is still printed to the terminal. An `InputError` prints its sentence and exits with 2, and
+    `Interrupted` exits with 143. Refusals of the system (permissions, space, open files) and missing packages also
+    become such sentences. Any other error writes its traceback to the log, prints its last line and exits with 1.
+    Several processes that torchrun started share the log, which the first of them empties first.
 
-    The Hugging Face hub is not asked for anything unless the script is `online`, as those that fetch from it are.
+    Requests to the Hugging Face hub are disabled unless the script is `online`, as for scripts that fetch from it.
     """
     global _terminal
     namespace = arguments.parse_args()
     starter.end_with()
     if not online:
         os.environ["HF_HUB_OFFLINE"] = "1"
-    # Where the locale knows few characters, the others are printed by their numbers.
+    # Characters that the locale does not have are printed as their numbers.
     terminal = _terminal = os.fdopen(os.dup(sys.stderr.fileno()), "w", errors="backslashreplace")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -143,7 +143,7 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
 
 
 def _open_log(path: Path) -> None:
-    """Let all output go to a file, which the first of several processes starts over."""
+    """Redirect all output to a file, which the first of several processes empties first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     begin = os.O_TRUNC if os.environ.get("RANK", "0") == "0" else 0
     log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | begin, 0o644)
@@ -152,13 +152,13 @@ def _open_log(path: Path) -> None:
 
 
 def _print_to_log(text: str) -> None:
-    """Print to standard error, without logins, unless the disk has no room: the terminal has its own sentence."""
+    """Print to standard error, without logins, unless the disk is full; the terminal gets its own message."""
     with suppress(OSError):
         sys.stderr.write(redacted(text))
 
 
 def _of_the_machine(error: OSError | ImportError) -> str:
-    """What is said of a machine that lacks something."""
+    """The message about a machine that lacks something."""
     if isinstance(error, OSError):
         return refused_by_system(error)
     return (
@@ -170,15 +170,15 @@ def _of_the_machine(error: OSError | ImportError) -> str:
 def _fail(sentence: str, status: int, terminal: TextIO) -> NoReturn:
     """Print the sentence, without logins, and exit.
 
-    Where torchrun watches, the sentence is left to it: it prints that of one process.
-    There the exit is a sudden one: libraries abort over connections to processes that are already gone.
+    With torchrun, the sentence is written to a file for it, because torchrun prints the sentence of one process. Then
+    the exit is immediate, because libraries abort if connections to processes that have ended are closed.
     """
     sentence = redacted(sentence)
     errors = os.environ.get("TORCHELASTIC_ERROR_FILE")
     if not errors:
         print(sentence, file=terminal, flush=True)
         sys.exit(status)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # which it sends to the others when one has failed
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun sends it to the others when one has failed
     write_json(Path(errors), {"message": sentence, "timestamp": int(time.time())})
     sys.stdout.flush()
     sys.stderr.flush()

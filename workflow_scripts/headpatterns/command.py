@@ -12,11 +12,11 @@ from headpatterns.commands import ablate, checking, compare, options, patterns, 
 from headpatterns.errors import InputError, Interrupted, first_line
 
 BY_CTRL_C = 128 + signal.SIGINT
-"""The exit status of what Ctrl-C has ended, as a shell calls it."""
+"""The exit status of a program that Ctrl-C has ended, as in a shell."""
 
 
 def main() -> None:
-    """Run the command that the command line names; whoever reads its output may stop before the end."""
+    """Run the command that the command line names; a reader of its output may close it before the end."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         command_line.run(_run, parser())
@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    """The command, whose work may have stored what it needs to go on when Ctrl-C ends it."""
+    """Run the command; when Ctrl-C ends it, it may have stored work from which it can continue."""
     options.check(arguments)
     try:
         arguments.command(arguments)

@@ -1,6 +1,6 @@
-"""Files of the workflow, written so that a half-written one is never mistaken for a result.
+"""Files of the workflow, written so that an incomplete file is never used as a result.
 
-Tables are tidy CSV: one observation a row, and the same numbers always give the same bytes.
+Tables are tidy CSV with one observation per row, and the same numbers always give the same bytes.
 """
 
 import csv
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
     import pyarrow
 
 LFS_POINTER = b"version https://git-lfs"
-"""What a file begins with that stands for another, which Git LFS has not fetched."""
+"""The start of a pointer to a file that Git LFS has not fetched."""
 
 READ = 2**20
-"""Bytes of a column that are read at once: without a size, a parquet file is read a row group at a time."""
+"""Bytes of a column that are read at once; without this size, a parquet file is read by whole row groups."""
 
 IDENTITY = "identity.json"
-"""What says to which work an unfinished folder belongs."""
+"""The file that identifies the work of an unfinished folder."""
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` when the block ends well, remove it when it fails.
+    """Yield a temporary path next to `path`; rename it to `path` after the block, or remove it after an error.
 
     The temporary path keeps the suffix of `path`, because many writers choose the format by it. The block may write a
-    file or make a folder there; an existing file or folder at `path` is replaced. What a killed writer of the same path
-    left behind is removed: one path has one writer at a time.
+    file or make a folder there; an existing file or folder at `path` is replaced. Files that a killed writer of the
+    same path left are removed, because a path has only one writer at a time.
 
     Raises:
-        InputError: the disk is full, or nothing may be written there.
+        InputError: the disk is full, or writing there is not allowed.
     """
     path = Path(path)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
@@ -57,15 +57,15 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def unfinished(output: Path) -> Path:
-    """The folder in which long work on `output` lies until it is complete."""
+    """The folder of long work on `output` until it is complete."""
     return output.with_name(f"{output.name}.unfinished")
 
 
 def open_unfinished(output: Path, identity: str) -> Path:
     """Make the folder `unfinished(output)`.
 
-    What an interrupted job left there is kept if it belongs to the same work, as `identity` (a fingerprint of all that
-    goes into it) says, and removed otherwise.
+    Files that an interrupted job left there are kept if they belong to the same work, according to `identity` (a
+    fingerprint of all inputs), and otherwise removed.
     """
     folder = unfinished(output)
     mark = folder / IDENTITY
@@ -77,20 +77,20 @@ def open_unfinished(output: Path, identity: str) -> Path:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a whole folder; do nothing where there is none.
+    """Remove a file or a whole folder; do nothing if there is none.
 
-    A folder is gone at once: one that a killed process had half removed would pass for a whole one.
+    A folder disappears at once: a folder that a killed process removed only partly would look complete.
     """
     if path.is_dir() and not path.is_symlink():
         aside = path.with_name(f".{os.getpid()}.removed.{path.name}")
         path.rename(aside)
         shutil.rmtree(aside)
-    elif path.exists() or path.is_symlink():  # a file system for reading only refuses even what does nothing
+    elif path.exists() or path.is_symlink():  # a read-only file system refuses even a call without effect
         path.unlink(missing_ok=True)
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what killed processes have left hidden beside a path: half-written, or half removed."""
+    """Remove hidden files that killed processes left next to a path: partly written, or partly removed."""
     for leftover in path.parent.glob(f".[0-9]*.{glob.escape(path.name)}"):
         remove(leftover)
 
@@ -102,7 +102,7 @@ def sha256(path: Path) -> str:
 
 
 def is_lfs_pointer(path: Path) -> bool:
-    """Whether a file is a pointer of Git LFS, which was cloned without the file that it stands for."""
+    """Whether a file is a pointer of Git LFS that was cloned without its file."""
     with path.open("rb") as file:
         return file.read(len(LFS_POINTER)) == LFS_POINTER
 
@@ -122,15 +122,15 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> "pyarrow.T
     """Read a parquet file, all of it or some columns.
 
     Raises:
-        InputError: it is none, or lacks one of the columns.
+        InputError: the file is not parquet, or lacks one of the columns.
     """
     with _parquet(path, columns or ()) as file:
-        # Of some columns, those in the order asked for, and not in the file's.
+        # Selected columns are in the requested order, rather than in that of the file.
         return file.read(columns=list(columns)).select(list(columns)) if columns else file.read()
 
 
 def parquet_batches(path: Path, columns: Sequence[str], rows: int) -> Iterator[list[dict[str, Any]]]:
-    """Some columns of a parquet file, `rows` rows at a time: none of its row groups ever lies in memory as a whole.
+    """Some columns of a parquet file, `rows` rows at a time; no whole row group is in memory.
 
     Raises:
         InputError: as `read_parquet`.
@@ -152,7 +152,7 @@ def parquet_columns(path: Path) -> list[str]:
 
 @contextmanager
 def _parquet(path: Path, columns: Sequence[str]) -> "Iterator[pyarrow.parquet.ParquetFile]":
-    """An open parquet file that has these columns; what reading it within the block refuses is one sentence."""
+    """An open parquet file that has these columns; errors of reading it within the block become one sentence."""
     import pyarrow
     import pyarrow.parquet
 
@@ -195,14 +195,14 @@ def read_json_object(path: Path) -> dict[str, Any]:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write rows (one value a column) under a header, atomically.
+    """Write rows (one value per column) under a header, atomically.
 
-    Floats get ten significant digits: more than float32 patterns carry, and few enough to hide in which order a
-    library added up its sums. An undefined number is `nan`.
+    Floats have ten significant digits. This is more than the precision of float32 patterns, and hides differences from
+    the order in which a library adds numbers. An undefined number is `nan`.
     """
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        # Readers end a row at a carriage return, too, which the writer leaves bare where it does not end its own rows.
+        # Readers also end a row at a carriage return, which the writer does not quote by itself.
         quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
         writer.writerow(columns)
         for row in rows:
@@ -214,7 +214,7 @@ def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     """Rows of a CSV file as text, with at least the given columns.
 
     Raises:
-        InputError: the file is missing, is no CSV in UTF-8, lacks a column, or a row has too few or too many fields.
+        InputError: the file is missing, is not CSV in UTF-8, lacks a column, or a row has too few or too many fields.
     """
     try:
         with Path(path).open(encoding="utf-8", newline="") as file:
@@ -233,7 +233,7 @@ def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
 
 
 def _cell(value: Any) -> Any:
-    """Floats as text of ten digits, minus zero as 0; everything else as it is."""
+    """Floats as text with ten digits, minus zero as 0; other values are unchanged."""
     if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
         return f"{float(value) + 0.0:.10g}"
     return value

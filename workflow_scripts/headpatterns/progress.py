@@ -1,7 +1,7 @@
-"""How far long work is.
+"""Progress of long work.
 
-Reading rows tells a line on the terminal every half minute, also where a log has the rest (`Progress`). Work with a
-model reports after every batch (`report`): as lines, as bars on a terminal (`as_bars`), or not at all (`in_silence`).
+Reading rows prints a line on the terminal every half minute, even if a log has the rest (`Progress`). Work with a model
+reports after every batch (`report`): as lines, as bars on a terminal (`as_bars`), or not at all (`in_silence`).
 """
 
 import time
@@ -12,16 +12,16 @@ from typing import Any
 from headpatterns import cli as command_line
 
 NOTICE = 30.0
-"""Seconds between two lines; work that takes less has none."""
+"""Seconds between two lines; shorter work prints none."""
 
 
 class Progress:
-    """Counts what is done.
+    """Counts finished items.
 
     Attributes:
-        what: is counted, as the lines begin.
-        total: how many there are, None where that is not known before.
-        done: how many are done.
+        what: the counted items, as the start of the lines.
+        total: their number, None if it is not known before.
+        done: number of finished items.
     """
 
     def __init__(self, what: str, total: int | None = None) -> None:
@@ -30,7 +30,7 @@ class Progress:
         self._begun = self._told = time.monotonic()
 
     def add(self, count: int = 1) -> None:
-        """Count more, and say so where it is time to."""
+        """Count further items, and print a line if it is time to."""
         self.done += count
         now = time.monotonic()
         if now - self._told < NOTICE:
@@ -41,7 +41,7 @@ class Progress:
 
 
 Reporter = Callable[[str, int, int, str], None]
-"""Takes what is worked on, how much is done, how much there is, and the unit."""
+"""Takes the name of the work, the finished amount, the total amount, and the unit."""
 
 
 def line(what: str, done: int, total: int, unit: str) -> None:
@@ -53,7 +53,7 @@ _reporter: Reporter = line
 
 
 def report(what: str, done: int, total: int, unit: str) -> None:
-    """Say how far work is, in the way of the block around it; by default in a line."""
+    """Report the progress of work in the form of the enclosing block; by default in a line."""
     _reporter(what, done, total, unit)
 
 
@@ -69,21 +69,21 @@ def _by(reporter: Reporter) -> Iterator[None]:
 
 @contextmanager
 def in_silence() -> Iterator[None]:
-    """Within the block nothing is said."""
+    """Within the block nothing is reported."""
     with _by(lambda what, done, total, unit: None):
         yield
 
 
 @contextmanager
 def as_bars() -> Iterator[None]:
-    """Within the block each piece of work has a bar on standard error, with the time that is left."""
+    """Within the block each piece of work has a bar on standard error, with the remaining time."""
     from tqdm import tqdm
 
     bars: dict[str, Any] = {}
 
     def show(what: str, done: int, total: int, unit: str) -> None:
         bar = bars.get(what)
-        # Work of one name may come in several parts, one after another.
+        # Work with one name may have several consecutive parts.
         if bar is None or done < bar.n or total != bar.total:
             if bar is not None:
                 bar.close()

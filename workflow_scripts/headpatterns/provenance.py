@@ -1,4 +1,4 @@
-"""Where a result comes from: code, package versions, machine and the fingerprint of its input."""
+"""The provenance of a result: code, package versions, machine and the fingerprint of its input."""
 
 import functools
 import hashlib
@@ -26,7 +26,7 @@ PACKAGES = (
 
 @functools.cache
 def git_commit() -> str:
-    """The commit of the working tree, with `-dirty` where it has changes; `unknown` outside a clone."""
+    """The commit of the working tree, with `-dirty` if it has changes; `unknown` outside a clone."""
     try:
         answer = subprocess.run(
             ["git", "-C", Path(__file__).parent, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
@@ -52,10 +52,10 @@ def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
 
 
 def environment() -> dict[str, Any]:
-    """Commit, versions, platform and processor, as stored beside every result.
+    """Commit, versions, platform and processor, as stored with every result.
 
-    Where PyTorch computes, its threads and the vector instructions that it chose its kernels for are there as well.
-    Sums are rounded as these say. PyTorch is not imported to ask it.
+    If PyTorch is in use, its threads and the vector instructions of its kernels are included, because they affect the
+    rounding of sums. PyTorch is not imported for this.
     """
     computing = {}
     if torch := sys.modules.get("torch"):
@@ -71,7 +71,7 @@ def environment() -> dict[str, Any]:
 
 @functools.cache
 def processor() -> str:
-    """The name of the processor, or its architecture where the system does not tell."""
+    """The name of the processor, or its architecture if the system does not report a name."""
     told = Path("/proc/cpuinfo")
     lines = told.read_text(encoding="utf-8").splitlines() if told.is_file() else []
     names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
@@ -79,7 +79,7 @@ def processor() -> str:
 
 
 def machine() -> dict[str, Any]:
-    """Processor, its cores as the operating system counts them, and memory in GB, as far as they can be known."""
+    """Processor, its cores as counted by the operating system, and memory in GB, if they are known."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     return {"processor": processor(), "cores": os.cpu_count(), "memory_gb": round(memory, 1)}
 

@@ -1,6 +1,6 @@
-"""What is said where something cannot be written: a full disk, a quota, a file system or folder for reading only.
+"""Messages about failed writes: a full disk, a quota, a read-only file system or folder.
 
-Libraries tell of it in many ways, and some not at all.
+Libraries report such failures in many ways, and some do not report them.
 """
 
 import errno
@@ -20,24 +20,24 @@ REASONS = {
     errno.EACCES: "you may not write there",
     errno.EPERM: "you may not write there",
 }
-"""What the system's refusals to write mean; what helps is said of all its refusals in one place (`errors.FIXES`)."""
+"""The meaning of the system's refusals to write; the fixes of all its refusals are in `errors.FIXES`."""
 
 SURELY_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-"""Those that no reading meets."""
+"""Refusals that do not occur in reading."""
 
 TOLD = re.compile(r"(?:os error|errno|code:) ?(\d+)", re.IGNORECASE)
-"""How libraries that are not Python's own write the number of an error into their message."""
+"""The number of an error in messages of libraries other than Python's own."""
 
 PROBED_BYTES = 1 << 14
-"""What is tried to be written where a library has not said why it failed: its own file has taken what there was."""
+"""Bytes of a test write if a library has not reported the cause of its failure; its own file may fill the disk."""
 
 
 @contextmanager
 def written(place: Path) -> Iterator[None]:
-    """Turn a failure to write below `place` within the block into one sentence.
+    """Convert a failure to write below `place` within the block to one sentence.
 
     Raises:
-        InputError: naming the file, the file system, and what helps.
+        InputError: naming the file, the file system, and the fix.
     """
     try:
         yield
@@ -60,7 +60,7 @@ def check(place: Path) -> None:
 
 
 def refusal(error: BaseException, place: Path) -> str:
-    """What a failed attempt to write below `place` says to a user; empty where it has another cause."""
+    """The message to a user about a failed write below `place`; empty if the error has another cause."""
     number, path = _told(error, place)
     if number is None:
         number = _probed(place)
@@ -75,7 +75,7 @@ def _sentence(number: int, path: Path) -> str:
 
 
 def _told(error: BaseException | None, place: Path) -> tuple[int | None, Path]:
-    """The number of the system's refusal that an error or one of its causes tells, and the file that it names."""
+    """The number of the system's refusal in an error or one of its causes, and the file that it names."""
     while error is not None:
         number = error.errno if isinstance(error, OSError) else None
         if number is None and (found := TOLD.search(str(error))):
@@ -89,7 +89,7 @@ def _told(error: BaseException | None, place: Path) -> tuple[int | None, Path]:
 
 
 def _probed(place: Path) -> int | None:
-    """The number of the system's refusal to write something at a place; None where it lets one."""
+    """The number of the system's refusal to write at a place; None if writing works."""
     try:
         with tempfile.TemporaryFile(dir=_existing(place)) as file:
             file.write(bytes(PROBED_BYTES))
@@ -101,7 +101,7 @@ def _probed(place: Path) -> int | None:
 
 
 def _existing(place: Path) -> Path:
-    """The nearest folder that there is."""
+    """The nearest existing folder above a place."""
     place = place.absolute()
     while not place.is_dir():
         place = place.parent
@@ -109,7 +109,7 @@ def _existing(place: Path) -> Path:
 
 
 def _mount(place: Path) -> Path:
-    """The file system that a place is on, by its mount point."""
+    """The file system of a place, by its mount point."""
     found = _existing(place)
     while not found.is_mount():
         found = found.parent
