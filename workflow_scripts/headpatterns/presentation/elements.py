@@ -67,7 +67,7 @@ def caption(path: Path) -> str:
 
 
 def figure(path: Path, captions: Path, title: str = "") -> Figure:
-    """Read a picture and its caption; its first sentence is the alternative text. The default title is from the file."""
+    """Read a picture and its caption; its first sentence is the alternative text. By default the file names it."""
     if path.suffix not in MEDIA_TYPES:
         raise InputError(f"The report cannot show the figure {path}: give it as an SVG or PNG file.")
     if not path.is_file():

@@ -1,6 +1,6 @@
 """The studies: each folder here describes one as `STUDY`, and all of them are found here.
 
-A folder joins by being there: it needs an `__init__.py` with a `STUDY`, whose `place` says where it is shown.
+Every folder with an `__init__.py` that has a `STUDY` is found automatically; its `place` determines the display order.
 """
 
 import pkgutil
@@ -14,10 +14,10 @@ from headpatterns.experiment.study import Study
 
 @cache
 def load_studies() -> tuple[Study, ...]:
-    """The studies of all folders, in display order: by their `place`, of equal ones by name.
+    """The studies of all folders, in display order: by their `place`, and then by name.
 
     Raises:
-        InputError: a folder describes no study, or one of another name.
+        InputError: a folder describes no study, or one with another name.
     """
     found = [described(name) for _, name, is_folder in pkgutil.iter_modules(__path__) if is_folder]
     return tuple(sorted(found, key=lambda study: (study.place, study.name)))
@@ -27,7 +27,7 @@ def described(name: str) -> Study:
     """The study of a folder.
 
     Raises:
-        InputError: the folder describes none, or one of another name.
+        InputError: the folder describes no study, or one with another name.
     """
     study = getattr(import_module(f"{__name__}.{name}"), "STUDY", None)
     folder = Path(__path__[0]) / name

@@ -1,4 +1,4 @@
-"""What Tables 2 and 3 have in common: labels and order of their rows, and how their numbers are shown."""
+"""Shared parts of Tables 2 and 3: labels and order of their rows, and the format of their numbers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,16 +14,16 @@ NUMBERS = ("value", "low", "high", "spread")
 """Columns of the analyses: the value, its interval, and its standard deviation over seeds and draws."""
 
 SHOWN = {"accuracy": (100, 2), "nll": (1, 3)}
-"""By measure: what its numbers are multiplied by, and how many decimals are shown."""
+"""By measure: the factor of its numbers, and the number of decimals."""
 
 TITLES = {
     "accuracy": "Accuracy in per cent",
     "nll": "Negative log-likelihood of the gold answer in nats per token (lower is better)",
 }
-"""By measure: what its numbers are."""
+"""By measure: a description of its numbers."""
 
 HEADERS = {"accuracy": "Accuracy in per cent", "nll": "NLL in nats per token"}
-"""By measure: the same where room is short."""
+"""By measure: a short description of its numbers."""
 
 
 def labelled(rows: pd.DataFrame, labels: Mapping[str, Mapping[str, str]], source: Path | str) -> pd.DataFrame:
@@ -45,7 +45,7 @@ def labelled(rows: pd.DataFrame, labels: Mapping[str, Mapping[str, str]], source
 
 
 def cell(row: pd.Series) -> str:
-    """`value ± spread [low, high]`, an accuracy in per cent with two decimals; what is undefined is left out."""
+    """`value ± spread [low, high]`, an accuracy in per cent with two decimals; undefined parts are left out."""
     if not np.isfinite(row["value"]):
         return ""
     value, low, high, spread = (written(row["measure"], row[name]) for name in ("value", "low", "high", "spread"))
@@ -65,7 +65,7 @@ def unique(values: Iterable[str]) -> list[str]:
 
 
 def ranks(path: Path, keys: Sequence[str], captions: Path, runs: RunTable) -> Table:
-    """Where what the paper proposes stands among random draws, one row for each seed; empty without random draws.
+    """The ranks of the paper's choices among random draws, one row for each seed; empty without random draws.
 
     Args:
         path: CSV with the columns `keys` (the first is `model`), `measure`, `seed`, `draws`, `value`, `draws_mean`,
@@ -103,7 +103,7 @@ def ranks(path: Path, keys: Sequence[str], captions: Path, runs: RunTable) -> Ta
 
 
 def differences(path: Path, keys: Sequence[str], captions: Path, runs: RunTable, variants: Mapping[str, str]) -> Table:
-    """What one variant gains over another, one row for each comparison, accuracies beside log-likelihoods.
+    """The gain of one variant over another, one row for each comparison, for accuracies and log-likelihoods.
 
     Args:
         path: CSV with the columns `keys` (the first is `model`), `measure`, `better`, `worse`, `value`, `low`, `high`,
@@ -111,7 +111,7 @@ def differences(path: Path, keys: Sequence[str], captions: Path, runs: RunTable,
         keys: what is compared.
         captions: folder with the caption, whose name is that of the file.
         runs: what models are called.
-        variants: what variants are called.
+        variants: labels of variants.
 
     Raises:
         InputError: the file is missing or faulty.

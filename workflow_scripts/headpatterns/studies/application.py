@@ -1,4 +1,4 @@
-"""What the report's sections on the applications of section 5 have in common."""
+"""Shared parts of the report's sections on the applications of section 5."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ Wilson's."""
 
 @dataclass(frozen=True, kw_only=True)
 class Application:
-    """A section: its tables, the first beside the paper's and above the notes, then tables with captions of their own,
-    perhaps a picture, and further tables, folded."""
+    """A section: its tables, with the first one next to the paper's and above the notes, then tables with their own
+    captions, perhaps a picture, and further tables, folded."""
 
     anchor: str
     title: str
@@ -30,7 +30,7 @@ class Application:
 
 
 def rendered(made: Application) -> Section:
-    """The section of an application; claims about its first table lead there."""
+    """The section of an application; claims about its first table link to it."""
     first = made.tables[0]
     body = render(
         "application.html.j2",

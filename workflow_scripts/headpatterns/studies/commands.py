@@ -1,6 +1,6 @@
-"""What the rules of the studies run: analyses, effects, drawings and tables by name, with their inputs as JSON.
+"""The work of the studies' rules: analyses, effects, drawings and tables by name, with their inputs as JSON.
 
-The functions behind the names are those that the studies' descriptions give; each is imported when it is asked for.
+The studies' descriptions give the function of each name; it is imported when it is needed.
 """
 
 import inspect
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class Named(Protocol):
-    """A part of a study that has a name of its own."""
+    """A part of a study with its own name."""
 
     @property
     def name(self) -> str:
-        """What a command line calls it."""
+        """Its name in command lines."""
 
 
 Part = TypeVar("Part", bound=Named)
@@ -40,7 +40,7 @@ def analyse(name: str, inputs: str, outputs: str, settings: str) -> None:
         settings: JSON object, values by keyword.
 
     Raises:
-        InputError: an unknown name or key, something that is no such JSON, or what the analysis refuses.
+        InputError: an unknown name or key, a text that is not such JSON, or an error of the analysis.
     """
     part = find(name, "analysis", (part for study in load_studies() for part in study.analyses))
     paths = {key: Path(path) for key, path in texts(outputs, "--outputs").items()}
@@ -60,7 +60,7 @@ def draw(name: str, inputs: str, settings: str, output: Path) -> None:
         output: folder of the figures.
 
     Raises:
-        InputError: an unknown name or key, something that is no such JSON, or what the drawing refuses.
+        InputError: an unknown name or key, a text that is not such JSON, or an error of the drawing.
     """
     from headpatterns.presentation import style
 
@@ -80,7 +80,7 @@ def tabulate(name: str, inputs: str, output: Path) -> None:
         output: path of the files without suffix.
 
     Raises:
-        InputError: an unknown name or key, something that is no such JSON, or what the table refuses.
+        InputError: an unknown name or key, a text that is not such JSON, or an error of the table.
     """
     from headpatterns.presentation import grids
 
@@ -100,7 +100,7 @@ def measure(name: str, inputs: str, settings: str, reading: str, output: Path) -
         output: CSV of the effects.
 
     Raises:
-        InputError: an unknown name or key, something that is no such JSON, or what the measurement refuses.
+        InputError: an unknown name or key, a text that is not such JSON, or an error of the measurement.
     """
     from headpatterns.studies import effects
 
@@ -130,12 +130,12 @@ def collect_claims(
     output: Path,
     left_out: Path,
 ) -> None:
-    """Judge every claim of the studies whose effects are given, and write claims.csv and what is left out.
+    """Judge every claim of the studies whose effects are given, and write claims.csv and the claims that are left out.
 
     Args:
         effects: tables of effects by their names.
-        tables: competence.csv and answers.csv; None where nothing is known.
-        stands_for: the paper's model by the name of one here.
+        tables: competence.csv and answers.csv; None if nothing is known.
+        stands_for: the corresponding model of the paper, by the name of a model here.
         output: CSV of the verdicts.
         left_out: CSV of the claims that are not about this experiment.
 
@@ -168,7 +168,7 @@ def render_report(
         experiment: name of the experiment.
         results: its folder.
         studies: names of the studies whose sections are shown.
-        labels: what models and tasks are called that the run table does not hold.
+        labels: labels of models and tasks that are not in the run table.
         views: JSON object, `inputs` and `settings` by the names of the views that are shown.
         output: the page.
         summary: the summary in Markdown.
@@ -197,7 +197,7 @@ def selected(names: Iterable[str]) -> tuple[Study, ...]:
     """The studies of these names, in display order.
 
     Raises:
-        InputError: a name that no study has.
+        InputError: no study has one of the names.
     """
     studies = {study.name: study for study in load_studies()}
     wanted = list(names)
@@ -210,16 +210,17 @@ def given(inputs: str, settings: str = "{}") -> tuple[dict[str, Any], dict[str, 
     """Inputs and settings, each a JSON object.
 
     Raises:
-        InputError: one is none.
+        InputError: a text is not a JSON object.
     """
     return parsed(inputs, "--inputs"), parsed(settings, "--settings")
 
 
 def called(reference: str, what: str, inputs: Any, settings: Any, **more: Any) -> Any:
-    """What the function `module:function` returns for inputs and settings by its keywords, and more that is ready.
+    """The result of `module:function` for inputs and settings by its keywords, and further ready values.
 
     Raises:
-        InputError: one of both is no mapping, a keyword is unknown, missing or given twice, or a path is no path.
+        InputError: inputs or settings are not a mapping, a keyword is unknown, missing or repeated, or a path is not a
+            path.
     """
     for kind, words in (("inputs", inputs), ("settings", settings)):
         if not isinstance(words, dict):
@@ -236,10 +237,10 @@ def called(reference: str, what: str, inputs: Any, settings: Any, **more: Any) -
 
 
 def as_paths(value: Any, annotation: Any, what: str) -> Path | list[Path]:
-    """A path, or the paths of a list, as the keyword's annotation asks for.
+    """A path, or a list of paths, as the keyword's annotation requires.
 
     Raises:
-        InputError: it is neither, or the other of the two.
+        InputError: the value is neither, or not the required one.
     """
     several = annotation is not Path
     if several and isinstance(value, list) and all(isinstance(one, str) for one in value):
@@ -250,7 +251,7 @@ def as_paths(value: Any, annotation: Any, what: str) -> Path | list[Path]:
 
 
 def check_keys(what: str, given: Iterable[str], required: Iterable[str], optional: Iterable[str] = ()) -> None:
-    """Check that the keys are those that are asked for.
+    """Check that the keys are the expected ones.
 
     Raises:
         InputError: one is missing or unknown.

@@ -1,4 +1,4 @@
-"""What the descriptions of several studies have in common; nothing heavy is imported here."""
+"""Shared parts of the descriptions of several studies; nothing large is imported here."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ def bootstrap(experiment: "Experiment") -> dict[str, Any]:
 
 
 def reading(experiment: "Experiment") -> dict[str, Any]:
-    """How the config says that patterns are read: the fields of a `Reading`."""
+    """How the config reads patterns: the fields of a `Reading`."""
     analysis = experiment.config.analysis
     return {
         "reduction": experiment.config.patterns.reduction,
@@ -33,7 +33,7 @@ def resampled(experiment: "Experiment") -> dict[str, Any]:
 
 
 def answers(study: str) -> Callable[["Experiment"], Paths]:
-    """Inputs: the table of variants as `variants`, and every answer that was evaluated for a study as `items`."""
+    """Inputs: the table of variants as `variants`, and all answers evaluated for a study as `items`."""
     return lambda experiment: {"variants": experiment.paths.variants, "items": experiment.predictions(study)}
 
 

@@ -1,4 +1,4 @@
-"""What a study measures for its claims: effects by name, and their table `{study}_effects.csv`."""
+"""The effects that a study measures for its claims, and their table `{study}_effects.csv`."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -15,9 +15,9 @@ class Measured(NamedTuple):
     """An effect of one model.
 
     Attributes:
-        name: what the registry of claims calls it.
+        name: its name in the registry of claims.
         model: name of the model; empty for a comparison of models.
-        about: what else it is about, such as a task group or a budget; empty where there is one alone.
+        about: its further subject, such as a task group or a budget; empty if there is only one.
         effect: the number and its error term.
     """
 

@@ -1,4 +1,4 @@
-"""How fine-tuning changes the patterns of a model: their spread over the heads, and the similarity of tasks."""
+"""Changes of a model's patterns by fine-tuning: their spread over the heads, and the similarity of tasks."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def of_models(experiment: "Experiment") -> dict[str, Any]:
-    """The settings of the bootstrap, and what the value of a model is."""
+    """The settings of the bootstrap, and the definition of the value of a model."""
     return {**bootstrap(experiment), "model_value": experiment.config.analysis.model_value}
 
 
 def heads(experiment: "Experiment") -> dict[str, Any]:
-    """The run table, and the folders of the ablations of single heads, none where that study is left out."""
+    """The run table, and the folders of the ablations of single heads; none if that study is left out."""
     folders = [experiment.paths.ablations(run) for run in validity.runs(experiment)]
     return {"runs": experiment.paths.run_table, "ablations": folders}
 

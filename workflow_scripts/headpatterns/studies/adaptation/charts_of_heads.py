@@ -1,4 +1,4 @@
-"""The charts of the view of heads: the heat map, and what is known of the chosen head."""
+"""The charts of the view of heads: the heat map, and charts about the chosen head."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,13 +28,14 @@ VALUE = {
     "signed": "datum.sign",
     "level": "datum.now",
 }
-"""Each quantity, of a head's level at a step, `now`, that at step 0, `first`, the loss `nll` and the signed sum."""
+"""Each quantity, from a head's level at a step, `now`, its level at step 0, `first`, the loss `nll` and the signed
+sum."""
 
 SIGNED = ("change", "ratio", "signed")
 """Quantities that may be below 0."""
 
 TALL = 16
-"""Layers from which on the heat map is as high as the other charts together, which then stand beside it."""
+"""With at least this many layers, the heat map is as high as the other charts together, which are then next to it."""
 
 STEP_0 = {"datum.now": "datum.first", "datum.nll": "datum.first_nll", "datum.sign": "datum.first_sign"}
 PHASES = {"domain": ["before", "after"], "range": [COLOURS[4], COLOURS[1]]}
@@ -42,13 +43,13 @@ PHASES = {"domain": ["before", "after"], "range": [COLOURS[4], COLOURS[1]]}
 
 @dataclass(frozen=True)
 class Tables:
-    """What charts look up.
+    """Tables in which charts look up values.
 
     Attributes:
         about: steps, numbers of the layers, and heads, by `model|task`.
         limits: largest magnitudes by quantity: `shared` by all, and `own` by `model|task|seed` and step.
         labels: of models and tasks, by name.
-        quantities: those that are shown, with what they are called.
+        quantities: the shown quantities, with their labels.
     """
 
     about: Mapping[str, Any]
@@ -63,7 +64,7 @@ class Tables:
 
     @property
     def cell_height(self) -> int:
-        """Pixels: about 500 for all layers, as far as cells stay readable and are no bars."""
+        """Pixels: about 500 for all layers, if cells stay readable and do not become bars."""
         return min(40, max(14, 500 // self.most_layers))
 
     @property
@@ -73,7 +74,7 @@ class Tables:
 
     @property
     def parameters(self) -> list[Spec]:
-        """The tables, and what follows from them and the choices."""
+        """The tables, and values that follow from them and the choices."""
         return [
             {"name": "about", "value": self.about},
             {"name": "labels", "value": self.labels},
@@ -107,7 +108,7 @@ class Tables:
 
 
 def charts(controls: Sequence[Control], tables: Tables, ablated: bool) -> list[Chart]:
-    """The heat map, the head's curve, its levels on every task and, where heads were ablated, what that does."""
+    """The heat map, the head's curve, its levels on every task and, if heads were ablated, the effect of this."""
     made = [heat_map(controls, tables), curve(controls, tables), of_tasks(controls, tables)]
     return [*made, of_ablations(controls, tables)] if ablated else made
 
@@ -204,7 +205,7 @@ def heat_map(controls: Sequence[Control], tables: Tables) -> Chart:
 
 
 def curve(controls: Sequence[Control], tables: Tables) -> Chart:
-    """The chosen head at every step, a line a seed."""
+    """The chosen head at every step, with one line per seed."""
     sign = ["signed"] if tables.has_signs else []
     at: Spec = {
         "field": "at",
@@ -330,7 +331,7 @@ def of_tasks(controls: Sequence[Control], tables: Tables) -> Chart:
 
 
 def of_ablations(controls: Sequence[Control], tables: Tables) -> Chart:
-    """The change of the loss where the chosen head alone is ablated, with 95 % intervals."""
+    """The change of the loss if only the chosen head is ablated, with 95 % intervals."""
     x: Spec = {"field": "value", "type": "quantitative", "title": "change of the loss, nats per token"}
     y: Spec = {
         "y": {"field": "label", "type": "nominal", "title": None, "sort": None},

@@ -46,9 +46,9 @@ def compute(
         resamples: bootstrap replicates of the probe set.
         seed: seed of the bootstrap.
         reading: fields of a `Reading`.
-        model_value: whether a model's value is the mean over tasks and seeds of each pattern's statistic, or, averaged
-            over seeds, that of the mean pattern of its tasks. Coherence, which is no statistic of a pattern, is
-            averaged either way.
+        model_value: whether a model's value is the mean over tasks and seeds of each pattern's statistic, or the
+            statistic of the mean pattern of its tasks, averaged over seeds. Coherence is not a statistic of a pattern,
+            so it is averaged in both cases.
 
     Returns:
         `patterns`: every head of every pattern; `distribution`: the statistics of every run; `by_model`.
@@ -113,7 +113,7 @@ def mean_rows(key: tuple[Any, ...], by_seed: Sequence[Values], floors: Sequence[
 def numbers(seeds: Sequence[np.ndarray], statistic: str, state: str) -> tuple[float, ...]:
     """Value, low, high and plain value of a statistic in a state, the mean over seeds, of [1 + B] of each.
 
-    The bias of coherence stays on: it is what pure noise has as well, whose coherence stands beside it.
+    The bias of coherence is not removed: pure noise has the same bias, and its coherence is shown next to it.
     """
     if statistic == "coherence":
         seeds = [np.concatenate([own[:1], own[1:] - own[1:].mean() + own[0]]) for own in seeds]
@@ -125,9 +125,9 @@ def numbers(seeds: Sequence[np.ndarray], statistic: str, state: str) -> tuple[fl
 def head_rows(run: RunRow, before: np.ndarray, after: np.ndarray) -> Iterator[tuple[Any, ...]]:
     """A row for each state, layer and head of a run; of replicates [1 + B, layers, heads].
 
-    Layers have their numbers in the model, of which some do not attend in a hybrid.
+    Layers have their numbers in the model, because some layers of a hybrid have no attention.
 
-    Change rates alone are debiased: the plain one is the value of `change` over that of `before`.
+    Only change rates are debiased: the plain rate is the value of `change` over that of `before`.
     """
     states = {"before": before, "after": after, "change": change(before, after)}
     layers = patterns.layer_numbers(run) or range(before.shape[1])

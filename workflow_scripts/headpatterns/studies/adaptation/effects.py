@@ -1,4 +1,4 @@
-"""What the claims about Table 1 and Figure 2 are about, with error terms: levels, their spread, and similarity."""
+"""The effects behind the claims about Table 1 and Figure 2, with error terms: levels, their spread, and similarity."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,18 +24,18 @@ from headpatterns.studies.reading import PLAIN, Reading
 CLUSTERS = {"clusters_before": "before", "clusters_after": "after", "clusters_rates": "change_rate"}
 STATES = ("before", "after", "change")
 SIGNS = {"heads_rising": 0.5, "active_heads_change": 0.0}
-"""Shares that may be the same in every run, and what each task's is held against by the exact sign test."""
+"""Shares that may be the same in every run, and the bound for each task in the exact sign test."""
 
 
 @dataclass(frozen=True)
 class OfModel:
-    """What is known of a model's runs: everything else is made of it, without another look at the patterns.
+    """Values of a model's runs; all effects are computed from them, without reading patterns again.
 
     Attributes:
         runs: every task with every seed.
         values: replicates [1 + B] of each run, by name, then by (task, seed).
         means: replicates [1 + B] of the mean pattern of the tasks, averaged over seeds, by name.
-        patterns: before and after fine-tuning, the estimate alone, each [layers, heads], by (task, seed).
+        patterns: before and after fine-tuning, only the estimate, each [layers, heads], by (task, seed).
         matrices: correlations [1 + B, tasks, tasks], by name, then by seed.
     """
 
@@ -47,7 +47,7 @@ class OfModel:
 
     @property
     def families(self) -> dict[str, str]:
-        """The family of every task; the tasks stand as in the matrices."""
+        """The family of every task, in the order of the matrices."""
         return {run.task: run.family for run in self.runs}
 
 
@@ -64,7 +64,7 @@ def measure(
         runs: run table (CSV).
         resamples: bootstrap replicates of the probe set.
         seed: seed of the bootstrap.
-        model_value: what the spread of a model is, as in Table 1.
+        model_value: definition of the spread of a model, as in Table 1.
         reading: how patterns are read.
 
     Raises:
@@ -82,7 +82,7 @@ def measure(
 
 
 def gathered(runs: Sequence[RunRow], resamples: int, seed: int, reading: Reading) -> OfModel:
-    """Read the patterns of a model, one seed after another, and keep what the effects are made of."""
+    """Read the patterns of a model, one seed after another, and keep the values for the effects."""
     values: dict[str, dict[tuple[str, int], np.ndarray]] = {}
     matrices: dict[str, dict[int, np.ndarray]] = {}
     kept: dict[tuple[str, int], tuple[np.ndarray, np.ndarray]] = {}
@@ -122,14 +122,14 @@ def spread_of(before: np.ndarray, after: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def loss_fall(run: RunRow, resamples: int, seed: int, reading: Reading) -> np.ndarray:
-    """How far fine-tuning lowers the loss on the probe set, nats per response token [1 + B]."""
+    """Decrease of the loss on the probe set by fine-tuning, nats per response token [1 + B]."""
     steps = files.steps(run.patterns)
     weights = patterns.weights(run, resamples, seed, reading)
     return np.asarray(weights @ (patterns.losses(run, steps[0]) - patterns.losses(run, steps[-1])))
 
 
 def mean_over_runs(known: OfModel, name: str, tasks_vary: bool = True, task: str = "") -> Measured:
-    """The mean over tasks and seeds of a value of each run, perhaps of one task alone."""
+    """The mean over tasks and seeds of a value of each run, for all tasks or only one."""
     of_runs = known.values[name]
     runs = [run for run in known.runs if task in ("", run.task)]
     replicates = np.mean([of_runs[run.task, run.seed] for run in runs], axis=0)
@@ -160,13 +160,13 @@ def levels(known: OfModel) -> list[Measured]:
 
 
 def losses(known: OfModel) -> list[Measured]:
-    """How far the loss falls, on average and task by task."""
+    """Decrease of the loss, on average and for each task."""
     by_task = [mean_over_runs(known, "loss_fall", tasks_vary=False, task=task) for task in known.families]
     return [mean_over_runs(known, "loss_fall"), *by_task]
 
 
 def spreads(model: str, known: OfModel, model_value: ModelValue) -> list[Measured]:
-    """Spread over the heads, before, after and its change, of which no claim is about two after fine-tuning."""
+    """Spread over the heads before and after fine-tuning, and its change, as far as claims are about them."""
     names = [f"{name}_{state}" for state in STATES for name in STATISTICS]
     names = [name for name in names if name not in ("gini_after", "cv_after")]
     if model_value == "mean_of_statistics":
@@ -203,7 +203,7 @@ def pairs_of_tasks(model: str, known: OfModel) -> list[Measured]:
 def clusters(model: str, known: OfModel) -> list[Measured]:
     """Whether tasks of a family correlate more than others, with the exact test over the tasks' labels.
 
-    Tasks without a family are left out. Nothing is measured where no two tasks share a family, or no two differ in it.
+    Tasks without a family are left out. Nothing is measured if no two tasks share a family, or no two differ in it.
     """
     tasks = list(known.families)
     places = [place for place, task in enumerate(tasks) if known.families[task]]
@@ -267,12 +267,12 @@ def share_falling(families: Sequence[str], before: np.ndarray, after: np.ndarray
 
 
 def within_minus_between(families: Sequence[str], matrix: np.ndarray) -> np.ndarray:
-    """Mean correlation of tasks of one family, minus that of tasks of two; tasks without a family are left out."""
+    """Mean correlation within families minus mean correlation between families; other tasks are left out."""
     places = np.array([place for place, family in enumerate(families) if family], dtype=int)
     named = [families[place] for place in places]
     return permutation.within_minus_between(matrix[..., places[:, None], places], named)
 
 
 def mean_over(values: np.ndarray) -> np.ndarray:
-    """Mean over the last axis; NaN where it is empty."""
+    """Mean over the last axis; NaN if it is empty."""
     return np.asarray(values.mean(axis=-1) if values.shape[-1] else np.full(values.shape[:-1], np.nan))

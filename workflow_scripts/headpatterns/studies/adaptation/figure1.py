@@ -33,12 +33,12 @@ def draw(
     source: Path | str = "patterns.csv",
     titles: Mapping[str, str] = TITLES,
 ) -> Figure:
-    """Draw the heat maps: a row a task, three columns a model, seeds averaged.
+    """Draw the heat maps: one row per task, three columns per model, seeds averaged.
 
     `patterns` has the columns `TEXT` and `NUMBERS`. Colours show the square root of a value as a share of the largest
-    one of its model and task (before and after share it; the change has its own), because a few heads carry most of a
-    pattern and would leave the others black on a linear scale; a logarithm could not show a head at zero. That largest
-    value stands above the panels. `titles` are what the states are called.
+    value of its model and task. Before and after share this value; the change has its own. With a linear scale, a few
+    heads with most of a pattern would make the others black. A logarithm could not show a head at zero. The largest
+    value is printed above the panels. `titles` are the labels of the states.
     """
     runs = runs.of_study("adaptation")
     models = runs.order("model", patterns["model"], source)
@@ -94,7 +94,7 @@ def grid(rows: pd.DataFrame) -> np.ndarray:
 
 
 def largest(patterns: list[np.ndarray | None]) -> float:
-    """The largest magnitude in `patterns`, 0 where there is none."""
+    """The largest magnitude in `patterns`, 0 if there is none."""
     found = [np.nanmax(np.abs(values)) for values in patterns if values is not None and np.isfinite(values).any()]
     return float(max(found, default=0.0))
 
@@ -108,7 +108,7 @@ def signed_root(values: np.ndarray) -> np.ndarray:
 def show(axes: Axes, values: np.ndarray | None, scale: float, numbers: Sequence[int], signed: bool) -> None:
     """Draw one pattern, whose layers have these numbers.
 
-    An image rather than one path a head keeps a figure of thousands of heads small.
+    It is an image, because one path per head would make a figure of thousands of heads large.
     """
     for spine in axes.spines.values():
         spine.set_linewidth(0.4)
@@ -123,7 +123,7 @@ def show(axes: Axes, values: np.ndarray | None, scale: float, numbers: Sequence[
         vmin=-1 if signed else 0,
         vmax=1,
         interpolation="none",
-        aspect="auto",  # models of different shape share one panel size
+        aspect="auto",  # models with different shapes share one panel size
     )
     axes.set_xticks(sorted({0, heads - 1}))
     if heads > 8:  # cells are narrow: keep the last head's label clear of the first one of the next panel
@@ -136,7 +136,7 @@ def show(axes: Axes, values: np.ndarray | None, scale: float, numbers: Sequence[
 
 
 def add_colour_bars(figure: Figure, left: float, top: float, width: float) -> None:
-    """The two scales, side by side below the panels, labelled in shares of the value that stands above a panel."""
+    """The two scales, side by side below the panels, labelled in shares of the value above a panel."""
     gap = 0.5
     bar = (width - gap) / 2
     shares = np.array([0, 0.05, 0.25, 0.5, 1]) if bar > 1.8 else np.array([0, 0.25, 1])

@@ -22,7 +22,7 @@ MOST_WITH_VALUES = 12  # tasks up to which a cell has room for its value
 
 
 def figures(runs: Path, similarity: Path, summary: Path) -> dict[str, Figure]:
-    """`figure2` in run-table order, `figure2_clustered` in cluster order, and `figure2_rates` of changes alone.
+    """`figure2` in run-table order, `figure2_clustered` in cluster order, and `figure2_rates` only of changes.
 
     Args:
         runs: runs.csv.
@@ -51,12 +51,12 @@ def draw(
     source: Path | str = "similarity.csv",
     matrices: Mapping[str, str] = MATRICES,
 ) -> Figure:
-    """Draw three correlation matrices a model, seeds averaged, on a fixed scale from −1 to 1.
+    """Draw three correlation matrices per model, seeds averaged, on a fixed scale from −1 to 1.
 
     `similarity` has the columns `TEXT` and `NUMBERS`; `summary` has `SUMMARY_TEXT` and `SUMMARY_NUMBERS` and gives the
-    mean correlation of all pairs above each matrix. Tasks stand in the run table's order, families divided by a line;
-    with `clustered` in the order of average-linkage clustering by 1 − r of the model's change rates, with its tree.
-    `matrices` are their titles by name.
+    mean correlation of all pairs above each matrix. Tasks are in the run table's order, with lines between families. If
+    `clustered`, they are in the order of average-linkage clustering by 1 − r of the model's change rates, with its
+    tree. `matrices` are their titles by name.
     """
     runs = runs.of_study("adaptation")
     models = runs.order("model", similarity["model"], source)
@@ -70,7 +70,7 @@ def draw(
 
     show_values = len(tasks) <= MOST_WITH_VALUES
     cell = float(np.clip(2.1 / len(tasks), 0.26 if show_values else 0.15, 0.5))
-    side = max(cell * len(tasks), 1.35)  # below it the line above a panel would run into the next one
+    side = max(cell * len(tasks), 1.35)  # with smaller panels, the line above one would overlap the next one
     below = 0.72 * style.text_width(labels.values()) + 0.12
     blocks = [] if clustered else family_blocks([runs.family(task) for task in tasks])
     family_names = [style.wrapped(name, 10) for name, _, _ in blocks]
@@ -138,7 +138,7 @@ def cluster(correlation: pd.DataFrame) -> tuple[list[int], dict[str, Any]]:
 
 
 def family_blocks(families: list[str]) -> list[tuple[str, int, int]]:
-    """Runs of equal families as (name, start, stop); none where there is nothing to tell apart."""
+    """Runs of equal families as (name, start, stop); none if there are no different families."""
     starts = [i for i, name in enumerate(families) if i == 0 or name != families[i - 1]]
     stops = [*starts[1:], len(families)]
     found = [(families[start], start, stop) for start, stop in zip(starts, stops, strict=True)]
@@ -146,7 +146,7 @@ def family_blocks(families: list[str]) -> list[tuple[str, int, int]]:
 
 
 def mean_line(means: pd.DataFrame, model: str, matrix: str) -> str:
-    """What is written above a matrix: its mean off-diagonal correlation, nothing where there is no pair."""
+    """The text above a matrix: its mean off-diagonal correlation, empty without pairs."""
     if (model, matrix) not in means.index:
         return ""
     row = row_at(means, (model, matrix))
@@ -156,7 +156,7 @@ def mean_line(means: pd.DataFrame, model: str, matrix: str) -> str:
 
 
 def draw_matrix(axes: Axes, matrix: pd.DataFrame, show_values: bool) -> None:
-    """One matrix as a heat map, with values written without their leading zero where there is room."""
+    """One matrix as a heat map, with values without their leading zero if there is room."""
     import seaborn
 
     values = matrix.to_numpy(float)

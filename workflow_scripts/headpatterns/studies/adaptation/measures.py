@@ -1,4 +1,4 @@
-"""What is measured of patterns before and after fine-tuning: their spread over the heads, their level, what they share.
+"""Measures of patterns before and after fine-tuning: their spread over the heads, their level, and their coherence.
 
 Values are replicates [1 + B], the estimate first, by state and statistic.
 """
@@ -18,7 +18,7 @@ from headpatterns.studies.reading import Reading
 
 SPREAD = {**STATISTICS, "skewness": skewness}
 OF_CHANGES = ("rising", "against_base")
-"""What only the change from before to after has."""
+"""Statistics that only the change from before to after has."""
 
 LIMITS = {
     **SPREAD_LIMITS,
@@ -28,14 +28,14 @@ LIMITS = {
     "rising": SHARE,
     "against_base": CORRELATION,
 }
-"""Least and largest value of each statistic; the changes of those that are not of changes have none."""
+"""Least and largest value of each statistic; changes of statistics of patterns have no limits."""
 
 Values = dict[tuple[str, str], np.ndarray]
 """Replicates [1 + B] by statistic and state."""
 
 
 def of_patterns(before: np.ndarray, after: np.ndarray) -> Values:
-    """Spread, level and what changes of patterns [1 + B, layers, heads] before and after fine-tuning."""
+    """Spread, level and statistics of the change, for patterns [1 + B, layers, heads] before and after fine-tuning."""
     values: Values = {}
     of_after = of_one(after)
     for name, value in of_one(before).items():
@@ -56,7 +56,7 @@ def with_change(name: str, before: np.ndarray, after: np.ndarray) -> Values:
 
 
 def has_sign(run: RunRow) -> bool:
-    """Whether values with a sign were extracted, in whatever reduction the patterns are read."""
+    """Whether values with a sign were extracted, independent of the reduction in which patterns are read."""
     about = files.about(run.patterns, 0)
     return bool(SIGNED & {about.reduction, *about.also})
 
@@ -65,7 +65,7 @@ def of_signs(run: RunRow, weights: np.ndarray) -> Values:
     """Coherence of a run before and after fine-tuning.
 
     Args:
-        run: one that has values with a sign.
+        run: a run that has values with a sign.
         weights: [1 + B, samples] of its probe samples.
     """
     steps = files.steps(run.patterns)
@@ -79,7 +79,7 @@ def floor_of(weights: np.ndarray) -> float:
 
 
 def of_mean_patterns(before: np.ndarray, after: np.ndarray) -> Values:
-    """As `of_patterns`, of the mean over tasks of patterns [1 + B, tasks, layers, heads]."""
+    """Like `of_patterns`, for the mean over tasks of patterns [1 + B, tasks, layers, heads]."""
     return of_patterns(before.mean(axis=1), after.mean(axis=1))
 
 
@@ -95,7 +95,7 @@ def mean_values(found: Iterable[Values]) -> Values:
 def stacked(runs: Sequence[RunRow], resamples: int, seed: int, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
     """Patterns of the runs of one seed before and after fine-tuning, each [1 + B, tasks, layers, heads].
 
-    They are the largest arrays of the study: of 7 tasks with 1024 heads and 1000 replicates 57 MB each.
+    They are the largest arrays of the study: with 7 tasks, 1024 heads and 1000 replicates, each has 57 MB.
     """
     before = after = np.empty(0)
     for place, run in enumerate(runs):

@@ -1,4 +1,4 @@
-"""The report's section on adaptation beside its figures: Table 1, with the paper's."""
+"""The report's section on adaptation in addition to its figures: Table 1, with the paper's."""
 
 from pathlib import Path
 
@@ -23,14 +23,14 @@ def section(results: Results) -> list[Section]:
 
 
 def spread_tables(path: Path) -> list[Table]:
-    """Table 1 in parts: the models' means, spread and level, then the same by task, only if there are tasks."""
+    """Table 1 in parts: the models' means, spread and level, then the same by task if there are tasks."""
     statistics = [f"{name}{ending}" for name in STATISTICS for ending in ("", "_low", "_high")]
     rows = read_table(path, ("model_label", "task", "task_label", "state"), statistics)
     return grid_tables(table1_grids(rows), path, HERE, ["", "levels", "task by task", "levels task by task"])
 
 
 def paper_table() -> Table:
-    """Table 1 as the paper reports it, for other models, data and sizes: to be set beside, never mixed in."""
+    """The paper's Table 1, for other models, data and sizes: it is shown separately and never mixed with ours."""
     rows = paper_values(HERE / "paper_table1.csv")
     cells = []
     for model in rows["model"].unique():

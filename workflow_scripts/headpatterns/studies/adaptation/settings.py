@@ -25,7 +25,7 @@ class Settings(Section):
 
 
 class Some(Protocol):
-    """What another study takes of this one's runs: some of its models, tasks and seeds, or all where it says null."""
+    """The runs that another study takes from this one: some of its models, tasks and seeds, or all for null."""
 
     @property
     def models(self) -> list[str] | None:
@@ -54,7 +54,7 @@ def names(experiment: "Experiment") -> Iterator[str]:
 
 
 def some_runs(experiment: "Experiment", chosen: Some) -> list[Run]:
-    """The runs of this study that another takes; none of a group that does not exist, which `names` says."""
+    """The runs of this study that another takes; empty for a group that does not exist, which `names` reports."""
     if experiment.settings(NAME).group not in experiment.config.task_groups:
         return []
     return [
@@ -67,7 +67,7 @@ def some_runs(experiment: "Experiment", chosen: Some) -> list[Run]:
 
 
 def of_tasks(taken: list[Run], model: str, seed: int | str) -> list[Run]:
-    """One run for each task of those that a study takes, of a model and seed, which may be wildcards of a rule."""
+    """One run for each task that a study takes, with a model and seed, which may be wildcards of a rule."""
     tasks = {run.task: run.training_set for run in taken}
     return [Run(model, training_set, seed) for training_set in tasks.values()]  # type: ignore[arg-type]
 
@@ -81,7 +81,7 @@ def not_offered(experiment: "Experiment", study: str, chosen: Some) -> Iterator[
     """Models, tasks and seeds that another study takes and this one does not have."""
     offered: Settings = experiment.settings(NAME)
     group = experiment.config.task_groups.get(offered.group)
-    if group is None:  # which `names` says
+    if group is None:  # `names` reports it
         return
     for key, given, valid in (("model", chosen.models, offered.models), ("task", chosen.tasks, group.tasks)):
         yield from unknown_in(f"studies.{study}.{key}s", f"{key} of studies.{NAME}", given or [], valid)

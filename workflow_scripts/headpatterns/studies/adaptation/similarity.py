@@ -30,7 +30,7 @@ COLUMNS = ("model", "seed", "matrix", "task_a", "task_b", "value", "low", "high"
 SUMMARY_COLUMNS = ("model", "matrix", "pairs", "value", "low", "high", "plain")
 PAPER = ("before", "after", "change_rate")
 SPEARMAN = "_spearman"
-"""What follows the name of a matrix of rank correlations; the others are Pearson's."""
+"""Suffix of the names of matrices of rank correlations; the others are Pearson's."""
 
 MATRICES = (*PAPER, "log_ratio", *(name + SPEARMAN for name in PAPER))
 
@@ -77,8 +77,8 @@ def compute(runs: Path, resamples: int, seed: int, reading: Mapping[str, Any] | 
 def correlations(name: str, before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """The correlation matrix of a name, [1 + B, tasks, tasks].
 
-    `before`, `after` and `change_rate` are the paper's. `log_ratio` is what a rate becomes where rises and falls count
-    alike. Rank correlations of the paper's three say what a few large heads do not decide.
+    `before`, `after` and `change_rate` are the paper's. `log_ratio` replaces a rate so that increases and decreases
+    count equally. Rank correlations of the paper's three are not dominated by a few large heads.
 
     Args:
         name: one of `MATRICES`.
@@ -91,20 +91,20 @@ def correlations(name: str, before: np.ndarray, after: np.ndarray) -> np.ndarray
 
 
 def compared(name: str, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """What a matrix correlates, [1 + B, tasks, ...]; heads that have no change for some task are left out of it."""
+    """The values that a matrix correlates, [1 + B, tasks, ...]; heads without a change for some task are left out."""
     if name in ("before", "after"):
         return before if name == "before" else after
     return without_dead_heads((log_ratio if name == "log_ratio" else change_rate)(before, after))
 
 
 def say_dead_heads(before: np.ndarray, model: str) -> None:
-    """Print how many heads have no change rate, if any: those whose pattern before is zero for some task."""
+    """Print the number of heads without a change rate, if any: their pattern before is zero for some task."""
     if dead := int((before[0] == 0).any(axis=0).sum()):
         print(f"{model}: {dead} heads have a pattern of 0 before fine-tuning, so no change rate, and are left out")
 
 
 def kinds(a: RunRow, b: RunRow) -> list[str]:
-    """What a pair of tasks counts as; tasks without a family count among all pairs only."""
+    """The kinds of a pair of tasks; tasks without a family count only among all pairs."""
     if not (a.family and b.family):
         return ["all"]
     return ["all", "within_family" if a.family == b.family else "between_family"]

@@ -24,10 +24,10 @@ LEVEL = {
 }
 STATISTICS = {**SPREAD, **LEVEL}
 FORMATS = {"kurtosis": ".2f", "level": ".3g"}
-"""How a statistic is written; others have three decimals. Levels of models differ by orders of magnitude."""
+"""Formats of statistics; others have three decimals. Levels of models differ by orders of magnitude."""
 
 EXACT = ("coherence_floor",)
-"""What has no interval."""
+"""Statistics without an interval."""
 
 
 def tabulate(runs: Path, distribution: Path, by_model: Path) -> tuple[pd.DataFrame, list[Grid]]:
@@ -48,7 +48,7 @@ def table1(
 
     `by_task` has the columns `TASK_TEXT` and `NUMBERS` (seeds are averaged here), `by_model` has `MODEL_TEXT` and
     `NUMBERS`. The result has the columns model, model_label, task, task_label, state, then for each statistic its
-    name, `<name>_low` and `<name>_high`; values are those of the input, not rounded, and NaN where it has none.
+    name, `<name>_low` and `<name>_high`; values are those of the input, not rounded, and NaN if it has none.
     """
     runs = runs.of_study("adaptation")
     models = runs.order("model", [*by_model["model"], *by_task["model"]], source)
@@ -77,9 +77,9 @@ def table1(
 
 
 def cell(row: pd.Series, statistic: str) -> str:
-    """`value [low, high]` as the statistic is written; empty where there is no value.
+    """`value [low, high]` in the format of the statistic; empty without a value.
 
-    A change has a sign, but not what is a share or a correlation in itself.
+    A change has a sign, except for statistics that are a share or a correlation.
     """
     value, low, high = (row[statistic + ending] for ending in ("", "_low", "_high"))
     if not np.isfinite(value):
@@ -91,7 +91,7 @@ def cell(row: pd.Series, statistic: str) -> str:
 
 
 def table1_grids(table: pd.DataFrame) -> list[Grid]:
-    """Spread and level of the rows of `table1`: the models' means, then every task (left out where there is none)."""
+    """Spread and level of the rows of `table1`: the models' means, then every task (left out if there is none)."""
     means, tasks = table[table["task"] == ""], table[table["task"] != ""]
     parts = {"Spread of the activation levels over the heads": SPREAD, "Activation levels and coherence": LEVEL}
     found = []

@@ -1,4 +1,4 @@
-"""The view of single heads: the pattern of any run at any step, and what is known of the head that is chosen in it."""
+"""The view of single heads: the pattern of any run at any step, and charts about the head that is chosen in it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ QUANTITIES = {
     "ratio": "log₂ of level over that of step 0",
     "signed": "signed sum",
 }
-"""What can be shown of a pattern. `signed` needs patterns of samples with their signs."""
+"""Quantities of a pattern that can be shown. `signed` needs patterns of samples with their signs."""
 
 Record = dict[str, Any]
 
@@ -34,8 +34,8 @@ def show(
 
     Args:
         runs: runs.csv.
-        studies: those whose runs are shown; one that several of them have is shown once.
-        ablations: folders of ablate_heads, none where no head was ablated.
+        studies: studies whose runs are shown; a run of several studies is shown once.
+        ablations: folders of ablate_heads; empty if no head was ablated.
         ablated_runs: model, task and training seed of each.
 
     Raises:
@@ -108,7 +108,7 @@ def mean(path: Path) -> np.ndarray:
 def of_ablations(folder: Path, named: Sequence[Any]) -> Iterator[Record]:
     """Mean change of the loss of a sample with one head ablated, for every head, with 95 % intervals (Student's t).
 
-    Nothing comes of a published folder that has means of patterns alone: the arrays of its ablations are left out.
+    A published folder with only means of patterns yields nothing, because it has no arrays of ablations.
 
     Raises:
         InputError: as `ablations.read_both`.
@@ -119,7 +119,7 @@ def of_ablations(folder: Path, named: Sequence[Any]) -> Iterator[Record]:
     for phase, found in ablated.read_both(folder).items():
         count = len(found.changes)
         means = numbers(found.changes.mean(axis=0).ravel())
-        with np.errstate(invalid="ignore", divide="ignore"):  # one sample has no interval
+        with np.errstate(invalid="ignore", divide="ignore"):  # a single sample has no interval
             error = found.changes.std(axis=0).ravel() / np.sqrt(count - 1)
         half = numbers(stats.t.ppf(0.975, count - 1) * error)
         yield {"model": model, "task": task, "seed": seed, "phase": phase, "mean": means, "half": half}
@@ -153,7 +153,7 @@ def largest(found: Sequence[Record], name: str) -> dict[str, Any]:
 
 
 def slim(one: Record) -> Record:
-    """A record as the page has it: without what stands elsewhere, and with rounded numbers."""
+    """A record for the page: without values that are stored elsewhere, and with rounded numbers."""
     lists: Record = {key: [numbers(step) for step in one[key]] for key in ("level", "signed") if key in one}
     kept = {key: one[key] for key in ("model", "task", "seed", "label", "steps")}
     return {**kept, "loss": numbers(one["loss"]), **lists}
@@ -170,7 +170,7 @@ def labels_of(rows: Sequence[RunRow], name: str) -> list[tuple[str, str]]:
 
 
 def form(rows: Sequence[RunRow], found: Sequence[Record], shown: Mapping[str, str]) -> list[Control]:
-    """The form of the view; at first the head with the largest change of the first run is chosen."""
+    """The form of the view; initially the head with the largest change in the first run is chosen."""
     most = max(len(one["steps"]) for one in found)
     alike = len({tuple(one["steps"]) for one in found}) == 1
     steps = found[0]["steps"] if alike else range(most)

@@ -1,4 +1,4 @@
-"""The view of the similarity of tasks: a matrix, and a map on which similar tasks lie close to each other."""
+"""The view of the similarity of tasks: a matrix, and a map on which similar tasks are close to each other."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -39,7 +39,7 @@ MATRICES = {
     "change_rate_spearman": "of change rates, ranks",
 }
 LEVELS = ("before", "after", "before_spearman", "after_spearman")
-"""Matrices of levels; the others are of changes, which correlate far less."""
+"""Matrices of levels; the others are of changes, whose correlations are much smaller."""
 
 SHAPES = ["circle", "triangle-up", "square", "diamond", "triangle-down", "cross"]
 
@@ -98,12 +98,12 @@ def show(runs: Path, similarity: Path) -> Interactive:
 
 
 def scale_of(matrix: str) -> str:
-    """What the maps are of that have one scale."""
+    """The kind of maps that share one scale."""
     return "levels" if matrix in LEVELS else "changes"
 
 
 def places(cells: pd.DataFrame, table: RunTable, tasks: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Where each task lies on the map of a model, seed and matrix; a map of fewer than three tasks is none."""
+    """The place of each task on the map of a model, seed and matrix; fewer than three tasks have no map."""
     keys = ["model", "seed", "matrix"]
     anchors: dict[tuple[str, str], np.ndarray] = {}
     for (model, seed, matrix), rows in cells.groupby(keys, sort=False):
@@ -123,7 +123,7 @@ def places(cells: pd.DataFrame, table: RunTable, tasks: Sequence[str]) -> Iterat
 
 
 def is_crowded(points: np.ndarray) -> np.ndarray:
-    """Whether another of some points, [n, 2], is so close above each that its label belongs under it, [n]."""
+    """Whether another point, [n, 2], is so close above each point that its label must be below it, [n]."""
     size = np.abs(points).max() or 1.0
     across, up = (points[None, :, axis] - points[:, None, axis] for axis in (0, 1))
     found: np.ndarray = ((np.abs(across) < 0.6 * size) & (up > 0) & (up < 0.2 * size)).any(axis=1)
@@ -212,7 +212,7 @@ def matrix_chart(params: list[Spec], tasks: list[str]) -> Chart:
 def map_chart(params: list[Spec], families: list[str]) -> Chart:
     """The map of the tasks."""
     family: Spec = {"field": "family", "type": "nominal", "title": None, "sort": families}
-    # Distances mean the same in both directions, and on all maps of the levels or of the changes of a model.
+    # Distances have the same scale in both directions, and on all maps of the levels or of the changes of a model.
     most = f"reach[model + '|' + (indexof({json.dumps(LEVELS)}, matrix) < 0 ? 'changes' : 'levels')] || 1"
     reach = {"x": f"({most}) * width / height", "y": most}
     point: Spec = {

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def selected(experiment: "Experiment") -> bool:
-    """Whether anything is evaluated, for this study or another: its table has the scores of all."""
+    """Whether anything is evaluated, for this study or another, because its table has the scores of all."""
     return bool(experiment.variants)
 
 

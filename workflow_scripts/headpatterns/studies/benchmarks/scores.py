@@ -1,4 +1,4 @@
-"""What was evaluated joined with what the evaluations found: one table of all scores."""
+"""The evaluated variants joined with the results of their evaluations: one table of all scores."""
 
 from collections.abc import Sequence
 from dataclasses import astuple, replace
@@ -14,12 +14,12 @@ def collect(variants: Path, scores: Sequence[Path], output: Path) -> None:
     A set of several datasets has a row for each of them.
 
     Args:
-        variants: variants.csv, what was evaluated and as what.
+        variants: variants.csv, the evaluated variants.
         scores: CSV files of evaluate.
         output: CSV, the variants with their scores.
 
     Raises:
-        InputError: a file cannot be used, or an evaluation is missing or given twice.
+        InputError: a file cannot be used, or an evaluation is missing or occurs twice.
     """
     chosen, found = read_variants(variants), read_scores(scores)
     rows = [

@@ -18,7 +18,7 @@ LIKELIHOODS = ("nll", "likeliest", "likeliest_per_token")
 
 
 def section(results: Results) -> list[Section]:
-    """What the evaluations found: shares of answers, and every score.
+    """The results of the evaluations: shares of answers, and every score.
 
     Raises:
         InputError: the table of scores is missing or faulty.
@@ -32,7 +32,7 @@ def section(results: Results) -> list[Section]:
 
 
 def shares_of_answers(rows: pd.DataFrame) -> Table:
-    """A row for each study and model; an evaluation that stands for several seeds counts once."""
+    """A row for each study and model; an evaluation that several seeds share counts once."""
     once = rows.drop_duplicates(["study", "model", "run", "set"])
     shares = [
         [str(study), str(model), str(len(found)), *shown_counts(found)]
@@ -56,16 +56,16 @@ def every_score(rows: pd.DataFrame) -> Table:
 
 
 def shown_number(value: float, name: str) -> str:
-    """A log-likelihood in nats per token, or a share of items in per cent; a dash where there is none."""
+    """A log-likelihood in nats per token, or a share of items in per cent; a dash if there is none."""
     if not np.isfinite(value):
         return "–"
     return f"{value:.3f}" if name == "nll" else f"{100 * value:.2f}"
 
 
 def shown_counts(rows: pd.DataFrame) -> list[str]:
-    """The number of items, then how many answers were right, unparsed and cut, with their share.
+    """The number of items, then the numbers of correct, unparsed and cut answers, with their shares.
 
-    A dash stands where some evaluation does not say how many.
+    A dash means that some evaluation does not report the number.
     """
     counts = rows[list(evaluations.COUNTS)].apply(pd.to_numeric).sum(skipna=False)
     return [
@@ -78,7 +78,7 @@ def shown_counts(rows: pd.DataFrame) -> list[str]:
 
 
 def per_cent(row: pd.Series) -> str:
-    """`accuracy [low, high]` in per cent; the interval is left out where there is none, and a dash says neither is."""
+    """`accuracy [low, high]` in per cent, without the interval if there is none; a dash if there is neither."""
     if not np.isfinite(row["accuracy"]):
         return "–"
     value, low, high = (f"{100 * row[name]:.2f}" for name in INTERVAL)

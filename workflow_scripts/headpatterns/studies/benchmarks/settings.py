@@ -56,13 +56,13 @@ def is_base(checkpoint: Checkpoint) -> bool:
 
 
 def base_of(experiment: "Experiment", checkpoint: Checkpoint) -> str:
-    """What the base model that a checkpoint is stands for: plain `base` is that of the first seed."""
+    """The name of the base model that a checkpoint means: plain `base` is that of the first seed."""
     first = base_name(experiment.config, checkpoint.model, experiment.config.seeds[0])
     return first if checkpoint.run == kinds.BASE else checkpoint.run
 
 
 def run_of(experiment: "Experiment", checkpoint: Checkpoint) -> Run | None:
-    """The run of a checkpoint: one of another study's, or of a task group; None for the model before any."""
+    """The run of a checkpoint, from another study or a task group; None for the model before any run."""
     if is_base(checkpoint):
         return None
     if known := _others(experiment).get((checkpoint.model, checkpoint.run)):
@@ -90,7 +90,7 @@ def variants(experiment: "Experiment") -> list[dict[str, Any]]:
 
 
 def names(experiment: "Experiment") -> Iterator[str]:
-    """Names that the config does not define, and sets or checkpoints alone."""
+    """Names that the config does not define, and sets without checkpoints or the reverse."""
     settings: Settings = experiment.settings(NAME)
     config, path = experiment.config, f"studies.{NAME}"
     yield from unknown_in(f"{path}.sets", "evaluation set", settings.sets, experiment.evaluation_sets)
@@ -112,7 +112,7 @@ def names(experiment: "Experiment") -> Iterator[str]:
 
 
 def _bases(experiment: "Experiment", where: str, checkpoint: Checkpoint) -> Iterator[str]:
-    """A base model of a seed that there is not, or one that is named in both ways."""
+    """A base model of a seed that does not exist, or one that is named in both ways."""
     own = [run for model, run in experiment.bases if model == checkpoint.model]
     if own and checkpoint.run != kinds.BASE:
         yield from unknown(f"{where}.run", "base of this model", checkpoint.run, own)

@@ -1,4 +1,4 @@
-"""What each stage of post-training did to the heads of a model: chains of checkpoints that were trained elsewhere."""
+"""Effects of each stage of post-training on the heads of a model: chains of checkpoints that were trained elsewhere."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,9 +1,9 @@
-"""How patterns differ from stage to stage of a chain of checkpoints: what they are at each, and what changes.
+"""Patterns at each stage of a chain of checkpoints, and their changes between stages.
 
-A chain is a base model and the runs that others have made of it, stage by stage. Every stage is measured on the same
-samples, in the tokens of the base. A change is taken twice: since the base, and since the stage before (`since` names
-which). `since` is empty for what is measured at a stage itself. Intervals of 95 % are over the probe samples, which all
-stages share: differences are paired.
+A chain is a base model and consecutive runs that were trained from it elsewhere. Every stage is measured on the same
+samples, in the tokens of the base. There are two kinds of change: since the base, and since the stage before (`since`
+names which). `since` is empty for statistics of a stage itself. Intervals of 95 % are over the probe samples, which all
+stages share, so differences are paired.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ from headpatterns.studies.reading import Reading
 from headpatterns.studies.table import Table
 
 ALL = "all"
-"""In the place of a task: the mean over tasks."""
+"""Used instead of a task: the mean over tasks."""
 
 STAGE = ("chain", "stage", "since")
 NUMBERS = ("value", "low", "high", "plain")
@@ -54,7 +54,7 @@ OF_STAGES = {"levels": correlation_matrix, "levels_spearman": rank_correlation_m
 """Correlations between tasks of the patterns of a stage, over heads."""
 
 OF_CHANGES = ("change_rate", "log_ratio", "change_rate_spearman")
-"""Correlations between tasks of what changes, as `adaptation` takes them."""
+"""Correlations of changes between tasks, as in `adaptation`."""
 
 LIMITS: dict[str, Limits] = {
     "loss": NOT_NEGATIVE,
@@ -88,7 +88,7 @@ def compute(
     seed: int,
     reading: Mapping[str, Any] | None = None,
 ) -> dict[str, Table]:
-    """Everything that is measured of the chains.
+    """All statistics of the chains.
 
     Args:
         runs: run table (CSV); the rows of `checkpoints` are used.
@@ -98,8 +98,8 @@ def compute(
         reading: fields of a `Reading`.
 
     Returns:
-        `stages`: what chains and stages are called, in display order; `statistics`: of every stage and change, by task
-        and as means over tasks; `heads` and `layers`: levels and their changes; `similarity`: between tasks.
+        `stages`: labels of chains and stages, in display order; `statistics`: of every stage and change, by task and as
+        means over tasks; `heads` and `layers`: levels and their changes; `similarity`: between tasks.
 
     Raises:
         InputError: the run table or a pattern folder cannot be used, or the table lacks a stage.
@@ -138,7 +138,7 @@ TABLES = {
 
 
 def of_stages(names: Sequence[str], rows: Sequence[RunRow], resamples: int, seed: int, read: Reading) -> list[Stage]:
-    """The stages of a chain on a task: the base by the first row, and each run by its own."""
+    """The stages of a chain on a task: the base from the first row, and each run from its own row."""
     weights = patterns.weights(rows[0], resamples, seed, read)
     places = [(rows[0], 0), *((row, files.steps(row.patterns)[-1]) for row in rows)]
     found = []
@@ -152,7 +152,7 @@ def of_stages(names: Sequence[str], rows: Sequence[RunRow], resamples: int, seed
 
 
 def pairs(stages: Sequence[Stage]) -> Iterator[tuple[Stage, Stage]]:
-    """Each stage with the base, and with the stage before where that is another; the earlier one first."""
+    """Each stage with the base, and with the stage before if that is not the base; the earlier one comes first."""
     for place, stage in enumerate(stages[1:], start=1):
         yield stages[0], stage
         if place > 1:
@@ -177,7 +177,7 @@ def statistic_rows(measured: Mapping[str, Sequence[Stage]]) -> Iterator[tuple[An
 
 
 def by_place(stages: Sequence[Stage]) -> dict[tuple[str, str], Values]:
-    """Statistics of each stage, and of its changes: by stage and what it is compared with."""
+    """Statistics of each stage, and of its changes: by stage and the stage that it is compared with."""
     found = {(stage.name, ""): stage.values for stage in stages}
     for first, second in pairs(stages):
         found[second.name, first.name] = {
@@ -232,7 +232,7 @@ def similarity_rows(measured: Mapping[str, Sequence[Stage]]) -> Iterator[tuple[A
 
 
 def matrices(measured: Mapping[str, Sequence[Stage]]) -> Iterator[tuple[str, str, str, np.ndarray]]:
-    """Correlations between tasks [1 + B, tasks, tasks] at each stage, and of its changes; none of a single task."""
+    """Correlations between tasks [1 + B, tasks, tasks] at each stage, and of its changes; empty for a single task."""
     if len(measured) < 2:
         return
     stacked = [

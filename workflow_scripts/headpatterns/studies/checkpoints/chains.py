@@ -1,4 +1,4 @@
-"""The chains of the study as figures and report show them, from the tables of its analysis."""
+"""The chains of the study for figures and report, from the tables of its analysis."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +24,8 @@ class Chain:
 
     Attributes:
         name: its key.
-        label: what it is called.
-        stages: what each stage is called, by its name: the base first.
+        label: its label.
+        stages: label of each stage, by its name, with the base first.
     """
 
     name: str
@@ -55,7 +55,7 @@ def read_chains(path: Path) -> list[Chain]:
 
 
 def read_numbers(path: Path) -> pd.DataFrame:
-    """One of the other tables of the analysis, whose columns of numbers hold numbers.
+    """One of the other tables of the analysis, with its columns of numbers as numbers.
 
     Raises:
         InputError: it cannot be used.
@@ -67,5 +67,5 @@ def read_numbers(path: Path) -> pd.DataFrame:
         "checkpoints_similarity": SIMILARITY_COLUMNS,
     }[path.stem]
     text = [name for name in columns if name not in (*NUMBERS, *PLACES)]
-    # A single probe set is like no other.
+    # A single probe set has no similarity to others.
     return read_table(path, text, [name for name in columns if name not in text], path.stem.endswith("similarity"))

@@ -1,4 +1,4 @@
-"""The figures of the study: what a pattern is at each stage of a chain, by head, by layer, and as a whole."""
+"""The figures of the study: the pattern at each stage of a chain, by head, by layer, and as a whole."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,10 +25,10 @@ PANELS = {
     "similarity_levels": "r between tasks",
     "pearson": "r with the stage before",
 }
-"""Statistics of the stages, with what their axes are called."""
+"""Statistics of the stages, with the labels of their axes."""
 
 LEFT, PANEL, HEIGHT, GAP = 0.55, 1.35, 1.35, 0.5
-"""Inches: beside, across, down and between the panels."""
+"""Inches: margin, width and height of the panels, and gap between them."""
 
 
 def figures(
@@ -51,9 +51,9 @@ def figures(
 
 
 def draw_stages(runs: RunTable, chains: Sequence[Chain], tasks: list[str], statistics: pd.DataFrame) -> Figure:
-    """Draw the course of each statistic over the stages: a row a chain, a line a task with its intervals.
+    """Draw the course of each statistic over the stages: one row per chain, one line per task with its intervals.
 
-    Correlations between tasks, of which there is one, are black.
+    The single line of correlations between tasks is black.
     """
     looks = task_looks(runs, tasks)
     below = 0.72 * max(style.text_width(chain.stages.values()) for chain in chains) + 0.15
@@ -78,7 +78,7 @@ def draw_stages(runs: RunTable, chains: Sequence[Chain], tasks: list[str], stati
 
 
 def course(rows: pd.DataFrame, chain: Chain, statistic: str) -> pd.DataFrame:
-    """The rows of a statistic at the stages, or, of a correlation between two, since the stage before."""
+    """The rows of a statistic at the stages, or since the stage before for a correlation between two stages."""
     if statistic != "pearson":
         return rows[rows["since"] == ""]
     return rows[rows["since"] == rows["stage"].map(chain.changes)]
@@ -88,7 +88,7 @@ def draw_course(axes: Axes, rows: pd.DataFrame, chain: Chain, look: Mapping[str,
     """A line over the stages with bars from low to high."""
     places = rows["stage"].map(list(chain.stages).index).to_numpy(float)
     value, low, high = (rows[name].to_numpy(float) for name in ("value", "low", "high"))
-    # An interval of a debiased value may lie beside it.
+    # The interval of a debiased value may not contain it.
     bars = np.clip(np.stack([value - low, high - value]), 0, None)
     axes.errorbar(places, value, yerr=bars, linewidth=1, markersize=3, elinewidth=0.7, capsize=1.5, **look)
 
@@ -107,7 +107,7 @@ def set_stages(axes: Axes, chain: Chain) -> None:
 
 
 def draw_layers(runs: RunTable, chains: Sequence[Chain], tasks: list[str], layers: pd.DataFrame) -> Figure:
-    """Draw the mean level of each layer: a row a chain, a column a task, a line a stage with its interval."""
+    """Draw the mean level of each layer: rows are chains, columns are tasks, lines are stages with intervals."""
     row_height = 0.45 + HEIGHT + 0.62
     legends = max(style.text_width(chain.stages.values()) for chain in chains) + 0.5
     figure = style.new_figure(LEFT + (PANEL + GAP) * len(tasks) + legends, row_height * len(chains))

@@ -12,14 +12,14 @@ from headpatterns.studies.adaptation import figure1, figure2
 from headpatterns.studies.checkpoints.chains import Chain
 
 PANEL, GAP = 1.0, 0.1
-"""Inches: across a heat map, and between two."""
+"""Inches: width of a heat map, and gap between two."""
 
 BLOCK = 0.35
-"""Between levels and changes."""
+"""Inches between levels and changes."""
 
 
 def draw_heads(runs: RunTable, chains: Sequence[Chain], tasks: list[str], levels: pd.DataFrame) -> Figure:
-    """Draw patterns at each stage and what changes from each to the next: a block of rows a chain, a row a task.
+    """Draw patterns at each stage and their changes to the next: one block of rows per chain, one row per task.
 
     Colours are those of Figure 1. Levels of a row share their scale, and so do changes.
     """
@@ -78,7 +78,7 @@ def draw_row(
 
 
 def draw_similarity(runs: RunTable, chains: Sequence[Chain], tasks: list[str], cells: pd.DataFrame) -> Figure:
-    """Draw correlations between tasks at each stage, and of the change rates from each to the next: a row a chain."""
+    """Draw correlations between tasks at each stage, and of the change rates to the next: one row per chain."""
     labels = [runs.task_label(task) for task in tasks]
     left, side = style.text_width(labels) + 0.15, max(1.35, 0.3 * len(tasks))
     below = 0.72 * style.text_width(labels) + 0.2

@@ -43,7 +43,7 @@ OF_CHANGE = {
 
 
 def section(results: Results) -> list[Section]:
-    """The section: what each stage is, what each change is, and how well patterns say what ablations do.
+    """The section: statistics of each stage and change, and how well patterns predict effects of ablations.
 
     Raises:
         InputError: a file is missing or faulty.
@@ -62,7 +62,7 @@ def section(results: Results) -> list[Section]:
 
 
 def at_stages(chains: Sequence[Chain], means: pd.DataFrame) -> Table:
-    """A row a stage, the mean over tasks."""
+    """One row per stage, the mean over tasks."""
     cells = [
         [chain.label, label, *values(means, (chain.name, stage, ""), AT_STAGE)]
         for chain in chains
@@ -72,7 +72,7 @@ def at_stages(chains: Sequence[Chain], means: pd.DataFrame) -> Table:
 
 
 def changes(chains: Sequence[Chain], means: pd.DataFrame) -> Table:
-    """A row a stage with the one before it, and with the base where that is another."""
+    """One row per stage and comparison: with the stage before, and with the base if that is another stage."""
     cells = []
     for chain in chains:
         base = next(iter(chain.stages))
@@ -84,13 +84,13 @@ def changes(chains: Sequence[Chain], means: pd.DataFrame) -> Table:
 
 
 def values(means: pd.DataFrame, place: tuple[str, str, str], statistics: Mapping[str, str]) -> list[str]:
-    """Estimates of statistics at a place; a dash where there is none."""
+    """Estimates of statistics at a place; a dash if there is none."""
     keys = [(*place, name) for name in statistics]
     return [estimate(*means.loc[key, list(INTERVAL)]) if key in means.index else "–" for key in keys]
 
 
 def ablations(path: Path, chains: Sequence[Chain]) -> Table:
-    """A row a chain: the rank correlation of patterns with the effects of ablations, at the base and at the end."""
+    """One row per chain: rank correlation of patterns with effects of ablations, at the base and at the end."""
     text = [name for name in VALIDITY_COLUMNS if name not in (*INTERVAL, "plain")]
     rows = read_table(path, text, INTERVAL, may_be_empty=True)
     rows = rows[(rows["task"] == ALL) & (rows["change"] == ABSOLUTE) & (rows["over"] == ALL_HEADS)]

@@ -48,12 +48,12 @@ def runs(experiment: "Experiment") -> "list[Run]":
 
 
 def ablated(experiment: "Experiment") -> "list[Run]":
-    """Every run whose heads are ablated before it and after it: those of `validity`, and the last of each chain."""
+    """Every run whose heads are ablated before and after it: runs of `validity`, and the last run of each chain."""
     return list(dict.fromkeys([*validity.runs(experiment), *last_runs(experiment).values()]))
 
 
 def last_runs(experiment: "Experiment") -> "dict[str, Run]":
-    """The last run of each chain whose heads are ablated; none without `validity`."""
+    """The last run of each chain whose heads are ablated; empty without `validity`."""
     settings: Settings = experiment.settings(NAME)
     chains = settings.chains if settings.validity else {}
     return {name: elsewhere(experiment.config, chain.models[-1]) for name, chain in chains.items()}
@@ -94,7 +94,7 @@ def names(experiment: "Experiment") -> Iterator[str]:
 
 
 def problems(experiment: "Experiment") -> Iterator[str]:
-    """What keeps heads from being ablated."""
+    """Problems that prevent the ablation of heads."""
     found = last_runs(experiment).values()
     tasks = experiment.settings(NAME).tasks if found else []
     yield from validity.unfit(experiment, {run.model: None for run in found}, tasks)

@@ -1,4 +1,4 @@
-"""What the models can do: their answers to the tasks of section 4, before fine-tuning on each and after it."""
+"""The competence of the models: their answers to the tasks of section 4, before and after fine-tuning on each."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def evaluations(experiment: "Experiment") -> Paths:
-    """The variants, every answer that was evaluated, the rows of the tasks, and how far losses fell."""
+    """The variants, all evaluated answers, the rows of the tasks, and the decreases of losses."""
     return {
         **answers(settings.NAME)(experiment),
         "rows": [experiment.paths.instructions(task, "probe") for task in settings.sets(experiment)],

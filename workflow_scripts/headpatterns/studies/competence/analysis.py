@@ -1,9 +1,9 @@
-"""What each model can do of each task of section 4, before fine-tuning on it and after it.
+"""The competence of each model on each task of section 4, before and after fine-tuning on it.
 
 Every number of one seed has an interval over the items of the probe set: Wilson's for shares, the bootstrap's for
-likelihoods. Those over all seeds hold the seeds too (`shares`; `headpatterns.statistics.effects`). A base model that
-all seeds share is one model there, so that its interval is over items alone. With one seed all of them are. No interval
-covers the choice of training samples, unless seeds move it.
+likelihoods. Intervals over all seeds include the seeds too (`shares`; `headpatterns.statistics.effects`). A base model
+that all seeds share counts as one model, so its interval is only over items. With one seed all intervals are only over
+items. No interval covers the choice of training samples, unless seeds change it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ from headpatterns.studies.table import Table
 STUDY = "competence"
 NOT_EVALUATED = "not evaluated"
 Falls = Mapping[tuple[str, str], Share]
-"""How far the loss fell, by model and task."""
+"""Decrease of the loss, by model and task."""
 
 
 def compute(
@@ -45,18 +45,18 @@ def compute(
         variants: variants.csv; the competence study is used, which may have no row.
         items: CSV files of evaluate, single items.
         rows: the instructions of each task, in the order of `sets`.
-        effects: the effects of the study `adaptation`, of which the falls of the loss are taken.
+        effects: the effects of the study `adaptation`, which include the decreases of the loss.
         sets: the evaluation set of each task.
         resamples: bootstrap replicates of each set's items.
         seed: seed of the bootstrap.
 
     Returns:
-        `competence`: a row for each model, task, seed and state (before, after), then those over all seeds. `learnt`
-        is 1 or 0 in the last of them, and `learnt_by` says what decides. Where nothing was evaluated, the row over all
-        seeds after fine-tuning stands there alone.
+        `competence`: a row for each model, task, seed and state (before, after), then the rows over all seeds. `learnt`
+        is 1 or 0 in the last of them, and `learnt_by` names the measure that decides. If nothing was evaluated, there
+        is only the row over all seeds after fine-tuning.
 
     Raises:
-        InputError: a file cannot be used, or what belongs together was not made alike.
+        InputError: a file cannot be used, or evaluations to compare were made differently.
     """
     evaluated = evaluations([one for one in read_variants(variants) if one.study == STUDY], sets)
     answered = read_answers(items, [key for runs in evaluated.values() for key in runs.values()])
@@ -88,7 +88,7 @@ def evaluations(variants: Sequence[Any], sets: Mapping[str, str]) -> dict[tuple[
 
 
 def falls_of(effects: Path) -> dict[tuple[str, str], Share]:
-    """How far the loss on the probe set of each task fell, with its interval, by model and task."""
+    """Decrease of the loss on the probe set of each task, with its interval, by model and task."""
     return {
         (one.model, one.about): Share(one.effect.estimate, *one.effect.interval())
         for one in measured.read(effects)
@@ -149,7 +149,7 @@ def with_verdict(about: Iterator[dict[str, Any]], fall: Share) -> Iterator[tuple
 
 
 def not_evaluated(fall: Share) -> tuple[Any, ...]:
-    """The row of a model and task of which only the loss is known."""
+    """The row of a model and task for which only the loss is known."""
     columns = {"seed": ALL, "state": AFTER, "items": "", "note": NOT_EVALUATED}
     return row(columns | verdict(columns, fall))
 
@@ -163,6 +163,6 @@ def verdict(columns: Mapping[str, Any], fall: Share) -> dict[str, Any]:
 
 
 def row(columns: Mapping[str, Any]) -> tuple[Any, ...]:
-    """The columns in their order; NaN where there is no number, and no text where there is none."""
+    """The columns in their order; NaN for a missing number, and an empty text for a missing text."""
     texts = ("learnt", "learnt_by", "note")
     return tuple(columns.get(name, "" if name in texts else np.nan) for name in COLUMNS[2:])

@@ -1,4 +1,4 @@
-"""What was answered: the items of the evaluations of the competence study, read and checked, and the tasks' rows."""
+"""The answers to the items of the competence study's evaluations, read and checked, and the tasks' rows."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,9 +27,9 @@ class Task:
     """The probe rows of a task.
 
     Attributes:
-        gold: the canonical gold answer by the item's id; None where there is none to compare.
-        chance: share of items that no skill gets right; NaN unless all have a gold answer.
-        note: why accuracy says nothing here; empty where it does.
+        gold: the canonical gold answer by the item's id; None if there is none to compare.
+        chance: share of items that are correct without skill; NaN unless all have a gold answer.
+        note: why accuracy is not meaningful here; empty if it is.
     """
 
     gold: Mapping[str, str | None]
@@ -40,11 +40,11 @@ class Task:
 def read_task(path: Path) -> Task:
     """The probe rows of a task, from its instructions.
 
-    Accuracy says nothing of rows without gold answers, nor of rows whose own responses are not read as their answer,
-    as those of programs are not, but for a function solution().
+    Accuracy is not meaningful for rows without gold answers, and for rows whose own responses cannot be read as their
+    answer, such as programs without a function solution().
 
     Raises:
-        InputError: the file is missing, is no parquet, or lacks a column.
+        InputError: the file is missing, is not parquet, or lacks a column.
     """
     table = read_parquet(path)
     if missing := [column for column in ROW_COLUMNS if column not in table.column_names]:
@@ -64,15 +64,15 @@ def read_task(path: Path) -> Task:
 
 @dataclass(frozen=True)
 class Answers:
-    """What one checkpoint answered to the items of a set, in the order of their ids.
+    """The answers of one checkpoint to the items of a set, in the order of their ids.
 
     Attributes:
         ids: of the items.
-        answer: what was read from each answer; empty where nothing could be.
-        correct: 1 where it is right, else 0, and NaN without a gold answer.
-        parsed: 1 where an answer was read, else 0, and NaN where none was asked for.
+        answer: the answer that was read; empty if none could be read.
+        correct: 1 if it is correct, otherwise 0, and NaN without a gold answer.
+        parsed: 1 if an answer was read, otherwise 0, and NaN if none was generated.
         nll: negative log-likelihood of the gold response, nats per token.
-        likeliest, likeliest_per_token: letter of the likeliest option; empty without options.
+        likeliest, likeliest_per_token: letter of the option with the highest likelihood; empty without options.
     """
 
     ids: tuple[str, ...]
@@ -85,7 +85,7 @@ class Answers:
 
     @property
     def same(self) -> float:
-        """Share of the items that the most frequent answer is given to."""
+        """Share of the items with the most frequent answer."""
         counts = Counter(filter(None, self.answer))
         return max(counts.values(), default=0) / len(self.ids)
 
@@ -94,7 +94,7 @@ def read_answers(paths: Sequence[Path], wanted: Iterable[Key]) -> dict[Key, Answ
     """The wanted evaluations from the tables of items.
 
     Raises:
-        InputError: as `outcomes.by_item`, or an item has a number that it cannot have.
+        InputError: as `outcomes.by_item`, or an item has an impossible number.
     """
     found = by_item(paths, wanted, ITEM_COLUMNS, _checked)
     return {key: _answers(list(rows.values())) for key, rows in found.items()}

@@ -1,4 +1,4 @@
-"""Accuracy of every model on every task before and after fine-tuning, beside chance."""
+"""Accuracy of every model on every task before and after fine-tuning, compared with chance."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def figures(runs: Path, competence: Path) -> dict[str, Figure]:
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """A panel a model and a row a task.
+    """Draw one panel per model and one row per task.
 
     Args:
         table: the rows over all seeds, with labels, in display order.
@@ -89,7 +89,7 @@ def finish(axes: Axes, tasks: list[str], height: float) -> None:
 
 
 def legend() -> list[Line2D]:
-    """What hollow and filled, colours and strokes mean."""
+    """Legend entries for hollow and filled markers, colours and strokes."""
     states = [Line2D([], [], color=KINDS[0][3], marker="o", markersize=4, linewidth=1, markeredgewidth=0.8,
                      markerfacecolor=KINDS[0][3] if state == AFTER else "white", label=f"{state} SFT")
               for state in PLACES]  # fmt: skip

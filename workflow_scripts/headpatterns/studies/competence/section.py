@@ -1,4 +1,4 @@
-"""The report's opening: what the models can do, on which everything below it rests."""
+"""The first section of the report: the competence of the models, on which all other sections depend."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,11 +20,11 @@ READING = """\
 A model has learnt a task if the interval of its accuracy after fine-tuning is above chance. Without an accuracy, the
 fall of the loss on the probe set decides. Claims about what fine-tuning changes are tested only where more than half of
 the tasks that they are about were learnt."""
-"""HTML: when a claim is tested."""
+"""HTML: the conditions under which a claim is tested."""
 
 
 def section(results: Results) -> list[Section]:
-    """The sentence that says how much was learnt, its tables, the figure, and every number.
+    """The sentence about how much was learnt, its tables, the figure, and every number.
 
     Raises:
         InputError: a file is missing or faulty.
@@ -47,10 +47,10 @@ def section(results: Results) -> list[Section]:
 
 
 def sentence(rows: pd.DataFrame) -> str:
-    """How many of the pairs of model and task were learnt, and by what that was judged.
+    """How many of the pairs of model and task were learnt, and by which measure.
 
     Args:
-        rows: the table's rows, of which those after fine-tuning have the verdicts.
+        rows: the table's rows; the rows after fine-tuning have the verdicts.
     """
     judged = rows[(rows["state"] == AFTER) & (rows["learnt"] != "")]
     by_accuracy, by_loss = (judged[judged["learnt_by"] == by]["learnt"] for by in (ACCURACY, LOSS))

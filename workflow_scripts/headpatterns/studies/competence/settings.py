@@ -29,30 +29,30 @@ class Settings(Section):
 
 
 def selected(experiment: "Experiment") -> bool:
-    """Whether there are tasks at all: without an evaluation the fall of the loss on each decides."""
+    """Whether there are tasks at all; without an evaluation, the decrease of the loss decides."""
     return bool(adaptation.runs(experiment))
 
 
 def runs(experiment: "Experiment") -> "list[Run]":
-    """Runs of the adaptation study that are evaluated, before and after; none of a group that does not exist."""
+    """Runs of the adaptation study that are evaluated, before and after; empty for a group that does not exist."""
     group = experiment.settings(adaptation.NAME).group
     known = group in experiment.config.task_groups
     return adaptation.some_runs(experiment, experiment.settings(NAME)) if known else []
 
 
 def sets(experiment: "Experiment") -> dict[str, str]:
-    """The evaluation set of each task: the one of the config that is plainly its probe rows, or one of its name."""
+    """The evaluation set of each task: a set of the config that is exactly its probe rows, or one with its name."""
     written = {one.dataset: name for name, one in experiment.config.evaluation.sets.items() if _is_plain(one)}
     return {run.task: written.get(run.task, run.task) for run in runs(experiment)}
 
 
 def _is_plain(described: EvaluationSet) -> bool:
-    """Whether a set of the config says nothing but which dataset it consists of."""
+    """Whether a set of the config names only its dataset."""
     return described.model_fields_set == {"dataset"}
 
 
 def evaluation_sets(experiment: "Experiment") -> dict[str, ItemSet]:
-    """The probe rows of every task that no set of the config consists of; they need no gold answers."""
+    """The probe rows of every task that are not a set of the config; they need no gold answers."""
     written = experiment.config.evaluation.sets
     return {name: ItemSet(dataset=task, answers_needed=False)
             for task, name in sets(experiment).items() if name not in written}  # fmt: skip
@@ -69,7 +69,7 @@ def variants(experiment: "Experiment") -> list[dict[str, Any]]:
 
 
 def names(experiment: "Experiment") -> Iterator[str]:
-    """What the adaptation study does not offer, and names of tasks that other evaluation sets have."""
+    """Models, tasks and seeds that the adaptation study does not offer, and task names that other sets have."""
     yield from adaptation.not_offered(experiment, NAME, experiment.settings(NAME))
     written = experiment.config.evaluation.sets
     for task, name in sets(experiment).items():

@@ -1,10 +1,12 @@
-"""The share of items that a model gets right, the mean over training seeds, with an interval over items and seeds.
+"""The share of items that a model answers correctly, the mean over training seeds, with an interval over items and
+seeds.
 
-Wilson's interval keeps a width where every answer is right or every one is wrong, which no bootstrap does. Seeds answer
-the same items, so its number of items is an effective one (Korn and Graubard 1998): as many as give, with independent
-answers, the variance that the mean over seeds has over items. It lies between the number of items, where the seeds get
-the same ones right, and that times the seeds, where they err apart. What seeds vary by is added, on either side, as
-the root of the sum of squares (MOVER; Zou and Donner 2008), as `headpatterns.statistics.effects` adds components.
+Unlike a bootstrap, Wilson's interval has a width even if all answers are correct or all are wrong. Seeds answer the
+same items, so it uses an effective number of items (Korn and Graubard 1998). With this number, independent answers
+would have the same variance over items as the mean over seeds. It is between the number of items, if all seeds answer
+the same ones correctly, and that number times the seeds, if their errors are independent. The variation of seeds is
+added on both sides as the root of the sum of squares (MOVER; Zou and Donner 2008), as in
+`headpatterns.statistics.effects`.
 """
 
 import math
@@ -31,9 +33,9 @@ UNKNOWN = Share(math.nan, math.nan, math.nan)
 
 
 def share(marks: Float[np.ndarray, "runs items"]) -> Share:
-    """The mean share of marks, [runs, items] of 1 or 0, a run for each training seed.
+    """The mean share of marks, [runs, items] of 1 or 0, with a run for each training seed.
 
-    Of one run the interval is Wilson's, and covers the choice of items alone.
+    With one run the interval is Wilson's, and covers only the choice of items.
     """
     value = float(marks.mean())
     items = effective_items(marks)
@@ -45,7 +47,7 @@ def share(marks: Float[np.ndarray, "runs items"]) -> Share:
 
 
 def effective_items(marks: Float[np.ndarray, "runs items"]) -> float:
-    """Independent answers that say as much about the items as all runs together."""
+    """The number of independent answers with the same information about the items as all runs together."""
     runs, items = (float(size) for size in marks.shape)
     value, spread = float(marks.mean()), float(np.var(marks.mean(axis=0)))
     if value in (0.0, 1.0) or runs == 1:

@@ -1,4 +1,4 @@
-"""What the models can do, for readers: tasks × models, accuracy and likelihood before fine-tuning and after it."""
+"""The competence of the models as a table: tasks × models, accuracy and likelihood before and after fine-tuning."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ NUMBERS = (
     *("likelihood", "likelihood_low", "likelihood_high", "loss_fall", "loss_fall_low", "loss_fall_high"),
 )
 MARKS = {"1": "", "0": " *"}
-"""Behind what a model has learnt, and has not."""
+"""Marks after the numbers of tasks that a model has learnt, and has not learnt."""
 
 Cell = tuple[Mapping[str, pd.Series], str]
 """The rows of a model on a task by state, and the mark of whether it was learnt."""
@@ -46,7 +46,7 @@ def labelled(rows: pd.DataFrame, runs: RunTable, source: Path) -> pd.DataFrame:
 
 
 def grids(table: pd.DataFrame) -> list[Grid]:
-    """Accuracy, likelihood of the gold response and, where there are options, accuracy by likelihood."""
+    """Accuracy, likelihood of the gold response and, if there are options, accuracy by likelihood."""
     cells: dict[tuple[str, str], Cell] = {}
     for (model, task), rows in table.groupby(["model_label", "task_label"], sort=False):
         states = {str(row["state"]): row for _, row in rows.iterrows()}
@@ -73,12 +73,12 @@ def grid(title: str, shown: Callable[[Cell], str], cells: Mapping[tuple[str, str
 
 
 def chance_of(cell: Cell) -> str:
-    """Chance in per cent; empty where nothing is compared with it."""
+    """Chance in per cent; empty if nothing is compared with it."""
     return per_cent(cell[0][AFTER]["chance"])
 
 
 def accuracy(cell: Cell) -> str:
-    """`3 → 54 [41, 66]`, or why there is none; marked where the task was not learnt."""
+    """`3 → 54 [41, 66]`, or why there is none; marked if the task was not learnt."""
     states, mark = cell
     after = states[AFTER]
     if np.isnan(after["accuracy"]):
@@ -87,7 +87,7 @@ def accuracy(cell: Cell) -> str:
 
 
 def likelihood(cell: Cell) -> str:
-    """The same of the likeliest option; empty without options."""
+    """The same for the option with the highest likelihood; empty without options."""
     states, _ = cell
     if np.isnan(states[AFTER]["likelihood"]):
         return ""
@@ -95,7 +95,7 @@ def likelihood(cell: Cell) -> str:
 
 
 def nll(cell: Cell) -> str:
-    """`1.20 → 0.35 [0.30, 0.41]`; of what was not evaluated, how far the loss fell."""
+    """`1.20 → 0.35 [0.30, 0.41]`; without an evaluation, the decrease of the loss."""
     states, _ = cell
     after = states[AFTER]
     if not np.isnan(after["nll"]):
@@ -116,5 +116,5 @@ def with_interval(row: pd.Series, *names: str) -> str:
 
 
 def per_cent(share: float) -> str:
-    """A share in per cent; empty where there is none."""
+    """A share in per cent; empty if there is none."""
     return "" if np.isnan(share) else f"{100 * share:.0f}"

@@ -31,14 +31,14 @@ KEYS = ("model", "task", "seed", "state")
 SHARES = {"accuracy": ("accuracy", "low", "high"), "likelihood": triple("likelihood")}
 TITLES = {"accuracy": "Accuracy", "likelihood": "Accuracy by likelihood"}
 FALL = "fall"
-"""In the place of a state: how far the loss fell from the one to the other."""
+"""Used instead of a state: the decrease of the loss between both states."""
 
 STATES = {BEFORE: COLOURS[4], AFTER: COLOURS[1], FALL: COLOURS[2]}
 NUMBERS = tuple(dict.fromkeys([*sum(SHARES.values(), ()), *triple("nll"), *triple("loss_fall"), "chance"]))
 
 
 def show(runs: Path, competence: Path) -> Interactive:
-    """Shares of right answers beside chance, and losses of gold responses.
+    """Shares of correct answers compared with chance, and losses of gold responses.
 
     Args:
         runs: runs.csv.
@@ -73,7 +73,7 @@ def show(runs: Path, competence: Path) -> Interactive:
 
 
 def shares(table: pd.DataFrame, labels: RunTable) -> Iterator[dict[str, Any]]:
-    """Shares of right answers in per cent, and why there is none."""
+    """Shares of correct answers in per cent, or why there is none."""
     for row in table.to_dict("records"):
         for measure, names in SHARES.items():
             numbers = [rounded(100 * row[name]) for name in (*names, "chance")]
@@ -85,7 +85,7 @@ def shares(table: pd.DataFrame, labels: RunTable) -> Iterator[dict[str, Any]]:
 
 
 def losses(table: pd.DataFrame, labels: RunTable) -> Iterator[dict[str, Any]]:
-    """Negative log-likelihoods of gold responses in nats per token; where none is known, how far the loss fell."""
+    """Negative log-likelihoods of gold responses in nats per token; if none is known, the decrease of the loss."""
     for row in table.to_dict("records"):
         value, low, high = (rounded(row[name]) for name in triple("nll"))
         fell = [rounded(row[name]) for name in triple("loss_fall")]
@@ -96,12 +96,12 @@ def losses(table: pd.DataFrame, labels: RunTable) -> Iterator[dict[str, Any]]:
 
 
 def texts(row: Mapping[Any, Any], labels: RunTable) -> dict[str, str]:
-    """What a row is about; tasks as they are called."""
+    """The subject of a row, with labels of tasks."""
     return {"model": row["model"], "seed": row["seed"], "state": row["state"], "task": labels.task_label(row["task"])}
 
 
 def frame(controls: Sequence[Control], models: Options, rows: str, title: Spec | str, subtitle: str) -> Spec:
-    """What both charts have."""
+    """The common parts of both charts."""
     return {
         "data": {"name": rows},
         "width": "container",
@@ -112,7 +112,7 @@ def frame(controls: Sequence[Control], models: Options, rows: str, title: Spec |
 
 
 def placed(tasks: Sequence[str]) -> Spec:
-    """A row for each task, in their order, with a line of its own for each state."""
+    """A row for each task, in their order, with a separate line for each state."""
     return {
         "y": {"field": "task", "type": "nominal", "title": None, "sort": list(tasks)},
         "yOffset": {"field": "state", "type": "nominal", "sort": list(STATES)},
@@ -126,7 +126,7 @@ def coloured(*states: str) -> Spec:
 
 
 def share_chart(controls: Sequence[Control], models: Options, tasks: Sequence[str]) -> Chart:
-    """Right answers in per cent, beside chance; of tasks without an accuracy, why there is none."""
+    """Correct answers in per cent, compared with chance; for tasks without an accuracy, the reason."""
     x: Spec = {"field": "value", "type": "quantitative", "title": "per cent", "scale": {"domain": [0, 100]}}
     y = placed(tasks)
     said = [word("task", "task"), word("state", "fine-tuning"), number("value", "per cent"), number("low", "from"),
@@ -155,7 +155,7 @@ def share_chart(controls: Sequence[Control], models: Options, tasks: Sequence[st
 
 
 def loss_chart(controls: Sequence[Control], models: Options, tasks: Sequence[str], fallen: bool) -> Chart:
-    """The loss of the gold response on every task; `fallen` where of some its fall alone is known."""
+    """The loss of the gold response on every task; `fallen` if only the decrease is known for some."""
     x: Spec = {"field": "value", "type": "quantitative", "title": "nats per token"}
     said = [word("task", "task"), word("state", "fine-tuning"), number("value", "nats per token"),
             number("low", "from"), number("high", "to")]  # fmt: skip

@@ -1,6 +1,6 @@
 """Least-squares decomposition of the complex tasks' pattern changes into those of basic tasks (Figure 4, Eq. 3, 10).
 
-Each term set is fitted three times: to changes, as the paper does, and to the two controls of
+Each term set is fitted three times: to changes, as in the paper, and to the two controls of
 `headpatterns.statistics.controls`, base patterns alone and changes without their own base pattern.
 """
 
@@ -34,7 +34,7 @@ CONTROL_COLUMNS = (
 )
 
 TermSets = dict[tuple[str, int], list[np.ndarray]]
-"""R² [1 + B] of each seed, by the terms of a set and how many these are."""
+"""R² [1 + B] of each seed, by the terms of a set and their number."""
 
 
 def compute(runs: Path, resamples: int, seed: int, permutations: int, reading: Mapping[str, Any]) -> dict[str, Table]:
@@ -49,7 +49,7 @@ def compute(runs: Path, resamples: int, seed: int, permutations: int, reading: M
 
     Returns:
         `composition`: R² and null of every term set; `coefficients`: beta of every term set; `by_model`: mean R² over
-        seeds, and its rank; `controls`: how far the pairs rank alike on changes and on a control.
+        seeds, and its rank; `controls`: the agreement of the ranks of pairs between changes and a control.
 
     Raises:
         InputError: the run table or a pattern folder cannot be used, or a complex or basic task is missing.
@@ -89,7 +89,7 @@ def compute(runs: Path, resamples: int, seed: int, permutations: int, reading: M
 
 
 def terms_of(fit: regression.Fit, names: Sequence[str]) -> str:
-    """The tasks of a term set in one word; `names` are those of all basic tasks."""
+    """The tasks of a term set in one word; `names` are the names of all basic tasks."""
     return "+".join(names[index] for index in fit.terms)
 
 
@@ -110,7 +110,7 @@ def null_of(fit: regression.Fit) -> tuple[float, float, float]:
 def coefficient_rows(
     key: tuple[Any, ...], fits: Sequence[regression.Fit], names: Sequence[str], intercept: bool
 ) -> Iterator[tuple[Any, ...]]:
-    """A row for each coefficient of each fit; `names` are those of all basic tasks."""
+    """A row for each coefficient of each fit; `names` are the names of all basic tasks."""
     for fit in fits:
         labels = [*(names[index] for index in fit.terms), *(["intercept"] if intercept else [])]
         intervals = estimate_and_interval(fit.beta)
@@ -122,7 +122,7 @@ def split(runs: Sequence[RunRow], table: Path) -> tuple[list[RunRow], list[RunRo
     """Complex and basic runs of one model, group and seed; at least one of each.
 
     Raises:
-        InputError: there is none of one of them.
+        InputError: there is no complex or no basic run.
     """
     roles = {role: [run for run in runs if run.role == role] for role in run_table.ROLES}
     for role, found in roles.items():
@@ -164,5 +164,5 @@ def control_rows(key: tuple[str, str, str], found: Mapping[str, TermSets]) -> It
 
 
 def best_of(pairs: Sequence[str], r2: np.ndarray) -> str:
-    """The pair of the highest R² [pairs], the first of equal ones; empty where one is undefined."""
+    """The pair with the highest R² [pairs], the first one in a tie; empty if one is undefined."""
     return "" if np.isnan(r2).any() else pairs[int(np.argmax(r2))]

@@ -1,7 +1,7 @@
-"""The numbers behind the claims on Figure 4: the pair of basic tasks that the paper names, against its rivals.
+"""The numbers behind the claims on Figure 4: the pair of basic tasks that the paper names, compared with other pairs.
 
-The pair has a name and is held; training seeds and probe samples vary. Permuted heads are no rival: many an arbitrary
-pair beats them, so that their p-value stands in composition.csv alone.
+The pair is named by the paper, so it is fixed; training seeds and probe samples vary. Permuted heads are not used as a
+comparison: many arbitrary pairs are better than them, so their p-value is only in composition.csv.
 """
 
 from collections import defaultdict
@@ -42,12 +42,12 @@ def measure(
 
     Returns:
         `pair_r2`: R² of the expected pair on changes; `pair_beats_base_patterns`: that minus its R² on base patterns
-        alone. Where there are other pairs also `pair_margin`: minus the largest R² of another pair;
-        `pair_margin_partialled`: the same on changes without their own base pattern; `pair_beats_null`: minus the mean
-        R² of all other pairs.
+        alone. If there are other pairs, also `pair_margin`: its R² minus the largest R² of another pair;
+        `pair_margin_partialled`: the same on changes without their own base pattern; `pair_beats_null`: its R² minus
+        the mean R² of all other pairs.
 
     Raises:
-        InputError: as `analysis.compute`, or an expected pair that is not of two of the group's basic tasks.
+        InputError: as `analysis.compute`, or an expected pair does not consist of two of the group's basic tasks.
     """
     rows_of_study = [row for row in patterns.rows_of(runs, "composition") if row.group in expected_pairs]
     patterns.check(rows_of_study, reading)
@@ -71,10 +71,10 @@ def measure(
 
 
 def place_of(pair: Sequence[str], names: Sequence[str], group: str, source: Path) -> int:
-    """Where a pair stands among all pairs of the basic tasks `names`, whose order it need not have.
+    """The index of a pair among all pairs of the basic tasks `names`; the order of its tasks does not matter.
 
     Raises:
-        InputError: it is not of two of them.
+        InputError: it does not consist of two of them.
     """
     known = [set(other) for other in combinations(names, 2)]
     if len(pair) != 2 or set(pair) not in known:

@@ -1,4 +1,4 @@
-"""Figure 4: how well basic tasks, alone, in pairs and all together, explain a complex task, beside two controls."""
+"""Figure 4: how well basic tasks, alone, in pairs and all together, explain a complex task, with two controls."""
 
 from pathlib import Path
 
@@ -36,10 +36,10 @@ def figures(runs: Path, composition: Path) -> dict[str, Figure]:
 def draw(runs: RunTable, composition: pd.DataFrame, source: Path | str = "composition.csv") -> Figure:
     """Draw a block for each group and model: R² matrices on changes and on both controls, each above a strip.
 
-    The strips hold the same term sets in all three panels, those that are best on changes, with intervals and null.
+    The strips have the same term sets in all three panels, the best ones on changes, with intervals and null.
 
-    `composition` has the columns `TEXT` and `NUMBERS`; seeds are averaged. A cell of the lower triangle is a pair, one
-    of the diagonal a single task. R² may be negative (a fit without intercept): colours end at 0, values do not.
+    `composition` has the columns `TEXT` and `NUMBERS`; seeds are averaged. A cell of the lower triangle is a pair, and
+    a cell of the diagonal a single task. R² may be negative (without intercept): colours end at 0, but values do not.
     """
     runs = runs.of_study("composition")
     models = runs.order("model", composition["model"], source)
@@ -101,17 +101,17 @@ def group_order(runs: RunTable, rows: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def best(rows: pd.DataFrame, count: int) -> pd.DataFrame:
-    """The `count` pairs of the highest R², best first."""
+    """The `count` pairs with the highest R², best first."""
     return ranked(rows, 2).head(count)
 
 
 def ranked(rows: pd.DataFrame, size: int) -> pd.DataFrame:
-    """The fits with `size` tasks, highest R² first; undefined ones (a change that is constant) are left out."""
+    """The fits with `size` tasks, highest R² first; undefined ones (with a constant change) are left out."""
     return rows[rows["size"] == size].dropna(subset="r2").sort_values("r2", ascending=False, kind="stable")
 
 
 def title_lines(rows: pd.DataFrame, tasks: int) -> str:
-    """Above a matrix: R² of the full set and the 95 % quantile of its null."""
+    """The text above a matrix: R² of the full set and the 95 % quantile of its null."""
     full = rows[rows["size"] == tasks]
     if full.empty:
         return ""
@@ -176,7 +176,7 @@ def draw_strip(axes: Axes, shown: pd.DataFrame, labels: dict[str, str]) -> None:
 
 
 def strip_rows(rows: pd.DataFrame, tasks: int) -> pd.DataFrame:
-    """The lines of a strip: the full set where it is more than a pair, the best pairs, the best single task."""
+    """The lines of a strip: the full set if it is more than a pair, the best pairs, the best single task."""
     full = rows[(rows["size"] == tasks) & (rows["size"] > 2)]
     return pd.concat([full, best(rows, BEST_PAIRS), ranked(rows, 1).head(1)])
 

@@ -1,4 +1,4 @@
-"""The report's section on what Figure 4 owes to base patterns: how far the pairs rank alike on changes and controls."""
+"""The report's section on the effect of base patterns on Figure 4: do pairs rank alike on changes and controls?"""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ CONTROLS = {"base": "base patterns alone", "partialled": "changes without their 
 
 
 def section(results: Results) -> list[Section]:
-    """One table; no section where no group has three pairs to rank.
+    """One table; no section if no group has three pairs to rank.
 
     Raises:
         InputError: a file is missing or faulty.
@@ -57,5 +57,5 @@ def controls(rows: pd.DataFrame, runs: RunTable, source: Path) -> Table:
 
 
 def pair_label(terms: str, runs: RunTable) -> str:
-    """The labels of a pair's tasks; a dash where there is none."""
+    """The labels of a pair's tasks; a dash if there is no pair."""
     return " + ".join(map(runs.task_label, terms.split("+"))) if terms else "–"

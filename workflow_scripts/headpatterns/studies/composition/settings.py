@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 NAME = "composition"
 EFFECTS = ("pair_r2", "pair_beats_base_patterns", "pair_margin", "pair_margin_partialled", "pair_beats_null")
-"""What is measured for the claims."""
+"""Effects for the claims."""
 
 
 class Settings(Section):
@@ -49,7 +49,7 @@ def names(experiment: "Experiment") -> Iterator[str]:
 
 
 def expected_pairs(experiment: "Experiment") -> dict[str, list[str]]:
-    """The pair that the paper finds to explain best, by task group, where both are among the group's basic tasks."""
+    """The best pair according to the paper, by task group, if both tasks are among the group's basic tasks."""
     found = {}
     for name in experiment.settings(NAME).groups:
         group = experiment.config.task_groups[name]

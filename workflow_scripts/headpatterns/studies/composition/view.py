@@ -34,7 +34,7 @@ COEFFICIENTS = ("beta", "low", "high")
 
 
 def show(runs: Path, composition: Path, coefficients: Path) -> Interactive:
-    """R² of every sum of basic tasks with its interval, and the weights of the one that is chosen.
+    """R² of every sum of basic tasks with its interval, and the weights of the chosen sum.
 
     Args:
         runs: runs.csv.
@@ -80,13 +80,13 @@ def show(runs: Path, composition: Path, coefficients: Path) -> Interactive:
 
 
 def joined(table: RunTable, terms: str) -> str:
-    """A set of tasks as it is called."""
+    """The label of a set of tasks."""
     names = terms.split("+")
     return " + ".join(map(table.task_label, names)) if len(names) <= 3 else f"all {len(names)} basic tasks"
 
 
 def shown(rows: pd.DataFrame, table: RunTable, numbers: tuple[str, ...]) -> list[dict[str, object]]:
-    """Rows as the page has them, with names as they are called."""
+    """Rows for the page, with labels instead of names."""
     made = []
     for row in rows.to_dict("records"):
         kept: dict[str, object] = {name: row[name] for name in ("model", "seed", "of", "terms")}

@@ -1,4 +1,4 @@
-"""How fast the patterns change in the course of fine-tuning (Figure 5), and how their level goes with the loss."""
+"""How fast the patterns change during fine-tuning (Figure 5), and how their level is related to the loss."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def expected(experiment: "Experiment") -> dict[str, Any]:
-    """The settings of the bootstrap, and the model that the paper sees change most."""
+    """The settings of the bootstrap, and the model that changes most according to the paper."""
     return {**bootstrap(experiment), "changes_most": experiment.settings(settings.NAME).changes_most}
 
 

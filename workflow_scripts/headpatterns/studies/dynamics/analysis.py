@@ -1,4 +1,4 @@
-"""How far the pattern has moved from the base model's at every saved step of a fine-tuning run (Figure 5, Eq. 6)."""
+"""Distance of the pattern from the base model's at every saved step of a fine-tuning run (Figure 5, Eq. 6)."""
 
 from collections.abc import Mapping
 from pathlib import Path

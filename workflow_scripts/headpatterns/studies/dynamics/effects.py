@@ -1,4 +1,4 @@
-"""What the claims about Figure 5 are about, with error terms: when patterns change, which change most, and why."""
+"""The effects behind the claims about Figure 5, with error terms: when patterns change, which change most, and why."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,22 +20,22 @@ from headpatterns.studies.jackknife import over_runs
 from headpatterns.studies.reading import PLAIN, Reading
 
 FIRST_STEPS = 0.25
-"""What "the first steps" of Figure 5 are: this share of the training steps."""
+"""The share of the training steps that counts as "the first steps" of Figure 5."""
 
 CONVERGED = 0.9
-"""The share of the final change from which on a pattern counts as converged."""
+"""The share of the final change at which a pattern counts as converged."""
 
 
 @dataclass(frozen=True)
 class Course:
-    """What is known of a run; change is `1 - correlation` with the base model's pattern.
+    """Values of a run; change is `1 - correlation` with the base model's pattern.
 
     Attributes:
         early: [1 + B], change after the first quarter of the steps, interpolated between saved ones.
         final: [1 + B], change after the last step.
         converged: [1 + B], the share of the steps after which the change first is 90 % of the final one.
         loss: [1 + B], of the base model on the probe set, nats per response token.
-        gain: [1 + B], how far fine-tuning lowers that loss, as a share of it.
+        gain: [1 + B], decrease of that loss by fine-tuning, as a share of it.
     """
 
     early: np.ndarray
@@ -49,7 +49,7 @@ Courses = Mapping[tuple[str, str, int], Course]
 """By model, task and seed."""
 
 Statistic = Callable[[Sequence[RunRow], int | None], np.ndarray]
-"""A statistic of some runs: [1 + B], or of as many of its first replicates as are asked for."""
+"""A statistic of some runs: [1 + B], or only the requested number of its first replicates."""
 
 
 def measure(
@@ -61,7 +61,7 @@ def measure(
         runs: run table (CSV).
         resamples: bootstrap replicates of the probe set.
         seed: seed of the bootstrap.
-        changes_most: the model that the paper sees change most; None where it says nothing.
+        changes_most: the model that changes most according to the paper; None if it names none.
         reading: how patterns are read.
 
     Raises:
@@ -91,7 +91,7 @@ def measure(
 
 
 def course(run: RunRow, resamples: int, seed: int, reading: Reading) -> Course:
-    """What is known of one run."""
+    """The values of one run."""
     weights = patterns.weights(run, resamples, seed, reading)
     saved = steps(run.patterns)
     base = replicate_patterns(patterns.load(run, saved[0], reading), weights)
@@ -118,7 +118,7 @@ def first_reaching(shares: np.ndarray, change: np.ndarray, part: float) -> np.nd
         part: between 0 and 1.
 
     Returns:
-        [1 + B]; NaN where the final change is not above 0.
+        [1 + B]; NaN if the final change is not above 0.
     """
     goal = part * change[:, -1]
     after = (change >= goal[:, None]).argmax(axis=1)
@@ -161,14 +161,14 @@ def margin(courses: Courses, model: str) -> Statistic:
 
 
 def gain_of_change(courses: Courses) -> Statistic:
-    """Spearman's correlation over runs of the final change with the relative fall of the loss."""
+    """Spearman's correlation over runs of the final change with the relative decrease of the loss."""
     return lambda runs, count: spearman(of(courses, runs, "final", count), of(courses, runs, "gain", count))
 
 
 def strength_and_speed(courses: Courses) -> Statistic:
     """Spearman's correlation over models and tasks of the base model's loss with the steps to convergence.
 
-    Both are means over seeds. It is above 0 where stronger models, whose loss is lower, need fewer steps.
+    Both are means over seeds. It is above 0 if stronger models, which have a lower loss, need fewer steps.
     """
 
     def correlation(runs: Sequence[RunRow], count: int | None) -> np.ndarray:
@@ -188,7 +188,7 @@ def of(courses: Courses, runs: Sequence[RunRow], name: str, count: int | None) -
 
 
 def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Spearman's correlation over the first axis, [n, 1 + B] twice to [1 + B]; NaN where one of them does not vary."""
+    """Spearman's correlation over the first axis, [n, 1 + B] twice to [1 + B]; NaN if one of them does not vary."""
     ranks = []
     for values in (a, b):
         undefined = np.isnan(values).any(axis=0)

@@ -1,4 +1,4 @@
-"""Figure 5: how far a pattern is from the base model's pattern, step by step of fine-tuning."""
+"""Figure 5: distance of a pattern from the base model's pattern at each step of fine-tuning."""
 
 import re
 from pathlib import Path
@@ -33,10 +33,10 @@ def figures(runs: Path, dynamics: Path) -> dict[str, Figure]:
 
 
 def draw(runs: RunTable, dynamics: pd.DataFrame, source: Path | str = "dynamics.csv") -> Figure:
-    """Draw correlation (upper row) and mean squared error (lower row) against the step, a column a model.
+    """Draw correlation (upper row) and mean squared error (lower row) against the step, one column per model.
 
-    `dynamics` has the columns `TEXT` and `NUMBERS`; seeds are averaged. Steps stand on a logarithmic axis with step 0
-    at its left end. Errors have a logarithmic axis, on which step 0, an error of 0 by definition, has no place.
+    `dynamics` has the columns `TEXT` and `NUMBERS`; seeds are averaged. The axis of steps is logarithmic, with step 0
+    at its left end. Errors have a logarithmic axis, which cannot show step 0, where the error is 0 by definition.
     """
     runs = runs.of_study("dynamics")
     models = runs.order("model", dynamics["model"], source)
@@ -83,7 +83,7 @@ def draw(runs: RunTable, dynamics: pd.DataFrame, source: Path | str = "dynamics.
 
 
 def label_few_decades(axis: Axis, low: float, high: float) -> None:
-    """Powers of ten suffice from two decades on; below that 2 and 5 times them are labelled too."""
+    """Label powers of ten, and for less than two decades also 2 and 5 times these."""
     if high / low >= 100:
         axis.set_minor_locator(NullLocator())
         return
@@ -105,7 +105,7 @@ def task_looks(runs: RunTable, tasks: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def value_limits(rows: pd.DataFrame, statistic: str) -> tuple[float, float]:
-    """Limits of a row of panels; a lower limit of 0 says that the errors allow no logarithm."""
+    """Limits of a row of panels; a lower limit of 0 means that the errors allow no logarithm."""
     numbers = rows[["value", "low", "high"]].to_numpy(float)
     numbers = numbers[np.isfinite(numbers)]
     if statistic == "correlation":
@@ -115,7 +115,7 @@ def value_limits(rows: pd.DataFrame, statistic: str) -> tuple[float, float]:
     values = values[values > 0]
     if values.size == 0:
         return 0.0, 1.0
-    # Bounds far below every estimate (an interval that reaches 0) must not squeeze the lines together.
+    # Bounds far below every estimate (an interval that reaches 0) must not compress the lines.
     lowest = max(numbers[numbers > 0].min(), values.min() / 3)
     return lowest / 1.3, max(numbers.max(), values.max()) * 1.3
 
@@ -129,7 +129,7 @@ def draw_line(axes: Axes, rows: pd.DataFrame, look: dict[str, Any], band: float)
 
 
 def set_step_axis(axes: Axes, steps: np.ndarray) -> None:
-    """A logarithmic axis from the first saved step on, step 0 to its left; labels keep their distance."""
+    """A logarithmic axis from the first saved step on, with step 0 to its left; labels do not overlap."""
     positive = np.unique(steps[steps > 0])
     if positive.size == 0:
         axes.set_xticks([0])

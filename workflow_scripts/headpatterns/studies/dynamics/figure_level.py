@@ -1,4 +1,4 @@
-"""The level of patterns against the loss in the course of fine-tuning, and what is left of it without the loss."""
+"""The level of patterns against the loss during fine-tuning, and the level divided by the loss."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ SUMMARY_TEXT = ("model", "statistic")
 SUMMARY_NUMBERS = ("value", "low", "high")
 
 LEFT, TOP, HEIGHT, GAP, BETWEEN = 0.72, 0.5, 1.9, 0.14, 0.62
-"""Inches: beside, above and between the panels."""
+"""Inches: margins, height of the panels, and gaps between them."""
 
 
 def figures(runs: Path, level: Path, summary: Path) -> dict[str, Figure]:
@@ -34,11 +34,11 @@ def figures(runs: Path, level: Path, summary: Path) -> dict[str, Figure]:
 
 
 def draw(runs: RunTable, level: pd.DataFrame, summary: pd.DataFrame, source: Path | str = "level.csv") -> Figure:
-    """Draw level against loss (upper row) and level over loss against the step (lower row), a column a model.
+    """Draw level against loss (upper row) and level over loss against the step (lower row), one column per model.
 
     `level` has the columns `TEXT` and `NUMBERS`, `summary` has `SUMMARY_TEXT` and `SUMMARY_NUMBERS`. Every run is a
-    thin line in the colour of its task; a hollow marker is step 0, a filled one the last step. Levels and losses stand
-    on logarithmic axes, on which a value of 0 has no place. Panels of a row have the same limits.
+    thin line in the colour of its task; a hollow marker is step 0, and a filled one the last step. Levels and losses
+    have logarithmic axes, which cannot show 0. Panels of a row have the same limits.
     """
     runs = runs.of_study("dynamics")
     models = runs.order("model", level["model"], source)
@@ -113,7 +113,7 @@ def positive_limits(values: pd.Series) -> tuple[float, float]:
 
 
 def set_log_axis(axes: Axes, name: str, low: float, high: float) -> None:
-    """A logarithmic axis `x` or `y` with a few plain labels: 1, 2 and 5 times powers of ten, or powers alone."""
+    """A logarithmic axis `x` or `y` with a few plain labels: 1, 2 and 5 times powers of ten, or only powers."""
     axis = axes.xaxis if name == "x" else axes.yaxis
     axes.set(**{f"{name}scale": "log", f"{name}lim": (low, high)})
     axis.set_major_locator(LogLocator(subs=(1,) if high / low > 100 else (1, 2, 5)))
@@ -122,5 +122,5 @@ def set_log_axis(axes: Axes, name: str, low: float, high: float) -> None:
 
 
 def tick_label(value: float) -> str:
-    """A tick in one significant digit, or in two where it has more: short axes have ticks such as 5.5 as well."""
+    """A tick in one significant digit, or in two if needed: short axes have ticks such as 5.5."""
     return style.number(value, 1 if np.isclose(float(f"{value:.0e}"), value, rtol=1e-6) else 2)

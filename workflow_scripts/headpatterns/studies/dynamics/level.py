@@ -1,4 +1,4 @@
-"""How the level of a pattern goes with the loss in the course of fine-tuning, and what is left without it."""
+"""The relation of the level of a pattern to the loss during fine-tuning, and the level without the loss."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -42,10 +42,10 @@ class Course:
 
 
 def compute(runs: Path, resamples: int, seed: int, reading: Mapping[str, Any] | None = None) -> dict[str, Table]:
-    """Loss, level and their ratio at every step of every run, and how they go together within runs.
+    """Loss, level and their ratio at every step of every run, and their correlation within runs.
 
-    The level is that of patterns as they are, whatever the reading divides them by: this is the analysis that says
-    what dividing by the loss takes out.
+    The level is that of patterns without normalisation, for every reading, because this analysis shows the effect of
+    dividing by the loss.
 
     Args:
         runs: run table (CSV); the dynamics study is used.
@@ -85,7 +85,7 @@ def course(run: RunRow, resamples: int, seed: int, reading: Reading) -> Course:
     """The course of one run."""
     weights = patterns.weights(run, resamples, seed, reading)
     saved = steps(run.patterns)
-    # The mean over heads is linear: it may be taken of every sample first.
+    # The mean over heads is linear, so it can be computed for every sample first.
     levels = [patterns.load(run, step, reading).mean(axis=(1, 2), dtype=np.float64) for step in saved]
     losses = [patterns.losses(run, step) for step in saved]
     return Course(saved, weights @ np.stack(losses, axis=1), weights @ np.stack(levels, axis=1))
@@ -115,7 +115,7 @@ def summarised(courses: Sequence[Course]) -> dict[str, np.ndarray]:
 
 
 def padded_log(values: np.ndarray, longest: int) -> np.ndarray:
-    """Logarithms of [1 + B, steps], NaN where there is none and for steps that the run does not have."""
+    """Logarithms of [1 + B, steps]; NaN if they do not exist and for steps that the run does not have."""
     found = np.full((len(values), longest), np.nan)
     np.log(values, out=found[:, : values.shape[1]], where=values > 0)
     return found

@@ -32,7 +32,7 @@ def runs(experiment: "Experiment") -> "list[Run]":
 
 
 def names(experiment: "Experiment") -> Iterator[str]:
-    """Names that the config does not define, and a model that is none of the study's."""
+    """Names that the config does not define, and a model that is not in the study."""
     settings: Settings = experiment.settings(NAME)
     yield from unknown_in(f"studies.{NAME}.models", "model", settings.models, experiment.config.models)
     yield from unknown(f"studies.{NAME}.group", "task group", settings.group, experiment.config.task_groups)

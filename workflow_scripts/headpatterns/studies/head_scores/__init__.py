@@ -1,4 +1,4 @@
-"""Which number says best which heads matter: scores of heads against what ablating them does, however it is done."""
+"""Which score best shows which heads matter: scores of heads against the effects of different ablations."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ def named(experiment: "Experiment") -> dict[str, Any]:
 
 
 def benchmark(experiment: "Experiment") -> dict[str, Any]:
-    """These, and how many heads count as those that matter, and how often samples are split."""
+    """The same, with the number of heads for recall, and the number of splits of the samples."""
     own: settings.Settings = experiment.settings(settings.NAME)
     return {**named(experiment), "top": own.top, "splits": own.splits}
 

@@ -1,7 +1,8 @@
-"""Every score of heads against every ablation: how well it ranks them, before and after fine-tuning and for the change.
+"""Every score of heads against every ablation: how well it ranks heads, before and after fine-tuning and for the
+change.
 
-In each table `ALL` of the study `validity` stands for the seed of a mean over seeds, and for the task of a mean over
-tasks too.
+In each table, `ALL` of the study `validity` replaces the seed in a mean over seeds, and also the task in a mean over
+tasks.
 """
 
 from collections.abc import Iterator, Sequence
@@ -53,7 +54,7 @@ def compute(
     Returns:
         `scores`: measures of every score against every ablation, debiased, with their `plain` values; a recall is
         plain, with the range of its replicates. `effects`: the mean effect over heads, and the reliability of effects.
-        `doses`: dose and response, empty where no doses were given.
+        `doses`: dose and response, empty if no doses were given.
 
     Raises:
         InputError: files are damaged or do not fit each other, or a model has no more heads than `top`.
@@ -83,14 +84,14 @@ def score_rows(runs: Runs, top: int) -> Iterator[tuple[Any, ...]]:
 
 
 def with_interval(values: np.ndarray, measure: str) -> np.ndarray:
-    """Value, low and high of replicates of a measure: debiased, but of what moves in steps."""
+    """Value, low and high of replicates of a measure: debiased, unless it changes in steps."""
     if measure == measures.RECALL:
         return value_and_range(values)
     return estimate_and_interval(values, limits=LIMITS.get(measure, UNLIMITED))
 
 
 def effect_rows(runs: Runs, splits: int, seed: int) -> Iterator[tuple[Any, ...]]:
-    """How large effects are, the mean over heads, and how reliable; means over tasks name the fewest samples of any."""
+    """Mean size of effects over heads, and their reliability; means over tasks give the smallest number of samples."""
     sizes: dict[validity.State, dict[measures.Kind, np.ndarray]] = {}
     reliable: dict[validity.State, dict[measures.Kind, np.ndarray]] = {}
     agreed: dict[validity.State, dict[measures.Kind, np.ndarray]] = {}

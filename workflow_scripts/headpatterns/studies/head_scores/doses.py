@@ -1,4 +1,4 @@
-"""Dose and response: what the loss does as a head is turned down, and how far its slope at full dose foretells it."""
+"""Dose and response: the loss as a head is scaled down, and how well its slope at full dose predicts it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -26,7 +26,7 @@ LIMITS = {FORETOLD: CORRELATION, measures.R2: R2, MAGNITUDE: NOT_NEGATIVE, GAP: 
 
 
 def rows(runs: Runs) -> Iterator[tuple[Any, ...]]:
-    """Rows of `COLUMNS` of every run, means over seeds and means over tasks; none where no doses were given."""
+    """Rows of `COLUMNS` of every run, means over seeds and means over tasks; empty if no doses were given."""
     measured = {
         (*of, phase): of_phase(run, phase) for of, run in runs.items() for phase in PHASES
         if run.phases[phase].doses is not None
@@ -38,12 +38,12 @@ def rows(runs: Runs) -> Iterator[tuple[Any, ...]]:
 
 
 def of_phase(run: Run, phase: str) -> dict[validity.Kind, np.ndarray]:
-    """What is known of every dose below 1, [1 + B] each, by dose and measure.
+    """Measures of every dose below 1, [1 + B] each, by dose and measure.
 
-    `change` is the mean over heads of the change of the loss, `magnitude` that of the mean magnitude over samples, and
-    `gradient` that of dL/ds. The change is foretold by (s − 1) dL/ds at s = 1, of the same samples, so that what they
-    differ by is not noise: `spearman`, `slope` and `r2` are over heads. `integral_gap` is the largest difference, of
-    heads, between their change at dose 0 and −∫ dL/ds ds by Boole's rule.
+    `change` is the mean over heads of the change of the loss, `magnitude` the mean over heads of its mean magnitude
+    over samples, and `gradient` the mean of dL/ds. (s − 1) dL/ds at s = 1 predicts the change on the same samples, so
+    their difference is not noise: `spearman`, `slope` and `r2` are over heads. `integral_gap` is the largest difference
+    over heads between the change at dose 0 and −∫ dL/ds ds by Boole's rule.
     """
     doses = run.phases[phase].doses
     assert doses is not None

@@ -1,4 +1,4 @@
-"""What is claimed of scores: does the pattern rank heads, better than norms do, and do changes follow changes?"""
+"""The effects behind the claims about scores: whether patterns rank heads better than norms, and changes agree."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -30,7 +30,7 @@ def measure(ablations: Sequence[Path], runs: Sequence[Sequence[Any]], resamples:
         seed: of the bootstrap.
 
     Returns:
-        Only those for which all scores were taken.
+        Only effects for which all scores were computed.
 
     Raises:
         InputError: files are damaged or do not fit each other.

@@ -1,4 +1,4 @@
-"""Every score against every ablation: rank correlations before fine-tuning, after it and for the change."""
+"""Every score against every ablation: rank correlations before and after fine-tuning and for the change."""
 
 from pathlib import Path
 from typing import Any
@@ -37,11 +37,11 @@ def figures(runs: Path, scores: Path, effects: Path) -> dict[str, Figure]:
 
 
 def draw(table: pd.DataFrame, ceilings: pd.DataFrame) -> Figure:
-    """A row of panels a model, a column an ablation, and in each a line a score.
+    """Draw panels with models as rows and ablations as columns, and one line per score in each panel.
 
     Args:
         table: means over tasks and seeds, with labels, in display order.
-        ceilings: the largest correlations that are possible, by model, phase, ablation and way to take the change.
+        ceilings: the largest possible correlations, by model, phase, ablation and kind of change.
     """
     shown = table[table["measure"] == SPEARMAN]
     models, ablations, scores = (list(dict.fromkeys(shown[name])) for name in ("model", "ablation", "score_label"))
@@ -68,7 +68,7 @@ def draw(table: pd.DataFrame, ceilings: pd.DataFrame) -> Figure:
 
 
 def draw_panel(axes: Axes, rows: pd.DataFrame, ceilings: pd.DataFrame, scores: list[str]) -> None:
-    """The correlations of one model and ablation, and the largest that are possible."""
+    """The correlations of one model and ablation, and the largest possible ones."""
     for phase, (_, way, shift, look) in STATES.items():
         own = rows[(rows["phase"] == phase) & (rows["change"] == way)].set_index("score_label")
         ceiling = ceilings[(ceilings["phase"] == phase) & (ceilings["change"] == way)]["ceiling"]

@@ -14,7 +14,7 @@ from headpatterns.studies.validity import ablations as zero
 from headpatterns.studies.validity import measures as validity
 
 ZERO, MEAN, RESAMPLE, SCALE = "zero", "mean", "resample", "scale"
-"""Ways to ablate a head, as ablate_heads calls them."""
+"""Ways to ablate a head, with their names in ablate_heads."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Scored:
     Attributes:
         base: zero ablation, and the samples of both kinds.
         scores: by name [M, L, H] or [L, H].
-        left_out: why the model has not a score, by name.
-        draws: by ablation [draws, N, L, H], changes of the loss; one draw but for `resample`.
-        doses: changes of the loss at each dose and its derivative by the dose, [2, doses, N, L, H]; None unless asked.
+        left_out: why a score is missing, by its name.
+        draws: by ablation [draws, N, L, H], changes of the loss; only `resample` has several draws.
+        doses: changes of the loss at each dose and its derivative by the dose, [2, doses, N, L, H]; None without doses.
     """
 
     base: zero.Ablation
@@ -50,7 +50,7 @@ class Run:
 
 
 class Key(NamedTuple):
-    """What names a run."""
+    """The key of a run."""
 
     model: str
     task: str
@@ -89,13 +89,13 @@ def read_runs(ablations: Sequence[Path], runs: Sequence[Sequence[Any]], resample
 
 
 def read(folder: Path, phase: str, base: zero.Ablation) -> Scored:
-    """What ablate_heads wrote into `folder` about a phase beside zero ablation, which is `base`.
+    """The files of ablate_heads in `folder` about a phase, apart from zero ablation, which is `base`.
 
     Raises:
         InputError: a file is missing or damaged, has another shape, or there are no scores.
     """
     about = read_json(folder / f"{phase}.json")
-    names = about.get("scores")  # none where the model has not one of those asked for, such as of the change before it
+    names = about.get("scores")  # none if the model lacks one of the requested scores
     if names is None:
         raise InputError(f"{folder} has no scores of heads: ablate the heads again with --scores.")
     shape, own = base.changes.shape[1:], (len(base.pattern_ids), *base.changes.shape[1:])

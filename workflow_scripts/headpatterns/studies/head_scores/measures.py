@@ -1,11 +1,11 @@
-"""How well a score says which heads matter, and how well it could: numbers over the heads of one run.
+"""How well a score shows which heads matter, and how well it could: numbers over the heads of one run.
 
-Everything is an array of bootstrap replicates over samples, the value of the samples themselves first, as in the study
-`validity`: scores and effects are of different samples, which are resampled independently.
+Everything is an array of bootstrap replicates over samples, with the value of the samples themselves first, as in the
+study `validity`. Scores and effects come from different samples, which are resampled independently.
 
-Effects are taken in two ways: `absolute`, mean_n |change_n|, against the magnitude of a score; and `signed`,
-mean_n change_n, against the score with its sign. Of the difference after minus before there is a third, `moved`: the
-magnitude of the difference of signed effects against the magnitude of the difference of scores.
+There are two kinds of effects: `absolute`, mean_n |change_n|, compared with the magnitude of a score; and `signed`,
+mean_n change_n, compared with the score with its sign. For the difference after minus before there is a third, `moved`:
+the magnitude of the difference of signed effects, compared with the magnitude of the difference of scores.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,14 +24,14 @@ MOVED = "moved"
 SPEARMAN, WITHIN, RECALL, SLOPE, R2 = MEASURES = ("spearman", "spearman_within_layers", "recall", "slope", "r2")
 
 Kind = tuple[str, ...]
-"""Score, ablation, way to take the effect, and measure."""
+"""Score, ablation, kind of effect, and measure."""
 
 Means = Mapping[tuple[str, str], np.ndarray]
-"""Means over samples [1 + B, L, H], by score or ablation and way to take them."""
+"""Means over samples [1 + B, L, H], by score or ablation and kind."""
 
 
 def known(run: Run) -> dict[str, Score]:
-    """The scores of a run, as the registry has them."""
+    """The scores of a run, from the registry."""
     return registry.found(list(dict.fromkeys(name for phase in PHASES for name in run.phases[phase].scores)))
 
 
@@ -70,7 +70,7 @@ def of_run(run: Run, top: int) -> dict[str, dict[Kind, np.ndarray]]:
 
 
 def means_of_scores(phase: Scored, weights: Weights) -> dict[str, np.ndarray]:
-    """Means of every score over its samples, [1 + B, L, H]; what does not depend on samples is the same in all."""
+    """Means of every score over its samples, [1 + B, L, H]; scores without samples are the same in all replicates."""
     count = len(weights.patterns)
     return {
         name: replicate_patterns(values, weights.patterns)
@@ -81,7 +81,7 @@ def means_of_scores(phase: Scored, weights: Weights) -> dict[str, np.ndarray]:
 
 
 def means_of_effects(phase: Scored, weights: Weights) -> dict[tuple[str, str], np.ndarray]:
-    """Means of the effects of every ablation in both ways, [1 + B, L, H]."""
+    """Means of both kinds of effects of every ablation, [1 + B, L, H]."""
     return {
         (name, way): replicate_patterns(take(effects), weights.changes)
         for name, effects in phase.effects.items()
@@ -92,7 +92,7 @@ def means_of_effects(phase: Scored, weights: Weights) -> dict[tuple[str, str], n
 def _compared(
     scores: Mapping[str, np.ndarray], effects: Means, way: str, described: Mapping[str, Score], top: int
 ) -> dict[Kind, np.ndarray]:
-    """Measures of every score against every effect that is taken in one way."""
+    """Measures of every score against every effect of one kind."""
     found: dict[Kind, np.ndarray] = {}
     for (ablation, taken), effect in effects.items():
         if taken != way:
@@ -110,7 +110,7 @@ def _compared(
 def recall(score: np.ndarray, effect: np.ndarray, top: int) -> np.ndarray:
     """Share of the k heads with the largest effects that are among the k with the largest scores, [1 + B].
 
-    Of equal values the first heads count.
+    Ties are broken in favour of the first heads.
     """
     chosen = [
         np.argsort(-values.reshape(len(values), -1), axis=1, kind="stable")[:, :top] for values in (score, effect)
@@ -122,7 +122,7 @@ def recall(score: np.ndarray, effect: np.ndarray, top: int) -> np.ndarray:
 
 
 def line(estimate: np.ndarray, effect: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Slope of the regression over heads of effects on estimates, and its R², [1 + B] each; NaN of a constant."""
+    """Slope of the regression over heads of effects on estimates, and its R², [1 + B] each; NaN for a constant."""
     x, y = (values.reshape(len(values), -1) for values in (estimate, effect))
     x, y = x - x.mean(axis=1, keepdims=True), y - y.mean(axis=1, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -131,16 +131,16 @@ def line(estimate: np.ndarray, effect: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def ceilings(run: Run, splits: int, task: str, seed: int) -> dict[str, dict[Kind, np.ndarray]]:
-    """Reliability of the effects in every split of the samples into halves, [splits], by phase, ablation and way.
+    """Reliability of the effects in every split of the samples into halves, [splits], by phase, ablation and kind.
 
-    That is r of the effects of both halves, Spearman's over all heads, as it would be of as many samples as there are:
-    2 r / (1 + r) (Spearman 1910, Brown 1910). NaN where effects are the same for all heads, or r is −1.
+    With r as Spearman's correlation over all heads between the effects of both halves, it is 2 r / (1 + r), the value
+    for all samples (Spearman 1910, Brown 1910). It is NaN if effects are the same for all heads, or r is −1.
 
     Args:
         run: both phases.
-        splits: how many.
-        task: with the seed it decides on the splits, which both phases and all ablations share.
-        seed: likewise.
+        splits: number of splits.
+        task: determines, together with the seed, the splits, which both phases and all ablations share.
+        seed: as `task`.
     """
     samples = len(run.phases["before"].base.ids)
     generator = np.random.Generator(np.random.PCG64([seed, *f"{task}/halves".encode()]))
@@ -169,7 +169,7 @@ def reliability(
     Args:
         effects: [N, L, H].
         halves: [2, splits, N], weights of the samples in either half.
-        take: what is made of the mean of a half.
+        take: function of the mean of a half.
     """
     r = spearman(*(take(replicate_patterns(effects, half)) for half in halves))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -179,9 +179,9 @@ def reliability(
 def with_means(
     measured: Mapping[validity.State, Mapping[Kind, np.ndarray]],
 ) -> dict[validity.State, Mapping[Kind, np.ndarray]]:
-    """What was measured of every run, and means over seeds and tasks of what all runs of a model have.
+    """The measures of every run, and means over seeds and tasks of measures that all runs of a model have.
 
-    A score may be missing in some: it cannot be taken there, or is the same for all heads.
+    A score may be missing in some runs: it cannot be computed there, or is the same for all heads.
     """
     common: dict[tuple[str, str], set[Kind]] = {}
     for (model, _, _, phase), by_kind in measured.items():
@@ -194,9 +194,9 @@ def with_means(
 
 
 def draws_agree(run: Run, phase: str, ablation: str, way: str) -> float:
-    """How far the draws of an ablation put heads into the same order, by their effects taken in one way.
+    """Agreement of the draws of an ablation on the order of heads, by effects of one kind.
 
-    The mean of Spearman's correlations of every two draws; NaN of one.
+    It is the mean of Spearman's correlations of every two draws; NaN for a single draw.
     """
     before, after = (run.phases[one].draws[ablation] for one in PHASES)  # [draws, N, L, H]
     if way == ABSOLUTE:

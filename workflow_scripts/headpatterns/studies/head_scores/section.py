@@ -1,4 +1,4 @@
-"""The report's section on scores of heads: which number says best which heads matter?"""
+"""The report's section on scores of heads: which score best shows which heads matter?"""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -53,7 +53,7 @@ def section(results: Results) -> list[Section]:
 
 
 def best(rows: pd.DataFrame, effects: pd.DataFrame) -> Iterator[str]:
-    """For each model the score with the largest correlation of each ablation, beside the noise ceiling."""
+    """For each model and ablation, the score with the largest correlation, and the noise ceiling."""
     shown = rows[rows["measure"] == SPEARMAN]
     for (model, label), of_model in shown.groupby(["model", "model_label"], sort=False):
         for phase, way in BOTH.items():
@@ -76,7 +76,7 @@ def best(rows: pd.DataFrame, effects: pd.DataFrame) -> Iterator[str]:
 
 
 def foretold(response: pd.DataFrame, rows: pd.DataFrame) -> Iterator[str]:
-    """How far the slope at full dose foretells the loss without a head."""
+    """How well the slope at full dose predicts the loss without a head."""
     labels = dict(zip(rows["model"], rows["model_label"], strict=True))
     found = response[(response["task"] == ALL) & (response["phase"] == "after") & (response["measure"] == "r2")]
     for model, own in found.groupby("model", sort=False):
@@ -89,7 +89,7 @@ def foretold(response: pd.DataFrame, rows: pd.DataFrame) -> Iterator[str]:
 
 
 def without(rows: pd.DataFrame) -> Iterator[str]:
-    """Scores that a model has in no state, as some of its runs lack them."""
+    """Scores that are missing for a model because some of its runs lack them."""
     for label, own in rows.groupby("model_label", sort=False):
         missing = [name for name in registry.names() if name not in set(own["score"])]
         if missing:

@@ -1,4 +1,4 @@
-"""The settings of the benchmark of head scores, and the runs that it is about."""
+"""The settings of the benchmark of head scores, and its runs."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -41,12 +41,12 @@ def runs(experiment: "Experiment") -> "list[Run]":
 
 
 def _of_layers(scores: list[str]) -> list[str]:
-    """Those of some scores that are taken within layers."""
+    """The scores that are computed within layers."""
     return [name for name, score in registry.found(scores).items() if score.of_layer]
 
 
 def asked(experiment: "Experiment", model: str) -> dict[str, Any]:
-    """The scores that are taken where the heads of a model are ablated; none of one that a chain alone ablates."""
+    """The scores to compute when the heads of a model are ablated; empty for a model that only a chain ablates."""
     settings: Settings = experiment.settings(NAME)
     taken = any(run.model == model for run in runs(experiment))
     return {"scores": (settings.scores or registry.names()) if taken else []}
@@ -62,7 +62,7 @@ def names(experiment: "Experiment") -> Iterator[str]:
 
 
 def problems(experiment: "Experiment") -> Iterator[str]:
-    """As many heads in the top as a model has, and layers that scores cannot look into, as far as these are known."""
+    """Recall over as many heads as a model has, and models whose layers scores cannot read, if these are known."""
     settings: Settings = experiment.settings(NAME)
     for model in dict.fromkeys(run.model for run in runs(experiment)):
         kind = architecture(experiment, base_model(experiment.config, model)).get("model_type")

@@ -1,4 +1,4 @@
-"""Scores × ablations for readers: rank correlations before fine-tuning, after it and for the change."""
+"""Scores × ablations as a table: rank correlations before and after fine-tuning and for the change."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ STATES = {**{phase: phase for phase in PHASES}, DIFFERENCE: "change"}
 
 
 def tabulate(runs: Path, scores: Path) -> tuple[pd.DataFrame, list[Grid]]:
-    """Means over tasks and seeds with labels, and a grid for each model and way to take effects.
+    """Means over tasks and seeds with labels, and a grid for each model and kind of effect.
 
     Args:
         runs: runs.csv.
@@ -48,7 +48,7 @@ def tabulate(runs: Path, scores: Path) -> tuple[pd.DataFrame, list[Grid]]:
 
 
 def grids(table: pd.DataFrame) -> list[Grid]:
-    """A grid for each model and way to take effects: scores × ablations and states, Spearman's correlation."""
+    """A grid for each model and kind of effect: scores × ablations and states, Spearman's correlation."""
     shown = table[table["measure"] == SPEARMAN]
     made = []
     for model, of_model in shown.groupby("model_label", sort=False):
@@ -60,7 +60,7 @@ def grids(table: pd.DataFrame) -> list[Grid]:
 
 
 def grid(title: str, rows: pd.DataFrame) -> Grid:
-    """Scores as rows; ablations, each in every state, as columns. Empty where a score has no number."""
+    """Scores as rows; ablations, each in every state, as columns. A cell is empty if a score has no number."""
     places = [(ablation, state) for ablation in dict.fromkeys(rows["ablation"]) for state in STATES
               if state in set(rows["phase"])]  # fmt: skip
     keys = zip(rows["score_label"], rows["ablation"], rows["phase"], strict=True)
@@ -73,5 +73,5 @@ def grid(title: str, rows: pd.DataFrame) -> Grid:
 
 
 def cell(value: float, low: float, high: float) -> str:
-    """`0.85 [0.80, 0.90]`; a dash where there is no number."""
+    """`0.85 [0.80, 0.90]`; a dash without a number."""
     return "–" if np.isnan(value) else style.interval(value, low, high)
