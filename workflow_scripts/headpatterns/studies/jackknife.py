@@ -10,7 +10,7 @@ from headpatterns.statistics.effects import Effect, effect
 
 
 class OfTask(Protocol):
-    """A run, as far as it is left out by its task or its seed."""
+    """A run that can be left out by its task or its seed."""
 
     @property
     def task(self) -> str:
@@ -31,7 +31,7 @@ def over_runs(
     tasks_vary: bool = True,
     limits: Limits = UNLIMITED,
 ) -> Effect:
-    """The effect of a statistic of `runs`, with what seeds, tasks and samples add to its variance.
+    """The effect of a statistic of `runs`, with the variance that seeds, tasks and samples add.
 
     Each seed enters by its pseudo-value of the jackknife, `S theta - (S - 1) theta_without`. Of a mean over seeds that
     is the value of the seed alone. Ratios and rank correlations, which the runs of one seed may be too few for, have

@@ -1,6 +1,6 @@
-"""What is kept in memory while an analysis reads the same patterns over and over, each time in another way.
+"""A cache for analyses that read the same patterns many times, each time in another way.
 
-Nothing is kept beyond the block of `remembering`, so that a file that has changed is read as it is.
+Nothing is kept after the block of `remembering` ends, so a file that has changed is read again.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,9 +21,9 @@ class Memory:
     """Results by function and arguments.
 
     Attributes:
-        small: of every call.
-        large: of calls with the latest reading of patterns alone.
-        reading: that reading.
+        small: results of every call.
+        large: results of calls with the latest reading of patterns only.
+        reading: the latest reading.
     """
 
     small: dict[Any, Any] = field(default_factory=dict)
@@ -36,7 +36,7 @@ _memory: ContextVar[Memory | None] = ContextVar("memory", default=None)
 
 @contextmanager
 def remembering() -> Iterator[None]:
-    """Keep results of remembered functions as long as the block lasts; what they return must not be written to."""
+    """Keep the results of remembered functions until the block ends; callers must not write to these results."""
     token = _memory.set(Memory())
     try:
         yield
@@ -45,7 +45,7 @@ def remembering() -> Iterator[None]:
 
 
 def remembered(function: Callable[Given, Result]) -> Callable[Given, Result]:
-    """A function whose results are small, and kept by its arguments."""
+    """A function whose results are small; they are kept by its arguments."""
 
     @wraps(function)
     def found(*given: Given.args, **named: Given.kwargs) -> Result:
@@ -56,9 +56,9 @@ def remembered(function: Callable[Given, Result]) -> Callable[Given, Result]:
 
 
 def remembered_of_one_reading(function: Callable[Given, Result]) -> Callable[Given, Result]:
-    """A function whose results are large, and kept until patterns are read in another way.
+    """A function whose results are large; they are kept until patterns are read in another way.
 
-    What Eq. 3 regresses, and whether it has an intercept, comes after its results.
+    Its results depend neither on what Eq. 3 regresses nor on whether Eq. 3 has an intercept.
     """
 
     @wraps(function)
@@ -78,7 +78,7 @@ def remembered_of_one_reading(function: Callable[Given, Result]) -> Callable[Giv
 
 
 def _of_patterns(given: Any) -> Any:
-    """A reading without what comes after patterns are averaged; anything else as it is."""
+    """A reading without the choices that apply after patterns are averaged; anything else unchanged."""
     return replace(given, change="difference", intercept=False) if isinstance(given, Reading) else given
 
 

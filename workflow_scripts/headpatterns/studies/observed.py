@@ -1,4 +1,4 @@
-"""What Eq. 3 is about in a run: its pattern before fine-tuning and its change, by the same draws of probe samples."""
+"""The inputs of Eq. 3 from a run: its pattern before fine-tuning and its change, on the same draws of probe samples."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from headpatterns.studies import patterns
 from headpatterns.studies.reading import Reading
 
 CHANGES = {"difference": change, "rate": change_rate, "log_ratio": log_ratio}
-"""By `Reading.change`; each takes patterns before and after."""
+"""The functions by `Reading.change`; each takes patterns before and after."""
 
 
 def observed(run: RunRow, resamples: int, seed: int, reading: Reading) -> Observed:
@@ -25,5 +25,5 @@ def observed(run: RunRow, resamples: int, seed: int, reading: Reading) -> Observ
 
 
 def as_run(folder: Path, task: str, role: str = "basic", study: str = "", model: str = "", seed: int = 0) -> RunRow:
-    """A pattern folder as the run table would name it; `task` names the draws of its samples."""
+    """A pattern folder as a row of the run table; `task` names the draws of its samples."""
     return RunRow(study, "", model, model, task, task, "", role, seed, folder.parent.name, folder)

@@ -1,4 +1,4 @@
-"""What the runs of each variant made of every item: the evaluations, read and checked for a fair comparison."""
+"""The results of every variant's runs on every item: the evaluations, read and checked for a fair comparison."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,14 +19,14 @@ Key = tuple[str, str, str]
 Value = TypeVar("Value")
 
 MEASURES = (ACCURACY, NLL)
-"""What an item is judged by, in the order of the columns that `read_items` returns."""
+"""The measures of an item, in the order of the columns that `read_items` returns."""
 
 
 def read_items(paths: Sequence[Path], wanted: Iterable[Key]) -> dict[Key, np.ndarray]:
     """The values of `MEASURES`, float64 [items, measures], of the wanted evaluations.
 
-    An answer is right (1) or not (0). Its gold answer has a negative log-likelihood in nats per token. The items of a
-    set are in the order of their ids, the same for every model and run.
+    Accuracy is 1 if the answer is right, else 0. The negative log-likelihood of the gold answer is in nats per token.
+    The items of a set are in the order of their ids, the same for every model and run.
 
     Raises:
         InputError: as `by_item` and `judged`.
@@ -41,17 +41,17 @@ def by_item(
     columns: Sequence[str],
     read: Callable[[Mapping[str, str], str], Value],
 ) -> dict[Key, dict[str, Value]]:
-    """What is read of every item of the wanted evaluations, in the order of the ids: the same for every model and run.
+    """The values read from every item of the wanted evaluations, in the order of ids, the same for each model and run.
 
     Args:
         paths: the evaluations' `.items.csv`.
         wanted: the evaluations.
         columns: of the tables.
-        read: takes a row, and where it stands for its errors.
+        read: takes a row, and its location for error messages.
 
     Raises:
-        InputError: a table cannot be used, a wanted evaluation is missing, an item stands there twice, two runs have
-            answered different items of one set, or what `read` raises.
+        InputError: a table cannot be used, a wanted evaluation is missing, an item occurs twice, two runs have
+            answered different items of one set, or as `read`.
     """
     rows: dict[Key, dict[str, Value]] = {key: {} for key in wanted}
     for path in paths:
@@ -81,7 +81,7 @@ def judged(row: Mapping[str, str], where: str) -> tuple[float, float]:
     """Whether an item's answer is right, and the negative log-likelihood of its gold answer in nats per token.
 
     Raises:
-        InputError: a cell says neither; `where` is named.
+        InputError: a cell has no valid value; the message names `where`.
     """
     if row["correct"] not in ("0", "1"):
         raise InputError(f"{where}: correct is {row['correct']!r}, not 0 or 1: evaluate again.")
@@ -99,7 +99,7 @@ def judged(row: Mapping[str, str], where: str) -> tuple[float, float]:
 def outcomes(
     variants: Sequence[Variant], items: Sequence[Path], resamples: int, seed: int
 ) -> dict[Measure, dict[tuple[str, str, str, str], Outcome]]:
-    """Of each measure the outcome of every cell (model, domain, variant, budget) of one study, in order of appearance.
+    """For each measure, the outcome of every cell (model, domain, variant, budget) of a study, in order of appearance.
 
     Args:
         variants: rows of one study.
@@ -108,8 +108,8 @@ def outcomes(
         seed: seed of the draws.
 
     Raises:
-        InputError: as `read_items`; a domain (or a study without any) with two sets; a model whose variants have
-            different seeds, or whose domains have different variants.
+        InputError: as `read_items`; a domain (or a study without domains) has two sets; a model's variants have
+            different seeds, or its domains have different variants.
     """
     check_complete(variants)
     values = read_items(items, (variant.evaluation for variant in variants))
@@ -141,10 +141,10 @@ def by_cell(variants: Iterable[Variant]) -> dict[tuple[str, str, str, str], list
 
 
 def check_complete(variants: Sequence[Variant]) -> None:
-    """Check that what is compared was made alike: one set a domain, the same seeds, the same variants in each domain.
+    """Check that variants are comparable: one set per domain, the same seeds, the same variants in each domain.
 
     Raises:
-        InputError: it was not.
+        InputError: they are not.
     """
     sets: dict[str, str] = {}
     seeds: dict[str, tuple[str, set[str]]] = {}

@@ -1,4 +1,4 @@
-"""The patterns of the runs that a study compares: checked from their headers, then read."""
+"""The patterns of the runs that a study compares; headers are checked before patterns are read."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ def layer_numbers(run: RunRow) -> list[int] | None:
 
 
 def check(runs: Iterable[RunRow], reading: Reading = PLAIN) -> None:
-    """Check from the headers of the pattern files and their provenance alone that the runs can be compared.
+    """Check only from the headers of the pattern files and their provenance that the runs can be compared.
 
     Raises:
         InputError: a folder without step 0 or a later step, an unreadable file, patterns of an earlier format, steps of
@@ -73,7 +73,7 @@ def check(runs: Iterable[RunRow], reading: Reading = PLAIN) -> None:
 
 @remembered
 def _common_reduction(folder: Path, reading: Reading) -> str:
-    """The reduction in which the patterns of all steps in a folder are read, which each of them has."""
+    """The reduction in which the patterns of all steps in a folder are read; every step has it."""
     found = [_about(folder, step) for step in files.before_to_after(folder)]
     wanted = [reading.reduction or about.reduction for about in found]
     for about, reduction in zip(found, wanted, strict=True):
@@ -137,8 +137,8 @@ class OnDisk:
         """The samples of a slice without a step.
 
         Raises:
-            InputError: a value is NaN or infinite, or a sample cannot be normalised since its loss or all of its levels
-                are 0.
+            InputError: a value is NaN or infinite, or a sample cannot be normalised because its loss or all of its
+                levels are 0.
         """
         levels = reduced(self.reduction, self.stored[part])
         if self.normalisation == "none":
@@ -158,7 +158,7 @@ class OnDisk:
 
 
 def on_disk(run: RunRow, step: int, reading: Reading = PLAIN) -> OnDisk:
-    """Per-sample patterns of one step of a run, of which nothing is read yet but their shape.
+    """Per-sample patterns of one step of a run; only their shape is read at first.
 
     Raises:
         InputError: as `files.stored`.
@@ -172,8 +172,8 @@ def load(run: RunRow, step: int, reading: Reading = PLAIN) -> Float[np.ndarray, 
     """Per-sample patterns of one step of a run, after reduction and normalisation: [samples, layers, heads].
 
     Raises:
-        InputError: the reduction was not extracted, a value is NaN or infinite, or a sample cannot be normalised since
-            its loss or all of its levels are 0.
+        InputError: the reduction was not extracted, a value is NaN or infinite, or a sample cannot be normalised
+            because its loss or all of its levels are 0.
     """
     return on_disk(run, step, reading)[:]
 

@@ -1,6 +1,6 @@
-"""How patterns are read: the choices between stored per-sample values and the numbers of an analysis.
+"""How patterns are read: the choices that turn stored per-sample values into the numbers of an analysis.
 
-Each choice is a key of `analysis` in the config. The paper leaves all of them open.
+Each choice is a key of `analysis` in the config. The paper specifies none of them.
 """
 
 from collections.abc import Mapping
@@ -11,19 +11,19 @@ from headpatterns.errors import InputError
 from headpatterns.experiment.fields import Change, Normalisation, Reduction, Weighting
 
 REDUCTIONS = get_args(Reduction)
-"""The three readings of Eq. 2, as `attribution.patterns` names them; this module is read without numpy."""
+"""The three readings of Eq. 2, as `attribution.patterns` names them; this module is imported without numpy."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One way to read patterns; the defaults are the paper's as far as it says.
+    """One way to read patterns; the defaults follow the paper where it specifies a choice.
 
     Attributes:
-        reduction: of Eq. 2, one of those that were extracted; None for the config's `patterns.reduction`.
-        normalisation: what a sample's levels are divided by.
+        reduction: an extracted reduction of Eq. 2; None for the config's `patterns.reduction`.
+        normalisation: the divisor of a sample's levels.
         weighting: how samples are averaged.
-        change: what is regressed in Eq. 3.
-        intercept: whether Eq. 3 has a constant as well.
+        change: the measure of change that Eq. 3 regresses.
+        intercept: whether Eq. 3 also has a constant.
     """
 
     reduction: str | None = None
@@ -34,7 +34,7 @@ class Reading:
 
     @classmethod
     def of(cls, given: Mapping[str, Any] | None) -> "Reading":
-        """The reading that a JSON object describes; what it leaves out is as by default.
+        """The reading that a JSON object describes; missing fields take their defaults.
 
         Raises:
             InputError: a field or a value that does not exist.
@@ -50,7 +50,7 @@ class Reading:
             "intercept": (False, True),
         }
         for name, value in found.items():
-            # 0 and 1 equal False and True, and are neither.
+            # 0 and 1 compare equal to False and True, but are not accepted.
             if not any(value is one or (isinstance(one, str) and value == one) for one in allowed[name]):
                 choices = ", ".join("null" if one is None else str(one).lower() for one in allowed[name])
                 raise InputError(f"the reading of patterns has {name} {value!r}: give one of {choices}.")
@@ -61,7 +61,7 @@ FIELDS = tuple(field.name for field in fields(Reading))
 """All choices."""
 
 OF_PATTERNS = ("reduction", "normalisation", "weighting")
-"""The choices that patterns depend on; the others are about what Eq. 3 makes of them."""
+"""The choices that patterns depend on; the others concern Eq. 3."""
 
 PLAIN = Reading()
-"""What is left out is as by default."""
+"""The reading with all defaults."""

@@ -1,8 +1,8 @@
-"""How far two runs move the same heads: their changes correlated, at the end of both and at the same loss.
+"""How far two runs move the same heads: the correlation of their changes, at the end of both and at the same loss.
 
-Two runs of one task are compared at the same loss, as the one that has learnt more has also changed more. That is the
-higher of their two last losses on the probe set. A run that falls below it is read where it passes it, between two
-saved steps: patterns are taken to lie on a straight line between these, as losses are.
+Two runs of one task are compared at the same loss, because the run that has learnt more has also changed more. The
+common loss is the higher of their two last losses on the probe set. A run that falls below this loss is read where it
+passes it, between two saved steps. Patterns and losses are interpolated linearly between these steps.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,10 +34,10 @@ from headpatterns.studies.reading import Reading
 from headpatterns.studies.table import Table
 
 METHOD, SEED, TASK = "method", "seed", "task"
-"""What two runs differ in."""
+"""The ways in which two runs can differ."""
 
 SAME_LOSS, END = "same loss", "end"
-"""Where two runs are read."""
+"""The points at which two runs are read."""
 
 COLUMNS = (
     *("model", "differ_in", "group", "task", "seed", "other_group", "other_task", "other_seed"),
@@ -51,7 +51,7 @@ class Course:
 
     Attributes:
         run: its row in the run table.
-        weights: [1 + B, samples], of the probe samples.
+        weights: [1 + B, samples], weights of the probe samples.
         reading: how patterns are read.
     """
 
@@ -75,7 +75,7 @@ class Course:
         return [replicate_patterns(patterns.load(self.run, step, self.reading), self.weights) for step in self.steps]
 
     def moved(self, place: float) -> "Moved":
-        """How far the run has come at a place among the saved steps, of which 1.5 lies halfway from 1 to 2."""
+        """The patterns at a place among the saved steps; place 1.5 lies halfway between the steps at 1 and 2."""
         before = int(np.floor(place))
         after, share = min(before + 1, len(self.steps) - 1), place - before
         return Moved(self.levels[0], (1 - share) * self.levels[before] + share * self.levels[after])
@@ -86,7 +86,7 @@ class Course:
 
 
 class Moved(NamedTuple):
-    """Patterns of a run before fine-tuning and at a place on its way, each [1 + B, layers, heads]."""
+    """Patterns of a run before fine-tuning and at a place during it, each [1 + B, layers, heads]."""
 
     before: Float64[np.ndarray, "replicates layers heads"]
     after: Float64[np.ndarray, "replicates layers heads"]
@@ -111,7 +111,7 @@ class Pair(NamedTuple):
 
 
 def compute(runs: Path, resamples: int, seed: int, reading: Mapping[str, Any] | None = None) -> dict[str, Table]:
-    """Agreement of the changes of every two runs that differ in one thing alone.
+    """Agreement of the changes of every two runs that differ in one respect only.
 
     Args:
         runs: run table (CSV); the methods study is used.
@@ -122,8 +122,8 @@ def compute(runs: Path, resamples: int, seed: int, reading: Mapping[str, Any] | 
     Returns:
         `methods`: for each pair the `correlation` and `rank_correlation` of their changes over the heads, and the
         `size` of the other's change as a multiple of the first's (of Euclidean lengths). Where fine-tuning lowers the
-        level of every head in proportion, any two changes correlate. So there is `log_correlation` as well, of the
-        logarithms of after over before, and `partial_correlation`, of what is left of the changes after a regression
+        level of every head in proportion, any two changes correlate. So the table also has `log_correlation`, of the
+        logarithms of after over before, and `partial_correlation`, of the residuals of the changes after a regression
         on the pattern before.
 
     Raises:
@@ -153,7 +153,7 @@ def courses(runs: Path, resamples: int, seed: int, reading: Reading) -> list[Cou
 
 
 def pairs(found: Sequence[Course]) -> Iterator[Pair]:
-    """Every two runs of one model that differ in one thing alone; of groups, the first with each of the others."""
+    """Every two runs of one model that differ in one respect only; the first group is paired with each other group."""
     first = found[0].run.group if found else ""
     for place, one in enumerate(found):
         for other in found[place + 1 :]:
@@ -166,7 +166,7 @@ def pairs(found: Sequence[Course]) -> Iterator[Pair]:
 
 
 def ends(pair: Pair) -> tuple[str, ...]:
-    """Where a pair is read: losses of two tasks cannot be the same in any sense that matters."""
+    """The points at which a pair is read; runs of two tasks have no comparable losses and are read at the end only."""
     return (END,) if pair.differ_in == TASK else (SAME_LOSS, END)
 
 
@@ -179,7 +179,7 @@ def places_of(pair: Pair, read_at: str) -> tuple[float, float]:
 
 
 def place_of(losses: Float64[np.ndarray, " steps"], loss: float) -> float:
-    """Where losses, joined by straight lines, first are `loss` or less; the last place where they never are."""
+    """The first place where linearly interpolated losses are `loss` or less; the last place if they never are."""
     reached = np.flatnonzero(losses <= loss)
     if not reached.size:
         return len(losses) - 1.0
@@ -190,14 +190,14 @@ def place_of(losses: Float64[np.ndarray, " steps"], loss: float) -> float:
 
 
 def log_correlation(one: Moved, other: Moved) -> Float64[np.ndarray, " replicates"]:
-    """Of the logarithms of after over before, over the heads for which both exist."""
+    """Correlation of the logarithms of after over before, over the heads for which both exist."""
     ratios = [log_ratio(moved.before, moved.after) for moved in (one, other)]
     defined = without_dead_heads(np.stack(ratios, axis=1))
     return pearson(defined[:, 0], defined[:, 1])
 
 
 def size(one: Moved, other: Moved) -> Float64[np.ndarray, " replicates"]:
-    """Length of the other's change as a multiple of the first's; NaN where that has not changed."""
+    """Length of the other's change as a multiple of the first's; NaN where the first has not changed."""
     lengths = [np.linalg.norm(moved.change, axis=(-2, -1)) for moved in (one, other)]
     found = np.full(lengths[0].shape, np.nan)
     np.divide(lengths[1], lengths[0], out=found, where=lengths[0] > 0)
@@ -207,7 +207,7 @@ def size(one: Moved, other: Moved) -> Float64[np.ndarray, " replicates"]:
 def without(
     changes: Float64[np.ndarray, "replicates layers heads"], before: Float64[np.ndarray, "replicates layers heads"]
 ) -> Float64[np.ndarray, "replicates layers heads"]:
-    """What is left of changes after a regression on the pattern before, with an intercept."""
+    """The residuals of changes after a regression on the pattern before, with an intercept."""
     directions = standardised(before)[..., None, :]
     centred = changes - changes.mean(axis=(-2, -1), keepdims=True)
     flat = centred.reshape(*centred.shape[:-2], 1, -1)
@@ -224,10 +224,10 @@ STATISTICS: Mapping[str, tuple[Callable[[Moved, Moved], Float64[np.ndarray, " re
     ),
     "size": (size, NOT_NEGATIVE),
 }
-"""What is said of two runs, [1 + B] each, with its least and largest value; NaN where one of them has not changed."""
+"""The statistics of two runs, [1 + B] each, with their least and largest value; NaN if one run has not changed."""
 
 
 def key_of(pair: Pair) -> tuple[Any, ...]:
-    """What the table calls a pair."""
+    """The key of a pair in the table."""
     one, other = pair.one.run, pair.other.run
     return (one.model, pair.differ_in, one.group, one.task, one.seed, other.group, other.task, other.seed)

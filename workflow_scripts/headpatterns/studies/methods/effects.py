@@ -1,4 +1,4 @@
-"""What the claims about methods are about, with error terms: agreement of changes between methods, seeds and tasks."""
+"""Effects behind the claims about methods: agreement of changes between methods, seeds and tasks, with error terms."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -25,7 +25,7 @@ from headpatterns.studies.methods.agreement import (
 from headpatterns.studies.reading import PLAIN, Reading
 
 Term = tuple[str, str, str]
-"""What pairs differ in, where they are read, and which correlation is taken."""
+"""What the pairs differ in, the point at which they are read, and the correlation."""
 
 TERMS: Mapping[str, tuple[Term, Term | None]] = {
     "methods_agree": ((METHOD, SAME_LOSS, "correlation"), None),
@@ -36,14 +36,14 @@ TERMS: Mapping[str, tuple[Term, Term | None]] = {
 """Each effect: the mean correlation of some pairs, minus that of others."""
 
 Correlations = Sequence[tuple[RunRow, RunRow, Float64[np.ndarray, " replicates"]]]
-"""Of pairs: the two runs, and the correlation of their changes."""
+"""For each pair: the two runs, and the correlation of their changes."""
 
 
 def measure(runs: Path, resamples: int, seed: int, reading: Reading = PLAIN) -> list[Measured]:
-    """The effects of the methods study, of each model and each group beside the first.
+    """The effects of the methods study, for each model and each group except the first.
 
-    An effect that no two runs tell about is left out, such as one of seeds where there is one alone. So is one with a
-    run that never learns, as no change of it is there to compare at the same loss.
+    An effect that no pair of runs shows is left out, such as an effect of seeds where there is only one seed. An effect
+    with a run that never learns is left out too, because that run has no change to compare at the same loss.
 
     Args:
         runs: run table (CSV).
@@ -74,7 +74,7 @@ def measure(runs: Path, resamples: int, seed: int, reading: Reading = PLAIN) -> 
 
 
 def correlations(found: Sequence[Pair]) -> dict[Term, Correlations]:
-    """The correlation of the changes of each pair, by what the pair differs in and where it is read."""
+    """The correlation of the changes of each pair, by what the pair differs in and the point at which it is read."""
     terms = {term for name in TERMS for term in TERMS[name] if term}
     return {
         (differ_in, read_at, which): [
@@ -89,7 +89,7 @@ def correlations(found: Sequence[Pair]) -> dict[Term, Correlations]:
 def difference(
     agreement: Mapping[Term, Correlations], effect: str, runs: Iterable[RunRow]
 ) -> Float64[np.ndarray, " replicates"]:
-    """An effect of some runs, [1 + B]; [NaN] where no two of them tell about it."""
+    """An effect of some runs, [1 + B]; [NaN] where no pair of them shows it."""
     some = set(runs)
     means = []
     for term in TERMS[effect]:

@@ -37,7 +37,7 @@ def figures(runs: Path, methods: Path) -> dict[str, Figure]:
 
 
 def draw(runs: RunTable, rows: pd.DataFrame, source: Path | str = "methods.csv") -> Figure:
-    """Two panels a model, and a row for what two runs differ in and what they share.
+    """Draw two panels for each model, and a row for each combination of what two runs differ in and what they share.
 
     Args:
         runs: the run table.
@@ -102,7 +102,7 @@ def finish(axes: Axes, lines: list[str]) -> None:
 
 
 def legend() -> list[Line2D]:
-    """What filled and hollow mean; the rows say what colours are."""
+    """The meaning of filled and hollow marks; the rows explain the colours."""
     return [Line2D([], [], color=style.FAINT, marker="o", markersize=4, linewidth=1,
                    markerfacecolor=style.FAINT if read_at == SAME_LOSS else "white",
                    label="at the same loss" if read_at == SAME_LOSS else "after the last step")

@@ -24,7 +24,7 @@ def evaluations(experiment: "Experiment") -> Paths:
 
 
 def fits(experiment: "Experiment") -> dict[str, Any]:
-    """What the mixtures are fitted to, how many tasks are kept, and which two the paper keeps."""
+    """The patterns that the mixtures are fitted to, the number of kept tasks, and the two that the paper keeps."""
     return {
         **bootstrap(experiment),
         "fits": settings.fits(experiment),
@@ -40,14 +40,14 @@ def pattern_folders(experiment: "Experiment") -> list[str]:
 
 
 def with_parts(experiment: "Experiment") -> dict[str, Any]:
-    """The settings of the bootstrap, the true parts of the target, none where they are not known, and the grid."""
+    """The settings of the bootstrap, the true parts of the target (none where they are unknown), and the grid."""
     own = experiment.settings(settings.NAME)
     points = [grid.named(point) for point in grid.points(own.grid, own.keep)]
     return {**bootstrap(experiment), "parts": own.parts or [], "points": points}
 
 
 def labels(experiment: "Experiment") -> dict[str, Any]:
-    """What the candidates are called, and which of them are true parts of the target."""
+    """The labels of the candidates, and which of them are true parts of the target."""
     datasets = experiment.config.datasets
     return {
         "labels": {task: datasets[task].label for task in settings.candidates(experiment)},

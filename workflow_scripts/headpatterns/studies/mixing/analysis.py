@@ -24,7 +24,7 @@ COMPARISONS = (
     *(("grid", other) for other in ("ours", "random", "uniform", "size-proportional", "sft")),
     *(("oracle", "sft"), ("oracle", "ours"), ("oracle", "random")),
 )
-"""What is compared; what the best of the grid gains over a mixture is the regret of that mixture."""
+"""The comparisons; the gain of the best point of the grid over a mixture is the regret of that mixture."""
 
 GRID_COLUMNS = ("model", "measure", "point", "shares", "value", "low", "high", "best")
 
@@ -39,14 +39,14 @@ def compute(
     resamples: int,
     seed: int,
 ) -> dict[str, Table]:
-    """What all variants reach, differences between them, and the coefficients and picks behind the mixtures.
+    """The scores of all variants, differences between them, and the coefficients and picks behind the mixtures.
 
     Args:
         variants: variants.csv; the mixing study is used.
         items: CSV files of evaluate, single items.
         coefficients: CSV files of mix_basic_tasks, coefficients.csv.
         picks: the same, picks.csv.
-        parts: the tasks that the complex one is truly made of; none where that is not known.
+        parts: the true parts of the complex task; none where they are unknown.
         points: the shares of each point of the grid, in order; none without a grid.
         resamples: bootstrap replicates of the evaluation set.
         seed: seed of the bootstrap.
@@ -54,11 +54,11 @@ def compute(
     Returns:
         `accuracy` of every variant, and the negative log-likelihood of the gold answers; `differences` between
         variants; `ranks` of the mixture among random ones, by seed; `mixture`: coefficients of all models and seeds;
-        `picks`: how often the bootstrap makes each choice; `parts`: which of the tasks that are kept are true parts;
-        `grid`: every point of the grid. `accuracy` and `differences` have the best of them, as the estimate says.
+        `picks`: how often the bootstrap makes each choice; `parts`: which of the kept tasks are true parts;
+        `grid`: every point of the grid. `accuracy` and `differences` contain the point that is best by the estimate.
 
     Raises:
-        InputError: a file cannot be used, or what is to be compared was not made alike.
+        InputError: a file cannot be used, or the variants are not comparable.
     """
     rows_of_study = read_variants(variants, "mixing")
     found = outcomes(rows_of_study, items, resamples, seed)
@@ -91,7 +91,7 @@ def compute(
 
 
 def of_model(cells: Mapping[tuple[str, str, str, str], Outcome], model: str) -> dict[str, list[Outcome]]:
-    """The outcomes of a model on the target by variant; of a grid those of the point that is best on it."""
+    """The outcomes of a model on the target by variant; for a grid, the outcome of its best point on the target."""
     found = {variant: outcome for (name, _, variant, _), outcome in cells.items() if name == model}
     if GRID in found:
         found[GRID] = best_of(of_points(found[GRID]))
@@ -99,7 +99,7 @@ def of_model(cells: Mapping[tuple[str, str, str, str], Outcome], model: str) -> 
 
 
 def of_points(outcome: Outcome) -> list[Outcome]:
-    """The outcome of each point of a grid, whose runs stand in the order of the points for every seed."""
+    """The outcome of each point of a grid, whose runs are in the order of the points for every seed."""
     seeds = list(outcome.seeds)
     count = seeds.count(seeds[0])
     by_point = [[place for place in range(len(seeds)) if seeds[:place].count(seeds[place]) == n] for n in range(count)]
@@ -115,14 +115,14 @@ def of_points(outcome: Outcome) -> list[Outcome]:
 
 
 def best_of(points: Sequence[Outcome]) -> Outcome:
-    """The point with the best mean over items and seeds, of equal ones the first."""
+    """The point with the best mean over items and seeds; the first of equal points."""
     return max(points, key=lambda one: one.measure.sign * float(mean([one])[0]))
 
 
 def grid_rows(
     cells: Mapping[tuple[str, str, str, str], Outcome], model: str, points: Sequence[str]
 ) -> list[tuple[Any, ...]]:
-    """Rows behind the measure of every point of the grid of a model; none without a grid."""
+    """Cells after the measure, for every point of the grid of a model; none without a grid."""
     found = next((one for (name, _, variant, _), one in cells.items() if (name, variant) == (model, GRID)), None)
     if found is None:
         return []
@@ -138,7 +138,7 @@ def joined(paths: Sequence[Path], columns: Sequence[str], key: Sequence[str]) ->
     """The rows of all files in one table; `key` are the columns that tell them apart.
 
     Raises:
-        InputError: two rows are about the same.
+        InputError: two rows have the same key.
     """
     rows: dict[tuple[str, ...], tuple[str, ...]] = {}
     for path in paths:

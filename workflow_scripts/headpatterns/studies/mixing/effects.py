@@ -1,4 +1,4 @@
-"""The numbers behind the claims on Table 2: what mixing gains, and whether the fit keeps the paper's pair."""
+"""The numbers behind the claims on Table 2: the gain from mixing, and whether the fit keeps the paper's pair."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -31,14 +31,14 @@ GAINS = {
 }
 """Effects by name: the accuracy of the first variant minus that of the second.
 
-Its gain in the negative log-likelihood of the gold answer, nats per token, has the same name with `_nll` behind it.
+The gain in the negative log-likelihood of the gold answer, nats per token, has the same name with `_nll` appended.
 """
 
 
 def measure(variants: Path, items: Sequence[Path], resamples: int, seed: int) -> list[Measured]:
     """The effects of `GAINS` for every model that has both variants, with the error term of `accuracy.gain`.
 
-    What is held against random draws also has the exact p-values of its rank among them.
+    Effects that compare a mixture with random draws also have the exact p-values of its rank among them.
 
     Args:
         variants: variants.csv; the mixing study is used.
@@ -47,7 +47,7 @@ def measure(variants: Path, items: Sequence[Path], resamples: int, seed: int) ->
         seed: seed of the bootstrap.
 
     Raises:
-        InputError: a file cannot be used, or what is to be compared was not made alike.
+        InputError: a file cannot be used, or the variants are not comparable.
     """
     rows_of_study = read_variants(variants, "mixing")
     found = outcomes(rows_of_study, items, resamples, seed)
@@ -100,13 +100,13 @@ def measure_choice(
 def choice(hits: Sequence[np.ndarray], chance: float) -> Effect:
     """The share of replicates whose choice is the expected one, minus chance, the mean over seeds.
 
-    The error term is that of one choice, not of the share: another draw of probe samples makes the choice or does not.
-    So a share of one half is as uncertain as it can be, and a share of 1 is certain as far as samples go. Then the
-    exact p is left: how often a choice that knows nothing is the expected one. Seeds may all share its luck.
+    The error term describes one choice, not the share: another draw of probe samples either makes the choice or not.
+    So a share of one half is the most uncertain, and a share of 1 has no uncertainty from samples. In that case only
+    the exact p remains: how often a random choice is the expected one. All seeds may share the luck of one choice.
 
     Args:
-        hits: of each seed, [1 + B], 1 where the choice is the expected one, the estimate first.
-        chance: the share of a choice that knows nothing.
+        hits: for each seed, [1 + B], 1 where the choice is the expected one, the estimate first.
+        chance: the share that a random choice reaches.
     """
     mean = np.mean(hits, axis=0)
     shares = [float(one[1:].mean()) for one in hits]

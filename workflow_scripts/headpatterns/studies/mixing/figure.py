@@ -1,4 +1,4 @@
-"""What the change of a complex task is made of: coefficients of the basic tasks, and the mixture of the best (§5.1)."""
+"""The figure of the coefficients of basic tasks in a complex task's change, and of the best tasks' mixture (§5.1)."""
 
 from collections.abc import Collection, Mapping
 from math import ceil
@@ -18,7 +18,7 @@ VARIANT_TEXT = ("study", "model", "model_label")
 TEXT = ("model", "seed", "task")
 NUMBERS = ("beta", "low", "high", "r2", "kept", "share", "instructions")
 PART = "*"
-"""Behind the name of a true part."""
+"""Follows the name of a true part."""
 COLUMNS = 3  # panels side by side
 BARS = 1.9  # inches, width of the bars' axes
 ABOVE, BELOW = 0.43, 0.58  # inches, a panel's title, and its horizontal axis with the gap to what follows
@@ -32,8 +32,8 @@ def figures(variants: Path, coefficients: Path, labels: Mapping[str, str], parts
     Args:
         variants: variants.csv.
         coefficients: analysis/mixture.csv.
-        labels: what tasks are called.
-        parts: tasks that the complex one is truly made of; none where that is not known.
+        labels: labels of tasks.
+        parts: the true parts of the complex task; none where they are unknown.
 
     Raises:
         InputError: a file cannot be used, or as `draw`.
@@ -51,12 +51,12 @@ def draw(
     Args:
         variants: rows with the columns `VARIANT_TEXT`; those of the study mixing name and order the models.
         coefficients: rows with the columns `TEXT` and `NUMBERS`; seeds are averaged. A coefficient may be NaN.
-        labels: what tasks are called; a task without a label stands for itself.
+        labels: labels of tasks; a task without a label is shown by its name.
         source: the file of the coefficients, for error messages.
 
     Raises:
-        InputError: no variant of the study mixing, a model that it does not hold, a task given twice, or a `kept` other
-            than 0 and 1.
+        InputError: no variant of the study mixing, a model that the study does not have, a task given twice, or a
+            `kept` other than 0 and 1.
     """
     check(coefficients, source)
     variants = variants.of_study("mixing")
@@ -116,7 +116,7 @@ def panel(rows: pd.DataFrame, tasks: list[str]) -> pd.DataFrame:
 
 
 def mixture_text(row: pd.Series, seeds: int) -> str:
-    """Share and number of instructions of a task, and where it is kept by some seeds only, by how many."""
+    """Share and number of instructions of a task; if only some seeds keep the task, also their number."""
     if not row["kept"] > 0:
         return ""
     text = f"{100 * row['share']:.0f} % ({row['instructions']:.0f})"
@@ -124,7 +124,7 @@ def mixture_text(row: pd.Series, seeds: int) -> str:
 
 
 def draw_panel(axes: Axes, rows: pd.DataFrame, end: float) -> None:
-    """Bars with their intervals and, up to `end` of the axes' width, the mixture; every other row has a grey ground."""
+    """Draw bars with intervals and, up to `end` of the axes' width, the mixture; every other row is shaded grey."""
     places = np.arange(len(rows))
     across = axes.get_yaxis_transform()
     for y in places[::2]:
@@ -158,7 +158,7 @@ def limits(values: np.ndarray) -> tuple[float, float]:
 
 
 def draw_legend(figure: Figure, left: float, top: float, legend: Mapping[str, str], columns: int) -> None:
-    """What the colours mean (`legend`: text to colour), placed in inches from the figure's upper left corner."""
+    """Explain the colours (`legend`: text to colour), placed in inches from the figure's upper left corner."""
     width, height = figure.get_size_inches()
     figure.legend(
         handles=[Patch(color=colour, label=text) for text, colour in legend.items()],

@@ -1,13 +1,13 @@
-"""A grid of shares of the tasks that are kept, among which the best mixture is looked for."""
+"""A grid of shares of the kept tasks, which is searched for the best mixture."""
 
 from collections.abc import Iterator
 
 Point = tuple[int, ...]
-"""Parts of each task, of `steps` in all."""
+"""The number of parts of each task, out of `steps` in all."""
 
 
 def points(steps: int, tasks: int) -> list[Point]:
-    """All ways to give `steps` equal parts to so many tasks, in order; none for 0 steps."""
+    """All ways to distribute `steps` equal parts over `tasks` tasks, in order; none for 0 steps."""
     return list(_parts(steps, tasks)) if steps else []
 
 
@@ -28,5 +28,5 @@ def shares(point: Point, tasks: int) -> list[float]:
 
 
 def named(point: Point) -> str:
-    """A point as tables name it, tasks in the order of the candidates: 1/4 + 3/4."""
+    """The name of a point in tables, with tasks in the order of the candidates: 1/4 + 3/4."""
     return " + ".join(f"{part}/{sum(point)}" for part in point)

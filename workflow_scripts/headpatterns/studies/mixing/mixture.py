@@ -1,7 +1,7 @@
 """Training sets for a first stage of SFT: basic tasks in proportion to what they explain of a complex one (§5.1).
 
-No test item of the complex task is in a mixture: samples that are the same item, as `headpatterns.data.deduplication`
-compares them, are left out before the first ones of a training set are taken.
+A mixture contains no test item of the complex task. Samples that equal a test item, as
+`headpatterns.data.deduplication` compares them, are removed before the first samples of a training set are taken.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -44,10 +44,11 @@ class Order:
         instructions: number N of instructions of a mixture.
         keep: number of basic tasks in a mixture.
         random_draws: number of mixtures of the same tasks in random shares.
-        further: `uniform`, all candidates in equal shares, and `size-proportional`, in proportion to their rows.
+        further: further mixtures: `uniform`, all candidates in equal shares, and `size-proportional`, in proportion to
+            their rows.
         grid: steps of the grid of shares of the kept tasks; 0 for none.
-        parts: candidates that the target is truly made of, which another mixture has in equal shares; none where that
-            is not known.
+        parts: candidates that are the true parts of the target; another mixture has them in equal shares. None where
+            they are unknown.
         reading: how patterns are read.
         resamples: bootstrap replicates of the probe set.
         bootstrap_seed: seed of the bootstrap.
@@ -75,13 +76,13 @@ class Order:
 
 @dataclass(frozen=True)
 class Mixtures:
-    """What the fit says and what is taken: shares and numbers of instructions of tasks, by variant.
+    """The results of the fit and the mixtures made from it: shares and numbers of instructions of tasks, by variant.
 
     Attributes:
         fits: of the changes and of each control, beta [1 + B, candidates], NaN for a candidate without a pattern, and
             R² [1 + B]. What is mixed comes from the changes.
         chosen: indices of the kept candidates, ascending.
-        share: [candidates], 0 for those that are not kept.
+        share: [candidates], 0 for candidates that are not kept.
         tasks: names of the kept candidates.
         variants: shares by task of each variant, `ours` first; `ours`, random ones and the grid are of the kept tasks.
         counts: instructions by task of each variant.
@@ -133,7 +134,7 @@ def mix(order: Order) -> None:
 
 
 def mixtures(order: Order) -> Mixtures:
-    """What the patterns say, and how many instructions of each task every variant takes."""
+    """The fit of the patterns, and the number of instructions of each task in every variant."""
     fits = fit(order.target, order.candidates, order.resamples, order.bootstrap_seed, order.reading)
     beta, _ = fits["change"]
     chosen = proportions.kept(beta[0], order.keep)
@@ -207,7 +208,7 @@ def coefficient_rows(order: Order, made: Mixtures) -> list[tuple[Any, ...]]:
 
 
 def pick_rows(order: Order, made: Mixtures) -> list[tuple[Any, ...]]:
-    """A row for each choice of tasks, of the changes and then of each control; `kept` marks the estimate's choice."""
+    """A row for each choice of tasks, from the changes, then from each control; `kept` marks the estimate's choice."""
     tasks = list(order.candidates)
     chance = proportions.chance(len(tasks), order.keep)
     rows = []
@@ -238,10 +239,10 @@ def check_numbers(order: Order) -> None:
 
 
 def check_given(candidates: Collection[str], given: Collection[str], what: str, option: str, form: str) -> None:
-    """Check that every candidate is given an option that says what it has, and the other way round.
+    """Check that every candidate has its option, and that every option belongs to a candidate.
 
     Raises:
-        InputError: a candidate or an option stands alone.
+        InputError: a candidate has no option, or an option has no candidate.
     """
     if lacking := [task for task in candidates if task not in given]:
         raise InputError(f"The candidate {lacking[0]} has no {what}: add {option} {lacking[0]}={form}.")
@@ -252,10 +253,10 @@ def check_given(candidates: Collection[str], given: Collection[str], what: str, 
 
 
 def same_as_test(task: str, samples: Sequence[Sample], rows: Path, test: list[Item]) -> dict[str, str]:
-    """Ids of the samples that are also items of the test, each with an id that it has there.
+    """Ids of the samples that are also items of the test, each with an id of the same item in the test.
 
     Raises:
-        InputError: a sample is no row of the file `rows`, so that nothing can be said of it.
+        InputError: a sample is no row of the file `rows`, so it cannot be compared.
     """
     items = {item.id: item for item in deduplication.read(rows)}
     if lacking := [id for _, id in samples if id not in items]:
@@ -273,7 +274,7 @@ def fit(
 
     Args:
         target: folder of the patterns of the run on the complex task's own data.
-        candidates: folders of those of the runs on basic tasks, by task.
+        candidates: folders of the patterns of the runs on basic tasks, by task.
         resamples: bootstrap replicates of the probe sets.
         seed: seed of the bootstrap.
         reading: how patterns are read.
@@ -289,10 +290,10 @@ def fit(
 
 
 def check_enough(made: Mixtures, samples: Mapping[str, Sequence[Sample]]) -> None:
-    """Check that every task has the samples that each variant takes of it.
+    """Check that every task has enough samples for each variant.
 
     Raises:
-        InputError: one has too few.
+        InputError: a task has too few samples.
     """
     for variant, numbers in made.counts.items():
         for task, wanted in numbers.items():
@@ -306,7 +307,7 @@ def check_enough(made: Mixtures, samples: Mapping[str, Sequence[Sample]]) -> Non
 
 
 def note(order: Order, tasks: Sequence[str]) -> str:
-    """What a reader must know of a mixture of fewer tasks than asked for; empty otherwise."""
+    """A note for the reader on a mixture of fewer tasks than requested; empty otherwise."""
     if len(tasks) == order.keep:
         return ""
     where = f"Model {order.model}, seed {order.seed}"

@@ -1,4 +1,4 @@
-"""Are the tasks that the fit keeps those that the complex task is truly made of? For where that is known (§5.1)."""
+"""Are the tasks that the fit keeps the true parts of the complex task? Only where these are known (§5.1)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,16 +12,16 @@ COLUMNS = (
     *("model", "seed", "of", "tasks", "parts", "kept", "hits", "value", "resampled", "low", "high"),
     *("expected", "p_value"),
 )
-"""Of the table: how many candidates and true parts there are, how many tasks are kept and how many of these are true.
-`value` is the share of the latter, the precision of the choice; `resampled` its mean over the replicates of the
-bootstrap, `low` and `high` the range that holds 95 % of them; `expected` that of tasks drawn at random, and `p_value`
-how often as many of these are parts at least."""
+"""Columns of the table: the numbers of candidates, of true parts, of kept tasks and of kept tasks that are true parts.
+`value` is the precision of the choice: the share of kept tasks that are true parts. `resampled` is its mean over the
+replicates of the bootstrap; `low` and `high` are the range of 95 % of the replicates. `expected` is the precision of
+tasks drawn at random, and `p_value` how often a random draw has at least as many true parts."""
 
 MIDDLE = (0.025, 0.975)
 
 
 def rows(mixture: Sequence[Sequence[str]], picks: Sequence[Sequence[str]], parts: Sequence[str]) -> list[Any]:
-    """Rows of `COLUMNS`: one for each model, seed and fit; none where the parts are not known.
+    """Rows of `COLUMNS`: one for each model, seed and fit; none where the parts are unknown.
 
     Args:
         mixture: rows of `COEFFICIENT_COLUMNS`, which have every candidate.
@@ -43,14 +43,14 @@ def rows(mixture: Sequence[Sequence[str]], picks: Sequence[Sequence[str]], parts
 
 
 def precision(tasks: str, parts: Sequence[str]) -> tuple[int, int, float]:
-    """How many tasks a choice keeps, how many of these are parts, and their share; 0 of a choice that keeps none."""
+    """The number of tasks that a choice keeps, how many of them are true parts, and their share; 0 if it keeps none."""
     kept = [task for task in tasks.split("+") if task]
     hits = len(set(kept) & set(parts))
     return len(kept), hits, hits / len(kept) if kept else 0.0
 
 
 def _row(choices: Sequence[Mapping[str, str]], tasks: int, parts: Sequence[str]) -> tuple[Any, ...]:
-    """The cells behind the key: of one fit, from every choice and its share of the replicates."""
+    """The cells after the key for one fit, from every choice and its share of the replicates."""
     kept, hits, value = next(precision(one["tasks"], parts) for one in choices if one["kept"] == "1")
     shares = np.array([float(one["share"]) for one in choices])
     found = np.array([precision(one["tasks"], parts)[2] for one in choices])

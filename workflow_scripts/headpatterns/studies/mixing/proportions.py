@@ -1,8 +1,8 @@
 """Which basic tasks prepare a model for a complex one, and how many instructions of each (§5.1, Eq. 3 and 4)?
 
-The change of the pattern that SFT on a little data of the complex task (the target) makes is written as a weighted sum
-of the changes that SFT on candidate basic tasks makes (Eq. 3). The tasks with the largest positive coefficients make up
-the data for a first stage of SFT, each with a share of the N instructions in proportion to its coefficient (Eq. 4).
+SFT on a little data of the complex task (the target) changes the pattern. This change is written as a weighted sum of
+the changes from SFT on candidate basic tasks (Eq. 3). The tasks with the largest positive coefficients make up the
+data for a first stage of SFT. Each has a share of the N instructions in proportion to its coefficient (Eq. 4).
 """
 
 import math
@@ -20,11 +20,11 @@ COEFFICIENT_COLUMNS = (
     *("model", "seed", "task", "beta", "low", "high", "r2", "kept", "share", "instructions", "plain"),
     *("beta_base", "kept_base", "beta_partialled", "kept_partialled"),
 )
-"""Columns of coefficients.csv, one row a candidate, and of all of them in one table. The last four say what the
-controls of `headpatterns.statistics.controls` would give and keep; no mixture is made of it."""
+"""Columns of coefficients.csv, one row per candidate, and of the table that joins all of these files. The last four say
+what the controls of `headpatterns.statistics.controls` would give and keep; no mixture is made from them."""
 
 PICK_COLUMNS = ("model", "seed", "of", "tasks", "share", "kept", "chance")
-"""Columns of picks.csv, one row a choice of tasks that the bootstrap could make or has made."""
+"""Columns of picks.csv, one row per choice of tasks that the bootstrap could make or has made."""
 
 # A task that moves the fit by less than this share of the target's change does so by the rounding of float64: its
 # coefficient is 0, neither positive nor negative.
@@ -38,8 +38,8 @@ def coefficients(target: np.ndarray, candidates: np.ndarray, intercept: bool) ->
     """Least-squares coefficients of the target's change on the changes of all candidates (Eq. 3), and R² of the fit.
 
     A candidate whose change is the same for all heads has no pattern: it takes no part in the fit and its coefficient
-    is NaN. So is everything where the target's own change is constant. Candidates that depend on one another linearly
-    share their weight, as in `composition.fit_all`.
+    is NaN. If the target's own change is constant, everything is NaN. Linearly dependent candidates share their
+    weight, as in `composition.fit_all`.
 
     Args:
         target: [1 + B, layers, heads], estimate and bootstrap replicates.
@@ -61,7 +61,7 @@ def coefficients(target: np.ndarray, candidates: np.ndarray, intercept: bool) ->
 
 
 def kept(beta: Sequence[float], count: int) -> list[int]:
-    """Indices, ascending, of the `count` largest coefficients among those above 0; of equal ones the earlier is kept.
+    """Indices, ascending, of the `count` largest positive coefficients; the earlier of equal coefficients is kept.
 
     There may be fewer than `count` of them, or none. NaN is never kept.
     """
@@ -73,7 +73,8 @@ def kept(beta: Sequence[float], count: int) -> list[int]:
 def picks(beta: np.ndarray, count: int) -> dict[tuple[int, ...], float]:
     """How often each choice of tasks is kept: its share of the B bootstrap replicates, by the indices of its tasks.
 
-    Every choice of `count` tasks is there, and of fewer (where fewer coefficients are above 0) those that occur.
+    The result has every choice of `count` tasks, and those choices of fewer tasks (if fewer coefficients are above 0)
+    that occur.
 
     Args:
         beta: [1 + B, tasks], the estimate first, which is not counted.
@@ -85,12 +86,12 @@ def picks(beta: np.ndarray, count: int) -> dict[tuple[int, ...], float]:
 
 
 def chance(tasks: int, count: int) -> float:
-    """How often a choice of `count` of `tasks` is right that knows nothing: 1 / their number."""
+    """How often a random choice of `count` of `tasks` tasks is right: 1 / the number of such choices."""
     return 1 / math.comb(tasks, min(count, tasks))
 
 
 def shares(beta: Sequence[float], chosen: Sequence[int]) -> np.ndarray:
-    """Share [tasks] of each task in the mixture, its coefficient / sum of those of the `chosen`; 0 for all others."""
+    """Share [tasks] of each task in the mixture: its coefficient / sum over the `chosen` tasks; 0 for all others."""
     weights = np.zeros(len(beta))
     weights[list(chosen)] = np.asarray(beta, dtype=np.float64)[list(chosen)]
     return weights / weights.sum() if len(chosen) else weights
@@ -99,8 +100,8 @@ def shares(beta: Sequence[float], chosen: Sequence[int]) -> np.ndarray:
 def apportion(total: int, weights: Sequence[float] | np.ndarray) -> list[int]:
     """Whole numbers in proportion to `weights` that sum to `total`, by the largest remainder method.
 
-    Every number is its quota, total x weight / sum of weights, rounded up or down. Where remainders are equal the
-    earlier one is rounded up. `weights` are not negative and not all 0; without any there is nothing to apportion.
+    Every number is its quota, total x weight / sum of weights, rounded up or down. If remainders are equal, the earlier
+    quota is rounded up. `weights` are not negative and not all 0; if there are no weights, the result is empty.
     """
     weight_of_all = math.fsum(weights)
     quotas = [total * float(weight) / weight_of_all for weight in weights]
@@ -116,12 +117,12 @@ def apportion(total: int, weights: Sequence[float] | np.ndarray) -> list[int]:
 def random_shares(tasks: int, draw: int, seed: int) -> np.ndarray:
     """Shares [tasks] drawn uniformly from all that sum to 1, the Dirichlet distribution of ones.
 
-    A draw depends on the seed and its number only: not on the model, nor on how many draws there are.
+    A draw depends only on the seed and its own number, not on the model or the number of draws.
     """
     generator = np.random.Generator(np.random.PCG64([seed, draw]))
     return generator.dirichlet(np.ones(tasks)) if tasks else np.zeros(0)
 
 
 def mixed(samples: Iterable[tuple[str, str]], seed: int) -> list[tuple[str, str]]:
-    """Samples (dataset, id) of several tasks in one seeded order, so that no task comes before another."""
+    """Samples (dataset, id) of several tasks, shuffled together with a seed."""
     return sorted(samples, key=lambda sample: (rank(seed, "/".join(sample)), sample))

@@ -28,8 +28,8 @@ FITS = {"change": "changes", "base": "base patterns alone", "partialled": "chang
 
 
 def section(results: Results) -> list[Section]:
-    """Table 2, what must be known of its mixtures, the differences behind it, whether true parts are kept, the picture,
-    the coefficients, how often the bootstrap makes each choice, and where ours stands among random mixtures.
+    """Table 2, notes on its mixtures, the differences behind it, whether true parts are kept, the figure, the
+    coefficients, how often the bootstrap makes each choice, and the rank of ours among random mixtures.
 
     Raises:
         InputError: a file is missing or faulty.
@@ -72,7 +72,7 @@ def paper_table() -> Table:
 
 
 def parts(path: Path, runs: RunTable) -> list[Table]:
-    """One row for each model, seed and fit: how many of the kept tasks are true parts; no table where none is known."""
+    """One row for each model, seed and fit: how many kept tasks are true parts; no table if the parts are unknown."""
     rows = read_table(path, PART_TEXT, PART_NUMBERS, may_be_empty=True)
     cells = [
         [
@@ -100,7 +100,7 @@ def parts(path: Path, runs: RunTable) -> list[Table]:
 
 
 def of_grid(path: Path, runs: RunTable) -> list[Table]:
-    """One row for each model, measure and point of the grid; no table where there is none."""
+    """One row for each model, measure and point of the grid; no table without a grid."""
     rows = read_table(path, GRID_TEXT, GRID_NUMBERS, may_be_empty=True)
     cells = [
         [
@@ -125,13 +125,13 @@ def of_grid(path: Path, runs: RunTable) -> list[Table]:
 
 
 def notes(results: Results, mixtures: pd.DataFrame) -> Sequence[str]:
-    """The notes on the mixtures of every model and seed that the coefficients are of."""
+    """The notes on the mixtures of every model and seed in the coefficients."""
     pairs = dict.fromkeys(zip(mixtures["model"], mixtures["seed"], strict=True))
     return [note for pair in pairs if (note := note_of(results.mixture(*pair, "report.json")))]
 
 
 def note_of(mixture_report: Path) -> str:
-    """The note of a mixture of fewer tasks than asked for; empty otherwise.
+    """The note on a mixture of fewer tasks than requested; empty otherwise.
 
     Raises:
         InputError: the file is missing or is no report of a mixture.
@@ -170,7 +170,7 @@ def coefficients(rows: pd.DataFrame, runs: RunTable) -> Table:
 
 
 def picks(rows: pd.DataFrame, runs: RunTable) -> Table:
-    """One row for each choice of tasks that was made, by the estimate or in a replicate of the bootstrap."""
+    """One row for each choice of tasks made by the estimate or a replicate of the bootstrap."""
     made = rows[(rows["share"] > 0) | (rows["kept"] == "1")]
     cells = [
         [

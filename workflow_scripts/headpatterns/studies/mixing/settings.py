@@ -1,4 +1,4 @@
-"""The settings of the mixing study, its runs, and what is evaluated for it."""
+"""The settings of the mixing study, its runs, and its evaluations."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -67,19 +67,19 @@ def selected(experiment: "Experiment") -> bool:
 
 
 def candidates(experiment: "Experiment") -> list[str]:
-    """Basic tasks that the target's change is composed of: those of the group, and those named in `also`."""
+    """Candidate basic tasks for the target's change: the tasks of the group, and the tasks named in `also`."""
     settings: Settings = experiment.settings(NAME)
     group = experiment.config.task_groups[settings.group]
     return [task for task in [*group.tasks, *settings.also] if task != group.complex]
 
 
 def candidate_runs(experiment: "Experiment", model: str, seed: int) -> list[Run]:
-    """The candidates' runs: of the group, and cut to its size, so that they are those of its other studies."""
+    """The candidates' runs: part of the group and cut to its size, so that other studies of the group share them."""
     return [kinds.of_task(model, experiment.settings(NAME).group, task, seed) for task in candidates(experiment)]
 
 
 def mixtures(experiment: "Experiment") -> list[MixtureSet]:
-    """The mixtures: ours, the random ones, those that others would take, and where its parts are known the oracle."""
+    """The mixtures: ours, random ones, those of other methods, and the oracle where the target's parts are known."""
     settings: Settings = experiment.settings(NAME)
     tasks, size = tuple(candidates(experiment)), settings.instructions
     oracle = [MixtureSet("oracle", None, tuple(settings.parts), size)] if settings.parts else []
@@ -105,13 +105,13 @@ def fitted(experiment: "Experiment", model: str, seed: int) -> list[Run]:
 
 
 def first(experiment: "Experiment") -> list[Run]:
-    """The runs that mixtures wait for."""
+    """The runs that must finish before the mixtures are made."""
     makers = product(experiment.settings(NAME).models, experiment.seeds(NAME))
     return [run for model, seed in makers for run in fitted(experiment, model, seed)]
 
 
 def runs(experiment: "Experiment") -> list[Run]:
-    """Every run of the study, those that others depend on first."""
+    """Every run of the study; a run comes after the runs that it depends on."""
     found = []
     for seed in experiment.seeds(NAME):
         for model in experiment.settings(NAME).models:
@@ -174,7 +174,7 @@ def problems(experiment: "Experiment") -> Iterator[str]:
 
 
 def arguments(experiment: "Experiment") -> dict[str, Any]:
-    """How mixtures are made; the bootstrap has a seed of its own, which is not that of the training."""
+    """The arguments for making mixtures; the bootstrap has its own seed, separate from the training seed."""
     settings: Settings = experiment.settings(NAME)
     analysis = experiment.config.analysis
     return {"instructions": settings.instructions, "keep": settings.keep, "random_draws": settings.random_draws,
@@ -183,7 +183,7 @@ def arguments(experiment: "Experiment") -> dict[str, Any]:
 
 
 def fits(experiment: "Experiment") -> list[dict[str, Any]]:
-    """What each mixture is fitted to: model, seed, pattern folder of the target, and the candidates' by task."""
+    """The inputs of each fit: model, seed, pattern folder of the target, and those of the candidates by task."""
     paths = experiment.paths
     return [
         {
@@ -198,7 +198,7 @@ def fits(experiment: "Experiment") -> list[dict[str, Any]]:
 
 
 def expected_pair(experiment: "Experiment") -> list[str]:
-    """The pair of tasks that the paper keeps, where both are candidates and two are kept; else nothing."""
+    """The pair of tasks that the paper keeps, if both are candidates and two tasks are kept; else nothing."""
     settings: Settings = experiment.settings(NAME)
     pair = settings.expected_pair or []
     return pair if settings.keep == 2 and set(pair) <= set(candidates(experiment)) else []

@@ -1,4 +1,4 @@
-"""Table 2: what the variants of mixing basic tasks reach on the target."""
+"""Table 2: the scores of the mixing variants on the target."""
 
 from collections.abc import Sequence
 from pathlib import Path
