@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def rankings(experiment: "Experiment") -> dict[str, Any]:
-    """The rankings of the pools, with what is truly related in them, and at which budgets precision is told."""
+    """The rankings of the pools, their truly related samples, and the budgets at which precision is measured."""
     return {
         **bootstrap(experiment),
         "rankings": settings.rankings(experiment),
@@ -26,7 +26,7 @@ def ranking_files(experiment: "Experiment") -> list[str]:
 
 
 def cost_files(experiment: "Experiment") -> Paths:
-    """What every selection has cost."""
+    """The costs of every selection."""
     return {"costs": [experiment.paths.selection(*one, "costs.csv") for one in settings.selections(experiment)]}
 
 

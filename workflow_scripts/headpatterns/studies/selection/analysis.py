@@ -21,7 +21,7 @@ COMPARISONS = (
 
 
 def compute(variants: Path, items: Sequence[Path], resamples: int, seed: int) -> dict[str, Table]:
-    """What all variants reach and differences for every model, first as the mean over its domains, then by domain.
+    """The scores of all variants and their differences for every model, as the mean over domains, then by domain.
 
     Args:
         variants: variants.csv; the selection study is used.
@@ -34,7 +34,7 @@ def compute(variants: Path, items: Sequence[Path], resamples: int, seed: int) ->
         variants; `ranks` of the pattern's choice among the random ones, seed by seed.
 
     Raises:
-        InputError: a file cannot be used, or what is to be compared was not made alike.
+        InputError: a file cannot be used, or the variants are not comparable.
     """
     rows_of_study = read_variants(variants, "selection")
     found = outcomes(rows_of_study, items, resamples, seed)
@@ -64,7 +64,7 @@ def domains_of(cells: Mapping[tuple[str, str, str, str], Outcome], model: str) -
 def over_domains(
     cells: Mapping[tuple[str, str, str, str], Outcome], model: str, domains: Sequence[str]
 ) -> dict[tuple[str, str], list[Outcome]]:
-    """The outcomes of a model in some domains, one a domain, by (variant, budget)."""
+    """The outcomes of a model in some domains, one per domain, by (variant, budget)."""
     return {
         (variant, budget): [cells[model, place, variant, budget] for place in domains]
         for name, first, variant, budget in cells
@@ -90,7 +90,7 @@ def values(own: Mapping[tuple[str, str], list[Outcome]]) -> list[tuple[Any, ...]
 
 
 def comparisons(own: Mapping[tuple[str, str], list[Outcome]]) -> list[tuple[Any, ...]]:
-    """Rows of what one choice gains over another of as many samples, and over the base model."""
+    """Rows of the gain of one choice over another with as many samples, and over the base model."""
     rows: list[tuple[Any, ...]] = []
     for budget in budgets(own):
         rows += [(budget, *names, *gains.gains(*pair)) for names, pair in compared(own, budget, COMPARISONS)]
@@ -100,7 +100,7 @@ def comparisons(own: Mapping[tuple[str, str], list[Outcome]]) -> list[tuple[Any,
 def compared(
     own: Mapping[tuple[str, str], list[Outcome]], budget: str, comparisons: Iterable[tuple[str, str]]
 ) -> Iterator[tuple[tuple[str, str], tuple[list[Outcome], list[Outcome]]]]:
-    """Those of some comparisons of which both sides are there: the variants, and their outcomes at a budget."""
+    """The comparisons whose two sides both exist: the variants, and their outcomes at a budget."""
     for better, worse in comparisons:
         chosen, rival = own.get((better, budget)), own.get((worse, "" if worse == "base" else budget))
         if chosen and rival:
@@ -108,7 +108,7 @@ def compared(
 
 
 def places(own: Mapping[tuple[str, str], list[Outcome]]) -> list[tuple[Any, ...]]:
-    """Rows of where the pattern's choice stands among as large random ones, for each budget and seed."""
+    """Rows of the rank of the pattern's choice among random choices of the same size, for each budget and seed."""
     rows: list[tuple[Any, ...]] = []
     for budget in budgets(own):
         chosen, drawn = own.get(("pattern", budget)), own.get(("random", budget))

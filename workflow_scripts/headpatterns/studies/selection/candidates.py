@@ -1,4 +1,4 @@
-"""What the base model makes of candidates beyond patterns, as `features` has written it."""
+"""Features of candidates under the base model other than patterns, as written by `features`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ from headpatterns.errors import InputError
 from headpatterns.io import read_json
 
 STATES, ALONE = "states", "alone"
-"""Names of what is stored: hidden states, and losses of responses alone."""
+"""Names of the stored features: hidden states, and losses of responses without their prompts."""
 
 AGAIN = "run the rule read_candidates again"
 
 
 @dataclass(frozen=True)
 class Features:
-    """What a model makes of the samples of a file.
+    """Features of the samples of a file under a model.
 
     Attributes:
-        path: of the description.
-        ids: of the samples.
-        states: [samples, width], mean of the last hidden states, later positions weighing more.
+        path: path of the description.
+        ids: ids of the samples.
+        states: [samples, width], mean of the last hidden states; later positions have larger weights.
         alone: [samples], loss of the response without its prompt, nats per token.
     """
 
@@ -33,10 +33,10 @@ class Features:
     alone: Float64[np.ndarray, " samples"]
 
     def of(self, ids: Sequence[str]) -> "Features":
-        """Those of some samples, in their order.
+        """The features of some samples, in the given order.
 
         Raises:
-            InputError: a sample is not there.
+            InputError: a sample is missing.
         """
         places = {id: place for place, id in enumerate(self.ids)}
         if lacking := next((id for id in ids if id not in places), None):
@@ -46,10 +46,10 @@ class Features:
 
 
 def load(folder: Path, name: str) -> Features:
-    """What `write` has written of a file.
+    """The features that `write` has stored for a file.
 
     Raises:
-        InputError: it is not there, or its parts are not of the same samples.
+        InputError: they are missing, or their parts have different samples.
     """
     path = folder / f"{name}.json"
     try:

@@ -1,7 +1,7 @@
-"""What each way to select costs a candidate: seconds, and bytes that are kept of it to rank it.
+"""The cost of each selection method per candidate: seconds, and the bytes stored to rank it.
 
-Three parts: `read`, passes of a model over the candidate; `rank`, from what was read to the ranking; and of LESS
-`warm_up`, the training before. Times are those of the jobs, with their threads. They decide nothing.
+There are three parts: `read`, passes of a model over the candidate; `rank`, from the stored values to the ranking; and
+for LESS `warm_up`, the training before. Times are those of the jobs, with their threads. No result depends on them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,24 +19,24 @@ COLUMNS = ("method", "part", "bytes", "seconds")
 KEY = ("model", "domain", "seed")
 READ, RANK, WARM_UP = "read", "rank", "warm_up"
 BASE_PATTERNS = ("base-pattern", "mid-perplexity", "top-perplexity", "ifd")
-"""Methods that read what the base model makes of candidates while patterns are taken; losses come with them."""
+"""Methods whose inputs are computed together with the base model's patterns, which include the losses."""
 
 PATTERN_BYTES, LOSS_BYTES = 4, 8
-"""Of a head's level, and of a loss."""
+"""Bytes of a head's level, and of a loss."""
 
 
 def rows(
     ranking: Mapping[str, float], candidates: int, patterns: Path, step: int, heads: int, features: Path | None
 ) -> Iterator[tuple[str, str, int, float]]:
-    """Rows of `COLUMNS` of each method; a time that was not noted is NaN.
+    """Rows of `COLUMNS` of each method; a time that was not recorded is NaN.
 
     Args:
         ranking: seconds that ranking took by method.
-        candidates: samples that were ranked.
+        candidates: number of ranked samples.
         patterns: folder of the patterns of the samples.
-        step: of the probe model there; that of the base model is 0.
-        heads: of the model in all.
-        features: folder of what the base model makes of the samples, None where no method reads it.
+        step: step of the probe model in this folder; the base model has step 0.
+        heads: number of heads of the model.
+        features: folder of the base model's features of the samples, None if no method reads it.
     """
     told = {of: read_json(files.about(patterns, of).path) for of in (0, step)}
     reading = {of: float(one.get("seconds", "nan")) / len(one["ids"]) for of, one in told.items()}

@@ -1,8 +1,8 @@
 """Split a dataset by domain: pseudo-private samples, the domain's target, and a pool of everything else (§5.2).
 
-Pseudo-private are the training rows with a tag of the domain, target the probe rows with one. The pool is the probe
-rows without, less those that are also a target or pseudo-private item, as `headpatterns.data.deduplication` compares
-them.
+The training rows with a tag of the domain are pseudo-private; the probe rows with such a tag are the target. The pool
+is the other probe rows, except those that equal a target or pseudo-private item, as `headpatterns.data.deduplication`
+compares them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ class Domain:
         tags: tags of the domain.
         train: parquet of the training rows, with id, prompt, tags and choices.
         probe: parquet of the probe rows, likewise.
-        related: tags outside of the domain that share its relations; none where that is not known.
+        related: tags outside the domain that share its relations; none where they are unknown.
     """
 
     dataset: str
@@ -41,13 +41,13 @@ def split(domain: Domain, largest_budget: int, output: Path) -> None:
     """Write the three parts and, where known, the related samples of the pool as CSV, and a report, into a folder.
 
     Args:
-        domain: what is split.
-        largest_budget: samples that will be selected from the pool.
+        domain: the domain to split off.
+        largest_budget: the largest number of samples that will be selected from the pool.
         output: folder to write.
 
     Raises:
-        InputError: a tag that no row has, a part without a row, a sample in two parts, or a pool, or its related part,
-            below the budget.
+        InputError: a tag that no row has, a part without rows, a sample in two parts, or a pool (or its related part)
+            smaller than the budget.
     """
     train, probe = (read(path, tagged=True) for path in (domain.train, domain.probe))
     check_tags(domain, [*train, *probe])

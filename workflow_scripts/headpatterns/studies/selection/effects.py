@@ -1,8 +1,9 @@
-"""The numbers behind the claims on Table 3: what choosing samples by their patterns gains, and how it grows.
+"""The numbers behind the claims on Table 3: the gain from choosing samples by their patterns, and how it grows.
 
-Effects are about accuracies. What is gained in the negative log-likelihood of the gold answer, nats per token, has the
-same name with `_nll` behind it. Both are means over domains, which are held: the paper names its domains, and nothing
-is said of others. Training seeds (or the random draws of a single one) and items vary; all sides saw the same items.
+Effects are about accuracies. The gain in the negative log-likelihood of the gold answer, nats per token, has the same
+name with `_nll` appended. Both are means over domains. Domains are fixed: the paper names its domains, and the claims
+do not extend to others. Training seeds (or the random draws of a single seed) and items vary; all sides have the same
+items.
 """
 
 from collections.abc import Sequence
@@ -16,13 +17,13 @@ from headpatterns.studies.outcomes import outcomes
 from headpatterns.studies.selection.analysis import budgets, compared, domains_of, over_domains
 
 GAINS = (("pattern", "random"), ("pattern", "base"), ("oracle", "random"), ("oracle", "pattern"))
-"""What is compared, the better one first; the effects are called `better_minus_worse`."""
+"""The comparisons, the side expected to be better first; the effects are called `better_minus_worse`."""
 
 
 def measure(variants: Path, items: Sequence[Path], resamples: int, seed: int) -> list[Measured]:
     """The effects of every model, with the error term of `accuracy.gain`.
 
-    What is held against random draws also has the exact p-values of its rank among them.
+    Effects that compare a choice with random draws also have the exact p-values of its rank among them.
 
     Args:
         variants: variants.csv; the selection study is used.
@@ -31,11 +32,11 @@ def measure(variants: Path, items: Sequence[Path], resamples: int, seed: int) ->
         seed: seed of the bootstrap.
 
     Returns:
-        For each budget, which is `about`, those of `GAINS`. Of two budgets or more `grows_with_budget`, the accuracy of
-        the pattern's choice at the largest minus that at the smallest.
+        The effects of `GAINS` for each budget; the budget is `about`. With two or more budgets also
+        `grows_with_budget`: the accuracy of the pattern's choice at the largest budget minus that at the smallest.
 
     Raises:
-        InputError: a file cannot be used, or what is to be compared was not made alike.
+        InputError: a file cannot be used, or the variants are not comparable.
     """
     rows_of_study = read_variants(variants, "selection")
     found = outcomes(rows_of_study, items, resamples, seed)

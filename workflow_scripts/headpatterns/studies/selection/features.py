@@ -1,8 +1,8 @@
-"""What a model makes of candidates beyond patterns: hidden states (RDS+), and losses of responses without prompts.
+"""Features of candidates other than patterns: hidden states (RDS+), and losses of responses without prompts.
 
-RDS+ (Ivison et al. 2025) represents a sample by the mean of its last hidden states, over prompt and response, in which
-position i of n weighs i. The loss of the response alone is the denominator of IFD (Li et al. 2024).
-`gradients` has those of LESS.
+RDS+ (Ivison et al. 2025) represents a sample by the mean of its last hidden states over prompt and response, in which
+position i has weight i. The loss of the response without its prompt is the denominator of IFD (Li et al. 2024).
+`gradients` has the features of LESS.
 """
 
 import time
@@ -48,7 +48,7 @@ def write(
         dtype: float32, bfloat16 or float16.
         device: cpu, cuda, cuda:N or mps.
         threads: processor threads.
-        less: what gradients are taken of, None for none.
+        less: the order for the gradients of LESS, None for no gradients.
 
     Raises:
         InputError: a file, a sample, the model or the device cannot be used.
@@ -125,8 +125,8 @@ def losses_alone(
 ) -> Float64[np.ndarray, " samples"]:  # fmt: skip
     """Loss of every response and EOS without the prompt, nats per token, [samples].
 
-    These are the tokens that each sample has a loss on behind its prompt: of one that was cut as many, and of a
-    conversation each of the assistant's turns, read alone. NaN where no token is left that another one precedes.
+    The loss covers the same tokens as with the prompt: equally many for a sample that was cut, and for a conversation
+    each of the assistant's turns, read alone. It is NaN if no token is left that follows another token.
 
     Raises:
         InputError: as `likelihoods.of_items`.
@@ -147,10 +147,10 @@ def losses_alone(
 
 
 def _alone(sample: TokenizedSample, closed: TokenizedSample) -> list[Text]:
-    """What is read alone of a sample, behind the special tokens that the tokenizer puts before a text.
+    """The parts of a sample that are read alone, after the special tokens that the tokenizer puts before a text.
 
     Args:
-        sample: as it is read with its prompt.
+        sample: the sample tokenized with its prompt.
         closed: its response and EOS without a prompt.
     """
     begun = closed.input_ids[: closed.response_start]

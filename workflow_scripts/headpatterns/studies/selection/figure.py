@@ -1,4 +1,4 @@
-"""Precision of the ways to select samples against how many are taken: do they find what shares a domain's relations?"""
+"""Precision of the selection methods over the number of samples: do they find samples with a domain's relations?"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ TEXT = ("model", "domain", "seed", "method")
 NUMBERS = ("n", "value", "expected", "chance_low", "chance_high")
 LEFT, TOP, WIDTH, HEIGHT = 0.6, 0.3, 2.3, 1.7
 ACROSS, DOWN = 0.2, 0.72
-"""Inches: beside, above and between the panels."""
+"""Inches beside, above and between the panels."""
 BAND, LINE = "#dcdcdc", 0.17
 
 
@@ -78,7 +78,7 @@ def draw(
 
 
 def draw_panel(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, dict[str, Any]], budgets: Sequence[int]) -> None:
-    """The curves of one model and domain, means over seeds, over what chance finds."""
+    """Draw the curves of one model and domain, means over seeds, on top of the results of chance."""
     means = mean_over_seeds(rows, ("method", "n"), NUMBERS[1:])
     chance = means.drop_duplicates("n").sort_values("n")
     axes.fill_between(chance["n"], chance["chance_low"], chance["chance_high"], color=BAND, linewidth=0)
@@ -99,7 +99,7 @@ def draw_panel(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, dict[str, Any
 
 
 def add_legend(figure: Figure, looks: Mapping[str, dict[str, Any]], top: float) -> None:
-    """What lines and band mean, below the panels."""
+    """Explain lines and band below the panels."""
     handles = [Line2D([], [], label=METHODS[method], **look) for method, look in looks.items()]
     handles.append(Line2D([], [], color=style.FAINT, linestyle=(0, (2, 2)), label="by chance, with 95 % of choices"))
     width, height = figure.get_size_inches()

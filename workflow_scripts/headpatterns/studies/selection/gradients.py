@@ -1,7 +1,7 @@
-"""What LESS compares: which samples adapters warm up on, and gradient features of pools and targets, stored.
+"""The inputs of LESS: the samples that adapters warm up on, and the stored gradient features of pools and targets.
 
-`attribution.less` computes them. Adapters are trained on a draw of the samples that the pools of all domains have, so
-that no domain's target is trained on and one warm-up does for all of them.
+`attribution.less` computes the features. Adapters are trained on a draw of the samples that are in the pools of all
+domains. So no domain's target is trained on, and one warm-up serves all domains.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,14 +32,14 @@ POOL, TARGETS = "probe", "train"
 
 @dataclass(frozen=True)
 class Order:
-    """What LESS takes gradients of, and how.
+    """The samples that LESS takes gradients of, and the settings.
 
     Attributes:
         pools: CSV of the pool of every domain.
         targets: CSV of the pseudo-private samples of every domain.
-        warm_up: share of the samples that all pools have.
-        recipe: of the warm-up.
-        dimension: of the features.
+        warm_up: share, for the warm-up, of the samples that are in all pools.
+        recipe: recipe of the warm-up.
+        dimension: dimension of the features.
     """
 
     pools: Sequence[Path]
@@ -53,7 +53,7 @@ class Order:
         """From the keys of `studies.selection.less`.
 
         Raises:
-            InputError: one is lacking or unknown.
+            InputError: a key is missing or unknown.
         """
         from headpatterns.training.recipe import Lora, Recipe
 
@@ -82,7 +82,7 @@ class Samples:
 
 
 def chosen(order: Order, samples: Mapping[str, Sequence[TokenizedSample]]) -> Samples:
-    """The samples that are trained on and those that gradients are taken of, among those of the files by name.
+    """The training samples of the warm-up and the samples for gradients, chosen from the files by name.
 
     Raises:
         InputError: a list cannot be used, no sample is left to train on, or none of a pool or target.
@@ -117,7 +117,7 @@ def check(order: Order, model: "PreTrainedModel") -> None:
 
 
 def write(order: Order, samples: Samples, model: "PreTrainedModel", folder: Path) -> None:
-    """Write NAME.less.npy of pools and targets, and less.json, which says what they are of.
+    """Write NAME.less.npy for pools and targets, and less.json, which describes them.
 
     Raises:
         InputError: as `attribution.less.features`.
@@ -145,10 +145,10 @@ class Gradients:
     """Features of samples.
 
     Attributes:
-        path: of the description.
-        ids: of the samples.
+        path: path of the description.
+        ids: ids of the samples.
         values: [checkpoints, samples, dimension], rows of norm 1.
-        learning_rates: of the checkpoints.
+        learning_rates: learning rates at the checkpoints.
     """
 
     path: Path
@@ -157,10 +157,10 @@ class Gradients:
     learning_rates: list[float]
 
     def of(self, ids: Sequence[str]) -> Float32[np.ndarray, "checkpoints some dimension"]:
-        """Those of some samples, in their order.
+        """The features of some samples, in the given order.
 
         Raises:
-            InputError: a sample is not there.
+            InputError: a sample is missing.
         """
         places = {id: place for place, id in enumerate(self.ids)}
         if lacking := next((id for id in ids if id not in places), None):
@@ -169,10 +169,10 @@ class Gradients:
 
 
 def load(folder: Path, name: str) -> Gradients:
-    """What `write` has written of pools (`POOL`) or targets (`TARGETS`).
+    """The features that `write` has stored for pools (`POOL`) or targets (`TARGETS`).
 
     Raises:
-        InputError: it is not there, or its parts do not fit each other.
+        InputError: they are missing, or their parts do not fit each other.
     """
     path = folder / f"{NAME}.json"
     try:

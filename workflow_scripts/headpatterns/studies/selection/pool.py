@@ -1,4 +1,4 @@
-"""What samples are selected from: the pool, and per-sample patterns of it and of the pseudo-private samples."""
+"""The inputs of the selection: the pool, and per-sample patterns of the pool and of the pseudo-private samples."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +20,12 @@ class Patterns:
     """Per-sample patterns under the base model and the probe model.
 
     Attributes:
-        folder: where they lie.
-        step: the largest step, that of the probe model.
-        ids: of the samples.
-        under: [samples, layers, heads] of the models `base` (step 0) and `probe`, which lie on disk.
-        losses: [samples], of the base model, nats per response token.
-        weights: [samples], what each counts in a mean; they sum to 1.
+        folder: folder of the patterns.
+        step: the largest step, which belongs to the probe model.
+        ids: ids of the samples.
+        under: [samples, layers, heads] of the models `base` (step 0) and `probe`, kept on disk.
+        losses: [samples], losses of the base model, nats per response token.
+        weights: [samples], the weight of each sample in a mean; they sum to 1.
     """
 
     folder: Path
@@ -45,7 +45,7 @@ class Patterns:
 
     @property
     def signed(self) -> patterns.Stored:
-        """Σ_ij A_ij G_ij of every sample with its sign under the probe model, which lies on disk.
+        """Σ_ij A_ij G_ij of every sample with its sign under the probe model, kept on disk.
 
         Raises:
             InputError: `abs_of_sum` was not extracted.
@@ -72,7 +72,7 @@ def read_patterns(folder: Path, reading: Reading) -> Patterns:
     """The patterns of the base model and of the probe model on the same samples.
 
     Raises:
-        InputError: one of the two is missing, incomplete or not finite, or they are of different samples.
+        InputError: one of the two is missing, incomplete or not finite, or they have different samples.
     """
     steps = patterns.before_to_after(folder)
     (ids, base), (probe_ids, probe) = (read_step(folder, step, reading) for step in (0, steps[-1]))
@@ -100,7 +100,7 @@ def check_comparable(extracted: Patterns, private: Patterns) -> None:
     """Check that pool and pseudo-private patterns can be correlated.
 
     Raises:
-        InputError: other layers and heads, another number of steps, or a constant mean pattern.
+        InputError: layers, heads or numbers of steps differ, or a mean pattern is constant.
     """
     shapes = [one.under["base"].shape[1:] for one in (extracted, private)]
     if shapes[0] != shapes[1]:

@@ -1,9 +1,9 @@
 """Do the methods find the pool's samples that truly share a domain's relations? No training and no answer is needed.
 
-Of each method: the share of related samples among the first n of its ranking (precision at n), and average precision.
-Beside them stands what a random choice finds: expected value and a range of 95 % (hypergeometric, or of permutations).
-The intervals of the methods themselves are for another draw of the pool's samples: Wilson's for precision, and of the
-bootstrap for average precision.
+The table has for each method the share of related samples among the first n of its ranking (precision at n), and
+average precision. It also has the result of a random choice: the expected value and a 95 % range (hypergeometric, or
+from permutations). The intervals of the methods cover another draw of the pool's samples: Wilson intervals for
+precision, and bootstrap intervals for average precision.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,13 +38,13 @@ def compute(
     Args:
         rankings: `model`, `domain`, `seed`, `scores` (scores.csv of select_samples), `related` (CSV of the related
             samples) and `drawn` (training sets of the random draws with the largest budget) of every selection; none
-            where the related samples are not known.
+            where the related samples are unknown.
         budgets: numbers of selected samples.
         resamples: draws of the pool's samples for the intervals, and permutations for chance.
         seed: seed of both.
 
     Returns:
-        `precision`, where the random choices are the method `random`, without a p-value: their mean over draws with
+        `precision`; the random choices are its method `random`, without a p-value: their mean over draws with
         Student's interval. `curve`: the methods at up to `POINTS` values of n.
 
     Raises:
@@ -98,7 +98,7 @@ def read_rankings(path: Path) -> dict[str, list[str]]:
 def of_method(
     replicates: np.ndarray, sizes: tuple[int, int], budgets: Sequence[int], resamples: int, seed: int
 ) -> list[tuple[Any, ...]]:
-    """Rows behind the key of one ranking, from the relevance [1 + B, samples] of its replicates."""
+    """Cells after the key of one ranking, from the relevance [1 + B, samples] of its replicates."""
     rows: list[tuple[Any, ...]] = []
     for n in budgets:
         hits = int(replicates[0, :n].sum())
@@ -109,7 +109,7 @@ def of_method(
 
 
 def of_curve(relevance: np.ndarray, sizes: tuple[int, int]) -> list[tuple[Any, ...]]:
-    """Rows behind the key of one ranking's curve."""
+    """Cells after the key of one ranking's curve."""
     precisions = retrieval.precisions(relevance)
     points = np.unique(np.rint(np.geomspace(1, sizes[0], POINTS)).astype(int))
     return [(n, precisions[n - 1], *retrieval.chance_of_precision(*sizes, n, 0)[:3]) for n in map(int, points)]
@@ -118,7 +118,7 @@ def of_curve(relevance: np.ndarray, sizes: tuple[int, int]) -> list[tuple[Any, .
 def of_draws(
     drawn: Sequence[Sequence[str]], related: set[str], sizes: tuple[int, int], budgets: Sequence[int]
 ) -> list[tuple[Any, ...]]:
-    """Rows behind the key of the random draws, each a list of ids of which a budget takes the first ones."""
+    """Cells after the key of the random draws; each draw is a list of ids, and a budget takes the first ids."""
     rows = []
     for n in budgets if drawn else ():
         found = np.array([len(related.intersection(ids[:n])) / n for ids in drawn])

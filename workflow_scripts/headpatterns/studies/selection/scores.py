@@ -1,7 +1,7 @@
-"""Which samples of a pool resemble a few private ones: by activation patterns (Eq. 5) or, to compare with, by words.
+"""Which samples of a pool resemble a few private samples: by activation patterns (Eq. 5) or, for comparison, by words.
 
-Pools have thousands of samples. Patterns are worked on in blocks of BLOCK samples, in float64: they may lie on disk
-(`studies.patterns.OnDisk`), and never lie in memory as a whole.
+Pools have thousands of samples. Patterns are processed in blocks of BLOCK samples, in float64. They may be on disk
+(`studies.patterns.OnDisk`), and are never in memory as a whole.
 """
 
 import re
@@ -17,7 +17,7 @@ import scipy
 from headpatterns.statistics import pearson, standardised
 
 BLOCK = 512
-"""Samples worked on at a time: with 32 x 32 heads, each array of a block takes 4 MiB."""
+"""Samples processed at a time: with 32 x 32 heads, each array of a block takes 4 MiB."""
 
 # Scripts written without spaces: Japanese kana, Chinese characters (extension A, main block, compatibility, the
 # supplementary planes) and the iteration mark.
@@ -26,7 +26,7 @@ TOKEN = re.compile(rf"[{CJK}]|[^\W{CJK}]+")
 
 
 class InBlocks(Protocol):
-    """Per-sample patterns [samples, layers, heads] of which slices are taken: an array, or what lies on disk."""
+    """Per-sample patterns [samples, layers, heads] that can be sliced: an array, or patterns on disk."""
 
     def __len__(self) -> int: ...
 
@@ -66,10 +66,10 @@ def nearest_scores(patterns: InBlocks, references: np.ndarray) -> np.ndarray:
 
 
 def ranking(scores: np.ndarray, ids: Sequence[str]) -> list[tuple[str, float]]:
-    """Ids with their scores [samples], the highest score first, undefined (NaN) ones last.
+    """Ids with their scores [samples], the highest score first, undefined (NaN) scores last.
 
-    Scores that agree in ten significant digits, all that the tables show, are ties and keep the order of `ids`: no
-    choice hangs on how a library rounded its last digits, and the ranks can be found again from the table.
+    Scores that agree in ten significant digits are ties and keep the order of `ids`; the tables show these digits. So
+    no choice depends on how a library rounds the last digits, and the ranks can be reproduced from the table.
     """
     shown = np.array([float(f"{score:.10g}") for score in scores])
     order = np.argsort(-shown, kind="stable")  # NaN sorts last
@@ -78,7 +78,7 @@ def ranking(scores: np.ndarray, ids: Sequence[str]) -> list[tuple[str, float]]:
 
 @dataclass(frozen=True)
 class ByLayer:
-    """Per-sample patterns whose layers are divided by their sums: where in its layer a head stands is left.
+    """Per-sample patterns whose layers are divided by their sums, so only a head's share of its layer is left.
 
     Attributes:
         patterns: [samples, layers, heads].
@@ -98,17 +98,17 @@ class ByLayer:
 
 
 def middle_scores(losses: np.ndarray) -> np.ndarray:
-    """Minus the distance of each sample's rank from the middle, [samples]: the same of losses and of perplexities."""
+    """Minus the distance of each sample's rank from the middle, [samples]; equal for losses and perplexities."""
     ranks = scipy.stats.rankdata(losses)
     found: np.ndarray = -np.abs(ranks - (len(losses) + 1) / 2)
     return found
 
 
 def ifd_scores(losses: np.ndarray, alone: np.ndarray) -> np.ndarray:
-    """Instruction-following difficulty (Li et al. 2024): loss of a response over that without its prompt, [samples].
+    """Instruction-following difficulty (Li et al. 2024): loss of a response / its loss without the prompt, [samples].
 
-    Above 1 the prompt does harm, which they take for a sample whose parts do not belong together: undefined, as is the
-    ratio to a loss of 0.
+    Above 1 the prompt does harm; the authors take this for a sample whose parts do not belong together. Such a score is
+    undefined, as is the ratio to a loss of 0.
     """
     ratio = np.full(losses.shape, np.nan)
     np.divide(losses, alone, out=ratio, where=alone > 0)
@@ -123,11 +123,11 @@ def cosines(states: np.ndarray, references: np.ndarray) -> np.ndarray:
 
 
 def round_robin(similarity: np.ndarray, ids: Sequence[str]) -> list[tuple[str, float]]:
-    """Ids in the order in which references take them in turn, each the most similar one that is left, with that.
+    """Ids with their similarities: the references take turns, and each takes the most similar sample that is left.
 
     Args:
-        similarity: [samples, references]; of equal ones the first sample is taken.
-        ids: of the samples.
+        similarity: [samples, references]; the first of equally similar samples is taken.
+        ids: ids of the samples.
     """
     preferences = np.argsort(-similarity, axis=0, kind="stable")
     next_of = [0] * similarity.shape[1]
@@ -147,15 +147,15 @@ def influence_scores(
 ) -> np.ndarray:
     """How much training on a sample helps with a target, by LESS (Xia et al. 2024), float64 [samples].
 
-    At each checkpoint the cosine of the sample's feature with that of each sample of the target, the mean of these over
-    checkpoints weighted by their learning rates, the mean over the samples of each subtask, and the largest of the
-    subtasks: data_selection/matching.py of princeton-nlp/LESS.
+    The score follows data_selection/matching.py of princeton-nlp/LESS. It takes the cosine of the sample's feature with
+    the feature of each target sample at each checkpoint. These are averaged over checkpoints, weighted by learning
+    rates, then over the samples of each subtask. The score is the largest mean of any subtask.
 
     Args:
         candidates: features of the samples, rows of norm 1 [checkpoints, samples, dimension].
-        targets: those of the target's samples [checkpoints, target samples, dimension].
-        learning_rates: of the checkpoints.
-        groups: which subtasks each of the target's samples belongs to, bool [target samples, subtasks]; each has one.
+        targets: features of the target's samples [checkpoints, target samples, dimension].
+        learning_rates: learning rates at the checkpoints.
+        groups: the subtasks of each target sample, bool [target samples, subtasks]; each sample has one.
     """
     shares = np.asarray(learning_rates, dtype=np.float64) / np.sum(learning_rates)
     cosines = sum(
@@ -177,11 +177,11 @@ def bm25_scores(queries: Sequence[str], documents: Sequence[str]) -> np.ndarray:
 
     Args:
         queries: texts of the private samples, at least one.
-        documents: texts of the pool. Word weights mean something from some dozens of documents on.
+        documents: texts of the pool. Word weights are meaningful from a few dozen documents on.
     """
     from rank_bm25 import BM25Okapi
 
-    corpus = [list(map(sys.intern, tokens(document))) for document in documents]  # a word takes memory once
+    corpus = [list(map(sys.intern, tokens(document))) for document in documents]  # each word is stored once
     if not any(corpus):
         return np.zeros(len(documents))
     index = BM25Okapi(corpus)

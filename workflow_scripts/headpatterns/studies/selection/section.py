@@ -1,4 +1,4 @@
-"""The report's section on selecting data: Table 3, and whether the methods find what is truly related."""
+"""The report's section on selecting data: Table 3, and whether the methods find truly related samples."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +24,7 @@ GRIDS = ("", "by domain", "log-likelihood", "log-likelihood by domain")
 
 def section(results: Results) -> list[Section]:
     """Table 3, the mean over domains, and every domain; how many related samples each method finds, where these are
-    known; the differences behind the table; and where the patterns' choice stands among random ones.
+    known; the differences behind the table; and the rank of the patterns' choice among random ones.
 
     Raises:
         InputError: a file is missing or faulty.
@@ -60,8 +60,8 @@ def paper_table() -> Table:
 
 
 def precision(path: Path, domains: Mapping[str, str], runs: RunTable) -> list[Table]:
-    """One row for each model, domain and method, means over seeds, and last what chance finds; no table where the
-    related samples are not known."""
+    """One row for each model, domain and method, means over seeds, and last the result of chance; no table if the
+    related samples are unknown."""
     rows = read_table(path, PRECISION_TEXT, PRECISION_NUMBERS, may_be_empty=True)
     if rows.empty:
         return []
@@ -115,7 +115,7 @@ def costs_table(path: Path, runs: RunTable) -> Table:
 
 
 def share(row: pd.Series, value: str, low: str, high: str) -> str:
-    """A share in per cent, its spread over seeds and its interval, as far as it has them."""
+    """A share in per cent, with its spread over seeds and its interval if it has them."""
     spread = f" ± {100 * row['spread']:.1f}" if pd.notna(row["spread"]) else ""
     interval = f" [{100 * row[low]:.1f}, {100 * row[high]:.1f}]" if pd.notna(row[low]) and pd.notna(row[high]) else ""
     return f"{100 * row[value]:.1f}{spread}{interval}"

@@ -4,11 +4,11 @@ By patterns: `pattern` (correlation of a sample's activation pattern with the me
 probe model, which was fine-tuned on the pseudo-private samples), `base-pattern` (the same under the base model),
 `nearest` (correlation with the most similar pseudo-private sample, under the probe model), `signed` (as `pattern`, with
 the signs of Σ A·∂L/∂A) and `by-layer` (as `pattern`, each layer's levels divided by their sum). By words: `bm25`. By
-what the base model makes of the samples: `rds` (RDS+, hidden states; Ivison et al. 2025), `ifd` (how little the prompt
-helps with the response; Li et al. 2024), `mid-perplexity` and `top-perplexity`; the last three do not look at the
-domain. By gradients of adapters: `less` (LESS; Xia et al. 2024), where the domain's tags are the subtasks. `random{k}`
-are seeded draws, the same for every model. All choose among the samples of the pool that have a pattern. Where the
-samples that are truly related to the domain are known, `oracle` is a seeded draw of these.
+the base model's states and losses: `rds` (RDS+, hidden states; Ivison et al. 2025), `ifd` (how little the prompt helps
+with the response; Li et al. 2024), `mid-perplexity` and `top-perplexity`; the last three do not use the domain. By
+gradients of adapters: `less` (LESS; Xia et al. 2024), where the domain's tags are the subtasks. `random{k}` are seeded
+draws, the same for every model. All methods choose among the samples of the pool that have a pattern. If the samples
+that are truly related to the domain are known, `oracle` is a seeded draw of these.
 """
 
 import time
@@ -32,10 +32,10 @@ from headpatterns.studies.selection.settings import LESS, READING, Method
 
 METHODS: tuple[str, ...] = get_args(Method)
 MODEL_OF = {"pattern": "probe", "base-pattern": "base", "nearest": "probe"}
-"""The methods whose scores do not exist of a constant pattern, and the model under which patterns are taken."""
+"""The methods whose scores are undefined for a constant pattern, and the model under which patterns are taken."""
 
 NAMED = 5
-"""Samples that a printed sentence names; report.json names all."""
+"""Number of samples that a printed sentence names; report.json names all."""
 
 Ranking = list[tuple[str, float]]
 """Ids with their scores, the best first."""
@@ -43,7 +43,7 @@ Ranking = list[tuple[str, float]]
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What is to be selected.
+    """A request to select samples.
 
     Attributes:
         dataset: name of the dataset.
@@ -55,13 +55,13 @@ class Order:
         instructions: parquet with the pool's prompts.
         pseudo_private: parquet with the pseudo-private prompts.
         methods: some of `METHODS`, in the order of the table.
-        candidates: folder of what the base model makes of the samples, or None where no method needs it.
-        tags: of the domain, where `less` is among the methods.
+        candidates: folder of the base model's features of the samples, or None if no method needs it.
+        tags: tags of the domain, if `less` is among the methods.
         budgets: numbers of samples to select.
         random_draws: number of random selections of each size.
-        related: CSV of the pool's samples that are truly related to the domain, or None where they are not known.
-        reading: how patterns are read. What divides a sample's pattern by one number leaves its correlations alone, but
-            not the mean of the pseudo-private ones. What Eq. 3 is about has no bearing here.
+        related: CSV of the pool's samples that are truly related to the domain, or None if they are unknown.
+        reading: how patterns are read. Dividing a sample's pattern by one number does not change its correlations, but
+            changes the mean pseudo-private pattern. The choices for Eq. 3 have no effect here.
         output: folder to write.
     """
 
@@ -84,7 +84,7 @@ class Order:
 
 
 def select(order: Order) -> None:
-    """Rank the pool by every method, cut the rankings at the budgets and write all of it into the output folder.
+    """Rank the pool by every method, cut the rankings at the budgets and write the results into the output folder.
 
     Raises:
         InputError: a file cannot be used, patterns cannot be compared, or a budget or number of draws is out of range.
@@ -171,7 +171,7 @@ def score(
 
 
 def influence(order: Order, ids: Sequence[str], private: Sequence[str]) -> np.ndarray:
-    """LESS's scores of samples, the subtasks being the tags of the domain.
+    """LESS's scores of samples; the tags of the domain are the subtasks.
 
     Raises:
         InputError: gradients were not given or cannot be used, or a pseudo-private sample has no tag of the domain.
@@ -196,16 +196,16 @@ def similarity_of_states(order: Order, ids: Sequence[str], private: Sequence[str
 
 
 def read_candidates(order: Order, name: str) -> of_candidates.Features:
-    """What the base model makes of the rows of a split.
+    """The base model's features of the rows of a split.
 
     Raises:
-        InputError: it was not given, or cannot be used.
+        InputError: they were not given, or cannot be used.
     """
     return of_candidates.load(candidates_of(order), name)
 
 
 def candidates_of(order: Order) -> Path:
-    """The folder of what the base model makes of the samples.
+    """The folder of the base model's features of the samples.
 
     Raises:
         InputError: it was not given.
@@ -234,10 +234,10 @@ def check_budgets(order: Order, ids: Sequence[str]) -> None:
 
 
 def prompts(path: Path, ids: Sequence[str], source: Path) -> list[str]:
-    """The prompts of samples; `source` is what names these.
+    """The prompts of samples; `source` is the file that names these samples.
 
     Raises:
-        InputError: the file cannot be used, or does not hold a sample.
+        InputError: the file cannot be used, or lacks a sample.
     """
     known = {row["id"]: row["prompt"] for row in samples.read(path)}
     for id in ids:
@@ -249,20 +249,20 @@ def prompts(path: Path, ids: Sequence[str], source: Path) -> list[str]:
 
 
 def draw(order: Order, ids: Sequence[str], name: str) -> list[tuple[str, str]]:
-    """All ids in the order of a draw, which depends on seed, domain and name alone; their score is empty."""
+    """All ids in the order of a draw, which depends only on seed, domain and name; their score is empty."""
     return [(id, "") for id in sorted(ids, key=lambda id: rank(order.seed, f"{order.domain} {name} {id}"))]
 
 
 def read_related(order: Order, pool: Sequence[str], ids: Sequence[str]) -> list[str] | None:
-    """The related samples that have a pattern, in the pool's order; None where they are not known.
+    """The related samples that have a pattern, in the pool's order; None if they are unknown.
 
     Args:
-        order: what is to be selected.
+        order: the request.
         pool: all samples of the pool.
-        ids: those that have a pattern.
+        ids: the samples that have a pattern.
 
     Raises:
-        InputError: a sample outside of the pool, or fewer than a budget.
+        InputError: a related sample is not in the pool, or there are fewer than a budget.
     """
     if order.related is None:
         return None
@@ -290,7 +290,7 @@ def about_constant(ids: Sequence[str], scores: np.ndarray, budgets: Sequence[int
 
 
 def sentence(model: str, about: dict[str, Any]) -> str:
-    """What `about_constant` found under one model; of many ids the first."""
+    """A sentence on the findings of `about_constant` under one model; it names only the first of many ids."""
     methods = " and ".join(method for method, its_model in MODEL_OF.items() if its_model == model)
     named = ", ".join(about["ids"][:NAMED]) + (", …" if len(about["ids"]) > NAMED else "")
     taken = "".join(f"; the budget {n} has to take {count} of them" for n, count in about["taken"].items())

@@ -1,4 +1,4 @@
-"""The settings of the selection study, its runs, and what is evaluated for it."""
+"""The settings of the selection study, its runs, and its evaluations."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -98,13 +98,14 @@ def selected(experiment: "Experiment") -> bool:
 
 
 def ranked(experiment: "Experiment") -> list[Method]:
-    """The methods that rank the pools, those that are trained on first; related samples alone judge the others."""
+    """The methods that rank the pools, first those whose choices are trained on; the others are judged only by related
+    samples."""
     settings: Settings = experiment.settings(NAME)
     return [*settings.methods, *(settings.scored if settings.related else [])]
 
 
 def reads_candidates(experiment: "Experiment") -> bool:
-    """Whether a method needs more of the candidates than their patterns, losses and words."""
+    """Whether a method needs features of the candidates other than patterns, losses and words."""
     return selected(experiment) and not set(READING).isdisjoint(ranked(experiment))
 
 
@@ -114,7 +115,7 @@ def takes_gradients(experiment: "Experiment") -> bool:
 
 
 def warm_up(experiment: "Experiment") -> dict[str, Any]:
-    """How LESS warms up, as its recipe and the keys that go with it."""
+    """The warm-up of LESS: its recipe and the keys that belong to it."""
     less: Less = experiment.settings(NAME).less
     return less.model_dump()
 
@@ -135,14 +136,14 @@ def probe_model_run(experiment: "Experiment", model: str, domain: str, seed: int
 
 
 def first(experiment: "Experiment") -> list[Run]:
-    """The runs that selections wait for."""
+    """The runs that must finish before selections are made."""
     settings: Settings = experiment.settings(NAME)
     probed = product(settings.models, settings.domains, experiment.seeds(NAME))
     return [probe_model_run(experiment, *one) for one in probed]
 
 
 def runs(experiment: "Experiment") -> list[Run]:
-    """Every run of the study, those that others depend on first."""
+    """Every run of the study; a run comes after the runs that it depends on."""
     settings: Settings = experiment.settings(NAME)
     found = []
     for seed in experiment.seeds(NAME):
@@ -185,7 +186,7 @@ def evaluation_sets(experiment: "Experiment") -> dict[str, ItemSet]:
 
 
 def names(experiment: "Experiment") -> Iterator[str]:
-    """Names that the config does not define, or that something else has."""
+    """Names that the config does not define, or that are already in use."""
     settings: Settings = experiment.settings(NAME)
     config, path = experiment.config, f"studies.{NAME}"
     yield from unknown_in(f"{path}.models", "model", settings.models, config.models)
@@ -203,7 +204,7 @@ def names(experiment: "Experiment") -> Iterator[str]:
 
 
 def _related(experiment: "Experiment") -> Iterator[str]:
-    """Related tags of domains that do not exist, of some domains alone, or that are a domain's own."""
+    """Related tags of domains that do not exist, of only some domains, or that are a domain's own."""
     settings: Settings = experiment.settings(NAME)
     domains, path, related = experiment.config.domains, f"studies.{NAME}.related", settings.related or {}
     if not (related and selected(experiment)):
@@ -220,7 +221,7 @@ def _related(experiment: "Experiment") -> Iterator[str]:
 
 
 def _alike(experiment: "Experiment") -> Iterator[str]:
-    """Domains of which two runs would have one name."""
+    """Domains that would give two runs the same name."""
     owner: dict[str, str] = {}
     for domain in experiment.settings(NAME).domains:
         own: list[PseudoPrivateSet | SelectedSet] = [PseudoPrivateSet(domain, ""), *choices(experiment, domain)]
@@ -251,7 +252,7 @@ def problems(experiment: "Experiment") -> Iterator[str]:
 
 
 def _dimension(experiment: "Experiment") -> Iterator[str]:
-    """Gradients that are projected to more numbers than they have, as far as the models' configs are at hand."""
+    """Gradients that are projected to more numbers than they have, checked if the models' configs are available."""
     if not takes_gradients(experiment):
         return
     less: Less = experiment.settings(NAME).less
