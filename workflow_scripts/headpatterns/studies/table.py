@@ -1,4 +1,4 @@
-"""What an analysis returns: the columns and rows of a CSV file."""
+"""The result of an analysis: the columns and rows of a CSV file."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

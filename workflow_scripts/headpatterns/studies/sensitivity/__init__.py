@@ -1,4 +1,4 @@
-"""What the verdicts on patterns owe to choices that the paper leaves open: how patterns are read."""
+"""How the verdicts on patterns depend on choices that the paper leaves open: how patterns are read."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def assessed(experiment: "Experiment") -> Paths:
-    """What models can do of their tasks."""
+    """The models' competence on their tasks."""
     return {"competence": experiment.paths.analysis("competence")}
 
 

@@ -1,7 +1,7 @@
 """The verdict on each claim about patterns under every way to read them.
 
-A way is a combination of the reduction of Eq. 2, what levels are divided by, how samples are averaged, what Eq. 3
-regresses, and whether it has an intercept. Only choices that an effect depends on are combined for it.
+A way is a combination of the reduction of Eq. 2, the divisor of levels, how samples are averaged, the change that Eq. 3
+regresses, and whether Eq. 3 has an intercept. Only the choices that an effect depends on are combined for it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,20 +39,20 @@ def compute(
     resamples: int,
     models: Sequence[str] | None = None,
 ) -> dict[str, Table]:
-    """Measure and judge again and again.
+    """Measure and judge in every way.
 
     Args:
-        competence: competence.csv, which is that of the usual way for all.
+        competence: competence.csv of the usual way, used for all ways.
         effects: the name, inputs and settings of each group of effects that reads patterns.
         usual: the fields of the config's own `Reading`.
-        reductions: those that were extracted.
-        stands_for: the paper's model by the name of one here.
-        resamples: bootstrap replicates of each way, in the place of those of the settings.
-        models: whose verdicts are kept; None keeps all. Comparisons of models are always kept.
+        reductions: the extracted reductions.
+        stands_for: the paper's model by the name of a model here.
+        resamples: bootstrap replicates of each way, instead of the number in the settings.
+        models: models whose verdicts are kept; None keeps all. Comparisons of models are always kept.
 
     Returns:
-        `verdicts`: one row a number and way; what an effect does not depend on is empty. `summary`: of each number, the
-        verdict of the usual way and how many ways agree with it.
+        `verdicts`: one row for each number and way; choices that an effect does not depend on are empty. `summary`: for
+        each number, the verdict of the usual way and how many ways agree with it.
 
     Raises:
         InputError: a pattern cannot be read in some way, or as the measurements.
@@ -73,7 +73,7 @@ def compute(
 
 
 def described(name: str) -> tuple[Study, Effects]:
-    """The description of effects, and the study that it is of."""
+    """The description of effects, and the study that it belongs to."""
     found = {part.name: (study, part) for study in load_studies() for part in study.effects}
     commands.find(name, "effects", [part for _, part in found.values()])
     return found[name]
@@ -85,7 +85,7 @@ def of_study(study: Study) -> list[Claim]:
 
 
 def ways(read: Sequence[str], usual: Mapping[str, Any], reductions: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Every combination of the fields that matter, those of the usual way first in each."""
+    """Every combination of the fields that matter; values of the usual way come first in each field."""
     choices = {"reduction": tuple(reductions), **CHOICES}
     ordered = [sorted(choices[name], key=lambda value, name=name: value != usual[name]) for name in read]  # type: ignore[misc]
     for values in product(*ordered):
@@ -105,7 +105,7 @@ def written(value: Any) -> str:
 
 
 def summary(rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-    """Rows of `SUMMARY_COLUMNS`; nothing of a number that the usual way does not have."""
+    """Rows of `SUMMARY_COLUMNS`; no row for a number that the usual way does not have."""
     verdicts: dict[tuple[Any, ...], list[tuple[str, int]]] = {}
     for one in rows:
         verdicts.setdefault(one[:3], []).append(one[-2:])

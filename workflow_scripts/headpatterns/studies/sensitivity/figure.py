@@ -1,4 +1,4 @@
-"""Verdicts under every way to read patterns: a row a number of a claim, a column a way."""
+"""Verdicts under every way to read patterns: a row for each number of a claim, a column for each way."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ NUMBER = ["claim", "model", "about"]
 FIELDS = list(reading.FIELDS)
 TEXT = (*NUMBER, *FIELDS, "verdict", "usual")
 SUMMARY_TEXT = (*NUMBER, "verdict", "ways", "alike")
-# From dark to light as well as by hue, and each cell has its letter.
+# Verdicts differ in lightness as well as hue, and each cell has its letter.
 COLOURS = {
     "holds": ("#00507a", "white", "H"),
     "reversed": ("#d5744a", "black", "R"),
@@ -30,11 +30,11 @@ SHOWN = {
     "none": "as it is", "loss": "/ loss", "sum": "/ sum", "samples": "samples", "batches_of_four": "batches",
     "false": "no constant", "true": "constant", "log_ratio": "log ratio",
 }  # fmt: skip
-"""Words for the values of the config, where they differ."""
+"""Words for values of the config that are shown under another name."""
 
 CELL = 0.155
 MOST = 36
-"""Columns beside each other."""
+"""The most columns side by side."""
 
 
 def figures(runs: Path, sensitivity: Path, summary: Path) -> dict[str, Figure]:
@@ -49,7 +49,7 @@ def figures(runs: Path, sensitivity: Path, summary: Path) -> dict[str, Figure]:
 
 
 def draw(labels: RunTable, rows: pd.DataFrame, summary: pd.DataFrame) -> Figure:
-    """Draw the panels below one another: those of one kind of claims, which depend on the same choices, are alike."""
+    """Draw the panels below one another; claims that depend on the same choices are drawn together."""
     panels = list(split(rows))
     names = {key: name_of(key, labels) for key in dict.fromkeys(map(tuple, rows[NUMBER].to_numpy()))}
     shares = {tuple(row[:3]): f"{row[5]} of {row[4]}" for row in summary[list(SUMMARY_TEXT)].itertuples(index=False)}
@@ -74,7 +74,7 @@ def draw(labels: RunTable, rows: pd.DataFrame, summary: pd.DataFrame) -> Figure:
 
 
 def split(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """Verdicts of numbers × ways, for each set of choices that matter, and again where there are too many columns."""
+    """Verdicts of numbers × ways for each set of choices that matter, split further if there are too many columns."""
     for _, found in rows.groupby([rows[name] != "" for name in FIELDS], sort=False):
         numbers = list(dict.fromkeys(map(tuple, found[NUMBER].to_numpy())))
         ways = list(dict.fromkeys(map(tuple, found[FIELDS].to_numpy())))
@@ -99,7 +99,7 @@ def show(axes: Axes, panel: pd.DataFrame, columns: Sequence[str], lines: Sequenc
     axes.imshow(np.array(values, dtype=float), cmap=palette, vmin=-0.5, vmax=len(order) - 0.5, aspect="auto")
     for verdict, (_, ink, letter) in COLOURS.items():
         places, of_columns = np.nonzero(panel.to_numpy() == verdict)
-        # One collection for all letters of a kind: as single texts they take ten times as long.
+        # All letters of a kind are one collection, because single texts take ten times as long.
         axes.scatter(of_columns, places, s=16, marker=rf"$\mathrm{{{letter}}}$", color=ink, linewidths=0)
     axes.set_xticks(range(len(columns)), columns, rotation=90)
     axes.set_yticks(range(len(lines)), lines)
@@ -111,7 +111,7 @@ def show(axes: Axes, panel: pd.DataFrame, columns: Sequence[str], lines: Sequenc
 
 
 def key(figure: Figure, left: float) -> None:
-    """What the colours and letters mean, above all panels."""
+    """Explain the colours and letters above all panels."""
     across, down = figure.get_size_inches()
     for verdict, (colour, ink, letter) in COLOURS.items():
         box = Rectangle((left / across, 1 - 0.2 / down), CELL / across, CELL / down, transform=figure.transFigure,
@@ -124,7 +124,7 @@ def key(figure: Figure, left: float) -> None:
 
 
 def name_of(number: tuple[str, ...], labels: RunTable) -> str:
-    """What a row is called: claim, model, and what else it is about."""
+    """The label of a row: claim, model, and what else it is about."""
     claim, model, about = number
     parts = [claim.replace("_", " "), labels.model_label(model) if model else ALL_MODELS, about]
     return ", ".join(filter(None, parts))
@@ -138,10 +138,10 @@ def common(ways: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
 
 
 def own(way: tuple[str, ...], shared: tuple[str, ...]) -> tuple[str, ...]:
-    """The values of a way that its panel's title does not say."""
+    """The values of a way that are not in its panel's title."""
     return tuple("" if alike else value for value, alike in zip(way, shared, strict=True))
 
 
 def label_of(way: tuple[str, ...]) -> str:
-    """What a column is called: the values of the choices that matter."""
+    """The label of a column: the values of the choices that matter."""
     return " · ".join(SHOWN.get(value, value) for value in way if value)

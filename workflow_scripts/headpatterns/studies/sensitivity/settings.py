@@ -1,4 +1,4 @@
-"""The settings of the sensitivity study, and what its analysis measures over and over."""
+"""The settings of the sensitivity study, and the effects that its analysis measures repeatedly."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -34,13 +34,13 @@ def selected(experiment: "Experiment") -> bool:
 
 
 def effects(experiment: "Experiment") -> list[Effects]:
-    """What other studies measure on patterns."""
+    """The effects that other studies measure on patterns."""
     others = [study for study in experiment.studies if study.name != NAME and study.selected(experiment)]
     return [one for study in others for one in study.effects if one.read]
 
 
 def needed(experiment: "Experiment") -> list[str]:
-    """Everything that these effects are measured on, and what is claimed of them."""
+    """All inputs of these effects, and the claims about them."""
     found = registry.files()
     for one in effects(experiment):
         found += one.needs(experiment)
@@ -50,7 +50,7 @@ def needed(experiment: "Experiment") -> list[str]:
 
 
 def readings(experiment: "Experiment") -> dict[str, Any]:
-    """What is measured, the usual way to read patterns, and the reductions that there are."""
+    """The measured effects, the usual way to read patterns, and the available reductions."""
     settings: Settings = experiment.settings(NAME)
     usual = reading(experiment)
     config = experiment.config

@@ -1,4 +1,4 @@
-"""Whether some heads suffice: the weights of these alone are trained, as whole models are in the adaptation study."""
+"""Whether some heads suffice: only their weights are trained, as whole models are in the adaptation study."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def named(experiment: "Experiment") -> dict[str, Any]:
-    """The settings of the bootstrap, and whose losses these are."""
+    """The settings of the bootstrap, and the run of each table of losses."""
     return {**bootstrap(experiment), **settings.named(experiment)}
 
 

@@ -1,4 +1,4 @@
-"""What share of the gain of fine-tuning there is where the weights of some heads alone are trained."""
+"""The share of fine-tuning's gain that remains if only the weights of some heads are trained."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -27,28 +27,28 @@ def compute(
     """The shares of every run, of means over seeds, and of means over tasks and seeds.
 
     Args:
-        whole: tables of choose_heads, of runs that train all weights.
-        alone: tables of trained_losses, of all choices of heads of each of them.
-        named: model, task and seed of each of the former.
+        whole: tables of choose_heads, for runs that train all weights.
+        alone: tables of trained_losses, for all choices of heads of each of these runs.
+        named: model, task and seed of each table in `whole`.
         choices: ranking, draw and number of heads of each choice.
         resamples: bootstrap replicates of the samples.
-        seed: of the bootstrap.
+        seed: seed of the bootstrap.
 
     Returns:
-        `shares`: how far a run that trains some heads lowers the loss, over how far training all weights does, by
-        ranking and number of heads, with its interval over samples and seeds. Of random heads it is the mean over
-        draws, with the least and largest draw beside it. `gain` is that of all weights, nats per response token.
+        `shares`: the gain of a run that trains some heads / the gain of training all weights, by ranking and number of
+        heads, with its interval over samples and seeds. For random heads it is the mean over draws, with the least and
+        largest draw beside it. `gain` is the gain of training all weights, nats per response token.
 
     Raises:
         InputError: a table cannot be used, or two do not fit each other.
     """
     found = read_all(whole, alone, named, choices)
-    # In the form of heads that are moved, these have one direction.
+    # In the form of moved heads, trained heads have one direction.
     of_one = ((*row[:3], *row[4:]) for row in rows(found, points, resamples, seed))
     return {"shares": Table(COLUMNS, of_one)}
 
 
 def points(like: Moved) -> list[Point]:
-    """What has a share: each ranking with each number of heads, and all heads."""
+    """The points that have a share: each ranking with each number of heads, and all heads."""
     found = list(product([TRANSPLANT], like.rankings, like.sizes))
     return [*found, (TRANSPLANT, ALL_HEADS, like.heads)]

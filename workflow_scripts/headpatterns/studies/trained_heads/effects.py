@@ -1,4 +1,4 @@
-"""The numbers behind the claims on heads that are trained alone, with the error terms that moved heads have."""
+"""The numbers behind the claims on heads that are trained alone, with the same error terms as for moved heads."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,17 +26,17 @@ def measure(
 
     Args:
         runs: run table (CSV); the adaptation study is used.
-        whole: tables of choose_heads, of runs that train all weights.
-        alone: tables of trained_losses, of all choices of heads of each of them.
-        named: model, task and seed of each of the former.
+        whole: tables of choose_heads, for runs that train all weights.
+        alone: tables of trained_losses, for all choices of heads of each of these runs.
+        named: model, task and seed of each table in `whole`.
         choices: ranking, draw and number of heads of each choice.
         resamples: bootstrap replicates of the samples.
-        seed: of the bootstrap.
+        seed: seed of the bootstrap.
 
     Returns:
-        `trained_heads_carry`: the share of the gain with all heads trained and nothing else.
-        `trained_changed_beat_random`: that with the heads whose patterns change most, minus that with random heads;
-        `trained_effective_beat_random`: the same of those whose ablation changes the loss most.
+        `trained_heads_carry`: the share of the gain if all heads and nothing else are trained.
+        `trained_changed_beat_random`: the share with the heads whose patterns change most, minus the share with random
+        heads; `trained_effective_beat_random`: the same for the heads whose ablation changes the loss most.
 
     Raises:
         InputError: a file cannot be used.

@@ -1,4 +1,4 @@
-"""How much of the gain of fine-tuning there is where some heads alone are trained."""
+"""How much of fine-tuning's gain remains if only some heads are trained."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from headpatterns.studies.transplant.figure import (
 
 TEXT = ("model", "task", "seed", "ranking")
 COLUMNS = 2
-"""Panels beside each other."""
+"""Panels side by side."""
 
 
 def figures(runs: Path, trained_heads: Path) -> dict[str, Figure]:
@@ -36,7 +36,7 @@ def figures(runs: Path, trained_heads: Path) -> dict[str, Figure]:
 
 
 def draw(runs: RunTable, rows: pd.DataFrame, source: Path | str = "trained_heads.csv") -> Figure:
-    """Draw a panel a model: the mean share over tasks and seeds against the number of heads.
+    """Draw a panel for each model: the mean share over tasks and seeds against the number of heads.
 
     Args:
         runs: the run table, whose study `adaptation` names and orders the models.

@@ -1,7 +1,7 @@
-"""The losses of runs that train heads alone, and of those that train all weights: tables read and checked.
+"""The losses of runs that train heads alone, and of runs that train all weights: tables read and checked.
 
-They have the form of heads that are moved into the base model: a run without heads is that model, and what all weights
-gain is the gain that some heads have a share of.
+They have the form of heads that are moved into the base model. A run without heads is the base model, and shares are
+relative to the gain of training all weights.
 """
 
 from collections.abc import Sequence
@@ -23,11 +23,11 @@ AGAIN = "remove it and run the workflow again"
 def read_all(
     whole: Sequence[Path], alone: Sequence[Path], named: Sequence[Sequence[Any]], choices: Sequence[Sequence[Any]]
 ) -> dict[Key, Moved]:
-    """What training heads alone does to the samples of every run.
+    """The effect of training heads alone on the samples of every run.
 
     Args:
         whole: tables of runs that train all weights.
-        alone: tables of the choices of heads of each of them, one run after another.
+        alone: tables of the choices of heads of each of these runs, one run after another.
         named: model, task and seed of each run.
         choices: ranking, draw and number of heads of each choice, in order.
 
@@ -42,10 +42,10 @@ def read_all(
 
 
 def read(whole: Path, alone: Sequence[Path], choices: Sequence[Sequence[Any]]) -> Moved:
-    """What training heads alone does to the samples of one run.
+    """The effect of training heads alone on the samples of one run.
 
     Raises:
-        InputError: a table is missing or empty, lacks a column or a sample, or holds something that is no number.
+        InputError: a table is missing or empty, lacks a column or a sample, or has a cell that is no number.
     """
     table = _columns(whole, WHOLE)
     ids = tuple(table["id"])

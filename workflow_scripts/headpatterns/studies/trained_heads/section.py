@@ -19,7 +19,7 @@ TITLE = "Do some heads suffice?"
 
 
 def section(results: Results) -> list[Section]:
-    """A sentence a model, the figure, and the shares by task, ranking and number of heads.
+    """A sentence for each model, the figure, and the shares by task, ranking and number of heads.
 
     Raises:
         InputError: a file is missing or faulty.
@@ -38,7 +38,7 @@ def section(results: Results) -> list[Section]:
 
 
 def learnt(model: str, rows: pd.DataFrame, runs: RunTable) -> str:
-    """What all heads of a model gain when they are trained and nothing else is."""
+    """The gain of a model if all heads and nothing else are trained."""
     whole = rows[(rows["task"] == ALL) & (rows["ranking"] == ALL_HEADS)].iloc[0]
     return (
         f"{runs.model_label(model)}: the mean gain over tasks is {style.fixed(whole['gain'])} nats per token. Training "

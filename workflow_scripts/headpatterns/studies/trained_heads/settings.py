@@ -46,7 +46,7 @@ def whole(experiment: "Experiment") -> list[Run]:
 
 
 def whole_of(experiment: "Experiment", model: str, seed: int | str) -> list[Run]:
-    """Those of one model and seed, which may be wildcards of a rule: one for each task."""
+    """The runs of one model and seed, one for each task; model and seed may be wildcards of a rule."""
     return adaptation.of_tasks(whole(experiment), model, seed)
 
 
@@ -71,7 +71,7 @@ def names(experiment: "Experiment") -> Iterator[str]:
 
 
 def problems(experiment: "Experiment") -> Iterator[str]:
-    """What `transplant` cannot have either, all heads as a choice of some, and recipes that train no single weights."""
+    """The problems of `transplant`, all heads as a choice of some, and recipes that cannot train single weights."""
     selected = whole(experiment)
     if not selected:
         return
@@ -96,7 +96,7 @@ def problems(experiment: "Experiment") -> Iterator[str]:
 
 
 def chosen(experiment: "Experiment", model: str, seed: int) -> str:
-    """Options of the command that chooses heads: runs that train all weights, and where their heads go."""
+    """Options of the command that chooses heads: runs that train all weights, and the files for their heads."""
     paths, own = experiment.paths, whole_of(experiment, model, seed)
     files = {
         "output": [paths.trained_heads(run) for run in own],
@@ -116,14 +116,14 @@ def _of(run: Run) -> TaskSet:
 
 
 def chosen_files(experiment: "Experiment", model: str, seed: int | str) -> list[str]:
-    """All that this command writes."""
+    """All files that the command that chooses heads writes."""
     paths, own = experiment.paths, whole_of(experiment, model, seed)
     alone = [one for run in own for one in choices(experiment, run)]
     return [*map(paths.trained_heads, own), *map(paths.heads, alone)]
 
 
 def measured(experiment: "Experiment", own: list[Run]) -> str:
-    """Options of the command that takes losses: runs that train heads alone, with what they are measured on."""
+    """Options of the command that measures losses: runs that train heads alone, and their samples."""
     paths, settings = experiment.paths, experiment.settings(NAME)
     return arguments.options(
         {
@@ -150,7 +150,7 @@ def tables(experiment: "Experiment") -> dict[str, list[str]]:
 
 
 def named(experiment: "Experiment") -> dict[str, Any]:
-    """Model, task and seed of each of the former, and ranking, draw and number of each choice of heads, in order."""
+    """Model, task and seed of each run that trains all weights; ranking, draw and number of each choice of heads."""
     own = whole(experiment)
     of_run = [one.training_set for one in choices(experiment, own[0])] if own else []
     found = [[one.ranking, one.draw or 0, one.k or 0] for one in of_run if isinstance(one, HeadsSet)]

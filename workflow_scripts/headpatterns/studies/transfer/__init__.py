@@ -20,7 +20,7 @@ def tables(experiment: "Experiment") -> Paths:
 
 
 def named(experiment: "Experiment") -> dict[str, Any]:
-    """The settings of the bootstrap, whose losses these are, and the variants."""
+    """The settings of the bootstrap, the run of each table of losses, and the variants."""
     own = experiment.settings(settings.NAME)
     return {**bootstrap(experiment), **settings.named(experiment), "variants": own.variants}
 

@@ -1,4 +1,4 @@
-"""What training on each task does for every other, and whether similar tasks help each other."""
+"""The gain of every task from training on each other task, and whether similar tasks help each other."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
@@ -18,7 +18,7 @@ from headpatterns.studies.transfer.losses import Key, OnTask
 from headpatterns.studies.transfer.relations import SIMILARITIES, TRANSFER, OfModel, gathered, held_against
 
 ALL = "*"
-"""In the place of a seed: all of them."""
+"""Stands for the seed in rows over all seeds."""
 
 NUMBERS = ("value", "low", "high", "plain")
 TRANSFER_COLUMNS = ("model", "trained_on", "task", "seed", "samples", "before", "after", "gain", "low", "high")
@@ -27,7 +27,7 @@ MANTEL_COLUMNS = ("model", "matrix", "design", "statistic", "tasks", *NUMBERS, "
 FORMS_COLUMNS = ("model", "matrix", "shared", "sets", *NUMBERS, *TESTS)
 
 Tests = list[tuple[tuple[Any, ...], tuple[float, float, float]]]
-"""Rows as far as their numbers, each with the shares of permutations at least and at most as large, and the least."""
+"""Rows without p-values, each with the shares of permutations at least and at most as large, and the least share."""
 
 
 def compute(
@@ -39,7 +39,7 @@ def compute(
     seed: int,
     reading: Mapping[str, Any] | None = None,
 ) -> dict[str, Table]:
-    """The transfer matrix of every model, and what goes with it.
+    """The transfer matrix of every model, and the tests on it.
 
     Args:
         runs: run table (CSV); the adaptation study is used.
@@ -56,7 +56,7 @@ def compute(
         to each similarity and to the gains. A p is two-sided, and adjusted (Holm) over models and matrices.
 
     Raises:
-        InputError: a file cannot be used, or what belongs together was not made alike.
+        InputError: a file cannot be used, or the inputs do not fit each other.
     """
     models, found = gathered(runs, losses, named, resamples, seed, Reading.of(reading))
     return {
@@ -99,7 +99,7 @@ def mantel_rows(models: Mapping[str, OfModel]) -> Iterator[tuple[Any, ...]]:
 
 
 def form_rows(models: Mapping[str, OfModel], variants: Mapping[str, str]) -> Iterator[tuple[Any, ...]]:
-    """What sharing rows or a form adds; nothing without variants."""
+    """The effect of sharing rows or a form; nothing without variants."""
     for shared in forms.CONTRASTS if variants else ():
         tests: Tests = []
         for (model, known), name in product(models.items(), (*SIMILARITIES, TRANSFER)):
@@ -126,7 +126,7 @@ def pairs_of(known: OfModel, variants: Mapping[str, str]) -> np.ndarray:
 
 
 def corrected(tests: Tests) -> Iterator[tuple[Any, ...]]:
-    """Rows with their p-values: one-sided ones, the two-sided one, and that corrected (Holm) among these rows."""
+    """Rows with their p-values: both one-sided, two-sided, and two-sided corrected (Holm) among these rows."""
     both = [two_sided(above, below) for _, (above, below, _) in tests]
     for (head, test), p, adjusted in zip(tests, both, holm(both), strict=True):
         yield (*head, *test, p, adjusted)

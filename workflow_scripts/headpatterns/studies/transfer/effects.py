@@ -14,7 +14,7 @@ from headpatterns.studies.transfer.analysis import limits_of, of_seeds, pairs_of
 from headpatterns.studies.transfer.relations import OfModel, gathered, held_against
 
 ABOUT = {"before": "before", "after": "after", "change_rate": "change rates"}
-"""What a number is about, by the matrix of Figure 2."""
+"""The `about` of a number, by the matrix of Figure 2."""
 
 
 def measure(
@@ -38,11 +38,11 @@ def measure(
         reading: how patterns are read.
 
     Returns:
-        `transfer_follows_similarity`: Spearman's correlation over pairs of tasks of similarity and gain, the mean of
-        both directions. With variants also `same_rows_are_similar` and `same_form_is_similar`, as `forms` has them.
+        `transfer_follows_similarity`: Spearman's correlation of similarity and gain over pairs of tasks, the mean of
+        both directions. With variants also `same_rows_are_similar` and `same_form_is_similar`, as in `forms`.
 
     Raises:
-        InputError: a file cannot be used, or what belongs together was not made alike.
+        InputError: a file cannot be used, or the inputs do not fit each other.
     """
     models, _ = gathered(runs, losses, named, resamples, seed, reading)
     return [one for model, known in models.items() for one in of_model(model, known, variants)]

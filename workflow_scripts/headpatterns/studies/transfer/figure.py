@@ -46,13 +46,13 @@ def draw(
     tests: pd.DataFrame,
     source: Path | str = "transfer.csv",
 ) -> Figure:
-    """Draw a row a model: gains, by task trained on and task read, then three similarities with their test above.
+    """Draw a row per model: gains by training task and measured task, then three similarities with their test above.
 
     Args:
         runs: the run table, whose study `adaptation` names and orders models and tasks.
         gains: mean over seeds, `TRANSFER_TEXT` and gain. The colours of a model reach to its largest gain or loss.
         similarity: `SIMILARITY_TEXT` and value; seeds are averaged.
-        tests: `MANTEL_TEXT`, value and p, of which Spearman's of pairs of tasks are shown.
+        tests: `MANTEL_TEXT`, value and p; Spearman's correlations of pairs of tasks are shown.
         source: the file of the gains, for error messages.
 
     Raises:
@@ -91,13 +91,13 @@ def draw(
 
 
 def square(rows: pd.DataFrame, row: str, column: str, value: str, tasks: list[str]) -> np.ndarray:
-    """A matrix over tasks from its cells; one that is not in the table is NaN."""
+    """A matrix over tasks from its cells; cells that are not in the table are NaN."""
     found = rows.pivot(index=row, columns=column, values=value).reindex(index=tasks, columns=tasks)
     return found.to_numpy(float)
 
 
 def tested(tests: pd.DataFrame, model: str, matrix: str) -> str:
-    """What is written above a similarity: its correlation with the gains, and Mantel's p."""
+    """The text above a similarity: its correlation with the gains, and Mantel's p."""
     row = row_at(tests, (model, matrix))
     if not np.isfinite(row["value"]):
         return ""
@@ -105,7 +105,7 @@ def tested(tests: pd.DataFrame, model: str, matrix: str) -> str:
 
 
 def draw_cells(axes: Axes, values: np.ndarray, limit: float) -> None:
-    """A matrix as a heat map from −limit to limit, with values where there is room; dark cells have white ones."""
+    """Draw a heat map from −limit to limit, with values if there is space; values in dark cells are white."""
     axes.imshow(values, cmap=style.colour_map(style.SIGNED), vmin=-limit, vmax=limit, aspect="auto")
     axes.set_facecolor(style.MISSING)
     if len(values) > MOST_WITH_VALUES:
@@ -125,7 +125,7 @@ def label(axes: Axes, rows: Sequence[str], columns: Sequence[str]) -> None:
 
 
 def add_bars(figure: Figure, left: float, side: float, top: float) -> None:
-    """What the colours mean: of gains relative to a model's largest, of correlations as they are."""
+    """Add colour bars: gains are relative to a model's largest, correlations are unscaled."""
     bar = style.axes_at(figure, left, top, side, 0.1)
     shown = style.colour_bar(bar, style.SIGNED, -1, 1, "gain", ticks=[-1, 0, 1])
     shown.ax.set_xticklabels(["largest loss", "0", "largest gain"])

@@ -1,14 +1,14 @@
 """Is it the rows of a task or the form of its responses that makes tasks similar?
 
-Some tasks are there twice: the same rows with responses in two forms, such as a letter and a text. Pairs of tasks then
-are of three kinds, which share the rows, the form, or neither. Two contrasts ask what sharing either adds:
+Some tasks exist twice: the same rows with responses in two forms, such as a letter and a text. Then there are three
+kinds of pairs of tasks: they share the rows, the form, or neither. Two contrasts measure what sharing adds:
 
     rows   mean over pairs of the same rows in two forms, minus mean over pairs of other rows in two forms
     form   mean over pairs of other rows in one form, minus mean over pairs of other rows in two forms
 
-**Permutation.** If rows mean nothing, the second forms may be dealt to the first ones in any of m! ways. If forms mean
-nothing, the two forms of each set of rows may be swapped, in 2^(m - 1) ways that differ. All of them are looked at, so
-that no p is below 1/m! and 1/2^(m - 1): with four sets of rows 1/24 and 1/8.
+**Permutation.** If rows do not matter, the second forms can be matched to the first forms in any of m! ways. If forms
+do not matter, the two forms of each set of rows can be swapped, in 2^(m - 1) different ways. The test enumerates all
+of them, so the smallest p are 1/m! and 1/2^(m - 1): with four sets of rows 1/24 and 1/8.
 """
 
 import math
@@ -21,7 +21,7 @@ from jaxtyping import Float, Float64, Int
 ROWS, FORM = "rows", "form"
 
 MOST = 7
-"""Sets of rows of which every matching and every swap can be looked at."""
+"""The most sets of rows for which every matching and every swap can be enumerated."""
 
 # Equal means in another order differ by less than this.
 ROUNDING = 1e-12
@@ -57,13 +57,13 @@ def _across(matrix: Matrices, pairs: Pairs) -> np.ndarray:
 
 
 def permutation_p(matrix: Float[np.ndarray, "tasks tasks"], pairs: Pairs, contrast: str) -> tuple[float, float, float]:
-    """Shares of all permutations whose contrast is at least, and at most, the observed one; and the least these can be.
+    """Shares of all permutations whose contrast is at least, and at most, the observed one; and the least such share.
 
-    The shares are NaN where the contrast is, as that of a relation without some cell.
+    The shares are NaN if the contrast is NaN, for example if the relation lacks a cell.
 
     Args:
         matrix: [T, T].
-        pairs: of at most `MOST` sets of rows.
+        pairs: both forms of at most `MOST` sets of rows.
         contrast: `ROWS` or `FORM`.
     """
     measure = CONTRASTS[contrast]
@@ -77,12 +77,12 @@ def permutation_p(matrix: Float[np.ndarray, "tasks tasks"], pairs: Pairs, contra
 
 
 def matchings(pairs: Pairs) -> list[Pairs]:
-    """Every way to deal the second forms to the first ones."""
+    """Every way to match the second forms to the first forms."""
     first, second = pairs.T
     return [np.stack([first, second[list(order)]], axis=1) for order in permutations(range(len(pairs)))]
 
 
 def swaps(pairs: Pairs) -> list[Pairs]:
-    """Every way to swap the two forms of some sets of rows; that of the first set stays, since both forms are alike."""
+    """Every way to swap the two forms of some sets of rows; the first set stays, as both forms are equivalent."""
     flips = product((False, True), repeat=len(pairs) - 1)
     return [np.where(np.array([False, *flip])[:, None], pairs[:, ::-1], pairs) for flip in flips]

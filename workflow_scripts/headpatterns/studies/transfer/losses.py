@@ -21,12 +21,12 @@ Key = tuple[str, str, int]
 
 @dataclass(frozen=True)
 class OnTask:
-    """What a run does for the samples of a task.
+    """The losses of a task's samples before and after a run.
 
     Attributes:
-        ids: of the samples.
-        before: loss of each before the run, nats per response token.
-        after: the same after it.
+        ids: ids of the samples.
+        before: loss of each sample before the run, nats per response token.
+        after: loss of each sample after the run.
     """
 
     ids: tuple[str, ...]
@@ -34,16 +34,16 @@ class OnTask:
     after: Float[np.ndarray, " samples"]
 
     def gain(self, task: str, resamples: int, seed: int) -> Float[np.ndarray, " replicates"]:
-        """How far the mean loss falls, [1 + B]; draws are those of the patterns on the same samples."""
+        """The decrease of the mean loss, [1 + B]; the draws equal those of the patterns on the same samples."""
         weights = probe_weights(len(self.ids), task, resamples, seed)
         return np.asarray(weights @ (self.before - self.after))
 
 
 def read_all(paths: Sequence[Path], named: Iterable[Sequence[Any]]) -> dict[Key, dict[str, OnTask]]:
-    """What every run does for every task.
+    """The losses of every run on every task.
 
     Raises:
-        InputError: as `read`, or the runs were not taken to the same samples.
+        InputError: as `read`, or the runs were not measured on the same samples.
     """
     keys = [(str(model), str(task), int(seed)) for model, task, seed in named]
     found = {key: read(path) for key, path in zip(keys, paths, strict=True)}
@@ -55,10 +55,10 @@ def read_all(paths: Sequence[Path], named: Iterable[Sequence[Any]]) -> dict[Key,
 
 
 def read(path: Path) -> dict[str, OnTask]:
-    """What one run does for every task.
+    """The losses of one run on every task.
 
     Raises:
-        InputError: the file is missing or empty, lacks a column, or holds something else than a finite number.
+        InputError: the file is missing or empty, lacks a column, or has a cell that is no finite number.
     """
     rows: dict[str, list[Mapping[str, str]]] = {}
     for row in read_csv(path, COLUMNS):

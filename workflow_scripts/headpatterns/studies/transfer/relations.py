@@ -1,7 +1,7 @@
-"""Relations between tasks: how similar their patterns are, and what training on one does for another.
+"""Relations between tasks: how similar their patterns are, and how much training on one helps another.
 
-A relation is replicates of a matrix [1 + B, tasks, tasks] for each seed, the estimate first. The draws of samples are
-the same in similarity and transfer, since both are of the same probe samples.
+A relation is replicates of a matrix [1 + B, tasks, tasks] for each seed, the estimate first. Similarity and transfer
+have the same draws of samples, since both use the same probe samples.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,10 +25,10 @@ from headpatterns.studies.transfer import losses
 from headpatterns.studies.transfer.losses import Key, OnTask
 
 TRANSFER = "transfer"
-"""The relation of training on the first task and reading the second: its gain, nats per response token."""
+"""The relation of training on the first task and measuring the second: its gain, nats per response token."""
 
 SIMILARITIES = (*PAPER, "log_ratio")
-"""The relations of patterns that transfer is held against."""
+"""The relations of patterns that transfer is compared with."""
 
 By = Mapping[int, np.ndarray]
 """Replicates [1 + B, tasks, tasks] by seed."""
@@ -36,12 +36,12 @@ By = Mapping[int, np.ndarray]
 
 @dataclass(frozen=True)
 class OfModel:
-    """What is known of a model.
+    """The relations of a model.
 
     Attributes:
         runs: every task with every seed.
-        tasks: in the order of the matrices.
-        relations: by name, `TRANSFER` and `SIMILARITIES`.
+        tasks: tasks in the order of the matrices.
+        relations: relations by name, `TRANSFER` and `SIMILARITIES`.
     """
 
     runs: Sequence[RunRow]
@@ -65,7 +65,7 @@ class OfModel:
 def gathered(
     runs: Path, paths: Sequence[Path], named: Sequence[Sequence[Any]], resamples: int, seed: int, reading: Reading
 ) -> tuple[dict[str, OfModel], dict[Key, dict[str, OnTask]]]:
-    """The relations of every model, and the losses that transfer is made of.
+    """The relations of every model, and the losses behind transfer.
 
     Args:
         runs: run table (CSV); the adaptation study is used.

@@ -1,4 +1,4 @@
-"""Whether fine-tuning lives in the heads: they are moved from a run into its base model, and back."""
+"""Whether the effect of fine-tuning is in the heads: heads are moved from a run into its base model, and back."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ def tables(experiment: "Experiment") -> Paths:
 
 
 def named(experiment: "Experiment") -> dict[str, Any]:
-    """The settings of the bootstrap, and whose losses these are."""
+    """The settings of the bootstrap, and the run of each table of losses."""
     return {**bootstrap(experiment), **settings.named(experiment)}
 
 

@@ -1,4 +1,4 @@
-"""What share of the gain of fine-tuning goes with how many heads, chosen in which way."""
+"""The share of fine-tuning's gain that moves with heads, by their number and the way to choose them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
@@ -23,10 +23,10 @@ from headpatterns.studies.transplant.moved import (
 )
 
 ALL = "*"
-"""In the place of a seed, or of a task and a seed: the mean over all of them."""
+"""Stands for a seed, or for a task and a seed, in rows of the mean over all of them."""
 
 ALL_HEADS, REST = "all heads", "everything else"
-"""In the place of a ranking: all heads, and all weights that belong to no head."""
+"""Stand for a ranking: all heads, and all weights that belong to no head."""
 
 COLUMNS = (
     *("model", "task", "seed", "direction", "ranking", "k", "heads", "value", "low", "high", "plain"),
@@ -45,12 +45,12 @@ def compute(losses: Sequence[Path], named: Sequence[Sequence[Any]], resamples: i
         losses: tables of transplant_heads.
         named: model, task and seed of each.
         resamples: bootstrap replicates of the samples.
-        seed: of the bootstrap.
+        seed: seed of the bootstrap.
 
     Returns:
         `shares`: the share of the gain by direction, ranking and number of heads, with its interval over samples and
-        seeds. Of random heads it is the mean over draws, with the least and largest draw beside it. `gain` is that of
-        the whole run, nats per response token.
+        seeds. For random heads it is the mean over draws, with the least and largest draw beside it. `gain` is the gain
+        of the whole run, nats per response token.
 
     Raises:
         InputError: a table cannot be used, or two of a model do not fit each other.
@@ -77,7 +77,7 @@ def rows(
 
 
 def means(keys: Sequence[tuple[str, int]]) -> Iterator[tuple[str, Any, list[tuple[str, int]]]]:
-    """Task and seed of each run, of the mean over the seeds of a task and of that over all runs, with their runs."""
+    """Task and seed of each run, of each mean over the seeds of a task and of the mean over all runs, with the runs."""
     for task in dict.fromkeys(task for task, _ in keys):
         of_task = [key for key in keys if key[0] == task]
         for key in of_task:
@@ -87,15 +87,15 @@ def means(keys: Sequence[tuple[str, int]]) -> Iterator[tuple[str, Any, list[tupl
 
 
 def points(like: Moved) -> list[Point]:
-    """What has a share: each ranking with each number of heads, all heads, and everything else."""
+    """The points that have a share: each ranking with each number of heads, all heads, and everything else."""
     found: list[Point] = list(product(DIRECTIONS, like.rankings, like.sizes))
     return found + [(direction, name, like.heads) for direction in DIRECTIONS for name in (ALL_HEADS, REST)]
 
 
 def shares(moved: Moved, weights: Float64[np.ndarray, "replicates samples"], point: Point) -> list[Replicates]:
-    """The share of each draw, [1 + B]; of a ranking there is one.
+    """The share of each draw, [1 + B]; a ranking has one draw.
 
-    Everything else transplanted is the run with all heads reverted, and the other way round.
+    Transplanting everything else equals reverting all heads of the run, and the other way round.
     """
     direction, ranking, k = point
     if ranking == ALL_HEADS:
@@ -121,7 +121,7 @@ def number(
 def spread(
     by_draw: Mapping[tuple[str, int], Sequence[Replicates]], keys: Sequence[tuple[str, int]], ranking: str
 ) -> tuple[float, float]:
-    """The least and the largest draw of the mean over runs; NaN of what is not drawn."""
+    """The least and the largest draw of the mean over runs; NaN for a point without random draws."""
     if ranking != RANDOM:
         return np.nan, np.nan
     plain = np.mean([[draw[0] for draw in by_draw[key]] for key in keys], axis=0)

@@ -1,6 +1,6 @@
-"""The numbers behind the claims on transplanted heads: seeds, tasks, samples and random orders make their error terms.
+"""The numbers behind the claims on transplanted heads; error terms cover seeds, tasks, samples and random orders.
 
-They are of transplants, from the run into its base model. Shares at several numbers of heads count alike.
+They concern transplants from the run into its base model. Shares at several numbers of heads have equal weights.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ CHANGE, WEIGHTS = "change", "weights"
 ByDraw = Float64[np.ndarray, "draws replicates"]
 ByRun = Mapping[tuple[str, int], Moved]
 Contrasts = Iterator[tuple[str, dict[tuple[str, int], ByDraw]]]
-"""Effects by name: of every run, a task and seed, [draws, 1 + B]; what is not drawn has one."""
+"""Effects by name: [draws, 1 + B] for every run (task and seed); a ranking without draws has one row."""
 
 
 def measure(
@@ -37,11 +37,11 @@ def measure(
         losses: tables of transplant_heads.
         named: model, task and seed of each.
         resamples: bootstrap replicates of the samples.
-        seed: of the bootstrap.
+        seed: seed of the bootstrap.
 
     Returns:
-        `heads_carry`: the share of the gain that goes with all heads. `changed_heads_beat_random`: the share that goes
-        with the heads whose patterns change most, minus that of random heads; `changed_heads_beat_weights`: minus that
+        `heads_carry`: the share of the gain that moves with all heads. `changed_heads_beat_random`: the share of the
+        heads whose patterns change most, minus the share of random heads; `changed_heads_beat_weights`: minus the share
         of the heads whose weights change most.
 
     Raises:
@@ -75,7 +75,7 @@ def contrasts(moved: ByRun, resamples: int, seed: int) -> Contrasts:
 def carried_and_beaten(
     carried: str, rivals: Mapping[str, tuple[str, str]], moved: ByRun, resamples: int, seed: int
 ) -> Contrasts:
-    """The share of all heads, and by how much one ranking is ahead of another, the mean over numbers of heads."""
+    """The share of all heads, and the lead of one ranking over another as a mean over numbers of heads."""
     drawn = {key: weights_of(one, key[0], resamples, seed) for key, one in moved.items()}
     like = next(iter(moved.values()))
 
@@ -94,7 +94,7 @@ def carried_and_beaten(
 
 
 def effect_of(runs: Sequence[RunRow], by_run: Mapping[tuple[str, int], ByDraw]) -> Effect:
-    """The mean over runs and draws; all runs share their random orders, which add a component of their own."""
+    """The mean over runs and draws; all runs share their random orders, which add their own variance component."""
 
     def mean(some: Sequence[RunRow], of: Callable[[ByDraw], np.ndarray]) -> np.ndarray:
         return np.asarray(np.mean([of(by_run[run.task, run.seed]) for run in some], axis=0))

@@ -1,4 +1,4 @@
-"""How much of the gain of fine-tuning goes with how many heads, moved into the base model and back."""
+"""How much of fine-tuning's gain moves with the heads, by their number, into the base model and back."""
 
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ def figures(runs: Path, transplant: Path) -> dict[str, Figure]:
 
 
 def draw(runs: RunTable, rows: pd.DataFrame, source: Path | str = "transplant.csv") -> Figure:
-    """Draw a row a model and a column a direction: the mean share over tasks and seeds against the number of heads.
+    """Draw a row per model and a column per direction: mean share over tasks and seeds against the number of heads.
 
     Args:
         runs: the run table, whose study `adaptation` names and orders the models.
@@ -84,7 +84,7 @@ def limits(rows: pd.DataFrame) -> tuple[float, float]:
 
 
 def draw_curves(axes: Axes, rows: pd.DataFrame) -> None:
-    """The curves of one model and direction from no head to all of them, and a line at what lies outside of heads."""
+    """Draw the curves of one model and direction from no head to all heads, and a line at the share outside heads."""
     draw_rankings(axes, rows)
     rest = rows[rows["ranking"] == REST].iloc[0]
     axes.axhline(rest["value"], color=style.FAINT, linewidth=0.9, linestyle=style.LINE_STYLES[3], zorder=2)
@@ -114,17 +114,17 @@ def draw_rankings(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def look(number: int, name: str) -> dict[str, Any]:
-    """Colour, marker and line of a ranking, which outlive greyscale."""
+    """Colour, marker and line of a ranking; they stay distinct in greyscale."""
     if name == RANDOM:
         return {"color": style.FAINT, "linestyle": style.LINE_STYLES[2]}
     return {"color": style.LINE_COLOURS[number], "marker": style.MARKERS[number], "markersize": 3}
 
 
 def legend(named: list[str]) -> list[Line2D]:
-    """What the curves are."""
+    """The legend of the curves."""
     return [Line2D([], [], label=RANKINGS[name], **look(list(RANKINGS).index(name), name)) for name in named]
 
 
 def legend_of_rest() -> Line2D:
-    """What the line is."""
+    """The legend of the line."""
     return Line2D([], [], label=REST, color=style.FAINT, linewidth=0.9, linestyle=style.LINE_STYLES[3])

@@ -26,12 +26,12 @@ Choice = tuple[str, str, int, int]
 
 @dataclass(frozen=True)
 class Moved:
-    """What moving heads does to the samples of a run.
+    """The effect of moving heads on the samples of a run.
 
     Attributes:
-        heads: of the model.
-        ids: of the samples.
-        losses: of the samples, [samples], by choice of heads.
+        heads: number of heads of the model.
+        ids: ids of the samples.
+        losses: losses of the samples, [samples], by choice of heads.
     """
 
     heads: int
@@ -45,7 +45,7 @@ class Moved:
 
     @property
     def rankings(self) -> list[str]:
-        """By what heads were ranked, `random` last."""
+        """The criteria by which heads were ranked, `random` last."""
         return list(dict.fromkeys(ranking for _, ranking, _, _ in self.losses if ranking != NONE))
 
     @property
@@ -54,7 +54,7 @@ class Moved:
         return sorted({draw for _, ranking, draw, _ in self.losses if ranking == RANDOM})
 
     def at(self, direction: str, ranking: str, draw: int, k: int) -> Float64[np.ndarray, " samples"]:
-        """The losses of a choice; no head and all heads are the same in any order."""
+        """The losses of a choice; for no head and for all heads the order does not matter."""
         whole = k in (0, self.heads)
         return self.losses[direction, NONE if whole else ranking, 0 if whole else draw, k]
 
@@ -65,9 +65,9 @@ class Moved:
     def share(
         self, choice: Choice, weights: Float64[np.ndarray, "replicates samples"]
     ) -> Float64[np.ndarray, " replicates"]:
-        """The share of the gain that goes with some heads, [1 + B]; NaN where the run gains nothing.
+        """The share of the gain that moves with some heads, [1 + B]; NaN where the run gains nothing.
 
-        Of a transplant it is how much the model gains by them, and of a reversion how much the run loses without them.
+        For a transplant it is the gain of the model with these heads; for a reversion the loss of the run without them.
         """
         direction, ranking, draw, k = choice
         gain, without = self.gain(weights), self.at(direction, NONE, 0, 0)
@@ -77,7 +77,7 @@ class Moved:
 
 
 def read_all(paths: Sequence[Path], named: Sequence[Sequence[Any]]) -> dict[Key, Moved]:
-    """What moving heads does in every run.
+    """The effect of moving heads in every run.
 
     Raises:
         InputError: as `read`, or the heads of two runs of one model were not chosen alike.
@@ -93,10 +93,10 @@ def read_all(paths: Sequence[Path], named: Sequence[Sequence[Any]]) -> dict[Key,
 
 
 def read(path: Path) -> Moved:
-    """What moving heads does in one run.
+    """The effect of moving heads in one run.
 
     Raises:
-        InputError: the file is missing or empty, lacks a column or a sample, or holds something that is no number.
+        InputError: the file is missing or empty, lacks a column or a sample, or has a cell that is no number.
     """
     losses: dict[Choice, dict[str, float]] = {}
     heads: set[int] = set()

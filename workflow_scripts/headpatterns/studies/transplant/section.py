@@ -1,4 +1,4 @@
-"""The report's section on transplanted heads: does fine-tuning live in them?"""
+"""The report's section on transplanted heads: is the effect of fine-tuning in the heads?"""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ TITLE = "Does fine-tuning live in the heads?"
 
 
 def section(results: Results) -> list[Section]:
-    """A sentence a model, the figure, and the shares by task and by number of heads.
+    """A sentence for each model, the figure, and the shares by task and by number of heads.
 
     Raises:
         InputError: a file is missing or faulty.
@@ -38,7 +38,7 @@ def section(results: Results) -> list[Section]:
 
 
 def carried(model: str, rows: pd.DataFrame, runs: RunTable) -> str:
-    """What all heads carry of a model's gain, and everything else."""
+    """The shares of a model's gain that all heads carry, and that everything else carries."""
     means = rows[rows["task"] == ALL].set_index(["direction", "ranking"])
     whole, others = (row_at(means, (TRANSPLANT, name)) for name in (ALL_HEADS, REST))
     heads, rest = shown(whole), shown(others)
@@ -51,14 +51,14 @@ def carried(model: str, rows: pd.DataFrame, runs: RunTable) -> str:
 
 
 def shown(row: pd.Series) -> str:
-    """A share with its interval; words where nothing was gained."""
+    """A share with its interval; words if there is no gain."""
     if not np.isfinite(row["value"]):
         return "no known share (some run gains nothing)"
     return style.interval(row["value"], row["low"], row["high"])
 
 
 def by_task(rows: pd.DataFrame, runs: RunTable) -> Table:
-    """What all heads carry, and everything else, by task and the mean over tasks; seeds are averaged."""
+    """The shares of all heads and of everything else, by task and as the mean over tasks; seeds are averaged."""
     of_seeds = rows[rows["seed"] == ALL]
     cells = []
     for (model, task), own in of_seeds[of_seeds["ranking"].isin([ALL_HEADS, REST])].groupby(
@@ -78,5 +78,5 @@ def by_task(rows: pd.DataFrame, runs: RunTable) -> Table:
 
 
 def shown_short(row: pd.Series) -> str:
-    """A share with its interval; a dash where nothing was gained."""
+    """A share with its interval; a dash if there is no gain."""
     return style.interval(row["value"], row["low"], row["high"]) if np.isfinite(row["value"]) else "–"

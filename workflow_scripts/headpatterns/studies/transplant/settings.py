@@ -48,7 +48,7 @@ def runs(experiment: "Experiment") -> "list[Run]":
 
 
 def runs_of(experiment: "Experiment", model: str, seed: int | str) -> "list[Run]":
-    """Those of one model and seed, which may be wildcards of a rule: one for each task."""
+    """The runs of one model and seed, one for each task; model and seed may be wildcards of a rule."""
     return adaptation.of_tasks(runs(experiment), model, seed)
 
 
@@ -58,12 +58,12 @@ def names(experiment: "Experiment") -> Iterator[str]:
 
 
 def problems(experiment: "Experiment") -> Iterator[str]:
-    """Too few samples, more heads than a model has, weights that are not divided, and effects that nothing measures."""
+    """Too few samples, more heads than a model has, weights not divided by head, and effects that nothing measures."""
     yield from problems_of(experiment, NAME, runs(experiment))
 
 
 def problems_of(experiment: "Experiment", study: str, selected: "list[Run]") -> Iterator[str]:
-    """The same of a study that chooses heads of some runs by rankings."""
+    """The same problems for a study that chooses heads of some runs by rankings."""
     settings = experiment.settings(study)
     for task in dict.fromkeys(run.task for run in selected):
         probe = experiment.config.sampled(task).probe
@@ -93,14 +93,14 @@ def problems_of(experiment: "Experiment", study: str, selected: "list[Run]") -> 
 
 
 def measured(experiment: "Experiment", model: str, seed: int) -> str:
-    """Runs with what they are measured on, and which heads are moved."""
+    """The runs, the samples that they are measured on, and the heads that are moved."""
     own = runs_of(experiment, model, seed)
     tables = {"output": [experiment.paths.transplants(run) for run in own]}
     return arguments.options(ranked(experiment, NAME, own) | tables)
 
 
 def ranked(experiment: "Experiment", study: str, own: "list[Run]") -> dict[str, Any]:
-    """Options of a command that chooses heads of some runs by rankings: what they are ranked by, and how many."""
+    """Options of a command that chooses heads of some runs by rankings: the rankings and the numbers of heads."""
     paths, settings = experiment.paths, experiment.settings(study)
     return {
         "run": [paths.checkpoints(run) for run in own],
@@ -121,7 +121,7 @@ def ablations(experiment: "Experiment", model: str, seed: int | str) -> list[str
 
 
 def ablations_of(experiment: "Experiment", study: str, own: "list[Run]") -> list[str]:
-    """The same of some runs of a study."""
+    """The same folders for some runs of a study."""
     asked = EFFECT in experiment.settings(study).rankings
     return [experiment.paths.ablations(run) for run in own] if asked else []
 
