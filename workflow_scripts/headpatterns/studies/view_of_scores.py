@@ -28,11 +28,11 @@ def show(
     """Scores of one table.
 
     Args:
-        name: what ids of its elements begin with.
+        name: prefix of the ids of its elements.
         title: its heading.
         table: rows of the table, with texts and `NUMBERS`.
-        variants: what variants are called, in their order.
-        more: what else is chosen, by column: its label and options.
+        variants: labels of the variants, in their order.
+        more: further choices by column: their labels and options.
     """
     measures = [(measure, TITLES[measure]) for measure in unique(table["measure"])]
     controls = [

@@ -1,4 +1,4 @@
-"""Whether activation patterns say which heads matter: heads are ablated, and the loss tells."""
+"""Whether activation patterns say which heads matter: heads are ablated, and the change of the loss is measured."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""What ablating heads did to the loss: the files of ablate_heads, read and checked."""
+"""The effect of ablating heads on the loss: the files of ablate_heads, read and checked."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ PHASES = ("before", "after")
 
 @dataclass(frozen=True)
 class Ablation:
-    """What ablating the heads of one model did on the samples of one task.
+    """The effect of ablating the heads of one model on the samples of one task.
 
     Attributes:
         ids: [N], the samples whose loss is measured.
         pattern_ids: [M], the samples of the patterns, none of them in `ids`.
         changes: [N, L, H], loss of a sample with one head ablated minus its loss without ablation.
         patterns: [3, M, L, H], in the order of `REDUCTIONS`.
-        groups: [2 + draws, K, N], the same for groups of heads: those with the largest patterns, with the smallest,
-            and random ones, the draws nested in k.
+        groups: [2 + draws, K, N], the same for groups of heads: heads with the largest patterns, with the smallest
+            patterns, and random heads; the draws are nested in k.
         top: [K], the number k of heads in a group, ascending.
-        reduction: that of the patterns by which the groups are chosen, on their mean over the M samples.
+        reduction: reduction of the patterns whose mean over the M samples chooses the groups.
     """
 
     ids: list[str]
@@ -103,7 +103,7 @@ def load(path: Path) -> np.ndarray:
 
 
 def read_both(folder: Path) -> dict[str, Ablation]:
-    """Both phases of a run, which are comparable.
+    """Both phases of a run, checked to be comparable.
 
     Raises:
         InputError: as `read` does, or the phases differ in samples, heads, groups or reduction.

@@ -137,7 +137,7 @@ def contrast_rows(runs: Runs) -> Iterator[tuple[Any, ...]]:
 def each_phase(
     runs: Runs, measure: Callable[[Ablation, validity.Weights], dict[validity.Kind, validity.Measure]]
 ) -> dict[validity.State, dict[validity.Kind, validity.Measure]]:
-    """What `measure` makes of every run and phase."""
+    """The results of `measure` for every run and phase."""
     return {
         (model, task, seed, phase): measure(ablation, run.weights)
         for (model, task, seed), run in runs.items()

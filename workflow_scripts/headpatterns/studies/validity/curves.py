@@ -1,4 +1,4 @@
-"""Curves of the change of the loss over how many heads are ablated together, a column a model and a row a phase."""
+"""Curves of the change of the loss over the number of ablated heads, a column per model and a row per phase."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from headpatterns.studies.validity.measures import BOTTOM, RANDOM, TOP
 
 PANEL, HEIGHT, GAP = 0.8, 0.85, 0.1  # inches: the least width of a panel of curves, its height, and what lies between
 APART = 0.05  # inches between the labels of neighbouring ticks
-# Rankings differ in line and marker, which outlive greyscale.
+# Rankings differ in line and marker, which stay distinct in greyscale.
 RANKINGS: dict[str, tuple[str, dict[str, Any]]] = {
     TOP: ("largest patterns", {"color": style.LINE_COLOURS[1], "marker": "o", "linestyle": "-"}),
     BOTTOM: ("smallest patterns", {"color": style.LINE_COLOURS[0], "marker": "s", "linestyle": (0, (3, 1.2))}),
@@ -30,7 +30,7 @@ BAND = "#c8c8c8"
 
 @dataclass(frozen=True)
 class Layout:
-    """Where things are, in inches: the figure's width, what lies left of the axes, and a panel of curves."""
+    """The layout in inches: the width of the figure, of the space left of the axes, and of a panel of curves."""
 
     width: float
     left: float
@@ -42,7 +42,7 @@ class Layout:
 
 
 def draw_panels(figure: Figure, layout: Layout, curves: pd.DataFrame, titles: Mapping[str, str], top: float) -> None:
-    """The panels of curves from `top` on: a column a model and a row, with one axis of the loss, a phase."""
+    """Draw the panels of curves from `top` on: a column per model, and a row per phase with one axis of the loss."""
     for p, phase in enumerate(PHASES):
         of_phase = curves[curves["phase"] == phase]
         for m, (model, title) in enumerate(titles.items()):
@@ -73,7 +73,7 @@ def loss_limits(rows: pd.DataFrame) -> tuple[float, float]:
 
 
 def draw_curves(axes: Axes, rows: pd.DataFrame, width: float) -> None:
-    """The curves of one model and phase: both rankings, and the band of random heads behind them."""
+    """Draw the curves of one model and phase: both rankings, and the band of random heads behind them."""
     axes.axhline(0, color=style.FAINT, linewidth=0.5, zorder=0.5)
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.grid(axis="y", color="#e5e5e5", linewidth=0.5)
@@ -112,7 +112,7 @@ def set_share_axis(axes: Axes, shares: np.ndarray, width: float) -> None:
 
 
 def share_labels(shares: Sequence[float], inches: Sequence[float]) -> list[str]:
-    """A label for each share, from the largest on; empty where it would run into the one to its right."""
+    """A label for each share, from the largest on; empty where it would overlap the label to its right."""
     labels: list[str] = []
     edge = np.inf
     for share, place in zip(reversed(shares), reversed(inches), strict=True):
@@ -125,6 +125,6 @@ def share_labels(shares: Sequence[float], inches: Sequence[float]) -> list[str]:
 
 
 def curve_legend() -> list[Artist]:
-    """What the lines and the band mean."""
+    """The legend of the lines and the band."""
     lines = [Line2D([], [], label=label, linewidth=1.1, markersize=3, **look) for label, look in RANKINGS.values()]
     return [*lines, Line2D([], [], label="random heads, mean", **DOTTED), Patch(color=BAND, label="± SD over draws")]

@@ -26,7 +26,7 @@ GROUP_NUMBERS = ("k", "share", "value", "low", "high", "spread")
 
 WIDTH = 3.35  # inches: a column of a paper, which more than three models exceed
 ROW, HEAD = 0.17, 0.18  # inches, a task and a model's name above its tasks
-# Phases differ in being filled, which outlives greyscale.
+# Phases differ in filled and hollow marks, which stay distinct in greyscale.
 DARK = style.LINE_COLOURS[0]
 CHANGES = {ABSOLUTE: "|change of the loss|", SIGNED: "change of the loss"}
 
@@ -132,7 +132,7 @@ def draw_strips(
 
 
 def draw_correlations(axes: Axes, runs: RunTable, rows: pd.DataFrame, tasks: Mapping[str, list[str]]) -> None:
-    """One row a task below its model's name, in inches from the top."""
+    """Draw one row per task below its model's name, in inches from the top."""
     found = rows.set_index(["model", "task", "phase"])
     across = axes.get_yaxis_transform()
     ticks: dict[float, str] = {}
@@ -161,12 +161,12 @@ def draw_correlations(axes: Axes, runs: RunTable, rows: pd.DataFrame, tasks: Map
 
 
 def limits(rows: pd.DataFrame) -> tuple[float, float]:
-    """Ends of the axis of correlations: 0 and 1 and whatever of estimates and intervals lies below."""
+    """Ends of the axis of correlations: 0 and 1, extended to estimates and intervals below 0."""
     return float(np.nanmin(rows[["value", "low"]].to_numpy(), initial=0.0)) - 0.03, 1.03
 
 
 def draw_estimate(axes: Axes, row: pd.Series, y: float, phase: str) -> None:
-    """A correlation with its interval, or that there is none."""
+    """Draw a correlation with its interval, or a note that there is none."""
     if np.isnan(row["value"]):
         place = 0.01 if phase == "before" else 0.5
         axes.text(
@@ -182,7 +182,7 @@ def draw_estimate(axes: Axes, row: pd.Series, y: float, phase: str) -> None:
 
 
 def phase_legend() -> list[Line2D]:
-    """What hollow and filled mean."""
+    """The legend of hollow and filled marks."""
     return [
         Line2D([], [], color=DARK, marker="o", markersize=4.2, linewidth=1, markeredgewidth=0.8, label=f"{phase} SFT",
                markerfacecolor=DARK if phase == "after" else "white")

@@ -1,36 +1,38 @@
-"""Do the patterns say which heads matter? Activation patterns held against what ablating heads does to the loss.
+"""Do the patterns say which heads matter? Activation patterns are compared with the effect of ablation on the loss.
 
-The pattern of a head on a sample is a first-order estimate. Scale the head's output o by 1 − ε: the loss changes at the
-rate −Σ <o, ∂L/∂o>, whose magnitude is the reduction `abs_of_sum`. Followed to ε = 1, that line estimates the loss
-without the head; whether well, for a step that is not small, is a question of fact. Here the step is made: heads are
-ablated (their output times 0), one by one and several at once, and the change of the loss of each sample is the truth
-that patterns are to predict. Two questions are asked, each before and after fine-tuning:
+The pattern of a head on a sample is a first-order estimate. If the head's output o is scaled by 1 − ε, the loss changes
+at the rate −Σ <o, ∂L/∂o>, whose magnitude is the reduction `abs_of_sum`. Extended to ε = 1, this line estimates the
+loss without the head. This step is not small, so the quality of the estimate must be measured. Here heads are ablated
+(their output times 0), one by one and several at once. The change of the loss of each sample is the truth that patterns
+should predict. There are two questions, each before and after fine-tuning:
 
-- Of single heads, does a larger pattern go with a larger change? Spearman's rank correlation over the heads
-  (`correlations`), once over all heads of the model and once within its layers: the scale of patterns and changes
-  differs from layer to layer, so that heads may seem well ranked where only their layers are.
-- Of groups of heads, does ablating those with the largest patterns cost more than ablating as many random ones, and
-  ablating those with the smallest patterns less? Curves over the size of the group (`curves`), and one number of each
-  (`contrasts`).
+- Single heads: does a larger pattern go with a larger change? Spearman's rank correlation over the heads
+  (`correlations`) is taken over all heads of the model and within its layers. The scale of patterns and changes differs
+  between layers, so heads may seem well ranked where only their layers are.
+- Groups of heads: does ablating the heads with the largest patterns cost more than ablating as many random heads, and
+  ablating the heads with the smallest patterns less? There are curves over the size of the group (`curves`), and one
+  number for each (`contrasts`).
 
-Michel et al. (2019), Are sixteen heads really better than one?, did alike. They ablated every head alone and tested
-whether the score changed; they ranked heads by the mean magnitude of ∂L/∂ξ, ξ a factor of the head's output (in their
-code summed position by position, `abs_per_position`), divided by the Euclidean norm over the heads of a layer, so that
-no layer wins by its scale; and they removed more and more heads from the smallest on and drew the score over the share
-of heads removed. Here the scale of layers is left in, as the patterns have it, and the correlation within layers says
-what is left without it; rank correlations, random groups and intervals say how much of it is more than chance.
+Michel et al. (2019), Are sixteen heads really better than one?, used a similar method. They ablated every head alone
+and tested whether the score changed. They ranked heads by the mean magnitude of ∂L/∂ξ, where ξ is a factor of the
+head's output (in their code summed position by position, `abs_per_position`). They divided it by the Euclidean norm
+over the heads of a layer, so that no layer wins by its scale. Then they removed more and more heads, starting from the
+smallest, and plotted the score over the share of removed heads. Here patterns keep the scale of their layers, and the
+correlation within layers shows the result without it. Rank correlations, random groups and intervals show how much of
+the result exceeds chance.
 
 Patterns are taken on some samples of the probe set and changes of the loss on others. On the same samples both would
 share their sampling noise (a sample on which a head happens to matter has a large pattern and a large change), and even
-heads that are all alike would seem well ranked.
+identical heads would seem well ranked.
 
-Intervals are bootstrap intervals over samples: both sets are resampled, independently of each other, on the same draws
-in both phases. Noise on both sides makes a correlation smaller than that of endless samples; correlations, their means
-and their differences are debiased for it (`statistics.bootstrap`), so that they do not change with fine-tuning merely
-because patterns or changes become more or less noisy. That takes most of the bias off, not all: in simulation with 24
-samples, whose plain correlations of 0.8 lie one standard error too low, intervals cover the value of endless samples in
-89 % and a difference that is none in 91 %. The plain value stands beside each. Changes of the loss are means, which
-resampling does not bias. No interval covers which heads are chosen into groups, by patterns or by chance.
+Intervals are bootstrap intervals over samples: both sets are resampled independently of each other, with the same draws
+in both phases. Noise on both sides makes a correlation smaller than its value for infinitely many samples.
+Correlations, their means and their differences are debiased for this (`statistics.bootstrap`), so fine-tuning does not
+change them only because patterns or changes become more or less noisy. Debiasing removes most of the bias, not all. In
+a simulation with 24 samples, plain correlations of 0.8 are one standard error too low. There, intervals cover the value
+for infinitely many samples in 89 % of cases, and a zero difference in 91 %. The tables also have the plain values.
+Changes of the loss are means, which resampling does not bias. No interval covers the choice of heads for groups, by
+patterns or by chance.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -50,18 +52,18 @@ ALL_HEADS, WITHIN_LAYERS = "all_heads", "within_layers"
 ABSOLUTE, SIGNED = "absolute", "signed"
 TOP, BOTTOM, RANDOM = "top", "bottom", "random"
 ALL = "*"
-"""Stands where a task or seed would in the rows of means over all tasks or seeds; no task is called so."""
+"""Stands for a task or seed in rows of means over all tasks or seeds; no task has this name."""
 
 State = tuple[str, str, str, str]
 """Model, task, training seed and phase."""
 
 Kind = tuple[str, ...]
-"""What tells a number from the others of its run and phase, such as reduction, change and what it is taken over."""
+"""The key of a number within its run and phase, such as reduction, change and what it is taken over."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Of the samples in the estimate (row 0) and in B bootstrap replicates; every row sums to 1.
+    """Weights of the samples in the estimate (row 0) and in B bootstrap replicates; every row sums to 1.
 
     Attributes:
         patterns: [1 + B, M].
@@ -78,8 +80,8 @@ class Curve:
     """The mean change of the loss over the size of the ablated group.
 
     Attributes:
-        change: [1 + B, K], the estimate and its replicates over samples, in nats; of random groups the mean over draws.
-        draws: [draws, K], the estimates of the single draws; [0, K] where nothing is drawn.
+        change: [1 + B, K], estimate and replicates over samples, in nats; for random groups the mean over draws.
+        draws: [draws, K], the estimates of the single draws; [0, K] without random draws.
     """
 
     change: np.ndarray
@@ -87,7 +89,7 @@ class Curve:
 
     @property
     def spread(self) -> np.ndarray:
-        """The standard deviation (ddof 1) of the draws, [K]; NaN of less than two."""
+        """The standard deviation (ddof 1) of the draws, [K]; NaN for fewer than two draws."""
         if len(self.draws) < 2:
             return np.full(self.draws.shape[1], np.nan)
         spread: np.ndarray = self.draws.std(axis=0, ddof=1)
@@ -111,7 +113,7 @@ class Contrast:
 
     @property
     def exceeds(self) -> float:
-        """Share of the random draws than which the ranking does better; NaN without a size to compare."""
+        """Share of the random draws that the ranking exceeds; NaN without a size to compare."""
         return float(np.mean(self.ranking > self.draws)) if np.isfinite(self.ranking) else np.nan
 
 
@@ -133,11 +135,11 @@ def weights_of(found: Ablation, task: str, resamples: int, seed: int) -> Weights
 def with_means(
     measured: Mapping[State, Mapping[Kind, Measure]],
 ) -> dict[State, Mapping[Kind, Measure]]:
-    """What was measured of every run, then the means over the seeds of each task and over the tasks of each model.
+    """The measurements of every run, then the means over the seeds of each task and over the tasks of each model.
 
-    Means are taken replicate by replicate and draw by draw, so that their intervals and spreads are those of a mean:
-    the seeds of a task share samples and bootstrap draws, and tasks have independent ones. A mean is NaN where any of
-    its parts is. `ALL` stands for the seed, or for task and seed, of a mean.
+    Means are taken replicate by replicate and draw by draw, so their intervals and spreads describe a mean. The seeds
+    of a task share samples and bootstrap draws; those of different tasks are independent. A mean is NaN if any of its
+    parts is NaN. `ALL` stands for the seed, or for task and seed, of a mean.
     """
     of_tasks = _averaged(measured, lambda model, task, seed, phase: (model, task, ALL, phase))
     of_models = _averaged(of_tasks, lambda model, task, seed, phase: (model, ALL, ALL, phase))
@@ -173,13 +175,12 @@ OVER = {ALL_HEADS: spearman, WITHIN_LAYERS: spearman_within_layers}
 def correlations(found: Ablation, weights: Weights) -> dict[Kind, np.ndarray]:
     """Spearman's correlation between patterns and changes of the loss, both means over their own samples.
 
-    The change of a head is taken in two ways: `absolute`, mean_n |change_n|, which `abs_of_sum` estimates and in which
-    a head counts that helps some samples and hurts others; and `signed`, mean_n change_n, what ablating it costs on
-    average.
+    The change of a head is taken in two ways. `absolute` is mean_n |change_n|, which `abs_of_sum` estimates; here a
+    head that helps some samples and hurts others counts. `signed` is mean_n change_n, the average cost of ablating it.
 
     Args:
         found: one phase.
-        weights: of `weights_of`.
+        weights: the result of `weights_of`.
 
     Returns:
         [1 + B] by reduction, change (`absolute`, `signed`) and what it is taken over (`OVER`).
@@ -197,7 +198,7 @@ def correlations(found: Ablation, weights: Weights) -> dict[Kind, np.ndarray]:
 def between_reductions(found: Ablation, weights: Weights) -> dict[Kind, np.ndarray]:
     """Spearman's correlation between the patterns of every two reductions: [1 + B] by both and by `OVER`.
 
-    The losses have no part in it: the samples of the patterns alone are resampled.
+    Losses are not used, so only the samples of the patterns are resampled.
     """
     patterns = _mean_patterns(found, weights)
     return {
@@ -230,20 +231,20 @@ def curves(found: Ablation, weights: Weights) -> dict[Kind, Curve]:
 
 
 def contrasts(found: Ablation, weights: Weights) -> dict[Kind, Contrast]:
-    """One number of the curves: how much more than random heads the top heads cost, and how much less the bottom ones.
+    """One number per contrast of curves: how much more top heads cost than random heads, and how much less bottom ones.
 
-    `top_minus_random` is the area between both curves over log k, divided by its width: the mean difference in nats
-    with every doubling of the group counting alike. On a linear axis the largest groups would decide, which leave of
-    a model so little that all rankings meet. A group of all heads is left out, as it is the same for every ranking; a
-    single size gives its difference, and none NaN. A positive number says that ablating the heads with the largest
-    patterns costs more than ablating random heads does, on these samples and against these draws.
-    `random_minus_bottom` is the same of the bottom heads. Patterns are magnitudes, and heads whose ablation lowers the
-    loss may have large ones, which the absolute change counts for them and the signed one against them.
+    `top_minus_random` is the area between both curves over log k, divided by its width. It is the mean difference in
+    nats, with equal weight for every doubling of the group. On a linear axis the largest groups would dominate; they
+    leave so little of a model that all rankings meet. A group of all heads is left out, as it is the same for every
+    ranking. With a single size the number is its difference, with no size NaN. A positive number says that ablating the
+    heads with the largest patterns costs more than ablating random heads, on these samples and against these draws.
+    `random_minus_bottom` is the same for the bottom heads. Patterns are magnitudes. Heads whose ablation lowers the
+    loss may have large patterns; the absolute change counts in favour of these patterns, the signed change against.
 
-    The interval is over samples, for the mean over draws; it holds the chosen groups and the draws fixed. Whether a
-    ranking could be one more random draw is another question, and `Contrast.exceeds` answers it: the share of the draws
-    whose own area is smaller (for `bottom` larger). With D draws a random ranking is beyond all of them with
-    probability 1 / (1 + D).
+    The interval is over samples, for the mean over draws; it holds the chosen groups and the draws fixed.
+    `Contrast.exceeds` answers another question: could the ranking be one more random draw? It is the share of the draws
+    whose own area is smaller (for `bottom` larger). With D draws a random ranking exceeds all of them with probability
+    1 / (1 + D).
 
     Returns:
         By change, as in `correlations`, and contrast.

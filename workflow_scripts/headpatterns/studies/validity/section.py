@@ -30,9 +30,9 @@ SAMPLES = (
 
 @dataclass(frozen=True)
 class Validity:
-    """The section: sentences with its numbers, a picture, means by model, and how far the reductions agree.
+    """The section: sentences with its numbers, a figure, means by model, and how far the reductions agree.
 
-    All of it but the picture is made from `files`.
+    All parts except the figure are made from `files`.
     """
 
     findings: Sequence[str]
@@ -62,7 +62,7 @@ def section(results: Results) -> list[Section]:
 
 
 def gathered(results: Results) -> Validity:
-    """What the section shows, from the figure and the CSV files of the analysis."""
+    """The contents of the section, from the figure and the CSV files of the analysis."""
     names = ("validity", "validity_contrasts", "validity_between")
     rows = read_table(results.analysis("validity"), TEXT, INTERVAL)
     areas = read_table(results.analysis("validity_contrasts"), CONTRAST_TEXT, (*INTERVAL, "exceeds", "draws"))
@@ -78,9 +78,9 @@ def gathered(results: Results) -> Validity:
 
 
 def findings(rows: pd.DataFrame, areas: pd.DataFrame, reduction: str) -> list[str]:
-    """What can be read from the tables, in sentences: of the patterns that the groups are chosen by, over all runs.
+    """The findings in sentences: about the patterns that the groups are chosen by, over all runs.
 
-    Before fine-tuning a base model and task count once: the runs of several seeds may start from the same one.
+    Before fine-tuning a base model and task count once, because runs of several seeds may share the base model.
     """
     chosen = rows[(rows["reduction"] == reduction) & (rows["over"] == ALL_HEADS)]
     top = areas[(areas["change"] == SIGNED) & (areas["contrast"] == "top_minus_random")]
@@ -116,7 +116,7 @@ def correlated(rows: pd.DataFrame, phase: str, reduction: str) -> str:
 
 
 def costly(rows: pd.DataFrame, phase: str) -> str:
-    """In how many runs of a phase the heads with the largest patterns cost more than every random draw."""
+    """The number of runs of a phase in which the heads with the largest patterns cost more than every random draw."""
     found, missing = defined(rows, "exceeds")
     if found.empty:
         return f"{phase.capitalize()} fine-tuning, no {unit(phase)} has groups of some but not all heads to compare."
@@ -148,7 +148,7 @@ def differing(rows: pd.DataFrame) -> str:
 
 
 def by_way(rows: pd.DataFrame, ways: Mapping[str, str], say: Callable[[pd.DataFrame], str], none: str) -> list[str]:
-    """Of each way to take the change what `say` says of its rows with a value, or `none` where there is no such row."""
+    """For each way to take the change, the text of `say` on its rows with a value, or `none` without such rows."""
     parts = []
     for change, way in ways.items():
         found, missing = defined(rows[rows["change"] == change], "value")
@@ -164,18 +164,18 @@ def defined(rows: pd.DataFrame, column: str) -> tuple[pd.DataFrame, str]:
 
 
 def ends(rows: pd.DataFrame) -> str:
-    """From which estimate to which the rows reach."""
+    """The range of the estimates in the rows."""
     low, high = (f"{value:.2f}".replace("-", "−") for value in (rows["value"].min(), rows["value"].max()))
     return f"between {low} and {high}"
 
 
 def counted(rows: pd.DataFrame, phase: str) -> str:
-    """How many there are of what a phase is counted in."""
+    """The number of units of a phase."""
     return f"{len(rows)} {unit(phase)}{'' if len(rows) == 1 else 's'}"
 
 
 def unit(phase: str) -> str:
-    """What is counted in a phase: before fine-tuning seeds that share a base model are one measurement."""
+    """The unit of a phase: before fine-tuning, seeds that share a base model are one measurement."""
     return "base model–task pair" if phase == "before" else "run"
 
 

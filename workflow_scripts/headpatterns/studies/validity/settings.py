@@ -47,13 +47,13 @@ def names(experiment: "Experiment") -> Iterator[str]:
 
 
 def problems(experiment: "Experiment") -> Iterator[str]:
-    """Probe sets too small to be halved, and more heads than a model has, as far as that is known."""
+    """Probe sets too small to be halved, and more heads than a model has, if their number is known."""
     selected = runs(experiment)
     yield from unfit(experiment, {run.model: None for run in selected}, {run.task: None for run in selected})
 
 
 def unfit(experiment: "Experiment", models: Iterable[str], tasks: Iterable[str]) -> Iterator[str]:
-    """The same of some models and probe sets."""
+    """The same problems for some models and probe sets."""
     settings: Settings = experiment.settings(NAME)
     config, fewest = experiment.config, splitting.FEWEST_OF_TWO
     if "zero" not in settings.ablations:
@@ -80,7 +80,7 @@ def unfit(experiment: "Experiment", models: Iterable[str], tasks: Iterable[str])
 
 
 def ablation(experiment: "Experiment") -> dict[str, Any]:
-    """What of the probe sets is taken, and which heads are ablated together."""
+    """The part of the probe sets that is used, and the heads that are ablated together."""
     settings: Settings = experiment.settings(NAME)
     further = {"ablations": settings.ablations, "resample_draws": settings.resample_draws}
     return {"samples": settings.samples, "draws": settings.draws, "top": settings.top,
