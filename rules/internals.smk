@@ -44,9 +44,9 @@ HOLDERS = Path(".snakemake/holders")
 
 
 def go_on_after_a_kill():
-    """Let the same command go on after a Snakemake that was killed.
+    """Let the same command continue after a Snakemake that was killed.
 
-    Its locks are removed, and what it has not finished is made again, as --unlock and --rerun-incomplete would have it.
+    Its locks are removed, and unfinished outputs are made again, as with --unlock and --rerun-incomplete.
     """
     plain = DAG.check_incomplete
 
@@ -62,7 +62,7 @@ def go_on_after_a_kill():
 
 
 def leave_locks_of_others():
-    """Let a Snakemake that ends remove its own locks alone, not those of another that is at work; `--unlock` removes all."""
+    """Let a Snakemake that ends remove only its own locks, not those of a running one; `--unlock` removes all."""
     plain = FilePersistence._delete_locks
 
     def own(store):
@@ -74,10 +74,10 @@ def leave_locks_of_others():
 
 
 def ask_every_job():
-    """Let every job be asked whether its own parameters have changed, that does not run for another reason.
+    """Check for every job that does not run for another reason whether its own parameters have changed.
 
-    Snakemake does not ask the jobs behind one that is to run, since that makes them run as well. An `ancient` file between
-    them makes nothing run: a job behind it would be left out although its parameters have changed.
+    Snakemake does not check the jobs after a job that will run, because they usually run as well. An `ancient` file
+    between them does not make them run: such a job would be left out although its parameters have changed.
     """
     plain = DAG.update_needrun
 
@@ -92,7 +92,7 @@ def ask_every_job():
 
 
 def jobs_run_by(depending, job):
-    """A job and those that run because it does; `depending` has the jobs behind each, with the files that lead to them."""
+    """A job and the jobs that run because it runs; `depending` has the jobs after each job, with the files between."""
     found, waiting = {job}, [job]
     while waiting:
         behind = depending[waiting.pop()].items()
@@ -103,7 +103,7 @@ def jobs_run_by(depending, job):
 
 
 def say_what_keeps_from_writing():
-    """Let Snakemake say how outputs can be written where it finds them write-protected: they are on such a file system."""
+    """Let Snakemake say how to write outputs that it finds write-protected because of their file system."""
     plain = Job.check_protected_output
 
     async def checked(job):
@@ -117,7 +117,7 @@ def say_what_keeps_from_writing():
 
 
 def remove_folders_at_once():
-    """Let Snakemake move a folder out of the way before it removes it, so that a kill leaves no half of one."""
+    """Let Snakemake rename a folder before it removes it, so that a kill leaves no incomplete folder."""
     plain = snakemake.io.remove
 
     async def at_once(file, remove_non_empty_dir=False, only_local=False):
@@ -130,7 +130,7 @@ def remove_folders_at_once():
 
 
 def remove_what_a_kill_left():
-    """Remove what was on its way out when a Snakemake was killed, and temporary outputs whose readers are all done."""
+    """Remove folders whose removal a kill interrupted, and temporary outputs whose readers are all done."""
     dag, to_run = workflow.dag, set(jobs_to_run())
     for job in jobs_of_target():
         temporary = [file for file in job.output if is_flagged(file, "temp")]
@@ -143,7 +143,7 @@ def remove_what_a_kill_left():
 
 
 def limit(name, most):
-    """Let all jobs together take at most so much of a resource, wherever they run."""
+    """Limit how much of a resource all jobs together take, wherever they run."""
     workflow.register_resource(name, most)
 
 
@@ -153,12 +153,12 @@ def conda_is_used():
 
 
 def overlay():
-    """What the command line and its files set in the config."""
+    """The settings that the command line and its files make in the config."""
     return workflow.config_settings.overwrite_config
 
 
 def overlay_files():
-    """The files that the command line lays over the config."""
+    """The config files that the command line adds."""
     return workflow.config_settings.configfiles
 
 
@@ -168,29 +168,29 @@ def is_dry_run():
 
 
 def is_picture():
-    """Whether the jobs are only shown or listed, as by --dag, --rulegraph or --summary."""
+    """Whether the jobs are only shown or listed, for example by --dag, --rulegraph or --summary."""
     return workflow.executor_plugin is None
 
 
 def knows_jobs():
-    """Whether Snakemake has made out its jobs, rather than stopped before it."""
+    """Whether Snakemake has determined its jobs, and did not stop before."""
     return workflow.dag is not None and bool(workflow.dag.jobs)
 
 
 def jobs_of_target():
-    """Every job behind the target, done or not."""
+    """Every job that the target needs, done or not."""
     return workflow.dag.jobs
 
 
 def jobs_to_run(planned=False):
-    """The jobs that will run; once `planned`, those that would in a dry-run."""
+    """The jobs that will run; once `planned`, the jobs that a dry-run would list."""
     return list(workflow.dag.needrun_jobs(exclude_finished=not planned))
 
 
 def take_for_there(files):
-    """Let Snakemake take files that are away for old ones as it makes out the jobs, for which it needs no more of them.
+    """Let Snakemake treat absent files as old files while it determines the jobs; it needs nothing else about them.
 
-    This fills what it remembers of files in that time. It forgets all of it before the first job.
+    This fills its cache of files for that time. Snakemake clears the cache before the first job.
     """
     plain = IOCache.__init__
 
@@ -203,7 +203,7 @@ def take_for_there(files):
 
 
 def submitted_with():
-    """The command by which Slurm's jobs are asked after; empty where jobs do not go to Slurm."""
+    """The command that queries the state of Slurm's jobs; empty if jobs do not go to Slurm."""
     return workflow.executor_settings.status_command if workflow.executor_plugin.name == "slurm" else ""
 
 
@@ -215,31 +215,31 @@ def runs_here():
 def without_submission():
     """Leave the Slurm plugin out of a run whose jobs all run here.
 
-    Its thread looks for submitted jobs, of which there are none, and sleeps for 40 seconds. Snakemake would wait for it
-    to wake in the end; a sleeping one ends with the process.
+    Its thread looks for submitted jobs (there are none) and sleeps for 40 seconds. Snakemake would wait at the end
+    until the thread wakes. A sleeping thread ends with the process.
     """
     workflow.scheduler._executor = workflow.scheduler._local_executor
 
 
 def without_rate_limit():
-    """Start jobs as soon as there is room for them.
+    """Start jobs as soon as resources are free.
 
-    Snakemake limits how many start in a second, which is for schedulers of clusters. It arms a timer after each of its
-    rounds and each timer makes a round, while jobs wait: every job that ends adds a chain of rounds without end.
+    Snakemake limits how many jobs start per second; the limit is meant for schedulers of clusters. While jobs wait, it
+    sets a timer after each round, and each timer starts a round. Every job that ends adds an endless chain of rounds.
     """
     workflow.scheduler.job_rate_limiter = None
 
 
 def let_signals_in():
-    """Let a signal come at any time.
+    """Allow a signal at any time.
 
-    What Snakemake does at Ctrl-C takes a lock, which its own thread holds while it finishes jobs: it would wait forever.
+    Snakemake's handler of Ctrl-C takes a lock that its own thread holds while it finishes jobs. It would wait forever.
     """
     workflow.scheduler._lock = threading.RLock()
 
 
 def tell_of_jobs(note, started, finished, failed):
-    """Call `note` with what has become of a job, and its number, whichever executor runs it."""
+    """Call `note` with the outcome of a job and its number, whichever executor runs it."""
     starts, ends, fails = Job.log_info, DAG.finish, JobScheduler._handle_error
 
     def at_start(job, *given, **named):
@@ -258,7 +258,7 @@ def tell_of_jobs(note, started, finished, failed):
 
 
 def shared_by_jobs():
-    """What jobs take of: cores here, or at a scheduler how many there are at once."""
+    """The resource that jobs share: cores on this machine, or the number of simultaneous jobs at a scheduler."""
     if runs_here():
         return {"cores": workflow.resource_settings.cores}
     return {journal.AT_ONCE: workflow.resource_settings.nodes}
@@ -307,7 +307,7 @@ def flat(files):
 
 
 def with_defaults(made):
-    """What a rule statement has collected, with the rest filled in."""
+    """The contents of a rule statement, completed with defaults."""
     name, kind = made.name, kind_of(made.name)
     group = BATCHES[name.removeprefix(f"{kind}_")].group if kind != name else None
     stem = stem_of(name, flat([*made.output.paths, *made.output.kwpaths.values()])) if made.output else name

@@ -11,10 +11,10 @@ from headpatterns.cluster import lost as losses
 from headpatterns.cluster import site
 
 PAUSE = 5.0
-"""Seconds until Slurm is asked again that has not answered."""
+"""Seconds until Slurm is asked again after it has not answered."""
 
 AMOUNTS = ("mem_mb", "runtime")
-"""What an attempt may ask for more of."""
+"""The resources that a further attempt may increase."""
 
 # The jobs of this Snakemake, by their number at Slurm: all of them, the plugin's records of those that it waits for,
 # and the states at the last check.
