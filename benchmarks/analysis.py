@@ -120,9 +120,9 @@ def clocked(work: Callable[..., None], *arguments: Any) -> tuple[float, float, f
 def parser() -> argparse.ArgumentParser:
     """Arguments of the command line."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--tasks", type=int, default=7, help="half of them in one family, half in another")
+    p.add_argument("--tasks", type=int, default=7, help="tasks, half of them in one family and half in another")
     p.add_argument("--seeds", type=int, default=3)
-    p.add_argument("--samples", type=int, default=1000, help="of each probe set")
+    p.add_argument("--samples", type=int, default=1000, help="samples of each probe set")
     p.add_argument("--layers", type=int, default=32)
     p.add_argument("--heads", type=int, default=32)
     p.add_argument("--steps", type=int, default=2, help="saved steps; with more than 2 the dynamics study runs as well")

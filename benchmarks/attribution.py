@@ -243,7 +243,7 @@ def parser() -> argparse.ArgumentParser:
     what = made.add_mutually_exclusive_group()
     what.add_argument("--model", type=Path, help="folder of a model")
     what.add_argument("--architecture", choices=list(common.ARCHITECTURES), help="random weights of this architecture")
-    made.add_argument("--random-weights", action="store_true", help="of a folder, take the architecture only")
+    made.add_argument("--random-weights", action="store_true", help="take only the architecture of the folder")
     made.add_argument("--layers", type=int, help="layers of the architecture, fewer than it has (all)")
     made.add_argument(
         "--sweep", choices=list(subjects.SIZES), help=f"grow samples or model, of the architecture {subjects.SWEPT}"
@@ -254,10 +254,17 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--padding", type=int, help="tokens that the authors' procedure pads to (1024, or the positions "
                       "that the model has learnt where they are fewer)")  # fmt: skip
     made.add_argument("--device", default="cpu", help="cpu or cuda (cpu)")
-    made.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"], help="(float32)")
+    made.add_argument(
+        "--dtype",
+        default="float32",
+        choices=["float32", "bfloat16", "float16"],
+        help="number format of the model (float32)",
+    )
     made.add_argument("--threads", type=int, default=1, help="processor threads (1)")
-    made.add_argument("--repeats", type=int, default=3, help="turns that count (3)")
-    made.add_argument("--limit", type=float, default=600, help="seconds of a procedure's process at most (600)")
+    made.add_argument("--repeats", type=int, default=3, help="measured turns (3)")
+    made.add_argument(
+        "--limit", type=float, default=600, help="largest number of seconds that a procedure may take (600)"
+    )
     made.add_argument("--output", type=Path, default=Path("results/benchmarks"), help="folder (results/benchmarks)")
     return made
 

@@ -270,7 +270,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--engines", nargs="*", choices=["pytorch", "deepspeed"], default=["pytorch", "deepspeed"],
                       help="engines of headpatterns.training (pytorch deepspeed)")  # fmt: skip
     made.add_argument("--optimizer", choices=["adamw", "adamw_fused", "adamw_offloaded"], default="adamw_fused",
-                      help="of deepspeed (adamw_fused)")  # fmt: skip
+                      help="optimizers of deepspeed (adamw_fused)")  # fmt: skip
     made.add_argument("--precision", choices=["bf16", "fp32"], default="bf16", help="bf16 or fp32 (bf16)")
     made.add_argument("--gradient-checkpointing", action="store_true", help="compute activations again")
     made.add_argument("--batch-size", type=int, default=4, help="samples of a micro-batch (4)")
@@ -279,7 +279,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--steps", type=int, default=15, help="steps (15)")
     made.add_argument("--warmup", type=int, default=3, help="first steps, which are not measured (3)")
     made.add_argument("--threads", type=int, default=1, help="processor threads of a process (1)")
-    made.add_argument("--work-folder", type=Path, help="where runs lie meanwhile (the system's temporary folder)")
+    made.add_argument(
+        "--work-folder", type=Path, help="folder of the runs while they are measured (the system's temporary folder)"
+    )
     made.add_argument("--output", type=Path, help="name of the table, which is written as CSV and as Markdown")
     made.add_argument("--case", help=argparse.SUPPRESS)
     made.add_argument("--result", type=Path, help=argparse.SUPPRESS)

@@ -141,16 +141,16 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--model", type=Path, help="folder of a model (random weights of SmolLM2-135M's shape)")
     made.add_argument("--samples", type=int, default=16, help="samples that are measured (16)")
-    made.add_argument("--length", type=int, default=256, help="tokens of each (256)")
+    made.add_argument("--length", type=int, default=256, help="tokens of each sample (256)")
     made.add_argument("--candidates", type=int, default=1000, help="samples of the pool that `ratio` is for (1000)")
     made.add_argument("--checkpoints", type=int, default=3, help="checkpoints of the warm-up (3)")
-    made.add_argument("--dimension", type=int, default=8192, help="of the projection (8192)")
-    made.add_argument("--rank", type=int, default=8, help="of the adapters (8)")
+    made.add_argument("--dimension", type=int, default=8192, help="dimension of the projection (8192)")
+    made.add_argument("--rank", type=int, default=8, help="rank of the adapters (8)")
     made.add_argument("--all-linear", action="store_true", help="adapters on all linear modules, not attention alone")
     made.add_argument("--token-budget", type=int, default=8192, help="tokens of a batch of patterns (8192)")
-    made.add_argument("--repeats", type=int, default=2, help="turns of each (2)")
+    made.add_argument("--repeats", type=int, default=2, help="measured turns of each procedure (2)")
     made.add_argument("--threads", type=int, default=2, help="processor threads (2)")
-    made.add_argument("--output", type=Path, help="NAME of NAME.csv and NAME.md")
+    made.add_argument("--output", type=Path, help="name of the table, which is written as NAME.csv and NAME.md")
     return made
 
 

@@ -81,10 +81,12 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--architectures", nargs="+", choices=common.ARCHITECTURES, default=["tinyllama-1.1b"],
                       help="shapes of the models (tinyllama-1.1b)")  # fmt: skip
     made.add_argument("--dtypes", nargs="+", choices=("float32", "bfloat16"), default=["float32", "bfloat16"],
-                      help="of the weights (both)")  # fmt: skip
+                      help="number formats of the weights (both)")  # fmt: skip
     made.add_argument("--threads", type=int, default=2, help="threads of torch (2)")
     made.add_argument("--repeats", type=int, default=3, help="how often each is measured; the best counts (3)")
-    made.add_argument("--folder", type=Path, help="where the models lie meanwhile, 5 GB (the temporary folder)")
+    made.add_argument(
+        "--folder", type=Path, help="folder of the models while they are measured, 5 GB (the temporary folder)"
+    )
     made.add_argument("--output", type=Path, help="file of the table; CSV and Markdown are written")
     return made
 

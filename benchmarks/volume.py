@@ -229,10 +229,12 @@ def measured(script: str, *words: Any) -> dict[str, float]:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--part", type=int, default=1, help="measure with this part of each size: 10 is a tenth (1)")
+    made.add_argument("--part", type=int, default=1, help="divides every size: with 10, a tenth is measured (1)")
     made.add_argument("--only", nargs="+", choices=(*KINDS, "pool"), default=[*KINDS, "pool"],
                       help="what to measure (all)")  # fmt: skip
-    made.add_argument("--folder", type=Path, help="where the files lie meanwhile, 10 GB of them (the temporary folder)")
+    made.add_argument(
+        "--folder", type=Path, help="folder of the files while they are measured, 10 GB (the temporary folder)"
+    )
     made.add_argument("--output", type=Path, help="file of the table; CSV and Markdown are written")
     return made
 
