@@ -126,11 +126,11 @@ def _chat_template(config: Config, name: str) -> Iterator[str]:
 
 
 def _untemplated(experiment: Experiment) -> Iterator[str]:
-    """Embedded models whose tokenizer prints samples or items, although it has no chat template."""
+    """Embedded models that some study selects although chat templates print prompts: their tokenizer has none."""
     config = experiment.config
     without = [
         f"models.{name}.chat_template"
-        for name in _printing(experiment)
+        for name in experiment.models
         if isinstance(config.models[name].source, Pretrained) and not config.models[name].chat_template
     ]
     if config.prompt_template == templates.CHAT and without:
