@@ -85,8 +85,8 @@ class Sizes:
             return self._in_gguf(f"models.{base}.source.gguf", source.gguf), HEADER
         if size:
             held, hidden = size.bytes or 2 * size.parameters, size.hidden or size.width
-            found = formulas.Model(size.parameters, size.layers, size.heads, size.width, hidden, held)
-            return found, size.source or STATED
+            stated = formulas.Model(size.parameters, size.layers, size.heads, size.width, hidden, held)
+            return stated, size.source or STATED
         found = None
         if isinstance(source, Pretrained):
             architecture = self.config.pretraining[source.pretraining].architecture.model_dump()

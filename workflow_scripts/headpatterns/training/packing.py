@@ -33,8 +33,8 @@ def attention(
     if cu_seq_lens_q is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **settings)
     lengths = cu_seq_lens_q.diff().tolist()
-    samples = zip(*(heads.split(lengths, dim=2) for heads in (query, key, value)), strict=True)
-    outputs = [sdpa_attention_forward(module, *sample, None, **settings)[0] for sample in samples]
+    each = (heads.split(lengths, dim=2) for heads in (query, key, value))
+    outputs = [sdpa_attention_forward(module, q, k, v, None, **settings)[0] for q, k, v in zip(*each, strict=True)]
     return torch.cat(outputs, dim=1), None
 
 
