@@ -93,6 +93,8 @@ def test_blocks_are_documents_and_long_ones_are_cut(tokenizer, tmp_path):
     cut = [ids[start : start + 8] for ids in documents for start in range(0, len(ids), 8)]
     assert [block["input_ids"] for block in blocks] == [ids for ids in cut if len(ids) > 1]
     assert all(block["labels"] == block["input_ids"] for block in blocks) and len(blocks) > 3
+    with pytest.raises(InputError, match=r"corpus\.jsonl has no block of two tokens or more: .*block_size"):
+        pretrain.blocks(tmp_path / "corpus.jsonl", tokenizer, 1)
 
 
 @pytest.mark.parametrize("padding_free", [True, False])

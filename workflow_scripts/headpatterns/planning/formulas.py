@@ -56,10 +56,9 @@ def model(architecture: Mapping[str, Any], vocabulary: int) -> Model | None:
         return None
     if parameters is None:
         return None
-    heads = architecture["num_attention_heads"]
-    width = heads * architecture.get("head_dim", architecture["hidden_size"] // heads)
-    layers, hidden = architecture["num_hidden_layers"], architecture["hidden_size"]
-    return Model(parameters, layers, heads, width, hidden, 4 * parameters)
+    hidden, heads = architecture["hidden_size"], architecture["num_attention_heads"]
+    width = heads * architecture.get("head_dim", hidden // heads)
+    return Model(parameters, architecture["num_hidden_layers"], heads, width, hidden, 4 * parameters)
 
 
 def _gated(architecture: Mapping[str, Any], vocabulary: int, tied: bool) -> int:

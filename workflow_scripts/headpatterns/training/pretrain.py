@@ -94,8 +94,14 @@ def blocks(corpus: Path, tokenizer: Any, size: int) -> list[dict[str, list[int]]
     A token left over is no block: nothing is predicted from it.
 
     Raises:
-        InputError: the corpus cannot be read.
+        InputError: the corpus cannot be read, or has no block.
     """
     documents = ([*ids, tokenizer.eos_token_id] for ids in tokenizer(read_corpus(corpus))["input_ids"])
     cut = (ids[start : start + size] for ids in documents for start in range(0, len(ids), size))
-    return [{"input_ids": block, "labels": block} for block in cut if len(block) > 1]
+    found = [{"input_ids": block, "labels": block} for block in cut if len(block) > 1]
+    if not found:
+        raise InputError(
+            f"{corpus} has no block of two tokens or more: generate longer documents, or raise "
+            "pretraining_recipe.block_size."
+        )
+    return found
