@@ -123,7 +123,7 @@ def shared(config):
 )
 def test_a_study_more_or_less_leaves_the_jobs_of_the_others_alone(config, without):
     """Here opt and a model of its own are used by every study, and mixtures take more tasks than a group has."""
-    config["models"]["second"] = {"label": "Second", "source": {"pretraining": "gemma", "step": 2100}}
+    config["models"]["second"] = {**config["models"]["gemma"], "label": "Second"}
     for study in ("adaptation", "composition", "mixing", "selection"):
         config["studies"][study]["models"] = ["llama", "opt", "second"]
     config["studies"]["dynamics"] |= {"models": ["llama"], "changes_most": None}
