@@ -14,6 +14,7 @@ from headpatterns.errors import InputError
 from headpatterns.evaluation import likelihoods
 from headpatterns.evaluation.sequences import Text, Texts
 from headpatterns.models import independence
+from headpatterns.models.first_layers import only_first_layers
 
 TURN = 64
 
@@ -205,3 +206,76 @@ def test_micro_batches_of_samples_that_change_each_other_are_refused():
         InputError, match="LlamaForCausalLM gives a sample another result if the batch has other samples"
     ):
         independence.check_micro_batches(crowded(), [sample(9), sample(20)])
+
+
+# With the first layers alone ------------------------------------------------------------------------------------------
+
+
+def layers_read(model, work):
+    """Numbers of the layers of a Llama that run during some work."""
+    read = []
+    hooks = [
+        layer.register_forward_hook(lambda *_, number=number: read.append(number))
+        for number, layer in enumerate(model.model.layers)
+    ]
+    try:
+        work(model)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return read
+
+
+KINDS = {
+    "llama": ({"num_hidden_layers": 7}, 2),
+    "gemma3-mixed-windows": ({"layer_types": ["sliding_attention"] * 4 + ["full_attention"] * 3}, 5),
+    "deepseek-small-values": ({"first_k_dense_replace": 3}, 4),
+    "lfm2-convolutions": ({"layer_types": ["conv", "conv", "full_attention"] + ["conv"] * 4}, 3),
+}
+"""By architecture, its settings with seven layers, and how many layers have one of every kind."""
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_first_layers_of_every_kind_are_read_and_no_others(name):
+    settings, count = KINDS[name]
+    model = build(name, **{"num_hidden_layers": 7, **settings})
+    layers = model.model.layers
+    for test in (extraction.depends_on_batch, independence.logits_depend):
+        assert layers_read(model, test)[-2 * count :] == [*range(count)] * 2
+        assert model.model.layers is layers and len(layers) == 7
+
+
+def test_a_fault_of_the_last_kind_of_layers_shows():
+    model = build("deepseek-small-values", num_hidden_layers=7, first_k_dense_replace=3)
+    for layer in model.model.layers[3:]:
+        layer.mlp.register_forward_hook(lambda module, given, output: output * output.shape[1] / 5)
+    assert extraction.depends_on_batch(model)
+    assert independence.logits_depend(model)
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("all layers are needed"), InputError("all layers are needed")])
+def test_a_model_that_needs_all_layers_is_read_with_all(fault):
+    model = build("llama", num_hidden_layers=7)
+
+    def refuse(module, given):
+        if len(model.model.layers) < 7:
+            raise fault
+
+    model.model.norm.register_forward_pre_hook(refuse)
+    assert layers_read(model, extraction.depends_on_batch)[-14:] == [*range(7)] * 2
+    assert len(model.model.layers) == 7
+
+
+def test_an_error_leaves_all_layers_in_place():
+    model = build("llama", num_hidden_layers=7)
+    with pytest.raises(KeyError, match="reading"), only_first_layers(model) as fewer:
+        assert fewer and len(model.model.layers) == 2
+        raise KeyError("reading")
+    assert len(model.model.layers) == 7
+
+
+def test_a_model_with_two_lists_of_so_many_modules_keeps_all_layers():
+    model = build("llama", num_hidden_layers=7)
+    model.model.further = torch.nn.ModuleList(torch.nn.Identity() for _ in range(7))
+    with only_first_layers(model) as fewer:
+        assert not fewer and len(model.model.layers) == 7

@@ -129,9 +129,10 @@ def extract(
         with recording(model, reductions, watch.see if watch else None) as recorded:
             memory.attempt_one(model, beginning, lambda sample: passes.check_logits(model, head, sample, own_logits))
 
-            run = functools.partial(_run, model, head, recorded, shape, watch=watch)
+            run = functools.partial(_run, model, head, recorded, watch, shape)
             found = memory.token_budget(token_budget, model, samples, run)
-            budget = agree(selftest.token_budget(model, found, memory.plan(model, samples, found), run))
+            read = functools.partial(_read, model, head, recorded, watch)
+            budget = agree(selftest.token_budget(model, found, memory.plan(model, samples, found), read))
             left = _left(memory.plan(model, samples, budget), done, share)
             memory.each_batch(model, samples, left, run, lambda indices, found: keep(indices, *found))
 
@@ -143,8 +144,8 @@ def depends_on_batch(model: PreTrainedModel) -> bool:
         InputError: they differ when the model reads the sample a second time.
     """
     with passes.frozen(model), recording(model, ["abs_of_sum"]) as recorded:
-        run = functools.partial(_run, model, projection.head_of(model), recorded, models.heads_of(model))
-        return selftest.depends_on_batch(model, run)
+        read = functools.partial(_read, model, projection.head_of(model), recorded, None)
+        return selftest.depends_on_batch(model, read)
 
 
 def unrecorded(
@@ -170,20 +171,43 @@ def unrecorded(
     return losses
 
 
+def _pass(
+    model: PreTrainedModel,
+    head: projection.Head,
+    recorded: dict[int, torch.Tensor],
+    watch: Watch | None,
+    batch: Sequence[Sample],
+) -> BatchLosses:
+    """Losses of a batch, from a forward and backward pass that fills `recorded`."""
+    recorded.clear()
+    if watch:
+        watch.batch = batch
+    return passes.backward(model, head, batch)
+
+
 def _run(
     model: PreTrainedModel,
     head: projection.Head,
     recorded: dict[int, torch.Tensor],
+    watch: Watch | None,
     shape: tuple[int, int],
     batch: Sequence[Sample],
-    watch: Watch | None = None,
 ) -> tuple[BatchValues, BatchLosses]:
-    """Values and losses of a batch, from a recorded forward and backward pass."""
-    recorded.clear()
-    if watch:
-        watch.batch = batch
-    losses = passes.backward(model, head, batch)
+    """Values and losses of a batch, checked."""
+    losses = _pass(model, head, recorded, watch, batch)
     return _collect(model, recorded, batch, shape), losses
+
+
+def _read(
+    model: PreTrainedModel,
+    head: projection.Head,
+    recorded: dict[int, torch.Tensor],
+    watch: Watch | None,
+    batch: Sequence[Sample],
+) -> tuple[BatchValues, BatchLosses]:
+    """Values and losses of a batch as they are, of the layers that the model has at the moment."""
+    losses = _pass(model, head, recorded, watch, batch)
+    return torch.stack([recorded[layer] for layer in sorted(recorded)], dim=2).cpu().numpy(), losses
 
 
 def _left(plan: Iterable[list[int]], done: Collection[int], share: tuple[int, int]) -> Iterator[list[int]]:

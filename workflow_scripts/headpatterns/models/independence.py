@@ -1,8 +1,9 @@
-"""Whether a model reads a sample alike whatever shares its batch, which losses, patterns and training rely on.
+"""Whether the results of a sample are independent of the rest of its batch, as losses, patterns and training assume.
 
-Most do, but for rounding. LongRoPE chooses its frequencies by the longest sample of a batch, experts of limited
-capacity leave tokens out when others came first, and a kernel may not mind padding. The first shows in a config, and
-samples on either side never share a batch. The others show in a test of a few short samples.
+In most models they are, except for rounding. LongRoPE chooses its frequencies by the longest sample of a batch, experts
+of limited capacity leave tokens out when others came first, and a kernel may ignore the mask of padding. The config
+shows LongRoPE, and samples on either side of its limit never share a batch. A test of a few short samples shows the
+others.
 """
 
 import itertools
@@ -12,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headpatterns.errors import InputError
+from headpatterns.models.first_layers import on_first_layers
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 LENGTHS = (3, 5, 7)
-"""Tokens of a short, a middle and a long sample: few, for the test is made with every model that is loaded."""
+"""Tokens of a short, a middle and a long sample: few, because every model that is loaded is tested."""
 
 TOLERANCE = {"float64": 1e-3, "float32": 1e-3, "float16": 0.05, "bfloat16": 0.1}
 """By dtype, how far apart two readings of a sample may be: the norm of the difference, relative to that of a reading.
@@ -43,26 +45,36 @@ def turn(config: "PretrainedConfig") -> int | None:
 
 
 def depends(model: "PreTrainedModel", read: Callable[[list[list[int]]], Sequence[Reading] | None]) -> bool:
-    """Whether a sample comes out otherwise among others than alone.
+    """Whether the result of a sample differs between a batch with other samples and a batch of its own.
 
-    So few tokens cost what reading the weights costs: it takes two passes, not one for each sample. The sample that is
-    also read alone is the one to which most can happen. It is padded, and has shorter and longer ones before and behind
-    it. The first and the last of the batch are the same.
+    With so few tokens, a pass takes as long as reading the weights. So there are only two passes, through the first
+    layers of every kind; what makes samples depend on each other is the code of a layer, which all layers of its kind
+    share. A model that cannot run with fewer layers is tested with all of them.
 
     Args:
         model: what reads.
-        read: gives the arrays of each sample of a batch, or None where it cannot read the batch; what is wrong then
-            shows with the samples that the model is there for.
+        read: gives the arrays of each sample of a batch, or None where it cannot read the batch; the error then shows
+            with the samples that the user gives.
 
     Raises:
-        InputError: a sample comes out otherwise when it is read a second time.
+        InputError: the result of a sample differs when the model reads it a second time.
+    """
+    found = on_first_layers(model, lambda: _depends(model, read))
+    return bool(_depends(model, read) if found is None else found)
+
+
+def _depends(model: "PreTrainedModel", read: Callable[[list[list[int]]], Sequence[Reading] | None]) -> bool | None:
+    """What `depends` returns, for the model as it is; None if it cannot read the samples.
+
+    The sample that is also read alone is the one to which most can happen. It is padded, and has shorter and longer
+    samples before and after it. The first and the last sample of the batch are the same.
     """
     embeddings: Any = model.get_input_embeddings()
     tokens = iter([token % int(embeddings.num_embeddings) for token in range(3, 3 + sum(LENGTHS))])
     short, middle, long = (list(itertools.islice(tokens, length)) for length in LENGTHS)
     alone, together = read([middle]), read([short, long, middle, short])
     if alone is None or together is None:
-        return False
+        return None
     tolerance = TOLERANCE.get(str(model.dtype).removeprefix("torch."), max(TOLERANCE.values()))
     first, _, among, last = together
     if _alike(among, alone[0], tolerance) and _alike(last, first, tolerance):

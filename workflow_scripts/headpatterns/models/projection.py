@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from headpatterns.data.tokens import IGNORED
 from headpatterns.errors import InputError
+from headpatterns.models.first_layers import on_first_layers
 
 if TYPE_CHECKING:
     import torch
@@ -213,7 +214,8 @@ def _agrees(model: "PreTrainedModel", head: Head) -> bool:
         replaced = projection.register_forward_pre_hook(lambda module, given: (states[None],))
         try:
             tokens = torch.zeros(1, PROBED, dtype=torch.long, device=model.device)
-            own = model(input_ids=tokens, use_cache=False).logits.float()
+            # No layer reaches the projection, so fewer give the same logits sooner.
+            own = on_first_layers(model, lambda: model(input_ids=tokens, use_cache=False).logits.float())
         finally:
             replaced.remove()
             model.train(training)
