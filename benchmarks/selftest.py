@@ -3,9 +3,10 @@
     python benchmarks/selftest.py [--architectures NAME …] [--dtypes float32 bfloat16] [--folder FOLDER] [--output FILE]
 
 Models have random weights in published shapes. Each is saved, and loaded in a separate process, which then runs the two
-tests: of losses and patterns, as in `extract_patterns.py`, and of logits, as in training and evaluation. The weights
-have just been written and are still in memory; loading from a disk takes longer. `share` is the time of the test of
-patterns over that of loading. Processor seconds are valid even if other programs use the machine.
+tests: of losses and patterns, as in `extract_patterns.py`, and of logits, as in training and evaluation. Both run only
+the first layers of every kind, except in mixtures of experts. The weights have just been written and are still in
+memory; loading from a disk takes longer. `share` is the time of the test of patterns over that of loading. Processor
+seconds are valid even if other programs use the machine.
 """
 
 import argparse

@@ -4,6 +4,7 @@ import gc
 import inspect
 import math
 import random
+import re
 import weakref
 
 import numpy as np
@@ -106,12 +107,14 @@ def test_equals_the_textbook_procedure(name, reduction, monkeypatch):
         np.testing.assert_allclose(found.losses, losses, rtol=1e-5)
 
 
+@pytest.mark.parametrize("token_budget", ["auto", 10_000])
 @pytest.mark.parametrize("name", UNREACHABLE)
-def test_attention_that_cannot_be_recorded_is_refused(name):
+def test_attention_that_cannot_be_recorded_is_refused(name, token_budget, monkeypatch):
+    monkeypatch.setattr(batching, "PADDING", 100)  # all lengths in one batch
     model = build(name)
     before = model.config._attn_implementation
     with pytest.raises(InputError, match=UNREACHABLE[name]):
-        activation_patterns(model, make_samples())
+        activation_patterns(model, make_samples(), token_budget=token_budget)
     assert_untouched(model, before)
 
 
@@ -436,13 +439,21 @@ def test_broken_gradient_names_layer_and_sample():
         activation_patterns(model, make_samples())
 
 
-def test_attention_outside_the_interface_is_refused():
+@pytest.mark.parametrize("token_budget", ["auto", 10_000])
+@pytest.mark.parametrize("layers", [[2], [0, 1, 2]])
+def test_attention_outside_the_interface_is_refused(layers, token_budget, monkeypatch):
     """A layer that computes its attention by itself records nothing, and the error names it."""
+    monkeypatch.setattr(batching, "PADDING", 100)  # all lengths in one batch
     model = build("llama-grouped-query")
-    attention = model.model.layers[2].self_attn
-    attention.forward = lambda hidden_states, **_: (attention.o_proj(attention.q_proj(hidden_states)), None)
-    with pytest.raises(InputError, match=r"layers \[2\] of LlamaForCausalLM gave no gradient"):
-        activation_patterns(model, make_samples())
+
+    def project(attention):
+        return lambda hidden_states, **_: (attention.o_proj(attention.q_proj(hidden_states)), None)
+
+    for layer in layers:
+        attention = model.model.layers[layer].self_attn
+        attention.forward = project(attention)
+    with pytest.raises(InputError, match=rf"layers {re.escape(str(layers))} of LlamaForCausalLM gave no gradient"):
+        activation_patterns(model, make_samples(), token_budget=token_budget)
 
 
 def test_changed_logits_are_refused():

@@ -226,29 +226,47 @@ def layers_read(model, work):
     return read
 
 
+MIXED = {"num_hidden_layers": 7, "layer_types": ["sliding_attention"] * 4 + ["full_attention"] * 3}
 KINDS = {
     "llama": ({"num_hidden_layers": 7}, 2),
-    "gemma3-mixed-windows": ({"layer_types": ["sliding_attention"] * 4 + ["full_attention"] * 3}, 5),
-    "deepseek-small-values": ({"first_k_dense_replace": 3}, 4),
-    "lfm2-convolutions": ({"layer_types": ["conv", "conv", "full_attention"] + ["conv"] * 4}, 3),
+    "gemma3-mixed-windows": (MIXED, 5),
+    "lfm2-convolutions": (
+        {"num_hidden_layers": 7, "layer_types": ["conv", "conv", "full_attention"] + ["conv"] * 4},
+        3,
+    ),
+    "deepseek-small-values": ({"num_hidden_layers": 7, "first_k_dense_replace": 3}, 7),
 }
-"""By architecture, its settings with seven layers, and how many layers have one of every kind."""
+"""By architecture, its settings with seven layers, and the number of layers that are read. Experts need all layers."""
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_the_first_layers_of_every_kind_are_read_and_no_others(name):
     settings, count = KINDS[name]
-    model = build(name, **{"num_hidden_layers": 7, **settings})
+    model = build(name, **settings)
     layers = model.model.layers
     for test in (extraction.depends_on_batch, independence.logits_depend):
         assert layers_read(model, test)[-2 * count :] == [*range(count)] * 2
         assert model.model.layers is layers and len(layers) == 7
 
 
+def test_layers_of_other_shapes_are_of_another_kind():
+    model = build("llama", num_hidden_layers=7)
+    wide = build("llama", intermediate_size=64)
+    model.model.layers[4].mlp = wide.model.layers[0].mlp
+    assert layers_read(model, independence.logits_depend) == [*range(5)] * 2
+
+
 def test_a_fault_of_the_last_kind_of_layers_shows():
-    model = build("deepseek-small-values", num_hidden_layers=7, first_k_dense_replace=3)
-    for layer in model.model.layers[3:]:
-        layer.mlp.register_forward_hook(lambda module, given, output: output * output.shape[1] / 5)
+    model = build("gemma3-mixed-windows", **MIXED)
+    for layer in model.model.layers[4:]:
+        layer.mlp.register_forward_hook(lambda module, given, output: FAULTS["padding is read"](output))
+    assert extraction.depends_on_batch(model)
+    assert independence.logits_depend(model)
+
+
+def test_an_expert_that_takes_few_tokens_shows_in_any_layer():
+    model = build("deepseek-small-values", num_hidden_layers=7)
+    model.model.layers[6].mlp.register_forward_hook(lambda module, given, output: first_to_come(output, False))
     assert extraction.depends_on_batch(model)
     assert independence.logits_depend(model)
 

@@ -205,8 +205,16 @@ def _read(
     watch: Watch | None,
     batch: Sequence[Sample],
 ) -> tuple[BatchValues, BatchLosses]:
-    """Values and losses of a batch as they are, of the layers that the model has at the moment."""
+    """Values and losses of a batch, of the layers that the model has at the moment.
+
+    Raises:
+        InputError: no layer gave a gradient, or layers have different numbers of heads; the error of `_run` is better.
+    """
     losses = _pass(model, head, recorded, watch, batch)
+    if len({values.shape for values in recorded.values()}) != 1:
+        raise InputError(
+            f"the layers of {type(model).__name__} do not give a matrix of heads: use another architecture."
+        )
     return torch.stack([recorded[layer] for layer in sorted(recorded)], dim=2).cpu().numpy(), losses
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     import torch
@@ -27,15 +27,16 @@ def on_first_layers(model: "PreTrainedModel", work: Callable[[], T]) -> T:
 def only_first_layers(model: "PreTrainedModel") -> Iterator[bool]:
     """Within the block, a model has only the first layers that contain one layer of every kind.
 
-    Two layers are of one kind if their modules have the same classes, and the config gives them the same entry in
-    `layer_types`. The config still states all layers. A model whose list of layers is not found keeps all of them.
+    Two layers are of one kind if their modules have the same classes and shapes, and the config gives them the same
+    entry in `layer_types`. The config still states all layers. A model whose list of layers is not found keeps all of
+    them, and so does a mixture of experts: which tokens an expert takes depends on the weights of its layer.
 
     Yields:
         whether any layer is left out.
     """
     from torch.nn import ModuleList
 
-    path = _path(model)
+    path = None if _has_experts(model) else _path(model)
     if path is None:
         yield False
         return
@@ -50,8 +51,14 @@ def only_first_layers(model: "PreTrainedModel") -> Iterator[bool]:
         setattr(holder, name, layers)
 
 
+def _has_experts(model: "PreTrainedModel") -> bool:
+    """Whether the config states several experts, under any of the names that architectures give their number."""
+    numbers = model.config.get_text_config().to_dict().items()
+    return any("experts" in key and isinstance(value, int) and value > 1 for key, value in numbers)
+
+
 def _path(model: "PreTrainedModel") -> str | None:
-    """Name of the only list of modules with as many entries as the model has layers; lists within its entries aside."""
+    """Name of the only list of modules with as many entries as the model has layers, except for lists in an entry."""
     from torch.nn import ModuleList
 
     layers: int = model.config.get_text_config().num_hidden_layers
@@ -62,6 +69,6 @@ def _path(model: "PreTrainedModel") -> str | None:
 
 def _needed(layers: "torch.nn.ModuleList", types: list[str] | None) -> int:
     """How many of the first layers contain one layer of every kind, and at least `FEWEST`."""
-    listed: list[Any] = types if types and len(types) == len(layers) else [None] * len(layers)
-    kinds = [(kind, *map(type, layer.modules())) for kind, layer in zip(listed, layers, strict=True)]
+    listed: list[str | None] = [*types] if types and len(types) == len(layers) else [None] * len(layers)
+    kinds = [(kind, repr(layer)) for kind, layer in zip(listed, layers, strict=True)]
     return max(FEWEST, *(kinds.index(kind) + 1 for kind in kinds))

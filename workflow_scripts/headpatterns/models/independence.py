@@ -8,6 +8,7 @@ others.
 
 import itertools
 from collections.abc import Callable, Sequence
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,12 +45,21 @@ def turn(config: "PretrainedConfig") -> int | None:
     return next((length for length in own if length), None) or getattr(text, "original_max_position_embeddings", None)
 
 
+class Finding(Enum):
+    """What two readings of a sample show."""
+
+    ALIKE = auto()
+    DEPENDS = auto()
+    CHANGES = auto()
+    """A second reading of the same batch gives another result."""
+    UNREADABLE = auto()
+
+
 def depends(model: "PreTrainedModel", read: Callable[[list[list[int]]], Sequence[Reading] | None]) -> bool:
     """Whether the result of a sample differs between a batch with other samples and a batch of its own.
 
     With so few tokens, a pass takes as long as reading the weights. So there are only two passes, through the first
-    layers of every kind; what makes samples depend on each other is the code of a layer, which all layers of its kind
-    share. A model that cannot run with fewer layers is tested with all of them.
+    layers of every kind (`first_layers`); a model that cannot run with fewer layers is tested with all of them.
 
     Args:
         model: what reads.
@@ -59,12 +69,19 @@ def depends(model: "PreTrainedModel", read: Callable[[list[list[int]]], Sequence
     Raises:
         InputError: the result of a sample differs when the model reads it a second time.
     """
-    found = on_first_layers(model, lambda: _depends(model, read))
-    return bool(_depends(model, read) if found is None else found)
+    found = on_first_layers(model, lambda: _compare(model, read))
+    if found is Finding.UNREADABLE:
+        found = _compare(model, read)
+    if found is Finding.CHANGES:
+        raise InputError(
+            f"{type(model).__name__} gives a sample another result when it reads it a second time, so losses and "
+            "patterns would depend on what it read before: use another architecture or dtype."
+        )
+    return found is Finding.DEPENDS
 
 
-def _depends(model: "PreTrainedModel", read: Callable[[list[list[int]]], Sequence[Reading] | None]) -> bool | None:
-    """What `depends` returns, for the model as it is; None if it cannot read the samples.
+def _compare(model: "PreTrainedModel", read: Callable[[list[list[int]]], Sequence[Reading] | None]) -> Finding:
+    """What the readings of a sample alone and among others show, of the layers that the model has at the moment.
 
     The sample that is also read alone is the one to which most can happen. It is padded, and has shorter and longer
     samples before and after it. The first and the last sample of the batch are the same.
@@ -74,18 +91,13 @@ def _depends(model: "PreTrainedModel", read: Callable[[list[list[int]]], Sequenc
     short, middle, long = (list(itertools.islice(tokens, length)) for length in LENGTHS)
     alone, together = read([middle]), read([short, long, middle, short])
     if alone is None or together is None:
-        return None
+        return Finding.UNREADABLE
     tolerance = TOLERANCE.get(str(model.dtype).removeprefix("torch."), max(TOLERANCE.values()))
     first, _, among, last = together
     if _alike(among, alone[0], tolerance) and _alike(last, first, tolerance):
-        return False
+        return Finding.ALIKE
     again = read([middle])
-    if again is None or not _alike(again[0], alone[0], tolerance):
-        raise InputError(
-            f"{type(model).__name__} gives a sample another result when it reads it a second time, so losses and "
-            "patterns would depend on what it read before: use another architecture or dtype."
-        )
-    return True
+    return Finding.DEPENDS if again and _alike(again[0], alone[0], tolerance) else Finding.CHANGES
 
 
 def _alike(found: Reading, wanted: Reading, tolerance: float) -> bool:
