@@ -12,6 +12,7 @@ from headpatterns.training.recipe import Recipe
 def main(arguments: argparse.Namespace) -> None:
     """Train a model of the architecture; a wrong recipe is refused before torch is imported."""
     recipe = Recipe.from_json(arguments.recipe)
+    command_line.check_counts(arguments, "block_size")
 
     memory.load("headpatterns.training.pretrain")
     from headpatterns.training.pretrain import pretrain

@@ -95,7 +95,7 @@ def test_models_that_would_mix_samples_are_refused(name, kernel, sentence, token
     with pytest.raises(InputError) as refused:
         collator(tokenizer, model, True)
     assert str(refused.value).startswith(sentence)
-    assert str(refused.value).endswith(": set padding_free of the recipe to false.")
+    assert str(refused.value).endswith(": set padding_free to false in the recipe (finetuning or pretraining_recipe).")
     assert "attention_mask" in collator(tokenizer, model, False)(samples)
 
 

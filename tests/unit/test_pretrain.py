@@ -152,6 +152,21 @@ def test_blocks_longer_than_the_model_reads(tokenizer_folder, corpus, tmp_path):
         scripts.run("pretrain", **given)
 
 
+def test_fewer_blocks_than_a_step(tokenizer_folder, corpus, tmp_path):
+    few = tmp_path / "few.jsonl"
+    few.write_text('{"text": "A short document."}\n', encoding="utf-8")
+    given = options(ARCHITECTURES["llama"], tokenizer_folder, few, tmp_path / "run", block_size=64)
+    with pytest.raises(InputError, match=r"few\.jsonl gives 1 blocks, less than the 8 of one step: raise embedded\."):
+        scripts.run("pretrain", **given)
+    assert not (tmp_path / "run").exists()
+
+
+def test_blocks_without_tokens(tokenizer_folder, corpus, tmp_path):
+    given = options(ARCHITECTURES["llama"], tokenizer_folder, corpus, tmp_path / "run", block_size=0)
+    with pytest.raises(InputError, match=r"--block-size is 0: give 1 or more\.$"):
+        scripts.run("pretrain", **given)
+
+
 def test_another_block_size_discards_an_unfinished_run(tokenizer_folder, corpus, tmp_path, capfd):
     (tmp_path / "run").write_text("in the way of a finished run")
     with pytest.raises(FileExistsError):

@@ -55,7 +55,7 @@ def _flattening(model: "PreTrainedModel") -> Collator:
 
     from headpatterns.training import packing
 
-    name, fix = type(model).__name__, "set padding_free of the recipe to false"
+    name, fix = type(model).__name__, "set padding_free to false in the recipe (finetuning or pretraining_recipe)"
     if "position_ids" not in inspect.signature(model.forward).parameters:
         raise InputError(f"{name} takes no position ids, which are needed to separate samples in one row: {fix}.")
     flatten = DataCollatorWithFlattening()

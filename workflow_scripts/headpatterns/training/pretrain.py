@@ -16,6 +16,9 @@ from headpatterns.training import run_folder
 from headpatterns.training import train as training
 from headpatterns.training.recipe import Recipe
 
+BLOCKS = "documents"
+"""How blocks are made, which is a part of what identifies a run: a run with other blocks is not continued."""
+
 
 def pretrain(
     architecture: dict[str, Any],
@@ -40,7 +43,8 @@ def pretrain(
         threads: processor threads.
 
     Raises:
-        InputError: no model can be built, a block is longer than it reads, or the corpus cannot be read.
+        InputError: no model can be built, a block is longer than it reads, or the corpus cannot be read or has fewer
+            blocks than a step.
     """
     torch.set_num_threads(threads)
     tokenizer = models.load_tokenizer(tokenizer_folder)
@@ -49,11 +53,17 @@ def pretrain(
     limit = models.positions(model)
     if limit and block_size > limit:
         raise InputError(
-            f"a block has {block_size} tokens, but the architecture has {limit} positions: "
+            f"a block may have {block_size} tokens, but the architecture has {limit} positions: "
             f"set pretraining_recipe.block_size to {limit} or less."
         )
     samples = blocks(corpus, tokenizer, block_size)
-    identity = fingerprint(corpus, tokenizer_folder / "tokenizer.json", json.dumps(architecture), str(block_size))
+    if len(samples) < recipe.global_batch_size:
+        raise InputError(
+            f"{corpus} gives {len(samples)} blocks, less than the {recipe.global_batch_size} of one step: raise "
+            "embedded.documents, or lower pretraining_recipe.batch_size."
+        )
+    made = (corpus, tokenizer_folder / "tokenizer.json", json.dumps(architecture), str(block_size), BLOCKS)
+    identity = fingerprint(*made)
     with training.session(recipe, device):
         training.train(model, tokenizer, samples, recipe, identity, output, device)
         run_folder.publish(output)
