@@ -523,6 +523,11 @@ def test_threads_are_those_of_all_machines(paper):
         ({"plan": {"utilisation": {"training": 1.5}}}, "plan.utilisation.training", ("1.5", "maximum")),
         ({"models": {"llama-7b": {"size": {"width": 4001}}}}, "models.llama-7b.size.width", ("4001", "multiple of")),
         ({"models": {"llama-7b": {"size": {"parameters": 7}}}}, "models.llama-7b.size.parameters", "too few for 32"),
+        (
+            {"models": {"llama-7b": {"size": {"hidden": 6_400_000}}}},
+            "models.llama-7b.size.hidden",
+            ("6400000", "more parameters", "6738415616"),
+        ),
         ({"models": {"llama-7b": {"size": {"bytes": 7}}}}, "models.llama-7b.size.bytes", "7 for 6738415616"),
         (
             {"datasets": {"mathbench": {"expected": {"train": 200}}}},

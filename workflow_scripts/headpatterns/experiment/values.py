@@ -109,6 +109,11 @@ def _sizes_of_models(config: Config) -> Iterator[str]:
                 f"models.{name}.size.parameters is {size.parameters}, too few for {size.layers} layers of width "
                 f"{size.width}: correct one of them."
             )
+        elif size.hidden and size.parameters < size.layers * size.width * size.hidden:  # the output projections alone
+            yield (
+                f"models.{name}.size.hidden is {size.hidden}, which needs more parameters than size.parameters, which "
+                f"is {size.parameters}: correct one of them."
+            )
         if not size.parameters / 2 <= (size.bytes or size.parameters) <= 8 * size.parameters:
             yield f"models.{name}.size.bytes is {size.bytes} for {size.parameters} parameters: correct one of them."
 

@@ -191,7 +191,7 @@ def _gradients(sizes: Sizes, job: Job, model: formulas.Model, samples: tuple[int
     passes = own.epochs * (1 + own.warm_up) * formulas.PATTERNS
     operations = passes * formulas.forward(model, count * length, length)
     share = 3 if own.lora.target_modules == "all-linear" else 1
-    weights = 8 * own.lora.rank * model.width * model.layers * share
+    weights = 4 * own.lora.rank * (model.width + model.hidden) * model.layers * share
     operations += own.epochs * count * 2 * weights * own.dimension
     return operations / _pattern_speed(experiment, job)
 

@@ -86,11 +86,12 @@ def _opt(architecture: Mapping[str, Any], vocabulary: int, tied: bool) -> int:
 def adapters(size: Model, rank: int) -> Model:
     """What LoRA trains of a model, as a model of its own: parameters and their bytes in float32.
 
-    A weight of in × out gets rank × (in + out). The shapes are not known here: if all of them were squares of the
-    model's width, there would be 2 × rank × parameters / width. The paper's models have about three quarters of that,
-    as their feed-forward blocks are wider; lists of target modules have less.
+    A weight of in × out gets rank × (in + out). The shapes are not known here: if all weights were squares, and their
+    side were the geometric mean of `width` and `hidden`, there would be 2 × rank × parameters / side. The paper's
+    models have about three quarters of that, because their feed-forward blocks are wider; lists of target modules have
+    less.
     """
-    count = math.ceil(2 * rank * size.parameters / size.width)
+    count = math.ceil(2 * rank * size.parameters / math.sqrt(size.width * size.hidden))
     return replace(size, parameters=count, bytes=4 * count)
 
 

@@ -230,9 +230,13 @@ def sizes_section(sizes: Sizes) -> Iterator[str]:
     models = []
     for name in experiment.models:
         model, source = sizes.model(name)
-        figures = (f"{model.parameters:,}", model.layers, model.heads, model.width, f"{model.bytes:,}") if model else ()
-        models.append([name, source, *(figures or ["?"] * 5)])
-    yield text.table(["model", "source", "parameters", "layers", "heads", "width", "bytes"], models, texts=2)
+        figures = (
+            (f"{model.parameters:,}", model.layers, model.heads, model.width, model.hidden, f"{model.bytes:,}")
+            if model
+            else ()
+        )
+        models.append([name, source, *(figures or ["?"] * 6)])
+    yield text.table(["model", "source", "parameters", "layers", "heads", "width", "hidden", "bytes"], models, texts=2)
     yield text.table(
         ["dataset", "tokenizer", "source", "train", "probe", "tokens a sample"], _dataset_rows(sizes), texts=3
     )

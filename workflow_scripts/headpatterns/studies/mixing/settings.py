@@ -74,7 +74,10 @@ def candidates(experiment: "Experiment") -> list[str]:
 
 
 def candidate_runs(experiment: "Experiment", model: str, seed: int) -> list[Run]:
-    """The candidates' runs: part of the group and cut to its size, so that other studies of the group share them."""
+    """The candidates' runs, with at most as many samples as those of the group, so that other studies share them.
+
+    A candidate that `also` names may have fewer rows than the group's runs take. It then has fewer samples and steps.
+    """
     return [kinds.of_task(model, experiment.settings(NAME).group, task, seed) for task in candidates(experiment)]
 
 
