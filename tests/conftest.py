@@ -1,10 +1,10 @@
-"""What the tests share: where real data lies, and copies of the project to run the workflow in."""
+"""Shared fixtures: the folder of real data, and copies of the project in which the workflow runs."""
 
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-# What the tests compute is too small to share: threads would wait for those of the other processes that test.
+# The tests compute too little for several threads, which would wait for the threads of other test processes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
@@ -24,14 +24,14 @@ CHECKED = [
         if path.stem != "fused"
     ),
 ]
-"""Modules whose arguments and results are checked by their annotations, shapes included, wherever a test calls them."""
+"""Modules whose annotations, including shapes, are checked on the arguments and results of every call in a test."""
 
 install_import_hook(CHECKED, "annotations.checked")
 
 
 @pytest.fixture(autouse=True)
 def environment() -> Iterator[None]:
-    """Scripts that a test calls in this process set environment variables, which no later test should see."""
+    """Restore environment variables: scripts that a test calls in this process set some that no later test may see."""
     before = dict(os.environ)
     yield
     os.environ.clear()
@@ -40,7 +40,7 @@ def environment() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def not_asked_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A signal that a test sends to this process is remembered, and would stop what a later test trains by itself."""
+    """Forget signals: one that a test sends to this process is remembered, and would stop training in a later test."""
     monkeypatch.setattr(interruption, "_received", "")
 
 
@@ -63,7 +63,7 @@ def opencompass() -> Path:
 
 @pytest.fixture(scope="session")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Make a copy of the project as a clone would have it (`copy_to`)."""
+    """A function that copies the project like a clone (`copy_to`)."""
 
     def make(name: str) -> Path:
         return copy_to(tmp_path_factory.mktemp(name) / "project")
@@ -89,7 +89,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """In CI, where everything is at hand, a test that was skipped has tested nothing: that is a failure."""
+    """In CI everything is available, so a skipped test is a failure there, because it has tested nothing."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = reporter.stats.get("skipped", []) if reporter else []
     if skipped and exitstatus == 0 and os.environ.get("CI") and os.environ.get("HEADPATTERNS_REAL"):

@@ -1,4 +1,4 @@
-"""The habits of the project: what a linter says is a defect like any other, and a fact stands in one place."""
+"""The conventions of the project: what a linter reports is a defect like any other, and a fact is in only one place."""
 
 import re
 import shutil
@@ -36,7 +36,7 @@ def test_make_lint_runs_what_a_commit_runs():
 
 
 def test_the_version_is_the_same_everywhere():
-    """The build reads `headpatterns.__version__` alone. Of the changelog, it is that of the newest release."""
+    """The build reads only `headpatterns.__version__`. In the changelog, the version of the newest release counts."""
     citation = yaml.safe_load((PROJECT / "CITATION.cff").read_text())
     newest = re.search(r"^## (\S+)$", (PROJECT / "CHANGELOG.md").read_text(), re.MULTILINE)[1]
     assert str(citation["version"]) == newest == headpatterns.__version__

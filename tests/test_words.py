@@ -1,4 +1,4 @@
-"""Plain words: present-day English everywhere, and in the documentation sentences that are read in one go."""
+"""Plain words: present-day English everywhere, and short sentences in the documentation and in what the code says."""
 
 import re
 import subprocess
@@ -10,7 +10,7 @@ import said
 from project import PROJECT
 
 LONGEST = 25
-"""Words of a sentence."""
+"""The largest number of words in a sentence."""
 
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted((PROJECT / "docs").glob("*.md"))))
 
@@ -35,7 +35,7 @@ PLAIN = {
     "whilst": "while",
     "yonder": "there",
 }
-"""Words of another century, as expressions, and what to write instead."""
+"""Outdated words, as regular expressions, and what to write instead."""
 
 DIRECT = {
     "as yet": "so far",
@@ -53,7 +53,7 @@ DIRECT = {
     "taken? off": "removed, or corrected for",
     "wholly": "completely",
 }
-"""Turns of phrase that readers of another first language read twice, in documents, captions and configs."""
+"""Phrases of documents, captions and configs that non-native readers must read twice, and what to write instead."""
 
 NOT_PROSE = {"LICENSE", "tests/test_words.py"}
 WRITTEN = {".cff", ".def", ".md", ".py", ".rst", ".smk", ".toml", ".txt", ".yaml", ".yml", ""}
@@ -114,12 +114,12 @@ def prose(markdown: str) -> Iterator[str]:
 
 
 def sentences(paragraph: str) -> list[str]:
-    """The sentences of a paragraph: each ends with a mark and a blank, but for abbreviations."""
+    """The sentences of a paragraph: each ends with a punctuation mark and a blank, except after abbreviations."""
     return re.split(r"(?<!et al)(?<!Eq)(?<!e\.g)[.?!][)*\"]*\s+", paragraph)
 
 
 def length(sentence: str) -> int:
-    """Words of a sentence; a piece of code is one, and a sign none."""
+    """The number of words in a sentence; a piece of code counts as one word, and a sign as none."""
     return len([word for word in sentence.split() if re.search(rf"[^\W_]|{said.VALUE}", word)])
 
 
@@ -152,7 +152,7 @@ SPOKEN = {
     "dry-run": "dry run",
     "teach it|take another|give another[.:;]": "add it, use another, or name what is given",
 }
-"""What people who run the code read twice in its messages, reports and captions."""
+"""Phrases of messages, reports and captions that users must read twice, and what to write instead."""
 
 AMERICAN = {
     "analyz(e|es|ed|ing)": "analyse",
@@ -165,7 +165,7 @@ AMERICAN = {
 }
 
 PUBLISHED = "the number came out the same whatever varied"
-"""A reason in tables of published/, which the rules make again byte for byte."""
+"""A reason in tables of published/. It cannot change, because the rules make these tables again byte for byte."""
 
 
 def test_the_code_says_nothing_that_is_read_twice():
@@ -179,7 +179,7 @@ def test_the_code_says_nothing_that_is_read_twice():
 
 
 def test_what_the_code_says_is_read_in_one_go():
-    """What is wrong, and what to do about it, are a sentence each; an example in brackets is read by itself."""
+    """The parts before and after a colon or semicolon count as separate sentences, and text in brackets is left out."""
     found = []
     for text in said.said():
         plain = re.sub(r"\([^()]*\)", "", text.words)
@@ -190,7 +190,7 @@ def test_what_the_code_says_is_read_in_one_go():
 
 
 def test_messages_are_found():
-    """The reader of the code finds each kind of text, so that the rules above check something."""
+    """`said` finds each kind of text, so the tests above check something."""
     found = [text.words for text in said.said()]
     for known in (
         "the data is empty, so there is no activation pattern to compute: give at least one sample.",  # an error

@@ -1,10 +1,10 @@
-"""Patterns and losses of ten architectures and more against eager attention, one sample at a time.
+"""Compares patterns and losses of more than ten architectures with eager attention, one sample at a time.
 
     python tests/gpu/architectures.py --device cuda --result FILE
 
-The models are those of tests/support/tiny_models.py with heads of 64 channels, as the kernels of a GPU have them. The
-reference is float32: eager attention and `retain_grad` on its matrices, with the weights rounded as the dtype has them.
-In bfloat16 eager attention has errors of its own, and ours are held against them.
+The models are those of tests/support/tiny_models.py with heads of 64 channels, a size that GPU kernels support. The
+reference is eager attention in float32 with `retain_grad` on its matrices, after the weights were rounded to the tested
+dtype. In bfloat16, eager attention has errors of its own, and ours are compared with them.
 """
 
 import argparse
@@ -25,19 +25,19 @@ NAMES = (*ARCHITECTURES, "qwen2", "phi3", "gemma3-mixed-windows")
 SMALL = ("llama-grouped-query", "gpt2", "gemma2-soft-capping")
 
 WIDER = {"hidden_size": 384, "n_embd": 384, "word_embed_proj_dim": 384, "head_dim": 64, "num_experts_per_tok": 2}
-"""Heads of 64 channels; and all experts, or rounding would decide which one a token goes through."""
+"""Sizes for heads of 64 channels. Tokens go through all experts, because otherwise rounding would choose one."""
 
 NARROWED = 0.25
-"""What matrices are multiplied with, so that scores of attention stay as large as those of the narrow models."""
+"""Factor of all matrices that keeps attention scores as large as those of the narrow models."""
 
 LENGTHS = ((20, 12), (8, 36), (44, 4), (16, 16))
-"""Tokens of prompts and responses, below the models' 64 positions."""
+"""Tokens of prompts and responses, which together fit into the models' 64 positions."""
 
 TOLERANCE = 1e-4
-"""In float32: of patterns, relative to the largest of a layer and sample, and of losses."""
+"""In float32: tolerance of patterns, relative to the largest of a layer and sample, and of losses."""
 
 TIMES, FLOOR = 3.0, 0.01
-"""In bfloat16: how many times eager attention's own error ours may be, and what it may be in any case."""
+"""In bfloat16: our error may be this many times eager attention's own error, and it may always reach the floor."""
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -51,7 +51,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def compared(name: str, dtype: torch.dtype, device: str) -> list[Row]:
-    """A row for patterns, the worst of all reductions, and one for losses; or one that says what failed."""
+    """A row for the patterns of the worst reduction and a row for losses; or one row that says what failed."""
     what = f"{name}, {str(dtype).removeprefix('torch.')}"
     samples = drawn()
     try:
@@ -59,7 +59,7 @@ def compared(name: str, dtype: torch.dtype, device: str) -> list[Row]:
         found = activation_patterns(model, samples, reduction=REDUCTIONS[0], also=REDUCTIONS[1:])
         own, own_losses = textbook(model, samples)
         exact, losses = textbook(model.float(), samples)
-    except Exception as error:  # what one architecture does keeps no other from its turn
+    except Exception as error:  # an error in one architecture does not stop the others
         return [Row(PART, what, FAILED, note=first_line(error))]
     patterns, ours, limits = {}, error_of(found.losses, losses), (TOLERANCE, TOLERANCE)
     for reduction in REDUCTIONS:

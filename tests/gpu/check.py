@@ -1,22 +1,23 @@
-"""Check and measure on one GPU what the tests cannot without it, in less than eight minutes.
+"""Check and measure on one GPU what the tests cannot check without it, in less than eight minutes.
 
     python tests/gpu/check.py [--output gpu-check]
     python tests/gpu/check.py --device cpu --small
 
-1. kernels.py: the fused kernel against the block-wise path and eager attention; the bf16 peak, as measured.
-2. architectures.py: patterns and losses of ten architectures and more against eager attention, in float32 and bfloat16.
-3. samples.py: samples alone and together, padded and in another order.
-4. halving.py: memory that runs out in a batch.
-5. devices.py: two processes and ZeRO-2, where there are two GPUs.
-6. A small experiment through Snakemake, to table1, figure1 and figure5.
-7. benchmarks/attribution.py and benchmarks/finetuning.py in bfloat16, on random weights in Llama-3-8B's shape. Of it
-   fine-tuning has a few layers only: AdamW of all in float32 is beyond one GPU. Where less than 60 GB of a GPU are
-   free, both have the shape of Llama-3.2-1B.
+1. kernels.py: compares the fused kernel with the block-wise path and eager attention, and measures the bf16 peak.
+2. architectures.py: compares patterns and losses of more than ten architectures with eager attention, in float32 and
+   bfloat16.
+3. samples.py: compares samples alone and together, padded and in another order.
+4. halving.py: lets memory run out in a batch.
+5. devices.py: fine-tunes with two processes and ZeRO-2, if there are two GPUs.
+6. A small experiment with Snakemake, up to table1, figure1 and figure5.
+7. benchmarks/attribution.py and benchmarks/finetuning.py in bfloat16, on random weights in the shape of Llama-3-8B.
+   Fine-tuning uses only a few layers, because AdamW of all layers in float32 does not fit on one GPU. If less than
+   60 GB of the GPU are free, both have the shape of Llama-3.2-1B.
 
-Each part is a process with a time limit, and one that fails or takes too long keeps no other from its turn. The output
-folder gets check.json and check.md, a log of each part, and what it wrote. The exit status is 1 where anything failed.
-Nothing is installed or fetched, and a part that needs a package that is not here is skipped. Without a GPU, `--small`
-goes the same ways in about two minutes.
+Each part is a process with a time limit. If a part fails or takes too long, the other parts still run. The output
+folder gets check.json and check.md, and the log and the results of each part. The exit status is 1 if anything failed.
+Nothing is installed or downloaded; a part is skipped if a package that it needs is missing. Without a GPU, `--small`
+takes the same steps in about two minutes.
 """
 
 import argparse
@@ -37,7 +38,7 @@ from typing import Any, NamedTuple
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parents[1]
 PATHS = [str(PROJECT / folder) for folder in ("workflow_scripts", "benchmarks", "tests/support", "tests/gpu")]
-sys.path += PATHS  # any Python does that has the packages: this project need not be installed in it
+sys.path += PATHS  # any Python that has the packages works, even if this project is not installed
 
 import common  # noqa: E402
 import outcomes  # noqa: E402
@@ -47,28 +48,28 @@ from headpatterns.errors import InputError  # noqa: E402
 from headpatterns.io import remove  # noqa: E402
 
 ALTOGETHER = 460
-"""Seconds of all parts; the shares below add up to it."""
+"""Seconds for all parts together; the shares below add up to it."""
 
 GRACE = 5
 """Seconds that a part has to stop its own processes."""
 
 ERRORS = {"float32": 1e-3, "bfloat16": 0.15}
-"""What patterns may differ from eager attention, as benchmarks/attribution.py has it, through 32 layers."""
+"""Largest error of patterns against eager attention through 32 layers, as benchmarks/attribution.py computes it."""
 
 SHAPE, LESS, ROOM = "llama-3-8b", "llama-3.2-1b", 60
-"""What the benchmarks have the shape of, and what where the GPU has fewer GB free than this."""
+"""The shape of the models in the benchmarks, and a smaller shape if the GPU has fewer free GB than `ROOM`."""
 
 LAYERS = 8
-"""Of Llama-3-8B in fine-tuning: 2.8 billion parameters, at 16 bytes each 45 GB."""
+"""Layers of Llama-3-8B in fine-tuning: 2.8 billion parameters, which take 45 GB at 16 bytes each."""
 
 TARGETS = {"table1": "tables/table1.csv", "figure1": "figures/figure1.png", "figure5": "figures/figure5.png"}
-"""What the experiment makes, below its results."""
+"""Targets of the experiment, and the files that it makes for them below its results."""
 
 SCRIPTS = {"kernels": 40, "architectures": 45, "samples": 25, "halving": 20, "devices": 40}
 """Scripts of this folder, and their shares of the time."""
 
 KEPT = ("tables", "figures", "logs", "benchmarks")
-"""Folders of the experiment's results that the output folder gets."""
+"""Folders of the experiment's results that are copied to the output folder."""
 
 MACHINE = """import platform, sys, torch, transformers
 there = sys.argv[1] == "cuda" and torch.cuda.is_available()
@@ -80,12 +81,12 @@ class Part(NamedTuple):
     """A process of the check.
 
     Attributes:
-        name: of the part, and of its log.
-        command: what is run, after the Python that runs this.
-        share: seconds that it may take; what parts before it have left of theirs comes on top.
-        rows: reads what it has written.
+        name: name of the part and of its log.
+        command: arguments of the Python interpreter that runs this script.
+        share: seconds that it may take, in addition to what earlier parts have left of their shares.
+        rows: reads the results of the part.
         folder: where it runs.
-        needs: a module; where it is not installed, the part is skipped.
+        needs: a module; if it is not installed, the part is skipped.
     """
 
     name: str
@@ -97,7 +98,7 @@ class Part(NamedTuple):
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Run all parts and write the table; the exit status."""
+    """Run all parts and write the table; returns the exit status."""
     output = arguments.output.resolve()
     if output.exists() and not (output / outcomes.TABLE).is_file():
         raise InputError(f"{output} is not from an earlier check: give another --output, for this one is replaced.")
@@ -125,12 +126,12 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def described(device: str) -> dict[str, Any]:
-    """The machine, in words.
+    """A description of the machine.
 
     Raises:
-        InputError: a GPU is asked for, and torch sees none.
+        InputError: torch or transformers cannot be imported, or a GPU is requested and torch sees none.
     """
-    # In a process of its own: one that has asked for a GPU holds memory there.
+    # This runs in a separate process, because a process that has used a GPU keeps some of its memory.
     found = subprocess.run([sys.executable, "-c", MACHINE, device], capture_output=True, text=True)
     if found.returncode:
         raise InputError("torch and transformers cannot be imported here: install envs/workflow.txt first.")
@@ -142,18 +143,18 @@ def described(device: str) -> dict[str, Any]:
 
 
 def environment(arguments: argparse.Namespace, temporary: str) -> dict[str, str]:
-    """Of every part: this project's modules, no network, and Triton's interpreter where there is no GPU."""
+    """Environment variables of every part: this project's modules, no network, and Triton's interpreter on a CPU."""
     made = {**os.environ, "PYTHONPATH": os.pathsep.join(PATHS), "HF_HUB_OFFLINE": "1", "TMPDIR": temporary}
     return made | ({"TRITON_INTERPRET": "1"} if arguments.device == "cpu" else {})
 
 
 def architecture(small: bool, free: float) -> str:
-    """That of the benchmarks, by the GB that are free on the GPU."""
+    """The architecture of the benchmarks, by the GB that are free on the GPU."""
     return "small" if small else SHAPE if free >= ROOM else LESS
 
 
 def attribution(arguments: argparse.Namespace, output: Path, chosen: str) -> Part:
-    """Part 7, of patterns; without a GPU in float32, which processors are made for."""
+    """The patterns of part 7; with `--small` in float32, because CPUs are made for it."""
     dtype = "float32" if arguments.small else "bfloat16"
     name = f"attribution {chosen}"
     words = ["--rows", "3", "--padding", "256"] if arguments.small else ["--rows", "32", "--limit", "45"]
@@ -163,7 +164,7 @@ def attribution(arguments: argparse.Namespace, output: Path, chosen: str) -> Par
 
 
 def finetuning(arguments: argparse.Namespace, output: Path, chosen: str) -> Part:
-    """Part 7, of fine-tuning; of Llama-3-8B a few layers, and what they say of all."""
+    """The fine-tuning of part 7; for Llama-3-8B it uses a few layers, and estimates the speed of all layers."""
     small = ["--steps", "3", "--warmup", "1", "--batch-size", "2", "--accumulation", "1"]
     words = small if arguments.small else ["--steps", "10"]
     words += ["--architecture", chosen, "--device", arguments.device, "--engines", "pytorch"]
@@ -178,7 +179,7 @@ def finetuning(arguments: argparse.Namespace, output: Path, chosen: str) -> Part
 
 
 def multiplied(name: str, layers: int) -> int:
-    """Weights of a Llama that a token is multiplied with: of so many layers, and of the projection at the end."""
+    """Number of weights of a Llama that multiply each token: in `layers` layers and in the output projection."""
     shape = common.ARCHITECTURES[name]
     width, heads = shape["hidden_size"], shape["num_attention_heads"]
     attention = 2 * width**2 * (heads + shape["num_key_value_heads"]) // heads
@@ -198,14 +199,14 @@ def scripts(arguments: argparse.Namespace, output: Path) -> list[Part]:
 
 
 def copied(target: Path) -> Path:
-    """A copy of the project without results or environments, so that everything in it is made."""
+    """Copy the project without results and environments, so that the experiment makes everything itself."""
     left_out = (".git", ".venv*", ".snakemake", "__pycache__", "*.egg-info", ".*_cache", "results", "gpu-check")
     shutil.copytree(PROJECT, target, symlinks=True, ignore=shutil.ignore_patterns(*left_out))
     return target
 
 
 def experiment(arguments: argparse.Namespace, output: Path, copy: Path) -> Part:
-    """Part 6, in the copy; the overlay that takes a GPU is left out where there is none."""
+    """Part 6, in the copy of the project; the overlay that uses a GPU is left out if there is none."""
     words = ["-m", "snakemake", *TARGETS, "--cores", str(min(os.cpu_count() or 1, 8)), "--resources", "gpu=1"]
     words += ["--configfile", "tests/config/tiny.yaml"]
     words += ["tests/gpu/cuda.yaml"] if arguments.device == "cuda" else []
@@ -214,7 +215,7 @@ def experiment(arguments: argparse.Namespace, output: Path, copy: Path) -> Part:
 
 
 def made(results: Path, kept: Path) -> list[Row]:
-    """Whether the targets are there, and what the jobs on the GPU took; keeps what a reader may want."""
+    """Rows that say whether the targets exist and how long the GPU jobs took; copies the folders in `KEPT`."""
     for folder in KEPT:
         if (results / folder).is_dir():
             shutil.copytree(results / folder, kept / folder)
@@ -230,7 +231,7 @@ def made(results: Path, kept: Path) -> list[Row]:
 
 
 def run(part: Part, limit: float, variables: Mapping[str, str], output: Path) -> list[Row]:
-    """What a part found, with how it ended as the last row."""
+    """The rows of a part; the last row says how the part ended."""
     if importlib.util.find_spec(part.needs) is None:
         return [Row(part.name, "ended", SKIPPED, note=f"{part.needs} is not installed")]
     if limit <= GRACE:
@@ -249,14 +250,14 @@ def run(part: Part, limit: float, variables: Mapping[str, str], output: Path) ->
     try:
         rows = part.rows()
     except (InputError, OSError, ValueError, KeyError, TypeError) as error:
-        # What a part that failed has left may be anything.
+        # A part that failed may leave any kind of result.
         rows, note = [], note or f"its results cannot be read: {error}"
     ended = Row(part.name, "ended", FAILED if note else PASSED, time.monotonic() - started, limit, "s", note)
     return [*rows, ended]
 
 
 def waited(process: subprocess.Popen[bytes], limit: float) -> str:
-    """Why a process did not end well within `limit` seconds, empty where it did; nothing of it is left."""
+    """Why a process did not succeed within `limit` seconds, or an empty text; ends all processes of its group."""
     try:
         status = process.wait(limit)
         return f"ended with {status}: see its log" if status else ""
@@ -271,7 +272,7 @@ def waited(process: subprocess.Popen[bytes], limit: float) -> str:
 
 
 def signalled(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    """Send a signal to a process and all that it started: they are a group of their own."""
+    """Send a signal to a process and all processes that it started: they are a separate group."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, number)
 

@@ -1,8 +1,9 @@
-"""Fine-tuning by two processes with DeepSpeed's ZeRO-2, against one process without: the same losses and gradients.
+"""Compares losses and gradient norms of fine-tuning: two processes with DeepSpeed's ZeRO-2, and one without it.
 
     python tests/gpu/devices.py --device cuda --result FILE
 
-Two GPUs talk by NCCL; where there are fewer, that is said and nothing is run. On processors the two talk by Gloo.
+Two GPUs communicate by NCCL. With fewer GPUs, nothing runs and the result says so. On CPUs, the two processes
+communicate by Gloo.
 """
 
 import argparse
@@ -25,16 +26,16 @@ from headpatterns.training.recipe import Recipe
 
 PART = "devices"
 PROCESSES, STEPS, SAMPLES = 2, 4, 8
-"""Processes that share the samples of each step."""
+"""Number of processes that share each step's samples, number of steps, and samples per step."""
 
 TOLERANCE = 1e-3
-"""Of losses and of norms of gradients in float32, relative to those of one process: sums go in another order."""
+"""Tolerance of losses and gradient norms in float32, relative to one process: sums have another order."""
 
 COLUMNS = {"loss": "losses", "grad_norm": "norms of gradients"}
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Train in as many processes as `--processes` says; without it start both runs, and write the rows of the table."""
+    """With `--processes`, train in this number of processes; without it, start both runs and write the table's rows."""
     if arguments.processes:
         train(arguments)
         return
@@ -56,7 +57,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def started(arguments: argparse.Namespace, count: int, folder: Path) -> list[dict[str, str]]:
-    """The steps of a run in processes of its own, none where it fails."""
+    """Start a run in separate processes; returns its steps, or none if it fails."""
     launcher = [str(finetuning.LAUNCHER), "--standalone", "--nproc-per-node", str(count)] if count > 1 else []
     own = [str(Path(__file__).resolve()), "--device", arguments.device, "--processes", str(count)]
     done = subprocess.run([sys.executable, *launcher, *own, "--result", str(folder)])
@@ -64,7 +65,7 @@ def started(arguments: argparse.Namespace, count: int, folder: Path) -> list[dic
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """One run, in this process or as one of several; `--result` is its folder."""
+    """Train one run, in this process or as one of several processes; `--result` is its folder."""
     torch.set_num_threads(1)
     count = arguments.processes
     recipe = Recipe(
@@ -78,7 +79,7 @@ def train(arguments: argparse.Namespace) -> None:
     )
     with training.session(recipe, arguments.device):
         settings = common.ARCHITECTURES["small"]
-        # Drawn on the processor, whose generator is the same for all.
+        # The weights are drawn on the CPU, whose generator is the same for all devices.
         model = common.random_model(AutoConfig.for_model(**settings), "float32", "cpu")
         samples = finetuning.generated(STEPS * SAMPLES, settings["vocab_size"], None)
         training.train(model, finetuning.tokenizer(), samples, recipe, "", arguments.result, arguments.device)

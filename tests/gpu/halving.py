@@ -1,9 +1,9 @@
-"""Memory that runs out in a batch: extraction goes on with half of it, and patterns stay the same.
+"""Lets memory run out in a batch: extraction must continue with half of the batch, with the same patterns.
 
     python tests/gpu/halving.py --device cuda --result FILE
 
-All samples are taken in one batch, whose growth of memory is measured, and again where only a part of that is left. On
-a GPU PyTorch's allocator holds to the limit, on a processor the system (RLIMIT_AS, of Linux).
+All samples are taken in one batch, and the growth of memory is measured. They are taken again when only a part of that
+memory is left. On a GPU, PyTorch's allocator enforces the limit; on a CPU, Linux enforces it (RLIMIT_AS).
 """
 
 import argparse
@@ -25,17 +25,17 @@ from headpatterns.data.tokens import TokenizedSample
 
 PART = "halving"
 LEFT = 0.6
-"""Of the memory that the one batch grew by, what is left to the second turn: too little for all, enough for half."""
+"""Share of the first batch's memory growth that is left for the second turn: too little for all, enough for half."""
 
 TOLERANCES = {"patterns": 1e-4, "losses": 1e-5}
-"""In float32, relative to the largest; batches of other shapes go through other kernels, which round otherwise."""
+"""In float32, relative to the largest; batches of other shapes use other kernels, which round differently."""
 
 SAMPLES, LENGTH, PROMPT = 32, 256, 64
 MMAP_THRESHOLD = -3
-"""The number of glibc's option (malloc.h): blocks beyond it go back to the system when they are free."""
+"""The number of an option of glibc (malloc.h): blocks beyond its value return to the system when they are freed."""
 
 TOLD = "memory ran out in a batch of"
-"""How the warning of a batch that did not fit begins."""
+"""The start of the warning about a batch that did not fit."""
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -49,7 +49,7 @@ def main(arguments: argparse.Namespace) -> None:
     samples = drawn(SAMPLES // 2 if arguments.small else SAMPLES, settings["vocab_size"])
     budget = len(samples) * LENGTH
 
-    activation_patterns(model, samples[:1], token_budget=budget)  # what the first pass allocates for good is no growth
+    activation_patterns(model, samples[:1], token_budget=budget)  # some memory of the first pass is never freed
     before = begun(arguments.device)
     free = activation_patterns(model, samples, token_budget=budget)
     growth = peak(arguments.device) - before
@@ -68,13 +68,13 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def drawn(count: int, vocabulary: int) -> list[TokenizedSample]:
-    """Samples of random tokens, all as long, so that they fit into one batch without padding."""
+    """Samples of random tokens of equal length, so that they fit into one batch without padding."""
     tokens = np.random.default_rng(0).integers(3, vocabulary, (count, LENGTH)).tolist()
     return [TokenizedSample(f"sample {number}", row, PROMPT, False) for number, row in enumerate(tokens)]
 
 
 def begun(device: str) -> int:
-    """Bytes that are held now, from where the peak is counted."""
+    """Reset the peak of memory; returns the bytes that are held now."""
     if device == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
@@ -93,7 +93,7 @@ def peak(device: str) -> int:
 
 
 def confine(device: str, left: int) -> None:
-    """Leave this process so many bytes beyond what it holds."""
+    """Limit this process to `left` bytes beyond what it holds now."""
     if device == "cuda":
         torch.cuda.empty_cache()
         whole = torch.cuda.get_device_properties(0).total_memory

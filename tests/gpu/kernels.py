@@ -1,10 +1,10 @@
-"""The fused kernel of `sum_of_abs` against the block-wise path and eager attention, and how fast the two are.
+"""Compares the fused kernel of `sum_of_abs` with the block-wise path and eager attention, and times the first two.
 
-Also the operations a second of matrix products in bfloat16, beside which the benchmarks can be held.
+It also measures the operations per second of bfloat16 matrix products, with which the benchmarks can be compared.
 
     python tests/gpu/kernels.py --device cuda --result FILE
 
-Without a GPU, Triton interprets where TRITON_INTERPRET=1 is in the environment; it knows no bfloat16.
+Without a GPU, Triton interprets the kernel if TRITON_INTERPRET=1 is in the environment; it does not know bfloat16.
 """
 
 import argparse
@@ -24,14 +24,14 @@ from headpatterns.attribution.reductions import sum_of_abs_by_blocks
 
 PART = "kernels"
 TOLERANCE = 1e-5
-"""Of the sum of a head, relative to it, in every dtype: all paths compute in float32 from the same inputs."""
+"""Relative tolerance of a head's sum in every dtype: all paths compute at least in float32 from the same inputs."""
 
 LAYER = {"positions": 2048, "heads": 32, "key_heads": 8, "size": 64, "scaling": 0.125}
 """The layer that is timed, with two samples."""
 
 TURNS = 10
 BATCHED = 10
-"""Matrix products of a turn."""
+"""Matrix products in each turn."""
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -55,7 +55,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def products(device: str, size: int) -> list[Row]:
-    """Operations a second of square matrix products, and their share of what the data sheet says, if it is known."""
+    """Operations per second of square matrix products, and their share of the data sheet's peak, if it is known."""
     left, right = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
     reached = 2 * size**3 * BATCHED / (milliseconds(multiplied, left, right) / 1000)
     rows = [Row(PART, PRODUCTS, MEASURED, reached / 1e12, unit="TFLOP/s", note=f"{size} rows and columns")]
@@ -65,14 +65,14 @@ def products(device: str, size: int) -> list[Row]:
 
 
 def multiplied(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """A few products, so that the start of each is hidden; the last of them."""
+    """Compute several products, so that the start of each is hidden; returns the last product."""
     for _ in range(BATCHED):
         product = left @ right
     return product
 
 
 def compared(device: str, dtype: torch.dtype, cases: tuple[str, ...]) -> list[Row]:
-    """The largest relative difference of any head of the cases, with the case that has it."""
+    """For each pair of paths, the largest relative difference of any head in the cases, with its case."""
     from headpatterns.attribution import fused
 
     worst: dict[str, tuple[float, str]] = {}
@@ -84,7 +84,7 @@ def compared(device: str, dtype: torch.dtype, cases: tuple[str, ...]) -> list[Ro
         for pair, (found, right) in pairs.items():
             difference = (found.double() - right.double()).abs() / right.double().clamp(min=1e-6)
             value = float("nan") if difference.isnan().any() else difference.max().item()
-            # The first that is not a number stays.
+            # The first NaN is kept.
             if pair not in worst or not value <= worst[pair][0]:
                 worst[pair] = (value, name)
     return [
@@ -94,7 +94,7 @@ def compared(device: str, dtype: torch.dtype, cases: tuple[str, ...]) -> list[Ro
 
 
 def eager(inputs: AttentionInputs, gradient: torch.Tensor) -> torch.Tensor:
-    """Σ_ij |A_ij G_ij| with both matrices held, in float64: [batch, heads]."""
+    """Σ_ij |A_ij G_ij| with both matrices in memory, in float64: [batch, heads]."""
     values = inputs.value.double().repeat_interleave(inputs.groups, 1)
     gradients = gradient.transpose(1, 2).double() @ values.transpose(2, 3)
     return (kernel_cases.attention_matrix(inputs) * gradients).abs().sum((2, 3))
@@ -114,7 +114,7 @@ def timed(device: str, dtype: torch.dtype, layer: dict[str, float]) -> list[Row]
 
 
 def milliseconds(function: Callable[..., torch.Tensor], inputs: Any, last: torch.Tensor) -> float:
-    """The median of a few calls after the first, each to the end of what it has left to a GPU."""
+    """The median of a few calls after the first; each includes the work that it has started on a GPU."""
     turns = []
     for _ in range(1 + (TURNS if last.is_cuda else 1)):
         started = time.perf_counter()

@@ -15,7 +15,7 @@ COLUMNS = ("part", "what", "outcome", "value", "limit", "unit", "note")
 TABLE = "check.json"
 
 OURS = ("abs_of_sum", "abs_per_position", "sum_of_abs")
-"""Procedures of benchmarks/attribution.py that must be measured and right; what the others do is only written down."""
+"""Procedures of benchmarks/attribution.py that must be measured and correct; results of others are only recorded."""
 
 SHARE = "of the peak"
 """The unit of a share of the bf16 peak that a data sheet states."""
@@ -29,7 +29,7 @@ FINETUNING_UNITS = {
 }  # fmt: skip
 
 PRODUCTS = "bfloat16 matrix products"
-"""What the fastest operations on a device are; kernels.py measures them."""
+"""The fastest operations on a device; kernels.py measures them."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ class Row:
     """A row of the table.
 
     Attributes:
-        part: of the check.
-        what: was checked or measured.
+        part: the part of the check.
+        what: what was checked or measured.
         outcome: PASSED, FAILED, SKIPPED or MEASURED.
-        value: the number found, None where there is none.
-        limit: what the value may be at most.
-        unit: of both; relative numbers have none.
-        note: why, or where.
+        value: the number found, None if there is none.
+        limit: the largest value that passes.
+        unit: the unit of value and limit; relative numbers have none.
+        note: a reason, or the place of the value.
     """
 
     part: str
@@ -56,7 +56,7 @@ class Row:
 
 
 def held(part: str, what: str, value: float, limit: float, unit: str = "", note: str = "") -> Row:
-    """A number against its limit: what is not a number fails, and JSON has no word for it."""
+    """Compare a number with its limit. NaN and infinity fail; the row has None instead, because JSON lacks them."""
     finite = math.isfinite(value)
     passed = finite and value <= limit
     note = ", ".join(filter(None, [note, "" if finite else str(value)]))
@@ -96,13 +96,13 @@ def _speeds(part: str, name: str, found: Mapping[str, str], units: Mapping[str, 
 
 
 def scaled_rows(part: str, path: Path, times: float, layers: int) -> list[Row]:
-    """Those of `finetuning_rows`, and the tokens a second of a model of so many layers at the same share of the peak.
+    """The rows of `finetuning_rows`, and the tokens per second of a model with all layers at that share of the peak.
 
     Args:
-        part: of the check.
-        path: the table, of fewer layers.
-        times: operations a token of the model with all layers, over those of the one that was measured.
-        layers: how many all are.
+        part: the part of the check.
+        path: the table of a model with fewer layers.
+        times: operations per token of the model with all layers, divided by those of the measured model.
+        layers: the number of all layers.
     """
     rows = finetuning_rows(part, path)
     ending = ": tokens per second"
@@ -122,7 +122,7 @@ def scaled_rows(part: str, path: Path, times: float, layers: int) -> list[Row]:
 
 
 def of_measured_peak(rows: Sequence[Row]) -> list[Row]:
-    """For each share of the data sheet's peak, the share of what matrix products reach on this device."""
+    """For each share of the data sheet's peak, the share of the peak that matrix products reach on this device."""
     reached = next((row.value for row in rows if row.what.startswith(PRODUCTS) and row.unit == SHARE), None)
     return [
         replace(row, what=f"{row.what}, of the measured peak", value=row.value / reached)
@@ -132,7 +132,7 @@ def of_measured_peak(rows: Sequence[Row]) -> list[Row]:
 
 
 def script_rows(part: str, path: Path) -> list[Row]:
-    """What a script of this folder has written by `write_rows`."""
+    """The rows that a script of this folder has written with `write_rows`."""
     return [Row(**{**found, "part": part}) for found in read_json(path)]
 
 
@@ -142,12 +142,12 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
 
 
 def failed(rows: Sequence[Row]) -> bool:
-    """Whether anything failed; nothing at all is a failure too."""
+    """Whether any row failed; a table without rows is also a failure."""
     return not rows or any(row.outcome == FAILED for row in rows)
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The table in Markdown, what failed first, numbers with three digits."""
+    """The table in Markdown, with failures first and numbers with three digits."""
     order = (FAILED, PASSED, SKIPPED, MEASURED)
     lines = [_line(COLUMNS), _line(["---"] * len(COLUMNS))]
     lines += [
@@ -169,12 +169,12 @@ def _cell(value: Any) -> str:
 
 
 def write(folder: Path, about: Mapping[str, Any], rows: Sequence[Row]) -> str:
-    """Write check.json and check.md; the text of the latter.
+    """Write check.json and check.md; returns the text of check.md.
 
     Args:
-        folder: is made where there is none.
-        about: the `machine`, which is the heading, and how it was checked, in words.
-        rows: in the order in which they were found.
+        folder: created if it does not exist.
+        about: the `machine`, which becomes the heading, and other facts about the check, in words.
+        rows: the rows in the order in which they were found.
     """
     counts = {outcome: sum(row.outcome == outcome for row in rows) for outcome in (PASSED, FAILED, SKIPPED, MEASURED)}
     write_json(folder / TABLE, {**about, "counts": counts, "rows": [asdict(row) for row in rows]})
@@ -188,7 +188,7 @@ def write(folder: Path, about: Mapping[str, Any], rows: Sequence[Row]) -> str:
 
 
 def parser(description: str | None, small: str) -> argparse.ArgumentParser:
-    """The command line of a part that is a script of its own; `small` says what --small makes of it."""
+    """The command line of a part that is a separate script; `small` says what --small changes."""
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     made.add_argument("--small", action="store_true", help=small)

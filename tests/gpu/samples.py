@@ -1,9 +1,9 @@
-"""Two samples alone and together, padded and in another order: the same patterns and losses, as near as rounding lets.
+"""Compares two samples alone and together, padded and in another order: up to rounding, patterns and losses are equal.
 
     python tests/gpu/samples.py --device cuda --result FILE
 
-The model is one of benchmarks/common.py with random weights. Differences of patterns are those of the worst head,
-relative to the largest pattern of its layer and sample, and those of losses relative to the loss.
+The model is one of benchmarks/common.py with random weights. The difference of patterns is that of the worst head,
+relative to the largest pattern of its layer and sample. The difference of losses is relative to the loss.
 """
 
 import argparse
@@ -22,13 +22,13 @@ from headpatterns.data import batching
 
 PART = "samples"
 TOLERANCES = {"float32": (1e-4, 1e-5), "bfloat16": (0.1, 1e-3)}
-"""Of patterns and of losses. Batches of other shapes go through other kernels, which round otherwise."""
+"""Tolerances of patterns and of losses. Batches of other shapes use other kernels, which round differently."""
 
 LENGTHS, PROMPTS, PADDED = (200, 192), (80, 60), 256
-"""Tokens of the samples, and of their prompts: near enough for a batch with padding. And of the longest padding."""
+"""Tokens of the samples, of their prompts, and of padded rows. The lengths are close enough for one padded batch."""
 
 BUDGET = 4096
-"""Tokens of a batch, which has room for both samples."""
+"""Tokens of a batch, enough for both samples."""
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -91,7 +91,7 @@ def compared(model: Any, dtype: str, samples: list[dict[str, list[int]]]) -> lis
 
 
 def arranged(take: Callable[[Any], Patterns], samples: list[dict[str, list[int]]]) -> dict[str, tuple[np.ndarray, ...]]:
-    """Values and losses in the order of the samples, by how these are given."""
+    """Values and losses in the order of the samples, for each arrangement of the samples."""
     together, swapped = take(samples), take(samples[::-1])
     right, left = take(batch(samples, left=False)), take(batch(samples, left=True))
     return {

@@ -10,7 +10,7 @@ from submitting import Submitting
 
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The cluster, for the tests of a file; those of another may run in another process, and wait for it."""
+    """The cluster for the tests of a file. Tests of another file may run in another process, and wait for it."""
     if reason := pretend_slurm.missing():
         pytest.skip(reason)
     with pretend_slurm.running(tmp_path_factory.mktemp("slurm")):
@@ -19,5 +19,5 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def submitting(slurm: None, clone: Callable[[str], Path]) -> Submitting:
-    """The clone in which the tests run one after another; what one has made, the next need not make."""
+    """The clone in which the tests run one after another; later tests reuse what earlier tests have made."""
     return Submitting(clone("slurm"))

@@ -1,4 +1,4 @@
-"""The tests' own Slurm leaves nothing behind, even where tests are killed."""
+"""The tests' own Slurm leaves nothing behind, even if tests are killed."""
 
 import signal
 import subprocess

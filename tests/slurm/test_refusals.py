@@ -1,4 +1,4 @@
-"""What a cluster cannot run is said before anything is submitted."""
+"""Snakemake refuses what a cluster cannot run before it submits anything."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ from submitting import CONFIG, Submitting
 
 @pytest.fixture
 def refused(submitting):
-    """Run with changes to the config and the profile, and see that it ends with a sentence and without a job."""
+    """Run with changes to the config and the profile, and check that it fails without a job; returns the output."""
     profile = submitting.folder / "slurm/config.yaml"
     before = profile.read_text()
 
@@ -85,7 +85,7 @@ def test_what_the_cluster_does_not_have_is_one_sentence(refused, changes, filled
 
 @pytest.fixture
 def elsewhere(clone, tmp_path, monkeypatch):
-    """A clone on a machine without Slurm, whether or not there is one here: its commands are not on the PATH."""
+    """A clone on a machine without Slurm. If Slurm is installed here, its commands are still not on the PATH."""
     for command in ("which", "sh", "bash", "cat"):
         (tmp_path / command).symlink_to(Path(shutil.which(command)).resolve())
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -123,7 +123,7 @@ def watched(executor):
 Executor.shutdown = watched
 main()
 """
-"""Snakemake that says when it begins to wait for the thread that looks after submitted jobs."""
+"""Runs Snakemake, and prints a line when it begins to wait for the thread that watches submitted jobs."""
 
 
 @pytest.mark.parametrize("target", ["plan", "results/slurm/runs.csv"])
@@ -137,7 +137,7 @@ def test_what_submits_nothing_does_not_wait_for_the_plugin(elsewhere, target):
 
 
 def test_a_dry_run_shows_what_gpu_jobs_would_ask_for(clone):
-    """For which no Slurm is needed."""
+    """The dry run needs no Slurm."""
     elsewhere = Submitting(clone("dry-run"))
     assert elsewhere.run("table1", "-n", *CONFIG) == 0
     *_, head, patterns, training = elsewhere.said.splitlines()
@@ -158,7 +158,7 @@ def test_several_machines_need_a_cluster(clone):
 
 
 def test_too_few_gpus_for_a_job_are_one_sentence(clone):
-    """Snakemake would cut what a job asks for down to what there is, and the job would fail after all downloads."""
+    """Otherwise, Snakemake would lower a job's request to the available GPUs, and it would fail after all downloads."""
     folder = clone("one-gpu")
     changes = {"device": "cuda", "finetuning": {"devices": 2, "gradient_accumulation_steps": 1}}
     changes["studies"] = {"trained_heads": {"models": []}}

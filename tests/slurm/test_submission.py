@@ -1,4 +1,4 @@
-"""`snakemake --profile slurm` on a real Slurm: what its jobs get, and what follows when one is stopped."""
+"""`snakemake --profile slurm` on a real Slurm: what its jobs get, and what happens when one is stopped."""
 
 import csv
 import json
@@ -27,7 +27,7 @@ def finished(submitting):
 
 @pytest.fixture
 def overlay(submitting):
-    """Write what a test runs otherwise; the config files for the command line."""
+    """Write the config changes of a test; returns the config files for the command line."""
 
     def write(**changes):
         (submitting.folder / "overlay.json").write_text(json.dumps(changes))
@@ -60,7 +60,7 @@ def test_two_gpu_jobs_run_at_once_and_the_third_waits(finished):
 
 
 def test_what_is_left_of_a_killed_snakemake_and_of_cancelled_jobs_makes_the_same_numbers(finished, overlay):
-    """All jobs are cancelled; then Snakemake is killed while jobs run and wait, one of which waits for good."""
+    """All jobs are cancelled. Then Snakemake is killed while two resubmitted jobs run and the third is held."""
     config = overlay(experiment="lost")
     finished.begin("lost", "slurm")
     earlier = {job.number for job in finished.jobs("finetune")}
@@ -104,14 +104,14 @@ def test_what_is_left_of_a_killed_snakemake_and_of_cancelled_jobs_makes_the_same
     assert found.keys() == undisturbed.keys()
     assert [name for name in found if found[name] != undisturbed[name]] == []
 
-    # Those that ended while no Snakemake was there are known for what they were made of.
+    # Snakemake knows the parameters of jobs that ended while it did not run.
     assert finished.run("table1", "-n", *overlay(experiment="lost", finetuning={"learning_rate": 0.002})) == 0
     for task in ("gsm8k", "codesearchnet", "sgsm"):
         assert f"rule finetune_nlp_{task}:" in finished.said
 
 
 def test_a_job_over_its_memory_is_submitted_with_more(finished, overlay):
-    """PyTorch alone takes more than that; the second or the third attempt has enough."""
+    """PyTorch alone needs more than 400 MB; the second or the third attempt has enough."""
     config = overlay(resources={"extract_patterns": {"mem_mb": 400}})
     earlier = finished.jobs("extract_patterns")
     target = "results/slurm/patterns/llama/nlp.gsm8k.seed0/gsm8k"
@@ -127,7 +127,7 @@ def test_a_job_over_its_memory_is_submitted_with_more(finished, overlay):
 
 
 def test_a_stopped_fine_tuning_goes_on_from_its_state(finished, overlay):
-    """Its node goes down, and Slurm queues it again; Slurm does not answer; the job's time ends; it is preempted."""
+    """Its node goes down and Slurm queues it again; its time ends while Slurm does not answer; then it is preempted."""
     task = "gsm8k"
     config = overlay(finetuning={"max_steps": 400, "resume_every": 20, "checkpoint_steps": [1]})
     run = finished.folder / RUN.format(task)
@@ -150,7 +150,7 @@ def test_a_stopped_fine_tuning_goes_on_from_its_state(finished, overlay):
         return any(line.startswith("T") and "finetune.py" in line and RUN.format(task) in line for line in processes)
 
     def lose(command, meanwhile=lambda: None):
-        """Let the job hang once it is trained further, so that it does not end before Slurm acts; its number."""
+        """Suspend the job after more training, so that it cannot end before Slurm stops it; returns its number."""
         wait_until(lambda: state_after(0) and trained_beyond(reached[-1] + 20), "it is trained further")
         (job,) = finished.jobs("finetune", "RUNNING")
         subprocess.run(["scancel", "--signal=STOP", job.number], check=True)
@@ -170,8 +170,8 @@ def test_a_stopped_fine_tuning_goes_on_from_its_state(finished, overlay):
     first = lose(f"scontrol update NodeName={FIRST} State=DOWN Reason=lost")
     wait_until(lambda: "Slurm has queued it again" in finished.said, "that is said")
     subprocess.run(["scontrol", "update", f"NodeName={FIRST}", "State=RESUME"], check=True)
-    subprocess.run(["scontrol", "update", f"JobId={first}", "StartTime=now"], check=True)  # not in two minutes
-    assert lose("scontrol update JobId={} EndTime=now", ask_in_vain) == first  # Slurm looks for that twice a minute
+    subprocess.run(["scontrol", "update", f"JobId={first}", "StartTime=now"], check=True)  # instead of in two minutes
+    assert lose("scontrol update JobId={} EndTime=now", ask_in_vain) == first  # Slurm checks that twice a minute
     second = lose("sbatch --partition=urgent --mem=12000 --output=/dev/null --wrap=true")
     assert process.wait() == 0, finished.said
 
@@ -190,7 +190,7 @@ def test_a_stopped_fine_tuning_goes_on_from_its_state(finished, overlay):
     assert min(resumed) > reached[-1]
     assert max(resumed) == 400
 
-    # The same command, as Snakemake printed it, in one go and to another place.
+    # The same command, as Snakemake printed it, runs without interruption and writes to another folder.
     command = re.search(r"Shell command: exec (python workflow_scripts/finetune.py .*)", finished.said)[1]
     words = [word.replace(RUN.format(task), "undisturbed") for word in shlex.split(command)]
     words[words.index("--log") + 1] = "undisturbed.log"
@@ -201,12 +201,12 @@ def test_a_stopped_fine_tuning_goes_on_from_its_state(finished, overlay):
 
 
 def steps(log):
-    """Steps that a log of a fine-tuning names."""
+    """The steps that the log of a fine-tuning names."""
     return [int(step) for step in re.findall(r"^step (\d+)/", log, re.MULTILINE)]
 
 
 def test_the_status_knows_what_waits_and_an_interruption_leaves_no_job_behind(finished, overlay):
-    """Two of three run until one is cancelled: it waits again, and the third has run since then, not since it came."""
+    """Two of three jobs run until one is cancelled. It waits again, and the third has run only since then."""
     config = overlay(finetuning={"max_steps": 5000, "checkpoint_steps": [1]})
     earlier = {job.number for job in finished.jobs("finetune")}
 
@@ -219,7 +219,7 @@ def test_the_status_knows_what_waits_and_an_interruption_leaves_no_job_behind(fi
     wait_until(lambda: process.poll() is not None or trained("PENDING"), "the third waits")
     (third,) = trained("PENDING")
     stopped, stays = trained("RUNNING")
-    time.sleep(3)  # so that the third has waited for longer than Slurm's clock is coarse
+    time.sleep(3)  # so that the third has waited longer than the resolution of Slurm's clock
     subprocess.run(["scancel", stopped.number], check=True)
     wait_until(lambda: process.poll() is not None or len(trained()) == 4, "one is submitted again")
     wait_until(lambda: process.poll() is not None or len(trained("RUNNING")) == 2, "the third runs")
@@ -253,7 +253,7 @@ def test_a_fine_tuning_runs_on_two_machines(finished, overlay):
     run = finished.folder / RUN.format("codesearchnet")
     described = json.loads((run / "run.json").read_text())
     assert described["recipe"]["devices"] == 2
-    # Not from the log, in which the lines of two machines mix.
+    # The steps are not read from the log, because it mixes the lines of two machines.
     with (run / "training.csv").open(newline="") as curve:
         assert [row["step"] for row in csv.DictReader(curve)] == ["1", "2", "3", "4", "5", "6"]
     number = finished.jobs("finetune_nlp_codesearchnet")[-1].number

@@ -1,4 +1,4 @@
-"""Files as ablate_heads writes them, from a seeded generator: for the tests of what is made of them."""
+"""Writes files in the format of ablate_heads, with seeded random numbers, for tests of the code that reads them."""
 
 import json
 from pathlib import Path
@@ -20,10 +20,11 @@ def write(
     alike: bool = False,
     training_seed: int = 0,
 ) -> Path:
-    """Both phases of a run, in which patterns predict the changes, better after fine-tuning than before.
+    """Write both phases of a run. Patterns predict the changes of the loss, and do so better after fine-tuning.
 
-    Patterns and changes are of different samples, whose noise is independent; what they have in common is the scale of
-    each head, and of heads that are `alike` nothing. Before fine-tuning the training seed makes no difference.
+    Patterns and changes come from different samples with independent noise. They share only the scale of each head.
+    With `alike`, all heads have the same scale, so patterns and changes share nothing. The training seed has no effect
+    before fine-tuning.
     """
     folder.mkdir(parents=True)
     shape = (layers, heads)
@@ -43,7 +44,7 @@ def write(
 
 
 def save(folder: Path, phase: str, changes, patterns, groups, top, reduction="abs_of_sum") -> None:
-    """The four files of a phase."""
+    """Write the four files of a phase."""
     for name, array in (("changes", changes), ("patterns", patterns), ("groups", groups)):
         np.save(folder / f"{phase}.{name}.npy", np.asarray(array, dtype=np.float32))
     about = {

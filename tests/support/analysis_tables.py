@@ -144,7 +144,7 @@ def with_change(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def composition(model: str, seed: int, of: str, changes: dict[str, np.ndarray], target: str) -> list[tuple]:
-    """R² of every single task, every pair and the full set for the change of `target`; whatever `of` says these are."""
+    """R² of every single task, every pair and the full set of tasks for `target`; `of` says what `changes` holds."""
     basic = [task for task in changes if task != target] or [target]
     y = changes[target].ravel()
     rows = []
@@ -158,7 +158,7 @@ def composition(model: str, seed: int, of: str, changes: dict[str, np.ndarray], 
 
 
 def controls(models: dict, tasks: list[str]) -> pd.DataFrame:
-    """Rank agreement of pairs; without three pairs there is none."""
+    """Rank agreement of pairs of tasks; the table is empty if there are fewer than three pairs."""
     columns = ["model", "group", "complex", "control", "pairs", "spearman", "low", "high"]
     basic = tasks[:-1]
     pairs = ["+".join(pair) for pair in combinations(basic, 2)]
@@ -205,7 +205,7 @@ def run_table(models: dict, tasks: dict, seeds: int) -> pd.DataFrame:
 
 
 def claims(models: dict) -> pd.DataFrame:
-    """One claim with a number a model, one with every other verdict, and one about a comparison of models."""
+    """One claim with a number for each model, one with every other verdict, and one that compares models."""
     common = {"family": "", "unit": "nats & more", "plain": 0, "p": 0.01, "p_adjusted": 0.02, "held": "seeds; tasks"}
     common |= {"computed": "After minus before, <b> over tasks.", "about": "", "varies": "samples 1.00", "reason": "",
                "learnt": "6 of 7 tasks by accuracy"}  # fmt: skip
@@ -239,7 +239,7 @@ def left_out() -> pd.DataFrame:
 
 
 def competence() -> list[list]:
-    """Rows of competence.csv: two models on ARC, of which one has learnt it, and one on code without gold answers."""
+    """Rows of competence.csv: two models on ARC, where only one has learnt it, and one on code without gold answers."""
     arc = {"task": "arc", "chance": 0.25}
     rows = [
         {"model": "llama", **arc, "state": "before", "accuracy": 0.03, "nll": 1.2},

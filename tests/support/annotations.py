@@ -1,4 +1,4 @@
-"""The check of annotations in the tests: beartype, to which a whole number is a float as it is to mypy."""
+"""The check of annotations in the tests: beartype, which accepts an int where a float is declared, as mypy does."""
 
 from beartype import BeartypeConf, beartype
 

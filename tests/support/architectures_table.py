@@ -1,4 +1,4 @@
-"""What becomes of every causal language model of transformers, tiny and random, as rows of docs/architectures.csv.
+"""Tests a tiny random model of each causal language model type of transformers, and writes docs/architectures.csv.
 
 python tests/support/architectures_table.py                  # writes the table: three minutes
 python tests/support/architectures_table.py llama bloom      # prints the rows of some types
@@ -31,7 +31,7 @@ TABLE = Path(__file__).parents[2] / "docs/architectures.csv"
 EXACT, ADAPTED, HYBRID = "exact", "exact with an adapter", "exact per attention layer"
 ALONE, REFUSED, NOT_TRIED = "one sample at a time", "refused", "not tried"
 TAKEN = (EXACT, ADAPTED, HYBRID, ALONE)
-"""Results of models that patterns are taken of."""
+"""Results of models whose activation patterns can be computed."""
 
 PARTS = "what it has beside the decoder of text is large; the type of its text alone may be listed"
 UNTRIED = {
@@ -41,17 +41,17 @@ UNTRIED = {
     "gemma3n": "its images need the package timm",
     "mimo_v2_flash": "no tiny settings of it were found that run",
 }
-"""By type, why no tiny model of it was made."""
+"""Model types without a tiny model, each with the reason."""
 
 DRAW = random.Random(0)
 SAMPLES = [
     TokenizedSample(f"s{prompt}", [DRAW.randrange(3, decoders.TOKENS) for _ in range(length)], prompt, False)
     for prompt, length in ((9, 20), (12, 19))
 ]
-"""Longer than any window of the models; of so similar lengths that they share a batch, one of them padded."""
+"""Samples longer than any attention window of the models. Their lengths are close, so they share a padded batch."""
 
 LIMIT, PLAIN = 1e-4, 1e-5
-"""Relative errors: none that is taken has more than the first, and most have less than the second."""
+"""Bounds of the relative error: no accepted model exceeds the first, and most stay below the second."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,15 +59,16 @@ class Row:
     """A row of the table.
 
     Attributes:
-        model_type: of its config.
-        model_class: that AutoModelForCausalLM makes.
-        settings: those of `decoders.OWN`, as JSON.
+        model_type: the `model_type` of its config.
+        model_class: the class that AutoModelForCausalLM builds.
+        settings: its settings in `decoders.OWN`, as JSON.
         result: one of `TAKEN`, `REFUSED` or `NOT_TRIED`.
-        error: the largest of a head in any reduction, against eager attention, relative to the largest head of its
-            layer: "< 1e-5".
-        packed: whether fine-tuning on samples in one row has the gradients of each alone: `equal` or `refused`.
-        ablation: `works` where the slope of the loss is the pattern with its sign.
-        reason: why it is refused or not tried.
+        error: a bound on the largest error of any head in any reduction, such as "< 1e-5". The reference is eager
+            attention, and the error is relative to the largest head of the same layer.
+        packed: compares the gradients of samples packed into one row with those of each sample alone: `equal` or
+            `differs`, or `refused` if packing is refused.
+        ablation: `works` if the slope of the loss equals the signed pattern, else `differs`.
+        reason: why the type is refused or not tried.
     """
 
     model_type: str
@@ -81,7 +82,7 @@ class Row:
 
 
 def measure(kind: str) -> tuple[Row, float]:
-    """The row of a type, and the error itself, of which the row has a bound."""
+    """The row of a model type, and its error; the row itself states only a bound on the error."""
     row = Row(kind, MODELS[kind], json.dumps(decoders.OWN[kind]) if kind in decoders.OWN else "")
     if kind in UNTRIED:
         return dataclasses.replace(row, settings="", result=NOT_TRIED, reason=UNTRIED[kind]), 0.0
@@ -141,8 +142,8 @@ def relative(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 def slopes_agree(model: transformers.PreTrainedModel, signed: np.ndarray) -> bool:
-    """Whether the loss changes as patterns [samples, layers, heads] say when all heads are scaled a little."""
-    # A small step, since the loss jumps where a token goes to another expert.
+    """Whether the loss changes as signed patterns [samples, layers, heads] predict if all heads are scaled a little."""
+    # The step is small, because the loss jumps when a token switches to another expert.
     direction, step = np.random.default_rng(0).normal(size=signed.shape[1:]), 0.001
     kept = np.stack([1 + step * direction, 1 - step * direction])
     up, down = ablated_losses(model, SAMPLES, kept, token_budget=10_000)
@@ -151,7 +152,7 @@ def slopes_agree(model: transformers.PreTrainedModel, signed: np.ndarray) -> boo
 
 
 def packed(model: transformers.PreTrainedModel) -> str:
-    """Whether the gradients of samples in one row are those of each sample alone."""
+    """Compare the gradients of samples packed into one row with those of each sample alone."""
     rows = [{"input_ids": sample.input_ids, "labels": list(sample.labels)} for sample in SAMPLES]
     parameters = list(model.parameters())
     total = sum(
@@ -177,14 +178,14 @@ def read() -> list[Row]:
 
 
 def main(kinds: list[str]) -> None:
-    """Print some rows, or write all."""
+    """Print the rows of the given types; without types, print and write the rows of all."""
     transformers.utils.logging.set_verbosity_error()
     torch.set_num_threads(1)
     rows = []
     for kind in kinds or MODELS:
         try:
             rows.append(measure(kind)[0])
-        except Exception as error:  # a type that is new to transformers, whose tiny settings are not known
+        except Exception as error:  # a type that is new to transformers, without known tiny settings
             rows.append(Row(kind, MODELS[kind], result=NOT_TRIED, reason=first_line(error)))
         print(*dataclasses.astuple(rows[-1]), sep=" | ", flush=True)
     if not kinds:

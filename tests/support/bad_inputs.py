@@ -1,4 +1,4 @@
-"""The broken inputs that tests/bad_inputs lists: what is broken, how it is made, who reads it, and what is said."""
+"""The broken inputs of tests/bad_inputs: what is broken, how to make it, what reads it, and what the message says."""
 
 import functools
 from dataclasses import dataclass, field
@@ -16,14 +16,14 @@ class Case:
     """One broken input.
 
     Attributes:
-        name: of the test.
+        name: the name of the test.
         broken: what is wrong, in words.
         made: the steps that make it (`broken_files`).
-        run: the entry point, which is a key of the test's own, with its options.
-        place: what the sentence must name as a whole; {here} is the folder that the input lies in.
-        fix: words that must stand in the same sentence.
-        kind: the table that it is in.
-        machine: what the machine lacks (`broken_machines`), or variables of a program of its own.
+        run: the entry point, by a name that test_bad_inputs.py defines, with its value and options.
+        place: what the sentence must name in full; {here} stands for the folder of the input.
+        fix: words that the same sentence must contain.
+        kind: the table that lists the case.
+        machine: what the machine lacks (`broken_machines`), or environment variables of a separate process.
     """
 
     name: str
@@ -36,11 +36,11 @@ class Case:
     machine: dict[str, Any] = field(default_factory=dict)
 
     def named(self, here: Any) -> str:
-        """The place with the folder in it."""
+        """The place, with the folder filled in."""
         return self.place.replace("{here}", str(here))
 
     def hints(self, here: Any) -> tuple[str, ...]:
-        """The words of the fix with the folder in them."""
+        """The words of the fix, with the folder filled in."""
         return tuple(word.replace("{here}", str(here)) for word in self.fix)
 
 
@@ -55,5 +55,5 @@ KINDS = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
 
 
 def number() -> int:
-    """How many broken inputs there are, which the documentation says."""
+    """The number of broken inputs, which the documentation states."""
     return sum(len(cases(kind)) for kind in KINDS)

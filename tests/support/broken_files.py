@@ -1,4 +1,4 @@
-"""Makes the broken inputs of tests/bad_inputs: each step writes a sound file, or breaks one that is there."""
+"""Makes the broken inputs of tests/bad_inputs: each step writes a valid file, or breaks an existing one."""
 
 import bz2
 import csv
@@ -22,25 +22,25 @@ PACKERS = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
 
 
 def make(folder: Path, steps: Sequence[Mapping[str, Any]]) -> None:
-    """Take the steps that a case lists, each the name of a function below with its arguments."""
+    """Run the steps of a case. Each step is the name of a function below with its arguments."""
     for step in steps:
         [(name, arguments)] = step.items()
         STEPS[name](folder, **arguments)
 
 
 def text(folder: Path, file: str, content: str, encoding: str = "utf-8") -> None:
-    """A file with a text in some encoding."""
+    """Write a file with a text in the given encoding."""
     (folder / file).parent.mkdir(parents=True, exist_ok=True)
     (folder / file).write_bytes(content.encode(encoding))
 
 
 def raw(folder: Path, file: str, hexadecimal: str) -> None:
-    """A file of these bytes."""
+    """Write a file of these bytes."""
     (folder / file).write_bytes(bytes.fromhex(hexadecimal))
 
 
 def noise(folder: Path, file: str, size: int = 400) -> None:
-    """A file of random bytes, the same ones each time."""
+    """Write a file of random bytes, which are the same each time."""
     (folder / file).parent.mkdir(parents=True, exist_ok=True)
     (folder / file).write_bytes(random.Random(7).randbytes(size))
 
@@ -54,9 +54,9 @@ def rows(
     at: int | None = None,
     values: Mapping[str, Any] | None = None,
 ) -> None:
-    """Rows in the format that a file's name says; those of a schema, or with prompt and response.
+    """Write rows in the format of the file's suffix. They follow a schema, or have a prompt and a response.
 
-    Row number `at`, or every one, has other values and lacks the fields `without`.
+    Row number `at` gets `values` and lacks the fields `without`. If `at` is None, this applies to every row.
     """
     made = []
     for number in range(1, count + 1):
@@ -95,7 +95,7 @@ def _written(made: list[dict[str, Any]], name: str) -> bytes:
 
 
 def cut(folder: Path, file: str, drop: int) -> None:
-    """Take the last bytes off a file."""
+    """Remove the last bytes of a file."""
     path = folder / file
     content = path.read_bytes()
     assert len(content) > drop
@@ -103,7 +103,7 @@ def cut(folder: Path, file: str, drop: int) -> None:
 
 
 def overwrite(folder: Path, file: str, at: int, hexadecimal: str) -> None:
-    """Put other bytes into a file, at a place that is counted from its end where it is negative."""
+    """Overwrite bytes of a file from position `at`; a negative position counts from the end."""
     path = folder / file
     content, other = bytearray(path.read_bytes()), bytes.fromhex(hexadecimal)
     start = at % len(content)
@@ -112,7 +112,7 @@ def overwrite(folder: Path, file: str, at: int, hexadecimal: str) -> None:
 
 
 def append(folder: Path, file: str, content: str) -> None:
-    """Write more at the end of a file."""
+    """Append a text to a file."""
     with (folder / file).open("a", encoding="utf-8") as opened:
         opened.write(content)
 
@@ -129,24 +129,24 @@ def move(folder: Path, file: str, to: str) -> None:
 
 
 def directory(folder: Path, file: str) -> None:
-    """An empty folder."""
+    """Make an empty folder."""
     (folder / file).mkdir(parents=True)
 
 
 def link(folder: Path, file: str, to: str) -> None:
-    """A symbolic link."""
+    """Make a symbolic link."""
     (folder / file).symlink_to(to)
 
 
 def fields(folder: Path, file: str, values: Mapping[str, Any], without: Sequence[str] = ()) -> None:
-    """Change keys of a JSON file, and leave some out."""
+    """Change some keys of a JSON file, and remove others."""
     path = folder / file
     content = json.loads(path.read_text()) | dict(values)
     path.write_text(json.dumps({name: value for name, value in content.items() if name not in without}))
 
 
 def weights(folder: Path, file: str, tensor: str, become: str) -> None:
-    """Change one tensor of the weights, by the start of its name."""
+    """Change the first tensor whose name starts with `tensor`; `float8` changes all tensors."""
     path = folder / file
     tensors = load_file(path)
     name = next(one for one in sorted(tensors) if one.startswith(tensor))
@@ -165,7 +165,7 @@ def weights(folder: Path, file: str, tensor: str, become: str) -> None:
 
 
 def narrow(folder: Path, file: str, tokens: int) -> None:
-    """Leave a model embeddings of its first tokens alone."""
+    """Keep only the embeddings of a model's first tokens, and set `vocab_size` to their number."""
     path = folder / file
     tensors = load_file(path)
     cut = {name: value[:tokens].contiguous() for name, value in tensors.items() if "embed" in name or "lm_head" in name}
@@ -174,14 +174,17 @@ def narrow(folder: Path, file: str, tokens: int) -> None:
 
 
 def pickled(folder: Path, file: str) -> None:
-    """The weights as a pickle of PyTorch alone."""
+    """Replace the weights by a PyTorch pickle."""
     path = folder / file
     torch.save(load_file(path), path.with_name("pytorch_model.bin"))
     path.unlink()
 
 
 def sharded(folder: Path, file: str, missing: bool = False, unlisted: bool = False) -> None:
-    """The weights in two files with an index, of which one may be missing, or the index without one tensor."""
+    """Split the weights into two files with an index.
+
+    `missing` removes the second file. `unlisted` makes the index name files that do not exist.
+    """
     path = folder / file
     tensors = load_file(path)
     path.unlink()
@@ -203,4 +206,4 @@ STEPS = {
     for one in (text, raw, noise, rows, cut, overwrite, append, remove, move, directory, link, fields, weights, narrow,
                 pickled, sharded)
 }  # fmt: skip
-"""What a case may do to its folder."""
+"""The steps that a case may list, by name."""

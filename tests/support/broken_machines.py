@@ -1,4 +1,4 @@
-"""Lets a test run where a machine lacks something: a package, open files, or a folder for temporary files."""
+"""Simulates a machine that lacks something: a package, open files, or a folder for temporary files."""
 
 import gc
 import os
@@ -17,9 +17,9 @@ from headpatterns import cli
 
 @contextmanager
 def lacking(here: Path, machine: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Within the block this process is as the description of a machine says."""
+    """Inside the block, this process lacks what `machine` describes."""
     with monkeypatch.context() as patch:
-        # The terminal of the script before would be closed in the block, and give its place to another file.
+        # This keeps the previous script's terminal open: closing it in the block would let one more file be opened.
         patch.setattr(cli, "_terminal", None)
         if package := machine.get("without"):
             for module in [one for one in sys.modules if one == package or one.startswith(f"{package}.")]:
@@ -33,8 +33,8 @@ def lacking(here: Path, machine: Mapping[str, Any], monkeypatch: pytest.MonkeyPa
 
 @contextmanager
 def few_files(more: int) -> Iterator[None]:
-    """Within the block so many files more may be open at once."""
-    gc.collect()  # nothing is to be closed in the block
+    """Inside the block, this process can have at most `more` further files open at once."""
+    gc.collect()  # so that nothing is closed inside the block
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     free = os.dup(0)
     os.close(free)

@@ -1,4 +1,4 @@
-"""The report in a headless Chromium, which is offline: what it asks for, complains of, and shows."""
+"""Opens the report in a headless offline Chromium: records its requests and console messages, and reads its content."""
 
 import contextlib
 import shutil
@@ -13,21 +13,21 @@ from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WIDE, NARROW = (1280, 900), (390, 844)
 PATIENCE = 120_000
-"""Milliseconds until a chart must be drawn on a machine with much else to do."""
+"""Milliseconds within which a chart must be drawn, even on a busy machine."""
 
 FAULTS = ("serious", "critical")
 COMPLAINING = ("error", "warning")
-"""Kinds of lines of the console that no page of ours may write."""
+"""Types of console messages that none of our pages may write."""
 
 
 @dataclass
 class Opened:
-    """A page that is open.
+    """An open page.
 
     Attributes:
-        page: of playwright.
-        requests: addresses that it has asked for, beside its own.
-        complaints: errors and warnings on its console, and errors that nothing has caught.
+        page: the page of Playwright.
+        requests: addresses that it has requested, except its own.
+        complaints: errors and warnings on its console, and uncaught errors.
     """
 
     page: Page
@@ -35,13 +35,13 @@ class Opened:
     complaints: list[str] = field(default_factory=list)
 
     def said(self, chart: str) -> list[str]:
-        """What the marks of a chart say of themselves to those who do not see them, in order."""
+        """The accessible labels of a chart's marks, in order."""
         marks = self.page.locator(f"#{chart} .role-mark [role=graphics-symbol]")
         labels: list[str] = marks.evaluate_all("marks => marks.map(mark => mark.getAttribute('aria-label'))")
         return labels
 
     def shows(self, chart: str, text: str) -> None:
-        """Wait until a text stands in a chart."""
+        """Wait until a chart contains a text."""
         expect(self.page.locator(f"#{chart} svg text", has_text=text).first).to_be_attached(timeout=PATIENCE)
 
     def overflow(self) -> float:
@@ -49,14 +49,14 @@ class Opened:
         return float(self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
     def faults(self) -> list[str]:
-        """What axe-core finds fault with seriously."""
+        """The serious and critical faults that axe-core finds."""
         found = Axe().run(self.page).response["violations"]
         return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found if one["impact"] in FAULTS]
 
 
 @contextlib.contextmanager
 def started() -> Iterator[Browser]:
-    """A headless Chromium, one at a time."""
+    """Start a headless Chromium; only one can run at a time."""
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     if not program:
         pytest.skip("no Chromium here: install the package chromium")
@@ -73,11 +73,11 @@ def opened(
     """Open a page and wait until its charts are drawn.
 
     Args:
-        browser: that of `started`.
-        path: of the page.
-        size: of the window, in pixels.
-        policy: whether the page's own policy counts; axe-core is a script that it forbids.
-        scripts: whether the browser runs any.
+        browser: the browser of `started`.
+        path: the file of the page.
+        size: width and height of the window, in pixels.
+        policy: whether the page's content security policy applies; it forbids the script of axe-core.
+        scripts: whether the browser runs scripts.
     """
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]}, bypass_csp=not policy, java_script_enabled=scripts

@@ -1,7 +1,7 @@
-"""Chat formats that models are published with, as templates in our own words, and tokenizers that have their tokens.
+"""Chat formats of published models, as templates of our own, and tokenizers with their special tokens.
 
-A template here prints what the published one prints, from its documented format. `generation` marks what the assistant
-writes, as transformers reads it.
+A template here prints the same text as the published one; we wrote it from the documented format. `generation` tags
+mark what the assistant writes, in the form that transformers reads.
 """
 
 from typing import Any, NamedTuple
@@ -22,14 +22,14 @@ SENTENCES = [" ".join(message["content"] for message in CONVERSATION), "assistan
 
 
 class Format(NamedTuple):
-    """A format.
+    """A chat format.
 
     Attributes:
-        template: in Jinja, with ⟦ and ⟧ where `{% generation %}` begins and ends.
-        tokens: special tokens beside BOS and EOS.
-        bos: BOS, empty where the tokenizer puts none before a text.
+        template: the template in Jinja, with ⟦ and ⟧ where `{% generation %}` begins and ends.
+        tokens: special tokens other than BOS and EOS.
+        bos: BOS, empty if the format has none. The tokenizer does not put a BOS that is also in `tokens` before texts.
         eos: EOS.
-        expected: the conversation as it is printed, what has a loss between ⟨ and ⟩.
+        expected: the printed conversation; ⟨ and ⟩ enclose the text that has a loss.
         has_system: whether it prints a system turn.
     """
 
@@ -42,19 +42,19 @@ class Format(NamedTuple):
 
     @property
     def conversation(self) -> tuple[dict[str, str], ...]:
-        """The conversation, without what the format has no place for."""
+        """The conversation, without the system turn if the format has none."""
         return CONVERSATION if self.has_system else CONVERSATION[1:]
 
     def written(self, generation: bool = False) -> str:
-        """The template, with the marks of what is generated, or without."""
+        """The template, with or without the tags that mark generated text."""
         begin, end = ("{% generation %}", "{% endgeneration %}") if generation else ("", "")
-        # Jinja takes away the end of a line behind a mark.
+        # Jinja removes the newline after a tag.
         lines = self.template.replace("⟧\n", "⟧{{ '\\n' }}")
         return lines.replace("⟦", begin).replace("⟧", end)
 
 
 def chatml(own_system: str = "") -> str:
-    """The template of ChatML, with a system turn of its own where the conversation has none."""
+    """The ChatML template. It prints `own_system` as the system turn if the conversation has none."""
     own = f"{{% if messages[0].role != 'system' %}}<|im_start|>system\n{own_system}<|im_end|>\n{{% endif %}}"
     return (
         (own if own_system else "")
@@ -110,7 +110,7 @@ FORMATS = {
         f"<|start_header_id|>assistant<|end_header_id|>\n\n⟨{ANSWER}<|eot_id|>⟩<|start_header_id|>user<|end_header_id|>"
         f"\n\n{AGAIN}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n⟨{LAST}<|eot_id|>⟩",
     ),
-    "mistral-v3": Format(  # the system turn stands within the last question
+    "mistral-v3": Format(  # the system turn is part of the last question
         "{{ bos_token }}{% set sys = messages[0].content + '\\n\\n' if messages[0].role == 'system' else '' %}"
         "{% set users = messages | selectattr('role', 'equalto', 'user') | list %}{% set ns = namespace(seen=0) %}"
         "{% for m in messages %}{% if m.role == 'user' %}{% set ns.seen = ns.seen + 1 %}"
@@ -143,7 +143,7 @@ FORMATS = {
         f"<start_of_turn>user\n{AGAIN}<end_of_turn>\n<start_of_turn>model\n⟨{LAST}<end_of_turn>⟩\n",
         has_system=False,
     ),
-    "phi-3": Format(  # EOS stands behind the whole conversation
+    "phi-3": Format(  # EOS follows the whole conversation
         "{% for m in messages %}<|{{ m.role }}|>\n{% if m.role == 'assistant' %}⟦{{ m.content }}<|end|>⟧\n{% else %}"
         "{{ m.content }}<|end|>\n{% endif %}{% endfor %}"
         "{% if add_generation_prompt %}<|assistant|>\n{% else %}{{ eos_token }}{% endif %}",
@@ -153,7 +153,7 @@ FORMATS = {
         f"<|system|>\n{SYSTEM}<|end|>\n<|user|>\n{QUESTION}<|end|>\n<|assistant|>\n⟨{ANSWER}<|end|>⟩\n"
         f"<|user|>\n{AGAIN}<|end|>\n<|assistant|>\n⟨{LAST}<|end|>⟩\n<|endoftext|>",
     ),
-    "zephyr": Format(  # what says who speaks is text
+    "zephyr": Format(  # the role markers are plain text, not special tokens
         "{% for m in messages %}<|{{ m.role }}|>\n{% if m.role == 'assistant' %}⟦{{ m.content }}{{ eos_token }}⟧\n"
         "{% else %}{{ m.content }}{{ eos_token }}\n{% endif %}"
         "{% if loop.last and add_generation_prompt %}<|assistant|>\n{% endif %}{% endfor %}",
@@ -181,7 +181,7 @@ FORMATS = {
         f"<｜begin▁of▁sentence｜>{SYSTEM}<｜User｜>{QUESTION}<｜Assistant｜>⟨{ANSWER}<｜end▁of▁sentence｜>⟩"
         f"<｜User｜>{AGAIN}<｜Assistant｜>⟨{LAST}<｜end▁of▁sentence｜>⟩",
     ),
-    "olmo-2": Format(  # a line's end stands behind EOS, but for the last turn
+    "olmo-2": Format(  # a newline follows EOS, except in the last turn
         "{{ bos_token }}{% for m in messages %}{% if m.role == 'assistant' %}<|assistant|>\n"
         "⟦{{ m.content }}{{ eos_token }}⟧{{ '' if loop.last else '\\n' }}{% else %}<|{{ m.role }}|>\n{{ m.content }}\n"
         "{% endif %}{% endfor %}{% if add_generation_prompt %}<|assistant|>\n{% endif %}",
@@ -211,7 +211,7 @@ FORMATS = {
 
 
 def tokenizer(one: Format, generation: bool = False) -> Any:
-    """A byte-level tokenizer with the special tokens of a format, which puts BOS before a text where it has one."""
+    """A byte-level tokenizer with a format's special tokens. It puts BOS before texts, unless BOS is in `tokens`."""
     names = dict.fromkeys([*filter(None, (one.bos, one.eos)), *one.tokens])
     special = [AddedToken(name, special=True, normalized=False) for name in names]
     made = Tokenizer(models.BPE())
@@ -221,7 +221,7 @@ def tokenizer(one: Format, generation: bool = False) -> Any:
         SENTENCES, trainers.BpeTrainer(vocab_size=330, initial_alphabet=alphabet, show_progress=False)
     )
     made.add_special_tokens(special)
-    # As with SmolLM2, whose BOS the tokenizer does not put before texts.
+    # The tokenizer of SmolLM2 does not put its BOS, <|im_start|>, before texts.
     if one.bos and one.bos not in one.tokens:
         made.post_processor = processors.TemplateProcessing(
             single=f"{one.bos} $A", special_tokens=[(one.bos, made.token_to_id(one.bos))]

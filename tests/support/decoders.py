@@ -1,4 +1,4 @@
-"""Every causal language model of transformers, tiny and random: the settings that make it so, by its type."""
+"""Settings for a tiny random model of each causal language model type of transformers."""
 
 from typing import Any
 
@@ -23,8 +23,8 @@ SIZES = {
     **{"decoder_layers": 3, "decoder_attention_heads": 6, "decoder_ffn_dim": 32},
     **{"encoder_layers": 1, "encoder_attention_heads": 6, "encoder_ffn_dim": 16},
 }
-"""Fields of a config, each set where a type of config has it and it may be set. A token goes through all experts, or
-rounding would decide which."""
+"""Config fields. Each is set if the config type has it and allows it to be set. A token goes through all experts,
+because otherwise rounding would decide which experts it goes through."""
 
 ALONE = {"is_decoder": True, "is_encoder_decoder": False}
 LATENT = {"num_key_value_heads": 6, "head_dim": 4}
@@ -96,7 +96,7 @@ OWN: dict[str, dict[str, Any]] = {
     "zamba2": {**SHARED, "n_mamba_heads": 4, "mamba_headdim": 12, "chunk_size": 8},
     "zaya": {"num_experts_per_tok": 1, "router_hidden_size": 8},
 }
-"""By type, fields beside `SIZES`, or instead of them; None leaves one out."""
+"""By model type, fields that are added to `SIZES` or replace them; None removes a field."""
 
 
 def config_of(kind: str) -> PretrainedConfig:
@@ -118,11 +118,11 @@ def build(kind: str) -> PreTrainedModel:
 
 
 def _may_be_set(config: PretrainedConfig, name: str) -> bool:
-    """Whether a config has a field, and not only a property by its name."""
+    """Whether a config has a field of this name that can be set, and not only a read-only property."""
     own = getattr(type(config), name, None)
     try:
         there = hasattr(config, name)
-    except RuntimeError:  # a number that layers have each for themselves
+    except RuntimeError:  # a number that differs between layers
         there = True
     return there and not (isinstance(own, property) and own.fset is None)
 

@@ -1,4 +1,4 @@
-"""Variants, evaluations and coefficients of any size that agree with each other, for the tests of section 5."""
+"""Consistent variants, evaluations and coefficients of any size, for the tests of section 5."""
 
 import json
 from collections.abc import Callable
@@ -20,7 +20,7 @@ SIZES = {"target": 60, "mmlu-maths": 80, "mmlu-law": 40}
 # How much a variant adds to the base model's chance of a right answer.
 GAINS = {"base": 0.0, "sft": 0.1, "random": 0.15, "ours": 0.35, "oracle": 0.4, "pattern": 0.3}
 PARTS = ("math", "arc")
-"""What the target is made of, where that is known."""
+"""The tasks that make up the target, if they are known."""
 
 
 def variants(
@@ -61,7 +61,7 @@ def variants(
 
 
 def generated(rows: list[Variant]) -> dict[tuple[str, str, str], list[int]]:
-    """Right and wrong answers: a variant that gains more has more right ones, on items that are hard for all alike."""
+    """Right and wrong answers. A variant with a larger gain has more right ones; an item is equally hard for all."""
     hardness = {name: np.random.default_rng(len(name)).uniform(size=size) for name, size in SIZES.items()}
     found = {}
     for place, row in enumerate(rows):
@@ -83,7 +83,7 @@ def tokens(item: int) -> int:
 
 
 def of_marks(marks: list[int]) -> list[float]:
-    """Nats a token where nothing else is said."""
+    """Default nats per token: 0.25 for a right answer and 1.25 for a wrong one."""
     return [1.25 - mark for mark in marks]
 
 
@@ -94,9 +94,10 @@ def write(
     item_id: Callable[[str, int], str] = "{}-{}".format,
     losses: dict[tuple[str, str, str], list[float]] | None = None,
 ) -> Path:
-    """Write variants.csv, and for each model batch.csv, batch.items.csv and the coefficients of two seeds.
+    """Write variants.csv, and for each model batch.csv, batch.items.csv, and the coefficients and picks of two seeds.
 
-    The gold answer of an item has `losses` nats per token; without, 0.25 where the answer is right and 1.25 elsewhere.
+    `losses` are nats per token of each item's gold answer. The default is 0.25 for a right answer and 1.25 for a wrong
+    one.
     """
     write_variants(folder / "variants.csv", rows)
     for model in dict.fromkeys(row.model for row in rows):
@@ -153,13 +154,13 @@ def write_variants(path: Path, rows: list[Variant]) -> Path:
 
 
 def score(key: tuple[str, str, str], marks: list[int]) -> tuple:
-    """A row of an evaluation: wrong answers are half unparsed, one prompt was cut, and there are no options."""
+    """A row of an evaluation: half of the wrong answers are unparsed, one prompt was cut, and there are no options."""
     items, right = len(marks), sum(marks)
     return (*key, items, right, (items - right) // 2, 1, right / items, *wilson(right, items), 1.5, "", "")
 
 
 def items(folder: Path) -> list[Path]:
-    """The files of single answers."""
+    """The files with the answers to single items."""
     return sorted(folder.glob("evaluations/*/*.items.csv"))
 
 
@@ -186,7 +187,7 @@ def analyse(
     parts: tuple[str, ...] = (),
     **inputs,
 ) -> None:
-    """Run the analysis of a study on what lies in `folder`; its tables go to `output`, or there too."""
+    """Run the analysis of a study on the files in `folder`; it writes its tables to `output`, or else to `folder`."""
     given = {"variants": folder / "variants.csv", "items": items(folder)}
     settings: dict = {"resamples": resamples, "seed": seed}
     if study == "mixing":
@@ -204,14 +205,14 @@ def analyse(
 
 
 def write_table(folder: Path, number: int, output: Path, analysis: Path | None = None) -> None:
-    """Write Table 2 or 3 of the variants in `folder`, to `output` with three suffixes; numbers lie in `analysis`."""
+    """Write Table 2 or 3 of the variants in `folder` to `output` with three suffixes; `analysis` holds the numbers."""
     study = {2: "mixing", 3: "selection"}[number]
     tables = {"variants": str(folder / "variants.csv"), study: str((analysis or folder) / f"{study}.csv")}
     scripts.run("write_table", positional=[f"table{number}"], inputs=json.dumps(tables), output=output)
 
 
 def write_costs(path: Path) -> None:
-    """Write the costs of two methods: one with a warm-up, and one of which a time is not known."""
+    """Write the costs of two methods: one with a warm-up, and one with an unknown time."""
     rows = []
     for model in MODELS:
         for place, domain in enumerate(DOMAINS):
@@ -222,10 +223,10 @@ def write_costs(path: Path) -> None:
 
 
 def write_rankings(folder: Path, related: int = 12, pool: int = 40, seeds: int = 2) -> list[dict]:
-    """Write scores.csv, related.csv and the random draws of a selection of each model, domain and seed.
+    """Write scores.csv, related.csv and the random draws of a selection for each model, domain and seed.
 
-    `bm25` finds the related samples first, `pattern` last, and the others by chance. What the analysis is given of them
-    is returned.
+    `bm25` ranks the related samples first, `pattern` ranks them last, and the other methods rank at random. Returns the
+    input of the analysis for each selection.
     """
     ids = [f"p{n}" for n in range(pool)]
     made = []

@@ -1,4 +1,4 @@
-"""Experiments of the project's config: under overlays, or of a config that a test has changed."""
+"""Experiments from the project's config with overlays, or from a config that a test has changed."""
 
 import re
 from typing import Any
@@ -16,19 +16,19 @@ ONE_SEED: dict[str, Any] = {
     "seeds": [0],
     "studies": {study: {"seeds": None} for study in ("validity", "mixing", "selection")},
 }
-"""The overlay under which every study has the one seed 0."""
+"""The overlay with which every study uses only seed 0."""
 
 RULES = ("finetune", "extract_patterns", "ablate_heads", "read_candidates", "pretrain")
 
 
 def merged(config: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
-    """`overlay` laid over `config` as Snakemake does it: mappings merge, lists replace."""
+    """Merge `overlay` into `config` as Snakemake does: mappings are merged, and lists are replaced."""
     mapping = {key: value for key, value in overlay.items() if isinstance(value, dict)}
     return {**config, **overlay, **{key: merged(config.get(key) or {}, value) for key, value in mapping.items()}}
 
 
 def config_of(*overlays: Overlay) -> dict[str, Any]:
-    """config.yaml under overlays, a plain dictionary to change."""
+    """config.yaml with overlays, as a plain dictionary that the caller may change."""
     config: dict[str, Any] = {}
     for overlay in ("config.yaml", *overlays):
         config = merged(config, overlay if isinstance(overlay, dict) else config_in(overlay))
@@ -36,7 +36,7 @@ def config_of(*overlays: Overlay) -> dict[str, Any]:
 
 
 def stacks() -> list[list[str]]:
-    """The overlays of each command that an overlay of config/ has at its head, below the project."""
+    """The overlays of each command in the header comments of config/*.yaml, as paths below the project."""
     found = []
     for file in sorted((PROJECT / "config").glob("*.yaml")):
         commands = re.findall(r"^#  +snakemake .*--configfile (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
@@ -46,17 +46,17 @@ def stacks() -> list[list[str]]:
 
 
 def meaning(config: dict[str, Any]) -> Experiment:
-    """The experiment that a config means."""
+    """The experiment that a config describes."""
     return Experiment(config, load_studies())
 
 
 def experiment_of(*overlays: Overlay) -> Experiment:
-    """The experiment that config.yaml means under overlays."""
+    """The experiment that config.yaml with overlays describes."""
     return meaning(config_of(*overlays))
 
 
 def checked(config: dict[str, Any]) -> Experiment:
-    """The experiment that a config means, where nothing about it is refused."""
+    """The experiment that a config describes, after all checks have passed."""
     experiment = meaning(config)
     checks.check(experiment)
     checks.check_rules(experiment, RULES)

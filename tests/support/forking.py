@@ -1,9 +1,9 @@
-"""Programs that find imported what takes them long: each runs in a fork of a Python that has done it once.
+"""Runs programs without repeating slow imports: each runs in a fork of a Python process that has already done them.
 
     python tests/support/forking.py snakemake.cli pandas
 
-imports modules, and then runs a program for each line of JSON on its standard input, whose exit status it prints. The
-program has a process of its own, in which it is started and ends as from the command line.
+imports these modules. It then runs one program for each line of JSON on its standard input, and prints the program's
+exit status. Each program has its own process, and starts and ends as it would from the command line.
 """
 
 import functools
@@ -60,7 +60,7 @@ def forking(python: Path | str, *modules: str) -> Forking:
 
 
 def serve() -> dict[str, Any] | None:
-    """Wait for programs: gives one, in the process that is to run it, and None at the end of the input."""
+    """Wait for requests: returns each one in a new process, which must run it, and None at the end of the input."""
     for line in sys.stdin:
         if not (process := os.fork()):
             request: dict[str, Any] = json.loads(line)
@@ -93,7 +93,7 @@ def become(request: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    del sys.path[0]  # this folder, which no program has there
+    del sys.path[0]  # this folder, which is not in the path of any program
     for name in sys.argv[1:]:
         importlib.import_module(name)
     if asked := serve():

@@ -1,4 +1,4 @@
-"""Tiny GGUF files, written with the package gguf as llama.cpp's converter writes them: weights, sizes and tokenizer."""
+"""Writes tiny GGUF files with the package gguf, as llama.cpp's converter does: weights, sizes and tokenizer."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -22,14 +22,14 @@ FILE_TYPES = {
 
 
 def single_digits() -> Any:
-    """Byte-level BPE of texts that are cut at each digit, as SmolLM has it."""
+    """Byte-level BPE that splits texts at each digit, like that of SmolLM."""
     words = Regex(r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
     parts = [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.Split(words, behavior="isolated")]
     return kinds.byte_level(pre_tokenizers.Sequence(parts))
 
 
 def as_qwen2() -> Any:
-    """Byte-level BPE of composed characters, each digit by itself, as Qwen2 has it."""
+    """Byte-level BPE of composed characters (NFC) that splits off each digit, like that of Qwen2."""
     words = Regex(
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
         r"|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -40,13 +40,13 @@ def as_qwen2() -> Any:
 
 
 def as_fast(made: Any) -> PreTrainedTokenizerFast:
-    """A tokenizer as transformers has it."""
+    """Wrap a tokenizer as a fast tokenizer of transformers."""
     special = {"bos_token": kinds.BOS, "eos_token": kinds.EOS, "unk_token": kinds.UNKNOWN}
     return PreTrainedTokenizerFast(tokenizer_object=made, clean_up_tokenization_spaces=False, **special)
 
 
 def model_of(vocabulary: int, tied: bool = False, model_type: str = "llama", **changed: Any) -> PreTrainedModel:
-    """A random model with grouped queries in float32, whose rows quantized blocks of 32 numbers fill."""
+    """A random float32 model with grouped-query attention; its rows fill whole quantized blocks of 32 numbers."""
     torch.manual_seed(0)
     sizes: dict[str, Any] = {
         "hidden_size": 64,
@@ -66,19 +66,19 @@ def model_of(vocabulary: int, tied: bool = False, model_type: str = "llama", **c
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
     with torch.no_grad():
         for parameter in model.parameters():
-            # Attention is far from uniform, and no norm is the identity.
+            # This makes attention far from uniform, and no norm is the identity.
             parameter.copy_(8 * parameter if parameter.dim() > 1 else parameter + 0.1 * torch.randn_like(parameter))
     return model
 
 
 def head_size(model: PreTrainedModel) -> int:
-    """Of a query head."""
+    """The size of a query head."""
     config = model.config
     return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
 
 
 def permuted(weights: np.ndarray, heads: int) -> np.ndarray:
-    """Rows of a projection in llama.cpp's order for rotary positions: the pairs of a head side by side."""
+    """Put the rows of a projection in llama.cpp's order for rotary positions: the pairs of a head are adjacent."""
     halves = weights.reshape(heads, 2, weights.shape[0] // heads // 2, *weights.shape[1:])
     return halves.swapaxes(1, 2).reshape(weights.shape)
 
@@ -101,11 +101,11 @@ def write(
     Args:
         file: the GGUF file.
         model, tokenizer: what is written.
-        kind: how matrices are stored; norms are F32, as llama.cpp has them.
-        model_kind, split, add_bos: tokenizer.ggml.model, .pre and .add_bos_token; those that are None are left out.
-        change: what else is told to the writer, before everything is written.
-        without: parts that are left out: tensors by their name in the file, `tokenizer`, or `eos`.
-        architecture: that of the file where it is not the model's.
+        kind: the type of the stored matrices; norms are F32, as in llama.cpp.
+        model_kind, split, add_bos: tokenizer.ggml.model, .pre and .add_bos_token; a key is left out if it is None.
+        change: further calls on the writer, before anything is written.
+        without: parts to leave out: tensors by their name in the file, `tokenizer`, or `eos`.
+        architecture: the architecture that the file names, if it differs from the model's.
     """
     config = model.config
     name = architecture or config.model_type.removesuffix("_text")
@@ -145,13 +145,13 @@ def write(
 
 
 def tensors_of(model: PreTrainedModel) -> Mapping[str, np.ndarray]:
-    """The weights by llama.cpp's names, in its layout; tied output embeddings are none of them."""
+    """The weights by llama.cpp's names and in its layout, without tied output embeddings."""
     config, found = model.config, {}
     name = config.model_type.removesuffix("_text")
     architecture = next(one for one, known in gguf.MODEL_ARCH_NAMES.items() if known == name)
     names = gguf.get_tensor_name_map(architecture, config.num_hidden_layers)
     rotated = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads} if name == "llama" else {}
-    shifted = name.startswith("gemma")  # whose norms multiply by one more than their weights
+    shifted = name.startswith("gemma")  # its norms multiply by one plus their weights
     for name, tensor in model.state_dict().items():
         if config.tie_word_embeddings and name == "lm_head.weight":
             continue
@@ -180,7 +180,7 @@ def _add_tokenizer(
     writer.add_token_types([_type_of(token, tokenizer) for token in vocabulary])
     if kind == "gpt2":
         writer.add_token_merges([" ".join(merge) for merge in merges])
-    else:  # a SentencePiece vocabulary has no merges: the score of a piece is their order
+    else:  # a SentencePiece vocabulary has no merges: the scores of pieces give their order
         ranks = {"".join(merge): -float(rank) for rank, merge in reversed(list(enumerate(merges)))}
         writer.add_token_scores([ranks.get(token, -1e6) for token in vocabulary])
     if split is not None:

@@ -1,11 +1,11 @@
-"""The numbers of the smallest experiment as they once were, and how those of another run compare with them.
+"""The recorded numbers of the smallest experiment, and how those of another run compare with them.
 
-tests/golden/ holds what tests/config/tiny.yaml leaves in analysis/, without times, and machine.json, which names the
-machine type that computed it. On that type every number must come out again within a millionth. Another processor or
-another PyTorch rounds differently while the models are trained, and what follows is another experiment; there the
-tables must have the same columns and as many rows, which are about the same things.
+tests/golden/ holds the tables that tests/config/tiny.yaml writes to analysis/, without times. machine.json names the
+machine type that computed them. On that type, every number must be the same within a millionth. Another processor or
+another PyTorch rounds differently in training, so all later numbers differ. There, the tables must have the same
+columns and the same number of rows, and the rows must be about the same things.
 
-Where numbers are meant to change, renew the golden files from a finished run, and say in the commit why:
+If numbers are meant to change, renew the golden files from a finished run, and say why in the commit:
 
     snakemake all --cores 2 --configfile tests/config/tiny.yaml
     python tests/support/golden.py --renew results/tiny
@@ -22,7 +22,7 @@ from pathlib import Path
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 RELATIVE, ABSOLUTE = 1e-6, 1e-9
-"""How far a number may be from the golden one; the second is for values near 0, as tables hold ten digits."""
+"""How far a number may be from the golden one; the second is for values near 0, because tables hold ten digits."""
 
 TIMED_FILES = frozenset({"timings.csv"})
 TIMED_COLUMNS = frozenset({"seconds"})
@@ -48,7 +48,7 @@ Table = list[list[str]]
 
 
 def machine_type() -> dict[str, str]:
-    """What decides how sums are rounded: the processor, what PyTorch makes of it, and the versions that compute."""
+    """What decides how sums are rounded: the processor, the instructions that PyTorch uses, and library versions."""
     import numpy as np
     import torch
 
@@ -71,7 +71,7 @@ def machine_type() -> dict[str, str]:
 
 
 def _processor() -> dict[str, str]:
-    """What Linux tells of the first processor; nothing elsewhere."""
+    """What Linux reports about the first processor; empty on other systems."""
     told = Path("/proc/cpuinfo")
     if not told.is_file():
         return {}
@@ -85,7 +85,7 @@ def is_golden_machine(golden: Path = GOLDEN) -> bool:
 
 
 def tables(folder: Path) -> dict[str, Table]:
-    """The tables below a folder without times, by the name of their file."""
+    """The tables in a folder by file name, without times."""
     return {path.name: _read(path) for path in sorted(folder.glob("*.csv")) if path.name not in TIMED_FILES}
 
 
@@ -97,13 +97,13 @@ def _read(path: Path) -> Table:
 
 
 def differences(expected: dict[str, Table], made: dict[str, Table], exact: bool) -> list[str]:
-    """Say where tables differ from what is expected, file by file; nothing where they do not.
+    """Say where tables differ from the expected ones, file by file; empty if they do not differ.
 
     Args:
         expected: the golden tables.
-        made: those of another run.
-        exact: compare every cell, numbers within `RELATIVE` or `ABSOLUTE`; else the columns, the number of rows, and
-            the cells of `KEYS`.
+        made: the tables of another run.
+        exact: whether to compare every cell, with numbers within `RELATIVE` or `ABSOLUTE`. If not, only the columns,
+            the number of rows and the cells of `KEYS` are compared.
     """
     found = [f"{name} is missing" for name in expected.keys() - made.keys()]
     found += [f"{name} is new" for name in made.keys() - expected.keys()]
@@ -138,7 +138,7 @@ def _same(expected: str, made: str) -> bool:
 
 
 def renew(results: Path, golden: Path = GOLDEN) -> None:
-    """Make the tables of a finished run of tests/config/tiny.yaml, and this machine's type, the golden ones."""
+    """Replace the golden files by the tables of a finished run of tests/config/tiny.yaml and this machine's type."""
     found = tables(results / "analysis")
     if not found:
         raise SystemExit(f"{results}/analysis holds no table: run the experiment tests/config/tiny.yaml first.")

@@ -1,4 +1,4 @@
-"""A hub on this machine, which speaks as much of the real one's protocol as clients need, and fails as they may."""
+"""A hub on this machine: it speaks as much of the real hub's protocol as clients need, and can fail like it."""
 
 import hashlib
 import http.server
@@ -13,24 +13,25 @@ from contextlib import contextmanager, suppress
 COMMIT = hashlib.sha1(b"a commit").hexdigest()
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
 LARGE = (".parquet", ".safetensors")
-"""Suffixes of files that Git LFS stores: they lie at another address, to which the hub sends clients on."""
+"""Suffixes of files that Git LFS stores. They have another address, to which the hub redirects clients."""
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
     """Serves the repositories below `root`: {models,datasets}/{organisation}/{name}/…, and files: files/….
 
-    Of those named `gated…` it tells everybody, but gives files only to who has the right token; it says that a file of
-    those named `enormous…` has a thousand million times the bytes that it has.
+    It describes repositories named `gated…` to everyone, but sends their files only with the right token. For
+    repositories named `enormous…`, it states file sizes that are a thousand million times too large.
 
     Attributes:
-        halted: names of files in whose middle it stops until `released`.
-        broken: how often it ends the connection in the middle of a file, by name.
-        resets: whether it does so by a reset.
-        busy: how often it answers that too much is asked of it, by the last part of the path.
-        changed: what it gives instead of a file, by name; it states the checksum of the file itself.
+        halted: names of files; it stops in the middle of each until `released` is set.
+        broken: by file name, how often it ends the connection in the middle of the file.
+        resets: whether it ends the connection by a TCP reset.
+        busy: by the last part of the path, how often it answers that there are too many requests.
+        changed: by file name, what it sends instead of the file; it still states the checksum of the original file.
         down: whether it answers 503 to everything.
-        ranges: whether it gives parts of files.
-        given: names of files that it was asked for, and `asked`: (path, Range, Authorization) of every GET.
+        ranges: whether it sends parts of files.
+        given: names of files that it has sent.
+        asked: (path, Range, Authorization) of every GET.
     """
 
     root = None
@@ -52,7 +53,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
         if self.command == "GET":
-            with suppress(ConnectionError):  # of a client that was killed
+            with suppress(ConnectionError):  # the client may have been killed
                 self.send(body)
 
     def send(self, body):
@@ -96,7 +97,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
         asks, parts = parts[0] == "api", parts[parts[0] == "api" :]
         kind, parts = (parts[0], parts[1:]) if parts[0] in ("models", "datasets") else ("models", parts)
         name, question = "/".join(parts[:2]), parts[2:]
-        if len(parts) < 2:  # what a client asks a hub as such
+        if len(parts) < 2:  # a request about the hub itself, not about a repository
             return self.answer(404, b"{}")
         forbidden = parts[1].startswith("gated") and token != "welcome"
         if forbidden and question[0] in ("auth-check", "resolve"):
@@ -109,7 +110,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
         if not path.name.endswith(LARGE):
             return self.give(path, ETag=f'"{blob(path)}"', X_Repo_Commit=COMMIT)
         stated = {"ETag": f'"{blob(path)}"', "X_Linked_ETag": f'"{sha256(path)}"', "X_Linked_Size": len(read(path))}
-        # Another origin, as that of the real one's CDN is.
+        # Another origin, like that of the real hub's CDN.
         address = f"http://localhost:{self.server.server_port}/cdn/{path.relative_to(self.root)}"
         return self.answer(302, Location=urllib.parse.quote(address, safe=":/"), X_Repo_Commit=COMMIT, **stated)
 
@@ -154,7 +155,7 @@ def sha256(path):
 
 
 def blob(path):
-    """The id under which Git keeps a file."""
+    """The id under which Git stores a file."""
     return hashlib.sha1(f"blob {len(read(path))}\0".encode() + read(path)).hexdigest()
 
 
@@ -166,7 +167,7 @@ def described(name, path, scale):
 
 @contextmanager
 def serving(root):
-    """A server of what lies below `root`; its `state` is the handler's."""
+    """Run a hub with the files below `root`; its `state` is the handler class, whose attributes a test may change."""
     state = {"root": root, "halted": set(), "released": threading.Event(), "broken": {}, "busy": {}, "changed": {},
              "down": False, "resets": False, "ranges": True, "given": [], "asked": []}  # fmt: skip
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("OurHub", (Hub,), state))

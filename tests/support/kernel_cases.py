@@ -1,7 +1,7 @@
-"""Inputs of an attention layer of many kinds, and how far the fused kernel's sums are from those in PyTorch.
+"""Many kinds of inputs of an attention layer, and how far the fused kernel's sums are from those in PyTorch.
 
-As a program it prints the latter as JSON, and whether the kernel's sums are finite where something else is not, for a
-CPU: the kernel is interpreted where TRITON_INTERPRET=1 is in the environment, which Triton reads when it is imported.
+As a program, it prints these errors on a CPU as JSON. It also prints whether the kernel's sums are finite if an input
+is not. The kernel is interpreted if TRITON_INTERPRET=1 is in the environment when Triton is imported.
 """
 
 import json
@@ -33,7 +33,7 @@ CASES = {
 }
 
 HALVED = ("grouped-query", "padded sliding window", "capped", "sinks")
-"""Cases that are tried in half precision as well."""
+"""Cases that are also tested in half precision."""
 
 
 BROKEN = {
@@ -45,7 +45,7 @@ BROKEN = {
     "a value that is NaN": ("value", torch.nan),
     "a value that is infinite": ("value", -torch.inf),
 }
-"""Where, in the second of two query heads, one position is not finite, and what it is instead."""
+"""By case, the tensor that is not finite at one position of the second head, and the value there."""
 
 
 def make(
@@ -66,7 +66,7 @@ def make(
     dtype: torch.dtype = torch.float32,
     device: str = "cpu",
 ) -> tuple[AttentionInputs, torch.Tensor]:
-    """Random inputs of a batch of two samples as transformers would give them, and dO [2, positions, heads, size]."""
+    """Random inputs of a batch of two samples, as from transformers, and dO [2, positions, heads, value_size]."""
     generator = torch.Generator().manual_seed(0)
     value_size = value_size or size
 
@@ -79,7 +79,7 @@ def make(
     if window or kept or nothing:
         mask = torch.ones(1, 1, positions, positions, dtype=torch.bool).tril()
         mask = mask.triu(1 - window) if window else mask
-        # A sliding window is one mask for all samples, expanded, as transformers makes it.
+        # As in transformers, a sliding window is one mask, expanded to all samples.
         mask = mask.expand(2, 1, -1, -1)
         if kept:
             mask = mask & (torch.rand(*kept, positions, positions, generator=generator) < 0.7)
@@ -99,7 +99,7 @@ def make(
 
 
 def scores(inputs: AttentionInputs) -> torch.Tensor:
-    """s as the equations have it, masked with −∞: float64 [batch, heads, positions, positions]."""
+    """s of the equations, masked with −∞: float64 [batch, heads, positions, positions]."""
     keys = inputs.key.double().repeat_interleave(inputs.groups, 1)
     found = inputs.query.double() @ keys.transpose(2, 3) * inputs.scaling
     if inputs.softcap:
@@ -112,7 +112,7 @@ def scores(inputs: AttentionInputs) -> torch.Tensor:
 
 
 def attention_matrix(inputs: AttentionInputs) -> torch.Tensor:
-    """A as the equations have it, float64 [batch, heads, positions, positions]; rows that see nothing are zero."""
+    """A of the equations, float64 [batch, heads, positions, positions]; rows that attend to nothing are zero."""
     found = scores(inputs)
     if inputs.sinks is not None:
         sink = inputs.sinks.double().view(1, -1, 1, 1).expand(*found.shape[:3], 1)
@@ -136,7 +136,7 @@ def errors(device: str, half: torch.dtype) -> dict[str, float]:
 
 
 def make_broken(name: str, device: str = "cpu") -> tuple[AttentionInputs, torch.Tensor]:
-    """Inputs of a case of `BROKEN`: where dO is broken, it is 0 elsewhere, as it is before a response."""
+    """Inputs of a case of `BROKEN`. A broken dO is 0 at all other positions, as dO is before a response."""
     tensor, number = BROKEN[name]
     inputs, gradient = make(heads=2, key_heads=2, device=device)
     if tensor == "gradient":
@@ -155,5 +155,5 @@ def finite(device: str) -> dict[str, list[list[bool]]]:
 
 
 if __name__ == "__main__":
-    # The interpreter knows no products of bfloat16: float16 stands for both.
+    # The interpreter cannot multiply bfloat16 matrices, so float16 stands for both.
     print(json.dumps({"errors": errors("cpu", torch.float16), "finite": finite("cpu")}))

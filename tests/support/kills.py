@@ -1,9 +1,9 @@
-"""An experiment that is killed again and again, at moments that a seed draws, and started again each time.
+"""Kills an experiment again and again, at moments that are drawn from a seed, and restarts it each time.
 
     python tests/support/kills.py --kills 300 --seed 1
 
-makes the experiment of tests/config/kills.yaml once without a disturbance, and then as often as so many kills take.
-Each time it must end with the same files.
+runs the experiment of tests/config/kills.yaml once without a kill. It then runs the experiment as often as this number
+of kills requires. Each run must end with the same files.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from same_files import differences
 CONFIG = ("--configfile", "tests/config/tiny.yaml", "tests/config/kills.yaml")
 RESULTS = Path("results/kills")
 ALL = ("all", "--cores", "8", *CONFIG)
-"""More jobs at a time than a machine may have cores: a kill of all of them hits more rules."""
+"""More jobs at a time than the machine may have cores, so that a kill of all jobs hits more rules."""
 
 TARGETS = ("job", "snakemake", "group")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
@@ -37,24 +37,24 @@ LOOK = 0.03
 """Seconds between two looks at the processes."""
 
 SETTLED = 1.0
-"""Seconds without another job after which Snakemake has none to start beside those that are held."""
+"""Seconds without a change of the running jobs after which Snakemake waits for the held ones."""
 
 LATEST = 0.9
-"""Share of a job's usual work at which it is held at the latest: one that takes a little less would be over by then."""
+"""Latest share of a job's usual work at which it is held; later, a slightly shorter job would already have ended."""
 
 STUCK = 300
-"""Seconds after which a Snakemake that does nothing hangs."""
+"""Seconds without a job after which Snakemake is taken to hang."""
 
 OF_THOSE_HIT = 0.1
-"""Share of the jobs of rules that were hit before which bring about a kill while more of them are asked for."""
+"""Share of the jobs of rules hit before that trigger a kill while more kills are needed."""
 
 OF_ONE = 30
-"""Kills that one experiment has at least."""
+"""The least number of kills in one experiment, if so many are left."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job at work: its process, its rule, and the name of its log below logs/ without the suffix."""
+    """A running job: its process, its rule, and the name of its log below logs/ without the suffix."""
 
     process: psutil.Process
     rule: str
@@ -63,7 +63,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Kill:
-    """What got which signal, and the rules whose jobs it ended."""
+    """A kill: its target, its signal, and the rules whose jobs it ended."""
 
     target: str
     signal: signal.Signals
@@ -72,14 +72,14 @@ class Kill:
 
 @dataclass
 class Plan:
-    """What is yet to be hit, by draws of a seed.
+    """What must still be killed, chosen by draws from a seed.
 
     Attributes:
-        rules: those of which no job was ended so far.
-        draw: where the seed has come to.
-        least: as many kills are done in any case, of rules that were hit before as well.
-        kills: those that were done.
-        ways: what comes next, of every target and signal; all come before one comes again.
+        rules: the rules of which no job has been ended so far.
+        draw: the seeded random generator.
+        least: the least number of kills, even if that kills jobs of rules that were hit before.
+        kills: the kills so far.
+        ways: the pairs of target and signal that come next; each comes once before any comes again.
     """
 
     rules: set[str]
@@ -89,13 +89,13 @@ class Plan:
     ways: list[tuple[str, signal.Signals]] = field(default_factory=list)
 
     def wants(self, rule: str) -> bool:
-        """Whether a job of this rule is to bring about a kill; of one that was hit, sometimes."""
+        """Whether a job of this rule should trigger a kill; if the rule was hit before, only some of its jobs do."""
         return rule in self.rules or (len(self.kills) < self.least and self.draw.random() < OF_THOSE_HIT)
 
     def way(self, held: bool) -> tuple[str, signal.Signals]:
-        """What gets which signal next: where jobs are held, what ends some if it is still to come, else what does not.
+        """The next target and signal: if jobs are held, preferably one that ends jobs, else one that spares them.
 
-        Once there were enough kills, it is what hits most.
+        After enough kills, the target is the process group, which hits the most jobs.
         """
         if len(self.kills) >= self.least:
             return "group", self.draw.choice(SIGNALS)
@@ -108,7 +108,7 @@ class Plan:
 
 
 def spares_jobs(target: str, number: signal.Signals) -> bool:
-    """Whether jobs go on to their end: Snakemake alone waits for them where it can."""
+    """Whether jobs run to their end: Snakemake waits for them if only Snakemake gets the signal and can catch it."""
     return target == "snakemake" and number != signal.SIGKILL
 
 
@@ -118,8 +118,8 @@ class Start:
 
     Attributes:
         process: Snakemake itself.
-        due: seconds of a processor after which a job's moment has come, by its process and when that began.
-        held: the jobs that wait for a kill at such a moment.
+        due: CPU seconds after which a job is due for a kill, by job; a job's process has an id and a start time.
+        held: the suspended jobs that are due and wait for a kill.
     """
 
     process: subprocess.Popen[bytes]
@@ -128,9 +128,9 @@ class Start:
 
 
 def start(folder: Path, log: Path, *more: str) -> Start:
-    """Start the experiment in a copy of the project, as the README says, in a process group of its own.
+    """Start the experiment in a copy of the project, as the README says, in its own process group.
 
-    Ctrl-C ends it even where this program runs in the background, in which a shell lets programs ignore it.
+    SIGINT ends it even if this program runs in the background, where a shell makes programs ignore SIGINT.
     """
     with log.open("ab") as file:
         process = subprocess.Popen(
@@ -145,7 +145,7 @@ def start(folder: Path, log: Path, *more: str) -> Start:
 
 
 def children(process: int) -> Iterator[int]:
-    """The ids of the processes below one, read from where Linux tells them most cheaply."""
+    """The ids of all descendants of a process, from the cheapest source that Linux has."""
     with suppress(OSError):
         for thread in Path(f"/proc/{process}/task").iterdir():
             for child in map(int, (thread / "children").read_text().split()):
@@ -154,13 +154,13 @@ def children(process: int) -> Iterator[int]:
 
 
 def jobs_of(snakemake: int) -> list[Job]:
-    """The jobs at work that a Snakemake has started, by the names of their logs."""
+    """The running jobs that a Snakemake process has started, in the order of the names of their logs."""
     found = [job for child in children(snakemake) if (job := as_job(child)) and work_of(job) is not None]
     return sorted(found, key=lambda job: (job.stem, job.process.pid))
 
 
 def as_job(process: int) -> Job | None:
-    """The job that a process is, if it is one."""
+    """The job that a process runs, or None."""
     try:
         found = psutil.Process(process)
         words = found.cmdline()
@@ -168,7 +168,7 @@ def as_job(process: int) -> Job | None:
         return None
     if len(words) < 2 or not Path(words[0]).name.startswith("python"):
         return None
-    if "--allowed-rules" in words:  # a rule that is Python code has a Snakemake of its own
+    if "--allowed-rules" in words:  # a rule with Python code runs in its own Snakemake process
         rule = words[words.index("--allowed-rules") + 1]
         return Job(found, rule, rule)
     if "--log" not in words or not words[1].startswith("workflow_scripts/"):
@@ -178,7 +178,7 @@ def as_job(process: int) -> Job | None:
 
 
 def work_of(job: Job) -> float | None:
-    """Seconds of a processor that a job has taken; None where it has ended."""
+    """CPU seconds that a job has used; None if it has ended."""
     try:
         ended = job.process.status() == psutil.STATUS_ZOMBIE
         return None if ended else sum(job.process.cpu_times()[:2])
@@ -187,9 +187,9 @@ def work_of(job: Job) -> float | None:
 
 
 def undisturbed(folder: Path, log: Path) -> dict[str, float]:
-    """Make the experiment without a kill; seconds of a processor that its jobs took, by the names of their logs.
+    """Run the experiment without a kill; returns the CPU seconds of its jobs, by the names of their logs.
 
-    How long a job takes depends on what else the machine does; how much of a processor, much less.
+    The duration of a job depends on what else the machine does. Its CPU time depends much less on that.
     """
     snakemake, taken = start(folder, log).process, {}
     while snakemake.poll() is None:
@@ -201,23 +201,24 @@ def undisturbed(folder: Path, log: Path) -> dict[str, float]:
 
 
 def rules_run(output: str) -> set[str]:
-    """The rules that a whole run was made of, those of all batches of runs under one name."""
+    """The rules that ran in a whole run; rules that differ only in their batch of runs have one name."""
     names = set(re.findall(r"^(?:local)?rule ([\w-]+):", output, re.MULTILINE)) - {"all"}
     return {re.sub(r"^(finetune|extract_patterns|ablate_heads|trained_losses)_.*", r"\1", name) for name in names}
 
 
 def name_of(rule: str, output: str) -> str:
-    """A rule by the name that `rules_run` has for it, as the output calls it: one of its batches, if it has any."""
+    """The name that the output has for a rule of `rules_run`; if the rule has batches, the name of one batch."""
     found = re.search(rf"^(?:local)?rule ({rule}(?:_[\w-]+)?):", output, re.MULTILINE)
     assert found, rule
     return found[1]
 
 
 def caught(run: Start, plan: Plan, usual: Mapping[str, float]) -> Job | None:
-    """Wait for the moment of a kill, and hold jobs for it; a job of that moment, or None where Snakemake ends before.
+    """Wait for the moment of a kill, and hold jobs for it; returns a job to kill, or None if Snakemake ends before.
 
-    A job of a rule that was never hit is held after a share of its work that the seed draws. The moment has come when
-    no job is at work but these. While more kills are asked for, it also comes after such a share of one that was hit.
+    A job of a rule that was never hit is held after a share of its work, which is drawn from the seed. The moment comes
+    when only held jobs are left. While more kills are needed, it also comes after such a share of a job whose rule was
+    hit before.
     """
     at_work: list[Job] = []
     seen = changed = time.monotonic()
@@ -249,7 +250,7 @@ def caught(run: Start, plan: Plan, usual: Mapping[str, float]) -> Job | None:
 
 
 def strike(run: Start, job: Job, plan: Plan) -> Kill:
-    """Send a signal to the job, or to Snakemake or all of them; those that it reaches are held no more."""
+    """Send a signal to the job, to Snakemake, or to the process group; jobs that it reaches are no longer held."""
     target, number = plan.way(bool(run.held))
     at_work = jobs_of(run.process.pid)
     reached = (
@@ -273,12 +274,12 @@ def strike(run: Start, job: Job, plan: Plan) -> Kill:
 
 
 def disturbed(folder: Path, plan: Plan, usual: Mapping[str, float], log: Path) -> None:
-    """Kill the experiment on its way until it is complete, every rule was hit and there were enough kills.
+    """Kill the experiment while it runs, until it is complete, every rule was hit and there were enough kills.
 
-    Rules whose only job was too quick are made once more in the end, and others where more kills are asked for.
+    At the end, rules whose jobs were too quick to be hit run once more. If more kills are needed, another rule runs.
 
     Raises:
-        AssertionError: it failed of itself.
+        AssertionError: it failed without a kill.
     """
     again: list[str] = []
     while True:
@@ -293,12 +294,12 @@ def disturbed(folder: Path, plan: Plan, usual: Mapping[str, float], log: Path) -
             if not plan.rules and len(plan.kills) >= plan.least:
                 return
             plan.rules = plan.rules or {plan.draw.choice(sorted(rules_run(said)))}
-            # One that was killed is forced again: its output is gone, and nothing else may ask for it.
+            # A rule that was killed is forced again: its output is gone, and perhaps no other job needs it.
             again = ["--forcerun", *(name_of(rule, said) for rule in sorted(plan.rules))]
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Make the experiment without a kill, then with them; how many files differ."""
+    """Run the experiment without kills, then with kills; returns how many files differ."""
     work = Path(tempfile.mkdtemp(prefix="kills-", dir=arguments.folder))
     print(f"in {work}", flush=True)
     reference, log = copy_to(work / "reference"), work / "reference.log"

@@ -1,4 +1,4 @@
-"""Values with a few of their parts dropped, renamed or replaced, drawn by hypothesis, the same in every run."""
+"""Copies of values with a few parts dropped, renamed or replaced. Hypothesis draws the same ones in every run."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ Place = tuple[str | int, ...]
 
 
 def settings(examples: int) -> Callable[[Any], Any]:
-    """Examples that are the same in every run, however slow the machine is, and none remembered from another run."""
+    """Settings for the same examples in every run: without deadlines, and without examples from earlier runs."""
     return hypothesis.settings(
         max_examples=examples,
         derandomize=True,
@@ -22,7 +22,7 @@ def settings(examples: int) -> Callable[[Any], Any]:
 
 
 def paths(value: Any, above: Place = ()) -> Iterator[Place]:
-    """The place of everything below a value of mappings and lists."""
+    """The places of all parts of a value that consists of mappings and lists."""
     below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, one in below:
         yield (*above, key)

@@ -1,4 +1,4 @@
-"""Files of patterns as extract_patterns writes them, from arrays: for the tests of what is made of them."""
+"""Writes arrays as pattern files in the format of extract_patterns, for tests of the code that reads them."""
 
 import json
 from pathlib import Path
@@ -7,15 +7,15 @@ import numpy as np
 
 
 def save(folder: Path, step: int, values, reduction="abs_of_sum", also=None, **changed) -> Path:
-    """One step of a folder of patterns: `values` [samples, layers, heads], with their sign where there is one.
+    """Write one step of a folder of patterns: `values` [samples, layers, heads], signed if the reduction is.
 
     Args:
-        folder: it is made where it is not there.
-        step: of the model.
-        values: of `reduction`.
-        reduction: of Eq. 2.
-        also: values of further reductions.
-        changed: keys of the JSON that are to differ.
+        folder: created if it does not exist.
+        step: the training step of the model.
+        values: the values of `reduction`.
+        reduction: the reduction of Eq. 2.
+        also: the values of further reductions.
+        changed: keys of the JSON file that replace the default ones.
     """
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {reduction: values, **(also or {})}

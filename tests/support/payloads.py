@@ -1,4 +1,4 @@
-"""What would run if something loaded it: pickles and modules that make a file, which shows whether they did."""
+"""Pickles and modules that make a file if something loads them; the file shows that their code ran."""
 
 import pickle
 from pathlib import Path
@@ -15,7 +15,7 @@ class Payload:
 
 
 def pickled(made: Path) -> bytes:
-    """A pickle that makes a file when it is loaded, as is checked here."""
+    """A pickle that makes a file when it is loaded; this function checks that it does."""
     content = pickle.dumps(Payload(made))
     pickle.loads(content)
     assert made.exists()
@@ -24,5 +24,5 @@ def pickled(made: Path) -> bytes:
 
 
 def module(made: Path) -> str:
-    """A module that makes a file when it is imported, and defines whatever is asked of it."""
+    """A module that makes a file when it is imported, and that has an attribute of every name."""
     return f"import pathlib\npathlib.Path({str(made)!r}).touch()\n__getattr__ = lambda name: object\n"

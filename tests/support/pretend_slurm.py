@@ -1,8 +1,8 @@
-"""A real Slurm of two machines on this one, with pretend GPUs, for as long as tests need it.
+"""A real Slurm with two machines on this one and with pretend GPUs, which runs only while tests need it.
 
-As root, without systemd, with Debian's packages slurm-wlm and munge. Slurm's own client commands find the cluster by
-/etc/slurm/slurm.conf, because the job steps of Snakemake's plugin drop SLURM_CONF; a configuration of somebody else's
-that is there already is never touched. What tests that were killed left there is ended and removed by the next.
+It needs root and Debian's packages slurm-wlm and munge, but not systemd. Slurm's own client commands find the cluster
+by /etc/slurm/slurm.conf, because the job steps of Snakemake's plugin drop SLURM_CONF. A configuration of another Slurm
+that already exists is never touched. If killed tests leave a cluster behind, the next tests end and remove it.
 """
 
 import contextlib
@@ -24,10 +24,10 @@ FIRST, SECOND = "first", "second"
 """The two machines."""
 
 MARK = "# Made by the tests of headpatterns, which keep its Slurm in "
-"""How the files in /etc/slurm begin, before the name of the folder."""
+"""The start of every file in /etc/slurm; the name of the folder follows."""
 
 LOCK = Path(tempfile.gettempdir()) / "headpatterns-slurm.lock"
-"""Held while the cluster runs: there is one for all tests of a machine."""
+"""Held while the cluster runs, because all tests of a machine share one cluster."""
 
 SLURM_CONF = """
 ClusterName=pretend
@@ -84,7 +84,7 @@ ConstrainDevices=no
 
 
 def missing() -> str | None:
-    """Why the cluster cannot be started here, if it cannot."""
+    """The reason why the cluster cannot be started here, or None."""
     if absent := [program for program in PROGRAMS if shutil.which(program) is None]:
         return f"Slurm is not installed ({', '.join(absent)}): apt-get install slurm-wlm munge"
     if os.geteuid() != 0:
@@ -95,21 +95,21 @@ def missing() -> str | None:
 
 
 def there() -> list[Path]:
-    """Files of a configuration that are in place already."""
+    """Configuration files that already exist."""
     return [SITE / name for name in FILES if os.path.lexists(SITE / name)]
 
 
 def made_for(path: Path) -> Path | None:
-    """The folder of the tests' Slurm that a configuration file belongs to; None for a file of somebody else's."""
+    """The folder of the tests' Slurm that a configuration file belongs to; None for any other file."""
     first = path.read_text().partition("\n")[0] if path.is_file() else ""
     return Path(first.removeprefix(MARK)) if first.startswith(MARK) else None
 
 
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[None]:
-    """The cluster, with all that it writes below `folder`, ready to take jobs; ended on leaving.
+    """Run the cluster inside the block, ready to take jobs; its daemons write below `folder`.
 
-    Other tests on this machine that want one wait for their turn.
+    Other tests on this machine that need a cluster wait for their turn.
     """
     with LOCK.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -141,7 +141,7 @@ def start(folder: Path) -> None:
 
 
 def stop(folder: Path) -> None:
-    """Cancel what still runs, end the daemons, as far as they were started, and leave /etc/slurm as it was."""
+    """Cancel jobs that still run, end the daemons that were started, and remove the files from /etc/slurm."""
     if alive(folder, "slurmctld"):
         subprocess.run(["scancel", "--user=root"], check=False)
         wait_until(lambda: not output("squeue", "-h"), "all jobs have ended")
@@ -160,7 +160,7 @@ def end(folder: Path, name: str) -> None:
 
 @contextlib.contextmanager
 def silent() -> Iterator[None]:
-    """The cluster without its controller, which nobody can ask then; its jobs are where they were afterwards."""
+    """End the cluster's controller inside the block, so that Slurm does not answer; the jobs are kept."""
     folder = made_for(SITE / "slurm.conf")
     end(folder, "slurmctld")
     try:
@@ -171,7 +171,7 @@ def silent() -> Iterator[None]:
 
 
 def alive(folder: Path, name: str) -> int | None:
-    """The process id of a daemon, by its file `name`.pid, if the daemon runs; a killed one is a zombie at most."""
+    """The process id of a daemon, from its file `name`.pid; None if it has ended, even if it is still a zombie."""
     file = folder / f"{name}.pid"
     pid = file.read_text().strip() if file.exists() else ""
     command = Path(f"/proc/{pid}/cmdline")
@@ -185,7 +185,7 @@ def run(*command: str) -> None:
 
 
 def output(*command: str) -> str:
-    """What a command prints; nothing where it fails, as it does while the controller starts."""
+    """The output of a command; empty if the command fails, as it does while the controller starts."""
     return subprocess.run(command, capture_output=True, text=True).stdout
 
 

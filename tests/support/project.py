@@ -1,4 +1,4 @@
-"""Where the project lies, and Snakemake run on a copy of it."""
+"""The folder of the project, copies of it, and runs of Snakemake in them."""
 
 import copy
 import functools
@@ -31,7 +31,7 @@ def _parsed(file: str) -> dict[str, Any]:
 def snakemake(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run Snakemake in a copy of the project, as a user would; standard error is part of the output.
 
-    It finds itself imported, where it need not order its sets as the caller says.
+    It runs in a fork that has already imported it, unless the caller sets PYTHONHASHSEED, which needs a new process.
     """
     words, variables = ["-m", "snakemake", *arguments], {**os.environ, **environment}
     if "PYTHONHASHSEED" not in environment:
@@ -47,7 +47,7 @@ def snakemake(folder: Path, *arguments: str, **environment: str) -> subprocess.C
 
 
 def copy_to(target: Path) -> Path:
-    """Make a copy of the project as a clone would have it: no results, no environment but, as a link, OpenCompass's."""
+    """Copy the project like a clone, without results and environments; OpenCompass's environment becomes a link."""
     made = (".git", ".venv*", ".snakemake", "__pycache__", "*.egg-info", ".*_cache", "results", "site", "*.gguf")
     shutil.copytree(PROJECT, target, symlinks=True, ignore=shutil.ignore_patterns(*made))
     if OPENCOMPASS.is_file():

@@ -1,4 +1,4 @@
-"""A run by which heads can be ranked: its checkpoint, its rows, their patterns and ablations."""
+"""Writes a run from which heads can be ranked: its checkpoint, its rows, their patterns and ablations."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ import trained_models
 
 
 def options(folder: Path, model: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Write one for a model of 3 × 6 heads and 12 rows, and give the options of commands that choose heads by it."""
+    """Write such a run for a model of 3 × 6 heads and 12 rows; returns options of the commands that choose heads."""
     run = trained_models.write(folder / "run", model)
     data = folder / "rows.jsonl"
     data.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")

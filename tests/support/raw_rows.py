@@ -1,4 +1,4 @@
-"""Rows of every dataset in its real schemas: as its authors released them, and as the Hugging Face hub has them."""
+"""Rows of every dataset in its real schemas: those of its authors' release and those of the Hugging Face hub."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -97,7 +97,7 @@ COLUMNS = {"prompt": "ask", "response": "tell", "answer": "gold", "choices": "op
 
 
 class Schema(NamedTuple):
-    """One form of the rows of a dataset: its adapter with its options, a row, and a file that it may lie in."""
+    """One form of the rows of a dataset: its adapter with options, a row, and the name of a file for it."""
 
     adapter: str
     row: dict[str, Any]
@@ -133,4 +133,4 @@ SCHEMAS = {
     "generic, alpaca": Schema("generic", ALPACA, {"style": "alpaca"}),
     "generic, chat": Schema("generic", CHAT, {"style": "chat"}),
 }
-"""Every adapter in each form of rows that it reads."""
+"""Every adapter, with each form of rows that it reads."""

@@ -1,4 +1,4 @@
-"""Options of finetune.py and pretrain.py, of which those of the recipe become the JSON that states it."""
+"""Turns the recipe's options of finetune.py and pretrain.py into the JSON text of the option `recipe`."""
 
 import json
 

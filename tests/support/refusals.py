@@ -1,4 +1,4 @@
-"""What a refusal must tell, in whatever words: where the mistake is, and how to fix it."""
+"""What the message of a refusal must name, in any wording: where the mistake is, and how to fix it."""
 
 import re
 from collections.abc import Iterator
@@ -10,11 +10,11 @@ from headpatterns.errors import InputError
 
 
 def assert_refusal(text: str, key: str, hint: str | tuple[str, ...]) -> None:
-    """See that one line of what was printed names the place of a mistake and the fix, and that there is no traceback.
+    """Check that one line of the output names the place of a mistake and the fix, and that there is no traceback.
 
-    `key` is the path of a config key, a file, a rule or a row. It must stand there as a whole: neither `a.b.c`,
-    `a.b[0]` nor `x.a.b` names `a.b`. Every hint must stand in the same line: the name that was meant, the bound that
-    was passed, the option to change.
+    `key` is the path of a config key, a file, a rule or a row. The line must contain it as a whole: `a.b.c`, `a.b[0]`
+    and `x.a.b` do not name `a.b`. The same line must contain every hint, such as the name that was meant, the bound
+    that was exceeded, or the option to change.
     """
     hints = (hint,) if isinstance(hint, str) else hint
     assert key and hints and all(hints), "a test of a refusal says what it looks for"

@@ -25,7 +25,7 @@ CODE = re.compile(
     r"|^(python|srun|env|exec|default-src) |^\\|^\n?(import|def) |<[a-z/]"
 )
 DATA = {"attribution/check.py": "Nobody knows who wrote it", "data/templates.py": "Below is an instruction"}
-"""Texts that a model reads, by the module: their words are not ours to change."""
+"""Texts that a model reads, by module: we must not change their words."""
 
 
 class Text(NamedTuple):
@@ -62,7 +62,7 @@ def of_code(source: str) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr):
             left_out.add(id(node.value))
-        elif isinstance(node, ast.JoinedStr):  # whose parts are read with it
+        elif isinstance(node, ast.JoinedStr):  # its parts are read with it
             left_out.update(id(part) for part in node.values)
         elif isinstance(node, ast.Subscript):
             left_out.update(id(part) for part in ast.walk(node.slice))
@@ -72,14 +72,14 @@ def of_code(source: str) -> Iterator[tuple[int, str]]:
 
 
 def _flat(node: ast.expr) -> str:
-    """The text of a string, values filled in; of anything else, that of a value."""
+    """The text of a string, with `VALUE` for each value that is filled in; for anything else, `VALUE`."""
     if isinstance(node, ast.JoinedStr):
         return "".join(map(_flat, node.values))
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else VALUE
 
 
 def of_rules(source: str) -> Iterator[tuple[int, str]]:
-    """The strings of a file of rules, each line by itself, without commands and docstrings."""
+    """The strings of a file of rules, read line by line, without commands and docstrings."""
     for number, line in enumerate(source.splitlines(), start=1):
         if '"""' not in line and "--" not in line and not line.lstrip().startswith("#"):
             yield from ((number, re.sub(r"\{[^{}]*\}", VALUE, text)) for text in re.findall(r'"([^"\n]*)"', line))
@@ -91,7 +91,7 @@ def of_caption(source: str) -> Iterator[tuple[int, str]]:
 
 
 def of_template(source: str) -> Iterator[tuple[int, str]]:
-    """The text between the tags of a template, values filled in."""
+    """The text between the tags of a template, with `VALUE` for each value that is filled in."""
     for number, line in enumerate(source.splitlines(), start=1):
         text = re.sub(r"\{%.*?%\}|</?(strong|em|code|a|span)\b[^>]*>", "", line)
         text = re.sub(r"\{\{.*?\}\}", VALUE, text).replace("&nbsp;", " ")
@@ -100,7 +100,7 @@ def of_template(source: str) -> Iterator[tuple[int, str]]:
 
 
 def of_claims(source: str) -> Iterator[tuple[int, str]]:
-    """Statements and reasons. How an effect is computed is a definition, the same in the tables of published/."""
+    """Statements and reasons. The key `computed` is left out: it must stay as it is in the tables of published/."""
     for claim in yaml.compose(source).value:
         for key, value in claim.value:
             if key.value in ("statement", "chosen"):

@@ -1,4 +1,4 @@
-"""Whether two runs of an experiment have left the same: the same files, and in them the same but for times."""
+"""Compares the results of two runs of an experiment: the same files with the same content, except for times."""
 
 import csv
 import json
@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 NAMES_ALONE = ("logs/", "benchmarks/")
-"""Folders of which the names count and not the contents: how long each job took, and what it said on the way."""
+"""Folders whose file names are compared, but not their contents: the messages of each job, and how long it took."""
 
 CHANGING = frozenset({"jobs.csv", "report.html", "analysis/timings.csv", "provenance.json"})
-"""Files that say when and how the jobs ran: the last start, its days, and the time that each took."""
+"""Files that say when and how the jobs ran: the last start, its dates, and the time that each job took."""
 
 TIMES = frozenset({"seconds"})
-"""Columns and keys of other tables and JSON files that do so."""
+"""Columns of other tables, and keys of other JSON files, that hold times."""
 
 
 def differences(expected: Path, found: Path) -> list[str]:
-    """What differs in two folders of results, in sentences; what an interruption left behind is a file too many."""
+    """What differs between two folders of results, in sentences; this includes files that an interruption left."""
     names, others = names_below(expected), names_below(found)
     said = [f"{name} is missing" for name in sorted(names - others)]
     said += [f"{name} is left over" for name in sorted(others - names)]
@@ -31,7 +31,7 @@ def names_below(folder: Path) -> set[str]:
 
 
 def content(path: Path) -> Any:
-    """What is compared of a file: its bytes, but of tables and JSON without times."""
+    """The content of a file that is compared: its bytes, or a table or JSON without times."""
     if path.is_dir():
         return None
     read: Mapping[str, Callable[[Path], Any]] = {".csv": _table, ".json": _json}

@@ -1,4 +1,4 @@
-"""Runs the scripts of the workflow: in this process where only the result matters, and otherwise as a user does."""
+"""Runs the scripts of the workflow: in this process if only the result matters, or else as a user does."""
 
 import importlib
 import os
@@ -14,7 +14,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "workflow_scripts"
 
 
 def words(positional=(), **options):
-    """The words of a command line; a list gives several words, True a flag, None nothing."""
+    """The words of a command line. A list becomes several words, True becomes a flag, and None adds nothing."""
     made = [str(word) for word in positional]
     for name, value in options.items():
         if value is None:
@@ -26,13 +26,13 @@ def words(positional=(), **options):
 
 
 def run(script, **options):
-    """Call a script's main; what it raises is raised."""
+    """Call a script's main; exceptions are passed on."""
     module = importlib.import_module(script)
     module.main(module.parser().parse_args(words(**options)))
 
 
 def refused(capfd, monkeypatch, script, **options):
-    """Go through the script's whole command line, which must exit with 2; the sentence on the terminal."""
+    """Run the script's whole command line, which must exit with 2; returns the sentence on the terminal."""
     module = importlib.import_module(script)
     monkeypatch.setattr(sys, "argv", [f"{script}.py", *words(**options)])
     capfd.readouterr()
@@ -47,9 +47,9 @@ def refused(capfd, monkeypatch, script, **options):
 
 
 def launch(script, home, start=subprocess.run, hub=None, token=None, **options):
-    """Start a script as a program of its own, in the empty folder `home`, which is also the user's home.
+    """Start a script as a separate process in the empty folder `home`, which is also the user's home.
 
-    `hub` is the address of the hub it sees, which there is none of by default, and `token` a login there.
+    `hub` is the address of the hub that it can reach, and `token` is a login there. By default there is no hub.
     """
     home.mkdir(parents=True, exist_ok=True)
     environment = {

@@ -1,7 +1,8 @@
-"""What a change makes stale: docs/staleness.csv, and what a dry-run of Snakemake says of one.
+"""What a change makes stale, according to docs/staleness.csv and to a dry run of Snakemake.
 
-A row has a change in words; `how` it is made, and what Snakemake makes again (`rerun`), for the first time (`new`) and
-not again (`kept`), in stages. A stage is in `rerun` or in `kept`; what is new of it is beside these.
+A row describes a change in words, and says `how` it is made. Its other columns are the stages that Snakemake runs again
+(`rerun`), for the first time (`new`) and not again (`kept`). A stage is either in `rerun` or in `kept`, and it may also
+be in `new`.
 """
 
 import contextlib
@@ -33,7 +34,7 @@ STAGES = {
 """Rules of each stage."""
 
 LISTS = r"all|check_\w+|write_config|write_run_table|write_variant_table"
-"""Rules of no stage: lists of what there is, and checks, which take a second or two."""
+"""Rules that belong to no stage: they write lists or check something, which takes a second or two."""
 
 Row = dict[str, str]
 
@@ -45,7 +46,7 @@ def rows() -> list[Row]:
 
 
 def of_any_experiment() -> list[Row]:
-    """The rows whose change needs no file of one's own."""
+    """The rows whose change needs no file of the user's own."""
     return [row for row in rows() if not row["how"].startswith("own: ")]
 
 
@@ -55,7 +56,7 @@ def stages_in(cell: str) -> set[str]:
 
 
 def planned(folder: Path, output: str) -> tuple[set[str], set[str]]:
-    """Stages of which a dry-run in a folder makes something again, and something for the first time."""
+    """Stages in which a dry run would make files again, and stages in which it would make files for the first time."""
     rerun, new = set(), set()
     for text in re.split(r"\n(?=(?:local)?rule \S+:)", output)[1:]:
         rule = re.match(r"(?:local)?rule (\S+):", text)[1]
@@ -69,7 +70,7 @@ def planned(folder: Path, output: str) -> tuple[set[str], set[str]]:
 
 @contextlib.contextmanager
 def changed(folder: Path, how: str) -> Iterator[list[str]]:
-    """Make a change in a copy of the project; gives overlays, and takes the change back afterwards."""
+    """Make a change in a copy of the project inside the block; yields overlays for the command line."""
     kind, _, what = how.partition(": ")
     if kind == "config":
         overlay = folder.parent / "overlay.json"
@@ -87,12 +88,12 @@ def changed(folder: Path, how: str) -> Iterator[list[str]]:
 
 
 def reordered(text: str) -> str:
-    """A config with all keys in reverse, and a comment."""
+    """A config with all keys in reverse order, and a comment."""
     return f"# A comment.\n{yaml.safe_dump(reverse(yaml.safe_load(text)), sort_keys=False, allow_unicode=True)}"
 
 
 def reverse(value: object) -> object:
-    """A value with the keys of all its mappings in reverse."""
+    """A value with the keys of all its mappings in reverse order."""
     if isinstance(value, dict):
         return {key: reverse(inner) for key, inner in reversed(value.items())}
     return [reverse(inner) for inner in value] if isinstance(value, list) else value

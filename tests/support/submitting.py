@@ -1,4 +1,4 @@
-"""A clone of the project whose profile is filled in, Snakemake run with it, and what became of its jobs."""
+"""A clone of the project with a filled-in profile: runs Snakemake with it, and tells what happened to its jobs."""
 
 import csv
 import os
@@ -23,7 +23,7 @@ BEFORE_RUNS = ("raw", "instructions", "tokenized", "training_sets", "pretraining
 
 
 class Job(NamedTuple):
-    """A job of Slurm: what it was, its state, the memory and time it asked for, and when (ISO 8601, which compare)."""
+    """A job of Slurm: its rule, its state, the memory and time that it requests, and its times (in ISO 8601)."""
 
     number: str
     rule: str
@@ -53,7 +53,7 @@ class Submitting:
         profile.write_text(text)
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
-        """Start Snakemake with the profile, as a user does but for quicker looks at the jobs; it writes to `log`."""
+        """Start Snakemake with the profile, as a user does, but with earlier status checks; it writes to `log`."""
         words = ["--profile", "slurm", *arguments, "--slurm-init-seconds-before-status-checks", "1"]
         with self.log.open("w") as log:
             return subprocess.Popen(
@@ -65,28 +65,28 @@ class Submitting:
             )
 
     def run(self, *arguments: str, **environment: str) -> int:
-        """Run it to its end; what it returns."""
+        """Run Snakemake to its end; returns its exit status."""
         return self.start(*arguments, **environment).wait()
 
     @property
     def said(self) -> str:
-        """What the last Snakemake has said up to now."""
+        """The output of the last Snakemake so far."""
         return self.log.read_text()
 
     def jobs(self, rule: str = "", *states: str) -> list[Job]:
-        """This clone's jobs of rules whose names begin so, in the order of their submission; all, or some states'."""
+        """This clone's jobs whose rule names start with `rule`, in the order of submission; all, or only `states`."""
         columns = "%i|%k|%T|%m|%l|%V|%S|%e|%Z"
         rows = pretend_slurm.output("squeue", "-h", f"--states={','.join(states) or 'all'}", "-o", columns)
         split = sorted((row.split("|") for row in rows.splitlines()), key=lambda row: int(row[0]))
         return [Job(*row) for *row, folder in split if row[1].startswith(f"rule_{rule}") and folder == str(self.folder)]
 
     def begin(self, experiment: str, another: str) -> None:
-        """Give an experiment what the fine-tunings of another started from."""
+        """Copy into an experiment the results that the fine-tunings of another experiment started from."""
         for name in BEFORE_RUNS:
             shutil.copytree(self.folder / "results" / another / name, self.folder / "results" / experiment / name)
 
     def numbers(self, experiment: str) -> dict[str, object]:
-        """Every pattern, table and weight of an experiment by its path: bytes, and rows without their seconds."""
+        """The pattern, weight and table files of an experiment by path: bytes, or rows without their seconds."""
         root = self.folder / "results" / experiment
         found: dict[str, object] = {}
         for path in sorted(root.rglob("*")):

@@ -1,10 +1,10 @@
-"""Random models of every architecture that the tests look at, small enough to differentiate in milliseconds."""
+"""Random models of every architecture that the tests use, so small that gradients take milliseconds."""
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 VOCABULARY = 320
-"""Tokens of the tokenizer that the tests train; the models below have fewer unless they are told."""
+"""Tokens of the tokenizer that the tests train; the models below have fewer tokens by default."""
 
 SIZE = {"hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 6, "vocab_size": 50}
 GATED = {**SIZE, "intermediate_size": 32, "max_position_embeddings": 64}
@@ -122,14 +122,14 @@ FURTHER["deepseek-chosen-positions"] = {
     "index_n_heads": 2,
     "index_head_dim": 8,
 }
-"""Those that most tests leave out."""
+"""Architectures that most tests leave out."""
 
 REFUSED = ("gemma2-soft-capping", "gpt-oss-attention-sinks")
-"""Architectures whose attention SDPA cannot express, so that they refuse it."""
+"""Architectures that refuse SDPA, because it cannot express their attention."""
 
 
 def build(name: str, seed: int = 0, **changed: float) -> PreTrainedModel:
-    """A `random_model` of this name, of which some sizes are changed."""
+    """A `random_model` of this architecture, with some sizes changed."""
     settings = {**(ARCHITECTURES | FURTHER)[name], **changed}
     torch.manual_seed(seed)
     config = AutoConfig.for_model(
@@ -139,7 +139,7 @@ def build(name: str, seed: int = 0, **changed: float) -> PreTrainedModel:
 
 
 def random_model(config: PretrainedConfig) -> PreTrainedModel:
-    """A random float32 model with weights large enough for attention to be far from uniform; torch has its seed."""
+    """A random float32 model with weights so large that attention is far from uniform; the caller seeds torch."""
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
     model.requires_grad_()
     with torch.no_grad():

@@ -24,7 +24,7 @@ LLAMA3 = (
 
 
 def byte_level(pre_tokenizer: Any = None, trim: bool = False) -> Tokenizer:
-    """Byte-level BPE as GPT-2 has it, or behind another pre-tokenizer; `trim` leaves blanks out of the offsets."""
+    """Byte-level BPE like that of GPT-2, or after another pre-tokenizer; `trim` leaves blanks out of the offsets."""
     tokenizer = Tokenizer(models.BPE())
     level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=pre_tokenizer is None)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizer, level]) if pre_tokenizer else level
@@ -40,7 +40,7 @@ def byte_level(pre_tokenizer: Any = None, trim: bool = False) -> Tokenizer:
 
 
 def metaspace(scheme: str) -> Tokenizer:
-    """Unigram pieces behind a Metaspace that puts a dummy blank before every part of a text, the first one or none."""
+    """Unigram pieces after a Metaspace, which puts a dummy blank before every part of a text, the first or none."""
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme)
     tokenizer.decoder = decoders.Metaspace(prepend_scheme=scheme)
@@ -51,13 +51,13 @@ def metaspace(scheme: str) -> Tokenizer:
 
 
 def byte_fallback(dummy_prefix: bool) -> Tokenizer:
-    """SentencePiece BPE of whole lines as Llama 2 has it, with a dummy blank before a text, or as Gemma, without."""
+    """SentencePiece BPE of whole lines: with a dummy blank before a text, as in Llama 2, or without, as in Gemma."""
     tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
     blank = normalizers.Replace(" ", "▁")
     tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), blank]) if dummy_prefix else blank
     ends = [decoders.Strip(" ", 1, 0)] if dummy_prefix else []
     tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), *ends])
-    # As with SentencePiece, no piece goes on over a blank or a line's end.
+    # As in SentencePiece, no piece continues after a blank or a newline.
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Split("\n", "isolated"), pre_tokenizers.Split("▁", "merged_with_next")]
     )
@@ -86,7 +86,7 @@ BYTES = {
     "llama2": lambda: byte_fallback(dummy_prefix=True),
     "gemma": lambda: byte_fallback(dummy_prefix=False),
 }
-"""Those that know any text, by name."""
+"""Tokenizers that can encode any text, by name."""
 
 KINDS = BYTES | {
     "metaspace-always": lambda: metaspace("always"),
@@ -102,17 +102,17 @@ def fast(name: str) -> PreTrainedTokenizerFast:
 
 
 class Slow(PreTrainedTokenizer):
-    """A tokenizer in Python, which has no offsets: bytes, of which some pairs are one token each; it adds no BOS."""
+    """A tokenizer in Python without offsets and BOS. Its tokens are bytes and some pairs of bytes."""
 
     def __init__(self, pairs: tuple[bytes, ...] = (), lossy: bool = False, **options: Any) -> None:
-        """Take the pairs; `lossy` decodes to no text of theirs."""
+        """Set the pairs of bytes; with `lossy`, decoding does not give back the text."""
         self.tokens = [bytes([byte]) for byte in range(256)] + list(pairs)
         self.lossy = lossy
         super().__init__(eos_token=EOS, **options)
 
     @property
     def vocab_size(self) -> int:
-        """Bytes and pairs."""
+        """The number of bytes and pairs."""
         return len(self.tokens)
 
     def get_vocab(self) -> dict[str, int]:
@@ -135,7 +135,7 @@ class Slow(PreTrainedTokenizer):
         return self.tokens[index].decode("latin-1")
 
     def convert_tokens_to_string(self, tokens: list[str]) -> str:
-        """The text of the bytes, incomplete characters replaced."""
+        """The text of the bytes, with incomplete characters replaced."""
         if self.lossy:
             return f"{len(tokens)} tokens"
         return "".join(tokens).encode("latin-1").decode(errors="replace")

@@ -1,4 +1,4 @@
-"""Folders as fine-tunings leave them, whose last checkpoint is a model with weights moved at random."""
+"""Writes folders like those of fine-tunings; their last checkpoint is a model with randomly changed weights."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from headpatterns.models import loading as models
 
 
 def write(folder: Path, model: Path, seed: int = 0, scale: float = 0.02) -> Path:
-    """A run that started from the model in a folder; every weight has moved."""
+    """Write a run that started from the model in a folder, with every weight changed."""
     torch.manual_seed(seed)
     moved = models.load_model(model)
     with torch.no_grad():

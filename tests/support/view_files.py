@@ -1,4 +1,4 @@
-"""What the view of heads reads, of any size, from a seeded generator: a run table and folders of patterns."""
+"""Writes what the view of heads reads, in any size and with seeded random numbers: a run table and pattern folders."""
 
 from pathlib import Path
 
@@ -21,13 +21,13 @@ def write(
     """Write runs.csv and its patterns below `folder`: samples of both signs, and their mean of absolute values.
 
     Args:
-        folder: it is made where it is not there.
-        models: names, whose labels begin with a capital letter.
-        tasks: names, whose labels are in capital letters.
-        seeds: of the fine-tunings.
-        steps: of which patterns are taken.
+        folder: created if it does not exist.
+        models: names of models; the labels are these names with a capital letter.
+        tasks: names of tasks; the labels are these names in capital letters.
+        seeds: number of seeds.
+        steps: training steps that have patterns.
         shape: layers and heads.
-        label: what the first model is called; otherwise its name.
+        label: label of the first model, instead of its name.
     """
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""The files that the generators of the embedded world write, read in a way of the tests' own."""
+"""Reads the files that the generators of the embedded world write, with code that belongs only to the tests."""
 
 import csv
 import json
@@ -7,7 +7,7 @@ from typing import Any
 
 Row = dict[str, Any]
 
-# dataset -> train and test file; MMLU has files of its own, MathBench no splits.
+# dataset -> train and test file; MMLU has other files, and MathBench has no splits.
 FILES = {
     "math": ("train.jsonl", "test.jsonl"),
     "gsm8k": ("train.jsonl", "test.jsonl"),
@@ -39,7 +39,7 @@ def read_mmlu(folder: Path) -> list[tuple[str, str, list[str]]]:
 
 
 def prompt_of(name: str, row: Row) -> str:
-    """What identifies a row: everything that is shown before the answer."""
+    """The text that identifies a row: everything that is shown before the answer."""
     match name:
         case "math":
             return row["problem"]
@@ -61,7 +61,7 @@ def prompt_of(name: str, row: Row) -> str:
 
 
 def asked_of(name: str, row: Row) -> str:
-    """The question of a row alone: without options, and without who asks it."""
+    """Only the question of a row, without options and without the person who asks it."""
     if name == "arc":
         return row["question"]["stem"].split(": ")[-1]
     if name == "refgpt":

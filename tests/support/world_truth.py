@@ -1,4 +1,4 @@
-"""What is true in the embedded world, worked out a second time: from the words of a text, not from what wrote it."""
+"""Works out a second time what is true in the embedded world: from the words of a text, not from its generator."""
 
 import re
 from fractions import Fraction
@@ -11,7 +11,7 @@ DIGITS_ZH = {word: number for number, word in enumerate("零一二三四五六�
 
 WORKS = ("cook", "guard", "doctor", "farmer", "teacher", "baker", "smith", "judge")
 
-# What a sentence about two parties tells -> what is said of the first, and of the second.
+# The verb of a sentence about two parties -> what is said about the first party, and about the second.
 SENSE = {
     "does not fit in": ("is too big", "is too small"),
     "broke": ("was hard", "was weak"),
@@ -44,7 +44,7 @@ def value_of(expression: str) -> Fraction:
 
 
 def executed(code: str, function: str = "solution") -> Any:
-    """A function of a program, which is run."""
+    """Run a program, and return one of its functions."""
     scope: dict[str, Any] = {}
     exec(code, scope)
     return scope[function]
@@ -105,13 +105,13 @@ def behaves_as_said(purpose: str, function: Any) -> bool:
 
 
 def told_of(sentence: str) -> str:
-    """The key of SENSE that a sentence about two parties is told with."""
+    """The key of SENSE that a sentence about two parties contains."""
     told = re.split(r" (?:because|until) ", sentence)[0]
     return next(verb for verb in SENSE if verb in told)
 
 
 def parties(sentence: str) -> list[str]:
-    """The two parties of such a sentence in their order: people by name or by work, or else things."""
+    """The two parties of such a sentence in order: people by name or by work, or else things."""
     told = re.split(r" (?:because|until) ", sentence)[0]
     people = re.findall(rf"\b(?:{'|'.join(world.NAMES)})\b|\b[Tt]he (?:{'|'.join(WORKS)})\b", told)
     found = [one.replace("The", "the") for one in people] or re.findall(r"\b[Tt]he (\w+)", told)
@@ -120,14 +120,14 @@ def parties(sentence: str) -> list[str]:
 
 
 def referent(sentence: str) -> str:
-    """Who or what is meant by the blank or the pronoun of such a sentence, by the sense of its last words."""
+    """The party that the blank or the pronoun of such a sentence means, according to its last words."""
     ending = re.search(r" (?:because|until) (?:the )?(?:_|it|one) (.+)\.$", sentence)
     assert ending, sentence
     return parties(sentence)[SENSE[told_of(sentence)].index(ending[1])]
 
 
 def true_options(question: str, options: list[str]) -> list[str]:
-    """The options that make a known statement of the question."""
+    """The options that together with the question make a known statement."""
     true = []
     for relation in (*facts.RELATIONS.values(), *further_facts.RELATIONS.values()):
         for subject, value in relation.pairs.items():
@@ -139,7 +139,7 @@ def true_options(question: str, options: list[str]) -> list[str]:
 
 
 def special_of(question: str) -> tuple[str, bool, str] | None:
-    """Which special facts a question asks about, whether in the words of the twins, and about which subject."""
+    """The special facts that a question asks about, whether it has the words of the twins, and its subject."""
     for name, (*wordings, _) in facts.SPECIAL.items():
         for place, forms in enumerate(wordings):
             for form in forms:
@@ -150,7 +150,7 @@ def special_of(question: str) -> tuple[str, bool, str] | None:
 
 
 def following(kinds: tuple[activities.Activity, ...], label: str, context: str) -> set[str]:
-    """Every step that follows the last one of a context ("Ann fills the sink with water."), with its stop."""
+    """Every step that follows the last one of a context ("Ann fills the sink with water."), with its full stop."""
     activity = next(known for known in kinds if known.label == label)
     last = context.rstrip(".").split(". ")[-1].split(" ", 1)[1]
     versions = [[step.format(x=thing) for step in activity.steps] for thing in activity.objects]
@@ -166,7 +166,7 @@ def number_of(text: str) -> int:
 
 
 def numbers_zh(text: str) -> list[str]:
-    """The numbers of a Chinese text as they stand there, in digits or in characters; 一共 (in all) is none."""
+    """The numbers of a Chinese text as written, in digits or in characters; 一共 (in all) is not a number."""
     return re.findall(rf"\d+|[{''.join(DIGITS_ZH)}十]+", text.replace("一共", ""))
 
 
@@ -182,7 +182,7 @@ def answer_zh(question: str) -> int:
 
 
 def worked_zh(question: str, answer: str) -> int:
-    """What a worked answer of MathBench says the value is: in digits and in words, of the numbers that the text has."""
+    """The value of a worked answer of MathBench; checks its digits, its words and its use of the question's numbers."""
     left, sign, right, digits, words, measure = re.fullmatch(
         rf"(\d+) ([-+*]) (\d+) = (\d+)，([{''.join(DIGITS_ZH)}十]+)(\D?)", answer
     ).groups()

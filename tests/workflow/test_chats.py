@@ -1,4 +1,4 @@
-"""Chats through the workflow: several turns, a given template, the same tokens from training to evaluation."""
+"""Chats in the workflow: several turns, a given template, and the same tokens from training to evaluation."""
 
 import csv
 import json
@@ -62,12 +62,12 @@ def test_patterns_and_likelihoods_are_of_the_same_tokens(finished):
         found = {row["id"]: row for row in items if (row["run"], row["set"]) == (f"chats.{task}.seed0", task)}
         assert set(about["ids"]) == set(found)
         for id, loss, tokens in zip(about["ids"], about["losses"], about["response_tokens"], strict=True):
-            if task == "refgpt":  # of which the last answer alone is the gold response
+            if task == "refgpt":  # only its last answer is the gold response
                 assert 0 < int(found[id]["tokens"]) < tokens
                 continue
             assert int(found[id]["tokens"]) == tokens
             assert float(found[id]["nll"]) / tokens == pytest.approx(loss, rel=1e-4)
-    assert any(row["prediction"] for row in items if row["set"] == "gsm8k")  # written, behind the chat's prompt
+    assert any(row["prediction"] for row in items if row["set"] == "gsm8k")  # generated after the chat's prompt
     assert all(row["likeliest"] in set("ABCDE") for row in items if row["set"] == "arc")
 
 

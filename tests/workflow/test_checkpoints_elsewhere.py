@@ -1,4 +1,4 @@
-"""Models that were trained elsewhere, in the workflow: what comes out is what comes out of the runs themselves."""
+"""Models that were trained elsewhere: the workflow gives the same results for them as for the runs themselves."""
 
 import json
 import re
@@ -64,7 +64,7 @@ CHAIN = {
 
 
 def overlay(folder: Path, experiment: str, *parts: dict) -> list[str]:
-    """The options of an experiment, whose overlays are written into a folder."""
+    """Write the overlays of an experiment into a folder; returns its options for the command line."""
     files = []
     for number, part in enumerate(({"experiment": experiment, "seeds": [0]}, COMMON, *parts)):
         files.append(f"{experiment}{number}.yaml")
@@ -78,7 +78,7 @@ def run(folder: Path, *arguments: str):
 
 @pytest.fixture(scope="module")
 def project(clone):
-    """A clone with a base model, and with what others made of it: a fine-tuning of another project, and an adapter."""
+    """A clone with a base model and two models made from it elsewhere: a fine-tuned model and an adapter."""
     folder = clone("elsewhere")
     tokenizer = kinds.fast("gpt2")
     for saved in (model_of(len(tokenizer), max_position_embeddings=256), tokenizer):
@@ -94,7 +94,7 @@ def project(clone):
 
 
 def train_adapter(base: Path, output: Path) -> None:
-    """A few steps of PEFT on one sample."""
+    """Train an adapter for a few steps of PEFT on one sample."""
     model = peft.get_peft_model(load_model(base), peft.LoraConfig(r=2, target_modules=["q_proj", "v_proj"]))
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.05)
     ids = torch.arange(3, 35)[None]
@@ -107,7 +107,7 @@ def train_adapter(base: Path, output: Path) -> None:
 
 @pytest.fixture(scope="module")
 def finished(project):
-    """The same clone, in which a chain was followed and nothing was fine-tuned."""
+    """The same clone after an experiment on a chain of checkpoints, in which nothing was fine-tuned."""
     done = run(project, "all", "--cores", "2", *overlay(project, "chains", CHAIN))
     assert done.returncode == 0, done.stdout
     assert not re.search(r"rule finetune", done.stdout)
@@ -211,7 +211,7 @@ def test_the_plan_counts_what_is_taken(project):
 
 
 def test_a_model_of_another_base_is_refused_before_its_patterns_are_taken(project):
-    """Where the architecture is the same, the tokens tell."""
+    """The architecture is the same here, so only the tokens show the difference."""
     other = project / "given/other"
     shutil.copytree(project / "given/sft", other)
     content = json.loads((other / "tokenizer.json").read_text())

@@ -1,6 +1,6 @@
-"""The recipes that CONTRIBUTING.md leads to, each done in a copy of the project with the files of tests/contributing.
+"""Follows each recipe that CONTRIBUTING.md links to, in a copy of the project with the files of tests/contributing.
 
-Each test lists the files that differ from the project afterwards: the recipe says how many they are.
+Each test lists the files that differ from the project afterwards; the recipe states their number.
 """
 
 import csv
@@ -37,14 +37,14 @@ def put(project: Path, files: dict[str, Path]) -> None:
 
 
 def insert(file: Path, place: str, text: str) -> None:
-    """Write `text` before the only place of a file where `place` stands."""
+    """Insert `text` before the only occurrence of `place` in a file."""
     found = file.read_text(encoding="utf-8")
     assert found.count(place) == 1
     file.write_text(found.replace(place, text + place), encoding="utf-8")
 
 
 def touched(project: Path) -> set[str]:
-    """Files of a copy that the project does not have, or has otherwise; what programs leave behind does not count."""
+    """Files of a copy that are new or differ from the project, without files that programs leave behind."""
     found = set()
     for folder, folders, names in os.walk(project):
         folders[:] = [name for name in folders if not NOT_SOURCES.fullmatch(name)]
@@ -63,7 +63,7 @@ def call(project: Path, script: str, *words: str, **json_options: Any) -> None:
 
 
 def pass_tests(project: Path, *files: str) -> None:
-    """The tests in some files of a copy pass as they are: none of them lists what the recipe has added."""
+    """Check that the tests in some files of a copy pass unchanged: none of them lists what the recipe has added."""
     command = [sys.executable, "-m", "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider", "-p", "no:xdist",
                f"--basetemp={project.parent / 'tests'}"]  # fmt: skip
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
@@ -77,16 +77,16 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 
 def planned(output: str) -> dict[str, str]:
-    """The jobs of a dry-run by their rules: what stands below each."""
+    """The description of each job in the output of a dry run, by rule."""
     parts = re.split(r"^(?:local)?rule ([\w-]+):\n", output, flags=re.MULTILINE)[1:]
     return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
 def write_patterns(results: Path, study: str) -> Path:
-    """A run table with the patterns of two models on two tasks.
+    """Write a run table with the patterns of two models on two tasks.
 
-    Before fine-tuning the mean level of every head is 1. After it, it is 1 in layer 0, and in layer 1 it is 3, but for
-    the model `small` on the task `arc`, where it is 0. Samples have a half to one and a half of that.
+    Before fine-tuning, the mean level of every head is 1. After fine-tuning, it is 1 in layer 0 and 3 in layer 1. As an
+    exception, it is 0 in layer 1 for the model `small` on the task `arc`. Samples have 0.5 to 1.5 times the mean level.
     """
     of_samples = np.float32([0.5, 0.75, 1, 1.25, 1.5])[:, None, None]
     rows = []
@@ -114,7 +114,7 @@ def judged(project: Path, results: Path, name: str, runs: Path, settings: dict[s
     command = [sys.executable, "workflow_scripts/collect_claims.py", "--effects", f"{name}={table}"]
     done = subprocess.run([*command, *outputs], cwd=project, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "left out:" in done.stderr  # all that is about the paper's own numbers
+    assert "left out:" in done.stderr  # all claims about the paper's own numbers
     return rows_of(claims)
 
 
@@ -148,7 +148,7 @@ def test_a_dataset_is_an_adapter_and_its_entry_in_a_config(clone, tmp_path):
     }
     counts = json.loads((project / made).with_name("report.json").read_text())["splits"]
     assert (counts["train"]["not_selected"], counts["train"]["rejected"]) == (1, {"empty tell": 1})
-    assert counts["probe"]["kept"] == 8  # of all probe sets of tiny
+    assert counts["probe"]["kept"] == 8  # as in all probe sets of tiny.yaml
 
     pass_tests(project, "tests/unit/test_instructions_adapters.py")
     planned_rules = planned(snakemake(project, "figure1", "-n", *chosen, QUIZ=str(tmp_path)).stdout)
@@ -238,7 +238,7 @@ IN_CONFIG = "\n  levels: {models: [], group: nlp}   # the level of every run, be
 
 @pytest.fixture(scope="module")
 def with_study(clone):
-    """A copy of the project with one more study, in the documents that are made from its settings as well."""
+    """A copy of the project with one more study, which the documents made from the settings also include."""
     project = clone("study")
     put(project, STUDY)
     insert(project / "config.yaml", "\nanalysis:\n", IN_CONFIG)
@@ -296,7 +296,7 @@ def test_a_folder_without_a_study_ends_snakemake_with_a_sentence(clone):
     answer = snakemake(project, "-n")
     assert answer.returncode != 0
     assert_refusal(answer.stdout, str(folder), "defines no study: define STUDY as a Study in its __init__.py.")
-    assert answer.stdout.startswith("WorkflowError")  # which is Snakemake's own, as for a config that is refused
+    assert answer.stdout.startswith("WorkflowError")  # Snakemake's own error, as for a refused config
 
 
 def test_a_new_study_computes_draws_judges_and_is_in_the_report(with_study, tmp_path):
@@ -309,7 +309,7 @@ def test_a_new_study_computes_draws_judges_and_is_in_the_report(with_study, tmp_
     call(with_study, "draw", "levels", "--output", str(tmp_path / "figures"), **given)
     [big, small] = judged(with_study, tmp_path, "levels", runs, settings)
     assert (big["model"], big["plain"], big["verdict"]) == ("big", "1", "holds")
-    # The mean over two tasks, of which one has a fall of 0.5 for the model small; tasks are held.
+    # The mean over two tasks, one of which falls by 0.5 for the model small; tasks are held fixed.
     assert (small["plain"], small["verdict"], small["held"]) == ("0.25", "holds", "seeds; tasks")
 
     write_what_every_report_shows(tmp_path)
@@ -329,7 +329,7 @@ def lines(text: str) -> str:
 
 
 def test_what_the_recipes_show_is_what_is_done_here():
-    """Every example of code in the recipes stands in a file of tests/contributing, or in what is inserted here."""
+    """Every code example in the recipes is in a file of tests/contributing, or in a text that is inserted here."""
     files = [path.read_text(encoding="utf-8") for path in CONTRIBUTED.rglob("*.*") if path.suffix in (".py", ".yaml")]
     done = [lines(text) for text in (*files, *DESCRIPTION.values(), IN_CONFIG)]
     pages = [(PROJECT / f"docs/add-{name}.md").read_text(encoding="utf-8") for name in ("dataset", "figure", "study")]

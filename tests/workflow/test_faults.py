@@ -106,7 +106,7 @@ def test_an_evaluation_set_without_gold_answers_is_said_before_any_model_is_trai
 
 
 def builtin_overlay(folder, **benchmarks):
-    """A config overlay for OpenCompass's ARC, whose data lie below `folder`, and for the study of benchmarks."""
+    """Write a config overlay with OpenCompass's ARC and the study of benchmarks; the data of ARC is below `folder`."""
     (folder / "data").mkdir(parents=True, exist_ok=True)
     file = folder / "overlay.json"
     evaluation = {"opencompass_data": str(folder), "sets": {"arc-challenge": {"opencompass": "ARC"}}}
@@ -115,7 +115,7 @@ def builtin_overlay(folder, **benchmarks):
 
 
 def planned(folder, *arguments):
-    """Rules that a dry-run would run for all scores."""
+    """Rules that a dry run would run for all scores."""
     answer = snakemake(folder, "results/tiny/analysis/scores.csv", "-n", *TINY, *arguments)
     assert answer.returncode == 0, answer.stdout
     return set(re.findall(r"^(?:local)?rule (\w+):", answer.stdout, re.MULTILINE))
@@ -140,7 +140,7 @@ def test_missing_data_of_a_built_in_set_are_said_before_any_model_is_trained(clo
 
 
 def test_exchanged_data_of_a_built_in_set_are_evaluated_again(clone, real, opencompass, tmp_path):
-    """Though the set has as many items as before, so that the check says the same of both."""
+    """The set has as many items as before, so the check gives the same result for both."""
     folder = clone("exchanged-data")
     overlay = builtin_overlay(tmp_path, sets=["arc-challenge"], checkpoints=[{"model": "stories", "run": "base"}])
     model = tmp_path / "model.json"
@@ -162,7 +162,7 @@ def test_exchanged_data_of_a_built_in_set_are_evaluated_again(clone, real, openc
 
 
 def test_a_killed_workflow_goes_on_where_it_was(clone):
-    """SIGKILL in the second of three fine-tunings of a job: the first is kept, the second resumes from its state."""
+    """SIGKILL in the second of a job's three fine-tunings: the first is kept, and the second resumes from its state."""
     folder = clone("killed")
     longer = folder / "longer.json"
     longer.write_text(json.dumps({"finetuning": {"max_steps": 60, "resume_every": 5}}))

@@ -1,4 +1,4 @@
-"""An experiment that is killed at every turn, or whose disk is full, ends as one that nobody disturbs."""
+"""An experiment that is killed again and again, or whose disk is full, ends with the results of an undisturbed one."""
 
 import os
 import random
@@ -17,7 +17,7 @@ from same_files import differences
 
 
 class Undisturbed(NamedTuple):
-    """A copy of the project with the finished experiment, its rules, and what its jobs took of a processor."""
+    """A copy of the project with the finished experiment, its rules, and the CPU seconds of its jobs."""
 
     folder: Path
     rules: set[str]
@@ -37,7 +37,7 @@ def undisturbed(clone: Callable[[str], Path], opencompass: Path) -> Undisturbed:
 
 
 def test_thirty_kills_that_hit_every_rule_change_nothing(clone, undisturbed):
-    """Of one experiment that goes on: jobs, Snakemake and all of them together get SIGKILL, SIGTERM and SIGINT."""
+    """During one experiment, single jobs, Snakemake and the whole process group get SIGKILL, SIGTERM and SIGINT."""
     assert len(undisturbed.rules) > 50
     folder = clone("killed-often")
     plan = kills.Plan(set(undisturbed.rules), random.Random(0), least=30)
@@ -59,7 +59,7 @@ def mount(*words: str) -> None:
 
 @pytest.fixture(scope="module")
 def small(undisturbed: Undisturbed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Another copy of the finished experiment, whose results are on a small file system of their own."""
+    """Another copy of the finished experiment, with its results on a separate small file system."""
     if os.geteuid() != 0:
         pytest.skip("mounting a file system takes root")
     folder = tmp_path_factory.mktemp("small-disk") / "project"
@@ -67,16 +67,16 @@ def small(undisturbed: Undisturbed, tmp_path_factory: pytest.TempPathFactory) ->
     (folder / "results").mkdir()
     mount("-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder / "results"))
     shutil.copytree(undisturbed.results, folder / kills.RESULTS)
-    # The next run writes a shorter one in its place, which would free space on a disk that was filled before.
+    # The next run replaces this file by a shorter one, which would free space on the full disk.
     (folder / kills.RESULTS / "logs/jobs.ndjson").unlink()
-    # Or fine-tuning is refused before it starts.
+    # With `check_disk`, fine-tuning would be refused before it starts.
     (folder / "unplanned.json").write_text('{"plan": {"check_disk": false}}')
     yield folder
     subprocess.run(["umount", folder / "results"], check=True)
 
 
 def fill(folder: Path, kilobytes: int) -> Path:
-    """Put a file into a folder that leaves so much room on its file system."""
+    """Write a file into a folder that leaves only this much room on its file system."""
     ballast = folder / "ballast"
     ballast.write_bytes(bytes(shutil.disk_usage(folder).free - kilobytes * 1024))
     return ballast
@@ -85,7 +85,7 @@ def fill(folder: Path, kilobytes: int) -> Path:
 @pytest.mark.parametrize(
     ("target", "script", "kilobytes"),
     [
-        # What others are made of comes after what is made of it: made again, it would let that be made again too.
+        # Results come before their inputs: if the inputs were made again first, the results would be made again, too.
         ("analysis/sensitivity.csv", "analyse", 24),
         ("evaluations/llama/competence.seed0.0.csv", "evaluate", 24),
         ("tokenized/embedded/sgsm/train", "tokenize_instructions", 24),
@@ -141,7 +141,7 @@ def test_what_may_only_be_read_is_one_sentence_before_any_job(small):
 
 
 def test_what_faults_and_kills_have_left_is_made_good_by_the_next_run(small, undisturbed):
-    """Also a folder that was on its way out, and a temporary one whose readers are done."""
+    """This includes a folder that was being removed, and a temporary folder that no job needs any more."""
     run = small / kills.RESULTS / "checkpoints/llama/nlp.arc.seed0"
     published = (run / "final/.snakemake_timestamp").stat().st_mtime
     for name in (".4711.removed.intermediate", "intermediate"):

@@ -1,4 +1,4 @@
-"""Models from GGUF files in the workflow: converted first, planned before that, and refused where they are broken."""
+"""Models from GGUF files in the workflow: they are planned, then converted before other jobs, and refused if broken."""
 
 import hashlib
 import json
@@ -48,7 +48,7 @@ def project(clone):
 
 
 def test_the_tokens_of_a_file_are_those_of_the_models_own_folder(project):
-    """Snakemake converts the file first; what is made of it is told for the report."""
+    """Snakemake converts the file first, and describes the conversion in a file for the report."""
     shards = [f"results/gguf/tokenized/{model}/gsm8k/train" for model in ("own", "exact")]
     done = snakemake(project, *shards, "--cores", "2", *CHOSEN, TINY_MODELS=str(project))
     assert done.returncode == 0, done.stdout

@@ -33,7 +33,7 @@ def project(clone) -> Path:
 
 
 def counted(project, *chosen, **environment):
-    """Jobs of each rule that a dry-run of everything would run, batches of runs under one name."""
+    """The number of jobs that a dry run of everything would run, by rule; all batches of runs have one name."""
     answer = snakemake(project, "all", "-n", "--quiet", "rules", *chosen, **environment)
     assert answer.returncode == 0, answer.stdout
     counts = dict(re.findall(r"^([\w-]+) +(\d+)$", answer.stdout, re.MULTILINE))
@@ -46,7 +46,7 @@ def counted(project, *chosen, **environment):
 
 
 def planned(path):
-    """Jobs of each rule in the table of a plan, which has an estimate for all."""
+    """The number of jobs in the table of a plan, by rule; checks that every job has an estimate."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert not [row["rule"] for row in rows if int(row["unknown_jobs"])]
@@ -68,7 +68,7 @@ def planned(path):
     ],
 )
 def test_as_many_jobs_as_snakemake_runs(project, tmp_path, experiment, overlays):
-    """The plan is made as the target `plan` makes it, of the jobs that the same dry-run lists."""
+    """The test makes the plan as the target `plan` does, for the jobs that the same dry run lists."""
     chosen = ["--configfile", *overlays] if overlays else []
     rules = counted(project, *chosen, **{jobs.VARIABLE: str(tmp_path / "jobs.csv")})
     config = config_of(*(yaml.safe_load((project / overlay).read_text(encoding="utf-8")) for overlay in overlays))
@@ -86,7 +86,7 @@ def test_the_plan_is_a_target(project, experiment, overlays):
     assert answer.returncode == 0, answer.stdout
     assert f"# Plan of the experiment {experiment}" in answer.stdout
     results = project / "results" / experiment
-    assert not (results / "jobs.csv").exists()  # which is that of a run at work
+    assert not (results / "jobs.csv").exists()  # this file belongs to a run that is at work
     assert planned(results / "plan.csv") == counted(project, *chosen)
 
 
@@ -146,14 +146,14 @@ def test_where_jobs_go_is_no_part_of_the_written_config(project):
 
 
 def test_the_plan_and_the_costs_share_no_file_with_all(project):
-    """Else Snakemake's locks would refuse them while `all` runs."""
+    """Otherwise, Snakemake's locks would refuse the plan and the costs while `all` runs."""
     of_all, others = listed(project, "all"), listed(project, "plan", "costs")
     assert "results/tiny/config.yaml" in of_all and "results/tiny/plan.yaml" in others
     assert not of_all & others
 
 
 def listed(project, *targets):
-    """Files that the jobs of some targets on tiny read or write, as a dry-run lists them."""
+    """Files that the jobs of some targets on tiny.yaml read or write, according to a dry run."""
     answer = snakemake(project, *targets, "-n", "--forceall", "--configfile", TINY)
     assert answer.returncode == 0, answer.stdout
     lines = re.findall(r"^    (?:input|output): (.+)$", answer.stdout, re.MULTILINE)
@@ -161,7 +161,7 @@ def listed(project, *targets):
 
 
 def places(project, *overlays):
-    """Rules whose jobs take a place of `runs_on_disk`, with the priorities of all jobs by rule."""
+    """By rule, how many jobs use the resource `runs_on_disk`, and the priorities of the jobs."""
     answer = snakemake(project, "all", "-n", "--configfile", TINY, *overlays)
     assert answer.returncode == 0, answer.stdout
     taken, priorities = Counter(), {}
@@ -179,7 +179,7 @@ def test_readers_of_checkpoints_that_go_take_the_places_of_their_runs(project):
         *("finetune", "extract_patterns", "ablate_heads", "transfer_losses", "transplant_heads", "choose_heads"),
         *("trained_losses", "evaluate"),
     }
-    kept, _ = places(project)  # last checkpoints stay, those on the way go
+    kept, _ = places(project)  # final checkpoints are kept, and intermediate ones are removed
     assert {rule for rule, count in kept.items() if count} == {"finetune", "extract_patterns"}
     (project / "lean.yaml").write_text("finetuning: {keep_final_checkpoints: false}\n")
     lean, priorities = places(project, "lean.yaml")

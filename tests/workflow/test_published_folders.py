@@ -1,6 +1,6 @@
-"""Every result that this repository ships: its figures are drawn, and its numbers computed, from what is there.
+"""Every published folder of this repository: its figures are drawn, and its numbers computed, from its files.
 
-The page of one of them is looked at in a browser, as a reader does it.
+The page of one of them is also tested in a browser, as a reader uses it.
 """
 
 import csv
@@ -21,12 +21,12 @@ STEPS = (0, 2, 5, 12, 28)
 HEADS = 9
 
 PROSE = ("statement", "computed")
-"""Columns of tables in which a claim says something in words."""
+"""Columns of tables that describe a claim in words."""
 
 
 @pytest.fixture(scope="module")
 def results(clone) -> Path:
-    """Where the results lie that are made of the published folders."""
+    """The folder with the results that are made from the published folders."""
     project = clone("published")
     for name in FOLDERS:
         done = snakemake(project, "all", "figures", "--cores", "2", "--config", f"from=published/{name}")
@@ -35,7 +35,7 @@ def results(clone) -> Path:
 
 
 def without_prose(tables: dict[str, golden.Table]) -> dict[str, golden.Table]:
-    """The tables without what a claim says in words, which each version may word in its own way."""
+    """The tables without the descriptions of claims in words, which may differ between versions."""
     kept = {
         name: [place for place, column in enumerate(rows[0]) if column not in PROSE] for name, rows in tables.items()
     }
@@ -50,7 +50,7 @@ def test_every_figure_is_drawn_from_what_was_measured(results, name):
         assert pictures == {path.stem for path in (made / "figures").glob(f"*.{suffix}")}
     theirs, ours = (without_prose(golden.tables(folder / "analysis")) for folder in (published, made))
     known = {claim for claim, *_ in theirs["claims_left_out.csv"]}
-    # Claims of studies that have come since are left out as well.
+    # Claims of studies that were added since then are also listed as left out: ignore them.
     ours["claims_left_out.csv"] = [row for row in ours["claims_left_out.csv"] if row[0] in known]
     assert golden.differences(theirs, ours, exact=True) == []
 
@@ -68,14 +68,14 @@ def wide(chromium, results) -> Iterator[browser.Opened]:
 
 
 def pattern(task: str, step: int) -> np.ndarray:
-    """What was published of a pattern, [layers, heads]."""
+    """A published pattern, [layers, heads]."""
     folder = PROJECT / f"published/{SHOWN}/patterns/smollm2/nlp.{task}.seed0/{task}"
     array: np.ndarray = np.load(folder / f"step-{step}.npy")
     return array
 
 
 def in_map(found: browser.Opened) -> np.ndarray:
-    """The numbers that the heat map says, [layers, heads]."""
+    """The numbers in the labels of the heat map, [layers, heads]."""
     said = [re.fullmatch(r"layer (\d+), head (\d+): (\S+)", text) for text in found.said("heads-map")]
     rows = {(int(one[1]), int(one[2])): float(one[3].replace("−", "-")) for one in said}
     assert len(rows) == len(said)
@@ -83,7 +83,7 @@ def in_map(found: browser.Opened) -> np.ndarray:
 
 
 def same(found: np.ndarray, expected: np.ndarray, smallest: float = 2e-5) -> None:
-    """Numbers as far as the page says them: three significant digits of what is made of four."""
+    """Compare numbers with the page's precision: three significant digits, computed from four."""
     np.testing.assert_allclose(found, expected, rtol=6e-3, atol=smallest)
 
 
@@ -155,7 +155,7 @@ def test_a_click_on_a_head_shows_its_curve_its_tasks_and_its_ablation(wide):
 
 
 def number(text: str, name: str) -> float:
-    """A number of a mark's `name: number; ...`."""
+    """The number after `name` in the label of a mark, which has the form `name: number; ...`."""
     return float(re.search(rf"{name}: (\S+?)(?:;|$)", text)[1].replace("−", "-"))
 
 

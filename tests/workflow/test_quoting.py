@@ -1,4 +1,4 @@
-"""Values of a config reach the scripts as they are, whatever a shell would make of them."""
+"""Values of a config reach the scripts unchanged, even if a shell would interpret them."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import yaml
 from project import PROJECT, snakemake
 
 SHELL = "'\"; touch PWNED; $(touch PWNED) `touch PWNED` & # > PWNED | {x} \\ %s\ntouch PWNED\n"
-"""Would make the file PWNED wherever a shell read it."""
+"""A text that makes the file PWNED if a shell interprets it."""
 
 PYTHON = """#!/bin/bash
 printf '%s\\0' "$@" >> words

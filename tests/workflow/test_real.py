@@ -75,10 +75,10 @@ def test_patterns_are_held_against_ablations_for_every_task(results):
 
 
 def test_selection_on_real_mmlu_from_patterns_to_table_3(results):
-    """The model is too small to answer: what is tested is that every step is right, not that it wins."""
+    """The model is too small to answer well: the test checks that every step is right, not that selection wins."""
     for domain, subjects in (("maths", 5), ("physics", 3)):
         sizes = {part: len(read_csv(results / f"domains/{domain}/{part}.csv")) for part in ("target", "pool")}
-        assert 0.95 * 20 * subjects <= sizes["target"] <= 20 * subjects  # less a repeated item
+        assert 0.95 * 20 * subjects <= sizes["target"] <= 20 * subjects  # without repeated items
         scores = read_csv(results / f"selections/stories/{domain}.seed0/scores.csv")
         for method in ("pattern", "base-pattern", "nearest", "bm25"):
             ranked = [float(row["score"]) for row in scores if row["method"] == method]

@@ -1,4 +1,4 @@
-"""What rules have by their name alone: logs, benchmarks, environments, threads and resources."""
+"""What rules get only by their name: logs, benchmarks, environments, threads and resources."""
 
 import re
 from importlib.metadata import version
@@ -9,12 +9,12 @@ from project import PROJECT, snakemake
 TINY = ("--configfile", "tests/config/tiny.yaml")
 
 VERSIONS = {"snakemake": "9.27.1", "snakemake-executor-plugin-slurm": "2.8.0"}
-"""The versions whose undocumented statements rules/internals.smk and rules/slurm.smk stand on."""
+"""The versions on whose undocumented code rules/internals.smk and rules/slurm.smk depend."""
 
 
 @pytest.fixture(scope="module")
 def jobs():
-    """Every job of `all` on tiny as a dry-run shows it: rule and what stands below it."""
+    """Every job of `all` on tiny.yaml in the output of a dry run: its rule and its description."""
     answer = snakemake(PROJECT, "all", "--dry-run", "--forceall", "--printshellcmds", *TINY)
     assert answer.returncode == 0, answer.stdout
     parts = re.split(r"^(?:local)?rule ([\w-]+):\n", answer.stdout, flags=re.MULTILINE)[1:]

@@ -67,7 +67,7 @@ def finished(clone, opencompass) -> Path:
 def again(clone: Callable[[str], Path], opencompass: Path) -> Iterator[Path]:
     """A second copy, in which `all` was built with two seeds and without keeping the weights of fine-tunings.
 
-    Jobs run in another order, more of them at a time, and Python orders its sets otherwise.
+    Jobs run in another order, more of them at a time, and Python orders its sets differently.
     """
     folder = clone("again")
     (folder / "lean.yaml").write_text("finetuning: {keep_final_checkpoints: false}\n")
@@ -82,7 +82,7 @@ def files_of(folder: Path) -> set[Path]:
 
 
 def planned(folder: Path, *arguments: str) -> set[str]:
-    """Rules that a dry-run would run, batches of runs under one name."""
+    """Rules that a dry run would run; all batches of runs have one name."""
     answer = snakemake(folder, *arguments, "-n", *TINY)
     assert answer.returncode == 0, answer.stdout
     return rules(answer.stdout)
@@ -121,7 +121,7 @@ def test_every_picture_and_table_is_there(finished):
 
 
 def test_the_numbers_are_the_golden_ones(finished: Path) -> None:
-    """To a millionth where they were made, and in their shape elsewhere (support/golden.py says how to renew them)."""
+    """They agree within a millionth on their machine type, and elsewhere in shape (support/golden.py renews them)."""
     exact = golden.is_golden_machine()
     if not exact:
         warnings.warn("another machine type than in tests/golden/machine.json: shapes are compared alone", stacklevel=1)
@@ -194,7 +194,7 @@ def test_patterns_are_means_of_their_samples(finished):
 
 
 def test_step_0_is_the_same_model_for_every_run(finished):
-    """Runs on different tasks start from one base model: its loss on a probe set belongs to the probe set."""
+    """Runs on different tasks start from one base model, so the patterns at step 0 must name that model."""
     about = json.loads((finished / "results/tiny/patterns/llama/nlp.gsm8k.seed0/gsm8k/step-0.json").read_text())
     assert about["model"] == "results/tiny/pretraining/llama/seed0/final"
 
@@ -230,7 +230,7 @@ def test_intermediate_checkpoints_are_gone_and_the_last_is_kept(finished):
 
 
 def test_adapters_are_stored_alone_and_read_merged(finished):
-    """Those of mixtures lie on adapters of their own, and OpenCompass answers with both merged."""
+    """The adapter of a mixture is trained on top of another adapter, and OpenCompass evaluates both merged."""
     results = finished / "results/tiny"
     for run in ("infinity.infinity-programming.seed0", "mixing.ours-basic.seed0", "mixing.ours.seed0"):
         final = results / f"checkpoints/llama/{run}/final"
@@ -349,7 +349,7 @@ def test_every_variant_has_its_score_and_every_item_its_prediction(finished):
         options = {item["likeliest"], item["likeliest_per_token"]}
         assert options == {""} if item["set"] == "gsm8k" else options <= {*"ABCD", ""}
     assert all(item["likeliest"] for item in items if item["set"].startswith("mmlu"))
-    # Of 9 test rows of each subject, less a question that two subjects of a domain ask.
+    # Each subject has 9 test rows; a question that two subjects of a domain share counts once.
     targets = {domain: len(read_csv(results / f"domains/{domain}/target.csv")) for domain in ("physics", "biology")}
     assert 24 <= targets["physics"] <= 27 and 15 <= targets["biology"] <= 18
     assert {row["set"]: int(row["items"]) for row in scores} == {
@@ -385,7 +385,7 @@ def test_the_claims_of_both_sections_are_held_against_the_data(finished):
     claims = read_csv(finished / "results/tiny/analysis/claims.csv")
     assert {"Table 1", "Figure 2", "Figure 5", "Table 2", "Table 3"} <= {row["where"] for row in claims}
     table3 = [row for row in claims if row["where"] == "Table 3"]
-    assert len(table3) == 2 * 2 + 1  # two at either budget, and that it grows
+    assert len(table3) == 2 * 2 + 1  # two claims at each budget, and one that accuracy grows with the budget
     for row in claims:
         assert row["verdict"] in {"holds", "reversed", "negligible", "undecided", "not testable"}
         assert row["verdict"] != "undecided" or row["power"] != "nan" or "the same whatever varied" in row["reason"], (
@@ -398,11 +398,11 @@ def test_the_claims_of_both_sections_are_held_against_the_data(finished):
 
 
 ESTIMATES = ("beta", "r2", "spearman", "accuracy", "value", "estimate", "gain")
-"""What `low` and `high` are about: the first of these that a table has."""
+"""Columns that `low` and `high` bound: the first of these that a table has."""
 
 
 def outside(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Rows of the analyses, with their table, whose interval leaves the estimate outside."""
+    """Rows of the analyses whose interval does not contain the estimate, with the name of their table."""
     for path in sorted(folder.glob("*.csv")):
         rows = read_csv(path)
         columns = rows[0] if rows else {}
@@ -421,7 +421,7 @@ def test_no_interval_leaves_its_estimate_outside(finished: Path, again: Path) ->
 
 
 def test_the_plan_fits_what_was_run(finished):
-    """Steps and checkpoints of every run, bytes of patterns, and the benchmark file of every job."""
+    """The plan knows the steps and checkpoints of every run, the bytes of patterns, and every job's benchmark file."""
     from experiments import meaning
 
     from headpatterns.experiment.written import read_config
@@ -438,14 +438,14 @@ def test_the_plan_fits_what_was_run(finished):
         for job in jobs:
             for run, course in courses.courses(sizes, job) if job.rule == "finetune" else ():
                 about = json.loads((results / f"checkpoints/{run.model}/{run.name}/run.json").read_text())
-                trained = about["samples"] > 0  # else the mixture was empty
+                trained = about["samples"] > 0  # otherwise the mixture was empty
                 assert not trained or [*course.kept, course.steps] == about["steps"]
         parts = {part.what: part.bytes for part in disk.parts(sizes, jobs)}
         header = 128
         stored = sum(path.stat().st_size - header for path in (results / "patterns").rglob("step-*.npy"))
         if folder == results:
             assert parts["patterns"] == stored
-        else:  # the config does not know which questions two subjects of a domain ask
+        else:  # the config does not say which questions two subjects of a domain share
             assert stored <= parts["patterns"] < 1.05 * stored
     written = {str(path.relative_to(results / "benchmarks")) for path in (results / "benchmarks").rglob("*.tsv")}
     assert written == {job.benchmark for job in jobs if job.benchmark}
@@ -479,7 +479,7 @@ def test_patterns_are_held_against_ablations(finished):
     everything = [
         row["value"] for row, kind in zip(curves, kinds, strict=True) if kind == ["arc", "0", "after", "signed", "8"]
     ]
-    assert len(everything) == 3 and len(set(everything)) == 1  # without any head it does not matter how they rank
+    assert len(everything) == 3 and len(set(everything)) == 1  # if all heads are ablated, their ranking does not matter
 
 
 def test_adapters_and_all_weights_are_held_against_each_other(finished):
@@ -501,7 +501,7 @@ def test_adapters_and_all_weights_are_held_against_each_other(finished):
 def test_transfer_to_the_own_task_is_what_patterns_know(finished):
     results = finished / "results/tiny"
     rows = {(row["trained_on"], row["task"], row["seed"]): row for row in read_csv(results / "analysis/transfer.csv")}
-    assert len(rows) == 4 * 4 * 2  # the one seed, and all
+    assert len(rows) == 4 * 4 * 2  # seed 0, and the row of all seeds
     for task in ("gsm8k", "arc"):
         folder = results / f"patterns/llama/nlp.{task}.seed0/{task}"
         losses = [np.mean(json.loads((folder / f"step-{step}.json").read_text())["losses"]) for step in (0, 6)]
@@ -522,7 +522,7 @@ def test_without_heads_moved_losses_are_those_of_the_run(finished):
 
 
 def test_heads_that_are_trained_alone_leave_all_else_as_it_is(finished):
-    """Of two layers of four heads, whose size is 16."""
+    """The model has two layers of four heads, and the size of a head is 16."""
     results = finished / "results/tiny"
     base = load_file(results / "pretraining/llama/seed0/final/model.safetensors")
     for choice, count in (("change-2", 2), ("effect-2", 2), ("random0-2", 2), ("random1-2", 2), ("all", 8)):
@@ -589,7 +589,7 @@ def test_what_a_change_makes_stale(finished: Path, row: staleness.Row) -> None:
 
 
 def test_results_of_one_place_are_said_to_be_and_those_of_two_are_named(finished: Path, tmp_path: Path) -> None:
-    """Of the files of a whole run, and of these with another commit in two."""
+    """The test checks the files of a whole run, and copies of them in which two name another commit."""
     results = finished / "results/tiny"
     assert "Mixed origins" not in (results / "report.html").read_text(encoding="utf-8")
     assert origins.MIXED not in json.loads((results / "provenance.json").read_text())
@@ -658,7 +658,7 @@ def status(folder: Path) -> tuple[str, dict]:
 
 
 def test_the_status_tells_how_far_a_run_is_and_why_a_job_failed(finished: Path) -> None:
-    """While another Snakemake holds a lock, which stays; and where a figure cannot be drawn."""
+    """At first, another Snakemake holds a lock, which stays; later, a figure cannot be drawn."""
     results, held = finished / "results/tiny", finished / ".snakemake/locks/7.output.lock"
     held.parent.mkdir(exist_ok=True)
     held.write_text("results/tiny/report.html\n")
@@ -703,7 +703,7 @@ def test_experiments_are_compared_side_by_side(finished: Path) -> None:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """What tells whether files have the same bytes, of all that hold no time of day."""
+    """Checksums of the files that hold no times, by path."""
     results = folder / "results/tiny"
     return {
         str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -719,7 +719,7 @@ OF_ALL_RUNS = ("analysis", "figures", "tables")
 
 @pytest.fixture(scope="module")
 def shipped(finished: Path, clone: Callable[[str], Path]) -> Path:
-    """Another clone, which has of that experiment the published folder alone, as checked out now."""
+    """Another clone that has only the published folder of that experiment, with new times, as after a checkout."""
     answer = snakemake(finished, "export", "--cores", "1", *TINY, "--config", "to=published/tiny")
     assert answer.returncode == 0, answer.stdout
     assert rules(answer.stdout) == {"export"} and "published/tiny: " in answer.stdout
@@ -784,7 +784,7 @@ def test_figures_and_numbers_of_a_published_folder_are_those_of_the_experiment(f
 
 
 def test_a_published_folder_may_be_published_again(shipped: Path) -> None:
-    """As after a change of an analysis; the results of the test before are at hand."""
+    """This happens after a change of an analysis. The results of the previous test are still there."""
     done = snakemake(shipped, "export", "--cores", "2", *FROM, "to=published/again")
     assert done.returncode == 0, done.stdout
     assert "Nothing to be done" in snakemake(shipped, "all", "-n", *FROM).stdout
@@ -811,7 +811,7 @@ def test_a_published_folder_that_has_changed_is_refused(shipped: Path) -> None:
 
 
 def test_a_second_run_gives_the_same_bytes(finished: Path, again: Path) -> None:
-    """From nothing, in another folder and order, and though it has a seed more: what belongs to one run is the same."""
+    """The second run starts from nothing, in another folder and order, with one more seed; shared runs are equal."""
     first, second = digests(finished), digests(again)
     shared = {name for name in second if "/" in name and not name.startswith(OF_ALL_RUNS) and "seed1" not in name}
     assert shared <= first.keys()
@@ -820,7 +820,7 @@ def test_a_second_run_gives_the_same_bytes(finished: Path, again: Path) -> None:
 
 
 def test_analysis_gives_the_same_bytes_again(finished: Path) -> None:
-    """Numbers, figures and tables, from the same patterns and scores."""
+    """Numbers, figures and tables are made again from the same patterns and scores."""
     results = finished / "results/tiny"
     before = {name: digest for name, digest in digests(finished).items() if name.startswith(OF_ALL_RUNS)}
     for folder in OF_ALL_RUNS:
@@ -847,8 +847,8 @@ def test_two_seeds_are_in_tables_claims_and_report(again: Path) -> None:
     assert seeds == {"0": 4 + 7 + 4 + 4, "1": 4 + 7 + 4 + 4}
     spread = {name: {row["variant"]: row["spread"] for row in read_csv(results / f"tables/{name}.csv")}
               for name in ("table2", "table3")}  # fmt: skip
-    assert all(spread["table2"].values())  # the base models of two seeds, too
-    assert {name for name, value in spread["table3"].items() if value} == {"random"}  # of one seed
+    assert all(spread["table2"].values())  # the base model also has two seeds
+    assert {name for name, value in spread["table3"].items() if value} == {"random"}  # of one seed, but several draws
     variants = read_csv(results / "variants.csv")
     bases = {(row["study"], row["seed"], row["run"]) for row in variants if row["variant"] == "base"}
     assert bases == {("mixing", "0", "base.seed0"), ("mixing", "1", "base.seed1"), ("selection", "0", "base.seed0")}

@@ -1,4 +1,4 @@
-"""docs/tutorial.md: its files are written and its commands run as they stand there, with a tiny model of ours."""
+"""docs/tutorial.md: the test writes its files and runs its commands unchanged, with a tiny model of ours."""
 
 import json
 import os
@@ -20,7 +20,7 @@ COMMANDS = "".join(re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)).splitlines()
 
 
 def write_model(folder: Path, texts: Path) -> None:
-    """A random Llama of 3 layers × 6 heads, with a tokenizer that is trained on texts."""
+    """Write a random Llama of 3 layers × 6 heads, with a tokenizer that is trained on texts."""
     scripts.run("train_tokenizer", corpus=texts, vocabulary=VOCABULARY, output=folder.parent / "tokenizer")
     load_tokenizer(folder.parent / "tokenizer").save_pretrained(folder)
     build("llama-grouped-query", vocab_size=VOCABULARY, max_position_embeddings=256).save_pretrained(folder)

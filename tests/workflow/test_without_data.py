@@ -1,4 +1,4 @@
-"""Models and data of your own may be away: a dry-run shows all jobs and what is missing, and a real run is refused."""
+"""A user's own models and data may be missing: a dry run shows all jobs and what is missing; a real run is refused."""
 
 import json
 import os
@@ -29,12 +29,12 @@ def nothing_is_set(monkeypatch):
 
 @pytest.fixture(scope="module")
 def fresh(clone):
-    """A clone as it comes: no data, no results."""
+    """A fresh clone, without data and results."""
     return clone("fresh")
 
 
 def jobs(said):
-    """Every job of a dry-run: its rule with its wildcards, input, output and parameters; not in which order."""
+    """Every job of a dry run, sorted: its rule with its input, output, wildcards, resources and threads."""
     shown = re.split(r"\n(?=(?:local)?rule )", said.split("\nJob stats:\n", 2)[1])[1:]
     kept = ("input", "output", "wildcards", "resources", "threads")
     return sorted((text.split(":")[0], *(re.findall(rf"^    {key}: .*$", text, re.MULTILINE) for key in kept))
@@ -42,7 +42,7 @@ def jobs(said):
 
 
 def lines_of(said):
-    """What a dry-run lists as missing, in the end."""
+    """The lines at the end of a dry run that say what is missing."""
     _, _, listed = said.partition(f"{HEAD}\n")
     return [line.strip() for line in listed.splitlines()]
 
@@ -96,7 +96,7 @@ def test_a_real_run_is_refused_before_anything_starts_with_the_same_list(fresh):
 
 @pytest.fixture(scope="module")
 def finished(clone, tmp_path_factory):
-    """A clone in which rows of one's own have patterns under a model of one's own, and the folder of both."""
+    """A clone with patterns of the user's own model on the user's own rows, and the folder of that model and data."""
     folder, place = clone("own"), tmp_path_factory.mktemp("place") / "data"
     (place / "train").mkdir(parents=True)
     for split, path in (("train", place / "train/rows.jsonl"), ("probe", place / "probe.jsonl")):
@@ -151,7 +151,7 @@ def test_content_makes_stale_and_times_do_not(finished, row):
 
 @pytest.fixture(params=["variable", "files"])
 def away(request, finished):
-    """The clone, with its data where they belong (`with_data`), and without the variable or the files."""
+    """Functions that run Snakemake in the clone: with its data in place, and without the variable or the files."""
     folder, place = finished
     elsewhere = place.with_name("elsewhere")
 
