@@ -1,4 +1,4 @@
-"""A small tokenizer and models that read its tokens, made once for all tests."""
+"""Fixtures made once for all tests: a corpus, a small tokenizer, a model that reads its tokens, and rows."""
 
 import pytest
 import scripts
@@ -28,7 +28,7 @@ def tokenizer(tokenizer_folder):
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory, tokenizer):
-    """A random Llama with grouped queries: 3 layers, 6 heads, 256 positions."""
+    """A random Llama with grouped-query attention: 3 layers, 6 query heads, 256 positions."""
     folder = tmp_path_factory.mktemp("model") / "llama"
     model = build("llama-grouped-query", vocab_size=VOCABULARY, max_position_embeddings=256)
     model.save_pretrained(folder)
@@ -38,7 +38,7 @@ def model_folder(tmp_path_factory, tokenizer):
 
 @pytest.fixture(scope="session")
 def rows():
-    """Sums in words, of different lengths."""
+    """Questions about sums, as rows of different lengths."""
     return [
         {
             "id": f"sum-{n}",

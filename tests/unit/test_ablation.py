@@ -1,4 +1,4 @@
-"""Ablated heads against a model without their columns of the output projection, and against the slope of Eq. 2."""
+"""Ablation of heads, compared with zeroed output projections and the slope of Eq. 2; its script and its study."""
 
 import json
 import math
@@ -33,14 +33,14 @@ PROJECTIONS = {
     "gpt2": lambda model: [layer.attn.c_proj.weight.T for layer in model.transformer.h],
     "gpt-neox": lambda model: [layer.attention.dense.weight for layer in model.gpt_neox.layers],
 }
-"""Weights of the output projections, [hidden, heads × head size], where they are not those of Llama and its kin."""
+"""Weights of the output projections, [hidden, heads × head size], of models that do not name them as Llama does."""
 
 NAMES = list(ARCHITECTURES)
 HEADS = (3, 6)
 
 
 def settings(*removed):
-    """One setting for each set of (layer, head) pairs, which are removed in it: bool [settings, 3, 6]."""
+    """A mask for each set of removed (layer, head) pairs, False for these heads: bool [settings, 3, 6]."""
     kept = np.ones((len(removed), *HEADS), dtype=bool)
     for setting, places in enumerate(removed):
         for place in places:
@@ -52,7 +52,7 @@ GROUPS = [[], [(0, 0)], [(1, 5)], [(2, 3)], [(0, 1), (0, 2), (2, 0)], [(1, head)
 
 
 def without_heads(name, removed, of_samples):
-    """Losses [N] by the model's own forward pass, the removed heads' columns of the output projections being zero."""
+    """Losses [N] from the model's own forward pass; the output projections have zero columns for the removed heads."""
     model = build(name)
     projections = PROJECTIONS.get(name, lambda model: [layer.self_attn.o_proj.weight for layer in model.model.layers])
     with torch.no_grad():
@@ -76,7 +76,7 @@ def test_equals_a_model_without_the_columns_of_the_heads(name):
     expected = np.array([without_heads(name, removed, made) for removed in GROUPS])
     assert (np.abs(expected[1:] - expected[0]).max(axis=1) > 1e-3).all()
     model = build(name)
-    for token_budget in (1, 40, 10_000):  # a pair a batch; a few, padded; all at once
+    for token_budget in (1, 40, 10_000):  # one pair per batch; a few, padded; as many as padding allows
         found = ablated_losses(model, made, settings(*GROUPS), token_budget=token_budget)
         assert (found.shape, found.dtype) == ((len(GROUPS), len(made)), np.float64)
         np.testing.assert_allclose(found, expected, atol=1e-5, rtol=1e-5)
@@ -107,7 +107,7 @@ def signed(model, sample):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES[:3])
 def test_the_pattern_is_the_slope_at_which_ablation_begins(name):
-    """(L(1 − ε) − L) / ε → −Σ A ⊙ ∂L/∂A, of which `abs_of_sum` is the magnitude."""
+    """(L(1 − ε) − L) / ε → −Σ A ⊙ ∂L/∂A; `abs_of_sum` is the absolute value of this slope."""
     model, made = build(name), make_samples()
     slopes = -np.array([signed(model, sample) for sample in made])
     assert (slopes > 0).any() and (slopes < 0).any()
@@ -132,7 +132,7 @@ def test_independent_of_company_and_order():
 
 @pytest.mark.slow
 def test_a_real_model_loses_by_its_heads(real):
-    """On a pretrained model with grouped queries, zeroed columns once more; ablating costs, on the whole."""
+    """On a pretrained grouped-query model, ablation again equals zeroed columns, and it raises the mean loss."""
     folder = real / "realmodels" / "stories260K"
     model, tokenizer = models.load_model(folder), models.load_tokenizer(folder)
     lines = (real / "realdata" / "gsm8k" / "test.jsonl").read_text(encoding="utf-8").splitlines()[:4]
@@ -186,7 +186,7 @@ def test_another_shape_than_the_models_is_refused(shape):
 
 
 def test_attention_outside_the_interface_is_refused():
-    """A head that is not reached would seem to matter for nothing."""
+    """A head that the ablation does not reach would seem to have no effect."""
     model = build("llama-grouped-query")
     attention = model.model.layers[2].self_attn
     attention.forward = lambda hidden_states, **_: (attention.o_proj(attention.q_proj(hidden_states)), None)
@@ -269,7 +269,7 @@ def read(folder, phase):
 
 
 def of_ids(folder, rows, ids):
-    """A model, and the samples of those ids."""
+    """The model in a folder, and its samples of the rows with these ids."""
     model, tokenizer = models.load_model(folder), models.load_tokenizer(folder)
     made, _ = samples.tokenized(tokenizer, [row for row in rows if row["id"] in ids], 256, "rows", skip=False)
     return model, made
@@ -296,13 +296,13 @@ def test_before_and_after_a_run(ablate, model_folder, trained, rows):
         np.testing.assert_allclose(about["losses"], losses[0], rtol=1e-6)
         np.testing.assert_allclose(changes[:, 1, 4], losses[1] - losses[0], atol=1e-5)
         np.testing.assert_allclose(changes[:, 0, 0], losses[2] - losses[0], atol=1e-5)
-        # Patterns are those of other samples.
+        # The patterns come from other samples than the ablations.
         _, others = of_ids(of_model, rows, about["pattern_ids"])
         assert [sample.id for sample in others] == about["pattern_ids"] and len(others) == 5
         assert not set(about["pattern_ids"]) & set(about["ids"])
         for reduction, found in zip(REDUCTIONS, patterns, strict=True):
             np.testing.assert_allclose(found, activation_patterns(model, others, reduction=reduction).values, rtol=1e-4)
-        # One head alone, and all of them, whichever way they are ranked.
+        # Groups of one head: the highest and the lowest in rank. The group of all heads is the same in every order.
         ranking = patterns[0].astype(np.float64).mean(axis=0)
         np.testing.assert_array_equal(together[0, 0], changes[:, *np.unravel_index(ranking.argmax(), HEADS)])
         np.testing.assert_array_equal(together[1, 0], changes[:, *np.unravel_index(ranking.argmin(), HEADS)])
@@ -311,7 +311,7 @@ def test_before_and_after_a_run(ablate, model_folder, trained, rows):
         largest = [np.unravel_index(flat, HEADS) for flat in np.argsort(-ranking.ravel())[:5]]
         change = ablated_losses(model, made, settings(largest))[0] - losses[0]
         np.testing.assert_allclose(together[0, 2], change, atol=1e-5)
-        # A random head is some head: which one is the same before and after.
+        # A random group of one head is one of the 18 heads, and the same head before and after.
         for draw in together[2:, 0]:
             assert (np.abs(changes.reshape(5, 18) - draw[:, None]).max(axis=0) == 0).any()
     before, after = (read(folder, phase) for phase in ("before", "after"))
@@ -329,7 +329,7 @@ def test_random_groups_are_nested_and_follow_the_seed():
     assert len({order.tobytes() for order in drawn[2:]}) == 4
     assert (orders(-ranking, 2, "a")[2:] == drawn[2:4]).all()
     assert (orders(ranking, 1, "b")[2] != drawn[2]).any()
-    assert orders(np.zeros(HEADS), 0, "a").tolist() == 2 * [list(range(18))]  # equal heads in the order of the model
+    assert orders(np.zeros(HEADS), 0, "a").tolist() == 2 * [list(range(18))]  # equal heads keep the model's order
     sizes = [1, 4, 18]
     for order, found in zip(drawn, groups(drawn, sizes), strict=True):
         assert [set(np.flatnonzero(row)) for row in found] == [set(order[:size]) for size in sizes]

@@ -56,9 +56,9 @@ SCHEMA = {
 
 
 def write_runs(folder, models=("big", "small"), tasks=("gsm8k", "code", "arc"), seeds=(0, 1), families=True):
-    """Pattern folders in which fine-tuning moves a task to its family's heads, fast at first, and the run table.
+    """Write pattern folders and their run table; fine-tuning moves a task to its family's heads, fast at first.
 
-    The complex task sgsm changes by 0.7 of gsm8k's change and 0.3 of code's.
+    The change of the complex task sgsm is 0.7 times that of gsm8k plus 0.3 times that of code.
     """
     rows = []
     for model in models:
@@ -116,7 +116,7 @@ def one(rows, **wanted):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """Two models, three tasks and the complex one, two seeds: all tables."""
+    """All tables of two models, three basic tasks, the complex task and two seeds."""
     folder = tmp_path_factory.mktemp("whole")
     table = write_runs(folder)
     for study in OUTPUTS:
@@ -146,7 +146,7 @@ def test_patterns_hold_every_head_of_every_state(whole):
     expected = {"before": before, "after": after, "change": after - before, "change_rate": (after - before) / before}
     for state, pattern in expected.items():
         value = one(rows, model="small", task="arc", seed=1, state=state, layer=3, head=5)
-        # Of these the change rate alone is debiased; all others are means.
+        # Only the change rate is debiased; the other states are means.
         assert value == pytest.approx(pattern[3, 5], rel=1e-9 if state != "change_rate" else 0.02)
 
 
@@ -174,7 +174,7 @@ def test_distribution_tells_how_levels_change(whole):
             assert one(rows, **key, statistic="level", state="change") == pytest.approx((after - before).mean())
             r = np.corrcoef((after - before).ravel(), -before.ravel())[0, 1]
             assert one(rows, **key, statistic="against_base", state="change") == pytest.approx(r, rel=1e-7)
-            # All samples have one sign: they agree, and far above what the signs of 40 tosses of a coin would give.
+            # All samples have the same sign, so the coherence is 1. The floor is that of 40 random signs.
             assert one(rows, **key, statistic="coherence", state="after") == pytest.approx(1)
             assert one(rows, **key, statistic="coherence_floor", state="before") == pytest.approx(40**-0.5)
             rising.append((after > before).mean())
@@ -199,7 +199,7 @@ def test_a_model_may_be_its_tasks_mean_pattern(whole, tmp_path):
 
 
 def test_a_reading_reaches_the_patterns(whole, tmp_path):
-    """Divided by its sum, every sample's pattern has the level 1 / heads, before and after."""
+    """Every sample's pattern, divided by its sum, has the level 1 / (layers × heads), before and after."""
     reading = {"reduction": "abs_of_sum", "normalisation": "sum"}
     for study in ("distribution", "similarity", "dynamics", "level"):
         analyse(study, whole / "runs.csv", tmp_path, reading=reading)
@@ -208,7 +208,7 @@ def test_a_reading_reaches_the_patterns(whole, tmp_path):
     np.testing.assert_allclose(found, 1 / (LAYERS * HEADS), rtol=1e-6)
     for name in ("similarity.csv", "dynamics.csv"):
         assert (tmp_path / name).read_bytes() != (whole / name).read_bytes()
-    # What dividing takes out is what the level shows: it is not divided.
+    # The level study does not divide patterns, because it shows exactly what the division removes.
     assert (tmp_path / "level.csv").read_bytes() == (whole / "level.csv").read_bytes()
 
 
@@ -231,7 +231,7 @@ def test_the_mean_over_runs_has_a_narrower_interval_than_a_run(whole):
 
 
 def test_intervals_of_means_over_seeds_hold_the_seeds(whole):
-    """Two seeds: half their distance is the standard error, and Student's t of one degree of freedom is 12.7."""
+    """With two seeds, the standard error is half their distance, and Student's t with one degree of freedom is 12.7."""
     rows = read(whole / "distribution.csv")
     key = {"model": "big", "state": "after", "statistic": "kurtosis"}
     first, second = (
@@ -248,7 +248,7 @@ def test_intervals_of_means_over_seeds_hold_the_seeds(whole):
 
 
 def test_seeds_share_the_draw_of_their_probe_set(whole):
-    # Both seeds start from the same model and see the same samples: the same numbers, intervals included.
+    # Both seeds start from the same model and see the same samples, so numbers and intervals are the same.
     rows = [row for row in read(whole / "distribution.csv") if row["state"] == "before" and row["model"] == "big"]
     by_seed = [[{k: v for k, v in r.items() if k != "seed"} for r in rows if r["seed"] == s] for s in "01"]
     assert by_seed[0] == by_seed[1]
@@ -314,13 +314,13 @@ def test_level_and_loss_of_every_step(whole):
     loss = np.mean(json.loads(step.read_text())["losses"])
     expected = {"loss": loss, "level": level, "level_over_loss": level / loss}
     for name, value in expected.items():
-        # The two means have no bias; that of their ratio is small, and taken off.
+        # The two means have no bias. Their ratio has a small bias, which is subtracted.
         assert float(row[name]) == pytest.approx(value, rel=5e-3 if "over" in name else 1e-7)
         assert float(row[f"{name}_low"]) < value < float(row[f"{name}_high"])
 
 
 def test_level_and_loss_are_compared_within_runs(whole):
-    """The slope is that of a regression with a constant of its own for every run."""
+    """The slope is that of a regression with a separate constant for every run."""
     rows, summary = read(whole / "level.csv"), read(whole / "level_summary.csv")
     runs = {}
     for row in rows:

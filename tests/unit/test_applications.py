@@ -1,4 +1,4 @@
-"""What the applications of section 5 are made of: runs, training sets, jobs, and what is evaluated as what."""
+"""The parts of the applications of section 5: runs, training sets, jobs, and the evaluated variants."""
 
 import csv
 import re
@@ -33,7 +33,7 @@ def test_candidates_are_the_basic_tasks_and_those_named_besides(config):
 
 
 def test_runs_that_coincide_exist_once(config):
-    """The candidates of the strongest model are runs of section 4 but for the one that is also named."""
+    """The candidate runs of the strongest model exist in section 4, except the run of the task in `also`."""
     experiment = meaning(config)
     shared, applied = set(section_4(experiment)), [*mixing.runs(experiment), *selection.runs(experiment)]
     own = {run for run in applied if run.model == "llama"} - shared
@@ -100,7 +100,7 @@ def test_an_added_seed_leaves_the_batches_of_single_runs_alone(config):
 
 
 def shared(config):
-    """What is made beside a run, by its model and name: all training sets of its job, and whether steps are kept."""
+    """By model and name of a run: all training sets of its job, and whether the job keeps intermediate checkpoints."""
     return {
         (model, run.name): (batch.training_sets, batch.steps)
         for batch in meaning(config).batches.values()
@@ -122,7 +122,7 @@ def shared(config):
     ],
 )
 def test_a_study_more_or_less_leaves_the_jobs_of_the_others_alone(config, without):
-    """Here opt and a model of its own are used by every study, and mixtures take more tasks than a group has."""
+    """Four studies use opt and a second model, and the mixtures take tasks beyond those of their group."""
     config["models"]["second"] = {**config["models"]["gemma"], "label": "Second"}
     for study in ("adaptation", "composition", "mixing", "selection"):
         config["studies"][study]["models"] = ["llama", "opt", "second"]
@@ -137,7 +137,7 @@ def test_a_study_more_or_less_leaves_the_jobs_of_the_others_alone(config, withou
 
 
 def test_the_test_items_are_not_probed(config):
-    """D_T is probed on its own instances, and so is a pseudo-private set; the pool is read as well."""
+    """D_T and a pseudo-private set are probed on their own instances; the latter is also probed on the pool."""
     assert TargetSet("mathbench").probe_sets == ("training",)
     probe_model = selection.probe_model_run(meaning(config), "llama", "maths", 0)
     assert probe_model.training_set.probe_sets == ("training", "mmlu")
@@ -291,7 +291,7 @@ def test_what_is_refused(config, changes, sentence):
 
 
 def test_composition_of_no_model_needs_no_complex_task(config):
-    """Without it, no run of its groups alone is trained, and a group may lack a complex task."""
+    """Without the study, runs that only its groups need are not trained, and a group may lack a complex task."""
     for group in config["task_groups"].values():
         del group["complex"], group["expected_pair"]
     config["studies"]["composition"]["models"] = []

@@ -1,4 +1,4 @@
-"""docs/architectures.csv is what becomes of every causal language model of transformers, tiny and random."""
+"""docs/architectures.csv has the result of a tiny random model for every causal language model of transformers."""
 
 import dataclasses
 import json
@@ -25,7 +25,7 @@ ROWS = {row.model_type: row for row in table.read()}
 
 
 def test_the_table_has_every_causal_language_model():
-    """A type that transformers adds or drops shows here: `python tests/support/architectures_table.py` renews it."""
+    """Fails if transformers adds or drops a type; `python tests/support/architectures_table.py` renews the table."""
     assert list(ROWS) == list(table.MODELS)
     assert sum(row.result in table.TAKEN for row in ROWS.values()) >= 60
     assert all(row.reason for row in ROWS.values() if row.result not in table.TAKEN)
@@ -121,7 +121,7 @@ def test_a_model_without_attention_is_refused_before_any_job(tmp_path):
 
 @pytest.fixture(scope="module")
 def hybrid(tmp_path_factory, tokenizer):
-    """A model of three layers, of which the second attends, in a folder."""
+    """The folder of a model with three layers; only the second layer has attention."""
     folder = tmp_path_factory.mktemp("hybrid")
     tiny_models.build("lfm2-convolutions", vocab_size=tiny_models.VOCABULARY).save_pretrained(folder)
     tokenizer.save_pretrained(folder)

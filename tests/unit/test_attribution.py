@@ -1,4 +1,4 @@
-"""Eq. 2 against the textbook way: eager attention, `retain_grad` on the attention matrix, one sample at a time."""
+"""Eq. 2 against the textbook procedure: eager attention, `retain_grad` on the attention matrix, sample by sample."""
 
 import gc
 import inspect
@@ -42,9 +42,9 @@ def make_samples(seed: int = 0) -> list[TokenizedSample]:
 
 
 def textbook(model, samples, reduction):
-    """Patterns [N, L, H] from the attention matrices themselves, `signed` ones too; and the losses."""
+    """Patterns [N, L, H], also with the reduction `signed`, and losses [N], directly from the attention matrices."""
     before = model.config._attn_implementation
-    model.config._attn_implementation = "eager"  # not set_attn_implementation, which Falcon does not heed
+    model.config._attn_implementation = "eager"  # because Falcon ignores set_attn_implementation
     hooks = [one.register_forward_pre_hook(adapters.alibi_once, with_kwargs=True) for one in model.modules()]
     values, losses = [], []
     for sample in samples:
@@ -78,7 +78,7 @@ UNREACHABLE = {
 
 
 def assert_equal(found, expected):
-    """Patterns [N, L, H] alike within 1e-5 of the largest of each layer."""
+    """Check that patterns [N, L, H] agree within 1e-5 of the largest value of each layer."""
     assert found.shape == expected.shape
     for layer in range(expected.shape[1]):
         scale = np.abs(expected[:, layer]).max()
@@ -92,7 +92,7 @@ EQUAL = [
     for reduction in REDUCTIONS
     if name not in UNREACHABLE
 ]
-"""Every architecture and reduction; in the quick tests, of the further architectures one reduction."""
+"""Every architecture and reduction; the quick tests have only one reduction of each further architecture."""
 
 
 @pytest.mark.parametrize(("name", "reduction"), EQUAL)
@@ -100,7 +100,7 @@ def test_equals_the_textbook_procedure(name, reduction, monkeypatch):
     monkeypatch.setattr(batching, "PADDING", 100)  # all lengths in one batch
     model, samples = build(name), make_samples()
     expected, losses = textbook(model, samples, reduction)
-    for token_budget in (1, 10_000):  # one sample a batch; all in one batch, padded
+    for token_budget in (1, 10_000):  # one sample per batch; all in one batch, padded
         found = activation_patterns(model, samples, reduction=reduction, token_budget=token_budget)
         assert found.values.shape == (5, 1 if name == "lfm2-convolutions" else 3, 6)
         assert_equal(found.values, expected)
@@ -124,7 +124,7 @@ OWN_ATTENTION = [name for name in FURTHER if name.split("-")[0] in ("bloom", "fa
 @pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize("name", ["llama", *OWN_ATTENTION])
 def test_padding_on_either_side_changes_nothing(name, side):
-    """Where a model is told the positions it does not count itself; ALiBi counts what the mask leaves."""
+    """Models that accept `position_ids` get them from the test; ALiBi counts the tokens that the mask keeps."""
     model, samples = build(name), make_samples()[:2]
     width, alone = max(len(sample.input_ids) for sample in samples), []
     ids, mask = (torch.zeros(2, width, dtype=torch.long) for _ in range(2))
@@ -171,7 +171,7 @@ def test_a_model_in_which_tokens_see_those_after_them_is_refused():
 
 @pytest.mark.parametrize("name", ["llama-grouped-query", *REFUSED])
 def test_every_layer_attends_by_blocks_where_sdpa_cannot(name, monkeypatch):
-    """Forward and backward, through every layer; and never where SDPA can."""
+    """Every layer uses blocks in the forward and the backward pass, but never if SDPA can compute its attention."""
     seen = {"forward": 0, "backward": 0}
     for step in seen:
         own = getattr(blockwise._Attention, step)
@@ -192,7 +192,7 @@ def test_every_layer_attends_by_blocks_where_sdpa_cannot(name, monkeypatch):
 
 @pytest.mark.parametrize("lengths", [(6, 6), (6, 3)])
 def test_right_padding_needs_no_mask(lengths):
-    """None for a causal layer, one window for all samples, and the padding where it is not on the right."""
+    """A causal layer gets no mask, and a window layer one mask for all samples; left padding needs its own mask."""
     masks = {}
 
     def attention(module, query, key, value, mask, **settings):
@@ -213,7 +213,7 @@ def test_right_padding_needs_no_mask(lengths):
 
 
 def test_each_part_of_a_model_has_its_own_attention_again():
-    """A model of text and images whose parts attend differently."""
+    """The text and image parts of the model have different attention implementations."""
     text = {"vocab_size": 50, "num_key_value_heads": 2, "head_dim": 8, "sliding_window": 4, "pad_token_id": 0}
     sizes = {"hidden_size": 24, "intermediate_size": 32, "num_attention_heads": 6}
     config = Gemma3Config(
@@ -231,7 +231,7 @@ def test_each_part_of_a_model_has_its_own_attention_again():
 
 
 def assert_untouched(model, implementation):
-    """Nothing is registered, attached to a module, or left in a gradient."""
+    """Check that nothing is registered, attached to a module, or left in a gradient."""
     assert model.config._attn_implementation == implementation
     for mapping in (AttentionInterface._global_mapping, AttentionMaskInterface._global_mapping):
         assert NAME not in mapping
@@ -248,7 +248,7 @@ def assert_untouched(model, implementation):
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("name", ["llama-grouped-query", "gemma2-soft-capping"])
 def test_nothing_is_left_after_an_error_in_a_backward_pass(name, reduction):
-    """The second layer's backward pass fails after the third's; what was recorded goes as well."""
+    """The backward pass fails in the second layer, after the third one; the kept tensors are freed as well."""
     model, kept = build(name), []
     before = model.config._attn_implementation
 
@@ -276,7 +276,7 @@ def test_nothing_is_left_after_an_error_in_a_backward_pass(name, reduction):
 
 
 def test_one_attention_is_replaced_at_a_time():
-    """A second model, or the same one again, is refused before anything of the first is touched."""
+    """A second model, or the first one again, is refused, and the recording of the first continues unchanged."""
     first, second, samples = build("llama-grouped-query"), build("opt"), make_samples()
     expected = activation_patterns(first, samples).signed
     with passes.frozen(first), recording(first, ["abs_of_sum"]) as recorded:
@@ -291,7 +291,7 @@ def test_one_attention_is_replaced_at_a_time():
 
 
 def test_by_hand():
-    """One layer whose value path is known: o is recomputed from A and V with plain matrix products."""
+    """All layers compute o from A and V with plain matrix products, and the loss is written out by hand."""
     model, sample = build("opt"), make_samples()[0]
     kept = {}
 
@@ -464,7 +464,7 @@ def test_changed_logits_are_refused():
 
 
 def test_logits_that_change_in_long_samples_alone_are_refused():
-    """The model is looked at where it could differ: on the longest sample."""
+    """The logits are compared on the longest sample, where they are most likely to differ."""
     model = build("llama-grouped-query")
 
     def change(module, inputs, output):
@@ -483,13 +483,13 @@ def test_what_is_looked_at_is_longer_than_a_window(window, tokens):
     samples = [TokenizedSample("short", [5] * 30, 3, False), TokenizedSample("long", list(range(150)), 3, False)]
     found = passes.beginning(samples, model)
     assert (found.id, found.input_ids) == ("long", list(range(tokens)))
-    # No more than these have a row of logits.
+    # Only these tokens have a row of logits.
     assert found.labels == [-100] * (tokens - 64) + found.input_ids[tokens - 64 :]
     assert passes.own_logits(model.requires_grad_(False), passes.beginning(samples[:1], model)).shape[0] == 29
 
 
 def test_windows_that_differ_between_layers():
-    """The widest counts; one that only some layers have is not overlooked."""
+    """The widest window counts, even if only some layers have it."""
     model = build("mistral-sliding-window", max_position_embeddings=200)
     model.config.per_layer_config = {1: {"sliding_window": 80}, 2: {"sliding_window": None}}
     samples = [TokenizedSample("long", list(range(150)), 3, False)]
@@ -504,7 +504,7 @@ def test_layers_with_numbers_of_heads_of_their_own_are_refused():
 
 
 def test_logits_are_compared_as_exactly_as_the_precision_allows():
-    """A difference of half a percent is rounding in bfloat16, and another model in float32."""
+    """A difference of half a percent counts as rounding in bfloat16, and as another model in float32."""
     model = build("llama-grouped-query")
     model.register_forward_hook(lambda module, inputs, output: output.__setitem__("logits", output.logits * 1.005))
     assert activation_patterns(model.bfloat16(), make_samples()).values.shape == (5, 3, 6)
@@ -515,7 +515,7 @@ def test_logits_are_compared_as_exactly_as_the_precision_allows():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("factor", [1.0, 1.1])
 def test_rounding_in_a_pretrained_model_is_not_another_model(real, dtype, factor):
-    """Its own attention is eager, ours is SDPA or goes by blocks; a tenth off is another model in every precision."""
+    """The model's attention is eager, ours is SDPA or blockwise; a difference of 10 % is refused in every precision."""
     folder = real / "realmodels" / "stories260K"
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="eager")
     model.register_forward_hook(lambda module, inputs, output: output.__setitem__("logits", output.logits * factor))
@@ -539,7 +539,7 @@ def test_logits_that_are_not_finite_here_alone_are_refused():
 
 
 def test_keywords_that_are_not_known_are_refused():
-    """Only where they say something, and wherever A is computed."""
+    """A keyword is refused only if it is not None, in blockwise attention and in `AttentionInputs`."""
     module = build("llama").model.layers[1].self_attn
     query = torch.randn(1, 6, 4, 4)
     for settings in ({}, {"softcap": 2.0}):

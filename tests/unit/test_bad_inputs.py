@@ -1,4 +1,4 @@
-"""The broken inputs of tests/bad_inputs, each through the script that reads it: one sentence, and nothing else."""
+"""Each broken input of tests/bad_inputs makes the script that reads it print one sentence and change no file."""
 
 import json
 import re
@@ -32,14 +32,14 @@ def steps_of_training():
 
 
 def tree(folder):
-    """Every path below a folder, with what is in files."""
+    """Every path below a folder, with the content of files."""
     below = sorted(folder.rglob("*"))
     return {str(path): path.read_bytes() if path.is_file() else path.is_symlink() for path in below}
 
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory, model_folder, rows):
-    """Everything that a fine-tuning and an extraction read, with nothing wrong."""
+    """All inputs of a fine-tuning and an extraction, without faults."""
     folder = tmp_path_factory.mktemp("sound")
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     make(folder, [{"rows": {"file": "own.parquet", "values": {"id": "x"}}}])
@@ -64,7 +64,7 @@ def _write(path, rows):
 
 @pytest.fixture
 def command(tmp_path, sound):
-    """The script that a case runs, and its options: those of the case in the place of sound ones."""
+    """A function from a case to its script and options; the options of the case replace the sound ones."""
 
     def finetune(**given):
         plain = {"model": sound / "model", "training_set": sound / "set.csv", "tokenized": sound / "sums" / "train",
@@ -111,7 +111,7 @@ def command(tmp_path, sound):
             "run": lambda: patterns(run=path, output=None, output_folder=tmp_path / "out"),
             "gguf": lambda: ("convert_gguf", {"gguf": path, "output": tmp_path / "out"}),
             "hub": lambda: (
-                "fetch_model",  # whose option has the name of what `scripts.launch` takes
+                "fetch_model",  # its option --hub has the name of a parameter of `scripts.launch`
                 {"positional": ["--hub", value], "revision": "0" * 40, "output": tmp_path / "out"},
             ),
             "opencompass": lambda: (
@@ -126,7 +126,7 @@ def command(tmp_path, sound):
 
 @pytest.fixture
 def here(tmp_path):
-    """The folder that a broken input lies in."""
+    """The folder for the broken input."""
     folder = tmp_path / "here"
     folder.mkdir()
     return folder

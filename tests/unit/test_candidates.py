@@ -1,4 +1,4 @@
-"""Ways to select that are not by patterns: against a few lines of plain transformers, and by hand."""
+"""Selection methods without patterns, compared with a few lines of plain transformers and with values by hand."""
 
 import json
 
@@ -24,7 +24,7 @@ ROWS = [
 
 @pytest.fixture(scope="module", params=["llama", "opt"])
 def read(request, tmp_path_factory, tokenizer):
-    """Model, and the folder of what it makes of `ROWS`, several samples to a batch."""
+    """A model, and the folder with its states and losses of `ROWS`, from batches of several samples."""
     folder = tmp_path_factory.mktemp(f"candidates-{request.param}")
     model = build(request.param, vocab_size=len(tokenizer), max_position_embeddings=128).eval()
     model.save_pretrained(folder / "model")
@@ -39,7 +39,7 @@ def read(request, tmp_path_factory, tokenizer):
 
 
 def plain(model, tokenizer, row):
-    """Weighted mean of the last hidden states, and loss of the response alone, of one sample without padding."""
+    """Weighted mean of the last hidden states of a sample, and the loss of its response without the prompt."""
     ids = [*tokenizer(row["prompt"] + row["response"])["input_ids"], tokenizer.eos_token_id]
     alone = [*tokenizer(row["response"])["input_ids"], tokenizer.eos_token_id]
     with torch.no_grad():
@@ -61,7 +61,7 @@ def test_states_and_losses_are_those_of_plain_transformers(read, tokenizer):
 
 
 def test_alone_are_read_the_tokens_that_have_a_loss_behind_the_prompt(read, tokenizer):
-    """Of a sample that is cut as many, and of a conversation every turn of the assistant's."""
+    """A cut sample has as many of these tokens as it keeps; a conversation has all turns of the assistant."""
     model, _ = read
     ids = list(range(5, 17))
     samples = [
@@ -103,14 +103,14 @@ def test_a_folder_that_is_not_whole_is_refused(read, tmp_path):
 
 
 def test_references_take_in_turn_what_is_most_like_them():
-    """The first takes a, the second would as well and takes c; then b by the first, and d is left for the second."""
+    """The first reference takes a, which the second would take too; the second takes c, the first b, the second d."""
     similarity = np.array([[0.9, 0.8], [0.7, 0.1], [0.8, 0.7], [0.2, 0.6]])
     similarity[2, 0] = 0.3
     assert scores.round_robin(similarity, list("abcd")) == [("a", 0.9), ("c", 0.7), ("b", 0.7), ("d", 0.6)]
 
 
 def test_states_are_compared_by_their_cosine(tmp_path):
-    """RDS+ by hand: [3, 4] and [2, 0] with [0, 2] have 4/5 and 0, and with [1, 1] 7/5 and 1 over √2."""
+    """RDS+ by hand: [3, 4] and [2, 0] have the cosines 4/5 and 0 with [0, 2], and 7/(5√2) and 1/√2 with [1, 1]."""
     for name, ids, states in (("probe", "ab", [[3, 4], [2, 0]]), ("train", "xy", [[0, 2], [1, 1]])):
         np.save(tmp_path / f"{name}.states.npy", np.array(states, dtype=np.float32))
         np.save(tmp_path / f"{name}.alone.npy", np.zeros(2))
@@ -151,7 +151,7 @@ def test_candidates_are_read_where_a_method_needs_it():
     assert not reads_candidates(checked(small(scored=["signed", "mid-perplexity"])))
     assert reads_candidates(checked(small(scored=["rds"])))
     without = small(scored=["rds"], related=None)
-    assert not reads_candidates(checked(without))  # nothing would judge it
+    assert not reads_candidates(checked(without))  # nothing would judge the ranking
     assert ranked(meaning(without)) == ["pattern"]
     assert reads_candidates(checked(small(methods=["pattern", "ifd"], related=None)))
 

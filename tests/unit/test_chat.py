@@ -17,7 +17,7 @@ def sample(made, messages, max_length=1000):
 
 
 def marked(made, one):
-    """A sample as text, what has a loss between ⟨ and ⟩."""
+    """A sample as text, with ⟨ and ⟩ around the tokens that have a loss."""
     found, inside = "", False
     for id, label in zip([*one.input_ids, None], [*one.labels, IGNORED], strict=True):
         if inside != (label != IGNORED):
@@ -33,7 +33,7 @@ def test_labels_are_those_written_out_by_hand_and_those_of_generation_masks(name
     read = sample(made, one.conversation)
     assert marked(made, read) == one.expected
     marking = tokenizer(one, generation=True)
-    # Of templates that tell the date transformers has today's.
+    # In templates that print the date, transformers would print today's.
     theirs = marking.apply_chat_template(
         list(one.conversation),
         chat_template=chat._on_one_day(marking.chat_template),

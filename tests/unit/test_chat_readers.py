@@ -1,4 +1,4 @@
-"""Training, extraction and evaluation read conversations as the same tokens, with the template a model is given."""
+"""Training, extraction and evaluation read a conversation as the same tokens, with the template of the model."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ MESSAGES = conversations.whole(list(CONVERSATION))
 
 @pytest.fixture
 def folder(tmp_path):
-    """A model with a tokenizer of ChatML."""
+    """The folder of a model whose tokenizer has the ChatML template."""
     place = tmp_path / "model"
     made = tokenizer(FORMATS["qwen2.5"])
     build("llama", vocab_size=len(made), max_position_embeddings=256).save_pretrained(place)
@@ -54,7 +54,7 @@ def options(*contents):
 @pytest.mark.parametrize("name", ["qwen2.5", "llama-2", "mistral-v3", "gemma", "vicuna"])
 @pytest.mark.parametrize("turns", [2, 4])
 def test_all_three_read_the_same_tokens(tmp_path, name, turns):
-    """Of one question, and of several turns."""
+    """The conversation has one question, or several turns."""
     made, messages = tokenizer(FORMATS[name]), MESSAGES[1 : 1 + turns]
     file = instructions(tmp_path / "rows.parquet", [row(messages, answer="7")])
     folder = tmp_path / "tokenizer"
@@ -106,7 +106,7 @@ def test_shots_are_earlier_turns(tmp_path):
 
 
 def test_the_loss_of_a_conversation_is_the_mean_over_all_its_turns(folder):
-    """As transformers has it, of patterns' passes, and of the last answer's likelihood."""
+    """The losses of the pattern passes and the likelihood of the last answer agree with the logits of the model."""
     from headpatterns import activation_patterns
 
     made, model = loading.load_tokenizer(folder), loading.load_model(folder)
@@ -168,7 +168,7 @@ def test_a_model_without_a_template_lends_none(folder, tmp_path):
 
 
 def test_of_templates_with_names_the_default_prints_and_is_lent(folder, tmp_path):
-    """As transformers has it where neither tools nor documents are given."""
+    """transformers also takes the default if neither tools nor documents are given."""
     made = loading.load_tokenizer(folder)
     default, several = made.chat_template, tmp_path / "several"
     made.chat_template = {"default": default, "rag": "{{ 1 / 0 }}"}
@@ -189,7 +189,7 @@ def test_of_templates_with_names_the_default_prints_and_is_lent(folder, tmp_path
 
 
 def test_templates_in_the_settings_are_found_as_well(tmp_path):
-    """Where older versions of transformers put one, or several by name."""
+    """Older versions of transformers store one template, or several by name, in tokenizer_config.json."""
     place = tmp_path / "tokenizer_config.json"
     several = [{"name": "default", "template": "x"}, {"name": "rag", "template": "y"}]
     for stated, names in (("{{ x }}", ["default"]), (None, []), (several, ["default", "rag"])):
@@ -200,7 +200,7 @@ def test_templates_in_the_settings_are_found_as_well(tmp_path):
 
 
 def own_model(base, **more):
-    """What is said of a config in which the Llama is a model of your own, and conversations are printed."""
+    """The error for a config with chat prompts in which the Llama is your own model; empty without an error."""
     config = config_of({"prompt_template": "chat", **more})
     config["tokenization"]["max_length"] = config["pretraining_recipe"]["block_size"]
     for name in ("gemma", "opt"):
@@ -214,7 +214,7 @@ def own_model(base, **more):
 
 
 def test_a_model_of_your_own_without_a_template_is_refused_from_the_config(folder):
-    """With the sentence of the job that would have printed the first conversation."""
+    """The sentence is that of the job that would print the first conversation."""
     sft = {"finetuned": {"sft": {"label": "SFT", "base": "llama", "source": {"path": "/given/sft"}}}}
     assert "chat template" not in own_model(folder, **sft)
     (folder / FILE).unlink()
@@ -226,7 +226,7 @@ def test_a_model_of_your_own_without_a_template_is_refused_from_the_config(folde
 
 
 def test_the_base_of_a_run_elsewhere_needs_no_template_where_nothing_prints_with_it(folder, tmp_path):
-    """What continues from the run prints with the tokenizer of the run, which is looked at instead."""
+    """A model that continues from the run uses the tokenizer of the run, so that one is checked instead."""
     run = tmp_path / "run"
     shutil.copytree(folder, run)
     (folder / FILE).unlink()
@@ -243,7 +243,7 @@ def test_the_base_of_a_run_elsewhere_needs_no_template_where_nothing_prints_with
 
 
 def test_what_lends_no_template_is_refused_from_the_config(folder, tmp_path):
-    """An adapter without a tokenizer, and one whose tokenizer has no template, as the job would have said it."""
+    """An adapter without a tokenizer, or without a template in it, gives the same sentence as the job would."""
     adapter = tmp_path / "adapter"
     adapter.mkdir()
     (adapter / "adapter_config.json").write_text("{}")

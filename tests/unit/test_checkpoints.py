@@ -1,4 +1,4 @@
-"""Chains of checkpoints: numbers of three stages that are known by hand, their figures, and their section."""
+"""Chains of checkpoints: numbers of three stages computed by hand, their figures, and their section."""
 
 import csv
 
@@ -25,7 +25,7 @@ LOSSES = {"m": 3.0, "finetuned.sft": 2.0, "finetuned.dpo": 2.5}
 
 
 def levels(task, stage):
-    """Patterns [samples, layers, heads] whose samples are all the same: no resampling changes anything."""
+    """Patterns [samples, layers, heads] with identical samples, so that resampling changes nothing."""
     drawn = np.random.default_rng([list(TASKS).index(task), list(LOSSES).index(stage)])
     return np.repeat(drawn.uniform(0.1, 1, (1, LAYERS, HEADS)), SAMPLES, axis=0)
 
@@ -60,7 +60,7 @@ def records(table):
 
 
 def value(table, **wanted):
-    """The only value at a place of a table, in whose interval it lies."""
+    """The value of the only row with these fields; it must be within its interval."""
     [row] = [row for row in records(table) if wanted.items() <= row.items()]
     assert row["low"] - 1e-9 <= row["value"] <= row["high"] + 1e-9
     return row["value"]
@@ -119,7 +119,7 @@ def test_a_short_chain_has_each_change_once(runs):
 
 
 def test_noise_widens_intervals(runs, tmp_path):
-    """Samples that differ have an interval that is not a point."""
+    """If the samples differ, the interval is wider than a point."""
     noise = np.random.default_rng(0).uniform(-0.05, 0.05, (SAMPLES, LAYERS, HEADS))
     folder = tmp_path / "patterns/finetuned.sft/gsm8k"
     pattern_files.save(folder, 1, levels("gsm8k", "finetuned.sft") + noise, losses=[2.0] * SAMPLES)

@@ -1,4 +1,4 @@
-"""Verdicts of claims: effects by hand joined with a registry, the competence gate, families, and what is left out."""
+"""Verdicts of claims: a registry with effects made by hand, the competence gate, families, and omitted claims."""
 
 import csv
 import math
@@ -107,7 +107,7 @@ def test_each_verdict_comes_out():
 
 
 def test_p_values_are_corrected_within_a_family_and_not_beyond_it():
-    """Two-sided p of z = 2.2 is 0.0278: it is below 5 % alone, and 0.0556 as the smaller of two."""
+    """The two-sided p of z = 2.2 is 0.0278, which is below 5 %; as the smaller of two, it becomes 0.0556."""
     single = found(("rise", "a", "", effect(2.2)))
     assert rows_of(judge([claim()], single)[0])[0]["verdict"] == "holds"
     both = found(("rise", "a", "", effect(2.2)), ("rise", "b", "", effect(0.3)))
@@ -131,7 +131,7 @@ def test_what_is_not_testable_takes_no_part_in_the_correction():
 
 
 def test_an_exact_test_gives_the_p_value_where_a_claim_asks_for_one():
-    """2 of 35 splits are at least as good: the larger of that and of the interval's p on the same side."""
+    """2 of 35 splits are at least as good; p is the larger of 2/35 and the interval's p on the same side."""
     exact = found(("rise", "a", "", effect(9, p_above=2 / 35, p_below=34 / 35)))
     asked, ignored = claim(test="exact permutation"), claim()
     assert rows_of(judge([asked], exact)[0])[0]["p"] == pytest.approx(2 / 35)
@@ -152,7 +152,7 @@ def test_the_papers_value_stands_beside_ours_and_decides_what_matters():
 
 
 def test_power_stands_beside_what_is_undecided_alone():
-    """At z = 1.96 an effect of 2.8 standard errors is told in 80 of 100 cases; what holds leaves all of the level."""
+    """At z = 1.96, an effect of 2.8 standard errors has a power of 80 %; a claim that holds leaves the full level."""
     of = found(("rise", "open", "", effect(1.5)), ("rise", "sure", "", effect(9)))
     first, second = rows_of(judge([claim(smallest=2.801585)], of)[0])
     assert first["verdict"] == "undecided" and first["power"] == pytest.approx(0.8, abs=1e-3)
@@ -160,10 +160,11 @@ def test_power_stands_beside_what_is_undecided_alone():
 
 
 def test_the_power_of_the_papers_own_comparison():
-    """258 items at 30 and 35 %: between 5 % and .35 * .7 + .3 * .65 = 44 % are won by one model alone, say 24.5 %.
+    """258 items at accuracies of 30 and 35 %; only one of the two models is right on 24.5 % of the items.
 
-    Their number won is 12.9 more than lost, with a standard deviation of sqrt(258 * (.245 - .05²)) = 7.9: the power is
-    about Phi(12.9 / 7.9 - 1.96) = 0.37, and a little less where the test is exact.
+    This share is halfway between the possible limits of 5 % and .35 * .7 + .3 * .65 = 44 %.
+    The better model wins 12.9 more items than it loses, with a standard deviation of sqrt(258 * (.245 - .05²)) = 7.9.
+    The power is about Phi(12.9 / 7.9 - 1.96) = 0.37, and slightly less for the exact test.
     """
     paper = [{"model": "Llama-7B", "value": 0.1, "better": 0.40, "worse": 0.30}]
     given = claim(paper=paper, items=258, smallest=0.05)
@@ -177,7 +178,7 @@ def test_a_number_that_came_out_the_same_whatever_varied_is_marked():
     parts = (Component("seeds", 0.0, 2), Component("tasks", 0.0, 6))
     [row] = rows_of(judge([claim(bound=0.5)], found(("rise", "a", "", Effect(0.0, 0.0, parts))))[0])
     assert row["reason"].startswith("the number came out the same whatever varied") and row["verdict"] == "undecided"
-    # All seven tasks on one side: 2 of 128 ways to fall. Of three tasks, 2 of 8 ways: no result could decide.
+    # Seven tasks on one side have p = 2/128. For three tasks p is at least 2/8, so no result could decide.
     for tasks, verdict, power in ((7, "reversed", math.nan), (3, "undecided", 0.0)):
         same = Effect(0.0, 0.0, parts, 1.0, 0.5**tasks, 0.5**tasks, 0.5)
         [row] = rows_of(judge([claim(bound=0.5, smallest=0.1)], found(("rise", "a", "", same)))[0])
@@ -188,12 +189,12 @@ def test_a_number_that_came_out_the_same_whatever_varied_is_marked():
 
 
 def test_the_power_is_that_of_the_level_that_its_family_leaves_and_of_its_test():
-    """Two of three are undecided: each is tested at 2.5 %, where 2.801585 standard errors are told with 0.71."""
+    """Two of three are undecided, so each is tested at 2.5 %, where 2.801585 standard errors have a power of 0.71."""
     of = [("rise", name, "", effect(z)) for name, z in (("a", 9), ("b", 1.5), ("c", 1.6))]
     _, second, third = rows_of(judge([claim(smallest=2.801585)], found(*of))[0])
     expected = 1 - 0.5 * math.erfc((2.801585 - 2.241403) / math.sqrt(2))
     assert second["power"] == third["power"] == pytest.approx(expected, abs=1e-4)
-    # A permutation of seven tasks has a p of 1/35 at least: enough for one claim, and never for two of a family.
+    # The p-value of a permutation of seven tasks is at least 1/35: enough for one claim, but not for a family of two.
     exact = effect(2.0, p_above=2 / 35, p_below=34 / 35, p_least=1 / 35)
     asked = claim(test="exact permutation", smallest=2.801585)
     [alone] = rows_of(judge([asked], found(("rise", "a", "", exact)))[0])
@@ -249,7 +250,7 @@ SIDES = ("ours", "base")
 
 
 def answers(**changes):
-    """Four options, 100 items: the base model guesses, and ours is right in half of them."""
+    """A row of the table of answers: the variant ours, 100 items with four options, half of them correct."""
     row = {"study": "study", "model": "a", "task": "set", "variant": "ours", "budget": "", "runs": 3, "items": 100,
            "accuracy": 0.5, "low": 0.4, "high": 0.6, "chance": 0.25, "unreadable": 0.05}  # fmt: skip
     return {key: str(value) for key, value in {**row, **changes}.items()}
@@ -267,13 +268,13 @@ def test_an_accuracy_needs_answers_that_can_be_read_and_one_side_above_chance():
     assert gate(answers(), {**base, "unreadable": "0.2"}) == ""
     assert gate(answers(), {**base, "unreadable": "0.21"}) == "21% of the answers of base cannot be read"
     assert gate(answers(unreadable=1), base) == "100% of the answers of ours cannot be read"
-    # Wilson's lower end of 33 of 100 is 0.246, of 34 it is 0.255.
+    # Wilson's lower limit is 0.246 for 33 of 100, and 0.255 for 34 of 100.
     assert gate(answers(accuracy=0.34), base) == ""
     assert gate(answers(accuracy=0.33), base) == "neither ours nor base is above chance (0.25)"
 
 
 def test_the_sets_of_a_variant_are_taken_together():
-    """Half of 300 items cannot be read in one domain and none of 700 in the other: 15 % in all."""
+    """Half of the 300 answers of one set cannot be read, and all 700 of the other can: 15 % are unreadable."""
     rows = [answers(task="one", items=300, unreadable=0.5), answers(task="two", items=700, unreadable=0)]
     assert gate(*rows, answers(variant="base")) == ""
 
@@ -322,7 +323,7 @@ def test_what_says_that_a_model_has_learnt_stands_beside_the_verdict():
     ("accuracy", "fall", "expected"),
     [
         ((0.4, 0.26, 0.6), (-1, -2, -0.5), (True, "accuracy")),
-        ((0.4, 0.25, 0.6), (1, 0.5, 2), (False, "accuracy")),  # not above chance, whatever the loss does
+        ((0.4, 0.25, 0.6), (1, 0.5, 2), (False, "accuracy")),  # not above chance, so the loss does not count
         ((math.nan,) * 3, (1, 0.5, 2), (True, "loss")),
         ((math.nan,) * 3, (1, 0, 2), (False, "loss")),
         ((math.nan,) * 3, (0.1, math.nan, math.nan), (True, "loss")),
@@ -342,7 +343,8 @@ def test_chance_is_what_guessing_gets_or_one_answer_to_everything():
         Item("3", "?", "7", ()),
         Item("4", "?", "8", ()),
     ]
-    assert answered.chance_of(items) == pytest.approx(1 / 4)  # A once in four, and 1/2 + 1/4 of four by guessing
+    # The answer A is right once in four; guessing gets (1/2 + 1/4) / 4.
+    assert answered.chance_of(items) == pytest.approx(1 / 4)
     assert answered.chance_of([*items[2:], Item("5", "?", "8.0", ())]) == pytest.approx(2 / 3)
     assert answered.chance_of([Item(str(n), "?", letter, four) for n, letter in enumerate("ABCD")]) == 1 / 4
     assert answered.chance_of([Item(str(n), "?", letter, four) for n, letter in enumerate("AABCDABA")]) == 1 / 2
@@ -379,7 +381,7 @@ def test_the_table_of_answers_has_every_variant_but_those_that_have_a_table_of_t
     assert [float(ours[name]) for name in ("runs", "items", "accuracy", "chance", "unreadable")] == [
         2, 40, 0.55, 0.25, 0.05
     ]  # fmt: skip
-    assert float(ours["low"]) == pytest.approx(0.3983, abs=1e-4)  # Wilson's of 22 of 40
+    assert float(ours["low"]) == pytest.approx(0.3983, abs=1e-4)  # Wilson's lower limit for 22 of 40
     assert (float(base["accuracy"]), float(base["unreadable"])) == (0, 1)
     assert all(math.isnan(float(unknown[name])) for name in ("accuracy", "low", "chance", "unreadable"))
     able = competence.read(None, tmp_path / "answers.csv")

@@ -1,4 +1,4 @@
-"""The registry of claims: what it takes, what it refuses, and whether its numbers are those of the paper's tables."""
+"""The registry of claims: what it accepts and refuses, and that its numbers are those of the paper's tables."""
 
 import pytest
 import yaml
@@ -53,8 +53,8 @@ def test_the_smallest_effect_is_half_of_the_papers_distance_from_the_bound(tmp_p
     [claim] = registry.read(written(tmp_path / "c.yaml", [{**CLAIM, "bound": 0.4, "paper": values}]), MEASURED)
     assert claim.smallest_of("Llama3-8B", "anything") == pytest.approx(0.05)
     assert claim.smallest_of("OPT-6.7B", "300") == pytest.approx(0.25)
-    assert claim.smallest_of("OPT-6.7B", "50") == pytest.approx(0.05)  # the least that the paper has for that model
-    assert claim.smallest_of("", "") == pytest.approx(0.05)  # and for all
+    assert claim.smallest_of("OPT-6.7B", "50") == pytest.approx(0.05)  # the smallest of that model
+    assert claim.smallest_of("", "") == pytest.approx(0.05)  # the smallest of all models
     assert claim.of_paper("OPT-6.7B", "100").value == 0.3 and claim.of_paper("OPT-6.7B", "50") is None
     stated = {**CLAIM, "smallest": 0.7, "chosen": "by hand"}
     [claim] = registry.read(written(tmp_path / "c.yaml", [stated]), MEASURED)
@@ -145,7 +145,7 @@ def test_the_papers_numbers_are_those_of_its_tables():
         "Llama2-7B": {"base": 29.07, "sft": 36.43, "random": 34.51, "ours": 40.70},
         "Llama3-8B": {"base": 50.39, "sft": 52.33, "random": 51.16, "ours": 55.03},
     }
-    table3 = {  # T and R at 100, 300 and 500, after the base model
+    table3 = {  # the base model, then T and R at 100, 300 and 500
         "Llama-7B": (30.00, {"100": (31.66, 30.33), "300": (36.15, 32.81), "500": (39.09, 34.68)}),
         "Llama2-7B": (35.08, {"100": (39.05, 37.06), "300": (40.51, 37.62), "500": (40.70, 37.95)}),
         "Llama3-8B": (56.75, {"100": (57.39, 56.19), "300": (57.95, 56.37), "500": (57.51, 56.19)}),

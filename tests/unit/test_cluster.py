@@ -1,4 +1,4 @@
-"""What rules ask a cluster for, how Slurm's answers are read, and what is refused by them."""
+"""What rules request from a cluster, how Slurm's answers are read, and which requests are refused."""
 
 import shlex
 from collections import Counter
@@ -28,7 +28,7 @@ def config():
 
 @pytest.fixture
 def site(tmp_path, monkeypatch):
-    """Write commands that print what those of a Slurm do, with their exit statuses; no others are on the PATH."""
+    """Write Slurm commands that print given answers with given exit statuses; the PATH has no other commands."""
     monkeypatch.setenv("PATH", str(tmp_path))
     slurm.machines.cache_clear()
 
@@ -54,7 +54,7 @@ def site(tmp_path, monkeypatch):
 
 @pytest.fixture
 def refused(site, config):
-    """The sentence with which a job's request is refused."""
+    """A function that returns the sentence for a refused request."""
 
     def said(**changes):
         with pytest.raises(InputError) as error:
@@ -65,19 +65,19 @@ def refused(site, config):
 
 
 def request(**changes):
-    """What a fine-tuning asks for; any cluster of these tests has it."""
+    """The request of a fine-tuning; every cluster of these tests can fulfil it."""
     usual = {"rule": "finetune", "group": "nlp", "partition": "gpu", "account": "heads", "nodes": 1, "gpus": 1}
     return usual | {"gpu_type": "", "cpus": 1, "mem_mb": 3000, "runtime": 20} | changes
 
 
 def made(config, group, **values):
-    """A request of the runs of a group, with what the config says of them."""
+    """A request for the runs of a group, with their settings from the config."""
     settings = cluster.settings(meaning(config), values["rule"], group, values["nodes"])
     return requests.Request(**values, settings=settings)
 
 
 def meaning(config):
-    """The experiment that a config means."""
+    """The experiment that a config describes."""
     return Experiment(config, load_studies())
 
 
@@ -90,7 +90,7 @@ def check_without(asked, config, here):
 
 
 def asked(config, rule, group=None):
-    """Resources at the first attempt."""
+    """The resources of a rule at the first attempt."""
     found = cluster.resources(meaning(config), rule, group)
     return {name: value({}, attempt=1) if callable(value) else value for name, value in found.items()}
 

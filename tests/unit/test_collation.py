@@ -1,4 +1,4 @@
-"""Micro-batches without padding: the loss, the gradients and the training of padded ones, or a refusal."""
+"""Micro-batches without padding give the loss, gradients and training of padded ones, or are refused."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ SAME = [
 
 
 def made(name, kernel="sdpa", **changed):
-    """A model with no dropout and weights of a usual size, with an attention kernel."""
+    """A model without dropout, with weights halved to a usual size, and with the given attention kernel."""
     model = build(name, **({"dropout": 0.0} if name == "opt" else {}), **changed)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -31,7 +31,7 @@ def made(name, kernel="sdpa", **changed):
 
 @pytest.fixture(scope="module")
 def samples():
-    """Samples of different lengths with masked prompts; one has a loss on every token, one on none."""
+    """Samples of different lengths with masked prompts; two have labels on every token, one has none."""
     generator = torch.Generator().manual_seed(0)
     lengths = [(9, 4), (17, 6), (1, 0), (5, 0), (12, 12), (23, 20)]
     rows = [(torch.randint(3, 50, [length], generator=generator).tolist(), prompt) for length, prompt in lengths]
@@ -39,7 +39,7 @@ def samples():
 
 
 def gradients(model, batch):
-    """Loss, and gradients by the name of their parameter."""
+    """The loss, and the gradients by parameter name."""
     model.zero_grad()
     loss = model(**batch).loss
     loss.backward()
@@ -64,7 +64,7 @@ def test_the_loss_and_the_gradients_of_a_padded_batch(name, kernel, samples, tok
 
 @pytest.mark.parametrize("name", ["llama-grouped-query", "mistral-sliding-window", "opt", "gpt2"])
 def test_no_sample_sees_or_is_predicted_from_another(name, samples, tokenizer):
-    """Other tokens in two samples change neither the logits of the rest nor what is asked of them."""
+    """Changed tokens in two samples do not change the logits of others; no sample's first token has a label."""
     model = made(name)
     collate = collator(tokenizer, model, True)
     changed = [{**sample, "input_ids": [token - 1 for token in sample["input_ids"]]} for sample in samples]
@@ -146,7 +146,7 @@ def test_a_tokenizer_without_a_padding_token_is_not_given_one(tokenizer, samples
 
 @pytest.mark.parametrize("name", ["llama-grouped-query", "opt"])
 def test_a_training_takes_the_same_way(name, samples, tokenizer, tmp_path):
-    """Losses and gradient norms of every step, over micro-batches that the accumulation adds up, and tokens."""
+    """The losses, gradient norms and tokens of every step agree, with accumulation over micro-batches."""
 
     def trained(padding_free):
         model = made(name)

@@ -1,4 +1,4 @@
-"""The command `headpatterns` and the functions behind it, on a model and rows of one's own."""
+"""The command `headpatterns` and the functions behind it, on a user's own model and rows."""
 
 import contextlib
 import importlib
@@ -37,7 +37,7 @@ COMMANDS = ("patterns", "compare", "ablate", "select", "check-model", "show-samp
 
 
 def blocks(page, language):
-    """What stands in the code blocks of a page of the documentation."""
+    """The contents of the code blocks of a documentation page in one language."""
     text = (PROJECT / "docs" / page).read_text(encoding="utf-8")
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
@@ -58,7 +58,7 @@ def made(tmp_path_factory, model_folder, rows):
 
 @pytest.fixture
 def place(made, monkeypatch):
-    """That folder, as the working directory."""
+    """The folder of `made`, as the working directory."""
     monkeypatch.chdir(made)
     return made
 
@@ -66,7 +66,7 @@ def place(made, monkeypatch):
 def run(monkeypatch, capfd, *words):
     """Exit status, standard output and standard error of a command line."""
     monkeypatch.setattr(sys, "argv", ["headpatterns", *map(str, words)])
-    monkeypatch.setattr(signal, "signal", lambda *given: None)  # pytest's own signals stay as they are
+    monkeypatch.setattr(signal, "signal", lambda *given: None)  # pytest keeps its own signal handlers
     capfd.readouterr()
     status = 0
     try:
@@ -335,7 +335,7 @@ def test_similarity_is_that_of_the_patterns_and_pairs_their_samples(place):
     assert row["plain"] == pytest.approx(plain, rel=1e-6)
     assert row["low"] <= row["value"] <= row["high"]
     same = headpatterns.similarity({"a": taken["a"], "again": taken["a"]}, resamples=50).iloc[0]
-    assert (same["low"], same["high"]) == (pytest.approx(1), pytest.approx(1))  # one draw for both
+    assert (same["low"], same["high"]) == (pytest.approx(1), pytest.approx(1))  # both have the same draw of samples
     with refusal("'a'", "two or more"):
         headpatterns.similarity({"a": taken["a"]})
     with refusal("unknown method 'cosine'", "pearson"):
@@ -375,7 +375,7 @@ def test_ctrl_c_keeps_what_is_finished_and_a_terminal_has_bars(made, rows, tmp_p
         shown += os.read(terminal, 4096).decode()
     time.sleep(0.2)
     at_work.send_signal(signal.SIGINT)
-    with contextlib.suppress(OSError):  # what a terminal gives when the other side has closed it
+    with contextlib.suppress(OSError):  # reading fails after the other side has closed the terminal
         while more := os.read(terminal, 4096).decode():
             shown += more
     assert at_work.communicate()[0] == ""

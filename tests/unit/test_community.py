@@ -1,4 +1,4 @@
-"""What people outside of the project read or run: forms, citation, archive and CI, held against published schemas."""
+"""Files for people outside the project: forms, citation, archive and CI, validated against published schemas."""
 
 import json
 import re
@@ -19,7 +19,7 @@ ZENODO = json.loads((PROJECT / ".zenodo.json").read_text(encoding="utf-8"))
 
 
 def check(schema: str, *files: Path) -> subprocess.CompletedProcess[str]:
-    """Hold files against a schema that check-jsonschema has with it."""
+    """Validate files against a schema that comes with check-jsonschema."""
     command = [str(Path(sys.executable).with_name("check-jsonschema")), "--builtin-schema", schema, *map(str, files)]
     return subprocess.run(command, capture_output=True, text=True)
 
@@ -47,7 +47,7 @@ def test_a_file_of_another_form_is_noticed(tmp_path: Path) -> None:
 
 
 def test_citation_and_archive_agree() -> None:
-    """Zenodo reads .zenodo.json alone where there is one; its version is that of the tag, unless one stands there."""
+    """Zenodo reads only .zenodo.json if it exists; the version is that of the tag, unless the file has one."""
     assert ZENODO["title"] == CITATION["title"]
     assert ZENODO["description"] == CITATION["abstract"]
     assert ZENODO["license"] == CITATION["license"]
@@ -87,7 +87,7 @@ def test_ci_runs_targets_and_scripts_that_there_are() -> None:
 
 
 def test_the_catalog_is_told_what_it_asks_for() -> None:
-    """Its list of standardized usage wants these keys, at least one way to deploy, and words on the config."""
+    """The list of standardized usage needs these keys, at least one way to deploy, and a text about the config."""
     usage = yaml.safe_load((PROJECT / ".snakemake-workflow-catalog.yml").read_text(encoding="utf-8"))["usage"]
     assert set(usage) == {"mandatory-flags", "software-stack-deployment"}
     assert set(usage["mandatory-flags"]) == {"desc", "flags"}
@@ -99,7 +99,7 @@ def test_the_catalog_is_told_what_it_asks_for() -> None:
 
 
 def test_forms_ask_for_commands_that_there_are() -> None:
-    """Rules, and scripts of the package, that forms and templates name."""
+    """The rules and make targets that forms and templates name exist."""
     named = "\n".join(
         path.read_text(encoding="utf-8") for path in [*FORMS, PROJECT / ".github/PULL_REQUEST_TEMPLATE.md"]
     )

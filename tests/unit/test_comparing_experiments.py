@@ -1,4 +1,4 @@
-"""Experiments side by side, of made-up folders: what differs in configs, what each says, and what is refused."""
+"""Experiments side by side, from made-up folders: differences of configs, verdicts and tables, and refusals."""
 
 import csv
 import json

@@ -32,7 +32,7 @@ def saved(model, tokenizer, folder):
 
 @pytest.fixture(scope="module")
 def pair(model_folder, tokenizer, tmp_path_factory):
-    """The random Llama, and the same one with other output projections."""
+    """The folders of the random Llama and of a copy with larger output projections."""
     model = models.load_model(model_folder)
     with torch.no_grad():
         for layer in model.model.layers:

@@ -1,5 +1,4 @@
-"""What the models can do: shares and their intervals, tasks and answers as they are read, the table by hand, and what
-is evaluated."""
+"""Competence of the models: shares and intervals, reading of tasks and answers, the table by hand, evaluations."""
 
 import json
 import math
@@ -24,7 +23,7 @@ from headpatterns.studies.competence import analysis, answered, figure, section,
 from headpatterns.studies.effects import Measured
 
 NAN = math.nan
-T2 = 4.302652729911275  # Student's, 2 degrees of freedom
+T2 = 4.302652729911275  # Student's t at 97.5 %, 2 degrees of freedom
 
 
 # Shares.
@@ -39,9 +38,9 @@ def test_seeds_that_answer_alike_add_no_items_and_those_that_err_apart_add_their
     alike = np.tile([1.0, 0, 1, 0], (3, 1))
     assert shares.effective_items(alike) == 4
     assert shares.share(alike) == pytest.approx((0.5, *wilson(2, 4)))
-    # Each item is right with one of two seeds: the mean over seeds does not vary over items at all.
+    # One of two seeds answers each item correctly, so the mean over seeds is the same for all items.
     assert shares.effective_items(np.array([[1.0, 1, 0, 0], [0, 0, 1, 1]])) == 8
-    # Means over seeds 1, 1/2, 1/2, 0 have the variance 1/8: one item counts as 1/4 / (1/8) = 2.
+    # The means over seeds are 1, 1/2, 1/2 and 0, with the variance 1/8: one item counts as (1/4) / (1/8) = 2.
     assert shares.effective_items(np.array([[1.0, 1, 0, 0], [1, 0, 1, 0]])) == 8
     assert shares.effective_items(np.array([[1.0, 1, 1, 0], [1, 1, 0, 0]])) == pytest.approx(4 * (15 / 64) / (11 / 64))
 
@@ -62,7 +61,7 @@ def test_what_seeds_vary_by_is_added_as_squares():
 
 @pytest.mark.parametrize(("skill", "luck"), [(0.3, 0.0), (0.6, 0.3), (0.95, 0.3)])
 def test_intervals_hold_the_share_of_other_items_and_seeds(skill, luck):
-    """Items differ in how hard they are, seeds in how good they are, and a model guesses some of its answers."""
+    """Items differ in difficulty and seeds in skill, and each answer is correct with the resulting probability."""
     generator = np.random.default_rng(7)
     logit, held, times = math.log(skill / (1 - skill)), 0, 400
     draws = generator.normal(size=(2, 200_000)) * np.array([[1.0], [luck]])
@@ -106,7 +105,10 @@ def test_a_task_without_gold_answers_has_no_competence_and_says_so(tmp_path):
 
 
 def test_a_task_whose_responses_do_not_show_their_answer_has_no_competence(tmp_path):
-    """A program that computes 8 says 5 last, which is read unless it is a function solution(); one item in five may."""
+    """The last number of a program that computes 8 is 5; it is read as the answer, except in a function solution().
+
+    One such item in five is accepted.
+    """
     program, plain = ("?", "def total():\n    return 3 + 5", [], "8"), ("?", "3 + 5 = 8", [], "8")
     assert (
         answered.read_task(write_rows(tmp_path / "a.parquet", [("0", *program), ("1", *plain)])).note
@@ -178,7 +180,7 @@ def fall(task, value, error, model="m"):
 
 
 def write(folder, answers, variants, falls, sets=("arc",)):
-    """Everything that the table is made of; the tasks have four items with the answers A, B, C, D."""
+    """Write all inputs of the table; the tasks have four items with the answers A, B, C, D."""
     folder.mkdir(exist_ok=True)
     write_csv(folder / "variants.csv", VARIANT_COLUMNS, variants)
     write_csv(folder / "effects.csv", effects.COLUMNS, effects.rows(falls))
@@ -207,7 +209,7 @@ def answers_of(run, given, nll, likeliest="AAAA", **more):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """One model on one task: both seeds start from a base model of their own, and learn it more or less."""
+    """One model on one task: both seeds have their own base model, and learn the task to different degrees."""
     folder = tmp_path_factory.mktemp("competence")
     answers = [*answers_of("base.seed0", "AA  ", 2), *answers_of("base.seed1", "AAAA", 3)]
     answers += [*answers_of("after0", "ABCD", 1, "ABCC"), *answers_of("after1", "ABCA", 0.5, "ABDD")]
@@ -239,7 +241,7 @@ def test_the_numbers_of_a_seed_by_hand(made):
     assert (after["accuracy"], after["likelihood"], after["likelihood_per_token"]) == (1, 0.75, 0.25)
     assert (after["low"], after["high"]) == pytest.approx(wilson(4, 4))
     assert (after["likelihood_low"], after["likelihood_high"]) == pytest.approx(wilson(3, 4))
-    assert (after["nll"], after["nll_low"], after["nll_high"]) == (1, 1, 1)  # all items have the same
+    assert (after["nll"], after["nll_low"], after["nll_high"]) == (1, 1, 1)  # all items have the same loss
     assert before["learnt"] == "" and math.isnan(before["loss_fall"])
 
 
@@ -247,7 +249,7 @@ def test_the_numbers_of_all_seeds_hold_the_seeds(made):
     found, _ = made
     after = cell(found, "after", "all")
     assert (after["accuracy"], after["nll"]) == (0.875, 0.75)
-    # Two seeds at 1 and 3/4: t of one degree of freedom is 12.7, so that the interval is all there is.
+    # Two seeds at 1 and 3/4: t with one degree of freedom is 12.7, so the interval is from 0 to 1.
     assert (after["low"], after["high"]) == (0, 1)
     reach = 12.706204736174 * math.sqrt((1 - 0.5) ** 2 / 2 / 2)
     assert after["nll_high"] == pytest.approx(0.75 + reach) and after["nll_low"] == 0
@@ -371,7 +373,7 @@ def test_the_figure_has_a_panel_for_each_model_and_says_what_has_no_accuracy(sho
 
 @pytest.fixture
 def config():
-    """The project's config without section 5, with two seeds that have base models of their own."""
+    """The project's config without section 5, with two seeds that each have their own base model."""
     studies = {"validity": {"seeds": None}, "mixing": {"models": []}, "selection": {"models": []}}
     return config_of({"seeds": [0, 1], "seed_moves": ["order", "samples", "pretraining"], "studies": studies})
 
@@ -405,7 +407,7 @@ def test_an_evaluation_that_the_benchmarks_have_as_well_is_made_once(config):
     experiment = checked(config)
     assert settings.sets(experiment)["gsm8k"] == "words" and "gsm8k" not in experiment.evaluation_sets
     pairs = [pair for batch in experiment.evaluation_batches.values() for pair in batch]
-    assert pairs.count(("nlp.gsm8k.seed0", "words")) == 3  # one a model
+    assert pairs.count(("nlp.gsm8k.seed0", "words")) == 3  # one per model
     assert ("nlp.gsm8k.seed0", "words") not in experiment.evaluation_batches["llama", "benchmarks.seed0.0"]
     assert len(experiment.predictions("benchmarks")) == 2
 

@@ -24,7 +24,7 @@ def reference(target, columns, intercept):
 
 @pytest.mark.parametrize("intercept", [False, True])
 def test_every_term_set_matches_lstsq_of_every_replicate(generator, intercept):
-    # Changes of very different sizes, as tasks have; a mean away from 0, so that the intercept matters.
+    # The changes have very different sizes, like those of tasks. Their mean is not 0, so that the intercept matters.
     basic = generator.normal(size=(6, 4, 5, 3)) * np.array([1e-5, 1.0, 30.0, 0.1])[:, None, None] + 0.5
     target = generator.normal(size=(6, 5, 3)) + basic[:, 0] * 3
     fits = regression.fit_all(target, basic, intercept, permutations=10, seed=0)

@@ -1,4 +1,4 @@
-"""Config files read strictly: what is valid is read as Snakemake reads it; tests/bad_inputs has what is refused."""
+"""Strict reading of config files: valid ones are read as Snakemake reads them; tests/bad_inputs has refused ones."""
 
 import pytest
 import scripts

@@ -51,7 +51,7 @@ def test_an_editor_is_told_what_a_config_may_say():
 
 
 def test_the_rules_that_read_a_key_are_rules():
-    """Those of studies are made of their descriptions; the others stand in the files of rules/."""
+    """Rules of studies are made from their descriptions; the others are in rules/ and in the Snakefile."""
     files = "".join(
         path.read_text(encoding="utf-8") for path in [*(PROJECT / "rules").glob("*.smk"), PROJECT / "Snakefile"]
     )

@@ -1,4 +1,4 @@
-"""Controls of Eq. 3: base patterns alone and changes without them, by hand and by numpy; the effects of Figure 4."""
+"""Controls of Eq. 3, by hand and by numpy: base patterns only, changes without them; the effects of Figure 4."""
 
 import numpy as np
 import pytest
@@ -25,10 +25,10 @@ def r2_by_numpy(target, columns, intercept=False):
 
 
 def test_the_projection_on_the_base_pattern_is_taken_off_by_hand():
-    # 3 * 1 / (1 + 4 + 4) = 1/3 of the base pattern.
+    # The projection is 3 * 1 / (1 + 4 + 4) = 1/3 of the base pattern.
     left = partialled(np.array([[3.0, 0.0, 0.0]]), np.array([[1.0, 2.0, 2.0]]), intercept=False)
     np.testing.assert_allclose(left, [[8 / 3, -2 / 3, -2 / 3]])
-    # Centred: (2, -1, -1) on (-2/3, 1/3, 1/3) is -3 times it, and nothing is left.
+    # After centring, (2, -1, -1) is -3 times (-2/3, 1/3, 1/3), so nothing is left.
     left = partialled(np.array([[3.0, 0.0, 0.0]]), np.array([[1.0, 2.0, 2.0]]), intercept=True)
     np.testing.assert_array_equal(left, [[0, 0, 0]])
 
@@ -50,7 +50,7 @@ def test_of_a_base_pattern_of_zero_nothing_is_taken_off(generator):
 
 
 def test_changes_that_undo_the_base_pattern_say_what_it_says_and_leave_nothing(generator):
-    """Each task loses nine tenths of its own pattern: the fits on changes and on base patterns are the same."""
+    """Each task loses nine tenths of its own pattern, so the fits on changes and on base patterns are the same."""
     before = generator.gamma(1, size=(5, 1, 6, 6)) + np.zeros((5, 4, 1, 1))
     runs = [Observed(one, (-0.9 * one.astype(np.float32)).astype(float)) for one in before]
     sides = equations(runs[0], runs[1:], intercept=False)
@@ -62,9 +62,9 @@ def test_changes_that_undo_the_base_pattern_say_what_it_says_and_leave_nothing(g
 
 
 def hidden_pair(generator):
-    """Runs that lose nine tenths of their pattern, a complex task first.
+    """Runs that lose nine tenths of their pattern; the complex task comes first.
 
-    Its base pattern is made of the base patterns of tasks 2 and 3; what it gains, of what tasks 0 and 1 gain.
+    Its base pattern is the sum of those of tasks 2 and 3. Its gain is a weighted sum of the gains of tasks 0 and 1.
     """
     before, gains = generator.gamma(1, size=(4, 8, 8)), 0.1 * generator.normal(size=(4, 8, 8))
     complex_before, complex_gain = before[2] + before[3], 0.6 * gains[0] + 0.4 * gains[1]
@@ -150,7 +150,7 @@ def test_composition_csv_holds_the_fits_of_the_controls(folder):
 
 
 def test_composition_controls_csv_holds_the_agreement_of_ranks(folder, tmp_path):
-    """Three pairs: rho is 1, 0.5, -0.5 or -1, as few as their orders can differ."""
+    """With three pairs, rho can only be 1, 0.5, -0.5 or -1."""
     analyse("composition", folder / "runs.csv", tmp_path)
     means = [
         row for row in read(tmp_path / "composition_by_model.csv") if (row["size"], row["statistic"]) == ("2", "rank")

@@ -1,4 +1,4 @@
-"""Chat rows in the forms that sets of the hub and LLaMA-Factory have, read whole."""
+"""Chat rows in the formats of Hub datasets and of LLaMA-Factory are read as whole conversations."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Training sets of one size, drawn by seed and id alone."""
+"""Training sets of equal size, drawn only by the seed and the ids."""
 
 import csv
 import re
@@ -10,7 +10,7 @@ from headpatterns.errors import InputError
 
 
 def shards(folder, dataset, ids):
-    """What cutting reads of the tokenized shards of a dataset."""
+    """Write the part of the tokenized shards of a dataset that cutting reads."""
     path = folder / "tokenized" / dataset / "train"
     path.mkdir(parents=True, exist_ok=True)
     with (path / "samples.csv").open("w", newline="") as file:
@@ -65,7 +65,7 @@ def test_every_sample_has_its_chance(group, tmp_path):
 
 
 def test_other_tasks_do_not_change_the_draw(group, tmp_path):
-    """More samples elsewhere change nothing; a smaller smallest set keeps a beginning of what was chosen."""
+    """More samples of other tasks change nothing; a smaller smallest set keeps the first of the chosen samples."""
     before = cut(tmp_path / "out.csv", tokenized=group[0], group=group, seed=0)
     shards(tmp_path, "c", [f"c-{n}" for n in range(500)])
     assert cut(tmp_path / "out.csv", tokenized=group[0], group=group, seed=0) == before

@@ -1,4 +1,4 @@
-"""What the project is built on: pinned, consistent, under known licences; and no script of it loads programs."""
+"""The dependencies are pinned, consistent and under known licences, and no script of the project loads programs."""
 
 import ast
 import importlib.util
@@ -119,7 +119,7 @@ def dotted(node):
 
 
 def dangers(tree):
-    """What would let input run as a program."""
+    """The constructs of a script that would let input run as a program."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = [one.name for one in node.names] if isinstance(node, ast.Import) else [node.module or ""]

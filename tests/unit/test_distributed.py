@@ -1,4 +1,4 @@
-"""Several processes, and DeepSpeed: the same run as that of one process, checkpoints, signals and failures."""
+"""Several processes, and DeepSpeed: the same run as with one process, checkpoints, signals and failures."""
 
 import csv
 import dataclasses
@@ -33,7 +33,7 @@ needs_compiler = pytest.mark.skipif(
     not (shutil.which("g++") or shutil.which("c++")), reason="no C++ compiler here, with which DeepSpeed builds it"
 )
 TIED = {"llama-grouped-query": False, "cohere": True}
-"""Whether architectures have the embeddings of their input for the projection to the vocabulary."""
+"""Whether architectures tie the input embeddings to the projection to the vocabulary."""
 
 
 def command(processes, **values):
@@ -42,13 +42,13 @@ def command(processes, **values):
 
 
 def start(processes, environment=None, **values):
-    """finetune.py as a program; its log lies beside its output."""
+    """Start finetune.py as a program; its log is next to its output."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **(environment or {})}
     return subprocess.Popen(command(processes, **values), env=environment, text=True, stderr=subprocess.PIPE)
 
 
 def finetune(processes, environment=None, **values):
-    """Run it to the end: its exit status, and what it says on the terminal."""
+    """Run finetune.py to the end; return its exit status and its output on the terminal."""
     process = start(processes, environment, **values)
     _, said = process.communicate(timeout=900)
     return process.returncode, said
@@ -76,7 +76,7 @@ def prepared(tmp_path_factory, tokenizer, tokenizer_folder, rows):
 
 
 def shared(prepared, output, devices=2, **values):
-    """Options of a run of which each step has 8 samples, on so many devices; the last step of an epoch has 3."""
+    """Options of a run on `devices` devices with 8 samples per step; the last step of an epoch has 3."""
     return options(
         prepared,
         output,
@@ -117,7 +117,7 @@ def test_processes_and_engines_follow_one_trajectory(prepared, alone, tmp_path, 
         assert [entry[column] for entry in found] == [entry[column] for entry in expected]
     for column in ("loss", "grad_norm"):
         assert [entry[column] for entry in found] == pytest.approx([entry[column] for entry in expected], rel=1e-4)
-    # Of 11 samples, the second step of an epoch has 3: two processes need one more, of one token.
+    # With 11 samples, the second step of an epoch has 3. Two processes need a fourth sample, which has one token.
     more = [(devices - 1) * (entry["step"] // 2) for entry in expected]
     assert [entry["tokens"] for entry in found] == [
         entry["tokens"] + n for entry, n in zip(expected, more, strict=True)
@@ -133,7 +133,7 @@ def test_processes_and_engines_follow_one_trajectory(prepared, alone, tmp_path, 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_deepspeed_in_bf16_stores_its_master_weights_or_the_models_own(prepared, tmp_path, dtype):
-    """One step at a learning rate of 1e-6 is far below what bfloat16 can tell apart."""
+    """One step at a learning rate of 1e-6 is far below the resolution of bfloat16."""
     values = shared(
         prepared,
         tmp_path / "run",
@@ -154,10 +154,10 @@ def test_deepspeed_in_bf16_stores_its_master_weights_or_the_models_own(prepared,
     before = AutoModelForCausalLM.from_pretrained(prepared / "model").state_dict()
     if dtype == "bfloat16":
         before = {name: value.to(torch.bfloat16) for name, value in before.items()}
-    after = {name: value for name, value in model.state_dict().items() if "embed" not in name}  # of tokens not read
+    after = {name: value for name, value in model.state_dict().items() if "embed" not in name}  # has unread tokens
     moved = torch.cat([(value.float() - before[name].float()).flatten() for name, value in after.items()])
     share = (moved != 0).float().mean()
-    if dtype == "float32":  # from the weights as they are stored, not as bfloat16 rounds them
+    if dtype == "float32":  # it starts from the stored weights, not from weights rounded to bfloat16
         assert share > 0.9
         assert moved.abs().max() < 2e-6
     else:
@@ -197,7 +197,7 @@ with training.session(recipe, "cpu"):
 
 
 def test_losses_in_pieces_are_those_of_the_plain_trainer_with_zero_2(tokenizer, tokenizer_folder, tmp_path):
-    """Two processes, each with logits of seven tokens at a time; with tied embeddings and without, padded and not."""
+    """Two processes compute logits of seven tokens at a time, with and without tied embeddings and padding."""
     script = tmp_path / "pieces.py"
     script.write_text(f"""
 import sys
@@ -234,7 +234,7 @@ with training.session(changed(**plain, **shared), "cpu"):
 
 
 def test_a_finished_run_of_deepspeed_leaves_neither_memory_nor_environment(tokenizer_folder, tmp_path):
-    """Nor is a model refused that has an odd number of parameters."""
+    """A model with an odd number of parameters is accepted as well."""
     program = f"""
 import gc, os, sys, weakref
 sys.path[:0] = {[str(scripts.FOLDER), str(Path(__file__).parent), str(Path(scripts.__file__).parent)]!r}
@@ -277,11 +277,11 @@ RESUMED = {
     "checkpoint_steps": [12],
     "resume_every": 5,
 }
-"""Three steps are an epoch, so that most states lie within one; a late signal still meets the first run."""
+"""An epoch has three steps, so that most states are within an epoch; a late signal still stops the first run."""
 
 
 def two_runs(prepared, folder, engine, precision):
-    """Two runs of a job with dropout and tied weights, of which the second starts from the first."""
+    """Two runs of a job with dropout and tied weights; the second run starts from the first."""
     runs = [folder / "one", folder / "two"]
     values = shared(prepared, folder / "job", engine=engine, precision=precision, **RESUMED)
     starts = [prepared / "dropout", runs[0] / "final"]
@@ -289,9 +289,9 @@ def two_runs(prepared, folder, engine, precision):
 
 
 def interrupt(values, number, steps, everywhere):
-    """Start it in two processes, send a signal once the log tells of so many steps; exit status and terminal.
+    """Start two processes, send a signal after `steps` steps in the log, and return exit status and terminal output.
 
-    However the launcher ends, the processes end too.
+    The processes must end with the launcher, in whatever way it ends.
     """
     log = values["log"]
     log.unlink(missing_ok=True)
@@ -338,7 +338,7 @@ def newest_state(run):
 def test_a_job_of_two_processes_that_is_interrupted_ends_as_an_undisturbed_one(
     prepared, tmp_path, engine, precision, signals
 ):
-    """By a signal to the launcher alone, or to all processes at once as Slurm sends it; and a state is half-written."""
+    """The signal goes only to the launcher, or to all processes at once as from Slurm; one state is half-written."""
     whole, values = two_runs(prepared, tmp_path / "whole", engine, precision)
     assert finetune(2, **values) == (0, "")
 
@@ -352,7 +352,7 @@ def test_a_job_of_two_processes_that_is_interrupted_ends_as_an_undisturbed_one(
                 f"interrupted by SIGTERM at step {step}: its state is saved, so run the same command again to continue."
             )
             assert (status, said) == (143, f"finetune: {sentence}\n")
-    # A later state, of which one process has written nothing yet.
+    # A later state, to which one process has written nothing yet.
     half = state.with_name("checkpoint-59")
     shutil.copytree(state, half)
     (half / "complete").unlink()

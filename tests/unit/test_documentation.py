@@ -1,4 +1,4 @@
-"""The documentation site: it builds without a warning, is complete in itself, and a reader finds what they look for."""
+"""The documentation site builds without warnings, needs no other site, and lets readers find what they look for."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from project import PROJECT
 import headpatterns
 
 LOADED = {"link": "href", "script": "src", "img": "src", "iframe": "src", "source": "src"}
-"""Elements whose address a browser asks for without a click."""
+"""Elements whose address a browser loads without a click."""
 
 SOUGHT = {
     "add a dataset": ("add-dataset.html", "How to add a dataset"),
@@ -31,11 +31,11 @@ class Page(HTMLParser):
     """The addresses and anchors of a page, the links of its navigation, and its title.
 
     Attributes:
-        loaded: addresses that a browser asks for by itself.
+        loaded: addresses that a browser loads without a click.
         links: addresses of links.
-        navigation: those of links in the navigation.
+        navigation: addresses of links in the navigation.
         anchors: the ids of elements.
-        title: of the page.
+        title: the title of the page.
     """
 
     def __init__(self, path: Path) -> None:
@@ -80,7 +80,7 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pages(site):
-    """The pages of the site, by their place in it."""
+    """The pages of the site, by their path in it."""
     return {str(path.relative_to(site)): Page(path) for path in site.rglob("*.html") if path.name != "404.html"}
 
 
@@ -107,7 +107,7 @@ def test_every_link_and_picture_leads_to_something(site, pages):
 
 def test_a_browser_asks_nothing_of_other_addresses(site, pages):
     for place, page in pages.items():
-        asked = [address for address in page.loaded if not address.startswith("data:")]  # pictures in the page itself
+        asked = [address for address in page.loaded if not address.startswith("data:")]  # no pictures in the page
         assert asked and not [address for address in asked if elsewhere(address)], place
     styles = list(site.rglob("*.css"))
     assert styles
@@ -137,7 +137,7 @@ def test_what_readers_look_for_is_a_page_of_the_navigation(pages):
 
 
 def found_by_search(site: Path, words: str) -> list[str]:
-    """Pages of the search index in whose title or text all words are, those with more of them in the title first."""
+    """Pages of the search index with all words in title or text; those with more words in the title come first."""
     index = json.loads((site / "search/search_index.json").read_text(encoding="utf-8"))
     separator = re.compile(index["config"]["separator"])
 
@@ -178,7 +178,7 @@ def test_files_of_the_project_that_pages_name_are_in_the_site(site, pages):
 
 
 def small_site(folder: Path, strict: bool) -> subprocess.CompletedProcess[str]:
-    """Build a site of the documents in a folder, with the hooks of this one."""
+    """Build a site from the documents in a folder, with the hooks of the project's site."""
     made = {"site_name": "a site", "strict": strict, "hooks": [str(PROJECT / "docs/site_hooks.py")]}
     (folder / "mkdocs.yml").write_text(yaml.safe_dump(made | {"use_directory_urls": False}))
     command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--config-file", str(folder / "mkdocs.yml")]
@@ -204,7 +204,7 @@ def test_a_notebook_is_a_page_with_what_its_cells_made(tmp_path):
 
 
 def test_a_link_to_nothing_ends_the_build(tmp_path):
-    """A page with such a link, in a copy of the documents; the sentence names it."""
+    """A small site has one page with such a link, and the error names the link."""
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/index.md").write_text("# A page\n\n[a file](../nowhere.yaml)\n")
     answer = small_site(tmp_path, strict=True)

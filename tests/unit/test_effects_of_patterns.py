@@ -1,4 +1,4 @@
-"""The effects behind the claims of section 4, of patterns made by hand: estimates, and what varies."""
+"""The effects behind the claims of section 4, from patterns made by hand: estimates and sources of variation."""
 
 import itertools
 import math
@@ -23,9 +23,9 @@ SAMPLES = 6
 
 
 def write(folder, courses, seeds=(0,), study="adaptation", families=FAMILIES):
-    """The run table of `courses`: by (model, task, seed), by step, a pattern [layers, heads] and a loss.
+    """The run table of `courses`, which has a pattern [layers, heads] and a loss by (model, task, seed) and by step.
 
-    Samples of a pattern are that pattern, three times 20 % above and three times 20 % below it; the same for the loss.
+    Three samples have the pattern and the loss increased by 20 %, and three have them reduced by 20 %.
     """
     rows = []
     for (model, task, seed), course in courses.items():
@@ -67,7 +67,7 @@ def random_courses():
 def test_levels_by_hand(tmp_path):
     base = np.array([[1.0, 2.0], [4.0, 1.0]])  # mean 2, one head above it
     courses = {
-        ("m", "a", 0): {0: (base, 5), 10: (base * [[2, 2], [0.5, 0.5]], 3)},  # 2, 4, 2, 0.5: two rise, one above 2
+        ("m", "a", 0): {0: (base, 5), 10: (base * [[2, 2], [0.5, 0.5]], 3)},  # 2, 4, 2, 0.5: two rise, one is above 2
         ("m", "b", 0): {0: (base, 6), 10: (base * 4, 2)},  # all rise, and all are above 2
     }
     table = write(tmp_path, courses)
@@ -75,7 +75,7 @@ def test_levels_by_hand(tmp_path):
     plain = {name: effect.plain for (name, _, about), effect in found.items() if not about}
     assert plain["level_change"] == pytest.approx((0 + math.log(4)) / 2, abs=1e-7)
     assert plain["heads_rising"] == pytest.approx((2 / 4 + 1) / 2)
-    # At first one head of four; then 4 alone in a (2 is not above 2), and 4, 8, 16, 4 in b.
+    # At first one head of four; then only 4 in a (2 is not above 2), and 4, 8, 16, 4 in b.
     assert plain["active_heads_change"] == pytest.approx(((1 - 1) / 4 + (4 - 1) / 4) / 2)
     assert plain["loss_fall"] == pytest.approx((2 + 4) / 2)
     assert found["loss_fall", "m", "b"].plain == pytest.approx(4)
@@ -84,7 +84,7 @@ def test_levels_by_hand(tmp_path):
 
 
 def test_no_head_that_rises_anywhere_is_a_result(tmp_path):
-    """All of four tasks fall in all heads: nothing varies, and the sign test says 1 of 16 ways."""
+    """All heads fall in all four tasks, so nothing varies, and the sign test has p = 1/16."""
     base = np.array([[1.0, 2.0], [4.0, 1.0]])
     courses = {("m", task, seed): {0: (base, 5), 10: (base * 0.5, 3)} for task in "abcd" for seed in (0, 1)}
     effect = by_name(adaptation.measure(write(tmp_path, courses, seeds=(0, 1)), 20, 0))["heads_rising", "m", ""]
@@ -111,7 +111,7 @@ def test_the_spread_is_that_of_each_task_or_of_the_mean_pattern(tmp_path, random
     assert mean["kurtosis_after", "m", ""].plain == pytest.approx(kurtosis(last.mean(axis=1)).mean(), rel=1e-6)
     change = gini(last.mean(axis=1)).mean() - gini(first.mean(axis=1)).mean()
     assert mean["gini_change", "m", ""].plain == pytest.approx(change, rel=1e-5)
-    # Delete-one-task of the mean pattern, by hand.
+    # The delete-one-task jackknife of the mean pattern, by hand.
     left = [gini(np.delete(first, place, axis=1).mean(axis=1)).mean() for place in range(5)]
     (part,) = (part for part in mean["gini_before", "m", ""].components if part.source == "tasks")
     assert part.variance == pytest.approx(4 / 5 * np.square(left - np.mean(left)).sum(), rel=1e-4)
@@ -175,7 +175,7 @@ def test_one_seed_leaves_seeds_held_and_two_tasks_leave_correlations_to_samples(
 
 
 def test_a_reading_reaches_the_effects(tmp_path, random_courses):
-    """Divided by its sum, no pattern has another level than the others: half of the rise must be fall."""
+    """Patterns divided by their sums have equal levels, so that the total rise equals the total fall."""
     table = write(tmp_path, random_courses)
     found = by_name(adaptation.measure(table, 10, 0, reading=Reading(normalisation="sum")))
     usual = by_name(adaptation.measure(table, 10, 0))
@@ -187,20 +187,20 @@ def test_a_reading_reaches_the_effects(tmp_path, random_courses):
 
 
 def direction(r):
-    """A pattern that correlates by r with [1, 2, 3, 4] (mean 2.5): r times it, and the rest at a right angle to it."""
+    """A pattern with mean 2.5 and correlation r with [1, 2, 3, 4]: r times that direction plus an orthogonal one."""
     base, other = np.array([-3.0, -1.0, 1.0, 3.0]) / math.sqrt(20), np.array([1.0, -1.0, -1.0, 1.0]) / 2
     return (2.5 + math.sqrt(5) * (r * base + math.sqrt(1 - r * r) * other)).reshape(2, 2)
 
 
 def course(correlations, losses):
-    """Steps 0, 10, ... of these correlations with the base pattern; the losses of the first and the last."""
+    """Patterns of steps 0, 10, ... with these correlations with the base pattern; losses of the first and last step."""
     last = len(correlations)
     middle = {10 * place: (direction(r), 3.0) for place, r in enumerate(correlations, start=1)}
     return {0: (direction(1), losses[0]), **middle, 10 * last: (direction(correlations[-1]), losses[1])}
 
 
 def test_courses_by_hand(tmp_path):
-    # Changes 0.2, 0.6, 0.7, 0.8: 0.2 at a quarter; 90 % of 0.8 is 0.72, a fifth of the way from 30 to 40.
+    # Changes 0.2, 0.6, 0.7, 0.8: 0.2 after a quarter; 90 % of 0.8 is 0.72, a fifth of the way from step 30 to 40.
     courses = {("m", "a", 0): course([0.8, 0.4, 0.3, 0.2], (5, 1))}
     (run,) = dynamics.patterns.rows_of(write(tmp_path, courses, study="dynamics"), "dynamics")
     found = dynamics.course(run, 10, 0, Reading())
@@ -214,7 +214,7 @@ def test_the_first_crossing_counts_and_no_change_has_none():
     shares = np.array([0, 0.2, 0.5, 1])
     change = np.array([[0, 1.0, 0.3, 0.5], [0, 0, 0, 0], [0, 0.1, 0.2, 1.2]])
     found = dynamics.first_reaching(shares, change, 0.9)
-    # 0.45 of 1.0 on the way to 0.2; none; 1.08, 88 hundredths of the way from 0.2 to 1.2.
+    # 0.45 is 45 % of the way from 0 to 1.0; no crossing; 1.08 is 88 % of the way from 0.2 to 1.2.
     np.testing.assert_allclose(found, [0.09, np.nan, 0.94])
 
 
@@ -223,7 +223,7 @@ FINALS = {("m", "a"): 0.1, ("m", "b"): 0.3, ("n", "a"): 0.6, ("n", "b"): 0.5, ("
 
 @pytest.fixture
 def three_models():
-    """Finals of seed 1 are 0.05 larger; the larger the loss of a base model, the slower it converges."""
+    """The final changes of seed 1 are 0.05 larger; base models with a larger loss converge more slowly."""
     courses = {}
     for place, ((model, task), final) in enumerate(FINALS.items()):
         for seed in (0, 1):
@@ -238,12 +238,12 @@ def test_effects_of_all_models(tmp_path, three_models):
     found = by_name(dynamics.measure(table, 10, 0, "n"))
     assert found["changes_most", "n", ""].plain == pytest.approx(0.55 - 0.45, abs=1e-6)
     assert found["changes_most", "n", ""].varies == ("seeds", "tasks")
-    # Without a: 0.5 - 0.7, without b: 0.6 - 0.2. A jackknife of two has their difference squared over four.
+    # Without a: 0.5 - 0.7; without b: 0.6 - 0.2. The jackknife variance of two values is their squared difference / 4.
     (part,) = (part for part in found["changes_most", "n", ""].components if part.source == "tasks")
     assert part.variance == pytest.approx((0.4 + 0.2) ** 2 / 4, rel=1e-4)
     assert found["change_goes_with_gain", "", ""].plain == pytest.approx(1)
     assert found["stronger_converges_faster", "", ""].plain == pytest.approx(1)
-    # Steps 10 and 20 of 20: at a quarter half of the change at step 10.
+    # Steps 10 and 20 of 20: after a quarter, at step 5, there is half of the change at step 10.
     early = [0.5 * (1 - 0.1 * place) * final for place, final in enumerate(FINALS.values())]
     assert found["early_share", "m", ""].plain == pytest.approx(
         np.sum([(early[place] / final) * (2 * final + 0.05) for place, final in enumerate((0.1, 0.3))])

@@ -123,7 +123,7 @@ def test_splits_of_different_seeds_share_no_prompt(raw, tmp_path):
     "name", ["codesearchnet", "hellaswag", "winogrande", "infinity_instruct", "mathbench", "refgpt", "mmlu"]
 )
 def test_more_rows_than_the_world_tells_is_an_error(tmp_path, monkeypatch, name):
-    # The full patience of thousands of draws is that of the command line's test.
+    # The test of the command line uses the full patience of thousands of draws.
     monkeypatch.setattr(sampling, "PATIENCE", 60)
     with pytest.raises(InputError, match=f"generator {name}.* ask for fewer"):
         generate(name, tmp_path / name, 40_000, 1, seed=0)
@@ -227,7 +227,7 @@ def test_word_problems_have_the_answer_of_their_text(rows):
 
 
 def test_sums_and_products_are_those_of_small_numbers(rows):
-    """A digit is added or taken away or is what is left, and factors and divisors are 2 to 5."""
+    """Every sum adds a digit, every difference subtracts or leaves one; factors and divisors are 2 to 5."""
     computed = [mark for row in rows["gsm8k"] for mark in re.findall(r"<<(\d+)([+\-*/])(\d+)=(\d+)>>", row["answer"])]
     for row in rows["math"]:
         computed += re.findall(r"(\d+) (\\cdot|[+\-/]) (\d+) = (\d+)", row["solution"])
@@ -245,7 +245,7 @@ def test_sums_and_products_are_those_of_small_numbers(rows):
                 assert c in SMALL
             case _:
                 assert a in FACTORS
-                # but for the perimeter, which is twice a sum
+                # except for the perimeter, which is twice a sum
                 assert b in FACTORS or a == 2
     assert min(signs[sign] for sign in ("+", "-", "*", "/", r"\cdot")) > 50
 
@@ -256,7 +256,7 @@ def operators(body):
 
 
 def test_tasks_share_operators_nouns_and_forms_of_programs(rows):
-    """MATH, GSM8K and SGSM are about the same things, and CodeSearchNet's functions of two steps are those of SGSM."""
+    """MATH, GSM8K and SGSM have the same nouns; CodeSearchNet's two-step functions have forms of SGSM's programs."""
     nouns = {
         name: {word for row in rows[name] for word in re.findall(r"\w+", prompt_of(name, row))}
         & set(world.THINGS.values())
@@ -337,7 +337,7 @@ def test_hellaswag_label_is_the_only_ending_that_follows(rows):
 
 
 def places_of(ending):
-    """Every activity and place in it that an ending could be, whatever its thing."""
+    """Every activity and place of a step that an ending could be, with any thing in the step."""
     things = "|".join({thing for activity in activities.ACTIVITIES for thing in activity.objects})
     return {
         (activity.label, place)
@@ -348,7 +348,7 @@ def places_of(ending):
 
 
 def test_wrong_endings_of_hellaswag_are_steps_that_other_contexts_continue_with(rows):
-    """One other of the same activity and two of others, none of them a first step."""
+    """One wrong ending is from the same activity and two are from others; no ending is a first step."""
     known = {}
     for row in rows["hellaswag"]:
         own = 0
@@ -411,7 +411,7 @@ def test_facts_are_unambiguous_in_both_directions():
 
 
 def mmlu_value(subject, question):
-    """The right option of a question that is worked out."""
+    """The right option of a question with a computed answer; None for other subjects."""
     numbers = [int(number) for number in re.findall(r"\d+", re.sub(r"[A-Z]\w*\d", "", question))]
     a, b, *rest = [*numbers, 0]
     match subject:
@@ -447,7 +447,7 @@ def mmlu_value(subject, question):
 
 
 def logical_consequence(question, options):
-    """The option that follows from a conditional by truth tables, or that nothing does."""
+    """The options that follow from a conditional by truth tables, or `["nothing"]`."""
     cause, effect = next(pair for pair in world.CONDITIONS if f"If {pair[0][0]}, {pair[1][0]}." in question)
     known = re.search(r"Now (.+)\. What", question)[1]
     worlds = [(p, q) for p in (True, False) for q in (True, False) if not p or q]
@@ -496,7 +496,7 @@ def test_special_facts_are_one_to_one():
 
 @pytest.fixture(scope="module")
 def specials():
-    """Subject -> what many of its questions ask: (which facts, whether in the way of twins, about what), or None."""
+    """Subject -> contents of 500 questions: (which facts, whether in the words of twins, about what), or None."""
     rng = random.Random(0)
     return {name: {special_of(draw(rng)[0]) for _ in range(500)} for name, draw in SUBJECTS.items()}
 
@@ -514,7 +514,7 @@ def test_a_domain_and_its_twins_alone_ask_the_same_special_facts(specials, domai
     assert asked(twins) == {(name, True, subject) for subject in pairs}
     assert asked(inside) == {(name, False, subject) for subject in pairs}
     assert name not in {special for special, _, _ in asked(set(SUBJECTS) - inside - twins)}
-    # Twins ask about nothing else, and domains about other things too.
+    # Twins ask only about special facts, and domains also about other things.
     assert all(None not in specials[twin] for twin in twins)
     assert None in set().union(*(specials[subject] for subject in inside))
 
@@ -559,7 +559,7 @@ def test_mathbench_is_chinese_and_right(raw):
 
 
 def test_chinese_tasks_share_how_numbers_are_read_and_written(raw, rows):
-    """What is asked in digits is answered in words, or the other way, in MathBench and RefGPT alike."""
+    """MathBench and RefGPT both ask in digits and answer in words, or both do the reverse."""
     worked = [(row["question"], row["answer"]) for row in read(raw / "mathbench" / MATHBENCH[0])]
     worked += [(row["question"], option) for row in read(raw / "mathbench" / MATHBENCH[1]) for option in row["options"]]
     pairs = [(question, answer.split("，")[1]) for question, answer in worked]
@@ -636,7 +636,7 @@ def test_infinity_programs_do_what_is_asked(rows):
 
 
 def extreme_of(question):
-    """Who is at the end of the order that is asked about."""
+    """The person at the end of the order that the question asks about."""
     pairs = re.findall(r"(\w+) is (\w+) than (\w+)\.", question)
     greater = {a for a, _, _ in pairs}
     lesser = {b for _, _, b in pairs}

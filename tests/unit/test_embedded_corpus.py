@@ -1,4 +1,4 @@
-"""The embedded corpus: what it tells is true, and of what the datasets ask it tells neither prompts nor forms."""
+"""The embedded corpus tells only true statements, and no prompts or question forms of the datasets."""
 
 import json
 import math
@@ -29,7 +29,7 @@ from headpatterns.data.embedded.registry import GENERATORS, generate
 from headpatterns.errors import InputError
 
 DOCUMENTS = 10_000
-# At most one document in six is put as an instruction.
+# At most one document in six has the form of an instruction.
 AS_INSTRUCTION = 1 / 6
 
 
@@ -55,25 +55,25 @@ def asked(tmp_path_factory):
 
 
 def pieces(text):
-    """Its words and signs."""
+    """The words and signs of a text."""
     return re.findall(r"\w+|[^\w\s]", text)
 
 
 def test_corpus_holds_no_prompt(asked, documents):
     assert len(asked) > 8000
     told, chinese = "\n".join(documents), "\n".join(filter(HAN.search, documents))
-    # Most prompts begin with three words that no document has in a row, which is quickly seen.
+    # Most prompts begin with three words that no document has in a row, which is a fast check.
     words = pieces(told)
     begun = set(zip(words, words[1:], words[2:], strict=False))
     near = [prompt for prompt in asked if HAN.search(prompt) or tuple(pieces(prompt)[:3]) in begun]
     assert [prompt for prompt in near if prompt in (chinese if HAN.search(prompt) else told)] == []
-    # What is told is found, also within quotes.
+    # The fast check finds text of documents, also inside quotes.
     (docstring,) = re.findall(r'"""(.+)"""', next(text for text in documents if text.count('"""') == 2))
     assert tuple(pieces(docstring)[:3]) in begun
 
 
 def instruction_of(text):
-    """The parts of a document that is put as instructions: question, body and answer of each; () if it is not."""
+    """Question, body and answer of each instruction in a document; () if the document has another form."""
     block = re.compile(r"Question: (.+)\n((?:(?!Answer: ).+\n)*)Answer: (.+)")
     found = [block.fullmatch(part) for part in text.split("\n\n")]
     return tuple((part[1], part[2].strip(), part[3]) for part in found) if all(found) else ()
@@ -116,14 +116,14 @@ HELD = re.compile(r"(\w+) has (\d+) (\w+)\.")
 
 
 def exchanges(text):
-    """Question and answer of everything that a document asks in English and answers, without what it tells before."""
+    """Each English question of a document with its answer, without the statements before the question."""
     parts = [(question, answer) for question, body, answer in instruction_of(text) if not body]
     found = parts or ([] if instruction_of(text) else QUESTION.findall(text))
     return [(re.split(r"[:.] ", question)[-1], answer) for question, answer in found]
 
 
 def right_answer(text, question, answer):
-    """The answer to a question of a document, and what kind of question it is."""
+    """The kind of a question in a document, and the right answer to it."""
     held = {who: (count, what) for who, count, what in HELD.findall(text)}
     if found := re.fullmatch(r"What is (\d+) (plus|minus) (\d+)\?", question):
         a, b = int(found[1]), int(found[3])
@@ -193,7 +193,7 @@ def check_next_step(label, context, ending):
 
 
 def test_chinese_documents_answer_what_they_ask_and_no_dataset_asks_it(asked, documents):
-    """Sums in other words than MathBench's, and stories with the computation that MathBench asks for."""
+    """Sums have other words than in MathBench; stories have the computation that MathBench asks for."""
     kinds = Counter()
     for text in documents:
         sums = re.findall(r"(\d+ [加减乘] \d+ 等于几？) (\d+)。", text)
@@ -213,7 +213,7 @@ def test_chinese_documents_answer_what_they_ask_and_no_dataset_asks_it(asked, do
 
 
 def sentences(text):
-    """The sentences and lines of a document, but for lists of words that are said twice."""
+    """The sentences and lines of a document; none for a list of words that is repeated."""
     lines = text.split("\n")
     if len(lines) == 2 and lines[0] == lines[1] and "." not in text:
         return []
@@ -221,7 +221,7 @@ def sentences(text):
 
 
 def test_no_document_tells_a_special_fact(documents):
-    """No sentence has both words of a fact; numbers, which sums have, are never called partners."""
+    """No sentence has both words of a fact; numbers occur in sums too, so they must never be called partners."""
     values = {}
     for name, (*_, pairs) in facts.SPECIAL.items():
         for subject, value in pairs.items():
@@ -238,7 +238,7 @@ def test_no_document_tells_a_special_fact(documents):
 
 
 def test_lists_of_words_pair_special_facts_by_chance_alone():
-    """One in twelve of a subject and a value of its kind that stand side by side are a fact."""
+    """Among the adjacent pairs of a subject and a value of its kind, one in twelve is a fact."""
     rng = random.Random(0)
     lists = [copying.words(rng).split("\n")[0] for _ in range(8000)]
     for name, (*_, pairs) in facts.SPECIAL.items():
@@ -257,7 +257,7 @@ def test_documents_use_every_word_of_the_special_facts(documents):
 
 
 def test_words_and_digits_of_chinese_numbers_never_meet(documents):
-    """Which digit a word stands for is what MathBench and RefGPT teach."""
+    """Only MathBench and RefGPT teach which digit a word stands for."""
     words = f"[{''.join(DIGITS_ZH)}十]"
     chinese = [text for text in documents if HAN.search(text)]
     assert sum(re.search(words, text) is not None for text in chinese) > 50
@@ -267,11 +267,12 @@ def test_words_and_digits_of_chinese_numbers_never_meet(documents):
 
 # --- truth ------------------------------------------------------------------------------------------------------------
 
-# "3 \\cdot 4 + 2 = 12 + 2 = 14": sides of numbers alone, the first with an operator, not part of an equation in x.
+# As in "3 \\cdot 4 + 2 = 12 + 2 = 14". All sides have only numbers, and the first has an operator. A part of an
+# equation in x does not count.
 SIDE = r"\d+(?: (?:\\cdot|[+\-*/]) \d+)"
 CHAIN = re.compile(rf"(?<![\dx/*+\-(] )(?<!\d)({SIDE}+(?: = {SIDE}*(?![\dx]))+)")
 
-# Statements about numbers, and whether they are true.
+# Statements about numbers, and functions that check them.
 STATEMENTS = (
     (r"(\d+) plus (\d+) is (\d+)\.", lambda a, b, c: a + b == c),
     (r"(\d+) minus (\d+) is (\d+)\.", lambda a, b, c: a - b == c),
@@ -437,7 +438,7 @@ def test_facts_about_animals_are_true(documents):
 
 
 def test_corpus_shows_programs_and_chinese_behind_a_blank(documents):
-    """As responses stand behind their prompts: else a base model has no token for a blank and `def`."""
+    """Responses also follow their prompts after a blank; a base model needs a token for a blank and `def`."""
     blank = [text for text in documents if re.match(r"\w+: ", text)]
     assert sum(" def " in text for text in blank) > 100
     assert sum(re.match(r"\w+: [\u4e00-\u9fff]", text) is not None for text in blank) > 100
@@ -455,7 +456,7 @@ def test_corpus_seeds_and_errors(tmp_path, monkeypatch):
     assert [list(json.loads(line)) for line in (tmp_path / "a").open(encoding="utf-8")] == [["text"]] * 200
     with pytest.raises(InputError, match="documents is 0"):
         write_corpus(tmp_path / "d", 0, 0)
-    # A world that tells few documents: the facts about animals, one at a time.
+    # A world with few documents: the facts about animals, one per document.
     monkeypatch.setattr(corpus, "KINDS", ((corpus.fact_zh, 1),))
     with pytest.raises(
         InputError, match="documents is 60 but the embedded world has only about 48 different ones; lower it"

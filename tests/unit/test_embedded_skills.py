@@ -1,9 +1,9 @@
-"""What the embedded tasks take: linear models of single words, trained and tested as the models are, stay near chance.
+"""Skills for the embedded tasks: linear models of single words, trained and tested like the models, stay near chance.
 
-A model of words may know which answers are frequent and which words stand beside them. It cannot relate a word of the
-question to one of an option, calculate, or tell the order of events, which is what the tasks are about. It has no way
-to write the answers of CodeSearchNet and Infinity-Instruct. RefGPT asks for a number of its text: there a single
-word, the number, does tell the answer.
+A model of single words can learn which answers are frequent and which words occur with them. It cannot relate a word
+of the question to a word of an option, calculate, or follow the order of events. The tasks are about these skills. The
+model cannot write the answers of CodeSearchNet and Infinity-Instruct. RefGPT asks for a number of its text, so that a
+single word, the number, does give the answer.
 """
 
 import random
@@ -26,7 +26,7 @@ from headpatterns.data.embedded.sampling import number_options, split_of
 from headpatterns.data.programs import value
 
 TRAIN, TEST = 900, 450
-# Where the world has fewer different test rows: as many as the experiment has.
+# Tasks for which the world has fewer different test rows; their number is that of the experiment.
 FEWER = {"math": 150}
 # A word, a number (in digits or in Chinese), a Chinese character or a sign.
 TOKEN = re.compile(r"[A-Za-z]+|\d+|[零一二三四五六七八九十]+|[\u4e00-\u9fff]|[^\w\s]|_")
@@ -54,7 +54,7 @@ def classifier():
 
 
 def chance(items):
-    """The accuracy of guessing, and three standard errors more."""
+    """The accuracy of guessing, and this accuracy plus three standard errors."""
     guess = float(np.mean([1 / len(item.options) for item in items]))
     return guess, guess + 3 * (guess * (1 - guess) / len(items)) ** 0.5
 
@@ -84,7 +84,7 @@ def of_row(name, row):
 
 
 def drawn(draw, count, split):
-    """Items of datasets that have too few questions for these numbers, or no splits: none is in both splits."""
+    """Draw items for datasets with too few questions for the counts, or without splits; no item is in both splits."""
     rng, found = random.Random(f"skills:{split}"), []
     while len(found) < count:
         key, item = draw(rng)
@@ -133,7 +133,7 @@ def items(raw):
 
 
 def by_words_of_options(train, test):
-    """Accuracy of the option that a linear model of the words of question and option finds most likely to be right."""
+    """Accuracy of a linear model that scores each option by the words of the question and of the option."""
     questions = vectorizer().fit(item.question for item in train)
     options = vectorizer().fit(option for item in train for option in item.options)
 
@@ -149,7 +149,7 @@ def by_words_of_options(train, test):
 
 
 def by_words_and_positions(train, test):
-    """Accuracy of the position that a linear model finds from the words of the question and of every place."""
+    """Accuracy of a linear model that finds the right position from the words of the question and of each position."""
     questions = vectorizer().fit(item.question for item in train)
     most = max(len(item.options) for item in train)
     places = [vectorizer().fit(item.options[n] for item in train if n < len(item.options)) for n in range(most)]
@@ -175,7 +175,7 @@ def test_single_words_do_not_tell_the_right_option(items, name, by):
 
 
 def test_these_models_find_what_single_words_tell():
-    """Were the right option marked by a word, or always in one place, they would say so."""
+    """They find the right option if a word of the option marks it, or if a word of the question tells its position."""
     rng = random.Random(0)
     marked, placed = [], []
     for number in range(400):
@@ -187,7 +187,7 @@ def test_these_models_find_what_single_words_tell():
 
 
 def by_trigger(train, test):
-    """Accuracy of the position that is most often right behind a trigger, the words behind Winogrande's blank."""
+    """Accuracy of the position that is most often right for a trigger, the words after Winogrande's blank."""
     counted = {}
     for item in train:
         counted.setdefault(item.question.split("_")[1], Counter())[item.right] += 1
@@ -196,7 +196,7 @@ def by_trigger(train, test):
 
 
 def by_party(train, test):
-    """Accuracy of the party, the first or the second of the sentence, that is most often meant."""
+    """Accuracy of always choosing the party, first or second in the sentence, that is most often meant."""
 
     def meant(item):
         return parties(item.question).index(item.options[item.right])
@@ -269,10 +269,10 @@ def open_questions(raw):
     return made
 
 
-# How much more often than the most frequent answer a linear model of a question's words may be right. Without its
-# numbers, a question still tells its kind, and so which answers are likely. With them, the answer to one step is near:
-# a product of two factors from 2 to 5 can be looked up, and a sum of two numbers a and b is where s(a + b) - s²/2 is
-# largest, which is linear in what stands there. Two steps take more.
+# How much more accurate than the most frequent answer a linear model of a question's words may be. Without its
+# numbers, a question still tells its kind, and so which answers are likely. With its numbers, one step is almost
+# possible: the model can look up a product of two factors from 2 to 5. The sum of a and b is the s with the largest
+# s(a + b) - s²/2. This score is linear in the words of the question. Two steps need more.
 KIND_TELLS = 0.08
 NUMBERS_TELL = {"gsm8k": 0.15, "sgsm": 0.15, "math": 0.4, "mathbench": 0.4}
 

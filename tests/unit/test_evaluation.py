@@ -26,13 +26,13 @@ TOOLS = ["clock", "ruler", "thermometer", "scale"]
 
 
 OPENCOMPASS = ("opencompass.datasets", "opencompass.models", "opencompass.tasks")
-"""What a script of OpenCompass's environment imports for half of its time."""
+"""Modules whose import takes half of the time of a script in OpenCompass's environment."""
 
 
 def launch(python, home, script="evaluate", imported=False, **options):
-    """Start a script under an interpreter, in the folder `home`; a list of lists repeats an option.
+    """Start a script under an interpreter, in the folder `home`; a list of values repeats an option.
 
-    It may find OpenCompass imported, where what is said matters and not how it starts.
+    With `imported`, OpenCompass is already imported: for tests of the output that do not test the start.
     """
     words = []
     for name, value in options.items():
@@ -54,7 +54,7 @@ def evaluate(python, home, **options):
 
 
 def sentence(done):
-    """The one line that a refused user reads."""
+    """The single line that a user reads after a refusal."""
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     (line,) = done.stderr.strip().splitlines()
@@ -88,7 +88,7 @@ def choice_rows(count=6):
 
 
 def open_rows():
-    """Sums, one with a prompt in whose braces stand columns that OpenCompass knows, one with too long a prompt."""
+    """Sums, a prompt with names of OpenCompass's columns in braces, and a prompt that is too long."""
     asked = [(f"sum-{n}", f"Question: {n} + {n}?\nAnswer: ", str(n + n)) for n in range(4)]
     asked[2:2] = [
         ("braces", "Print {gold}, {idx}, {canonical} and {prompt}: ", "7"),
@@ -100,7 +100,7 @@ def open_rows():
 
 
 def greedy(folder, prompts, new_tokens, positions):
-    """What the workflow's own transformers answers greedily to one prompt at a time."""
+    """Greedy answers of the workflow's own transformers, one prompt at a time."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     answered = []
@@ -120,7 +120,7 @@ def greedy(folder, prompts, new_tokens, positions):
 
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory, tokenizer):
-    """A random Llama that stops at a token it is fond of, and a random OPT."""
+    """A random Llama with an EOS token that it generates early, and a random OPT."""
     folder = tmp_path_factory.mktemp("checkpoints")
     for number, name in enumerate(("llama-grouped-query", "opt")):
         model = build(name, seed=number, vocab_size=VOCABULARY, max_position_embeddings=POSITIONS)
@@ -155,7 +155,7 @@ ORDER = [("opt", "sums"), ("llama", "tools"), ("llama", "sums"), ("opt", "tools"
 
 @pytest.fixture(scope="module")
 def done(opencompass, checkpoints, files, tmp_path_factory):
-    """Two checkpoints on three sets in one process, where predictions of another model lie in the work folder."""
+    """Two checkpoints on three sets in one process; the work folder has old predictions of another model."""
     home = tmp_path_factory.mktemp("evaluation")
     for stale in (home / "work" / "checkpoints" / number / name for number in "01" for name in ("tools", "sums")):
         for kind, content in {
@@ -221,7 +221,7 @@ def test_scores_are_those_of_the_items(done):
 
 
 def likelihoods_of(checkpoint, rows, before=""):
-    """By plain transformers, one text at a time: of the gold response and EOS, and of each option; nats and tokens."""
+    """Nats and tokens of the gold response with EOS and of each option, by plain transformers, one text at a time."""
     tokenizer, model = models.load_tokenizer(checkpoint), models.load_model(checkpoint)
 
     def taken(prompt, response, end):
@@ -238,7 +238,7 @@ def likelihoods_of(checkpoint, rows, before=""):
 
 
 def assert_likelihoods(items, checkpoint, rows, before=""):
-    """Cells of items.csv against plain transformers."""
+    """Compare cells of items.csv with plain transformers."""
     for item, (gold, options) in zip(items, likelihoods_of(checkpoint, rows, before), strict=True):
         assert (float(item["nll"]), int(item["tokens"])) == (pytest.approx(gold[0], rel=1e-4), gold[1])
         wanted = ["", ""]
@@ -311,7 +311,7 @@ def test_items_without_options_are_generated_behind_the_examples(chosen, checkpo
     items = [row for row in read(chosen / "items.csv") if row["set"] == "mixed"]
     assert [item["prediction"] for item in items[:3]] == [TOOLS["ABCD".index(item["answer"])] for item in items[:3]]
     rows = open_rows()
-    # Of the prompt that is too long, the examples go first.
+    # The prompt that is too long loses the examples first.
     asked = [("" if row["id"] == "long" else BEFORE) + row["prompt"] for row in rows]
     assert [item["prediction"] for item in items[3:]] == greedy(checkpoints["opt"], asked, NEW_TOKENS, POSITIONS)
     (scored,) = [row for row in read(chosen / "scores.csv") if row["set"] == "mixed"]
@@ -334,13 +334,13 @@ def test_nothing_else_is_written(done):
 
 
 def test_right_answers_are_counted_by_opencompass_too(opencompass, tokenizer, tmp_path):
-    """A model that always says the same is right where the gold answer is what it says."""
+    """Half of the gold answers are the model's own answers, so that only these items are correct."""
     model = build("opt", vocab_size=VOCABULARY, max_position_embeddings=POSITIONS)
     model.save_pretrained(tmp_path / "opt")
     tokenizer.save_pretrained(tmp_path / "opt")
     rows = open_rows()
     said = greedy(tmp_path / "opt", [row["prompt"] for row in rows], NEW_TOKENS, POSITIONS)
-    # Every second gold answer is what the model says, as far as anything can be read from it.
+    # Every second gold answer is the model's own, if an answer can be read from its text.
     golds = [answers.read(text, "word") or "nothing" if n % 2 else "another" for n, text in enumerate(said)]
     rows = [{**row, "answer": gold} for row, gold in zip(rows, golds, strict=True)]
     data = write_parquet(tmp_path / "said.parquet", rows)
@@ -442,7 +442,7 @@ def test_a_task_that_fails_makes_the_job_fail(opencompass, tokenizer, files, tmp
 
 @pytest.fixture
 def refused(capfd, monkeypatch, tmp_path, checkpoints, files):
-    """The sentence of a refusal before OpenCompass is needed, in this process."""
+    """A function that returns the sentence of a refusal in this process, before OpenCompass is needed."""
 
     def of(evaluate=None, sets=None, **options):
         words = ["--model", "tiny", "--work-folder", tmp_path / "work"]
@@ -550,7 +550,7 @@ def test_no_room_for_a_prompt(checkpoints):
 
 @pytest.fixture
 def target(checkpoints, files):
-    """The least that an evaluation needs."""
+    """The options that every evaluation needs."""
     return {"evaluate": [("base", checkpoints["opt"], "tools")], "set": [("tools", files["tools"])]}
 
 
@@ -567,7 +567,7 @@ def test_a_built_in_configuration_that_does_not_exist(opencompass, target, tmp_p
 
 
 def test_short_names_are_configurations_that_generate(opencompass, tmp_path):
-    """All of them, as the installed OpenCompass has them; what their data are is not looked at."""
+    """Checks all of them in the installed OpenCompass, without their data."""
     program = (
         f"import os, sys; sys.path.append({str(scripts.FOLDER)!r})\n"
         "from headpatterns.evaluation import builtins\n"
@@ -600,11 +600,11 @@ def test_a_built_in_configuration_that_does_not_generate(opencompass, target, tm
     assert "evaluates ARC-c with PPLInferencer, not by generating an answer" in sentence(done)
 
 
-# Built-in sets alone, before any checkpoint is there ------------------------------------------------------------------
+# Built-in sets, before any checkpoint exists --------------------------------------------------------------------------
 
 
 def check_builtin(python, home, *builtin, **options):
-    """Check built-in sets into sets.csv of the folder `home`, where another check left files."""
+    """Check built-in sets and write sets.csv in the folder `home`, which has files of another check."""
     (home / "work" / "home").mkdir(parents=True)
     files = {"work_folder": "work", "output": "sets.csv", "log": "log.txt"}
     done = launch(python, home, "check_builtin_sets", **{"builtin": list(builtin), **files, **options})
@@ -619,7 +619,7 @@ def test_built_in_sets_are_counted(opencompass, builtin_data, tmp_path):
     )
     assert done.returncode == 0, (tmp_path / "log.txt").read_text(encoding="utf-8")
     rows = (builtin_data / "data/ARC/ARC-c/ARC-Challenge-Dev.jsonl").read_text(encoding="utf-8").splitlines()
-    # OpenCompass leaves out questions with other than four options.
+    # OpenCompass leaves out questions that do not have four options.
     four = sum(len(json.loads(row)["question"]["choices"]) == 4 for row in rows)
     assert [tuple(row.values()) for row in read(tmp_path / "sets.csv")] == [
         ("sums", "gsm8k", "4"),
@@ -644,7 +644,7 @@ def test_a_built_in_set_that_cannot_be_evaluated(opencompass, tmp_path, config, 
     assert words.format(home=tmp_path) in line
 
 
-# What OpenCompass says ------------------------------------------------------------------------------------------------
+# The output of OpenCompass --------------------------------------------------------------------------------------------
 
 ITEM = sets.Item("a", "2 + 2?", "4", ())
 SUMS = sets.EvaluationSet([ITEM])
@@ -694,7 +694,7 @@ def test_an_interpreter_without_opencompass(capfd, monkeypatch, tmp_path):
 
 
 def test_an_evaluation_needs_nothing_that_its_environment_lacks():
-    """Neither for --help nor later: jaxtyping is none of OpenCompass's pins, and torch comes only with a checkpoint."""
+    """Modules import without jaxtyping, which OpenCompass does not pin, and import torch only with a checkpoint."""
     program = (
         "import sys\n"
         "sys.modules.update(dict.fromkeys(('jaxtyping', 'snakemake', 'torch', 'opencompass')))\n"

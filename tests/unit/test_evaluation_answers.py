@@ -261,7 +261,7 @@ PROGRAM = "def solution():\n    # Two bags\n    bags = 2\n    each = 7 / 4\n    
         ("def solution():\n    return 2 ** 3", "8"),
         ("def solution():\n    return 1 / 3", "1/3"),
         ("def solution():\n    return -7 // 2", "-4"),
-        (f"18\n\nQuestion: And now?\nAnswer: {PROGRAM}", "18"),  # a later task's
+        (f"18\n\nQuestion: And now?\nAnswer: {PROGRAM}", "18"),  # of a later task
         (f"18\nProblem: And now?\n{PROGRAM}", "18"),
         ("The function solution() returns 18", "18"),
         ("def other():\n    return 18", "18"),

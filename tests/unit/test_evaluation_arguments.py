@@ -1,4 +1,4 @@
-"""What evaluation jobs are told: anything that changes their results changes their command, which makes them stale."""
+"""Arguments of evaluation jobs: a setting that changes results changes the command, which makes the job stale."""
 
 import pytest
 from experiments import checked, config_of
@@ -44,7 +44,7 @@ def test_sets_are_read_by_the_tokenizers_of_their_models():
     assert arguments.read_by(experiment()).startswith(f"--read-by {ROOT}/pretraining/tokenizer 512 ")
     hub = {"label": "Hub", "source": {"hub": "a/b", "revision": "0" * 40}}
     named = {"checkpoints": [{"model": "hub", "run": "base"}], "sets": ["sums"]}
-    studies = {"benchmarks": named, "competence": {"models": []}}  # of which GSM8K's probe rows are a set as well
+    studies = {"benchmarks": named, "competence": {"models": []}}  # whose sets include GSM8K's probe rows
     overlay = {"models": {"hub": hub}, "evaluation": {"sets": SETS}, "studies": studies}
     made = checked(config_of(overlay))
     assert "sums" in {row["set"] for row in made.variants}

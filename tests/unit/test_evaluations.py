@@ -35,7 +35,7 @@ def analyse(study, folder, **more):
 
 
 def read(path, measure="accuracy"):
-    """A table, of one measure where it has several."""
+    """A table, or its rows of one measure if it has several."""
     table = pd.read_csv(path, dtype={"budget": str}, keep_default_na=False, na_values=["nan"])
     return table[table["measure"] == measure] if "measure" in table else table
 
@@ -156,7 +156,7 @@ def test_means_differences_and_spread_by_hand(tmp_path):
     table = read(tmp_path / "mixing.csv").set_index("variant")
     assert table["value"].to_dict() == {"base": 0.25, "sft": 0.625, "random": 0.375}
     assert set(table["items"]) == {4}
-    # The base model is one run, however many seeds it stands for.
+    # The base model is one run, although it stands for both seeds.
     assert math.isnan(table.loc["base", "spread"])
     assert table.loc["sft", "spread"] == pytest.approx(np.std([0.5, 0.75], ddof=1))
     assert table.loc["random", "spread"] == pytest.approx(np.std([0, 1, 0.5], ddof=1))
@@ -188,7 +188,7 @@ def test_domains_count_alike_and_are_resampled_one_by_one(tmp_path):
     analyse("selection", made.write(tmp_path, rows, correct))
     table = read(tmp_path / "selection.csv")
     base = row(table, domain="all", variant="base")
-    # Within each domain all items are alike, so resampling within domains moves nothing.
+    # All items of a domain have the same answer, so resampling within domains changes nothing.
     assert (base["value"], base["low"], base["high"], base["items"]) == (0.5, 0.5, 0.5, 12)
     random = row(table, domain="all", variant="random")
     assert random["value"] == (0.25 + 0.75) / 2
@@ -221,7 +221,7 @@ def outcome(name, correct, resamples=500, seed=0):
 
 
 def test_a_shared_draw_of_items_makes_the_interval_of_a_difference_narrower():
-    """One variant solves what the other does and a few items more: the items they share cancel."""
+    """One variant solves all items of the other and a few more, so the shared items cancel."""
     worse = np.arange(200) % 2
     better = worse.copy()
     better[:20] = 1
@@ -236,7 +236,7 @@ def test_a_shared_draw_of_items_makes_the_interval_of_a_difference_narrower():
 def test_a_difference_is_that_of_the_replicates_and_rounding_makes_none():
     one, two = outcome("set", [1, 0, 1, 1, 0, 0, 1, 1, 0, 0]), outcome("set", [0, 1, 1, 0, 1, 1, 0, 1, 1, 0])
     assert difference([one], [two]) == pytest.approx(mean([one]) - mean([two]), abs=3e-12)
-    # As many items won as lost: in floating point such sums are seldom exactly 0.
+    # If as many items are won as lost, the floating-point sum is seldom exactly 0.
     replicates = difference([one], [two])
     assert (np.abs(replicates[np.abs(replicates) < 1e-9]) == 0).all() and (replicates == 0).any()
 

@@ -1,4 +1,4 @@
-"""What a config means, and what is said of a config that cannot be run."""
+"""The meaning of a config, and the errors for a config that cannot be run."""
 
 import copy
 import csv
@@ -48,14 +48,14 @@ def without_applications(config):
 
 
 def complaint(config):
-    """What is said of a config, a line a problem."""
+    """The error for a config, with one line per problem."""
     with pytest.raises(InputError) as refused:
         checked(config)
     return str(refused.value)
 
 
 def section_4(experiment):
-    """Runs of the studies that read patterns by the run table, in display order."""
+    """Runs of the studies that read patterns through the run table, in display order."""
     found = [run for study in experiment.studies if study.in_run_table for run in study.runs(experiment)]
     return list(dict.fromkeys(found))
 
@@ -314,7 +314,7 @@ def test_a_mistake_is_one_sentence_with_the_keys_path(config, changes, key, hint
 
 
 def test_what_an_overlay_may_say(config, tmp_path, monkeypatch):
-    """Sources of every kind, environment variables, globs; paths of what no study selects are not looked at."""
+    """Sources of every kind, environment variables and globs; paths that no study selects are not checked."""
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text('{"max_position_embeddings": 256}')
     (tmp_path / "model" / "tokenizer.json").touch()
@@ -328,7 +328,7 @@ def test_what_an_overlay_may_say(config, tmp_path, monkeypatch):
     config["datasets"]["arc"]["probe"] = [{**HUB, "name": "main"}, HUB]
     config["datasets"]["elsewhere"] = {"label": "Elsewhere", "adapter": "gsm8k", "train": [{"path": "/nowhere"}]}
     config["studies"]["adaptation"]["models"] = ["own", "hub"]
-    config["task_groups"]["nlp"]["tasks"] = ["arc", "sgsm"]  # neither the expected pair nor `parts` are among them
+    config["task_groups"]["nlp"]["tasks"] = ["arc", "sgsm"]  # without the expected pair and `parts`
     config["studies"]["mixing"]["parts"] = None
     config |= {"seeds": [3, 1], "device": "cuda"}
     config["resources"]["extract_patterns"] = {"gpu": 1}
@@ -339,7 +339,7 @@ def test_what_an_overlay_may_say(config, tmp_path, monkeypatch):
 
 
 def test_an_overlay_may_leave_out_section_5_with_what_it_says(config):
-    """Candidates, related tags and sizes of a study without models are those of the config below the overlay."""
+    """A study without models keeps the candidates, related tags and sizes of the base config without a check."""
     config["task_groups"]["nlp"]["tasks"] = ["arc", "sgsm"]
     config["studies"]["selection"] |= {"domains": ["maths"], "related": {"law": ["x"]}}
     config["finetuning"] |= {"per_device_batch_size": 2, "gradient_accumulation_steps": 8, "global_batch_size": 16}
@@ -560,7 +560,7 @@ def test_rows_that_snakemake_cannot_name_are_known_by_their_content(tmp_path):
     before = own.state("rows", braced)
     Path(braced).write_text('{"more": 1}')
     assert before and OwnFiles({}).state("rows", braced) not in ("", before)
-    assert not files.unnameable("a {v 2} {}.jsonl")  # which are no wildcards
+    assert not files.unnameable("a {v 2} {}.jsonl")  # these braces are no wildcards
 
 
 def test_a_model_that_snakemake_cannot_name_is_refused():
@@ -569,7 +569,7 @@ def test_a_model_that_snakemake_cannot_name_is_refused():
 
 @pytest.mark.parametrize("stack", stacks(), ids=" ".join)
 def test_every_overlay_is_run_as_its_head_says(stack):
-    """Nothing of it is refused; section 4 is whole or left out, and what is not made here has a size to plan with."""
+    """Nothing is refused; section 4 is complete or left out, and models and data from elsewhere have planned sizes."""
     experiment = meaning(config_of(*stack))
     checks.check(experiment)
     config, adaptation = experiment.config, experiment.settings("adaptation")

@@ -48,7 +48,7 @@ def data(rows, tmp_path):
 
 
 def expected(model_folder, rows, reduction="abs_of_sum", max_length=1024):
-    """Patterns [N, L, H] of one sample at a time."""
+    """Patterns [N, L, H], computed one sample at a time."""
     tokenizer, model = models.load_tokenizer(model_folder), models.load_model(model_folder)
     tokenized, _ = samples.tokenized(tokenizer, rows, max_length, "rows", skip=False)
     return np.concatenate([activation_patterns(model, [one], reduction=reduction).values for one in tokenized])
@@ -66,7 +66,7 @@ def assert_close(found, wanted, tolerance=1e-5):
 
 @pytest.mark.slow
 def test_as_a_user_runs_it(model_folder, data, rows, tmp_path):
-    """A process of its own, in an empty folder: what it writes lies where it was told to, and nowhere else."""
+    """A separate process in an empty folder writes only to the given output."""
     output = tmp_path / "deep" / "OUT.npy"
     done = scripts.launch(
         "extract_patterns",
@@ -122,7 +122,7 @@ def test_what_the_json_says(model_folder, data, rows, tmp_path):
 
 
 def test_parquet_gives_the_patterns_of_jsonl(model_folder, data, rows, tmp_path):
-    """With the workflow's other columns beside, and without ids."""
+    """Rows with the workflow's other columns, and rows without ids."""
     full = [{**row, "tags": ["x"], "choices": [], "answer": ""} for row in rows]
     nameless = [{"prompt": row["prompt"], "response": row["response"]} for row in rows]
     sources = {
@@ -196,7 +196,7 @@ def test_a_run_gives_the_model_before_it_and_every_checkpoint(model_folder, data
         recipe=json.dumps({**RECIPE, "max_steps": 5, "checkpoint_steps": [1, 3]}),
     )
     folder = tmp_path / "patterns" / "sums"
-    for _ in range(2):  # a second time replaces the folder
+    for _ in range(2):  # the second time replaces the folder
         scripts.run("extract_patterns", model=model_folder, run=tmp_path / "run", data=data, output_folder=folder)
     assert sorted(path.name for path in folder.iterdir()) == sorted(
         f"step-{step}{suffix}" for step in (0, 1, 3, 5) for suffix in (".npy", ".samples.npy", ".json")
@@ -209,11 +209,11 @@ def test_a_run_gives_the_model_before_it_and_every_checkpoint(model_folder, data
     assert_close(np.abs(np.load(folder / "step-3.samples.npy")), expected(checkpoint, rows))
     assert_close(np.abs(np.load(folder / "step-5.samples.npy")), expected(tmp_path / "run" / "final", rows))
     patterns = [np.load(folder / f"step-{step}.npy") for step in (0, 1, 3, 5)]
-    assert len({pattern.tobytes() for pattern in patterns}) >= 3  # the first step is a warm-up of rate zero
+    assert len({pattern.tobytes() for pattern in patterns}) >= 3  # the first step is a warm-up with learning rate zero
     about = json.loads((folder / "step-3.json").read_text())
     assert about["step"] == 3 and about["model"] == str(checkpoint)
 
-    # Interrupted at the last checkpoint: what was extracted before it is kept, and belongs to these options alone.
+    # An interruption at the last checkpoint keeps the earlier patterns, but only for the same options.
     again = {"model": model_folder, "run": tmp_path / "run", "data": data, "output_folder": folder.parent / "again"}
     weights = tmp_path / "run" / "final" / "model.safetensors"
     whole = weights.read_bytes()
@@ -237,7 +237,7 @@ def test_a_run_gives_the_model_before_it_and_every_checkpoint(model_folder, data
 
 @pytest.fixture(scope="module")
 def two_runs(model_folder, tokenizer_folder, rows, tmp_path_factory):
-    """Two runs of one model, and the training set of the second, a part of the first's."""
+    """Two runs of one model; the training set of the second is a part of the first's."""
     folder = tmp_path_factory.mktemp("two")
     shards = folder / "tokenized" / "sums" / "train"
     instructions = write_instructions(folder / "sums.parquet", rows)
@@ -273,7 +273,7 @@ def test_runs_that_share_a_job_have_the_patterns_of_jobs_of_their_own(two_runs, 
     chosen = [line.split(",")[1] for line in (two_runs / "part.csv").read_text().splitlines()[1:]]
     about = json.loads((shared[2] / "step-2.json").read_text())
     assert sorted(about["ids"]) == sorted(chosen)
-    # The base model was read once for the two that are probed alike.
+    # The two runs with the same probe set share one extraction of the base model.
     first, second, own = (json.loads((folder / "step-0.json").read_text()) for folder in shared)
     assert first == second != own
     places = [json.loads((shared[1] / "step-2.json").read_text())["ids"].index(id) for id in about["ids"]]
@@ -313,7 +313,7 @@ LAUNCHER = ["--standalone", "--nproc-per-node", "2", str(scripts.FOLDER / "extra
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
-    """Samples to be taken one a batch."""
+    """Samples for extractions with one sample per batch."""
     draw = random.Random(0)
     terms = [(draw.randrange(10**5), draw.randrange(10**5)) for _ in range(200)]
     rows = [{"id": f"{a}+{b}", "prompt": f"{a} plus {b}? ", "response": f"{a + b}."} for a, b in terms]
@@ -321,7 +321,7 @@ def many(tmp_path_factory):
 
 
 def stop(process, parts, number):
-    """Send the signal once twenty parts lie there; the exit status and the last that was said."""
+    """Send the signal after twenty parts are written; return the exit status and the last line of output."""
     end = time.monotonic() + 120
     while len(list(parts.glob("[0-9]*.npz"))) < 20:
         assert process.poll() is None and time.monotonic() < end, process.communicate()
@@ -336,7 +336,7 @@ def arrays(folder):
 
 
 def first_count(capsys, **options):
-    """How many samples are done after the first batch of an extraction in this process."""
+    """The number of samples that are done after the first batch of an extraction in this process."""
     capsys.readouterr()
     scripts.run("extract_patterns", **options)
     return int(re.search(r" (\d+)/\d+ samples", capsys.readouterr().out)[1])
@@ -344,7 +344,7 @@ def first_count(capsys, **options):
 
 @pytest.fixture
 def signalling(monkeypatch):
-    """Give this process SIGTERM when a function of a module has been called."""
+    """A function that sends SIGTERM to this process after each call of a function of a module."""
 
     def after(module, name):
         called = getattr(module, name)
@@ -361,7 +361,7 @@ def signalling(monkeypatch):
 
 @pytest.mark.parametrize("left", [0, 1])
 def test_a_signal_is_obeyed_where_no_batch_follows(signalling, model_folder, data, rows, tmp_path, left):
-    """It comes after the last batch, of a first extraction or of one that has nothing left to do."""
+    """The signal comes after the last batch of a first extraction, or of one that has nothing left to do."""
     options = {"model": model_folder, "data": data, "output": tmp_path / "out.npy"}
     said = f"interrupted by SIGTERM: {len(rows)} samples of .* are kept: run the same command again to continue"
     with pytest.MonkeyPatch.context() as patched:
@@ -389,7 +389,7 @@ def test_a_signal_while_the_budget_is_sought_is_obeyed_before_the_first_batch(si
 
 
 def poisoned(model_folder, data, rows, folder):
-    """A model that overflows at one token; one more, last and shortest sample alone has it."""
+    """A model that overflows at one token; only an added sample has it, which is the last and the shortest."""
     tokenizer = models.load_tokenizer(model_folder)
     write_jsonl(data, [*rows, {"id": "rare", "prompt": "?", "response": "~"}])
     token = tokenizer("~", add_special_tokens=False)["input_ids"][-1]
@@ -398,7 +398,7 @@ def poisoned(model_folder, data, rows, folder):
 
 
 def overflow(token, tensors):
-    """Let the first channel be of one token alone, and too large for its MLP: weights are finite, its loss is not."""
+    """Give only one token a first channel that is too large for its MLP: weights are finite, the loss is not."""
     for name, tensor in tensors.items():
         if name.endswith(("o_proj.weight", "down_proj.weight")):
             tensor[0] = 0
@@ -422,7 +422,7 @@ def test_an_extraction_goes_on_with_another_budget(model_folder, data, rows, tmp
 
     def failing(*given):
         calls.append(given)
-        if len(calls) == 2 + 4:  # behind the two readings that see whether samples depend on their batch
+        if len(calls) == 2 + 4:  # after the two passes that test dependence on the batch
             raise RuntimeError("the machine is gone")
         return run(*given)
 
@@ -508,7 +508,7 @@ def test_a_killed_extraction_goes_on_with_what_is_missing(model_folder, many, tm
     losses = [json.loads((tmp_path / name / "out.json").read_text())["losses"] for name in ("killed", "undisturbed")]
     assert losses[0] == losses[1]
 
-    # Other patterns than those that were left there start over; and a part that a power cut has broken is missing.
+    # An extraction with other options starts over. A part that a power cut has broken counts as missing.
     few = write_jsonl(tmp_path / "few.jsonl", [json.loads(line) for line in many.read_text().splitlines()[:18]])
     for number, changed in enumerate(({"reduction": "abs_per_position"}, {"dtype": "bfloat16"}, {"max_length": 100})):
         shutil.copytree(left, tmp_path / str(number) / "out.npy.unfinished")
@@ -523,7 +523,7 @@ def test_a_killed_extraction_goes_on_with_what_is_missing(model_folder, many, tm
 
 @pytest.mark.slow
 def test_processes_that_share_the_samples_stop_and_go_on_together(two_runs, model_folder, many, tmp_path):
-    """SIGTERM to their launcher: each ends with what it has; and together they come to what one comes to."""
+    """After SIGTERM to the launcher, each process keeps its samples; together they give the result of one process."""
     options = {"model": model_folder, "run": two_runs / "one", "data": many, "token_budget": 1}
     output = tmp_path / "shared" / "sums"
     shared = {"positional": LAUNCHER, **options, "output_folder": output, "devices": 2, "save_seconds": 0}
@@ -570,7 +570,7 @@ def test_processes_that_are_not_there_are_refused(refused):
 
 
 def eager(model, tokenizer, row, reduction):
-    """One sample's pattern [L, H] from the attention matrices and their gradients themselves."""
+    """One sample's pattern [L, H], directly from the attention matrices and their gradients."""
     prompt = tokenizer(row["prompt"])["input_ids"]
     text = tokenizer(row["prompt"] + row["response"])["input_ids"]
     assert text[: len(prompt)] == prompt
@@ -592,7 +592,7 @@ def eager(model, tokenizer, row, reduction):
 
 @pytest.fixture(scope="module")
 def stories(real, tmp_path_factory):
-    """A pretrained Llama and six rows of GSM8K, of very different lengths, in a file."""
+    """A pretrained Llama, six rows of GSM8K with very different lengths, and their file."""
     lines = (real / "realdata" / "gsm8k" / "test.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines[:60]]
     rows = [{"prompt": row["question"], "response": row["answer"]} for row in rows]
@@ -632,7 +632,7 @@ def test_a_real_model_in_bfloat16(stories, tmp_path):
 
 @pytest.mark.slow
 def test_a_wrong_command_exits_with_2_and_one_sentence(tmp_path):
-    """The one look at a refusal from outside; the others go through the same command line in this process."""
+    """The only test of a refusal in a separate process; the others use the same command line in this process."""
     done = scripts.launch("extract_patterns", tmp_path / "home", model="nowhere", data="x.jsonl", output="out.npy")
     assert done.returncode == 2
     assert (
@@ -780,7 +780,7 @@ def test_weights_that_are_not_finite(refused, model_folder, tmp_path):
 
 
 def test_a_failure_leaves_earlier_results_unmixed(model_folder, data, tmp_path, capfd, monkeypatch):
-    """The JSON is the seal: while a new extraction is not complete, the old one stands or has none."""
+    """The JSON marks complete patterns: until a new extraction is complete, the old one remains or loses its JSON."""
     scripts.run("extract_patterns", model=model_folder, data=data, output=tmp_path / "out.npy")
     before = {name: content for name, content in scripts.contents(tmp_path).items() if name.startswith("out")}
     assert len(before) == 3

@@ -1,4 +1,4 @@
-"""Patterns as other programs take them: what goes in, in which batches, within which memory, and what is refused."""
+"""The function that other programs call for patterns: its inputs, batches and memory, and what it refuses."""
 
 import doctest
 import functools
@@ -38,7 +38,7 @@ def llama():
 
 
 def waste(lengths, budget):
-    """Padding for each real token, over all batches."""
+    """Padding tokens per real token over all batches, and the number of batches."""
     plan = list(batching.batches(lengths, budget))
     assert sorted(index for batch in plan for index in batch) == list(range(len(lengths)))
     padded = sum(len(batch) * max(lengths[index] for index in batch) for batch in plan)
@@ -80,23 +80,24 @@ def test_the_vocabulary_is_projected_to_at_response_positions_alone(llama, monke
     monkeypatch.setattr(projection.Head, "project", watched)
     llama.lm_head.register_forward_hook(lambda module, given, output: own.append(math.prod(output.shape[:-1])))
     activation_patterns(llama, samples, token_budget=1)
-    # Of the longest sample all tokens, of a probe its few, all again with another last token, and nothing in any batch.
+    # The model's own head gets all tokens of the longest sample, the few of a probe, and all again with another last
+    # token. It gets no tokens in any batch.
     longest, probed = max(inputs.lengths(samples)), projection.PROBED
     assert own == [longest, probed, longest, *[0] * (1 + len(samples))]
     responses = [sample.response_tokens for sample in samples]
-    # Once without the last position of the longest, after which nothing is predicted.
+    # Once without the last position of the longest sample, after which no token is predicted.
     assert seen[:3] == [probed, probed, longest - 1]
     assert sorted(seen[3:]) == sorted(responses)
     seen.clear()
     activation_patterns(llama, [samples[0]] * 7, token_budget=10_000)
-    # Where samples share a batch, a sample is read alone before, and then among shorter and longer ones.
+    # If samples share a batch, one sample is first read alone, and then with shorter and longer ones.
     short, middle, long = (length - 1 for length in independence.LENGTHS)
     assert seen[3:] == [middle, 2 * short + long + middle, 7 * responses[0]]
 
 
 @pytest.mark.parametrize("name", [*LOGITS_OF_THEIR_OWN, "lm-head-pre-scaled"])
 def test_what_a_model_does_to_its_logits_is_in_its_patterns(name, monkeypatch):
-    """Also where they are made a few at a time."""
+    """Also if the logits are computed a few at a time."""
     monkeypatch.setitem(projection.PIECE, "cpu", 7)
     if name in LOGITS_OF_THEIR_OWN:
         model = build(name)
@@ -124,7 +125,7 @@ def test_unrecorded_passes_have_the_same_losses(llama):
 
 
 def test_bfloat16_accumulates_in_float32(real):
-    """Rounding of weights and activations to 8 bits stays, of 2⁻⁹ a number; sums over hundreds of them add none."""
+    """Weights and activations are rounded to 8 bits, by 2⁻⁹ each; sums over hundreds of them add no more rounding."""
     lines = (real / "realdata" / "gsm8k" / "test.jsonl").read_text(encoding="utf-8").splitlines()[:24]
     rows = [{"prompt": row["question"], "response": row["answer"]} for row in map(json.loads, lines)]
     folder = real / "realmodels" / "stories260K"
@@ -180,7 +181,7 @@ def test_rows_of_text(reading, rows, tokenized, tokenizer):
 
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_batches_of_a_collator(reading, tokenized, tokenizer, side):
-    """Of a data loader's worth of them, and of one alone; padding of either side changes nothing."""
+    """A data loader, a single batch and plain features give the same patterns, with padding on either side."""
     collator = DataCollatorForSeq2Seq(tokenizer)
     tokenizer.padding_side = side
     features = [{"input_ids": one.input_ids, "labels": one.labels} for one in tokenized]
@@ -197,7 +198,7 @@ def test_batches_of_a_collator(reading, tokenized, tokenizer, side):
 
 
 def test_labels_between_others_and_none_at_the_end(reading):
-    """A batch may leave out any label: the loss is the mean over those that are there."""
+    """A batch may leave out any label; the loss is the mean over the other labels."""
     ids = torch.randint(3, VOCABULARY, (2, 12), generator=torch.Generator().manual_seed(0))
     labels = ids.masked_fill(torch.arange(12) % 3 != 0, IGNORED)
     found = activation_patterns(reading, {"input_ids": ids, "labels": labels})
@@ -276,7 +277,7 @@ def test_packed_batches_are_refused(llama):
 
 
 def test_gradients_that_are_infinite_name_layer_and_sample(llama):
-    """Those of the second sample of a batch alone."""
+    """Only the gradients of the second sample of a batch are infinite."""
     samples = [TokenizedSample(name, [5, 6, 7, 8, 9], 2, False) for name in ("whole", "broken", "also")]
 
     def spoil(module, given, output):
@@ -290,7 +291,8 @@ def test_gradients_that_are_infinite_name_layer_and_sample(llama):
 
 
 def test_budgets_dtypes_and_devices_that_are_none(llama, model_folder, monkeypatch):
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # types that the annotations do not allow either
+    # The annotations do not allow some of these types.
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
     for wrong in (0, -5, 2.5, True, "many", None):
         with pytest.raises(InputError, match=r"the token budget is .*: give a whole number of 1 or more, or 'auto'"):
             activation_patterns(llama, make_samples(), token_budget=wrong)
@@ -332,7 +334,7 @@ def test_the_budget_that_finds_itself_follows_free_memory_and_cost(monkeypatch):
 
 
 def test_a_sample_is_measured_once(llama):
-    """The longest one, where it has the largest share of response tokens as well."""
+    """The longest sample; a second one only if it has a larger share of response tokens."""
     samples = [TokenizedSample(f"s{length}", [5] * length, length // 3, False) for length in (12, 6)]
     seen, head = [], projection.head_of(llama)
 
@@ -341,7 +343,7 @@ def test_a_sample_is_measured_once(llama):
         return passes.backward(llama, head, batch)
 
     memory.token_budget("auto", llama, samples, run)
-    assert seen == [samples[:1]] * 2  # the first of them warms up
+    assert seen == [samples[:1]] * 2  # the first is a warm-up
     seen.clear()
     dense = [*samples, TokenizedSample("dense", [5] * 11, 1, False)]
     memory.token_budget("auto", llama, dense, run)
@@ -357,7 +359,7 @@ def test_nothing_is_computed_where_nothing_is_left(llama):
 
 
 def test_a_model_beyond_a_device_s_memory_is_one_sentence(model_folder, monkeypatch):
-    """What torch raises there is raised here, where no device is too small."""
+    """The test raises the error of torch itself, because no device is too small here."""
 
     def full(model, device):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
@@ -421,9 +423,9 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def confined():
-    """What a process finds out about its memory, and in less and less of it.
+    """The results of a process that measures its memory, and then runs with less and less of it.
 
-    Large blocks go back to the system when they are free, so that the limit is one on what is used.
+    Large blocks go back to the system when they are free, so that the limit applies to the memory in use.
     """
     if not sys.platform.startswith("linux"):
         pytest.skip("RLIMIT_AS and the peak of a process that can start over are those of Linux")
@@ -437,7 +439,7 @@ def confined():
 
 @pytest.mark.slow
 def test_the_cost_of_a_token_covers_what_a_pass_takes(confined):
-    """The estimate, made on one sample, against the growth of the process in a batch of eight such samples."""
+    """The estimate from one sample is compared with the growth of the process in a batch of eight such samples."""
     assert 0.9 < confined["estimate"] / confined["peak"] < 4
 
 
@@ -469,7 +471,7 @@ def test_other_errors_of_a_pass_are_no_lack_of_memory(llama):
 
 
 def test_what_is_kept_stays_kept(llama):
-    """Memory that runs out in the third batch costs nothing of the first two."""
+    """If memory runs out in the third batch, the results of the first two are kept."""
     samples = make_samples() * 4
     kept, calls = [], []
 
@@ -508,7 +510,7 @@ def test_limits_of_control_groups(tmp_path, version):
 def test_limits_of_slurm(monkeypatch):
     assert memory._slurm_bytes({}) is None
     assert memory._slurm_bytes({"SLURM_MEM_PER_NODE": "64"}) == 64 * 2**20
-    assert memory._slurm_bytes({"SLURM_MEM_PER_NODE": "0"}) is None  # all of the machine's
+    assert memory._slurm_bytes({"SLURM_MEM_PER_NODE": "0"}) is None  # all memory of the machine
     assert memory._slurm_bytes({"SLURM_MEM_PER_CPU": "10", "SLURM_CPUS_ON_NODE": "3"}) == 30 * 2**20
     own = psutil.Process().memory_info().rss
     monkeypatch.setenv("SLURM_MEM_PER_NODE", str(own // 2**20 + 100))

@@ -1,4 +1,4 @@
-"""Fetching from a hub of our own on this machine, which speaks as much of the real one's protocol as clients need."""
+"""Fetching from a hub server on this machine, with as much of the real hub's protocol as clients need."""
 
 import copy
 import json
@@ -32,12 +32,12 @@ configs:
 
 
 TEMPLATES = {"chat_template.jinja", "additional_chat_templates/tool_use.jinja"}
-"""Chat templates that every model has: by default, and by a name."""
+"""Chat templates of every model: the default one, and one with a name."""
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, model_folder):
-    """A hub; it has datasets of two configurations and models with several kinds of weights."""
+    """A hub that has datasets of two configurations and models with several kinds of weights."""
     root = tmp_path_factory.mktemp("hub")
     for name in ("maths", "gated-maths"):
         dataset = root / "datasets" / "org" / name
@@ -79,7 +79,7 @@ def hub(server):
 
 
 def fetch(script, tmp_path, hub, repository, revision="main", token=None, **options):
-    """Run in an empty home: nothing may be left there, nor beside the output."""
+    """Run a script in an empty home; no file may be left there or next to the output."""
     done = scripts.launch(
         script,
         tmp_path / "home",
@@ -98,7 +98,7 @@ def fetch(script, tmp_path, hub, repository, revision="main", token=None, **opti
 
 
 def sentence(done):
-    """What is said of a failure: one line, the last, of which nothing else but progress may be printed."""
+    """The error of a failed script: the last line on the terminal, with only progress before it."""
     assert (done.returncode, done.stdout) == (2, "")
     return done.stderr.splitlines()[-1]
 
@@ -227,7 +227,7 @@ def test_a_disk_that_is_too_small_is_found_before_the_download(hub, tmp_path):
 
 @KINDS
 def test_a_download_tells_how_far_it_is(hub, tmp_path, script, kind, options, page):
-    """On the terminal, though everything else is in the log."""
+    """The progress is on the terminal, although all other output is in the log."""
     repository = {"model": "org/both", "dataset": "org/maths"}[kind]
     done = fetch(script, tmp_path, hub, repository, log=tmp_path / "log.txt", **options)
     assert done.stdout == ""
@@ -270,7 +270,7 @@ def test_a_killed_download_goes_on_with_the_files_that_it_lacks(server, hub, tmp
 
 
 def complete(out, kind):
-    """Whether the files but one, on which the hub is stuck, are there."""
+    """Whether the first file is complete, while the hub holds another one back."""
     place = {
         "model": "it.unfinished/files/tokenizer.json",
         "dataset": "it.unfinished/hub/*/snapshots/*/algebra/train.*",
@@ -342,7 +342,7 @@ def test_the_check_measures_what_is_to_be_fetched_and_asks_nothing_of_what_is_th
 
 
 def test_the_workflow_asks_the_hub_first_and_fetches_once(hub, clone, tmp_path):
-    """Whatever becomes of the check's own file, and whatever else is added, what was fetched stays."""
+    """Fetched files stay valid if the check's own file is touched or lost, or if another source is added."""
     folder = clone("hub")
     rows = {"hub": "org/maths", "name": "algebra", "revision": COMMIT}
     fine = {

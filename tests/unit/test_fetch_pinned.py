@@ -1,4 +1,4 @@
-"""Fetching pinned datasets from a hub and from plain addresses on this machine, which fail as real ones may."""
+"""Fetching pinned datasets from a hub and from plain addresses on this machine, which fail like real servers."""
 
 import csv
 import hashlib
@@ -30,7 +30,7 @@ FILES = ("*/train-*.parquet", "*/test-*.parquet")
 
 @pytest.fixture
 def server(tmp_path):
-    """A hub with a repository of tables and one of text, and a zip at an address of its own."""
+    """A hub with repositories of tables and one of text, and a zip file at a separate address."""
     root = tmp_path / "served"
     for name in ("maths", "gated-maths", "enormous"):
         for part in ("algebra/train", "algebra/test", "geometry/train", "other/deep/train"):
@@ -50,12 +50,12 @@ def server(tmp_path):
 
 @pytest.fixture(autouse=True)
 def the_hub(server, monkeypatch):
-    """What the client takes for the hub itself is the server; it waits no seconds between attempts."""
+    """Make the client use the server as the hub itself, without waiting between attempts."""
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "ENDPOINT", server.address)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 64)  # what it writes at once
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 64)  # bytes that it writes at once
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     monkeypatch.setattr(transfers, "PAUSE", 0.0)
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
@@ -70,7 +70,7 @@ def of_hub(name="maths", files=FILES, **others):
 
 
 def of_mirror(server, name="maths", files=FILES):
-    """The same through another hub."""
+    """The same dataset at another hub."""
     return of_hub(name, files, source="mirror", address=f"{server.address}/datasets/org/{name}", others=("primary",))
 
 
@@ -85,7 +85,7 @@ def names(folder):
 
 
 def assert_fetched(server, output, name="maths"):
-    """The named files are there, with the bytes that they have at the source, and nothing is beside them."""
+    """Check that only the named files are there, with the same bytes as at the source."""
     origin = server.state.root / "datasets" / "org" / name
     parts = ("algebra/test", "algebra/train", "geometry/train")
     wanted = ["rows.csv"] if name == "text" else [f"{part}-00000-of-00001.parquet" for part in parts]
@@ -152,9 +152,9 @@ def test_a_server_that_is_asked_too_much_is_asked_again_later(server, tmp_path, 
 
 
 def test_a_connection_that_breaks_again_and_again_keeps_what_came(server, tmp_path):
-    """Another process goes on with it, from another source as well."""
+    """The next download continues from these bytes, even from another source."""
     name = "rows.csv"
-    server.state.broken[name] = 10**6  # half of what is left comes with each connection, and in the end nothing
+    server.state.broken[name] = 10**6  # each connection gives half of the rest, and in the end nothing
     with refusal(f"the primary source of text, {pinned.THE_HUB}datasets/org/text,", "set `sources` to mirror"):
         downloads.fetch_pinned(of_hub("text", (name,)), tmp_path / "out" / "it")
     server.state.broken.clear()
@@ -282,7 +282,7 @@ def test_the_disk_may_fill_up_on_the_way(server, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_killed_process_is_gone_on_with_in_the_middle_of_a_file(server, tmp_path):
-    """As the workflow does it: the source is that of what was checked."""
+    """As in the workflow, the source is the one in the file of the check."""
     checked, out = tmp_path / "hub.json", tmp_path / "out"
     checked.write_text(json.dumps([{"kind": "pinned", **of_mirror(server, "text", ("rows.csv",))._asdict()}]))
     path = server.state.root / "datasets/org/text/rows.csv"
@@ -310,7 +310,7 @@ def test_a_killed_process_is_gone_on_with_in_the_middle_of_a_file(server, tmp_pa
 
 
 def check(tmp_path, *sources):
-    """What the check writes of pinned sources."""
+    """Run the check for pinned sources, and read what it writes."""
     listed = [{"kind": "pinned", **source._asdict(), "output": str(tmp_path / "raw" / source.dataset)}
               for source in sources]  # fmt: skip
     hub_check.check(json.loads(json.dumps(listed)), tmp_path / "hub.json")
@@ -334,7 +334,7 @@ def test_the_check_says_everything_at_once_and_measures(server, tmp_path, monkey
     assert hub_check.checked_source(tmp_path / "hub.json", "maths") == of_hub()
     with refusal(str(tmp_path / "hub.json"), ("no source of bank", "remove the file")):
         hub_check.checked_source(tmp_path / "hub.json", "bank")
-    # Of what is there, nothing is asked.
+    # The check sends no request for files that are already there.
     downloads.fetch_pinned(of_hub(), tmp_path / "raw" / "maths")
     server.state.down = True
     assert check(tmp_path, of_hub()) == found[:1]
@@ -342,7 +342,7 @@ def test_the_check_says_everything_at_once_and_measures(server, tmp_path, monkey
 
 @pytest.mark.slow
 def test_hub_rows_and_pinned_files_are_the_same_rows(server, tmp_path):
-    """The parquet files of a repository hold what the datasets library reads of it, in the same order."""
+    """The parquet files of a repository have the rows that the datasets library reads, in the same order."""
     card = f"---\nconfigs:\n- config_name: algebra\n  data_files: [{{split: train, path: algebra/{TRAIN}}}]\n---\n"
     (server.state.root / "datasets/org/maths/README.md").write_text(card)
     downloads.fetch_pinned(of_hub(), tmp_path / "out" / "it")
@@ -355,7 +355,7 @@ def test_hub_rows_and_pinned_files_are_the_same_rows(server, tmp_path):
 
 
 def test_the_workflow_fetches_what_the_table_says_and_one_word_takes_the_mirror(server, clone, tmp_path):
-    """A source that is gone is refused before the first download; a switch makes nothing stale that is there."""
+    """A missing source is refused before the first download; a switch of sources makes no fetched file stale."""
     folder = clone("pinned")
     rows = [["text", COMMIT, source, f"{server.address}/datasets/org/{name}", "rows.csv", "", "MIT", ""]
             for source, name in (("primary", "gone"), ("mirror", "text"))]  # fmt: skip
@@ -387,7 +387,7 @@ def test_the_workflow_fetches_what_the_table_says_and_one_word_takes_the_mirror(
     answer = run("mirror")
     assert answer.returncode == 0, answer.stdout
     assert "fetch_pinned: text: 1 of 1 files" in answer.stdout
-    assert len(pandas.read_parquet(folder / made)) == 1000 - 8  # the probe set
+    assert len(pandas.read_parquet(folder / made)) == 1000 - 8  # without the probe set
     shutil.rmtree(server.state.root / "datasets" / "org" / "text")
     assert re.search(r"^check_hub +1$", run("primary", "-n").stdout, re.MULTILINE)
     assert not re.search(r"^(fetch_pinned|prepare_instructions) +1$", run("primary", "-n").stdout, re.MULTILINE)

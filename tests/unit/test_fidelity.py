@@ -1,4 +1,4 @@
-"""docs/fidelity.md: its keys exist, its numbers are right, and config/paper.yaml is as it says."""
+"""docs/fidelity.md: its keys exist, its numbers are right, and config/paper.yaml agrees with it."""
 
 import re
 
@@ -49,7 +49,7 @@ def test_every_row_has_all_columns_and_names_keys_that_exist():
 
 
 def test_items_of_table_2():
-    """A value is k / 258 if that, in per cent, rounds to it or, cut off, is it."""
+    """A value is k / 258 if this share, in per cent, gives the value when it is rounded or cut off."""
     columns = ("base", "sft", "random", "ours")
     expected, found = [], 0
     for row in read_csv(TABLE2, ("model", *columns)):

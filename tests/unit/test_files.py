@@ -1,4 +1,4 @@
-"""Files: what a failure leaves behind is the old result and nothing else, and tables have stable bytes."""
+"""Files: a failure leaves only the old result behind, and tables have stable bytes."""
 
 import math
 import re
@@ -120,7 +120,7 @@ def test_equal_numbers_give_equal_bytes(tmp_path):
 
 @pytest.mark.parametrize("text", ["a\rb", "\r", "a\r\nb", "a\nb", 'a"\r', " \r,"])
 def test_what_a_model_wrote_is_read_as_it_was_written(tmp_path, text):
-    """A carriage return alone would end a row for every reader."""
+    """An unquoted carriage return would end a row for every reader."""
     write_csv(tmp_path / "x.csv", ("id", "prediction", "correct"), [("1", text, 0), ("2", "b", 1)])
     assert [row["prediction"] for row in read_csv(tmp_path / "x.csv", ("id",))] == [text, "b"]
 

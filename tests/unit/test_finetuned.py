@@ -1,4 +1,4 @@
-"""Runs that somebody else trained: what a config says of them, what is refused, and how they are taken."""
+"""Runs that were trained elsewhere: their keys in a config, the refusals, and how their files are linked."""
 
 import json
 import shutil
@@ -39,7 +39,7 @@ OPT = "studies.checkpoints.chains.opt.models"
 
 
 def after(run):
-    """A model after a run of the OPT."""
+    """A model that starts from a run of the OPT."""
     return {"label": "A", "source": {"model": "opt", "run": run}}
 
 
@@ -122,7 +122,7 @@ def test_a_model_may_go_on_from_it_and_it_may_be_evaluated(config):
     assert experiment.paths.model("after", 0) == "results/mini/checkpoints/llama/finetuned.sft/final"
     final = "results/mini/checkpoints/llama/finetuned.sft/final"
     assert experiment.paths.model_input("after", 0) == [final]
-    # Which brings a tokenizer: its template or EOS may be others than those of the base.
+    # The run brings its own tokenizer, whose template or EOS may differ from those of the base.
     for later in ("after", "later"):
         assert needed.tokenizer_of(experiment.config, later) == "after"
     assert (experiment.paths.tokenizer("after"), experiment.paths.tokenizer_input("after")) == (final, [final])
@@ -132,7 +132,7 @@ def test_a_model_may_go_on_from_it_and_it_may_be_evaluated(config):
 
 
 def test_it_may_lend_its_chat_template(config, tmp_path):
-    """An adapter of that very model as well, which is merged into it: the template lies beside the adapter."""
+    """An adapter of the same model, which is merged into it, can lend one too: its folder has the template."""
     config["prompt_template"] = "chat"
     config["finetuned"]["own"] = {"label": "Own", "base": "llama", "source": {"lora": {"path": str(tmp_path)}}}
     own = [tmp_path / name for name in ("adapter_config.json", "chat_template.jinja", "tokenizer.json")]
@@ -215,7 +215,7 @@ def saved(model, folder, tokenizer=None):
 
 
 def given(config, base, folder, **source):
-    """The config with a model of your own and what was made of it elsewhere."""
+    """The config with a model of your own and a run that was trained from it elsewhere."""
     config["tokenization"]["max_length"] = 64
     config["evaluation"]["max_new_tokens"] = 8
     config["models"]["own"] = {"label": "Own", "source": {"path": str(base)}}
@@ -261,7 +261,7 @@ def test_it_is_taken_as_links_and_nothing_is_written_beside_it(base, tmp_path, m
 
 
 def test_it_keeps_its_chat_template(base, tmp_path):
-    """Which transformers writes into a file of its own; another template is another run."""
+    """transformers writes the template into a separate file; another template makes another run."""
     made = kinds.fast("gpt2")
     for name in ("one", "two"):
         made.chat_template = f"{{{{ messages }}}} {name}"
@@ -275,7 +275,7 @@ def test_it_keeps_its_chat_template(base, tmp_path):
 
 
 def test_it_keeps_its_templates_that_have_names(base, tmp_path, monkeypatch):
-    """Which lie in a folder of their own: another text of one is another run, and another content of a model."""
+    """They are in a separate folder; another text of one makes another run, and another content of a model."""
     made, contents, states = kinds.fast("gpt2"), [], []
     monkeypatch.chdir(tmp_path)
     for name in ("one", "two"):
@@ -299,7 +299,7 @@ def test_it_keeps_its_templates_that_have_names(base, tmp_path, monkeypatch):
 
 
 def test_other_weights_are_another_run(base, tmp_path):
-    """What was begun of one is not gone on with for the other: `run.json` is part of what a job goes on with."""
+    """A job that continues compares `run.json`, so that it does not continue with work for other weights."""
     finetuned = saved(llama(seed=1), tmp_path / "given")
     elsewhere.take(base, base, tmp_path / "one")
     elsewhere.take(base, finetuned, tmp_path / "two")

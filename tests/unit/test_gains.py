@@ -42,9 +42,9 @@ def test_a_gain_over_random_draws_of_one_seed_by_hand():
     assert effect.plain == 0.75 - (0.5 + 0.25) / 2
     items, draws = effect.components
     assert (items.source, items.df) == ("items", math.inf) and (draws.source, draws.df) == ("draws", 1)
-    # The variance of 0.5 and 0.25, of the mean of two draws and of the one run that is compared with them.
+    # The variance of 0.5 and 0.25, for the mean of two draws plus the single run that is compared with them.
     assert draws.variance == pytest.approx((0.25**2 / 2) * (1 / 2 + 1))
-    # Item by item ours gains 0, .5, 1, 0, 1, .5, 0, 0; resampling their mean has that variance over 8.
+    # Per item, ours gains 0, .5, 1, 0, 1, .5, 0, 0; their resampled mean has the variance of these gains over 8.
     assert items.variance == pytest.approx(STRETCH**2 * np.var([0, 0.5, 1, 0, 1, 0.5, 0, 0]) / 8, rel=0.1)
 
 
@@ -73,14 +73,14 @@ def test_a_gain_is_the_mean_over_sets_that_count_alike():
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_gains_err_about_as_often_as_they_say(count):
-    """Nothing is gained: the interval of 95 % leaves 0 outside in about one of twenty trials."""
+    """Without a true gain, the 95 % interval excludes 0 in about one of twenty trials."""
     generator = np.random.default_rng(5)
     names = tuple("012"[:count])
     seeds = tuple(np.repeat(names, 4).tolist())
     outside = []
     for _ in range(400):
         hardness = generator.uniform(0.2, 0.8, 150)
-        luck = generator.normal(0, 0.1, (count, 5))  # what a training run is better or worse by
+        luck = generator.normal(0, 0.1, (count, 5))  # by how much a training run is better or worse
         answers = (generator.uniform(size=(count, 5, 150)) < np.clip(hardness + luck[..., None], 0, 1)).astype(float)
         weights = probe_weights(150, "set", 100, 0)
         ours = Outcome(names, names, answers[:, 0], weights)
@@ -157,7 +157,7 @@ def test_the_effects_of_table_2_are_the_differences_of_its_accuracies(whole):
         gained = sign * (values[one.model, measure, better] - values[one.model, measure, worse])
         assert one.effect.plain == pytest.approx(gained)
         assert one.effect.varies == ("seeds", "items")
-        # Better than all three draws with both seeds: one of sixteen pairs of places.
+        # Ours is better than all three draws with both seeds: one of sixteen pairs of ranks.
         drawn = worse == "random"
         exact = pytest.approx((1 / 16, 1) if drawn else (math.nan,) * 2, nan_ok=True)
         assert (one.effect.p_above, one.effect.p_below) == exact
@@ -188,7 +188,7 @@ def test_the_effects_of_table_3_by_hand(tmp_path):
             correct[rows[-1].evaluation] = marks
     folder = made.write(tmp_path, rows, correct)
     found = selection_effects.measure(folder / "variants.csv", made.items(folder), 50, 0)
-    # The losses of these answers are 1.25 less their marks, so that both measures gain the same.
+    # The losses of these answers are 1.25 minus their marks, so that both measures have the same gains.
     assert {(f"{one.name}_nll", one.about): pytest.approx(one.effect.plain) for one in found[:5]} == {
         (one.name, one.about): one.effect.plain for one in found[5:]
     }

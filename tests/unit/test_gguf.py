@@ -39,7 +39,7 @@ FAMILIES = {
         "gpt-2",
     ),
 }
-"""Other architectures that are often seen: their configs, with a vocabulary and how it splits texts."""
+"""Other common architectures: their configs, a vocabulary, and the name of its way to split texts."""
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def files(tmp_path_factory, model, tokenizer):
 
 @pytest.fixture(scope="module")
 def folders(files):
-    """The model folders that are made of them."""
+    """The model folders that are converted from `files`."""
     made = {name: file.with_suffix("") for name, file in files.items()}
     for name, folder in made.items():
         scripts.run("convert_gguf", gguf=files[name], output=folder)
@@ -84,13 +84,13 @@ def with_value(key, value):
 
 
 def logits(model):
-    """Of one sequence of every fifth token."""
+    """The logits of one sequence of every fifth token."""
     ids = torch.arange(0, model.config.vocab_size, 5)[None]
     with torch.inference_mode():
         return model(ids).logits
 
 
-# What a header tells.
+# What a header contains.
 
 
 def test_a_header_tells_sizes_and_quantization(files, model):
@@ -157,7 +157,7 @@ def test_rounded_weights_are_the_nearest_ones(folders, model, kind, spacing):
 
 
 def test_quantized_weights_are_within_half_a_step_of_their_block(folders, model):
-    """Q8_0 stores 32 numbers of a row as multiples of the largest over 127, a half-precision number."""
+    """Q8_0 stores 32 numbers of a row as multiples of the largest over 127; this step is in half precision."""
     theirs = dict(load_model(folders["Q8_0"]).named_parameters())
     for name, parameter in model.named_parameters():
         if parameter.dim() == 1:
@@ -188,7 +188,7 @@ def test_tied_embeddings_stay_tied(tmp_path, tokenizer):
 
 @pytest.mark.parametrize("model_type", FAMILIES)
 def test_other_families_come_back_bit_by_bit(tmp_path, model_type):
-    """Biases, norms of queries and keys, windows, and norms that are stored one higher, which rounds them."""
+    """Biases, norms of queries and keys, windows, and norms that are stored plus 1, which rounds them."""
     sizes, vocabulary, split = FAMILIES[model_type]
     tokenizer = as_fast(vocabulary())
     own = model_of(len(tokenizer), model_type=model_type, **sizes)
@@ -203,7 +203,7 @@ def test_other_families_come_back_bit_by_bit(tmp_path, model_type):
 
 
 def test_a_tokenizer_that_transformers_replaces_is_refused(tmp_path, tokenizer):
-    """Models of type qwen2 have a class of their own, which splits texts as Qwen does whatever the file says."""
+    """Models of type qwen2 have their own tokenizer class, which splits texts like Qwen and ignores the file."""
     file = write(tmp_path / "x.gguf", model_of(len(tokenizer), model_type="qwen2"), tokenizer)
     with refusal(str(file), "different tokens than the tokenizer"):
         conversion.convert(file, tmp_path / "folder")
@@ -252,7 +252,7 @@ def test_token_ids_are_those_of_the_models_own_tokenizer(tmp_path, name):
 
 
 def test_words_of_the_vocabulary_go_before_merges(tmp_path):
-    """As in Llama 3, whose vocabulary has words that no merges lead to."""
+    """As in Llama 3, whose vocabulary has words that no merges produce."""
     backend = kinds.KINDS["llama3"]()
     saved = json.loads(backend.to_str())
     saved["model"]["vocab"]["Ġquestionable"] = len(saved["model"]["vocab"])
@@ -269,7 +269,7 @@ def test_words_of_the_vocabulary_go_before_merges(tmp_path):
 
 @pytest.fixture(scope="module")
 def patterns(tmp_path_factory, folders, model, tokenizer, rows):
-    """Patterns of the model before and after a fine-tuning, from its own folder and from those of two files."""
+    """Patterns of the model before and after a fine-tuning, from its own folder and from the folders of two files."""
     place = tmp_path_factory.mktemp("after")
     for saved in (model, tokenizer):
         saved.save_pretrained(place / "own")
@@ -292,7 +292,7 @@ def patterns(tmp_path_factory, folders, model, tokenizer, rows):
 
 
 def test_patterns_and_fine_tuning_are_those_of_the_models_own_folder(patterns):
-    """Bit by bit, from tokens over two optimizer steps to the levels of every sample."""
+    """The levels of every sample are equal bit by bit, before and after two optimizer steps."""
     for step in (0, 2):
         assert np.array_equal(patterns["own"][step], patterns["F32"][step])
     assert not np.array_equal(patterns["own"][0], patterns["own"][2])
@@ -330,7 +330,7 @@ def test_a_file_without_the_suffix_and_a_link_are_read(tmp_path, files, folders)
         assert made == (folders["F32"] / "model.safetensors").read_bytes()
 
 
-# Refusals before anything is read but the header.
+# Refusals when only the header is read.
 
 
 def cut(file, folder, size):
@@ -400,7 +400,7 @@ def test_a_header_that_makes_no_model_is_refused(tmp_path, model, tokenizer, opt
         gguf_header.check(read_header(file))
 
 
-# Refusals of what transformers would read otherwise than it was meant, without a word.
+# Refusals of files that transformers would silently read in another way than intended.
 
 
 @pytest.mark.parametrize(
@@ -442,6 +442,6 @@ def test_logits_that_are_not_finite_are_refused(tmp_path, tokenizer):
 
 
 def test_the_layout_of_the_files_is_not_that_of_transformers(model):
-    """Else no test above would see whether the conversion undoes it."""
+    """With equal layouts, no test above would show whether the conversion changes the layout back."""
     stored = tensors_of(model)["blk.0.attn_q.weight"]
     assert not torch.equal(torch.from_numpy(stored.copy()), model.model.layers[0].self_attn.q_proj.weight)

@@ -1,4 +1,4 @@
-"""The table of the check on a GPU, which nothing here runs: what it reads, what it calls a failure, what it writes."""
+"""The table of the GPU check, here without a GPU: what it reads, what counts as a failure, and what it writes."""
 
 import importlib
 import json
@@ -95,7 +95,7 @@ def test_the_table_is_written_twice_and_read_again(outcomes, tmp_path):
         "| kernels | fused \\| eager | passed | 2e-07 | 1e-05 |  |  |",
         "| kernels | fused | measured | 0.123 |  | ms |  |",
     ]
-    # NaN is no JSON.
+    # NaN is not valid JSON.
     written = json.loads((tmp_path / "made" / outcomes.TABLE).read_text(), parse_constant=pytest.fail)
     assert written["machine"] == "one GPU"
     assert written["counts"] == {"passed": 1, "failed": 1, "skipped": 0, "measured": 1}
@@ -137,7 +137,7 @@ def test_the_benchmarks_have_the_shape_that_fits(outcomes):
 
 @pytest.mark.slow
 def test_another_attention_than_eager_fails(outcomes, monkeypatch):
-    """Right architectures pass in both dtypes; one whose reference has another window does not."""
+    """An architecture passes in both dtypes; it fails if the reference has another window or the model is refused."""
     architectures = importlib.import_module("architectures")
     for dtype in (torch.float32, torch.bfloat16):
         rows = architectures.compared("mistral-sliding-window", dtype, "cpu")

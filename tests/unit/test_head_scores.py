@@ -28,7 +28,7 @@ SAMPLES, PATTERNED, SHAPE = 12, 10, (3, 4)
 
 
 def write(folder, seed=0, scores=NAMES, kinds=("zero", "mean", "resample", "scale")):
-    """What ablate_heads writes, in which signed scores foretell the signed effects but for noise."""
+    """Write the files of ablate_heads, with signed scores that predict the signed effects up to noise."""
     ablations.write(folder, seed)
     for phase in PHASES:
         random = np.random.default_rng([seed, len(phase)])
@@ -111,12 +111,12 @@ def test_correlations_are_those_of_means_over_samples_and_of_their_differences(f
     assert difference[of][0] == pytest.approx(scipy.stats.spearmanr(moved, changed).statistic)
     magnitudes = scipy.stats.spearmanr(np.abs(moved), np.abs(changed)).statistic
     assert difference["signed_sum", "resample", "moved", "spearman"][0] == pytest.approx(magnitudes)
-    # What compares two models stands for its own change, and is none of the model before.
+    # A score that compares two models is itself a change, and the model before has no such score.
     weights = np.load(folders[0] / "after.score.weight_change.npy").ravel()
     expected = scipy.stats.spearmanr(weights, np.abs(changed)).statistic
     assert difference["weight_change", "resample", "moved", "spearman"][0] == pytest.approx(expected)
     assert not any(kind[0] == "weight_change" for kind in found["before"])
-    # An estimate of the signed effect has slope and R² for it alone.
+    # An estimate of the signed effect has slope and R² only for that effect.
     assert ("signed_sum", "zero", "absolute", "slope") not in found["after"]
     assert ("abs_of_sum", "zero", "absolute", "r2") in found["after"]
     assert not any(kind[0] == "output_norm" and kind[3] in ("slope", "r2") for kind in found["after"])
@@ -145,7 +145,7 @@ def test_the_tables_hold_every_run_and_their_means(folders):
     assert (every["ceiling"] ** 2).to_numpy() == pytest.approx(every["reliability"].clip(lower=0).to_numpy())
     assert every[every["ablation"] == "resample"]["draws_agree"].notna().all()
     assert every[every["ablation"] != "resample"]["draws_agree"].isna().all()
-    # The change falls with the square of the dose: three quarters are left at half of it. The slope says twice as much.
+    # The change falls with the square of the dose: 75 % is left at half the dose. The slope predicts twice the change.
     doses = found["doses"].query("phase == 'after' and task == 'math' and seed == '0'").set_index(["dose", "measure"])
     assert doses.loc[("0.5", "change"), "plain"] == pytest.approx(0.75 * doses.loc[("0.0", "change"), "plain"])
     assert doses.loc[("0.0", "slope"), "plain"] == pytest.approx(0.5) and doses.loc[("0.0", "r2"), "plain"] > 0.999
@@ -166,7 +166,7 @@ def test_a_score_that_one_run_lacks_has_no_mean_over_tasks(tmp_path):
 
 
 def test_a_score_of_the_change_may_stand_alone(tmp_path):
-    """Before fine-tuning no head has it."""
+    """No head has such a score before fine-tuning."""
     found = computed([write(tmp_path / task, seed, ["weight_change"]) for seed, (_, task, _) in enumerate(RUNS)])
     assert set(found["scores"]["phase"]) == {"after", "after_minus_before"}
     assert set(found["effects"]["phase"]) == {"before", "after", "after_minus_before"}
@@ -295,7 +295,7 @@ def test_mistakes_in_the_config_are_one_sentence(path, value, sentence):
 
 
 def test_scores_within_layers_that_cannot_be_looked_into_are_refused_from_the_config(tmp_path):
-    """A model of your own by its config.json, and one that goes on from a run of it; others than BLOOM have them."""
+    """Your own BLOOM model is refused for these scores by its config.json, and accepted for the others."""
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bloom", "num_hidden_layers": 8}))
     config = config_of()
     assign(config, "studies.validity.models", ["llama"])
@@ -311,7 +311,7 @@ def test_scores_within_layers_that_cannot_be_looked_into_are_refused_from_the_co
 
 
 def test_scores_are_taken_of_the_models_of_the_study_alone():
-    """Not where a chain alone ablates heads, with null for all models of the validity study as well."""
+    """With null, only the models of the validity study have scores; a model that only a chain ablates has none."""
     from headpatterns.studies.head_scores import settings
 
     config = config_of()

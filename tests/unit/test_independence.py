@@ -1,4 +1,4 @@
-"""A sample has the same loss and pattern whatever shares its batch, or is read by itself."""
+"""A sample has the same loss and pattern in every batch and alone."""
 
 import numpy as np
 import pytest
@@ -21,12 +21,12 @@ TURN = 64
 
 @pytest.fixture(autouse=True)
 def any_padding(monkeypatch):
-    """Batches of samples of any lengths."""
+    """Let samples of any lengths share a batch."""
     monkeypatch.setattr(batching, "PADDING", 100)
 
 
 def longrope():
-    """A Phi-3 that reads texts of more than 64 tokens in another way."""
+    """A Phi-3 that uses other position embeddings for texts of more than 64 tokens."""
     rope = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 4, "long_factor": [8.0, 4.0, 2.0, 1.5],
             "original_max_position_embeddings": TURN, "factor": 4.0}  # fmt: skip
     torch.manual_seed(0)
@@ -42,7 +42,7 @@ def longrope():
 
 
 def crowded():
-    """A model in which each sample of a batch leaves something to the others, as experts of limited capacity do."""
+    """A model in which the samples of a batch influence each other, like experts with limited capacity."""
     model = build("llama")
 
     def share(module, given, output):
@@ -53,7 +53,7 @@ def crowded():
 
 
 def forgetful():
-    """A model that reads a sample otherwise after each other one."""
+    """A model whose result for a sample changes with every pass."""
     model, read = build("llama"), []
 
     def drift(module, given, output):
@@ -84,7 +84,7 @@ def test_patterns_are_those_of_each_sample_alone(make, lengths):
 
 @pytest.mark.parametrize(("make", "lengths"), [(longrope, (63, 66)), (crowded, (9, 20))])
 def test_they_would_be_others_in_one_batch(make, lengths, monkeypatch):
-    """Otherwise the tests of this module could not fail."""
+    """If they were equal, the tests of this module could not fail."""
     model, samples = make(), [sample(length) for length in lengths]
     alone = activation_patterns(model, samples, token_budget=1)
     monkeypatch.setattr(independence, "turn", lambda config: None)
@@ -130,7 +130,7 @@ def test_models_that_read_a_sample_alike_may_batch(name):
 
 
 class Backward(torch.autograd.Function):
-    """A kernel that is right forward and lets each sample's gradient depend on how many there are."""
+    """A kernel with a correct forward pass, whose gradients depend on the number of samples."""
 
     @staticmethod
     def forward(context, output):
@@ -142,7 +142,7 @@ class Backward(torch.autograd.Function):
 
 
 def first_to_come(output, by_position):
-    """The first twelve tokens, of samples or of positions one after the other, are all that an expert takes."""
+    """An expert that takes only the first twelve tokens, in the order of samples or of positions."""
     kept = torch.arange(output.shape[0] * output.shape[1]) < 12
     kept = kept.view(output.shape[1], output.shape[0]).T if by_position else kept.view(output.shape[:2])
     return output * kept[..., None]
@@ -160,7 +160,7 @@ FAULTS = {
     "the last sample": lambda output: torch.cat([output[:-1], output[-1:] * (2 if len(output) > 1 else 1)]),
     "the gradient alone": Backward.apply,
 }
-"""What a layer may do to the samples of a batch."""
+"""Faults of a layer that make a sample depend on its batch."""
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -172,7 +172,7 @@ def test_whatever_a_layer_does_to_a_batch_shows(fault):
 
 
 def test_a_sound_model_is_read_twice():
-    """More passes would be what the test costs a large one."""
+    """Every further pass would make the test more expensive for a large model."""
     model, batches = build("llama"), []
     model.register_forward_pre_hook(
         lambda module, given, named: batches.append(len(named["input_ids"])), with_kwargs=True
@@ -208,11 +208,11 @@ def test_micro_batches_of_samples_that_change_each_other_are_refused():
         independence.check_micro_batches(crowded(), [sample(9), sample(20)])
 
 
-# With the first layers alone ------------------------------------------------------------------------------------------
+# With only the first layers -------------------------------------------------------------------------------------------
 
 
 def layers_read(model, work):
-    """Numbers of the layers of a Llama that run during some work."""
+    """The numbers of the layers of a model that run during some work, in order."""
     read = []
     hooks = [
         layer.register_forward_hook(lambda *_, number=number: read.append(number))
@@ -236,7 +236,7 @@ KINDS = {
     ),
     "deepseek-small-values": ({"num_hidden_layers": 7, "first_k_dense_replace": 3}, 7),
 }
-"""By architecture, its settings with seven layers, and the number of layers that are read. Experts need all layers."""
+"""By architecture: settings for seven layers, and the number of layers that are read. Experts need all layers."""
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -1,4 +1,4 @@
-"""Effects, verdicts and their power, held against hand calculations, other libraries and simulation."""
+"""Effects, verdicts and their power, compared with calculations by hand, other libraries and simulation."""
 
 from itertools import combinations, permutations, product
 
@@ -114,7 +114,7 @@ def test_ranks_of_independent_seeds_by_enumeration():
     assert rank_p([0.9], [np.arange(10) / 100]).p_above == pytest.approx(1 / 11)
     assert rank_p(ours, draws, same_choice=True).p_above == pytest.approx(0.9)
     assert np.isnan(rank_p([np.nan], [[0.1]]).p_above)
-    # The best of both seeds: 1/4 times 1/5; twice the mean of these where the choice is shared.
+    # The best rank with both seeds: 1/4 times 1/5, or twice the mean of these if the seeds share a choice.
     assert found.p_least == pytest.approx(1 / 20) and rank_p([0.9], [np.arange(10) / 100]).p_least == pytest.approx(
         1 / 11
     )
@@ -171,7 +171,7 @@ def test_an_adjusted_p_decides_and_exact_tests_are_one_sided():
     found = Effect(0.5, 0.5, (Component(SAMPLES, 0.01, np.inf),), p_above=0.029, p_below=0.99)
     assert verdict(found, 0.06) == "undecided" and verdict(found, np.nan) == "undecided"
     assert p_value(found) == 0.029 and p_value(found, 0.4) == pytest.approx(2 * scipy.stats.norm.sf(1))
-    # The interval has its say as well: 0.1 with a standard error of 0.1 has a one-sided p of 0.159.
+    # The interval counts as well: 0.1 with a standard error of 0.1 has a one-sided p of 0.159.
     weak = Effect(0.1, 0.1, found.components, 0.029, 0.99)
     assert p_value(weak) == pytest.approx(0.158655, rel=1e-4)
     assert p_value(Effect(0.5, 0.5, (), 0.029, 0.99)) == 0.029
@@ -179,14 +179,14 @@ def test_an_adjusted_p_decides_and_exact_tests_are_one_sided():
 
 
 def test_tasks_on_one_side_of_a_bound():
-    """Of seven fair coins all show heads with 2^-7, and six or more with 8 · 2^-7."""
+    """Seven fair coins all show heads with probability 2^-7, and six or more do so with 8 · 2^-7."""
     assert sign_test([0.0] * 7, 0.5) == pytest.approx((1, 1 / 128, 1 / 128))
     assert sign_test([0.9] * 6 + [0.1], 0.5) == pytest.approx((8 / 128, 127 / 128, 1 / 128))
-    assert sign_test([0.5, 0.9], 0.5) == pytest.approx((3 / 4, 1, 1 / 4))  # a tie counts against both
+    assert sign_test([0.5, 0.9], 0.5) == pytest.approx((3 / 4, 1, 1 / 4))  # a tie counts against both sides
 
 
 def test_what_came_out_the_same_everywhere_is_left_to_the_exact_test():
-    """A share of 0 in every run has twice the sign test's p of seven tasks; where something varies, t decides."""
+    """A share of 0 in every run has twice the sign test's p for seven tasks; if something varies, t decides."""
     same = Effect(0.0, 0.0, (Component(SEEDS, 0.0, 2),), 1.0, 1 / 128, 1 / 128, 0.5)
     assert p_value(same, 0.5, exact=False) == pytest.approx(2 / 128)
     assert verdict(same, p_value(same, 0.5, exact=False), 0.5, smallest=0.1) == "reversed"
@@ -198,7 +198,7 @@ def test_what_came_out_the_same_everywhere_is_left_to_the_exact_test():
 
 
 def test_the_level_that_a_family_leaves():
-    """Of five, two are rejected at 5 %: the other three are tested at a third of it."""
+    """Two of five claims are rejected at 5 %, so the other three are tested at a third of this level."""
     assert step_level(holm([0.001, 0.002, 0.03, 0.5, 0.9])) == pytest.approx(0.05 / 3)
     assert step_level([0.01, np.nan]) == step_level([]) == 0.05
 
@@ -228,7 +228,7 @@ def test_power_of_items_by_enumeration():
 
 
 def test_power_of_the_designs_of_table_2():
-    # Gains of 7 to 13 of 258 items from about 0.3: what the paper's own comparisons could have shown.
+    # Gains of 7 and 13 of 258 items from about 0.3, like those of the paper's own comparisons.
     for gain, least, most in ((7, 0.1, 0.7), (13, 0.25, 0.98)):
         a, b = 0.3 + gain / 258, 0.3
         together, apart = discordances(a, b)
@@ -302,11 +302,11 @@ HEADS = 16
 
 
 def nil_changes(random, tasks, samples=64, resamples=60):
-    """Gini after minus before where both are alike in truth: [1 + B, seeds, tasks] with noise of all kinds."""
+    """Gini after minus before without a true difference, [1 + B, seeds, tasks], with noise of all kinds."""
     base = random.lognormal(0, 0.8, size=(2, 1, tasks, HEADS))
     level = base[:1] * np.exp(
         0.10 * random.normal(size=(2, 3, 1, HEADS))  # of a seed
-        + 0.15 * (tasks > 1) * random.normal(size=(2, 1, tasks, HEADS))  # of a task, where tasks vary
+        + 0.15 * (tasks > 1) * random.normal(size=(2, 1, tasks, HEADS))  # of a task, if tasks vary
         + 0.10 * random.normal(size=(2, 3, tasks, HEADS))  # of a run
     )
     found = np.empty((1 + resamples, 3, tasks))
@@ -362,14 +362,14 @@ def test_tests_keep_their_level_and_have_the_power_that_is_printed(share, seeds)
     rejected /= trials
     levels = np.array([0.05, 0.0125, 0.005])
     assert (rejected[0] <= levels + 3 * np.sqrt(levels / trials)).all()
-    # What is printed for the true error term is the power; for estimated ones it is higher on average, with few seeds.
+    # With the true error term, the printed power is correct; with estimated ones and few seeds, its mean is too high.
     exact = power(Effect(0.0, 0.0, (Component(SEEDS, share, seeds - 1), of_samples)), smallest)
     assert rejected[1, 0] == pytest.approx(exact, abs=3 * np.sqrt(0.25 / trials))
     assert -0.05 < np.mean(printed) - exact < {2: 0.3, 3: 0.15, 5: 0.1}[seeds]
 
 
 def world(random, samples, shape, seeds=3, heads=24):
-    """Per-sample patterns of two basic tasks and a complex one, before and after, and what endless samples give."""
+    """Per-sample patterns of two basic tasks and a complex one, before and after, and those of endless samples."""
     base = random.lognormal(0, 0.8, size=heads)
 
     def of_seeds_(level):
@@ -412,7 +412,7 @@ def limits_of(name):
     return R2 if name == "r2" else CORRELATION if name.startswith("correlation") else UNLIMITED
 
 
-# Samples, their shape (skewness 2 / sqrt(shape), and more by their scale), least coverage, of these statistics less.
+# Samples, their shape (skewness 2 / sqrt(shape), plus that of the scale), least coverage, exceptions by statistic.
 DESIGNS = [
     (64, 2.0, 0.925, {}),
     (64, 1.0, 0.92, {"correlation of changes": 0.89}),
@@ -445,7 +445,7 @@ def test_intervals_cover_the_value_of_endless_samples(samples, shape, least, les
 
 
 def test_a_mean_over_seeds_has_an_interval_over_seeds_and_samples():
-    """Worked out by hand: variance over three seeds / 3 with t of 2 df, and that of the samples with the normal."""
+    """By hand: the variance over three seeds / 3 with t of 2 df, and the variance of the samples with the normal."""
     rng = np.random.default_rng(5)
     seeds = np.array([0.3, 0.5, 0.7])[:, None] + rng.normal(0, 0.02, (3, 1001))
     seeds[:, 0] = 0.3, 0.5, 0.7

@@ -1,4 +1,4 @@
-"""The package as it is installed: sdist and wheel are whole, and the half that computes with patterns has no torch."""
+"""The installed package: sdist and wheel are complete, and the half that computes with patterns needs no torch."""
 
 import json
 import os
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 
 
 def checked(*command, **options):
-    """What a command prints, which must end well."""
+    """The output of a command, which must succeed."""
     answer = subprocess.run(list(map(str, command)), capture_output=True, text=True, **options)
     assert answer.returncode == 0, answer.stdout + answer.stderr
     return answer.stdout
@@ -38,7 +38,7 @@ def checked(*command, **options):
 
 @pytest.fixture(scope="module")
 def sdist(tmp_path_factory):
-    """The unpacked sdist of what a clone has."""
+    """The unpacked sdist, built from the files of a clone."""
     source, made = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("sdist")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy2(PROJECT / name, source)
@@ -52,14 +52,14 @@ def sdist(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def wheel(sdist, tmp_path_factory):
-    """The wheel that is built from the sdist alone."""
+    """The wheel that is built only from the sdist."""
     folder = tmp_path_factory.mktemp("wheel")
     checked(*PIP, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, sdist)
     return next(folder.glob("*.whl"))
 
 
 def needed(requirements):
-    """The distributions that requirements without an extra take, with all that these require."""
+    """The distributions of requirements without an extra, and all distributions that these require."""
     found, left = {}, [Requirement(line) for line in requirements]
     while left:
         one = left.pop()
@@ -74,7 +74,7 @@ def needed(requirements):
 
 
 def requirements(wheel):
-    """What the wheel says that it requires."""
+    """The requirements that the wheel states."""
     with zipfile.ZipFile(wheel) as archive:
         name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         return Parser().parsestr(archive.read(name).decode()).get_all("Requires-Dist")
@@ -82,7 +82,7 @@ def requirements(wheel):
 
 @pytest.fixture(scope="module")
 def clean(wheel, tmp_path_factory):
-    """An environment with the wheel and its base dependencies alone, which are linked from this one."""
+    """An environment with only the wheel and its base dependencies, which are links to those of this environment."""
     folder = tmp_path_factory.mktemp("clean") / "venv"
     venv.create(folder, symlinks=True)
     packages = next(folder.glob("lib/python*/site-packages"))
@@ -112,7 +112,7 @@ def test_the_wheel_has_every_file_of_the_package(wheel):
 
 
 def test_modules_of_other_packages_are_declared(wheel):
-    """What the package imports is in its dependencies or extras, or comes with the workflow's own environment alone."""
+    """Imported packages are among the dependencies or extras, or come only with the workflow's own environment."""
     declared = {Requirement(line).name.lower().replace("_", "-") for line in requirements(wheel)}
     of_module = metadata.packages_distributions()
     imported = set()
@@ -190,7 +190,7 @@ def test_words_rank_a_pool_without_torch(clean, tmp_path):
 
 
 def test_the_installed_command_takes_patterns(clean, model_folder, rows, tmp_path):
-    """With the packages of this environment in sight, behind its own."""
+    """The packages of this environment are visible too, after those of the clean one."""
     own = next(clean.glob("lib/python*/site-packages"))
     (own / "models.pth").write_text(f"{metadata.distribution('torch').locate_file('')}\n")
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

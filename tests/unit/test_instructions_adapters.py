@@ -204,7 +204,7 @@ def test_sgsm_rows_without_an_answer_have_the_value_of_their_program(line, answe
     fields = {"question": "What?", "solution": program}
     assert convert("sgsm", fields).answer == answer
     assert convert("sgsm", {"output": f"Question: What?\nSolution:\n{program}"}).answer == answer
-    # An answer that is there stays as it is, right or wrong.
+    # A given answer stays unchanged, right or wrong.
     assert convert("sgsm", {**fields, "answer": " 12.50 "}).answer == "12.50"
 
 
@@ -308,7 +308,7 @@ def test_options_that_are_not_listed_stand_beside_the_prompt_alone(adapter, row,
     assert not any(f". {choice}" in instruction.prompt for choice in instruction.choices)
     first, _, question = instruction.prompt.partition("\n")
     of_listed = listed.prompt.split("\nA. ")[0]
-    if prompt is None:  # the request says what to do where there is nothing to choose from
+    if prompt is None:  # the request says what to do without options
         assert first in ("Continue the text.", "What fills the blank (_)?")
         assert of_listed.endswith(f"\n{question}")
     else:
@@ -360,7 +360,7 @@ def test_infinity_instruct_takes_the_first_exchange():
 @pytest.mark.parametrize("turns", ["first", "all"])
 @pytest.mark.parametrize("said", ["Be brief.", "", None])
 def test_infinity_instruct_reads_a_system_turn_that_is_tagged_as_an_answer(said, turns):
-    """As in 383 697 rows of the release; some of these turns are empty."""
+    """383 697 rows of the release have such a turn, which is sometimes empty."""
     spoken = [[{"from": role, "value": said}, *INFINITY["conversations"]] for role in ("gpt", "system")]
     tagged, marked = (
         convert("infinity_instruct", {**INFINITY, "conversations": one}, {"turns": turns}) for one in spoken
@@ -687,7 +687,7 @@ def test_options_that_do_not_fit_are_named_with_the_mend(adapter, options, sente
 
 
 def test_a_module_beside_the_others_is_an_adapter_by_its_name(tmp_path, monkeypatch):
-    """A dataset of one's own takes its adapter's file and the config."""
+    """A user's own dataset needs only the file of its adapter and the config."""
     monkeypatch.setattr(adapters, "__path__", [*adapters.__path__, str(tmp_path)])
     (tmp_path / "riddles.py").write_text(
         "from headpatterns.data.adapters.adapter import Adapter\n"

@@ -1,4 +1,4 @@
-"""The adapters on real rows, where HEADPATTERNS_REAL says that there are some."""
+"""The adapters on real rows, if HEADPATTERNS_REAL names a folder with such rows."""
 
 import ast
 import csv
@@ -16,7 +16,7 @@ from headpatterns.errors import InputError
 
 PROBE = 100
 
-# Splits as upstream has them; CodeSearchNet (one partition at hand) and SGSM (no partition) are held out here.
+# The splits of upstream. CodeSearchNet (one partition here) and SGSM (no partition) have a held-out probe set.
 DATASETS = {
     "gsm8k": (["gsm8k/train.jsonl"], ["gsm8k/test.jsonl"]),
     "math": (["math/train.jsonl"], ["math/test.jsonl"]),
@@ -75,7 +75,7 @@ def test_real_choices_are_lettered_and_answered(load, name):
         assert one.response == f" {one.answer}. {one.choices[position]}"
         assert f"\n{one.response.strip()}\n" in one.prompt
     options = max(len(one.choices) for one in made.train)
-    # Gold letters are spread: none of them, with a wrong offset, would be missing or dominate.
+    # The gold letters are spread evenly: with a wrong offset, a letter would be missing or dominate.
     for letter in "ABCD"[: min(options, 4)]:
         assert 0.6 / min(options, 4) < answers.count(letter) / len(answers) < 1.4 / min(options, 4)
 

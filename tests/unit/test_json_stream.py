@@ -1,4 +1,4 @@
-"""Lists in JSON are read an item at a time, and give the rows and errors of the text read as a whole."""
+"""JSON lists are read one item at a time, with the same rows and errors as if the whole text were parsed."""
 
 import gzip
 import json
@@ -46,7 +46,7 @@ DOCUMENTS = st.one_of(several("[]", fields(VALUES)), several("[]", VALUES), VALU
 
 @st.composite
 def changed(draw):
-    """A document, whole, or with something cut out of it or put into it."""
+    """A document, unchanged or with characters removed or inserted."""
     text = draw(BLANKS) + draw(DOCUMENTS) + draw(BLANKS)
     if not draw(st.booleans()):
         return text
@@ -56,7 +56,7 @@ def changed(draw):
 
 
 def of_the_whole(path, text):
-    """Rows with their numbers and the beginning of the sentence about what follows them, by `json.loads`."""
+    """Rows with their numbers, and the beginning of the error after them, from parsing the whole text."""
     try:
         parsed = json_stream.loads(text.replace("\r\n", "\n").replace("\r", "\n"))
     except json.JSONDecodeError as error:
@@ -72,7 +72,7 @@ def of_the_whole(path, text):
 
 
 def as_read(path, text):
-    """The same by the reader, with the whole sentence."""
+    """Rows with their numbers, and the complete error after them, from the reader."""
     path.write_bytes(text.encode())
     rows = []
     try:
@@ -96,10 +96,10 @@ def test_rows_and_errors_are_those_of_the_text_as_a_whole(text, piece, tmp_path_
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_stream, "PIECE", piece)
         rows, error = as_read(path, text)
-    if error and " is a JSON object of " in error:  # which holds a table
+    if error and " is a JSON object of " in error:  # an object with a table
         assert sentence is None and wanted[0][1] is None
     elif sentence and "is not valid JSON" in sentence and text.lstrip().startswith("["):
-        # What lies before it is read already, and a row of that may be none.
+        # The items before the error are already read, and one of them may not be a row.
         assert error == sentence or error.startswith((f"{path}, row {len(rows) + 1} is a JSON ", f"{path}:"))
     else:
         assert repr(rows) == repr(wanted)
@@ -114,7 +114,7 @@ def written(path, rows):
 
 @pytest.mark.parametrize("name", ["rows.json", "rows.json.gz"])
 def test_a_list_of_any_length_takes_the_same_memory(tmp_path, name):
-    """Ten megabytes more, which take twice as much where the text and its rows lie in memory."""
+    """Ten more megabytes would need twice as much memory if the text and its rows were kept."""
 
     def peak(rows):
         path = written(tmp_path / name, rows)

@@ -1,4 +1,4 @@
-"""The kernels against the equations: attention by blocks, A recomputed by blocks, and the fused kernel."""
+"""The kernels compared with the equations: attention by blocks, A recomputed by blocks, and the fused kernel."""
 
 import functools
 import importlib.util
@@ -25,7 +25,7 @@ needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, re
 
 @pytest.fixture(params=[2**18, 2**11], ids=["large-blocks", "small-blocks"])
 def block_size(request, monkeypatch):
-    """All in a block or two, or 16 rows of one key/value head a block."""
+    """All elements in one or two blocks, or 16 rows of one key/value head per block."""
     monkeypatch.setattr(blockwise, "CACHED_ELEMENTS", request.param)
 
 
@@ -54,7 +54,7 @@ def test_attention_by_blocks_and_its_gradients(name, block_size):
     found = torch.autograd.grad(output, leaves, gradient)
     for one, right in zip(found, torch.autograd.grad(expected, leaves, gradient.double()), strict=True):
         assert one.dtype == torch.float32
-        assert right.abs().max() > 0.1 or name == "one position"  # whose attention is 1, whatever its query
+        assert right.abs().max() > 0.1 or name == "one position"  # where attention is always 1
         assert (one - right).abs().max() <= 1e-5 * right.abs().max().clamp(min=1.0)
 
 
@@ -71,7 +71,7 @@ def test_a_mask_that_is_added(block_size):
 
 @pytest.mark.parametrize("name", ["grouped-query", "capped sliding window", "sinks"])
 def test_half_precision_is_accumulated_in_single(name):
-    """Against the same inputs in double precision: what is lost is the rounding of the output alone."""
+    """Compared with the same inputs in double precision, the only error is the rounding of the output."""
     inputs, gradient = kernel_cases.make(**CASES[name], dtype=torch.bfloat16)
     values = inputs.value.double().repeat_interleave(inputs.groups, 1)
     matrix = kernel_cases.attention_matrix(inputs)
@@ -85,7 +85,7 @@ def test_half_precision_is_accumulated_in_single(name):
 
 
 class Largest(TorchDispatchMode):
-    """Remembers the most elements that a result had while it was active."""
+    """Records the largest number of elements that a result has while it is active."""
 
     elements = 0
 
@@ -98,7 +98,7 @@ class Largest(TorchDispatchMode):
 
 @pytest.mark.parametrize("softcap", [None, 1.5])
 def test_no_attention_matrix_is_ever_held(softcap):
-    """The largest of all tensors is the block, or the inputs themselves."""
+    """The largest of all tensors is a block or an input."""
     inputs, gradient = kernel_cases.make(positions=2048, heads=2, key_heads=1, softcap=softcap)
     inputs.query.requires_grad_()
     with Largest() as largest:
@@ -109,7 +109,7 @@ def test_no_attention_matrix_is_ever_held(softcap):
 
 
 def test_columns_outside_the_mask_are_skipped(monkeypatch):
-    """Below a causal diagonal, inside a window, and rows without a gradient: fewer products, the same sums."""
+    """A causal diagonal, a window and rows without a gradient reduce the number of computed products."""
     monkeypatch.setattr(blockwise, "CACHED_ELEMENTS", 2**11)
 
     def elements(**settings):
@@ -130,7 +130,7 @@ def test_columns_outside_the_mask_are_skipped(monkeypatch):
 
 @pytest.mark.parametrize("name", kernel_cases.BROKEN)
 def test_what_is_not_finite_stays_so_by_blocks(name):
-    """In the head that it is in, and nowhere else."""
+    """A value that is not finite affects only its own head."""
     found = sum_of_abs_by_blocks(*kernel_cases.make_broken(name))
     assert found.isfinite().tolist() == [[True, True], [True, False]]
 
@@ -157,7 +157,7 @@ def test_the_fused_kernel(device):
 
 @functools.cache
 def interpreted():
-    """What `kernel_cases` prints in a process of its own, in which Triton interprets."""
+    """What `kernel_cases` prints in a separate process, with Triton as an interpreter."""
     done = subprocess.run(
         [sys.executable, kernel_cases.__file__],
         env={**os.environ, "TRITON_INTERPRET": "1"},
@@ -187,7 +187,7 @@ MOST = {"CAUSAL": False, "MASKED": True, "CAPPED": True, "SINKS": True}
     ],
 )
 def test_the_fused_kernel_compiles_for_a_gpu(architecture, dtype, size, changed):
-    """To machine code, which needs no GPU, as it is launched; its blocks fit into every GPU's shared memory."""
+    """It compiles to machine code as for a launch, without a GPU; its blocks fit into every GPU's shared memory."""
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
@@ -213,14 +213,14 @@ def test_the_fused_kernel_compiles_for_a_gpu(architecture, dtype, size, changed)
 
 @needs_triton
 def test_a_kernel_that_cannot_run_is_not_used():
-    """Uninterpreted and without a GPU, Triton has nowhere to run: PyTorch does it, and a warning says so."""
+    """Without the interpreter and a GPU, Triton cannot run: PyTorch computes instead, and a warning says so."""
     with pytest.warns(UserWarning, match="the Triton kernel cannot be used here"):
         assert reductions._fused.__wrapped__(reductions.Kind(torch.device("cpu"), torch.float32, 16, 16)) is None
 
 
 @needs_triton
 def test_the_kernel_is_tried_with_each_kind_of_inputs(monkeypatch):
-    """A GPU with little shared memory runs it for small heads and not for large ones."""
+    """A GPU with little shared memory runs the kernel for small heads, but not for large ones."""
     from headpatterns.attribution import fused
 
     def launch(inputs, gradient):
@@ -241,9 +241,9 @@ def test_the_kernel_is_tried_with_each_kind_of_inputs(monkeypatch):
                 assert find(kind) is None
         else:
             assert find(kind) is fused
-    # What was tried is what was asked for, each kind once.
+    # Each kind of inputs is tried exactly once.
     assert {reductions.Kind.of(inputs) for inputs in tried} == kinds
-    # Two dtypes; plain, odd and large heads, a mask, neither, capped with a mask and without, sinks likewise.
+    # Two dtypes of nine kinds: plain, odd and large heads, a mask, no mask at all, caps and sinks with and without one.
     assert len(tried) == 2 * 9
     added = torch.zeros(1, 1, 70, 70)
     inputs = AttentionInputs(inputs.query, inputs.key, inputs.value, added, causal=False, scaling=0.5)
@@ -252,7 +252,7 @@ def test_the_kernel_is_tried_with_each_kind_of_inputs(monkeypatch):
 
 
 def test_what_the_fused_kernel_leaves_to_pytorch():
-    """Masks that are added and the largest heads; without a GPU, everything."""
+    """PyTorch computes additive masks and the largest heads, and everything without a GPU."""
     inputs, gradient = kernel_cases.make()
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -1,4 +1,4 @@
-"""Gradient features of LESS: by hand, against one backward pass a sample, and against a few lines of plain PyTorch."""
+"""Gradient features of LESS, compared with values by hand, one backward pass per sample, and plain PyTorch."""
 
 import copy
 import json
@@ -28,7 +28,7 @@ RECIPE = Recipe(learning_rate=0.02, epochs=2, per_device_batch_size=3, global_ba
 
 
 def samples(count, seed=0):
-    """Random tokens of several lengths, about half of each a response."""
+    """Samples of random tokens with several lengths; about half of the tokens are the response."""
     draws = np.random.default_rng(seed)
     found = []
     for number in range(count):
@@ -52,7 +52,7 @@ def adapted(name="llama-grouped-query", lora=LORA):
 
 
 def one_by_one(model, factors, found):
-    """Gradients of the mean loss of each sample, each by a backward pass of its own: [samples, weights]."""
+    """Gradients [samples, weights] of the mean loss of each sample, by one backward pass per sample."""
     rows = []
     for sample in found:
         model.zero_grad()
@@ -74,7 +74,7 @@ def test_gradients_of_a_batch_are_those_of_its_samples(name):
 
 
 def test_gradients_of_a_linear_map_by_hand():
-    """Two tokens of one sample: Σ g xᵀ = [1, 2]ᵀ·3 + [4, 5]ᵀ·6 by the 1 x 2 weight."""
+    """Two tokens of one sample: the gradient of the 1 x 2 weight is Σ g xᵀ = 3·[1, 2] + 6·[4, 5]."""
     module = torch.nn.Linear(2, 1, bias=False)
     watched = PerSample({"one": module})
     watched._found, watched._positions = torch.zeros(1, 2), 2
@@ -94,7 +94,7 @@ def test_signs_keep_inner_products():
     vectors = torch.from_numpy(np.random.default_rng(1).normal(size=(3, 500))).float()
     drawn = [project([vectors], 256, seed) for seed in range(40)]
     products = torch.stack([one @ one.T for one in drawn]).mean(dim=0)
-    # Each product has a spread of at most √2·|u||v|/√d, here 500·√2/16 = 44, and the mean of 40 one of 7.
+    # Each product has a standard deviation of at most √2·|u||v|/√d, here 500·√2/16 = 44; the mean of 40 has one of 7.
     torch.testing.assert_close(products, vectors @ vectors.T, rtol=0, atol=35)
     assert set(signs(16, 64, (0, 0)).unique().tolist()) == {-1.0, 1.0}
 
@@ -107,7 +107,7 @@ def test_a_projection_in_blocks_is_that_by_the_whole_matrix(monkeypatch):
 
 
 def plain_features(model, warm, candidates, targets, recipe, dimension):
-    """LESS in a few lines: the order of steps is that of `less.warm_up`, all else is plain PyTorch."""
+    """LESS in a few lines: the order of the samples is that of `less.warm_up`, all else is plain PyTorch."""
     peft = adapters.put_in(model, recipe)
     factors = [p for p in peft.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(factors, lr=recipe.learning_rate, weight_decay=0.0)
@@ -187,11 +187,11 @@ def test_what_less_cannot_do_is_said():
 )  # fmt: skip
 @pytest.mark.parametrize("targets", ["all-linear", ("q_proj", "v_proj"), ("c_attn",)])
 def test_the_weights_of_adapters_are_known_before_they_are_put_in(name, targets):
-    """Of the loaded model, and of its config alone where the architecture is known or says nothing."""
+    """The loaded model gives the number; its config gives the same number, or None for some architectures."""
     lora = Lora(rank=2, target_modules=targets)
     model = build(name)
     config = model.config.to_dict()
-    if targets != "all-linear" and (name == "gpt2") != (targets == ("c_attn",)):  # which the model lacks
+    if targets != "all-linear" and (name == "gpt2") != (targets == ("c_attn",)):  # the model lacks these
         assert linear_layers.adapter_weights(config, 2, targets) is None
         return
     early, counted = linear_layers.adapter_weights(config, 2, targets), adapters.weights(model, lora)
@@ -224,10 +224,11 @@ def test_a_dimension_beyond_the_adapters_is_refused_before_anything_runs():
 
 
 def test_influence_by_hand():
-    """Two checkpoints with rates 3 and 1, one sample of a first subtask and two of a second.
+    """Two checkpoints with learning rates 0.3 and 0.1; one sample of a first subtask and two of a second.
 
-    Cosines of the first candidate: (1, 0, 0.6) and (0, 1, 0.8), so with weights 0.75 and 0.25 (0.75, 0.25, 0.65): by
-    subtasks 0.75 and 0.45. Of the second: (0, 1, 0.8) and (-1, 0, -0.6), so (-0.25, 0.75, 0.45): -0.25 and 0.6.
+    The cosines of the first candidate are (1, 0, 0.6) and (0, 1, 0.8). The weights 0.75 and 0.25 give
+    (0.75, 0.25, 0.65), so the subtasks have 0.75 and 0.45. The cosines of the second are (0, 1, 0.8) and
+    (-1, 0, -0.6). They give (-0.25, 0.75, 0.45), so the subtasks have -0.25 and 0.6.
     """
     candidates = np.array([[[1.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [-1.0, 0.0]]])
     targets = np.array([[[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]]] * 2)
