@@ -1,4 +1,4 @@
-"""Statistics of levels: each against a value worked out by hand or by another library."""
+"""Statistics of levels, each compared with a value worked out by hand or by another library."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_log_ratios_leave_out_heads_that_are_dead_in_the_estimate():
     found = levels.mean_log_ratio(before, after)
     np.testing.assert_allclose(found, [np.log(2 * 0.25) / 2, np.log(4 * 0.25) / 2])
     assert np.isnan(levels.mean_log_ratio(np.zeros((2, 1, 3)), after)).all()
-    lost = np.array([[[2.0, 1.0, 1.0]], [[4.0, 5.0, 0.0]]])  # a replicate alone has lost a head
+    lost = np.array([[[2.0, 1.0, 1.0]], [[4.0, 5.0, 0.0]]])  # only a replicate has lost a head
     assert np.isnan(levels.mean_log_ratio(before, lost)[1])
 
 
@@ -66,7 +66,7 @@ def test_coherence_by_hand():
 
 
 def test_noise_reaches_the_floor_on_average_whatever_its_size_and_the_weights(generator):
-    """Of 20 000 heads of noise: their mean has a standard error of about 0.0005 and 0.001."""
+    """The means over 20 000 heads of noise have standard errors of about 0.0007 and 0.0008."""
     samples = 64
     noise = generator.normal(size=(samples, 100, 200)) * generator.lognormal(size=(1, 100, 200))
     equal = np.full((1, samples), 1 / samples)
@@ -89,7 +89,7 @@ def test_rank_correlations_are_scipys(generator):
 
 
 def test_within_runs_ignores_how_runs_differ(generator):
-    """Runs of slope 2, far from each other the other way; the gaps of a short run and of a zero are left out."""
+    """Each run has slope 2, while the means of the runs fall. The gaps of a short run and of a zero are left out."""
     x = generator.normal(size=(3, 4, 6))
     y = 2 * x + 10 * np.arange(4)[:, None] * -1
     x = x + 7 * np.arange(4)[:, None]
@@ -104,7 +104,7 @@ def test_within_runs_ignores_how_runs_differ(generator):
 
 
 def test_coherence_is_shown_with_the_bias_that_its_floor_has():
-    """Resampling noise of coherence 0.125 gives larger ones; taking that off would compare 0.07 with 0.125."""
+    """Resamples of noise with coherence 0.125 give larger values; a bias correction would compare 0.07 with 0.125."""
     replicates = np.array([0.125, 0.17, 0.18, 0.19])
     value, low, high, plain = distribution.numbers([replicates], "coherence", "after")
     assert value == pytest.approx(0.125) and plain == 0.125 and low < 0.125 < high

@@ -1,4 +1,4 @@
-"""Likelihoods of responses: against plain transformers one text at a time, and against OpenCompass's own."""
+"""Likelihoods of responses, compared with plain transformers on one text at a time and with OpenCompass."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def sums(count=5):
 
 
 def plain(model, tokenizer, prompt, response, end):
-    """Sum of -log p over the response, and its tokens: one text alone, no padding, all logits."""
+    """Sum of -log p over the response, and its number of tokens, for one text alone: no padding, all logits."""
     before = tokenizer(prompt.rstrip(" "))["input_ids"]
     ids = tokenizer(prompt + response)["input_ids"] + [tokenizer.eos_token_id] * end
     assert ids[: len(before)] == before
@@ -57,7 +57,7 @@ ITEMS = [*(choice(n) for n in range(4)), *sums(), *(choice(n, "{letter}") for n 
          *(choice(n, "{text}", gold="D") for n in range(8, 12))]  # fmt: skip
 
 
-# Each alone, a few in a batch, all in one.
+# Each text alone, a few texts in a batch, all texts in one batch.
 @pytest.mark.parametrize("token_budget", [1, 200, 100_000])
 @pytest.mark.parametrize("name", ["llama-grouped-query", "opt", "gemma-multi-query", "mistral-sliding-window", "gpt2"])
 def test_likelihoods_are_those_of_plain_transformers(name, token_budget, tokenizer, monkeypatch):
@@ -78,7 +78,7 @@ def test_likelihoods_are_those_of_plain_transformers(name, token_budget, tokeniz
 
 
 def test_the_loss_of_training_is_the_same(tokenizer):
-    """Of the samples as training tokenizes them, by the model's own loss: the mean over response and EOS."""
+    """Compares with the model's own loss on samples that training tokenizes: the mean over response and EOS."""
     from headpatterns.data.tokens import tokenize
 
     model = made("llama-grouped-query")
@@ -97,11 +97,11 @@ def test_what_begins_alike_is_read_once(form, passes, tokenizer, monkeypatch):
     monkeypatch.setattr(type(model), "forward", lambda *given, **named: (rows.append(len(named["input_ids"])),
                                                                          forward(*given, **named))[1])  # fmt: skip
     taken(model, tokenizer, [choice(n, form) for n in range(3)])
-    assert sum(rows) == 1 + 3 * passes  # one to learn how the model makes its logits
+    assert sum(rows) == 1 + 3 * passes  # one row to learn how the model makes its logits
 
 
 def longrope():
-    """A Phi-3 that reads texts of more than 64 tokens in another way."""
+    """A Phi-3 that reads texts of more than 64 tokens differently: with its long rotary factors."""
     rope = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 4, "long_factor": [8.0, 4.0, 2.0, 1.5],
             "original_max_position_embeddings": 64, "factor": 4.0}  # fmt: skip
     torch.manual_seed(0)
@@ -117,7 +117,7 @@ def longrope():
 
 
 def test_a_text_does_not_depend_on_what_shares_its_batch(monkeypatch):
-    """Nor on a longer one that begins as it does."""
+    """It does not depend on a longer text with the same beginning either."""
     monkeypatch.setattr("headpatterns.data.batching.PADDING", 100)
     model, ids = longrope(), np.random.default_rng(0).integers(3, VOCABULARY, 70).astype(np.int32)
     items = [Texts(Text(ids[:length], 40), (Text(ids[:64], 40),), False) for length in (60, 64, 65, 70)]
@@ -219,7 +219,7 @@ def test_a_lenient_set_keeps_of_a_response_what_fits(tokenizer):
     assert half.ids[half.start :].tolist() == whole.ids[whole.start : whole.start + 8].tolist()
 
 
-# Beside OpenCompass ---------------------------------------------------------------------------------------------------
+# Comparison with OpenCompass ------------------------------------------------------------------------------------------
 
 PROGRAM = """
 import json, sys
@@ -266,7 +266,7 @@ Path(output).write_text(json.dumps(answers))
 
 
 def of_opencompass(python, folder, items, home):
-    """What OpenCompass's PPL inferencer says of items: its choice, its numbers, and those of the options alone."""
+    """What OpenCompass's PPL inferencer gives for items: its choice, its numbers, and the numbers of each option."""
     rows = [{"prompt": item.prompt.rstrip(), "gold": item.gold, **dict(zip("ABCD", item.options, strict=True))}
             for item in items]  # fmt: skip
     (home / "rows.json").write_text(json.dumps(rows))
@@ -278,13 +278,13 @@ def of_opencompass(python, folder, items, home):
 
 
 def compare(python, folder, items, home):
-    """Hold our likelihoods of the options against OpenCompass's; how often each of our rankings chooses as it does."""
+    """Compare our likelihoods of options with OpenCompass's; returns how often each of our rankings agrees with it."""
     model, tokenizer = models.load_model(folder), AutoTokenizer.from_pretrained(folder)
     agreed = np.zeros(2)
     ours = taken(model, tokenizer, items)
     for item, found, theirs in zip(items, ours, of_opencompass(python, folder, items, home), strict=True):
         np.testing.assert_allclose([nll / tokens for nll, tokens in found.options], theirs["per_token"], rtol=1e-4)
-        # Its own number is over prompt and option, both in the sum and in the tokens that it is divided by.
+        # OpenCompass's own number covers prompt and option, both in its sum and in its number of tokens.
         own = texts(tokenizer, item, None)
         whole = [plain(model, tokenizer, "", item.prompt.rstrip() + " " + option.strip(), end=False)[0] / len(text.ids)
                  for option, text in zip(item.options, own.options, strict=True)]  # fmt: skip
@@ -295,7 +295,7 @@ def compare(python, folder, items, home):
 
 
 def test_options_are_ranked_as_opencompass_ranks_them(opencompass, tokenizer, tmp_path):
-    """Where all options have as many tokens, its ranking is that of the likelihoods, as a whole and per token."""
+    """If all options have equally many tokens, OpenCompass's ranking is ours, by whole likelihood and per token."""
     made("opt").save_pretrained(tmp_path / "opt")
     tokenizer.save_pretrained(tmp_path / "opt")
     numbers = [str(n) for n in range(10, 99) if len(tokenizer.tokenize(f" {n}")) == 2]

@@ -1,4 +1,4 @@
-"""LoRA adapters: what PEFT has trained and saved, merged here as PEFT merges it, and refused where it does not fit."""
+"""LoRA adapters that PEFT has saved: the package merges them as PEFT does, and refuses those that do not fit."""
 
 import json
 
@@ -34,7 +34,7 @@ KINDS = {
     "transposed weights": ("gpt2", {"target_modules": ["c_attn", "mlp.c_fc"], "fan_in_fan_out": True}),
     "weights with biases": ("opt", {"target_modules": "all-linear", "exclude_modules": ["fc2"]}),
 }
-"""What PEFT may be told: an architecture, and keys of its LoraConfig."""
+"""Settings of PEFT: an architecture, and keys of its LoraConfig."""
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def bases(tmp_path_factory, tokenizer):
 
 
 def wrapped(base, seed=0, **settings):
-    """PEFT's model of a base, its factors drawn as training would leave them: not zero."""
+    """PEFT's model of a base, with random factors that are not zero, as after training."""
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     adapted = peft.get_peft_model(model, peft.LoraConfig(r=4, **settings))
     torch.manual_seed(seed)
@@ -67,7 +67,7 @@ def wrapped(base, seed=0, **settings):
 
 @pytest.fixture
 def adapter(tmp_path, model_folder):
-    """A finite weights of the queries and values of `model_folder`."""
+    """The folder of an adapter of the queries and values of `model_folder`."""
     wrapped(model_folder, **QUERIES).save_pretrained(tmp_path / "adapter")
     return tmp_path / "adapter"
 
@@ -79,7 +79,7 @@ def change(folder, **values):
 
 
 def rename(folder, changed):
-    """Write the weights of an adapter under the names, and with the values, that `changed` makes of each."""
+    """Write the weights of an adapter with the names and values that `changed` returns; None drops a weight."""
     path = folder / "adapter_model.safetensors"
     tensors = safetensors.torch.load_file(path)
     safetensors.torch.save_file(dict(filter(None, (changed(*item) for item in tensors.items()))), path)
@@ -116,7 +116,7 @@ def test_a_merged_folder_says_what_it_is_made_of_and_reads_text_as_its_base(tmp_
 
 
 def test_sums_are_rounded_once(tmp_path, model_folder, adapter):
-    """A sum in bfloat16 would lose most of a small product; and the base is not rounded before."""
+    """A sum in bfloat16 would lose most of a small product, and the base is not rounded before the sum."""
     rename(adapter, lambda name, tensor: (name, (tensor / 8).bfloat16()))
     for dtype in ("float32", "bfloat16"):
         lora.merge(adapter, model_folder, tmp_path / dtype, dtype)

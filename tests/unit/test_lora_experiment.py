@@ -1,4 +1,4 @@
-"""Experiments that train adapters: recipes of task groups, what jobs depend on, and what the plan says of them."""
+"""Experiments that train adapters: recipes of task groups, what jobs depend on, and what the plan shows."""
 
 import json
 
@@ -26,7 +26,7 @@ BOTH = {
     },
     "studies": {"composition": {"groups": ["nlp", "adapted"]}},
 }
-"""The tasks of one group trained both ways, with the rank that all have and an alpha of the group's own."""
+"""The tasks of one group are trained both ways. The rank holds for the whole experiment, and alpha for the group."""
 PAPER = ("config/paper.yaml", "config/paper-lora.yaml", ONE_SEED)
 
 
@@ -40,7 +40,7 @@ def recipe_of(experiment, *run):
 
 
 def test_the_recipe_of_a_run_that_trains_all_weights_is_what_it_was(both):
-    """Whatever is said of adapters: no run made before is made again."""
+    """Settings of adapters do not change it, so no existing run is made again."""
     plain = experiment_of(ONE_SEED)
     run = ("llama", "nlp", "gsm8k", 0)
     assert recipe_of(both, *run) == recipe_of(plain, *run)
@@ -51,7 +51,7 @@ def test_the_same_tasks_are_trained_both_ways(both):
     whole, adapted = (recipe_of(both, "llama", group, "gsm8k", 0) for group in ("nlp", "adapted"))
     assert adapted == {
         **whole,
-        "checkpoint_steps": [],  # composition reads none on the way
+        "checkpoint_steps": [],  # the study composition reads no intermediate checkpoint
         "learning_rate": 0.04,
         "lora": {"rank": 8, "alpha": 12, "dropout": 0.0, "target_modules": "all-linear"},
     }
@@ -79,7 +79,7 @@ def test_what_a_group_cannot_say_is_refused_by_its_key(own, key, hint):
 
 
 def test_readers_of_adapters_depend_on_what_these_are_merged_into():
-    """Also on an earlier run, whose weights may go; whole models need nothing else."""
+    """They also depend on an earlier run, whose weights may be removed. Readers of whole models need nothing else."""
     overlay = {"studies": {"mixing": {"finetuning": {"method": "lora"}}}}
     experiment = experiment_of(ONE_SEED, BOTH, overlay)
     paths = experiment.paths
@@ -124,7 +124,7 @@ def test_the_plan_counts_adapters_and_the_models_below_them():
 
 
 def test_adapters_below_adapters_are_counted_in_float32(tmp_path):
-    """A weight in bfloat16 may stay as it was without them."""
+    """In bfloat16, a weight may round to the same value with and without the adapters."""
     later = {"label": "Later", "source": {"model": "llama3-8b", "run": "nlp.math.seed0"}}
     studies = {"adaptation": {"models": ["later"]}}
     experiment = experiment_of(*PAPER, {"models": {"later": later}, "studies": studies})
@@ -135,7 +135,7 @@ def test_adapters_below_adapters_are_counted_in_float32(tmp_path):
 
 
 def test_the_papers_model_fits_on_one_gpu_of_24_gb(tmp_path):
-    """Before activations, which the plan does not know."""
+    """The count leaves out activations, whose memory the plan does not know."""
     small = {"plan": {"gpu": "A10"}, "patterns": {"dtype": "bfloat16"}}
     experiment = experiment_of(*PAPER, small)
     jobs = [job_of(rule, experiment, "llama3-8b", "nlp.sgsm.seed0") for rule in ("finetune", "extract_patterns")]

@@ -1,4 +1,4 @@
-"""Runs that train adapters: what is stored, what every reader makes of it, resuming, engines, and what is refused."""
+"""Runs that train adapters: the stored files, the models that readers load, resuming, engines, and refusals."""
 
 import json
 import shutil
@@ -33,7 +33,7 @@ FILES = ["adapter_config.json", "adapter_model.safetensors", "base.json", "confi
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory, tokenizer):
-    """A folder with the small model, and the model."""
+    """A folder with the small model and its tokenizer."""
     folder = tmp_path_factory.mktemp("base") / "base"
     small().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -92,7 +92,7 @@ def test_a_run_without_adapters_says_nothing_of_them(tokenizer, samples, tmp_pat
 def test_the_first_loss_is_the_bases_and_gradients_below_frozen_inputs_may_be_computed_again(
     base, tokenizer, samples, tmp_path
 ):
-    """The learning rate begins with 0, and so does B; without gradients of the inputs nothing would move."""
+    """The learning rate and B start at 0. Without input gradients, gradient checkpointing would train nothing."""
     train(small(), tokenizer, samples, changed(checkpoint_steps=()), "identity", tmp_path / "full")
     kinds = {"plain": {}, "again": {"gradient_checkpointing": True}, "free": {"padding_free": True}}
     found = {kind: run_of(base, tokenizer, samples, tmp_path / kind, **values) for kind, values in kinds.items()}
@@ -138,7 +138,7 @@ def test_mixed_precision_trains_float32_adapters_on_a_base_as_it_is_stored(base,
 
 
 def test_adapters_below_adapters_are_not_rounded_away(base, tokenizer, samples, tmp_path):
-    """The second run trains on what the first one has learnt, whatever it is stored in; a reader rounds once."""
+    """The second run trains on what the first one has learnt, for any stored dtype. A reader rounds once."""
     stored, quiet = tmp_path / "stored", {"learning_rate": 1e-6, "max_steps": 2, "checkpoint_steps": ()}
     load_model(base, "bfloat16").save_pretrained(stored)
     tokenizer.save_pretrained(stored)
@@ -165,7 +165,7 @@ def test_a_base_that_changed_or_is_away_is_refused(base, tokenizer, samples, tmp
     moved.mkdir()
     for part in ("models", "runs"):
         (tmp_path / part).rename(moved / part)
-    load_model(moved / "runs" / "run" / "final")  # both in another place
+    load_model(moved / "runs" / "run" / "final")  # base and run have moved together
     final = moved / "runs" / "run" / "final"
     other = small(seed=1)
     other.save_pretrained(moved / "models" / "base")
@@ -211,7 +211,7 @@ def test_what_a_recipe_cannot_say_of_adapters_is_refused_by_its_key(change, sent
 
 
 def adapted(prepared, output, **values):
-    """Options of a run whose adapters have dropout, on a model that has some as well."""
+    """Options of a run whose adapters have dropout, on a model that also has dropout."""
     given = {"model": prepared / "dropout", "lora": LORA, "max_steps": 40, "checkpoint_steps": [3, 12], **values}
     return options(prepared, output, **given)
 
@@ -255,7 +255,7 @@ def test_a_state_on_another_base_is_never_resumed_from(prepared, tmp_path, capfd
 
 
 def test_training_in_bf16_says_what_it_does_not_see_below_adapters(prepared, tmp_path, capfd):
-    """A base in bfloat16 has no more digits. What a first run adds to it has, and its checkpoint keeps them."""
+    """A base in bfloat16 has no digits to lose. A first run adds digits to it, and its checkpoint keeps them."""
     model = shutil.copytree(prepared / "dropout", tmp_path / "model")
     load_model(model, "bfloat16").save_pretrained(model)
     runs, short = [tmp_path / "one", tmp_path / "two"], {"max_steps": 2, "checkpoint_steps": [], "precision": "bf16"}
@@ -312,7 +312,7 @@ def test_processes_and_engines_follow_one_trajectory(prepared, tmp_path, devices
 
 @pytest.mark.slow
 def test_zero_2_in_bf16_stores_its_masters_and_goes_on_after_a_signal(prepared, tmp_path):
-    """Its states hold no frozen weights; two processes, the second run starts from the first's adapters."""
+    """Two processes train two runs; the second starts from the first's adapters. States hold no frozen weights."""
 
     def job(folder):
         runs = [folder / "one", folder / "two"]

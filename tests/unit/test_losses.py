@@ -1,4 +1,4 @@
-"""The loss with logits of a few labels at a time: loss and gradients of the model's own, over all positions at once."""
+"""The loss from logits of a few labels at a time equals the model's own over all positions, as do its gradients."""
 
 import sys
 
@@ -51,12 +51,12 @@ def samples():
 
 @pytest.fixture(autouse=True)
 def pieces(monkeypatch):
-    """Logits of seven tokens at a time: the labels of a micro-batch come in pieces, of different sizes."""
+    """Make logits of seven tokens at a time, so that the labels of a micro-batch come in pieces of different sizes."""
     monkeypatch.setitem(projection.PIECE, "cpu", 7)
 
 
 class Watch(TrainerCallback):
-    """Keeps the gradients of every step, by parameter, and the tokens that the model gave logits of."""
+    """Keeps the gradients of every step by parameter, and the numbers of tokens that the model made logits for."""
 
     def __init__(self, model):
         self.model, self.gradients, self.projected = model, [], []
@@ -70,12 +70,12 @@ class Watch(TrainerCallback):
 
 
 def trained(kind, name, samples, tokenizer, folder, padding_free=False, **settings):
-    """Losses of two steps of four samples each, their gradients, and the tokens that were projected."""
+    """Losses of two steps of four samples each, their gradients, and the numbers of projected tokens."""
     model = made(name)
     arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=2,
-        learning_rate=1e-12,  # or Adam would make much of what rounding leaves where a gradient is zero
+        learning_rate=1e-12,  # a larger one would let Adam amplify rounding errors of zero gradients
         max_grad_norm=1e9,
         logging_steps=1,
         use_cpu=True,
@@ -86,7 +86,7 @@ def trained(kind, name, samples, tokenizer, folder, padding_free=False, **settin
     )
     collate, watch = collator(tokenizer, model, padding_free), Watch(model)
     trainer = kind(model=model, args=arguments, train_dataset=samples, data_collator=collate, callbacks=[watch])
-    watch.projected.clear()  # of what was tried before
+    watch.projected.clear()  # drops the projections of the checks before training
     trainer.train()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     return losses, watch.gradients, watch.projected
@@ -110,7 +110,7 @@ def test_the_loss_and_the_gradients_are_the_models_own(name, samples, tokenizer,
 
 
 def test_a_model_with_logits_of_another_kind_makes_them_itself(samples, tokenizer, tmp_path, monkeypatch):
-    """Where labels are predicted, and nowhere else."""
+    """It makes them only where labels are predicted."""
 
     own = made
 

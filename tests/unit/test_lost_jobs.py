@@ -1,4 +1,4 @@
-"""Jobs that Slurm ends: when they count as lost, what their next attempt asks for, and what is said of them."""
+"""Jobs that Slurm ends: when they count as lost, what their next attempt asks for, and the messages about them."""
 
 import getpass
 
@@ -16,7 +16,7 @@ def lost_job(state, then=None, rule="finetune", **more):
 
 
 def test_a_job_that_is_still_being_ended_is_not_lost_yet():
-    """Its last processes may be writing a state that the next attempt goes on from."""
+    """Its last processes may be writing a state that the next attempt continues from."""
     assert lost.settled({"1": "CANCELLED by 1000"}, {"1": "COMPLETING"}) == {"1": "COMPLETING"}
     assert lost.settled({"1": "CANCELLED by 1000"}, {}) == {"1": "CANCELLED"}
 
@@ -42,7 +42,7 @@ def test_the_next_attempt_asks_for_more_of_what_the_job_was_short_of():
         shortages.count(one, state)
     assert [shortages.times(one, name) for name in ("runtime", "mem_mb")] == [3, 2]
     assert [shortages.times(other, name) for name in ("runtime", "mem_mb")] == [1, 1]
-    shortages.count(other, "FAILED")  # as a job is that the kernel has killed for its memory
+    shortages.count(other, "FAILED")  # the state of a job that the kernel has killed for its memory
     assert [shortages.times(other, name) for name in ("runtime", "mem_mb")] == [1, 2]
 
 
@@ -80,7 +80,7 @@ def test_a_lost_job_says_what_it_was_short_of_and_what_to_do(job, hints):
 
 @pytest.fixture
 def squeue(tmp_path, monkeypatch):
-    """Write a squeue that prints these rows for the user that asks; nothing else is on the PATH but what it needs."""
+    """Writes a squeue that prints given rows for the current user. The PATH holds only it and what it needs."""
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
     def write(*rows):
@@ -117,7 +117,7 @@ def test_jobs_of_an_earlier_snakemake_are_refused_by_their_numbers(squeue, tmp_p
     ],
 )
 def test_other_jobs_may_run(squeue, tmp_path, row):
-    """Of another experiment, of another program, for other files, of another clone."""
+    """Jobs of another experiment, another program, other files, and another clone."""
     squeue(row.format(folder=tmp_path))
     assert len(site.queued()) == 1
     refusals.check_queue(str(tmp_path), "paper_", {COMMENT})

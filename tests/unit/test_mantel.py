@@ -1,4 +1,4 @@
-"""Correlations of relations between tasks, and their permutation test: against cases that are written out."""
+"""Correlations of relations between tasks and their permutation test, compared with cases worked out in full."""
 
 import math
 from itertools import combinations, permutations
@@ -16,7 +16,7 @@ GAIN = np.array([[5.0, 2.0, -1.0, -2.0], [3.0, 4.0, 0.5, -1.5], [-2.0, -1.0, 6.0
 
 
 def by_hand(first, second, statistic):
-    """The share of the 24 orders of four tasks whose correlation of the six pairs is at least the observed one."""
+    """The correlation of the six pairs, and the shares of the 24 orders of tasks with at least and at most this one."""
     found = []
     for order in permutations(range(4)):
         pairs = [(second[order[a]][order[b]] + second[order[b]][order[a]]) / 2 for a, b in PLACES]
@@ -31,7 +31,7 @@ def test_four_tasks_by_hand(statistic, scipys):
     found = mantel(SIMILARITY, GAIN, SYMMETRISED, statistic)
     assert (found.r, found.p_above, found.p_below) == pytest.approx(by_hand(SIMILARITY, GAIN, scipys))
     assert found.p_least == 1 / 24
-    # Two pairs of alike tasks: either may be swapped, and one for the other, so that 8 of the 24 orders are the same.
+    # Two pairs of similar tasks: swaps within a pair, and of the two pairs, make 8 of the 24 orders the same.
     blocks = np.kron(np.eye(2), np.ones((2, 2)))
     same = mantel(blocks, blocks, SYMMETRISED, statistic)
     assert (same.r, same.p_above, same.p_below, same.p) == pytest.approx((1, 8 / 24, 1, 16 / 24))
@@ -90,7 +90,7 @@ def test_many_tasks_are_drawn(monkeypatch):
 
 
 def test_levels_are_kept():
-    """Of unrelated relations between five tasks, one-sided tests at 5 % reject as often as 120 orders allow."""
+    """On unrelated relations between five tasks, one-sided tests at 5 % reject as often as 120 orders allow."""
     random = np.random.default_rng(1)
     found = [mantel(*random.normal(size=(2, 5, 5)), statistic=PEARSON) for _ in range(300)]
     share = np.mean([one.p_above <= 0.05 for one in found])
@@ -105,7 +105,7 @@ def test_levels_are_kept():
 @pytest.mark.parametrize("tasks", [3, 4, 5, 6])
 @pytest.mark.parametrize("design", DESIGNS)
 def test_a_critical_value_is_the_smallest_that_has_a_p_of_5_percent(tasks, design):
-    """Of few tasks there is none."""
+    """Fewer than five tasks have no critical value."""
     random = np.random.default_rng(tasks)
     first, second = random.normal(size=(2, tasks, tasks))
     found = mantel(first, second, design)

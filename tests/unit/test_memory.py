@@ -1,4 +1,4 @@
-"""Freed memory stays with the process where the C library can keep it, and the garbage collector off modules."""
+"""The process keeps freed memory where the C library can, and the garbage collector skips loaded modules."""
 
 import gc
 import os
@@ -31,7 +31,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library than glibc")
 def test_freed_blocks_are_not_filled_again():
-    """Without it each of the four blocks is new to the process, page by page: 16 MB are 4096 pages."""
+    """Without `keep_freed`, every page of the four blocks is new to the process: 16 MB are 4096 pages."""
     package = {**os.environ, "PYTHONPATH": str(Path(memory.__file__).parents[2])}
     faults = {
         keep: int(subprocess.check_output([sys.executable, "-c", TOUCHED.format(keep=keep)], text=True, env=package))

@@ -1,4 +1,4 @@
-"""Agreement of two ways of training, of patterns made by hand: where runs are read, the numbers, the figure."""
+"""Agreement of two training methods on handmade patterns: where runs are read, the numbers, and the figure."""
 
 import csv
 
@@ -17,7 +17,7 @@ MOVES = {"a": np.array([[1.0, -1.0, 0.5], [0.0, 2.0, -2.0]]), "b": np.array([[-1
 
 
 def write(folder, courses):
-    """The run table of `courses`: by (group, task, seed), by step, a pattern [layers, heads] and a loss."""
+    """Write the run table of `courses`: for each (group, task, seed) and step, a pattern [layers, heads] and a loss."""
     rows = []
     for (group, task, seed), course in courses.items():
         place = folder / "m" / f"{group}.{task}.seed{seed}" / task
@@ -31,13 +31,16 @@ def write(folder, courses):
 
 
 def straight(move, losses, per_nat):
-    """A run whose pattern moves along `move` by `per_nat` for each nat that it learns, a step of 10 a loss."""
+    """A run whose pattern moves along `move` by `per_nat` per nat that it learns, with one loss every 10 steps."""
     return {10 * place: (BASE + move * per_nat * (losses[0] - loss), loss) for place, loss in enumerate(losses)}
 
 
 @pytest.fixture
 def table(tmp_path):
-    """Adapters move heads twice as far for a nat, in the same direction, and learn less; seeds scale the moves."""
+    """Adapters learn less and move heads about twice as far per nat: in the same direction on a, the opposite on b.
+
+    Full fine-tuning moves less per nat on a with seed 1 than with seed 0.
+    """
     return write(
         tmp_path,
         {
@@ -88,7 +91,7 @@ def test_numbers_by_hand(table):
     for statistic, value in (("correlation", 1), ("rank_correlation", 1), ("size", 2)):
         (row,) = values(table, **at_same, statistic=statistic)
         assert (row["loss"], row["other_loss"]) == (pytest.approx(1.6), pytest.approx(1.6))
-        # Full fine-tuning passes 1.6 between two steps, where it has moved by 1.4 nats, as the adapters have.
+        # Full fine-tuning passes 1.6 between two steps. There it has learnt 1.4 nats, as the adapters have at the end.
         assert row["plain"] == pytest.approx(value, rel=1e-6)
     (row,) = values(table, **{**at_same, "read_at": "end"}, statistic="size")
     assert row["plain"] == pytest.approx(1.0 * 1.4 / (0.5 * 2), rel=1e-6)
@@ -99,7 +102,7 @@ def test_numbers_by_hand(table):
 
 
 def test_what_falls_in_proportion_agrees_by_that_alone(tmp_path):
-    """Two runs lower every level by a third, and move heads apart from that in ways of their own."""
+    """Two runs lower every level by a third. In addition, each run moves heads in its own way."""
     own = {
         "full": np.array([[0.3, -0.3, 0.0], [0.1, 0.0, -0.1]]),
         "lora": np.array([[0.0, 0.1, 0.2], [-0.3, 0.0, 0.0]]),

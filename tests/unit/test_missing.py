@@ -1,4 +1,4 @@
-"""What is missing of models and data of your own, in sentences; and how it was, once a run has written that down."""
+"""Sentences about missing models and data of the user, and the state of both once a run has recorded it."""
 
 import json
 import shutil
@@ -31,7 +31,7 @@ def accepted(config):
 
 
 def said(experiment, inputs=None, rules=EVERY_READER):
-    """What is said to jobs that depend on all that is away, or on some inputs."""
+    """The sentences for jobs that depend on everything that is missing, or on some inputs."""
     return missing.sentences(experiment, missing.away(experiment) if inputs is None else set(inputs), set(rules))
 
 
@@ -115,7 +115,7 @@ def test_a_model_whose_weights_git_lfs_has_not_fetched(tmp_path):
 
 
 def test_a_model_whose_weights_are_a_link_to_nowhere(tmp_path):
-    """As in a cache of the hub of which the files were removed."""
+    """This happens in a cache of the hub when its files were removed."""
     for name in ("config.json", "tokenizer.json"):
         (tmp_path / name).write_text("{}")
     (tmp_path / "old.bin").mkdir()
@@ -156,7 +156,7 @@ def test_the_braces_of_a_variable_are_no_wildcard(monkeypatch):
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    """A config with rows, a model, an interpreter and data of one's own, all there, in the folder of the project."""
+    """A config with the user's own rows, model, data and interpreter. All but the interpreter exist."""
     place = tmp_path / "own"
     (place / "rows/below").mkdir(parents=True)
     (place / "rows/below/a.jsonl").write_text("{}\n")
@@ -183,7 +183,7 @@ def recalled(config):
 
 
 def known(experiment):
-    """All that jobs take from the files of one's own."""
+    """Everything that jobs take from the user's own files."""
     paths = experiment.paths
     return (
         [paths.rows("arc", split) + paths.rows_input("arc", split) for split in ("train", "probe")],
@@ -211,7 +211,7 @@ def test_what_was_written_down_is_known_without_it(own, tmp_path, monkeypatch, g
     expected = {"models.llama.source.path", "datasets.arc.train[0].path", "datasets.arc.probe[0].path"}
     expected |= {"evaluation.opencompass_data"} | ({"evaluation.python"} if goes != "files" else set())
     assert {line.split()[2] for line in said(after)} == expected
-    # Written down again, it stays known: a run that reads none of it may do so.
+    # It stays known after another record: a run that reads none of these files may record them again.
     missing.record(after, tmp_path / experiment.paths.root / OWN_FILES)
     assert known(recalled(own)) == before
 

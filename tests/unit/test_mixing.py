@@ -29,12 +29,12 @@ MIXTURES = "model,seed,variant,task,share,instructions"
 
 
 def write_patterns(folder, change, noise=0.0, seed=0, samples=SAMPLES):
-    """A pattern folder in which SFT adds `change` [layers, heads], with a step between that must not count."""
+    """Write a pattern folder in which SFT adds `change` [layers, heads]; its intermediate step must not count."""
     generator = np.random.default_rng(seed)
     before = generator.gamma(2.0, size=(samples, *np.shape(change)))
     after = before + change * (1 + noise * generator.normal(size=(samples, 1, 1)))
     for step, pattern in {0: before, 2: before * 7, 10: after}.items():
-        pattern_files.save(folder, step, pattern, "sum_of_abs")  # of which no absolute value is taken
+        pattern_files.save(folder, step, pattern, "sum_of_abs")  # readers take no absolute value of it
     return folder
 
 
@@ -64,7 +64,7 @@ TEST = [question(f"test{n}", f"What is the target {n}?", ("red", "green", "blue"
 
 
 def make(folder, weights, noise=0.0, **more):
-    """Options of a run whose target changes by `weights` of the changes of the candidates a, b and c."""
+    """Options of a run whose target change is the sum of the candidates' changes (a, b and c) times `weights`."""
     generator = np.random.default_rng(1)
     basic = {task: generator.normal(size=(LAYERS, HEADS)) for task in SIZES}
     target = sum(weight * basic[task] for task, weight in weights.items()) + np.zeros((LAYERS, HEADS))
@@ -92,7 +92,7 @@ def make(folder, weights, noise=0.0, **more):
 
 
 def spread(options):
-    """Options of which the repeated ones are spelt out for the command line: --candidate A --candidate B."""
+    """Options with the repeated ones spelt out for the command line: --candidate A --candidate B."""
     repeated = ("candidate", "training_set", "training_rows")
     made = {
         name: [word for one in options[name] for word in (f"--{name.replace('_', '-')}", one)][1:] for name in repeated
@@ -118,7 +118,7 @@ def column(rows, name, kind=float):
 
 
 def test_coefficients_by_hand():
-    """Two orthogonal changes: each coefficient is a projection, and what lies outside is not explained."""
+    """For two orthogonal changes, each coefficient is a projection, and the fit does not explain the rest."""
     first, second = np.array([[1.0, 1.0, 0.0, 0.0]]), np.array([[0.0, 0.0, 2.0, -2.0]])
     target = np.array([[3.0, 1.0, 1.0, -3.0]])
     beta, r2 = mixing.coefficients(target[None], np.stack([first, second])[None], intercept=False)
@@ -177,7 +177,7 @@ def test_a_coefficient_that_is_only_rounding_is_zero():
         ([np.nan, 0.2, 0.1], 1, [1]),
         ([0.2, 0.2, 0.2, 0.2], 2, [0, 1]),
         ([0.1, 0.3, 0.2, 0.2], 2, [1, 2]),
-        ([0.2, 0.2 * (1 + 1e-14), 0.1], 1, [0]),  # equal but for rounding
+        ([0.2, 0.2 * (1 + 1e-14), 0.1], 1, [0]),  # equal except for rounding
         ([0.2, 0.2 * (1 + 1e-8), 0.1], 1, [1]),
         ([0.1, 0.2], 5, [0, 1]),
     ],
@@ -319,7 +319,7 @@ def test_intervals_hold_the_weights_and_grow_with_the_noise(tmp_path):
 
 
 def test_target_and_candidates_are_resampled_independently(tmp_path):
-    """On the same draws the target would be the candidate in every replicate, and the coefficient always 1."""
+    """With the same draws, the target would equal the candidate in every replicate, with a coefficient of 1."""
     options = make(tmp_path, {"a": 1.0}, noise=0.5)
     folder = options["candidate"][0].split("=")[1]
     row = table(mix(options | {"target": folder, "resamples": 200}) / "coefficients.csv")[0]
@@ -553,7 +553,7 @@ def test_a_grid_of_more_tasks_than_are_kept_is_of_those_alone():
 
 
 def test_further_mixtures_are_of_all_candidates_and_the_grid_of_the_kept(tmp_path):
-    """The files have 95, 85 and 75 rows: of 51 instructions 19, 17 and 15."""
+    """The files have 95, 85 and 75 rows, so they give 19, 17 and 15 of 51 instructions."""
     options = make(
         tmp_path, {"a": 0.9, "b": 0.3, "c": -0.5}, instructions=51, further=["uniform", "size-proportional"], grid=2
     )
@@ -569,13 +569,13 @@ def test_further_mixtures_are_of_all_candidates_and_the_grid_of_the_kept(tmp_pat
 
 
 def outcome(values, measure=accuracy.ACCURACY):
-    """Two seeds of three points on two items, which every replicate weighs alike."""
+    """Two seeds of three points on two items, with equal weights in every replicate."""
     seeds = ("0", "0", "0", "1", "1", "1")
     return accuracy.Outcome(tuple("abcdef"), seeds, np.array(values, dtype=float), np.full((4, 2), 0.5), measure)
 
 
 def test_the_best_of_a_grid_is_that_of_the_mean_over_seeds():
-    """Means of the points over seeds: 0.25, 0.5 and 0.5, of which the first best is taken."""
+    """The points have the means 0.25, 0.5 and 0.5 over seeds. The first of the two best is taken."""
     points = analysis.of_points(outcome([[0, 0], [1, 1], [1, 0], [1, 0], [0, 0], [0, 1]]))
     assert [one.runs for one in points] == [("a", "d"), ("b", "e"), ("c", "f")]
     assert analysis.best_of(points).runs == ("b", "e")

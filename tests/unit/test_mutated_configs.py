@@ -1,4 +1,4 @@
-"""Configs with a key dropped, renamed, or of another kind or size: taken, or refused by the name of the key."""
+"""Configs with a key dropped, renamed, or of another kind or size are accepted, or refused by the key's name."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Rows that are wrong in whatever way: an adapter makes an instruction of each, leaves it out, or says why not."""
+"""Rows that are wrong in any way: an adapter turns each into an instruction, skips it, or says what is wrong."""
 
 import math
 from dataclasses import fields
@@ -19,7 +19,7 @@ from headpatterns.errors import InputError
 TEXTS = ("", " ", "\t\n", "a\r\nb", "\u200b", "\ud800", "x\ud83dy", "\x00", "\ufeff", "é" * 20000, "{instruction}",
          "####", "<<1+1=2>>", r"\boxed{", r"\boxed", "def solution(:", "<user>", "A", "-1", "1e999", "²", "Ⅳ", "٣",
          "(" * 3000, "\\" * 3000)  # fmt: skip
-"""Texts that break what reads them: blank, of another system, half a character, huge, or half of a notation."""
+"""Texts that break readers: blank, from another system, half a character, huge, or half of a notation."""
 
 VALUES = st.one_of(
     st.none(),
@@ -74,7 +74,7 @@ FORMS = ("jsonl", "json", "csv", "tsv", "parquet", "arrow", "jsonl.gz", "csv.bz2
 @settings(60)
 @given(data=st.data())
 def test_a_file_with_other_bytes_is_told_by_its_name(form, data, tmp_path_factory):
-    """Bytes are cut off, or some are replaced: what can be read of it are rows, and everything else is a sentence."""
+    """Some bytes are removed or replaced. The reader gives rows where it can, and one sentence where it cannot."""
     path = tmp_path_factory.getbasetemp() / f"changed.{form}"
     rows(path.parent, path.name, count=4)
     content = path.read_bytes()

@@ -1,4 +1,4 @@
-"""Where the truth of section 5 is known: the oracle's runs and samples, whether the parts are kept, and refusals."""
+"""Section 5 with a known truth: the oracle's runs and samples, whether the parts are kept, and refusals."""
 
 import re
 
@@ -239,7 +239,7 @@ def test_the_oracle_has_rows_and_differences_of_its_own(tmp_path):
     made.write_table(tmp_path, 3, tmp_path / "table3")
     assert " | oracle | " in (tmp_path / "table3.md").read_text()
     kept = read_csv(tmp_path / "mixture_parts.csv", ())
-    # Of math, refgpt and arc the parts are math and arc: the changes keep one of them, base patterns both.
+    # The parts are math and arc, out of math, refgpt and arc. The changes keep one part, the base patterns both.
     assert {(one["of"], one["hits"], one["resampled"]) for one in kept} == {
         ("change", "1", "0.6"), ("base", "2", "0.6"), ("partialled", "1", "0.6"),
     }  # fmt: skip

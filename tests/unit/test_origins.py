@@ -1,4 +1,4 @@
-"""Where the parts of an experiment come from, of files as the jobs write them."""
+"""Where the parts of an experiment come from, read from files as the jobs write them."""
 
 import json
 import sys

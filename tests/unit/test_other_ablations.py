@@ -1,4 +1,4 @@
-"""Mean and resample ablation, doses and scores of heads against a few lines with hooks on the output projections."""
+"""Mean and resample ablation, doses and head scores, compared with short code that hooks the output projections."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ SCORES = registry.names()
 
 
 def projections(name, model):
-    """The modules that are given the outputs of all heads side by side."""
+    """The modules whose input is the outputs of all heads, concatenated."""
     return PROJECTIONS.get(name, lambda model: [layer.self_attn.o_proj for layer in model.model.layers])(model)
 
 
@@ -32,7 +32,7 @@ def loss(model, sample):
 
 
 def outputs(name, model, sample):
-    """What is given to each projection, [layers, positions, heads, size]."""
+    """The input of each projection, [layers, positions, heads, size]."""
     seen = []
     hooks = [one.register_forward_pre_hook(lambda _, given: seen.append(given[0][0].detach()))
              for one in projections(name, model)]  # fmt: skip
@@ -44,7 +44,7 @@ def outputs(name, model, sample):
 
 
 def loss_with(name, model, sample, layer, change):
-    """The loss where a layer's projection is given other outputs [1, positions, heads, size]."""
+    """The loss when `change` replaces the head outputs of one layer, [1, positions, heads, size]."""
 
     def hook(module, given):
         return (change(given[0].unflatten(2, (HEADS, -1)).clone()).flatten(2),)
@@ -114,7 +114,7 @@ def test_a_shorter_donor_is_gone_through_again_from_its_second_position():
 
 @torch.no_grad()
 def test_the_mean_of_a_constant_output_changes_nothing():
-    """Values that do not depend on the token, with no weight: a bias alone is what the head gives at every position."""
+    """With zero weights, values do not depend on the token: a head gives its bias at every position."""
     model, made = build("opt"), make_samples()
     model.model.decoder.layers[1].self_attn.v_proj.weight.zero_()
     model.model.decoder.layers[1].self_attn.v_proj.bias.normal_()
@@ -157,7 +157,7 @@ def test_the_rule_is_exact_for_polynomials_of_degree_five():
 
 
 def test_the_integral_over_a_gate_is_what_zero_ablation_measures_up_to_the_rule():
-    """L(1) − L(0) = ∫ dL/ds ds. The gates of random models are steep: five doses leave some of it, and 33 nothing."""
+    """L(1) − L(0) = ∫ dL/ds ds. Losses of random models are steep in s: five doses leave an error, 33 almost none."""
     model, made, gaps = build("llama-grouped-query"), make_samples()[:1], {}
     for count in (5, 9, 33):
         response = gates.dose_response(model, made, doses=np.linspace(0, 1, count).tolist())
@@ -179,7 +179,7 @@ def test_integrated_gates_scale_a_layer_together():
                 at = loss_with(name, model, sample, layer, lambda output, gate=gate: output * gate[:, None])
                 slopes.append(torch.autograd.grad(at, gate)[0].numpy())
             np.testing.assert_allclose(found[n, layer], boole.integrated(np.array(slopes)), rtol=1e-3, atol=2e-6)
-            # Together the heads of a layer account for all that it does to the loss.
+            # The heads of a layer together account for the whole effect of the layer on the loss.
             without = loss_with(name, model, sample, layer, lambda output: 0 * output).item()
             assert fine[n, layer].sum() == pytest.approx(loss(model, sample).item() - without, abs=1e-3)
 
@@ -281,7 +281,7 @@ def test_the_change_of_weights_is_that_of_what_each_head_owns(name):
 @pytest.mark.parametrize("name", SLICES)
 @torch.no_grad()
 def test_slices_are_those_of_the_heads_whose_outputs_they_move(name):
-    """Where a slice of head 2 is changed, another output of heads changes with those that share it alone."""
+    """A change to a slice of head 2 changes only the outputs of the heads that share the slice."""
     model, sample = build(name), make_samples()[0]
     for one in head_slices.slices(model):
         if one.layer != 1 or one.name.split(".")[-2] in head_slices.OUTPUTS:
@@ -292,14 +292,14 @@ def test_slices_are_those_of_the_heads_whose_outputs_they_move(name):
         parameter.index_copy_(one.axis, rows, 3 * parameter.index_select(one.axis, rows) + 0.5)
         was, now = (given_to_projection(each, SLICES[name], sample) for each in (model, own))
         moved = {head for head in range(HEADS) if not torch.allclose(was[:, head], now[:, head], atol=1e-6)}
-        # A bias of keys alone shifts all scores of a query alike, which the softmax does not see.
+        # A bias of the keys shifts all scores of a query equally, and the softmax ignores such a shift.
         assert moved == {head for head in range(HEADS) if head // one.shared == 2 // one.shared} or (
             one.name.endswith("k_proj.bias") and not moved
         )
 
 
 def given_to_projection(model, place, sample):
-    """What the output projection of an attention is given, [positions, heads, size]."""
+    """The input of the output projection of an attention module, [positions, heads, size]."""
     attention, seen = model.get_submodule(place), []
     module = next(
         getattr(attention, name) for name in ("o_proj", "out_proj", "c_proj", "dense") if hasattr(attention, name)
@@ -362,7 +362,7 @@ def test_a_model_that_attends_by_itself_has_no_scores():
 
 
 def test_a_file_dropped_into_the_folder_shows_up(tmp_path, monkeypatch):
-    """The twenty lines of docs/head-scores.md."""
+    """The file is the example of at most twenty lines in docs/head-scores.md."""
     from project import PROJECT
 
     text = (PROJECT / "docs/head-scores.md").read_text(encoding="utf-8")

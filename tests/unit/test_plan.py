@@ -1,4 +1,4 @@
-"""The plan of an experiment and its costs, of a few jobs as Snakemake lists them and results as it writes them."""
+"""The plan and the costs of an experiment, for a few jobs and results in the formats of Snakemake."""
 
 import csv
 import json
@@ -42,7 +42,7 @@ def meant(config):
 
 
 def job(rule, batch="", /, **wildcards):
-    """A job as Snakemake lists it; `batch` is that of the runs that it works on."""
+    """A job as Snakemake lists it; `batch` is the batch of the runs that it works on."""
     parts = [f"seed{value}" if name == "seed" else value for name, value in wildcards.items()]
     name = ".".join([*parts[:1], *([batch] if batch else []), *parts[1:]])
     return Job(rule, name, f"{rule}/{name}.tsv" if name else f"{rule}.tsv", batch, wildcards)
@@ -57,7 +57,7 @@ def job_of(rule, experiment, model, run):
 
 
 def of_all_runs(rule, experiment):
-    """A job of a rule for every run of the experiment, or for those that share one."""
+    """The jobs of a rule for all runs of the experiment; several runs may share a job."""
     return list(dict.fromkeys(job_of(rule, experiment, *run) for run in experiment.run_named))
 
 
@@ -70,7 +70,7 @@ def preparations(experiment):
 
 
 def fetched(experiment, part):
-    """The jobs that fetch the files of pinned datasets whose names have a part."""
+    """The jobs that fetch the files of pinned datasets whose names contain `part`."""
     return [job("fetch_pinned", pinned=name) for name in needed.pinned(experiment.config) if part in name]
 
 
@@ -89,7 +89,7 @@ def write(path, content):
 
 
 def options_of(experiment, planned, folder, output):
-    """The options of a script, with its config and table of jobs written."""
+    """Write the config and the table of jobs of a script, and return its options."""
     written.write_config(folder / "config.yaml", experiment.given)
     jobs.write(folder / "jobs.csv", planned)
     return {"config": folder / "config.yaml", "jobs": folder / "jobs.csv", "results": folder / "results",
@@ -97,7 +97,7 @@ def options_of(experiment, planned, folder, output):
 
 
 def plan(experiment, planned, tmp_path):
-    """Run the script; the rows by rule, and the Markdown."""
+    """Run the script, and return its rows by rule and its Markdown."""
     scripts.run("plan", **options_of(experiment, planned, tmp_path, "plan"))
     return {row["rule"]: row for row in read(tmp_path / "plan.csv")}, (tmp_path / "plan.md").read_text(encoding="utf-8")
 
@@ -159,14 +159,14 @@ def test_hours_of_a_fine_tuning_by_hand(paper):
 
 def test_hours_of_patterns_and_of_an_evaluation_by_hand(paper):
     parameters = 8_030_261_248
-    operations = 2 * 512 * 180 * 11 * (2 * parameters + 2 * 32 * 4096 * 180)  # before, nine on the way, after
+    operations = 2 * 512 * 180 * 11 * (2 * parameters + 2 * 32 * 4096 * 180)  # before, at nine steps, and after
     expected = 60 + operations / (67e12 * 0.5) + parameters * (2 + 10 * 4) / 1e9
     assert seconds(paper, job_of("extract_patterns", paper, LLAMA3, SGSM)) == pytest.approx(expected)
     pair = ("selection.physics-pattern-100.seed0", "mmlu-physics")
     [(model, batch)] = [place for place, pairs in paper.evaluation_batches.items()
                         if place[0] == "llama-7b" and pair in pairs]  # fmt: skip
     parameters = 6_738_415_616
-    # As prompts, and with each of four options.
+    # Each item is read as a prompt, and with each of four options.
     prefill = 5 * 488 * 120 * (2 * parameters + 2 * 32 * 4096 * 120) / (989e12 * 0.3)
     decoding = 31 * 64 * 2 * parameters / (3350e9 * 0.15)  # 31 batches of 16, 64 tokens each
     expected = 60 + prefill + decoding + 4 * parameters / 1e9
@@ -235,7 +235,7 @@ def test_a_model_on_the_disk(model_folder, tmp_path):
 
 
 def test_a_model_in_a_gguf_file(tmp_path):
-    """Its folder is planned from the file's header, and has that size once it is there."""
+    """The plan takes the size of its folder from the file's header. The converted folder has this size."""
     from tokenizers_of_all_kinds import fast
 
     tokenizer = fast("gpt2")
@@ -288,7 +288,7 @@ def test_the_plan_goes_on_without_a_size(tmp_path):
         assert f"counted as 0: {key}; add it to the config." in text
     assert rows["prepare_instructions"]["unknown_jobs"] == "1"
     gemma = 7 + 7  # both groups of tasks
-    infinity, private = 2 * 7, 3  # of the other two models, whose group cannot be cut; the three of the selection
+    infinity, private = 2 * 7, 3  # runs of the other two models, whose group cannot be cut; three runs of the selection
     assert rows["finetune"]["unknown_jobs"] == str(gemma + infinity + private)
     assert float(rows["finetune"]["gpu_hours"]) > 0
     for model in config["models"].values():
@@ -320,11 +320,11 @@ def test_what_will_not_work_is_said(tmp_path):
     assert "Taking the patterns of llama3-8b in float32 takes 32 GB of memory on each GPU" in text
     assert "A10 has 24 GB: set patterns.dtype to bfloat16." in text
     assert "Evaluating llama-7b in float32 takes 27 GB of memory on each GPU" in text
-    assert "resources.fetch_model.runtime" not in text  # a download runs beside Snakemake, which ends no job
+    assert "resources.fetch_model.runtime" not in text  # a download is a local job, which Snakemake never ends
 
 
 def test_checkpoint_steps_that_never_come_are_said(paper, tmp_path):
-    """With the 2093 rows that the hub has of SGSM now, runs end after 3 epochs of ⌈1581 / 128⌉ steps."""
+    """With the 2093 rows of SGSM that the hub has now, runs end after 3 epochs of ⌈1581 / 128⌉ steps."""
     planned = of_all_runs("finetune", paper)
     _, text = plan(paper, planned, tmp_path)
     assert "checkpoint_steps" not in text.partition("## What to check")[2]
@@ -347,7 +347,7 @@ def test_seeds_multiply_the_work_of_runs(paper, tmp_path):
 
 
 def parts(experiment):
-    """What all fine-tunings and evaluations put on the disk, by name."""
+    """What all fine-tunings and evaluations store on the disk, by name."""
     planned = [*of_all_runs("finetune", experiment), *evaluations(experiment)]
     return {part.what: part for part in disk.parts(Sizes(experiment, NOWHERE), planned)}
 
@@ -360,7 +360,7 @@ def test_the_disk_follows_what_is_kept(paper):
     sizes = Sizes(paper, NOWHERE)
     assert kept["final checkpoints"].bytes == sum(4 * sizes.model(run.model)[0].parameters for run in paper.runs)
     states = {name: part.bytes for name, part in kept.items() if part.stays == "temporary"}
-    # Nothing but states: of the four largest, which are Gemma's, with 105 steps.
+    # Only states are temporary: those of the four largest runs, which are Gemma's, with 105 steps.
     assert states == {"runs at work": 4 * 3 * 16 * 8_537_680_896}
     half = parts(
         experiment_of(PAPER, ONE_SEED, {"finetuning": {"checkpoint_dtype": "bfloat16", "keep_final_checkpoints": True}})
@@ -383,7 +383,7 @@ def test_checkpoints_that_wait(paper):
     config["evaluation"]["sets"] = {"own": {"dataset": "gsm8k"}}
     for study in ("competence", "mixing", "selection"):
         config["studies"][study]["models"] = []
-    # The base model with one run, then two runs: the first of these waits for the second.
+    # One job reads the base model and one run. The next reads two runs, and the first waits for the second.
     waiting = parts(meant(config))
     assert waiting["final checkpoints that wait for others"].bytes == 2 * 4 * 8_537_680_896
     config["models"]["two"] = {"label": "x", "source": {"model": "gemma-7b", "run": "nlp.math.seed0"}}
@@ -429,7 +429,7 @@ def test_downloads_that_are_there_are_not_counted(paper, tmp_path):
     assert before["gsm8k"] == 4 * 150 * (7473 + 1319)
     assert before["sgsm"] == 4 * 180 * 20490
     assert before["mathbench"] == 4 * 130 * 358
-    assert not [name for name in before if name.startswith("infinity")]  # which are read from a local copy
+    assert not [name for name in before if name.startswith("infinity")]  # they are read from a local copy
     write(tmp_path / "raw/pinned/gsm8k/main/train-00000-of-00001.parquet", "")
     (tmp_path / "models" / LLAMA3).mkdir(parents=True)
     after = dict(disk.downloads(sizes, planned))
@@ -459,7 +459,7 @@ def test_too_small_a_disk_is_refused(tmp_path):
     assert_refusal(str(refused.value), "plan.parallel_jobs", ("TB of disk", str(results), "free: lower"))
     evaluated = evaluations(experiment)
     assert disk.check(experiment, results, [*trained, *evaluated], set(evaluated)) == []
-    # A resume that lacks others.
+    # A resumed experiment that lacks only jobs of other models.
     assert disk.check(experiment, results, trained, {one for one in trained if one.wildcards["model"] != "opt"}) == []
 
 
@@ -568,7 +568,7 @@ def test_a_table_of_jobs_of_another_config(planned, named, tmp_path):
 
 @pytest.fixture
 def half_done(tmp_path):
-    """Results of the embedded experiment, two fine-tunings of which are done, and a file of a job that it lacks."""
+    """Results of the embedded experiment with two finished fine-tunings, and the file of a job that it lacks."""
     experiment = experiment_of()
     trained = of_all_runs("finetune", experiment)
     for one, taken in zip(sorted(trained, key=lambda one: one.name), (90, 30), strict=False):
@@ -627,9 +627,9 @@ def ablations_on_disk(experiment, ablated):
 
 
 def test_hours_and_disk_of_ablations_by_hand(paper):
-    """SGSM on Llama3-8B: 32 samples of 180 tokens under 1 + 1024 + 12 × 8 settings, the patterns of 32, twice.
+    """SGSM on Llama3-8B: 32 samples of 180 tokens under 1 + 1024 + 12 × 8 settings, and patterns of 32, all twice.
 
-    The groups of one head, of the nine sizes, are heads alone; their changes are kept all the same.
+    Of the nine group sizes, groups of one head are single heads, which need no new pass; their changes are stored too.
     """
     ablated = job_of("ablate_heads", paper, LLAMA3, SGSM)
     assert courses.runs_of(paper, ablated) == [paper.run_named[LLAMA3, SGSM]]
@@ -644,7 +644,7 @@ def test_hours_and_disk_of_ablations_by_hand(paper):
 
 
 def test_small_probe_sets_and_groups_of_all_heads_by_hand():
-    """ARC on Llama3-8B, 33 probe rows: 16 are ablated, under 1 + 1024 + 12 × 1 + 1 settings, and 17 have patterns."""
+    """ARC on Llama3-8B with 33 probe rows: 16 rows have 1 + 1024 + 12 × 1 + 1 ablations, and 17 have patterns."""
     experiment = experiment_of(
         PAPER,
         {"datasets": {"arc": {"sampling": {"train": 512, "probe": 33}}}},
@@ -662,7 +662,7 @@ def test_small_probe_sets_and_groups_of_all_heads_by_hand():
 
 
 def test_runs_of_a_job_are_ablated_from_one_model():
-    """The model itself is read once for all runs of a job, and each of their last checkpoints once."""
+    """The model is read once for all runs of a job, and the last checkpoint of each run once."""
     together, apart = experiment_of(), experiment_of({"finetuning": {"runs_per_job": 1}})
     ablated = of_all_runs("ablate_heads", together)
     shared, runs = next((one, runs) for one in ablated if len(runs := courses.runs_of(together, one)) > 1)
@@ -708,7 +708,7 @@ def test_hours_of_transfer_and_of_transplants_by_hand():
 
 
 def test_hours_of_less_by_hand():
-    """Two epochs on a tenth of the pool and a pass back and forth after each: 2.2 passes, and the projection.
+    """Two epochs on a tenth of the pool, and a forward and backward pass after each: 2.2 passes, and the projection.
 
     Adapters of rank 4 on the attention of 32 layers of 4096 have 8·4·4096·32 weights, each projected to 1024 numbers.
     """
@@ -727,9 +727,9 @@ def test_hours_of_less_by_hand():
 
 
 def test_disk_of_features_by_hand():
-    """4096 hidden states and a loss of each of 15858 rows; of LESS two vectors of each that it compares.
+    """Each of 15858 rows has a hidden state of 4096 and a loss. LESS adds two vectors for each sample that it compares.
 
-    Those are 307 pseudo-private samples, and all 14042 of which each domain's own are left out.
+    These are 307 pseudo-private samples and all 14042 rows, from which each domain leaves out its own.
     """
     own = {"epochs": 2, "dimension": 1024, "lora": {"rank": 4, "target_modules": ["q_proj"]}}
     study = {"models": [LLAMA3], "less": own, "scored": []}
@@ -745,7 +745,7 @@ def test_disk_of_features_by_hand():
 
 
 def test_hidden_states_may_be_narrower_than_all_heads():
-    """Gemma has 16 heads of 256 in hidden states of 3072: features are of these, and heads project between both."""
+    """Gemma has 16 heads of size 256. Its features are hidden states of size 3072. Heads project between both sizes."""
     gemma = "gemma-7b"
     study = {"models": [gemma], "methods": ["pattern", "rds"], "scored": []}
     experiment = experiment_of(PAPER, {"studies": {"selection": study}})

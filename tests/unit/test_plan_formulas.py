@@ -1,4 +1,4 @@
-"""The formulas of costs: against the library's own models and counters, published sizes, and arithmetic by hand."""
+"""The formulas of costs, compared with models and counters of the library, published sizes, and hand arithmetic."""
 
 import pytest
 
@@ -99,9 +99,9 @@ def test_what_no_formula_counts_is_not_known(architecture):
 
 
 def test_operations_as_torch_counts_them():
-    """Of a model whose embeddings are small; torch counts attention whole, the formula what a causal one needs.
+    """The model has small embeddings. Torch counts full attention, and the formula only what causal attention needs.
 
-    Attention has no weights to freeze, so that patterns take a little more than twice a forward pass.
+    Attention has no weights to freeze, so patterns take a little more than two forward passes.
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -173,7 +173,7 @@ def test_memory_of_training():
     ("name", "count"), [("Llama3-8B", 41_943_040), ("Gemma-7B", 50_003_968), ("OPT-6.7B", 37_748_736)]
 )
 def test_adapters_are_counted_and_never_too_few(name, count):
-    """Of rank 16, on all linear modules: 16 × (in + out) of every weight, by hand."""
+    """Adapters of rank 16 on all linear modules: `count` is the sum of 16 × (in + out) over all weights, by hand."""
     found = costs.adapters(costs.model(*PUBLISHED[name][:2]), 16)
     assert count < found.parameters < 1.6 * count
     assert found.bytes == 4 * found.parameters
@@ -198,7 +198,10 @@ def test_adapters_take_no_passes_for_gradients_of_frozen_weights():
 
 
 def test_memory_of_training_adapters():
-    """Weights stay in the two bytes that they are stored in, but for full precision; stored in four, they stay so."""
+    """Weights stored in two bytes stay so, except in full precision.
+
+    Weights stored in four bytes stay so with PyTorch; DeepSpeed in bf16 holds them in two.
+    """
     size = costs.Model(parameters=1000, layers=1, heads=1, width=100, hidden=100, bytes=2000)
     small = costs.adapters(size, rank=2)
     assert costs.gpu_adapter_bytes(size, small, "pytorch", "bf16", "adamw", 1) == 2000 + 640

@@ -1,4 +1,4 @@
-"""Figures and Table 1: all formats, all sizes of experiment, the same bytes twice, errors that name the culprit."""
+"""Figures and Table 1: all formats, all sizes of experiment, the same bytes twice, errors that name their cause."""
 
 import io
 import json
@@ -31,7 +31,7 @@ OPTIONS = {
     "figure_level": {"level": "level", "summary": "level_summary"},
 }
 
-# Statistics of Table 1 by the states that have them, where these are not all.
+# The statistics of Table 1 that a state has, for the states that do not have all of them.
 ONLY_IN = {
     "change": [name for name in table1.STATISTICS if name != "coherence_floor"],
     **{

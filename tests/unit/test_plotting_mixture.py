@@ -26,7 +26,7 @@ INSTRUCTIONS = 2000
 
 
 def write(folder, models=MODELS, tasks=tuple(LABELS), seeds=2):
-    """variants.csv and mixture.csv of generated coefficients, of which each model and seed keeps the two best."""
+    """Write variants.csv and mixture.csv of generated coefficients; each model and seed keeps the two best."""
     generator = np.random.default_rng(len(models) + len(tasks))
     rows = []
     for model in models:

@@ -92,7 +92,7 @@ def rows_of(folder, **wanted):
 def test_every_ranking_has_its_precisions_beside_chance(found):
     rows = rows_of(found)
     assert ",".join(rows[0]) == COLUMNS
-    # Two models, domains and seeds; four methods at two budgets with an average, and the random draws without one.
+    # Two models, domains and seeds; four methods at two budgets and with an average, random draws without an average.
     assert len(rows) == 2 * 2 * 2 * (4 * 3 + 2)
     assert {(row["pool"], row["related"], row["expected"]) for row in rows if row["statistic"] == "precision"} == {
         ("40", "12", "0.3")

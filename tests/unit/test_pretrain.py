@@ -1,4 +1,4 @@
-"""Base models of the embedded experiment: built from a config's architecture, and learning."""
+"""Base models of the embedded experiment are built from a config's architecture, and learn."""
 
 import csv
 import json
@@ -86,7 +86,7 @@ def test_blocks_are_documents_and_long_ones_are_cut(tokenizer, tmp_path):
     documents = [[*tokenizer(text)["input_ids"], tokenizer.eos_token_id] for text in texts]
     blocks = pretrain.blocks(tmp_path / "corpus.jsonl", tokenizer, 1000)
     assert [block["input_ids"] for block in blocks] == documents
-    short = len(documents[2]) - 1  # one token is left over, from which nothing is predicted
+    short = len(documents[2]) - 1  # one token is left over, and it predicts nothing
     blocks = pretrain.blocks(tmp_path / "corpus.jsonl", tokenizer, short)
     assert [block["input_ids"] for block in blocks] == [*documents[:2], documents[2][:short]]
     blocks = pretrain.blocks(tmp_path / "corpus.jsonl", tokenizer, 8)

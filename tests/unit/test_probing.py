@@ -1,4 +1,4 @@
-"""Tokenizers and models are probed when they are loaded, so that nothing of them fails, or goes wrong, hours later."""
+"""Tokenizers and models are probed when they are loaded, so that they do not fail or go wrong hours later."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ from headpatterns.training.recipe import Recipe
 
 @pytest.fixture
 def changed(model_folder, tmp_path):
-    """A copy of the model's folder in which some keys of a JSON file are others."""
+    """Copies the model's folder, and changes some keys of a JSON file in it."""
 
     def change(file, **keys):
         folder = tmp_path / "model"
@@ -58,7 +58,7 @@ def test_special_tokens_that_texts_cannot_have(changed, keys, sentence):
 
 
 def test_a_special_token_that_is_read_as_the_unknown_one(tokenizer_folder, tmp_path):
-    """A tokenizer in Python gives an unknown token that id; here it is the pad token, which stands for it."""
+    """A Python tokenizer gives unknown tokens the id of the unknown token. Here, the pad token is the unknown token."""
     folder = tmp_path / "tokenizer"
     saved = PreTrainedTokenizerFast.from_pretrained(tokenizer_folder)
     saved.unk_token = saved.pad_token
@@ -107,7 +107,7 @@ def test_a_template_and_a_setting_that_both_put_bos(tokenizer_folder, tokenizer,
 
 
 def test_a_sentencepiece_model_whose_reader_is_not_installed(changed, monkeypatch):
-    """What has to be installed is named: protobuf, where transformers advises another package."""
+    """The message names the package to install: protobuf, although transformers advises another package."""
     folder = changed("tokenizer_config.json")
     (folder / "tokenizer.json").unlink()
     (folder / "tokenizer.model").write_bytes(b"")
@@ -163,7 +163,7 @@ def test_a_config_of_somebody_who_looked_at_attention_trains_and_saves(changed, 
 
 
 def test_what_saving_would_refuse_is_refused_on_loading(changed, monkeypatch):
-    """Transformers refuses to save settings for generation that do not go together, if they were changed."""
+    """Transformers refuses to save generation settings that contradict each other, if they were changed."""
     folder = changed("generation_config.json", eos_token_id=2)
     load = AutoModelForCausalLM.from_pretrained
 

@@ -1,4 +1,4 @@
-"""Locks that keep programs from the same files and what a killed one leaves of them, and jobs that end with it."""
+"""Locks that keep programs from the same files, the locks of a killed program, and jobs that end with their starter."""
 
 import errno
 import fcntl
@@ -19,7 +19,7 @@ SENTENCE = "another program is training run: wait until it ends, or stop it, and
 
 
 def attempt(path, answer):
-    """Take the lock as another program would; what it says, or that it has the lock."""
+    """Take the lock as another program would, and answer with the refusal or that it has the lock."""
     try:
         with processes.exclusive_lock(path, "run"):
             answer.put("has it")
@@ -97,7 +97,7 @@ def test_a_job_ends_with_the_one_that_started_it(between):
     assert started.stdout.readline() == "at work\n"
     started.kill()
     started.wait()
-    assert started.stdout.read() == ""  # which comes to an end when the job has
+    assert started.stdout.read() == ""  # the output ends when the job has ended
 
 
 def test_a_job_that_nobody_started_goes_on(monkeypatch):
@@ -117,7 +117,7 @@ sys.stdin.read()
 
 @pytest.fixture
 def holder(tmp_path):
-    """Start a process that holds the file of a folder; what it says of locks there, and how to kill it."""
+    """Starts a process that holds a folder's file; returns whether it removed the locks there, and the process."""
     started = []
 
     def start():
@@ -167,7 +167,7 @@ def test_locks_that_another_machine_may_hold_stay(tmp_path, holder):
     assert not removed and locks.is_dir()
     process.kill()
     process.wait()
-    (locks / "0.input.lock").unlink()  # as at the end of a run that nobody kills
+    (locks / "0.input.lock").unlink()  # as at the end of a run that is not killed
     holder()
     assert holders.read_text() == socket.gethostname()
 

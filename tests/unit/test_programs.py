@@ -1,4 +1,4 @@
-"""The value of a small program is what Python would return, and whatever is no arithmetic has none."""
+"""A small program has the value that Python would return, and a text that is not arithmetic has no value."""
 
 import csv
 import json

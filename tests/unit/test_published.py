@@ -1,4 +1,4 @@
-"""Results that ship: what is published of an experiment, what is made of it again, and what is refused."""
+"""Published results: which files of an experiment are published, which are computed again, and which are refused."""
 
 import json
 import shutil
@@ -68,7 +68,7 @@ def test_a_folder_is_published_with_checksums_and_read_again(results, capsys):
 
 
 ONE_ARRAY = (128 + 40 * 2 * 3 * 4) / 1e6
-"""MB of an array of samples, which follows its header."""
+"""The size of an array of samples with its header, in MB."""
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ COMPUTED = {
     *("distribution", "similarity", "composition", "dynamics", "level", "validity", "transfer", "transplant"),
     *("trained_heads", "head_scores", "methods", "precision", "mixture", "selection_costs"),
 }
-"""Analyses and effects of tests/config/tiny.yaml that read patterns, ablations and rankings alone."""
+"""Analyses and effects of tests/config/tiny.yaml that read only patterns, ablations and rankings."""
 
 
 def test_what_reads_measured_files_alone_is_computed_again():

@@ -1,4 +1,4 @@
-"""Numbers that README and docs quote: each is in its file, and checked against a table."""
+"""Numbers that README and docs quote: each is in its file, and is compared with a table."""
 
 import csv
 import json
@@ -23,7 +23,7 @@ RESULTS = {
 
 
 def section(document: str, title: str) -> str:
-    """A section from its title to the next of its rank."""
+    """A section from its title to the next title of the same level."""
     start = document.index(title)
     end = document.find("\n## ", start + 1)
     return document[start : end if end > 0 else None]
@@ -47,7 +47,7 @@ def test_every_result_in_the_documents_is_listed(file):
 
 
 def test_quotes_from_a_published_folder_are_its_numbers():
-    """To the last digit that is shown: the folder does not change by chance, as another run does."""
+    """They agree to the last digit shown: the folder does not vary by chance, as a new run does."""
     for quote in SHIPPED:
         text = quote.found((PROJECT / quote.file).read_text(encoding="utf-8"))["number"]
         number = quotes.fresh(quote, PROJECT / quote.source / "analysis")[quote.column]
@@ -61,7 +61,7 @@ def test_every_number_of_a_document_about_a_published_folder_is_listed():
 
 
 def test_what_is_published_is_what_is_quoted():
-    """docs/published.csv has a row for each quote, with the number that stands in the text, within its interval."""
+    """docs/published.csv has a row for each quote, with the number in the text, which is within its interval."""
     with (PROJECT / "docs/published.csv").open(newline="", encoding="utf-8") as file:
         published = list(csv.DictReader(file))
     texts = {quote.file: (PROJECT / quote.file).read_text(encoding="utf-8") for quote in LISTED}
@@ -114,7 +114,7 @@ def checked(folder):
 
 
 def test_a_quote_lies_within_the_fresh_interval(folder, capsys):
-    """The mean of two rows is 0.45, of their ends 0.35 and 0.55; 0.50 and −0.21 lie within, 9 is another task's."""
+    """Two rows have the mean 0.45 in [0.35, 0.55]. 0.50 and −0.21 are within their intervals; 9 is of another task."""
     rows = checked(folder)
     assert [row["quoted"] for row in rows] == ["0.50", "0.40", "0.60", "−0.21"]
     assert [row["verdict"] for row in rows] == ["within", "bound", "bound", "within"]
@@ -125,7 +125,7 @@ def test_a_quote_lies_within_the_fresh_interval(folder, capsys):
 
 @pytest.mark.parametrize(
     ("high", "verdict"),
-    [("0.4951", "within"), ("0.4949", "outside")],  # 0.50 is a number from 0.495 on
+    [("0.4951", "within"), ("0.4949", "outside")],  # 0.50 may be a number from 0.495 on
 )
 def test_rounding_is_granted_and_no_more(folder, capsys, high, verdict):
     write_levels(folder, f"before,math,0.45,0.4,{high}\nafter,*,-0.2,-0.3,-0.1\n")
@@ -153,7 +153,7 @@ def test_publishing_writes_fresh_numbers_into_the_text(folder):
 
 
 def test_a_quote_from_a_published_folder_is_told_apart(folder):
-    """Each source has a check of its own, and to renew one leaves the text of the other alone."""
+    """Each source has its own check, and a renewal of one source does not change the text of the other."""
     listed = folder / "quoted.csv"
     listed.write_text(f'{QUOTED}page.md,"runs it is {{#}} or more",counts,,share,1,published/x\n')
     assert [len(quotes.read(listed, source)) for source in (None, "", "published/x", "published/y")] == [5, 4, 1, 0]
@@ -243,7 +243,7 @@ def test_numbers_of_another_machine_are_said_with_what_vector_instructions_move(
 
 
 def test_the_spread_over_vector_widths_is_what_its_page_says():
-    """docs/vector_widths.csv, as benchmarks/vector_widths.py writes it, and the numbers of docs/reproducibility.md."""
+    """docs/reproducibility.md has the numbers of docs/vector_widths.csv, which benchmarks/vector_widths.py writes."""
     with (PROJECT / "docs/vector_widths.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert {"distribution_by_model", "similarity_summary", "adaptation_effects", "training", "patterns"} == {

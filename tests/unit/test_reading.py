@@ -1,4 +1,4 @@
-"""How stored patterns are read: reduction, normalisation, weighting and change, each worked by hand."""
+"""How stored patterns are read: reduction, normalisation, weighting and change, each worked out by hand."""
 
 import json
 
@@ -26,7 +26,7 @@ def run_at(folder, task="arc", model="opt"):
 
 @pytest.fixture
 def run(tmp_path):
-    """Losses 0.5 and 2 before, 0.25 and 1 after, where every signed sum is half of what it was."""
+    """The losses are 0.5 and 2 before, and 0.25 and 1 after. Training halves every signed sum."""
     also = {"sum_of_abs": PAIRS}
     pattern_files.save(tmp_path / "p", 0, SIGNED, also=also, losses=[0.5, 2.0], response_tokens=[1, 3])
     pattern_files.save(tmp_path / "p", 7, SIGNED / 2, also=also, losses=[0.25, 1.0], response_tokens=[1, 3])
@@ -52,7 +52,7 @@ def test_the_sign_is_found_where_another_reduction_comes_first(tmp_path):
 def test_normalisations_by_hand(run):
     by_loss = patterns.load(run, 0, Reading(normalisation="loss"))
     np.testing.assert_allclose(by_loss, [[[2, 6]], [[1, 0]]])
-    # Level and loss were halved both.
+    # Both the level and the loss were halved.
     np.testing.assert_allclose(patterns.load(run, 7, Reading(normalisation="loss")), by_loss)
     np.testing.assert_allclose(patterns.load(run, 0, Reading(normalisation="sum")), [[[0.25, 0.75]], [[1, 0]]])
     by_sum = patterns.load(run, 0, Reading("sum_of_abs", "sum"))
@@ -87,7 +87,7 @@ def test_weights_of_samples_and_of_batches(tmp_path):
     assert weights.shape == (51, 6)
     np.testing.assert_allclose(weights.sum(axis=1), 1)
     np.testing.assert_allclose(weights[0], [0.05, 0.1, 0.15, 0.2, 0.125, 0.375])
-    # The same draws: a replicate weighs each sample as often as it was drawn.
+    # The draws are the same: a replicate counts each sample as often as it was drawn.
     for replicate in (1, 17, 50):
         counts = np.rint(plain[replicate] * 6)
         assert counts.sum() == 6

@@ -1,4 +1,4 @@
-"""What the README and the documentation show works as it stands there, with the reader's paths filled in."""
+"""Examples in the README and the documentation work as written, with the reader's paths filled in."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ def text_of(document: str) -> str:
 
 
 def block(document: str, language: str, containing: str) -> str:
-    """The fenced block of a language in a document that contains a text."""
+    """The first fenced block of a document that is in the given language and contains the given text."""
     blocks = re.findall(rf"```{language}\n(.*?)```", text_of(document), re.DOTALL)
     return next(text for text in blocks if containing in text)
 

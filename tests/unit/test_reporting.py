@@ -41,8 +41,9 @@ PICTURE = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="
 
 
 class Page(HTMLParser):
-    """Tags with their attributes, the page's text and that of every table's rows by cells; fails where a tag is closed
-    that was not open."""
+    """Reads tags with their attributes, the page's text, and the text of every table row by cells.
+
+    It fails where the page closes a tag that is not open."""
 
     def __init__(self, text):
         super().__init__()
@@ -79,7 +80,7 @@ def table_of(folder, name):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A results folder with all that the sections of section 4 show."""
+    """A results folder with everything that the report shows of section 4."""
     made = tmp_path_factory.mktemp("report")
     analysis_tables.write(made / "analysis")
     (made / "analysis" / "runs.csv").rename(made / "runs.csv")
@@ -197,7 +198,7 @@ def test_claims_stand_by_section_with_the_papers_value_and_what_the_verdict_rest
     shown = "p = 0.020; power 12 %; power of the paper's comparison 9 %; learnt 6 of 7 tasks by accuracy"
     assert undecided.startswith(f"{shown} Llama_mini & co, 400") and "learnt" not in untestable.split("Left out")[0]
     assert untestable.startswith("p = 0.020; power of the paper's comparison 9 %; 99% of the answers of base cannot be")
-    assert "power 12 %" not in budgets.split("? undecided")[0]  # of reversed and negligible there is no need of it
+    assert "power 12 %" not in budgets.split("? undecided")[0]  # reversed and negligible claims need no power
     assert (
         "changes_most (Figure 5): OPT changes most. Left out: no model of the experiment stands for OPT-6.7B." in text
     )
@@ -237,7 +238,7 @@ def test_the_page_opens_with_what_the_models_can_do(opened):
     text = " ".join(made.text.split())
     assert COMPETENT in text and "3 → 30 [20, 42] *" in text and "no gold answers" in text
     marked = [attributes for attributes in made.found("td") if attributes.get("class") == "number reversed"]
-    assert len(marked) == 1  # what is not above chance, and nothing else
+    assert len(marked) == 1  # only the cell that is not above chance
     assert base64.b64decode(made.found("img")[0]["src"].split(",")[1]) == PICTURE % b"competence"
     assert "Claims about what fine-tuning changes are tested only where more than half" in text
 
@@ -256,7 +257,7 @@ def test_the_summary_opens_with_it_and_lists_every_verdict(opened, tmp_path):
 
 @pytest.fixture(scope="module")
 def section5(folder, tmp_path_factory):
-    """A results folder with what the report shows of section 5 as well, where its truth is known."""
+    """A results folder with everything that the report shows of sections 4 and 5, with a known truth."""
     made = copied(folder, tmp_path_factory.mktemp("section5"))
     rows = evaluation_tables.variants(oracle=True)
     evaluation_tables.write(made, rows, evaluation_tables.generated(rows))
@@ -345,7 +346,7 @@ def test_a_grid_of_mixtures_is_shown_where_there_is_one(section5, tmp_path):
 
 
 def test_costs_are_means_over_domains_in_milliseconds(section5):
-    """2 and 4 ms are read in the two domains, and 1 µs ranks; 5 is the time that nobody noted."""
+    """LESS reads for 2 and 4 ms in the two domains and ranks in 1 µs. The reading time of BM25 is not known."""
     found = [row for row in Page(rendered(section5, EVERY)).rows if row[:1] == ["Llama_mini & co"] and len(row) == 6]
     assert ["Llama_mini & co", "by gradients (LESS)", "3", "0.001", "0.5", "64"] in found
     assert ["Llama_mini & co", "by BM25", "", "0.001", "", "0"] in found
@@ -397,7 +398,7 @@ def test_unparsed_answers_are_in_plain_sight(section5, tmp_path):
     visible = text[: text.index(f"Every score ({len(scores)} rows)")]
     assert f"{found['unparsed']} ({100 * found['unparsed'] / found['items']:.1f} %)" in visible
     assert f"{found['cut']} ({100 * found['cut'] / found['items']:.1f} %)" in visible
-    # A dash where an evaluator does not say.
+    # The page shows a dash where an evaluator does not count unparsed answers.
     changed = copied(section5, tmp_path)
     scores.assign(unparsed="").to_csv(table_of(changed, "scores"), index=False)
     made = Page(rendered(changed, EVERY))
@@ -533,7 +534,7 @@ def test_the_section_on_validity_is_there_where_the_study_is(folder, tmp_path, r
     assert made.open == []
     ids = [attributes["id"] for _, attributes in made.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
-    assert made.text.count("Do the patterns mean anything?") == 2  # its heading and the way there
+    assert made.text.count("Do the patterns mean anything?") == 2  # its heading and the link to it
     assert "#validity" in [a["href"] for a in made.found("a")]
     assert len(made.found("img")) == len(report.found("img")) + 1
     assert "Do the patterns mean anything?" not in report.text

@@ -1,4 +1,4 @@
-"""Inputs are data: nothing that comes with a model, a dataset or a result is executed, and nothing leaves its place."""
+"""Inputs are data: no code of a model, dataset or result is run, and no file outside their folders is touched."""
 
 import json
 import os
@@ -139,7 +139,7 @@ AUTO_MAP = {"AutoConfig": "configuration_own.OwnConfig", "AutoModelForCausalLM":
 @pytest.mark.slow
 @pytest.mark.parametrize("answer", ["", "y\n" * 9])
 def test_a_model_with_a_program_of_its_own_is_refused(own_model, made, tmp_path, answer):
-    """Whatever stands at standard input: transformers by itself asks there whether to run it."""
+    """The answer on standard input does not matter. Without the refusal, transformers asks there whether to run it."""
     with_program(own_model, made, **AUTO_MAP)
     change(own_model / "config.json", model_type="own")
     (tmp_path / "rows.jsonl").write_text(json.dumps({"prompt": "a", "response": " b"}) + "\n")

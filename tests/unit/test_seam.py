@@ -81,7 +81,7 @@ def test_a_text_that_brings_its_own_bos_and_eos_gets_no_second_one(made, name):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_an_eos_that_ends_the_prompt_stays_there(made, name):
-    """As between the turns of a conversation."""
+    """Conversations have such an EOS between their turns."""
     tokenizer = made(name)
     sample = tokenize(tokenizer, "a", f"Question?{EOS}", "There.", 1000)
     assert sample.input_ids[sample.response_start - 1] == tokenizer.eos_token_id
@@ -101,7 +101,7 @@ def test_blanks_at_the_end_of_a_prompt_belong_to_the_response(made, name):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_straddling_token_belongs_to_the_response(made, name):
-    """A blank and `is` are one token of each tokenizer, of which the prompt has the blank and the `i`."""
+    """Each tokenizer has one token for a blank and `is`. The prompt contains its blank and its `i`."""
     tokenizer = made(name)
     clean, straddling = (tokenize(tokenizer, "a", *pair, 1000) for pair in (("There", " is it"), ("There i", "s it")))
     assert (clean.straddling, straddling.straddling) == (False, True)
@@ -111,7 +111,7 @@ def test_a_straddling_token_belongs_to_the_response(made, name):
 
 
 def test_a_prompt_that_is_cut_otherwise_where_more_follows(made):
-    """GPT-2's rule takes two line breaks for one token at the end of a text and for two before a word."""
+    """GPT-2's rule makes two line breaks one token at the end of a text, and two tokens before a word."""
     tokenizer = made("gpt2")
     alone, followed = plain(tokenizer, "There.\n\n"), plain(tokenizer, "There.\n\nThere")
     assert len(alone) == 3 and len(followed) == 5
@@ -161,7 +161,7 @@ def test_a_slow_tokenizer_is_decoded():
 
 
 def test_a_slow_tokenizer_with_tokens_of_parts_of_characters():
-    """The last byte of the prompt's character and the first of the response's are one token, or stand alone."""
+    """The last byte of the prompt and the first byte of the response, parts of characters, form one token or two."""
     prompt, response = "It: \u5df4", "\u9ece!"
     last, first = prompt.encode()[-1:], response.encode()[:1]
     apart, joined = (tokenize(Slow(pairs), "a", prompt, response, 1000) for pairs in ((), (last + first,)))
@@ -172,7 +172,7 @@ def test_a_slow_tokenizer_with_tokens_of_parts_of_characters():
 
 def test_a_tokenizer_of_which_neither_offsets_nor_decoding_tells_is_refused():
     tokenizer = Slow((b"is",), lossy=True, name_or_path="models/lossy")
-    assert tokenize(tokenizer, "a", "It", " is", 1000).response_start == 2  # the prompt's tokens tell it
+    assert tokenize(tokenizer, "a", "It", " is", 1000).response_start == 2  # the prompt's tokens show it
     with pytest.raises(InputError, match=r"models/lossy does not show where the response of sample 'row-7' begins"):
         tokenize(tokenizer, "row-7", "It i", "s there", 1000)
 
@@ -181,7 +181,7 @@ def test_a_tokenizer_of_which_neither_offsets_nor_decoding_tells_is_refused():
 
 
 def same_everywhere(tokenizer, row):
-    """What training and extraction read of a row; evaluation's prompt is the beginning of it."""
+    """The sample that training and extraction read; without straddling, the prompt of evaluation is its beginning."""
     trained = tokenize(tokenizer, **row, max_length=1000)
     (probed,), _ = samples.tokenized(tokenizer, [row], 1000, "rows", skip=False)
     assert inputs.samples([row], tokenizer) == [probed] == [trained]

@@ -1,4 +1,4 @@
-"""What a training seed moves, where what depends on it lies, and the seeds of each study."""
+"""What a training seed moves, the paths that depend on it, and the seeds of each study."""
 
 import json
 from collections import Counter
@@ -76,7 +76,7 @@ def test_a_run_starts_from_the_base_of_its_seed(config):
 
 
 def test_a_model_after_a_run_is_one_for_all_seeds(config):
-    """Its source names the seed of that run, whose base it goes back to."""
+    """Its source names the seed of that run, and the run starts from the base of this seed."""
     source = {"model": "llama", "run": "nlp.arc.seed1"}
     config["models"]["later"] = {"label": "x", "source": source}
     config["studies"]["adaptation"]["models"] = ["later"]
@@ -244,7 +244,7 @@ def test_an_unknown_move_is_refused(config):
 
 
 def test_runs_that_differ_in_seeds_have_batches_of_their_own(config):
-    """Every job is made by one rule: none of its outputs is that of another."""
+    """One rule makes all jobs, so no two jobs have the same output."""
     config["studies"]["mixing"]["seeds"] = [1]
     config["finetuning"]["runs_per_job"] = 100
     experiment = meaning(config)
@@ -255,8 +255,8 @@ def test_runs_that_differ_in_seeds_have_batches_of_their_own(config):
     of_llama = [batch for batch in experiment.batches.values() if "llama" in batch.models and batch.group == "nlp"]
     assert {(len(batch.training_sets), batch.seeds, batch.steps) for batch in of_llama} == {
         (6, (0, 1, 2), True),
-        (1, (0, 1, 2), True),  # SGSM, which no mixture is made of
-        (1, (1,), False),  # RefGPT, a candidate of the mixing study alone
+        (1, (0, 1, 2), True),  # SGSM, which is in no mixture
+        (1, (1,), False),  # RefGPT, which is only a candidate of the mixing study
     }
 
 

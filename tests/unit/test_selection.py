@@ -1,4 +1,4 @@
-"""Selection scores: against scipy and brute force sample by sample, degenerate patterns, ranking, words."""
+"""Selection scores, compared with scipy and brute force on each sample; degenerate patterns, ranking, words."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def generator():
 
 
 def uneven(generator, *shape):
-    """Patterns as models have them: small, positive, a few heads far above the others."""
+    """Patterns like those of models: small and positive, with a few heads far above the others."""
     return (1e-6 * generator.lognormal(0, 1.5, shape)).astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Splitting a dataset by domain: which rows belong where, and that nothing of the target is left in the pool."""
+"""Splitting a dataset by domain: which rows belong where, and that no item of the target stays in the pool."""
 
 import csv
 import json
@@ -140,7 +140,7 @@ def test_pseudo_private_items_are_left_out_too(files, tmp_path):
 
 
 def test_items_of_another_template_and_open_questions(files, tmp_path):
-    """Where the options stand in the prompt does not matter; without any, the whole prompt counts."""
+    """The place of the options in the prompt does not matter. Without options, the whole prompt counts."""
     template = {"before": "### Instruction:\n", "after": "\n\n### Response:"}
     rows = [
         question("a", "algebra", "What is a group?", **template),
@@ -287,7 +287,7 @@ def stripped(text):
 
 
 def identity(row):
-    """Question and options of a row of MMLU, in no order."""
+    """The question and the unordered options of a row of MMLU."""
     question = re.split(r"\nA\. ", row["prompt"].removeprefix("Question: "))[0]
     return stripped(question), frozenset(map(stripped, row["choices"]))
 
@@ -310,7 +310,7 @@ def test_real_domains_share_nothing(mmlu, tmp_path, domain):
 
 
 def test_real_items_of_the_target_are_found_under_another_subject(mmlu, tmp_path):
-    """Ten items of the target come back as questions of law, with options in reverse order."""
+    """Ten items of the target appear again as questions of law, with options in reverse order."""
     folder, _ = mmlu
     probe = pyarrow.parquet.read_table(folder / "probe.parquet").to_pylist()
     copies = []

@@ -1,4 +1,4 @@
-"""Selecting training samples: the methods on planted patterns, budgets, what has no pattern, errors, bytes."""
+"""Selecting training samples: the methods on planted patterns, budgets, samples without a pattern, errors, bytes."""
 
 import csv
 import json
@@ -26,7 +26,7 @@ def instructions(path, prompts):
 
 
 def patterns(folder, ids, base, probe, step=7):
-    # Signs count for nothing, nor does a checkpoint between the two.
+    # Neither the signs nor the checkpoint between the two others may count.
     sign = np.where(np.arange(base.size).reshape(base.shape) % 3, -1, 1)
     for number, array in {0: base, 3: np.zeros_like(base), step: probe}.items():
         pattern_files.save(folder, number, sign * array, ids=ids)
@@ -144,7 +144,7 @@ def test_normalisation_weighs_the_pseudo_private_patterns_in_their_mean(case, no
 
 
 def test_further_methods_rank_by_what_their_names_say(case):
-    """Signs, places within layers, losses of the base model, and what it makes of the samples otherwise."""
+    """They use signs, shares within layers, losses of the base model, and its other features of the samples."""
     generator = np.random.default_rng(4)
     for folder in (case["pool_patterns"], case["pseudo_private_patterns"]):
         path = folder / "step-0.json"
@@ -217,7 +217,7 @@ def test_what_the_base_model_makes_of_the_samples_is_asked_for(case, capfd, monk
 
 
 def test_words_of_the_pseudo_private_prompts_alone_find_their_like(case):
-    """Prompts on a river, one of five kinds; those of training rows without patterns, on a poem, say nothing."""
+    """The prompts are on a river, one of five kinds. Training rows without patterns, on a poem, do not count."""
     scripts.run("select_samples", **case)
     assert set(selected(case, "bm25", 3)) < {"p1", "p6", "p11", "p16"}
     scores = {row["id"]: float(row["score"]) for row in table(case["output"] / "scores.csv") if row["method"] == "bm25"}
@@ -225,7 +225,7 @@ def test_words_of_the_pseudo_private_prompts_alone_find_their_like(case):
 
 
 def test_planted_samples_are_selected(case):
-    """Three pool samples do under the probe model what the pseudo-private ones do, and nothing special before."""
+    """Three pool samples resemble the pseudo-private samples under the probe model, but not under the base model."""
     private = loaded(case["pseudo_private_patterns"], 7)
     mean = np.mean(list(private.values()), axis=0)
     path = case["pool_patterns"] / "step-7.samples.npy"
@@ -264,7 +264,7 @@ def test_the_oracle_draws_among_the_related_samples_with_a_pattern(case):
     scripts.run("select_samples", **case)
     random = {k: selected(case, f"random{k}", 10) for k in range(2)}
     assert not list(case["output"].glob("oracle-*"))
-    related = related_of({**case, "budgets": [3, 6]}, [f"p{n}" for n in range(14)])  # of which p0 has no pattern
+    related = related_of({**case, "budgets": [3, 6]}, [f"p{n}" for n in range(14)])  # p0 has no pattern
     scripts.run("select_samples", **related)
     few, many = (selected(case, "oracle", n) for n in (3, 6))
     assert few == many[:3] and len(set(many)) == 6 and set(many) <= {f"p{n}" for n in range(1, 14)}
@@ -285,7 +285,7 @@ def test_too_few_related_samples_are_named(case, capfd, monkeypatch):
 
 
 def test_random_draws_do_not_depend_on_the_model(case, tmp_path):
-    """Another model lacks other patterns: the draw is the same but for those."""
+    """Another model lacks other patterns: the draw is the same except for their samples."""
     scripts.run("select_samples", **{**case, "budgets": [19]})
     draw = selected(case, "random0", 19)
     ids = [id for id in loaded(case["pool_patterns"], 7) if id not in ("p3", "p8")]
@@ -423,7 +423,7 @@ def test_pools_that_cannot_be_used(case, tmp_path, capfd, monkeypatch):
 
 
 def test_costs_are_told_by_method_and_part(case):
-    """A pattern of 3 x 4 heads is kept in 48 bytes; words are read by no model, and times of old patterns unknown."""
+    """A pattern of 3 x 4 heads takes 48 bytes. No model reads words, and the times of old patterns are not known."""
     scripts.run("select_samples", **case)
     rows = table(case["output"] / "costs.csv")
     assert [(row["method"], row["part"], row["bytes"]) for row in rows] == [

@@ -1,4 +1,4 @@
-"""Verdicts under every way to read patterns: on patterns whose level follows the loss, and the figure of them."""
+"""Verdicts under every way to read patterns, for patterns whose level follows the loss, and the figure of verdicts."""
 
 import csv
 import json
@@ -25,7 +25,7 @@ USUAL = {"reduction": "abs_of_sum", "normalisation": "none", "weighting": "sampl
 
 
 def write_runs(folder):
-    """Runs of one model that lower the loss and the level of every head to 0.3, but double its `sum_of_abs`."""
+    """Write runs of one model in which loss and level of every head fall to 30 %, but its `sum_of_abs` doubles."""
     generator, rows = np.random.default_rng(0), []
     for task in TASKS:
         base = generator.lognormal(0, 0.5, (12, 2, 3))
@@ -68,7 +68,7 @@ def read(path):
 def test_the_level_follows_the_loss_and_its_verdict_the_way_to_read_it(made):
     rows = [row for row in read(made / "sensitivity.csv") if row["claim"] == "level_rises"]
     found = {tuple(row[name] for name in analysis.FIELDS): (float(row["estimate"]), row["verdict"]) for row in rows}
-    assert len(found) == len(rows) == 2 * 3 * 2  # reductions, normalisations, weightings; Eq. 3 has no part in it
+    assert len(found) == len(rows) == 2 * 3 * 2  # reductions, normalisations, weightings; Eq. 3 does not matter
     expected = {
         ("abs_of_sum", "none"): (np.log(0.3), "reversed"),
         ("abs_of_sum", "loss"): (0, "negligible"),
@@ -93,7 +93,7 @@ def test_the_usual_way_is_marked_and_those_that_agree_with_it_are_counted(made):
 
 
 def test_numbers_are_those_of_the_single_measurement(made, tmp_path):
-    """What is kept in memory between the ways changes nothing."""
+    """Results that are kept in memory between the ways do not change the numbers."""
     reading = {"reduction": "sum_of_abs", "normalisation": "loss", "weighting": "batches_of_four"}
     scripts.run(
         "measure",

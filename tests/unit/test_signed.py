@@ -1,4 +1,4 @@
-"""Signed sums of Eq. 2, several reductions from one pass, and what the signed sum is of the output projection."""
+"""Signed sums of Eq. 2, several reductions from one pass, and the signed sum from the output projection."""
 
 import json
 
@@ -14,7 +14,7 @@ from headpatterns.attribution.parts import Parts
 from headpatterns.data import batching
 from headpatterns.errors import InputError
 
-# The weight of the output projection of a layer as [heads · head size, hidden], which o is multiplied with.
+# The weight of the output projection of a layer as [heads · head size, hidden]; it multiplies o.
 PROJECTIONS = {
     "llama-grouped-query": lambda model, layer: model.model.layers[layer].self_attn.o_proj.weight.T,
     "gemma-multi-query": lambda model, layer: model.model.layers[layer].self_attn.o_proj.weight.T,
@@ -65,7 +65,7 @@ def test_a_reduction_that_was_not_asked_for_is_refused():
 
 @pytest.mark.parametrize("name", PROJECTIONS)
 def test_the_signed_sum_is_the_projection_s_weight_times_its_gradient(name):
-    """Σ_ij A_ij G_ij = <W_O of the head, ∂L/∂W_O of the head>, by ordinary training's gradient, sample by sample."""
+    """Σ_ij A_ij G_ij = <W_O of the head, ∂L/∂W_O of the head>, with the usual training gradient of each sample."""
     model, samples = build(name), make_samples()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -114,7 +114,7 @@ def test_each_reduction_has_its_file(model_folder, data, rows, tmp_path):
         assert (output.parent / f"step-0{suffix}.samples.npy").read_bytes() == alone
     content = json.loads(output.with_suffix(".json").read_text())
     assert (content["reduction"], content["also"], content["signed"]) == ("sum_of_abs", also, ["abs_of_sum"])
-    # Fewer of them later: no file is left of the others.
+    # A later extraction of fewer reductions leaves no file of the others.
     scripts.run("extract_patterns", **options, output=output, reduction="abs_of_sum")
     assert arrays(output.parent) == arrays(tmp_path / "abs_of_sum.alone")
 

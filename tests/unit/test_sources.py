@@ -15,7 +15,7 @@ from headpatterns.errors import InputError
 
 ROWS = [{"question": 'eins\n"zwei", 三', "n": "1"}, {"question": "drei", "n": "2"}]
 ON_A_LINE = [{"question": 'eins "zwei", 三', "n": "1"}, {"question": "drei", "n": "2"}]
-"""The same for tables with tabs, whose cells have no line breaks."""
+"""The same rows for tab-separated tables, whose cells have no line breaks."""
 
 
 def write(path: Path, content: str) -> Path:

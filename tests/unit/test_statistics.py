@@ -1,4 +1,4 @@
-"""Statistics of activation patterns: worked by hand, against scipy, and the bootstrap against a plain loop."""
+"""Statistics of activation patterns, compared with values by hand and scipy, and the bootstrap with a plain loop."""
 
 import warnings
 
@@ -42,7 +42,7 @@ def test_cv_and_kurtosis_by_hand():
     pattern = np.array([[1.0, 2.0], [3.0, 4.0]])
     assert cv(pattern) == pytest.approx(np.sqrt(1.25) / 2.5)
     assert kurtosis(pattern) == pytest.approx(2.5625 / 1.25**2)
-    # Two values, equally often, have the smallest kurtosis there is.
+    # Two equally frequent values have the smallest possible kurtosis.
     assert kurtosis(np.array([[0.0, 1.0, 0.0, 1.0]])) == pytest.approx(1.0)
 
 

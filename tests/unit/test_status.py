@@ -1,4 +1,4 @@
-"""How far a run is: its journal, the time to go by hand, and what is said of jobs that run and that failed."""
+"""The progress of a run: its journal, the time to go worked out by hand, and reports on running and failed jobs."""
 
 import json
 import os
@@ -37,8 +37,8 @@ def test_a_journal_tells_the_last_that_became_of_each_job(tmp_path):
                          ("started", 3), ("failed", 3)):  # fmt: skip
         journal.note(path, what, number)
     with path.open("a") as file:
-        file.write('{"at": 1, "what": "finished", "by": "1@elsewhere", "number": 2}\n5\n')  # another run beside it
-        file.write('{"at": 1, "wha')  # the writer is at it
+        file.write('{"at": 1, "what": "finished", "by": "1@elsewhere", "number": 2}\n5\n')  # another run in parallel
+        file.write('{"at": 1, "wha')  # a line that is still being written
     run = journal.read(path)
     assert run.goes_on and run.is_here and run.capacity == {"cores": 2} and run.listed == tuple(jobs)
     assert [run.state(one) for one in jobs] == ["done", "done", "running", "failed", "left"]
@@ -61,7 +61,7 @@ def test_a_run_whose_process_is_gone_was_killed(tmp_path):
 
 @pytest.fixture
 def squeue(tmp_path, monkeypatch):
-    """Let squeue be a shell script of this body."""
+    """Writes a squeue that is a shell script with the given body."""
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
     def write(body):
@@ -86,9 +86,9 @@ COMMENT = "rule_finetune_nlp_arc_wildcards_llama_0"
     ],
 )
 def test_a_job_at_slurm_waits_or_has_run_since_it_started_on_its_node(tmp_path, monkeypatch, squeue, row, expected):
-    """By the comment that Snakemake's plugin gives it, of this folder's jobs and this experiment's alone.
+    """The report finds jobs by the comment of Snakemake's plugin, and only those of this folder and this experiment.
 
-    A job that Slurm does not have is a local one, or has just ended: the journal has its start.
+    A job that Slurm does not have runs locally or has just ended. Its start comes from the journal.
     """
     train = Job("finetune", "llama.nlp_arc.seed0", "", "nlp_arc", {"model": "llama", "seed": "0"})
     jobs = [Listed(number, one, "", (), True) for number, one in enumerate([train, job("draw_figure1")])]
@@ -150,12 +150,12 @@ def task(number, seconds, needs=(), cores=1, running=False):
     ("tasks", "cores", "expected"),
     [
         ([], 2, 0),
-        ([task(1, 4), task(2, 3), task(3, 2)], 2, 5),  # 4 beside 3 and 2
+        ([task(1, 4), task(2, 3), task(3, 2)], 2, 5),  # 4 in parallel with 3 and 2
         ([task(1, 4), task(2, 3), task(3, 2)], 1, 9),
         ([task(1, 1, needs=[2]), task(2, 4), task(3, 2)], 2, 5),  # 4, then 1
         ([task(1, 3, cores=2), task(2, 3)], 2, 6),
-        ([task(1, 3, cores=8)], 2, 3),  # Snakemake gives it the two that there are
-        ([task(1, 1, running=True), task(2, 5, needs=[1, 99])], 1, 6),  # 99 is done, and no task
+        ([task(1, 3, cores=8)], 2, 3),  # Snakemake gives it the two cores that exist
+        ([task(1, 1, running=True), task(2, 5, needs=[1, 99])], 1, 6),  # 99 is done, so it is no task
         ([task(1, 5), task(2, 2, running=True)], 1, 7),
     ],
 )
@@ -174,7 +174,7 @@ def test_what_jobs_took_corrects_the_plan_by_rule():
 
 @pytest.fixture
 def results(tmp_path):
-    """An experiment of which one dataset is prepared, one failed, one is at it, and one is left."""
+    """An experiment in which one dataset is prepared, one failed, one is running, and one is left."""
     log = tmp_path / "logs/prepare_instructions/sgsm.log"
     log.parent.mkdir(parents=True)
     log.write_text("".join(f"line {number}\n" for number in range(9)) + "0 %\r50 %\rthe row 3 is bad: fix it.\r\n\n")

@@ -1,4 +1,4 @@
-"""A failure to write is one sentence with the place, the file system and what helps, however a library tells it."""
+"""A failed write gives one sentence with the place, the file system and a fix, for every wording of a library."""
 
 import errno
 import subprocess
@@ -42,7 +42,7 @@ def test_a_full_disk_is_said_where_a_library_has_its_own_words_for_it(tmp_path, 
     ],
 )
 def test_the_file_is_named_where_the_system_names_it(tmp_path, number, words):
-    """With the fix that stands wherever the system refuses this."""
+    """The sentence has the same fix as every other refusal of this kind by the system."""
     file = tmp_path / "table.csv"
     with refusal(str(file), (words, FIXES[number])), storage.written(tmp_path):
         raise OSError(number, "refused", str(file))

@@ -1,4 +1,4 @@
-"""The studies: found by their folders, light to import, whole; and the command lines that run their parts by name."""
+"""Studies are found by their folders, light to import and complete, and command lines run their parts by name."""
 
 import inspect
 import json
@@ -23,7 +23,7 @@ PARTS = [
 
 
 def test_the_studies_stand_in_their_order():
-    names = [study.name for study in load_studies() if study.place % 10 == 0]  # new ones stand between them
+    names = [study.name for study in load_studies() if study.place % 10 == 0]  # new studies have places between these
     assert names == ["adaptation", "composition", "dynamics", "validity", "mixing", "selection", "benchmarks",
                      "sensitivity"]  # fmt: skip
 
@@ -49,7 +49,7 @@ def references_of(study):
 
 
 def test_no_study_names_one_function_for_two_of_its_parts():
-    """Two studies may share one, such as the validity of patterns before and after a fine-tuning made elsewhere."""
+    """Two studies may share a function, such as for the validity of patterns around a fine-tuning made elsewhere."""
     for study in load_studies():
         assert len(references_of(study)) == len(set(references_of(study))) > 0, study.name
 
@@ -75,7 +75,7 @@ def test_names_of_parts_and_targets_are_taken_once():
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder of studies that holds `chess`, and makes the package find that one too."""
+    """The folder of a study `chess`, which the package also finds."""
     place = tmp_path / "chess"
     place.mkdir()
     monkeypatch.setattr(studies, "__path__", [*studies.__path__, str(tmp_path)])

@@ -1,4 +1,4 @@
-"""The tables of what went into an experiment, from files as the other rules write them."""
+"""The tables of data, runs, tokens and times of an experiment, from files as the other rules write them."""
 
 import csv
 import json
@@ -56,7 +56,7 @@ def experiment(tmp_path):
         folder = tmp_path / "tokenized" / tokenizer / task / "train"
         write(folder / "report.json", json.dumps({"samples": 27, "kept": 26, "dropped": 1, "truncated": cut}))
         shards.append(folder)
-    # Two fine-tunings of the experiment and one of none; a job that is not done yet.
+    # Two fine-tunings of the experiment, one that it does not have, and a job that is not done yet.
     first, second, ahead = (
         jobs.Job("finetune", name, f"finetune/{name}.tsv")
         for name in ("llama.mixing_target.seed0", "opt.nlp_sgsm.seed0", "opt.nlp_math.seed0")

@@ -1,4 +1,4 @@
-"""What the helpers of the tests themselves catch."""
+"""The helpers of the tests catch what they should catch."""
 
 import json
 import subprocess
@@ -107,9 +107,9 @@ def test_golden_files_are_renewed_without_times(tmp_path: Path) -> None:
 
 
 def test_the_golden_files_of_the_project_can_fail() -> None:
-    """Each has columns that are compared everywhere, and numbers that are compared where they were made."""
+    """Each has columns that are compared on every machine, and numbers that are compared on the golden machine."""
     for name, (header, *rows) in golden.tables(golden.GOLDEN).items():
-        assert rows or name == "transfer_forms.csv", name  # no two tasks there are the same rows
+        assert rows or name == "transfer_forms.csv", name  # no two tasks there have the same rows
         assert golden.KEYS & set(header) and set(header) - golden.KEYS, name
 
 

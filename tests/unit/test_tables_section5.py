@@ -1,4 +1,4 @@
-"""Tables 2 and 3: the numbers of their inputs in three formats, labels, order, what is undefined, and refusals."""
+"""Tables 2 and 3: the numbers of their inputs in three formats, labels, order, undefined numbers, and refusals."""
 
 import json
 

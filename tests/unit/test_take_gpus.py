@@ -1,4 +1,4 @@
-"""Commands that share the GPUs of one machine: real processes, which hold pretended GPUs until they end."""
+"""Commands that share the GPUs of one machine: real processes, which hold simulated GPUs until they end."""
 
 import contextlib
 import fcntl
@@ -22,7 +22,7 @@ SCRIPT = [sys.executable, str(scripts.FOLDER / "take_gpus.py")]
 
 @pytest.fixture
 def machine(tmp_path):
-    """Starts commands on GPUs; what is still there at the end is killed."""
+    """Starts commands on GPUs, and kills those that still run at the end."""
 
     class Machine:
         environment = {  # noqa: RUF012
@@ -48,7 +48,7 @@ def machine(tmp_path):
             return process
 
         def hold(self, count, **options):
-            """A command that says which GPUs it has and ends when `release` tells it."""
+            """A command that prints which GPUs it has and ends when `release` tells it to."""
             fifo = tmp_path / f"fifo{len(self.started)}"
             os.mkfifo(fifo)
             program = f"exec 3<>{fifo}; echo $CUDA_VISIBLE_DEVICES; head -c 1 <&3 >&2"
@@ -61,7 +61,7 @@ def machine(tmp_path):
             process.wait()
 
         def nvidia(self, *uuids):
-            """A machine with GPUs and a driver that lists them, whatever this one has."""
+            """Writes an nvidia-smi that lists these GPUs, whether or not this machine has any."""
             program = tmp_path / "nvidia-smi"
             program.write_text("#!/bin/sh\n" + "".join(f"echo {uuid}\n" for uuid in uuids))
             program.chmod(0o755)
@@ -80,7 +80,7 @@ def has(process):
 
 
 def waits(process):
-    """Has to wait, as it says itself."""
+    """Whether the process says that it is waiting, and still runs."""
     return "waiting for" in process.stderr.readline() and process.poll() is None
 
 
@@ -101,7 +101,7 @@ def test_free_ones_are_taken_in_order_and_never_by_two(machine):
 
 
 def test_many_at_once_never_share_one(machine, tmp_path):
-    """Each says when it starts and when it ends; nobody else's GPU is among its own meanwhile."""
+    """Each command notes its start and its end. In between, no other command has one of its GPUs."""
     journal = tmp_path / "journal"
     program = f"echo + $CUDA_VISIBLE_DEVICES >> {journal}; sleep 0.05; echo - $CUDA_VISIBLE_DEVICES >> {journal}"
     jobs = [machine.start(count, "bash", "-c", program, gpus="0,1,2") for count in (1, 2, 3, 2, 1, 3)]
@@ -117,7 +117,7 @@ def test_many_at_once_never_share_one(machine, tmp_path):
 
 @pytest.mark.slow
 def test_all_or_none_and_nobody_overtakes(machine):
-    """Who waits for two holds none meanwhile, but whoever comes later and wants one comes after it."""
+    """A command that waits for two GPUs holds none, but a later command that wants one comes after it."""
     first, second = machine.hold(1), machine.hold(1)
     assert {has(first), has(second)} == {"0", "1"}
     both = machine.hold(2)
@@ -133,7 +133,7 @@ def test_all_or_none_and_nobody_overtakes(machine):
 
 
 def waits_on(process):
-    """Has not begun although a GPU became free: several looks later it has still said nothing."""
+    """Whether the process has not begun although a GPU became free: after several checks it has printed nothing."""
     time.sleep(3 * locks.PAUSE)
     os.set_blocking(process.stdout.fileno(), False)
     try:
@@ -152,7 +152,7 @@ def test_two_that_want_both_do_not_wait_for_each_other(machine):
 @pytest.mark.parametrize("gpus", ["0", "0,1"])
 @pytest.mark.parametrize("kind", ["shell", "python"])
 def test_killed_without_warning(machine, tmp_path, kind, gpus):
-    """A killed command gives its GPUs back at once, unless a child of it is still there to use them."""
+    """A killed command gives its GPUs back at once, unless a child of it still runs and may use them."""
     child = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
     program = {
         "shell": ["bash", "-c", f"{sys.executable} -c '{child}' & wait"],
@@ -187,14 +187,14 @@ def test_one_that_is_killed_while_it_waits_is_in_nobodys_way(machine):
 
 
 def test_the_command_is_as_it_would_be_alone(machine, tmp_path):
-    """Its words, its exit status, and an end of file where it reads its input."""
+    """It gets its arguments and an end of file on its input, and its exit status is kept."""
     code = "import sys; print(sys.argv[1:], repr(sys.stdin.read())); sys.exit(7)"
     found = answer(machine.start(1, sys.executable, "-c", code, "--count", "9", "--", "a b"))
     assert found == (7, "['--count', '9', '--', 'a b'] ''\n", "")
 
 
 def test_gpus_are_known_by_their_uuids(machine):
-    """However a job names them: by nothing, by index, by the whole of a UUID or the beginning of it."""
+    """A job may name them in any way: not at all, by index, or by a UUID or its beginning."""
     machine.nvidia("GPU-aaaa", "GPU-bbbb")
     free = machine.hold(1, gpus=None)
     assert has(free) == "GPU-aaaa"
@@ -207,7 +207,7 @@ def test_gpus_are_known_by_their_uuids(machine):
 
 
 def test_commands_of_one_slurm_job_share_out_what_it_has(machine):
-    """But two jobs may have a GPU 0 each, for Slurm counts them again; unless nvidia-smi knows it for the same one."""
+    """Two jobs may have a GPU 0 each, as Slurm counts GPUs by job, unless nvidia-smi shows that it is the same one."""
     first, other = machine.hold(1, gpus="0", SLURM_JOB_ID="7"), machine.hold(1, gpus="0", SLURM_JOB_ID="8")
     assert (has(first), has(other)) == ("0", "0")
     second = machine.hold(1, gpus="0", SLURM_JOB_ID="7")

@@ -1,4 +1,4 @@
-"""What text is, for every entry point: missing, converted, refused by name, and white space."""
+"""What counts as text at every entry point: missing and converted values, refusals by name, and white space."""
 
 import datetime
 import math
@@ -62,7 +62,7 @@ def test_layout_is_trimmed_and_indentation_is_not():
 def test_content_in_parts_is_joined():
     parts = [{"type": "text", "text": "One, "}, {"text": "two, "}, {"type": "text", "value": "three"}, "."]
     assert joined(parts, "turn") == "One, two, three."
-    assert joined([{"type": "text", "text": "a", "image_url": None}], "turn") == "a"  # a table has the keys of all
+    assert joined([{"type": "text", "text": "a", "image_url": None}], "turn") == "a"  # a table has all parts' keys
     assert joined("plain", "turn") == "plain"
     assert joined([], "turn") == ""
 

@@ -1,4 +1,4 @@
-"""Losses of tokens with logits of a few at a time: exact, whatever is done to logits, and never all of them at once."""
+"""Losses of tokens from logits of a few tokens at a time: exact for every kind of logits, and never all at once."""
 
 import math
 
@@ -19,7 +19,7 @@ TOKENS, HIDDEN, VOCABULARY = 23, 12, 60
 
 
 class Largest(TorchDispatchMode):
-    """The most numbers that a tensor made inside has, and the shapes of all that were made."""
+    """The size of the largest tensor that is made inside, and the shapes of all tensors that are made."""
 
     def __init__(self):
         super().__init__()
@@ -57,7 +57,7 @@ def textbook(states, linear, targets, weights, scale, cap):
 @pytest.mark.parametrize("tokens", [1, 4, 10, 22, 23, 1000])
 @pytest.mark.parametrize(("scale", "cap"), [(1.0, None), (0.3, None), (1.0, 3.0), (2.0, 30.0)])
 def test_losses_and_gradients_are_those_of_all_logits_at_once(given, monkeypatch, tokens, scale, cap):
-    """Against double precision; 23 tokens are not divided evenly by 4, 10 or 22."""
+    """The test compares with double precision. Pieces of 4, 10 or 22 do not divide 23 tokens evenly."""
     monkeypatch.setitem(projection.PIECE, "cpu", tokens)
     states, linear, targets, weights = given
     total, losses = weighed(Head(linear, scale, cap), states, targets, weights)
@@ -110,7 +110,7 @@ def test_no_token_gives_no_loss_and_gradients_of_zeros(given):
 
 
 def test_without_gradients_none_are_made(given):
-    """By weights that are frozen, or at all."""
+    """Either the weights are frozen, or all gradients are disabled. Then no gradient of the weights is made."""
     states, linear, targets, weights = given
     gradient = (VOCABULARY, HIDDEN)
     with Largest() as made:
@@ -125,7 +125,7 @@ def test_without_gradients_none_are_made(given):
 
 
 def test_shares_of_a_weight_are_added_up_in_float32(given, monkeypatch):
-    """Of a weight in bfloat16, whose own sums would lose what a token adds to those of many."""
+    """The weight is in bfloat16. Sums in bfloat16 would lose what one token adds to the sum over many."""
     _, linear, targets, _ = given
     linear = linear.to(torch.bfloat16)
     many = 600
@@ -174,7 +174,7 @@ def test_a_cap_that_no_config_tells_is_noticed_although_logits_are_small():
 
 
 def test_the_logits_of_a_batch_are_never_there_at_once(monkeypatch):
-    """The largest tensor of an extraction, where the vocabulary is large."""
+    """The test measures the largest tensor of an extraction with a large vocabulary."""
     model = build("llama-grouped-query", vocab_size=5000)
     samples = [TokenizedSample(f"s{number}", [5, 6, 7, 8] * 10, 5, False) for number in range(6)]
     found = {}
@@ -185,7 +185,7 @@ def test_the_logits_of_a_batch_are_never_there_at_once(monkeypatch):
         found[tokens] = made.numbers, values
     responses = sum(sample.response_tokens for sample in samples)
     assert found[10**6][0] == responses * 5000
-    # The weights of the projection, and what compares the logits of one sample, are larger than a piece.
+    # The weights of the projection, and the comparison of the logits of one sample, are larger than a piece.
     assert found[11][0] == 40 * 5000
     torch.testing.assert_close(*(torch.from_numpy(values) for _, values in found.values()), rtol=1e-4, atol=1e-7)
 

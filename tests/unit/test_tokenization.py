@@ -1,4 +1,4 @@
-"""Tokens, labels and shards against what the tokenizer says of each part."""
+"""Tokens, labels and shards, compared with the tokens that the tokenizer gives for each part."""
 
 import csv
 import json
@@ -60,7 +60,7 @@ def test_the_eos_of_a_prompt_is_removed(tokenizer, closing, prompt):
 
 
 def test_one_token_for_bos_and_eos(tokenizer_folder):
-    """OPT's tokenizer: an empty prompt is the BOS alone, which is not the EOS to remove."""
+    """In OPT's tokenizer, an empty prompt is only the BOS, which must not be removed as an EOS."""
     tokenizer = models.load_tokenizer(tokenizer_folder)
     tokenizer.eos_token = tokenizer.bos_token
     sample = tokenize(tokenizer, "a", "", RESPONSE, 1000)
@@ -180,7 +180,7 @@ def test_script_counts_the_tokens_that_straddle_the_seam(tokenizer_folder, tmp_p
 
 
 def test_the_name_of_shards_follows_their_content(tokenizer_folder, rows, tmp_path):
-    """Fine-tuning knows by it whether an interrupted run read the same tokens."""
+    """From the name, fine-tuning knows whether an interrupted run read the same tokens."""
 
     def named(rows, max_length):
         scripts.run(

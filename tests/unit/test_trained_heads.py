@@ -1,4 +1,4 @@
-"""Heads trained alone: other weights bit by bit, another computation of the same, resuming, shares, refusals."""
+"""Training of some heads only: other weights stay bit by bit, a plain computation, resuming, shares, refusals."""
 
 import csv
 from itertools import product
@@ -54,7 +54,7 @@ def trained(model, tokenizer, samples, run, heads, recipe=DECAYING):
 
 
 def taken(model, heads):
-    """Which values of every parameter belong to some heads, one value after another."""
+    """For every parameter, a mask of the values that belong to some heads."""
     found = {name: torch.zeros_like(value, dtype=torch.bool) for name, value in model.named_parameters()}
     for one in slices(model):
         for place in one.taken(heads):
@@ -68,7 +68,7 @@ def taken(model, heads):
 @pytest.mark.parametrize(
     ("name", "places", "names"),
     [
-        # Heads 0 to 2 share a key and a value, which are trained when all three are.
+        # Heads 0 to 2 share a key head and a value head, which are trained when all three are trained.
         (
             "llama-grouped-query",
             [(1, 0), (1, 1), (1, 2), (2, 5)],
@@ -103,7 +103,7 @@ def test_all_other_weights_stay_bit_by_bit_in_spite_of_weight_decay(tokenizer, s
         assert moved == names
         for key, value in after.items():
             assert torch.equal(value[~of_heads[key]], before[key][~of_heads[key]]), key
-            # The bias of keys adds the same to all scores of a query, so its gradient is rounding alone: it may stay.
+            # The bias of keys adds the same to all scores of a query, so its gradient is only rounding: it may stay.
             most = 0.6 if key.endswith("c_attn.bias") else 0.99
             assert key not in names or (value != before[key])[of_heads[key]].float().mean() > most, key
 
@@ -117,7 +117,7 @@ def test_with_all_heads_their_slices_and_nothing_else_are_trained(tokenizer, sam
 
 
 def test_a_plain_computation_gives_the_same_weights(tokenizer, samples, tmp_path):
-    """Head 4 of layer 1 as tensors of its own, put into the model: AdamW knows of nothing else."""
+    """Head 4 of layer 1 consists of separate tensors that are put into the model. AdamW sees only these tensors."""
     recipe = changed(
         learning_rate=1e-2, lr_scheduler="constant", warmup_ratio=0.0, weight_decay=0.5, max_grad_norm=0.01,
         max_steps=None, epochs=3.0, checkpoint_steps=(), optimizer="adamw",
@@ -168,7 +168,7 @@ def write_heads(path, heads):
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bytes(prepared, tmp_path, monkeypatch):
-    """OPT with dropout and biases; two runs with heads of their own in one job."""
+    """OPT has dropout and biases. One job trains two runs with different heads."""
     files = [write_heads(tmp_path / f"{n}.csv", chosen((n, 2), (2, 4))) for n in range(2)]
 
     def given(name):
@@ -196,7 +196,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(prepared, tmp_path, monkey
 
 
 def test_heads_of_another_choice_are_another_run(prepared, tmp_path, monkeypatch, capfd):
-    """A run that was interrupted with other heads does not go on with these."""
+    """A run that was interrupted with other heads does not continue with these."""
     one, other = (write_heads(tmp_path / f"{n}.csv", chosen((n, 2))) for n in range(2))
     given = {"max_steps": 4, "checkpoint_steps": []}
     monkeypatch.setattr(callbacks, "print", when("step 1/", terminate), raising=False)
@@ -294,7 +294,7 @@ def test_heads_are_chosen_on_other_samples_than_the_measured_ones(given, rows):
     measured = [sample for sample in made if sample.id in set(table["id"])]
     np.testing.assert_allclose(table["before"], [loss_of(old, one) for one in measured], rtol=1e-5)
     np.testing.assert_allclose(table["after"], [loss_of(new, one) for one in measured], rtol=1e-5)
-    # And the losses of a run that trained some heads are of the same samples.
+    # The losses of a run that trained some heads are of the same samples too.
     output = given["output"][0].with_name("alone.csv")
     same = {key: given[key] for key in ("model", "run", "data", "samples", "max_length")}
     scripts.run("trained_losses", **same, output=[output])
@@ -330,7 +330,7 @@ CHOICES = [["change", 0, 2], ["random", 0, 2], ["random", 1, 2], ["all", 0, 0]]
 
 
 def write_tables(folder, name, before, after, shares):
-    """The tables of a run and of its choices of heads, with shares of the gain as given."""
+    """Write the tables of a run and of its choices of heads, with the given shares of the gain."""
     ids = [f"s{n}" for n in range(len(before))]
     whole = folder / f"{name}.csv"
     write_csv(whole, losses.WHOLE, list(zip(ids, before, after, strict=True)))
@@ -345,7 +345,7 @@ def write_tables(folder, name, before, after, shares):
 
 @pytest.fixture
 def experiment(tmp_path):
-    """Two tasks of a model with two seeds; the share of two heads is 0.4 and 0.6, that of all 0.7 and 0.9."""
+    """Two tasks of a model with two seeds; two heads have the shares 0.4 and 0.6, and all heads 0.7 and 0.9."""
     named, whole, alone, table = [], [], [], []
     for n, (task, seed) in enumerate(product(("gsm8k", "arc"), (0, 1))):
         before = 3 + np.random.default_rng(n).random(12)
@@ -471,7 +471,7 @@ def test_a_model_whose_weights_are_not_divided_is_refused_before_anything_starts
 
 
 def test_hours_and_bytes_by_hand():
-    """One task of Llama3-8B on one GPU: backward through activations, and the weights of 32 × 32 heads of width 128."""
+    """One task of Llama3-8B on one GPU: a backward pass through activations and the weights of 32 × 32 heads of 128."""
     llama = "llama3-8b"
     own = {"models": [llama], "tasks": ["sgsm"], "rankings": ["change"], "draws": 2, "sizes": [4], "samples": 32}
     recipe = {"engine": "pytorch", "devices": 1, "nodes": 1, "gradient_accumulation_steps": 128,

@@ -62,7 +62,7 @@ def samples(tokenizer, rows):
 
 
 def small(name="llama-grouped-query", seed=0, **settings):
-    """A model with the weights of a usual initialisation, so that losses move gently."""
+    """A model with the weights of a usual initialisation, so that losses change slowly."""
     model = build(name, seed=seed, vocab_size=VOCABULARY, max_position_embeddings=256, **settings)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -131,7 +131,7 @@ def test_files_of_a_run(tokenizer, samples, tmp_path):
         assert model.num_parameters() == small().num_parameters()
         assert saved("3 cats")["input_ids"] == tokenizer("3 cats")["input_ids"]
         models.load_model(folder)
-    # The weights at a step do not depend on which others are kept.
+    # The weights at a step do not depend on which other weights are kept.
     train(small(), tokenizer, samples, changed(checkpoint_steps=()), "identity", tmp_path / "bare")
     assert (tmp_path / "bare" / "intermediate").is_dir()
     assert weights(tmp_path / "bare") == {name: data for name, data in weights(run).items() if "final" in name}
@@ -168,7 +168,7 @@ def test_the_first_loss_is_the_mean_over_the_response_tokens_of_the_step(tokeniz
 
 @pytest.mark.parametrize("name", ["llama-grouped-query", "opt", "gemma-multi-query"])
 def test_accumulation_changes_nothing(tokenizer, samples, tmp_path, name):
-    """Equal global batches follow one trajectory, whatever they are cut into."""
+    """Equal global batches follow one trajectory, for every division into micro-batches."""
     found = {}
     for batch, steps in ((8, 1), (2, 4), (1, 8)):
         model = small(name, **({"dropout": 0.0} if name == "opt" else {}))
@@ -190,7 +190,7 @@ def test_checkpointed_gradients_and_mixed_precision_follow_the_same_losses(token
     assert losses(tmp_path / "checkpointed") == pytest.approx(losses(tmp_path / "plain"), rel=1e-6)
     assert losses(tmp_path / "bf16") == pytest.approx(losses(tmp_path / "plain"), rel=2e-2)
     assert losses(tmp_path / "bf16") != losses(tmp_path / "plain")
-    # Mixed precision keeps the weights in float32, and stores them in what is asked for.
+    # Mixed precision keeps the weights in float32, and stores them in the requested dtype.
     assert models.load_model(tmp_path / "bf16" / "final").dtype == torch.float32
     assert json.loads((tmp_path / "bf16" / "final" / "config.json").read_text())["dtype"] == "float32"
     halved = changed(precision="bf16", checkpoint_dtype="bfloat16")
@@ -215,7 +215,7 @@ def test_the_learning_rate_warms_up_and_falls(tokenizer, samples, tmp_path):
 
 
 def test_only_response_tokens_teach(tokenizer, samples, tmp_path):
-    """Samples without a labelled token beside one that has some: loss and gradient are those of the one alone."""
+    """Samples without labels share a batch with one that has some. Its loss and gradient are those of the one alone."""
     masked = [{**sample, "labels": [-100] * len(sample["labels"])} for sample in samples[:4]]
     one = samples[4]
     recipe = changed(per_device_batch_size=5, global_batch_size=5, max_steps=1, warmup_ratio=0.0, checkpoint_steps=())
@@ -269,7 +269,7 @@ def test_a_recipe_is_what_its_json_says_and_its_defaults():
     stated = {"learning_rate": 1, "per_device_batch_size": 2, "global_batch_size": 2, "epochs": 2, "max_steps": None}
     recipe = Recipe.from_json(json.dumps({**stated, "checkpoint_steps": [4, 2, 4]}))
     assert (recipe.learning_rate, recipe.epochs, recipe.checkpoint_steps) == (1.0, 2.0, (2, 4))
-    assert isinstance(recipe.epochs, float)  # run.json shows it as one
+    assert isinstance(recipe.epochs, float)  # run.json shows it as a float
     assert dataclasses.asdict(recipe)["lr_scheduler"] == "cosine"
     assert Recipe.from_json(json.dumps(dataclasses.asdict(RECIPE))) == RECIPE
     assert tuple(dataclasses.asdict(RECIPE)) == KEYS
@@ -383,7 +383,7 @@ def killed(tmp_path_factory, prepared):
 
 @pytest.fixture
 def interrupted(killed, tmp_path):
-    """A copy of the killed run that a test may go on with, and the path of its output."""
+    """The output path of a copy of the killed run, which a test may continue."""
     shutil.copytree(killed / "run.unfinished", tmp_path / "run.unfinished")
     return tmp_path / "run"
 
@@ -435,7 +435,7 @@ def test_a_half_written_state_gives_way_to_the_one_before(prepared, undisturbed,
 
 
 def when(said, act):
-    """What stands in for print in training: after it has said so, `act`."""
+    """A replacement of print in training, which calls `act` after a line that starts with `said`."""
 
     def spy(*words, **options):
         print(*words, **options)
@@ -453,7 +453,7 @@ def terminate():
 def test_sigterm_saves_the_state_of_the_step_and_the_run_goes_on_from_there(
     prepared, undisturbed, tmp_path, capfd, monkeypatch
 ):
-    """Twice, the second time from the first one's state; step 27 is also one whose weights are kept."""
+    """It happens twice, the second time from the first state. The weights of step 27 are also kept as a checkpoint."""
     run = tmp_path / "run"
     for step in (7, 27):
         monkeypatch.setattr(callbacks, "print", when(f"step {step - 1}/", terminate), raising=False)
@@ -470,7 +470,7 @@ def test_sigterm_saves_the_state_of_the_step_and_the_run_goes_on_from_there(
 
 
 def test_sigterm_between_two_runs_and_in_the_last_step_of_one(prepared, tmp_path, capfd, monkeypatch):
-    """The run that is done is complete, and not trained again."""
+    """The finished run is complete, and is not trained again."""
     runs = [tmp_path / "one", tmp_path / "two"]
     values = options(prepared, runs, training_set=[prepared / "set.csv"] * 2, max_steps=3, checkpoint_steps=[])
     monkeypatch.setattr(callbacks, "print", when("step 2/3", terminate), raising=False)
@@ -536,7 +536,7 @@ def test_an_unfinished_run_of_something_else_is_discarded(prepared, interrupted,
 
 
 def test_a_run_stopped_while_it_was_moved_into_place(prepared, tmp_path, capfd):
-    """What was trained is there and only moved; nor is there a state of the last step, from which to train too many."""
+    """The trained run is only moved. There is no state of the last step, from which it could train too many steps."""
     values = {"max_steps": 20, "checkpoint_steps": [5], "resume_every": 10, "lr_scheduler": "constant"}
     scripts.run("finetune", **options(prepared, tmp_path / "whole", **values))
     (tmp_path / "run").write_text("in the way")
@@ -553,7 +553,7 @@ def test_a_run_stopped_while_it_was_moved_into_place(prepared, tmp_path, capfd):
 
 @pytest.mark.parametrize("place", [*run_folder.PARTS[1:], "identity.json"])
 def test_a_run_killed_while_it_was_put_in_place_is_trained_anew(tokenizer, samples, tmp_path, monkeypatch, place):
-    """What was in place, Snakemake removes: the rest alone is no run, nor may one go on from its state."""
+    """Snakemake removes what was in place. The rest is no complete run, and no run may continue from its state."""
     recipe = changed(resume_every=3)
     train(small(), tokenizer, samples, recipe, "identity", tmp_path / "whole")
     training.train(small(), tokenizer, samples, recipe, "identity", tmp_path / "run")
@@ -576,7 +576,7 @@ def test_a_run_killed_while_it_was_put_in_place_is_trained_anew(tokenizer, sampl
 
 
 def test_runs_that_share_a_job_are_those_of_jobs_of_their_own(prepared, tmp_path):
-    """The second starts from the first, the third on another training set: bytes do not depend on the company."""
+    """The second starts from the first, and the third has another training set. Sharing a job changes no byte."""
     lines = (prepared / "set.csv").read_text().splitlines(keepends=True)
     (tmp_path / "few.csv").write_text("".join(lines[:6]))
     sets = [prepared / "set.csv", prepared / "set.csv", tmp_path / "few.csv"]
@@ -594,7 +594,7 @@ def test_runs_that_share_a_job_are_those_of_jobs_of_their_own(prepared, tmp_path
 
 
 def test_a_job_that_fails_keeps_the_runs_that_it_finished(prepared, tmp_path, capfd):
-    """None is in place before all are, for Snakemake removes what a failed job has put out; none is trained twice."""
+    """No run is in place before all are, as Snakemake removes the outputs of a failed job. No run is trained twice."""
     (tmp_path / "wrong.csv").write_text("dataset,id\nsums,nobody\n")
     runs = [tmp_path / "one", tmp_path / "two"]
     values = options(prepared, runs, max_steps=3, checkpoint_steps=[])
@@ -714,7 +714,7 @@ def test_a_run_without_padding_follows_the_same_losses_and_counts_the_same_token
 
 
 def steps_and_losses(folder):
-    """What TensorBoard shows of a run."""
+    """The steps and losses of a run in TensorBoard."""
     shown = EventAccumulator(str(folder)).Reload()
     assert set(shown.Tags()["scalars"]) == {"train/loss", "train/learning_rate", "train/grad_norm"}
     return [(one.step, one.value) for one in shown.Scalars("train/loss")]
@@ -724,7 +724,7 @@ def steps_and_losses(folder):
 def test_a_watched_run_that_was_killed_shows_each_step_once_and_ends_with_the_same_bytes(
     tokenizer, samples, tmp_path, monkeypatch
 ):
-    """Killed in step 5, it goes on from the state of step 3: what it has shown of steps 4 and 5 is withdrawn."""
+    """The run is killed in step 5, continues from step 3, and removes what it has shown of steps 4 and 5."""
     recipe, folder = changed(resume_every=3), tmp_path / "logs/llama/nlp.arc.seed0"
     train(small(), tokenizer, samples, recipe, "identity", tmp_path / "llama/unwatched")
     assert not folder.exists()

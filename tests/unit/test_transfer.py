@@ -1,4 +1,4 @@
-"""Every model on every task: losses by plain transformers, the matrix, rows and form by hand, the report, refusals."""
+"""Every model on every task: losses of plain transformers, the matrix, rows and form by hand, the report, refusals."""
 
 import json
 from itertools import product
@@ -34,7 +34,7 @@ SAMPLES, SHAPE = 12, (2, 3)
 
 
 def mean_loss(model, tokenizer, row):
-    """The loss of a row as a user of transformers takes it: of prompt, response and EOS, of the last two alone."""
+    """The loss of a row in plain transformers: it reads prompt, response and EOS, and only the last two have a loss."""
     # The blank at the end of the prompt is the beginning of the response's first token.
     texts = (row["prompt"].rstrip(), row["prompt"] + row["response"])
     prompt, whole = (tokenizer(text)["input_ids"] for text in texts)
@@ -75,12 +75,12 @@ def test_a_broken_run_is_refused(tmp_path, model_folder, rows, capfd, monkeypatc
     assert said.endswith("give as many --output as --run.")
 
 
-# The matrix and what it is held against ------------------------------------------------------------------------------
+# The matrix and what it is compared with -----------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory):
-    """Two seeds of a model with patterns and losses of four tasks: the folder, the tables, and whose these are."""
+    """Two seeds of a model with patterns and losses of four tasks: the folder, the tables, and each table's run."""
     folder = tmp_path_factory.mktemp("transfer")
     random = np.random.default_rng(0)
     table_rows, named, paths = [], [], []
@@ -114,7 +114,7 @@ def test_gains_are_means_over_samples_and_seeds(experiment):
     for seed in (0, 1):
         assert own.loc[seed, "gain"] == pytest.approx(falls[seed].mean())
         assert own.loc[seed, "before"] - own.loc[seed, "after"] == pytest.approx(falls[seed].mean())
-        # Of a mean the bootstrap's interval is about that of its standard error.
+        # For a mean, the bootstrap interval is about the interval of its standard error.
         assert own.loc[seed, "high"] - own.loc[seed, "low"] == pytest.approx(2 * 2.2 * falls[seed].sem(), rel=0.4)
     assert own.loc["*", "gain"] == pytest.approx(np.mean([fall.mean() for fall in falls]))
     assert set(found["samples"]) == {SAMPLES}
@@ -162,7 +162,7 @@ def test_rows_and_form_by_hand():
     assert forms.rows_contrast(matrix, PAIRS) == pytest.approx(0.5)
     assert forms.form_contrast(matrix, PAIRS) == pytest.approx(0.2)
     assert forms.rows_contrast(np.stack([matrix, 2 * matrix]), PAIRS) == pytest.approx([0.5, 1.0])
-    # No other of the 6 ways to deal the second forms, and of the 4 ways to swap forms, gives as much.
+    # There are 6 ways to deal the second forms, and 4 ways to swap forms. No other way gives as large a contrast.
     assert forms.permutation_p(matrix, PAIRS, "rows") == pytest.approx((1 / 6, 1, 1 / 6))
     assert forms.permutation_p(matrix, PAIRS, "form") == pytest.approx((1 / 4, 1, 1 / 4))
     assert forms.permutation_p(-matrix, PAIRS, "form") == pytest.approx((1, 1 / 4, 1 / 4))
@@ -178,7 +178,7 @@ def test_contrasts_are_differences_of_means_of_a_matrix_that_is_not_symmetric():
 
 
 def test_a_contrast_that_does_not_exist_has_no_p():
-    """A task without a change has no similarity: a share of permutations that NaN exceeds would be 0."""
+    """A task without a change has no similarity. The share of permutations that are at least NaN would be 0."""
     matrix = np.random.default_rng(0).normal(size=(6, 6))
     matrix[0], matrix[:, 0] = np.nan, np.nan
     for shared, least in (("rows", 1 / 6), ("form", 1 / 4)):

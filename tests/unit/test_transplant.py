@@ -71,7 +71,7 @@ def test_the_slices_of_a_head_by_hand():
 
 @pytest.mark.parametrize("name", [*SEPARATE, *FUSED])
 def test_a_head_alone_is_what_its_output_depends_on(name):
-    """With the weights of one head of ones' own, only this head's output changes: seen before the output projection."""
+    """If one head, or one group that shares keys, moves, only its outputs change before the output projection."""
     old, new = pair(name)
     ids = torch.tensor([[1, 7, 3, 9, 12, 4]])
     outputs = {}
@@ -132,7 +132,7 @@ def test_the_change_of_weights_by_hand():
 
 
 class Elsewhere:
-    """A parameter on a device from which it has to be brought before it is compared with another."""
+    """A parameter on another device, which must be copied to the CPU before it is compared."""
 
     def __init__(self, parameter):
         self.parameter = parameter
@@ -154,7 +154,7 @@ def test_what_is_not_known_to_be_divided_is_refused(name):
 
 @pytest.mark.parametrize("further", [{}, {"num_global_key_value_heads": 1}])
 def test_layers_that_share_keys_and_values_each_in_its_own_way_are_not_known(further):
-    """Gemma 4 may take keys for values in some layers, and have other numbers of them there."""
+    """Gemma 4 may use keys as values in some layers, and have another number of key heads there."""
     config = AutoConfig.for_model(
         **{**tiny_models.GATED, "num_hidden_layers": 2, "num_key_value_heads": 2, "head_dim": 4},
         model_type="gemma4_text", hidden_size_per_layer_input=8, vocab_size_per_layer_input=50,
@@ -189,7 +189,7 @@ def test_moved_heads_are_those_that_rank_highest(given, rows):
     measured = [sample for sample in made if sample.id in found.ids]
     others = np.array([row["id"] not in found.ids for row in rows])
     before, after = weights(old), weights(new)
-    # No head is the base model, all heads reverted are it but for what belongs to no head.
+    # Without moved heads, the losses are those of the base model and those of the run.
     np.testing.assert_allclose(
         found.at("transplant", "change", 0, 0), [loss_of(old, one) for one in measured], rtol=1e-5
     )
@@ -233,7 +233,7 @@ def test_options_that_cannot_be(given, change, hint):
 
 
 def write_table(path, losses, heads=8):
-    """A table from losses [samples] by choice."""
+    """Write a table of losses [samples] by choice of heads."""
     write_csv(path, moved.COLUMNS, [
         (direction, ranking, draw, k, heads, f"s{n}", loss)
         for (direction, ranking, draw, k), of_samples in losses.items()
@@ -242,7 +242,7 @@ def write_table(path, losses, heads=8):
 
 
 def losses_of(base, tuned, carried, random=(0.1, 0.3)):
-    """Losses with shares of the gain as given: of the two heads that changed most, and of all eight."""
+    """Losses with the given shares of the gain: for the two heads that changed most, and for all eight."""
     base, tuned = np.asarray(base), np.asarray(tuned)
     gain = base - tuned
     found = {("transplant", "none", 0, 0): base, ("revert", "none", 0, 0): tuned}
@@ -257,7 +257,7 @@ def losses_of(base, tuned, carried, random=(0.1, 0.3)):
 
 @pytest.fixture
 def experiment(tmp_path):
-    """Two tasks of a model with two seeds; the share of two heads is 0.4 and 0.6, that of all 0.7 and 0.9."""
+    """Two tasks of a model with two seeds; two heads have the shares 0.4 and 0.6, and all heads 0.7 and 0.9."""
     named, paths, table = [], [], []
     for n, (task, seed) in enumerate(product(("gsm8k", "arc"), (0, 1))):
         base = 3 + np.random.default_rng(n).random(12)
@@ -283,7 +283,7 @@ def test_shares_by_hand(experiment):
     assert rows.loc[("*", "transplant", "change", "*"), "value"] == pytest.approx(0.5)
     assert rows.loc[("*", "revert", "change", "*"), "value"] == pytest.approx(0.25)
     assert rows.loc[("*", "transplant", "all heads", "*"), "value"] == pytest.approx(0.8)
-    # Everything else put into the base model is the run without all heads: it loses what these carry.
+    # Moving everything else into the base model equals reverting all heads: it loses what the heads carry.
     assert rows.loc[("*", "transplant", "everything else", "*"), "value"] == pytest.approx(1 - 0.4)
     assert rows.loc[("*", "revert", "everything else", "*"), "value"] == pytest.approx(1 - 0.8)
     random = rows.loc[("arc", "transplant", "random", "*")]

@@ -1,4 +1,4 @@
-"""Patterns held against ablations: numbers by other ways, intervals, undefined cases, the tables, the figure."""
+"""Patterns compared with ablations: numbers computed in other ways, intervals, undefined cases, tables, the figure."""
 
 import json
 
@@ -68,7 +68,7 @@ def test_layers_without_a_correlation_are_left_out_and_none_is_left_of_single_he
 
 
 def test_layers_may_seem_to_rank_heads():
-    """Between layers the order is right and within each it is wrong: the two numbers tell."""
+    """The order is right between layers and wrong within each layer. The two numbers show this."""
     pattern = np.array([[[1.0, 2.0, 3.0], [11.0, 12.0, 13.0]]])
     change = np.array([[[0.3, 0.2, 0.1], [1.3, 1.2, 1.1]]])
     assert validity.spearman(pattern, change)[0] > 0.5
@@ -76,7 +76,7 @@ def test_layers_may_seem_to_rank_heads():
 
 
 def found_by(changes, patterns, groups=None, top=(1,)):
-    """An ablation of which only what is given matters."""
+    """An ablation in which only the given values matter."""
     changes, patterns = np.asarray(changes, dtype=float), np.asarray(patterns, dtype=float)
     groups = np.zeros((3, len(top), len(changes))) if groups is None else np.asarray(groups, dtype=float)
     return files.Ablation(
@@ -86,7 +86,7 @@ def found_by(changes, patterns, groups=None, top=(1,)):
 
 
 def equally(found):
-    """The weights of the estimate alone."""
+    """The weights of the estimate only, without resamples."""
     patterns, changes = (np.full((1, count), 1 / count) for count in (len(found.pattern_ids), len(found.ids)))
     return validity.Weights(patterns, changes)
 
@@ -97,7 +97,7 @@ def test_the_absolute_change_counts_heads_that_help_some_samples_and_hurt_others
     found = found_by(changes, [absolute] * 3)
     made = validity.correlations(found, equally(found))
     assert made["abs_of_sum", "absolute", "all_heads"] == pytest.approx([1.0])
-    # Means of the changes 0, 0.5, 1, 0 against patterns 3, 0.5, 1, 0.
+    # The means of the changes are 0, 0.5, 1, 0, and the patterns are 3, 0.5, 1, 0.
     signed = scipy.stats.spearmanr([0, 0.5, 1, 0], [3, 0.5, 1, 0]).statistic
     assert made["abs_of_sum", "signed", "all_heads"] == pytest.approx([signed])
 
@@ -136,7 +136,7 @@ def test_the_two_sets_of_samples_are_resampled_independently_and_alike_in_every_
 
 @pytest.mark.slow
 def test_intervals_of_a_correlation_hold_that_of_endless_samples():
-    """Of noisy patterns and changes, whose plain correlation is too small."""
+    """Patterns and changes are noisy, so their plain correlation is too small."""
     random = np.random.default_rng(3)
     found, plain, truth = [], [], []
     for seed in range(150):
@@ -164,7 +164,7 @@ def test_heads_that_are_alike_have_no_correlation_where_samples_are_not_shared(t
         same = found_by(found.changes, np.abs([found.changes] * 3))
         shared.append(validity.correlations(same, equally(same))[of][0])
     assert abs(np.mean(apart)) < 3 * np.std(apart) / np.sqrt(len(apart))
-    assert np.mean(shared) > 0.9  # what the same samples would have made of it
+    assert np.mean(shared) > 0.9  # the correlation that shared samples would give
 
 
 def test_curves_and_contrasts_by_hand():
@@ -203,7 +203,7 @@ def test_top_heads_that_lower_the_loss_count_for_the_patterns_in_the_absolute_ch
 def test_sizes_that_are_no_doublings_count_by_their_logarithm():
     groups = np.array([[1.0, 3.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])[:, :, None]
     found = found_by(np.zeros((1, 1, 9)), np.zeros((3, 1, 1, 9)), groups, (1, 2, 8))
-    # From 1 to 2 a third of the width with mean 2, from 2 to 8 two thirds with mean 1.5.
+    # From 1 to 2, a third of the width has the mean 2. From 2 to 8, two thirds have the mean 1.5.
     value = validity.contrasts(found, equally(found))["signed", "top_minus_random"].value
     assert value == pytest.approx([2 / 3 + 1.5 * 2 / 3])
 
@@ -223,7 +223,7 @@ def test_groups_of_all_heads_alone_leave_nothing_to_compare():
 
 
 def groups_by(cost, orders):
-    """The losses of groups of heads by several orders, one sample, heads costing what they cost alone."""
+    """The losses of groups of heads in several orders, for one sample. A group costs the sum of its heads' costs."""
     return np.array([[[cost[order[:k]].sum()] for k in (1, 2, 4, 8)] for order in orders])
 
 
@@ -262,7 +262,7 @@ def test_means_are_taken_replicate_by_replicate_and_draw_by_draw():
         keys = [("m", "a", "*"), ("m", "b", "*"), ("n", "a", "*"), ("m", "*", "*"), ("n", "*", "*")]
         assert list(made) == [(*run, "after") for run in [*runs, *keys]]
     mean = made["m", "*", "*", "after"]["kind",]
-    a, b = (curves[0].draws + curves[1].draws) / 2, curves[2].draws  # a task counts once, whatever its seeds
+    a, b = (curves[0].draws + curves[1].draws) / 2, curves[2].draws  # a task counts once, with any number of seeds
     np.testing.assert_allclose(mean.draws, (a + b) / 2)
     np.testing.assert_allclose(mean.spread, ((a + b) / 2).std(axis=0, ddof=1))
     made = validity.with_means({(*run, "after"): {"r": part} for run, part in zip(runs, correlations, strict=True)})
@@ -339,7 +339,7 @@ SUFFIXES = ("", "_between", "_groups", "_contrasts")
 
 
 def run(ablated, output, resamples=60):
-    """The script with the four tables below `output`; `ablated` are models, tasks, seeds and folders."""
+    """Run the script, with its four tables below `output`; `ablated` has models, tasks, seeds and folders."""
     outputs = {"correlations": "", "between": "_between", "groups": "_groups", "contrasts": "_contrasts"}
     scripts.run(
         "analyse",
@@ -352,7 +352,7 @@ def run(ablated, output, resamples=60):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Run table, ablations of two models of different shape on two tasks, and what the script makes of them."""
+    """The run table, ablations of two models of different shape on two tasks, and the tables of the script."""
     made = analysis_tables.write(tmp_path_factory.mktemp("validity"), MODELS, TASKS, seeds=1)
     analyse(made, made)
     return made
@@ -580,7 +580,7 @@ def test_the_report_shows_means_by_model_and_phase(section, folder):
     rows = rows[(rows["model"] == "opt") & (rows["phase"] == "after") & (rows["over"] == "all_heads")]
     rows = rows[rows["change"] == "absolute"]
     means = rows[rows["task"] == "*"].set_index("reduction")[["value", "low", "high", "plain"]]
-    # Values are cut off at 1, and so those of runs need not have that of their mean as their mean.
+    # Values are cut off at 1, so the mean of the runs' values need not be the value of their mean.
     of_runs = rows[rows["seed"] != "*"].groupby("reduction")["plain"].mean()
     np.testing.assert_allclose(means["plain"].loc[of_runs.index], of_runs)
     assert [line[:2] for line in section.table.rows] == [
@@ -605,12 +605,12 @@ def test_the_report_shows_means_by_model_and_phase(section, folder):
 
 
 def counts(found):
-    """How many intervals lie above 0 and below it."""
+    """The numbers of intervals above 0 and below 0."""
     return (found["low"] > 0).sum(), (found["high"] < 0).sum()
 
 
 def check_sentences(findings, folder, pairs, runs):
-    """All of the findings but the first, against the tables."""
+    """Compare all findings except the first with the tables."""
     rows = pd.read_csv(folder / "validity.csv")
     rows = rows[(rows["reduction"] == "abs_of_sum") & (rows["over"] == "all_heads") & (rows["seed"] != "*")]
     areas = pd.read_csv(folder / "validity_contrasts.csv")

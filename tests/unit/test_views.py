@@ -1,4 +1,4 @@
-"""The interactive views: their data equal their inputs, and nothing in them can leave its place on the page."""
+"""The interactive views: their data equal their inputs, and no text in them can act outside its place on the page."""
 
 import json
 import re
@@ -34,7 +34,7 @@ def test_the_patterns_of_every_run_and_step_are_in_the_view(tmp_path):
     assert [(one["model"], one["task"], one["seed"]) for one in records[:4]] == [
         ("big", "gsm8k", "0"), ("big", "gsm8k", "1"), ("big", "arc", "0"), ("big", "arc", "1")
     ]  # fmt: skip
-    assert len(records) == 2 * 3 * 2  # a run that two studies have is there once
+    assert len(records) == 2 * 3 * 2  # a run of two studies appears once
     for one in records:
         folder = tmp_path / f"patterns/{one['model']}/nlp.{one['task']}.seed{one['seed']}/{one['task']}"
         assert one["steps"] == [0, 1, 4, 9]
@@ -58,7 +58,7 @@ def test_limits_of_the_colours_are_the_largest_magnitudes(tmp_path):
         "signed": np.abs(record["signed"]).max(axis=1),
     }
     for name, values in expected.items():
-        # Numbers of the page are rounded, so that a difference of two is less exact than they are.
+        # Numbers of the page are rounded, so a difference of two numbers is less exact than each of them.
         np.testing.assert_allclose(limits[name]["own"]["small|arc|1"], values, rtol=2e-2, atol=1e-12)
         assert limits[name]["shared"] == pytest.approx(max(map(max, limits[name]["own"].values())))
         both = [limits[name]["own"][f"small|arc|{seed}"] for seed in (0, 1)]
@@ -126,7 +126,7 @@ def test_a_page_of_the_papers_size_stays_small(tmp_path):
 def test_scaling_finds_distances_that_lie_in_a_plane():
     angles = np.radians([0, 25, 70, 150])
     points = np.column_stack([np.cos(angles), np.sin(angles)])
-    found, share = view_similarity.scaled(points @ points.T)  # of unit vectors, r is the cosine
+    found, share = view_similarity.scaled(points @ points.T)  # for unit vectors, r is the cosine
     for i in range(4):
         for j in range(4):
             expected = np.linalg.norm(points[i] - points[j])
@@ -266,7 +266,7 @@ def test_a_parameter_follows_its_control_and_the_look_of_one_chart_its_own():
 
 
 def test_vega_lite_is_told_no_height_in_steps(tmp_path):
-    """It would warn of each on the console, as the page decides on the width; the page's script counts the rows."""
+    """Vega-Lite would warn of each such height, as the page sets the width. The page's script counts the rows."""
     made = heads(tmp_path)
     found = json.loads(views.of("heads", made, "", {}).data)
     stated = {one.id: one.spec["height"] for one in made.charts}

@@ -1,4 +1,4 @@
-"""Large files pass with little memory, and give what small ones would: rows, tokens and rankings."""
+"""Large files need little memory, and give the same rows, tokens and rankings as small ones."""
 
 import itertools
 import json
@@ -36,7 +36,7 @@ print(open("/proc/self/status").read())
 
 
 def peak(script, **options):
-    """MiB of the largest resident set that a script of its own process has had."""
+    """The largest resident set, in MiB, of a script in its own process."""
     command = [sys.executable, "-c", MEASURED, scripts.FOLDER / f"{script}.py", *scripts.words(**options)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -44,7 +44,7 @@ def peak(script, **options):
 
 
 def text(number, length):
-    """A text of its own for each number."""
+    """A different text for each number."""
     return f"{number} " + "".join(f"word{(number * 7 + place) % 97} " for place in range(length // 7)) + "end."
 
 
@@ -62,7 +62,7 @@ def growth(sizes, measured):
 
 @pytest.mark.slow
 def test_preparation_holds_no_texts(tmp_path):
-    """60 MB of texts more, which take twice as much where they lie in memory."""
+    """The larger file has 60 MB more of texts, which would take twice as much in memory."""
 
     def measured(rows):
         path = write_lines(tmp_path / f"{rows}.jsonl", rows, 10_000)
@@ -76,7 +76,7 @@ def test_preparation_holds_no_texts(tmp_path):
 
 @pytest.mark.slow
 def test_tokenization_holds_some_thousand_samples(tmp_path, tokenizer_folder):
-    """Two million tokens more, which take 390 MiB where all of them lie in memory."""
+    """The larger file has two million more tokens, which would take 390 MiB in memory."""
 
     def measured(rows):
         table = {"id": [f"s{n}" for n in range(rows)], "prompt": [f"Why {n}?" for n in range(rows)]}
@@ -115,7 +115,7 @@ def test_a_pool_is_ranked_out_of_its_files(tmp_path):
                     pseudo_private=private.with_suffix(".parquet"), budgets=[10], random_draws=1,
                     output=tmp_path / f"out{samples}")  # fmt: skip
 
-    assert growth((1000, 13_000), measured) < 60  # the patterns alone are 96 MiB more
+    assert growth((1000, 13_000), measured) < 60  # the patterns alone take 96 MiB more
 
 
 @pytest.mark.parametrize("normalisation", ["none", "loss", "total"])
@@ -187,7 +187,7 @@ def test_a_row_group_is_read_in_parts(tmp_path):
 
 def test_long_work_says_how_far_it_is(tmp_path, tokenizer_folder, monkeypatch, capfd):
     monkeypatch.setattr(progress, "NOTICE", 0)
-    monkeypatch.setattr(command_line, "_terminal", None)  # which another test may have left
+    monkeypatch.setattr(command_line, "_terminal", None)  # another test may have left one
     monkeypatch.setattr(shards, "ROWS", 20)
     prepared(tmp_path, "made")
     given = {"model": tokenizer_folder, "instructions": tmp_path / "made" / "train.parquet", "max_length": 300}
@@ -199,7 +199,7 @@ def test_long_work_says_how_far_it_is(tmp_path, tokenizer_folder, monkeypatch, c
 
 
 def test_splits_are_decided_with_little_more_than_the_rows(tmp_path):
-    """Bytes a row, of which there may be millions: copies of keys would make 212 of the first, and 65 of the second."""
+    """There may be millions of rows. Copies of keys would take 212 bytes a row in the first check, 65 in the second."""
     rows, kept = 20_000, spool.Spool(tmp_path)
     entries = [kept.add(Instruction(f"p{number}", f"r{number}", f"i{number}")) for number in range(rows)]
 
