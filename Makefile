@@ -31,7 +31,7 @@ models/$(SMOLLM2): | .venv/workflow.ready
 	    --sha256 b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53 --output $@
 
 test: .venv/test.ready .venv-opencompass/ready
-	$(PYTEST)
+	$(PYTEST) --durations=40 --durations-min=20
 
 fast: .venv/test.ready
 	$(PYTEST) -m "not slow"
