@@ -17,7 +17,7 @@ from tiny_models import ARCHITECTURES, build
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
-from headpatterns.attribution import REDUCTIONS, activation_patterns
+from headpatterns.attribution import REDUCTIONS, activation_patterns, passes
 from headpatterns.attribution.ablation import ablated_losses, ablations, groups, orders
 from headpatterns.attribution.interface import NAME
 from headpatterns.data import samples
@@ -432,6 +432,37 @@ def test_an_interrupted_job_keeps_a_phase_and_never_a_stale_one(ablate, trained,
     assert {name: content for name, content in found.items() if name.endswith(".npy")} == {
         name: content for name, content in whole.items() if name.endswith(".npy")
     }
+
+
+@pytest.mark.slow
+def test_an_interrupted_phase_continues_with_the_missing_passes(ablate, monkeypatch, tmp_path):
+    """A job that gets a few passes further each time, which would never end if it repeated them."""
+    given = {"ablations": ["zero", "mean", "resample", "scale"], "token_budget": 100}
+    forward, done = passes.forward, []
+
+    def counted(*of_pass):
+        done.append(of_pass)
+        if len(done) == most:
+            raise KeyboardInterrupt
+        return forward(*of_pass)
+
+    monkeypatch.setattr(passes, "forward", counted)
+    most = 0
+    whole = scripts.contents(ablate(**given))
+    most, interruptions, passes_in_all = 100, 0, len(done)
+    assert passes_in_all > 4 * most
+    for _ in range(passes_in_all):
+        done.clear()
+        try:
+            ablate(output_folder=tmp_path / "again", **given)
+            break
+        except KeyboardInterrupt:
+            interruptions += 1
+    assert 4 <= interruptions < 20
+    found = scripts.contents(tmp_path / "again")
+    assert list(found) == list(whole)
+    for name in found:
+        assert name.endswith(".json") or found[name] == whole[name], name
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def fill(folder: Path, kilobytes: int) -> Path:
 @pytest.mark.parametrize(
     ("target", "script", "kilobytes"),
     [
-        # Most results come before their inputs: if the inputs were made again first, the results would be made again, too.
+        # Most results come before their inputs: inputs that were made again first would make them stale.
         ("analysis/sensitivity.csv", "analyse", 24),
         ("evaluations/llama/competence.seed0.0.csv", "evaluate", 24),
         ("tokenized/embedded/sgsm/train", "tokenize_instructions", 24),

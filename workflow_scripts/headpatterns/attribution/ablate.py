@@ -3,8 +3,8 @@
 Heads are ablated on some samples of a run's rows, and patterns are computed on others. On the same samples, a pattern
 and the effect that it is compared with would share sampling noise, which would make them agree.
 
-Finished phases of a run are in a folder `{output}.unfinished` until all are finished. An interrupted job that is
-started again keeps them. Torch is imported late, after all checks that do not need it.
+Finished phases of a run, and finished passes of a phase, are in a folder `{output}.unfinished` until all are finished.
+An interrupted job that is started again keeps them. Torch is imported late, after all checks that do not need it.
 """
 
 import functools
@@ -19,6 +19,7 @@ import numpy as np
 
 from headpatterns import provenance
 from headpatterns.attribution import scores as registry
+from headpatterns.attribution.parts import Parts
 from headpatterns.attribution.patterns import REDUCTIONS
 from headpatterns.data import samples
 from headpatterns.data.splitting import FEWEST_OF_TWO, rank, two_sets
@@ -36,6 +37,12 @@ ALONE = "model"
 ZERO, MEAN, RESAMPLE, SCALE = ABLATIONS = ("zero", "mean", "resample", "scale")
 """Ways to ablate a head: its output is multiplied by 0, replaced by its mean or its output on another sample, or
 multiplied by five doses."""
+
+PARTS = ".parts"
+"""End of the names of folders with the finished passes of a phase."""
+
+SECONDS = 20.0
+"""Time after which finished passes are written, so that an interrupted job repeats no more than these."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +175,8 @@ def of_model(data: Path, output: Path, settings: Settings) -> None:
 
 def _finish(output: Path) -> None:
     """Move the finished files to the output folder."""
-    remove(unfinished(output) / IDENTITY)
+    for path in [unfinished(output) / IDENTITY, *unfinished(output).glob(f"*{PARTS}")]:
+        remove(path)
     remove(output)
     unfinished(output).rename(output)
 
@@ -243,6 +251,9 @@ def _of_unit(
     """The arrays of a phase by the names of their files, and the details for its provenance."""
     from headpatterns.attribution.comparison import Further, further_ablations, patterns_and_ablations
 
+    def keeping(name: str) -> Parts:
+        return Parts(unit.workplace / f"{phase}.{name}{PARTS}", SECONDS)
+
     chosen = unit.chosen
     seed = f"{settings.seed}:{chosen.about['data_sha256']}"
     patterns, ablated, scored = patterns_and_ablations(
@@ -256,12 +267,13 @@ def _of_unit(
         token_budget=settings.token_budget,
         progress=progress,
         scores=settings.scores,
+        keeping=keeping,
         before=functools.partial(models.load_model, settings.model, settings.dtype) if phase == AFTER else None,
     )
     kinds = [kind for kind in (MEAN, RESAMPLE) if kind in settings.ablations]
     further = further_ablations(
         model, chosen.ablated, Further(kinds, settings.resample_draws, SCALE in settings.ablations), seed,
-        token_budget=settings.token_budget, progress=progress,
+        token_budget=settings.token_budget, progress=progress, keeping=keeping,
     )  # fmt: skip
     scores = {f"score.{name}": values for name, values in scored.values.items()}
     about: dict[str, Any] = {"losses": ablated.losses.tolist()}

@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 from headpatterns.attribution import changed, inputs, memory, passes
 from headpatterns.attribution.changed import Pair
 from headpatterns.attribution.inputs import Sample
+from headpatterns.attribution.parts import Keeping, Parts, nowhere
 from headpatterns.errors import InputError
 from headpatterns.models import loading as models
 from headpatterns.models import projection
@@ -31,6 +32,7 @@ def ablated_losses(
     tokenizer: Any = None,
     token_budget: int | str = memory.AUTO,
     progress: Callable[[int, int], None] | None = None,
+    finished: Parts | None = None,
 ) -> Float64[np.ndarray, "settings samples"]:
     """Loss of every sample under every setting of the heads, without gradients.
 
@@ -41,6 +43,7 @@ def ablated_losses(
         tokenizer: for rows, as there.
         token_budget: as in `changed.each_pair`.
         progress: as there.
+        finished: `kept` there.
 
     Returns:
         float64 [settings, samples], each the mean negative log-likelihood of the response tokens, EOS included (nats).
@@ -60,14 +63,16 @@ def ablated_losses(
 
     def run(
         head: projection.Head, changes: dict[int, changed.Change], batch: Sequence[Pair]
-    ) -> Float64[np.ndarray, " batch"]:
+    ) -> tuple[Float64[np.ndarray, " batch"]]:
         changes.update(changed.scaling(model, factors[[pair.setting for pair in batch]].unbind(1)))
-        return passes.forward(model, head, batch)[0]
+        return (passes.forward(model, head, batch)[0],)
 
     def keep(pairs: list[Pair], found: Float64[np.ndarray, " batch"]) -> None:
         losses[[pair.setting for pair in pairs], [pair.place for pair in pairs]] = found
 
-    changed.each_pair(model, labelled, len(kept), run, keep, token_budget=token_budget, progress=progress)
+    changed.each_pair(
+        model, labelled, len(kept), run, keep, token_budget=token_budget, progress=progress, kept=finished
+    )
     return losses
 
 
@@ -97,6 +102,7 @@ def ablations(
     *,
     token_budget: int | str = memory.AUTO,
     progress: Callable[[int, int], None] | None = None,
+    keeping: Keeping = nowhere,
 ) -> Ablations:
     """Ablate every head alone, and groups of heads by their rank and at random.
 
@@ -110,6 +116,7 @@ def ablations(
         seed: determines the random groups, together with the number of heads and nothing else.
         token_budget: as in `ablated_losses`.
         progress: as there.
+        keeping: gives the finished passes, under a name that depends on the ablated heads.
 
     Raises:
         InputError: as there, or a size beyond the heads of the model.
@@ -126,7 +133,9 @@ def ablations(
     # A group of one head is also measured alone, and all heads together are the same group in any order.
     removed, places = np.unique(wanted, axis=0, return_inverse=True)
     kept = ~removed.reshape(-1, *ranking.shape)
-    losses = ablated_losses(model, samples, kept, token_budget=token_budget, progress=progress)[places.ravel()]
+    finished = keeping(f"zero-{hashlib.sha256(removed.tobytes()).hexdigest()[:16]}")
+    every = ablated_losses(model, samples, kept, token_budget=token_budget, progress=progress, finished=finished)
+    losses = every[places.ravel()]
     changes = losses[1:] - losses[0]
     return Ablations(
         losses[0],

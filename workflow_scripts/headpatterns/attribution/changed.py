@@ -9,7 +9,7 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from headpatterns.attribution.blockwise import attend
 from headpatterns.attribution.inputs import Sample
 from headpatterns.attribution.interface import attending_by
 from headpatterns.attribution.layer_inputs import named, number
+from headpatterns.attribution.parts import Parts
 from headpatterns.attribution.reductions import HeadOutputs
 from headpatterns.errors import InputError
 from headpatterns.models import loading as models
@@ -30,8 +31,6 @@ Change = Callable[[HeadOutputs], HeadOutputs]
 """Maps the outputs of the heads of a layer, [batch, positions, heads, value size], to outputs that replace them."""
 
 Progress = Callable[[int, int], None]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -69,33 +68,38 @@ class Pair:
         return self.sample.response_tokens
 
 
-Run = Callable[[projection.Head, dict[int, Change], list[Pair]], T]
-"""Runs a pass over some pairs. First it fills the dictionary with the change of every layer with attention."""
+Run = Callable[[projection.Head, dict[int, Change], list[Pair]], tuple[Any, ...]]
+"""Runs a pass over some pairs, and returns its results: pairs are the first dimension of each. First it fills the
+dictionary with the change of every layer with attention."""
 
 
 def each_pair(
     model: PreTrainedModel,
     samples: Sequence[Sample],
     settings: int,
-    run: Run[T],
-    keep: Callable[[list[Pair], T], None],
+    run: Run,
+    keep: Callable[..., None],
     *,
     token_budget: int | str = memory.AUTO,
     progress: Progress | None = None,
+    kept: Parts | None = None,
 ) -> None:
     """Read every sample under every setting, in batches that fit into memory.
 
-    Gradients are off, unless `run` enables them.
+    Gradients are off, unless `run` enables them. Batches are planned for all pairs, so that an interrupted call and one
+    that continues it read the same batches.
 
     Args:
         model: a causal language model of transformers; it is left as it was found.
         samples: as `inputs.samples` gives them.
         settings: how many there are.
         run: computes the results of a batch.
-        keep: called after each batch with its pairs and the results of `run`.
+        keep: called after each batch with its pairs and each of the results of `run`.
         token_budget: tokens a batch may hold, padding included; a longer sample is a batch of its own. `auto` takes
             the budget of activation patterns, which need more memory.
         progress: called with (pairs done, pairs in all) after each batch.
+        kept: results of finished pairs, arrays from earlier calls with the same samples and settings; those that are
+            computed now are added. `keep` gets both.
 
     Raises:
         InputError: a sample without response tokens, beyond the model's positions or beyond its memory, a loss that is
@@ -104,14 +108,17 @@ def each_pair(
     passes.check_samples(model, samples)
     # Pairs of a sample are consecutive, so that a batch has little padding.
     pairs = [Pair(sample, setting, place) for place, sample in enumerate(samples) for setting in range(settings)]
-    done = 0
+    for indices, *results in kept.found if kept else ():
+        keep([pairs[index] for index in indices], *results)
+    done = set(kept.done if kept else ())
 
-    def kept(indices: list[int], found: T) -> None:
-        nonlocal done
-        keep([pairs[index] for index in indices], found)
-        done += len(indices)
+    def read(indices: list[int], found: tuple[Any, ...]) -> None:
+        keep([pairs[index] for index in indices], *found)
+        done.update(indices)
+        if kept:
+            kept.keep(indices, *found)
         if progress:
-            progress(done, len(pairs))
+            progress(len(done), len(pairs))
 
     with passes.frozen(model):
         head = projection.head_of(model)
@@ -128,8 +135,13 @@ def each_pair(
                 return (passes.forward(model, head, batch)[0],)
 
             budget = selftest.token_budget(model, budget, memory.plan(model, pairs, budget), whole)
-            batches = memory.plan(model, pairs, budget)
-            memory.each_batch(model, pairs, batches, functools.partial(run, head, changes), kept)
+            planned = ([index for index in batch if index not in done] for batch in memory.plan(model, pairs, budget))
+            left = [batch for batch in planned if batch]
+            try:
+                memory.each_batch(model, pairs, left, functools.partial(run, head, changes), read)
+            finally:
+                if kept:
+                    kept.write()
 
 
 @contextmanager

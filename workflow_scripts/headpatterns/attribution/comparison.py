@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 from headpatterns.attribution import gates, replacement
 from headpatterns.attribution.ablation import Ablations, ablations
 from headpatterns.attribution.inputs import Sample
+from headpatterns.attribution.parts import Keeping, nowhere
 from headpatterns.attribution.patterns import REDUCTIONS
 from headpatterns.attribution.scoring import Before, Scored, scored
 
@@ -29,6 +30,7 @@ def patterns_and_ablations(
     progress: Report,
     scores: Sequence[str] = (),
     before: Before | None = None,
+    keeping: Keeping = nowhere,
 ) -> tuple[Float32[np.ndarray, "reductions samples layers heads"], Ablations, Scored]:
     """Patterns in every reduction, scores, and ablations of heads that are ranked by one of the patterns.
 
@@ -44,6 +46,7 @@ def patterns_and_ablations(
         progress: as there.
         scores: as in `scored`.
         before: as there.
+        keeping: as in `ablations`.
 
     Returns:
         float32 [reductions, patterned samples, layers, query heads] in the order of `REDUCTIONS`, the ablations, and
@@ -55,7 +58,9 @@ def patterns_and_ablations(
     found = scored(model, patterned, scores, before, token_budget=token_budget)
     patterns = np.stack([found.patterns.by(one) for one in REDUCTIONS])
     ranking = found.patterns.by(reduction).mean(axis=0, dtype=np.float64)
-    made = ablations(model, ablated, ranking, sizes, draws, seed, token_budget=token_budget, progress=progress)
+    made = ablations(
+        model, ablated, ranking, sizes, draws, seed, token_budget=token_budget, progress=progress, keeping=keeping
+    )
     return patterns, made, found
 
 
@@ -82,6 +87,7 @@ def further_ablations(
     *,
     token_budget: int | str,
     progress: Report,
+    keeping: Keeping = nowhere,
 ) -> dict[str, np.ndarray]:
     """Effects of other ablations on the loss of samples, by the name of their file.
 
@@ -97,10 +103,18 @@ def further_ablations(
     if asked.kinds:
         found.update(
             replacement.replaced_changes(
-                model, samples, asked.kinds, asked.draws, seed, token_budget=token_budget, progress=progress
+                model,
+                samples,
+                asked.kinds,
+                asked.draws,
+                seed,
+                token_budget=token_budget,
+                progress=progress,
+                finished=keeping("replaced"),
             )
         )
     if asked.doses:
-        response = gates.dose_response(model, samples, token_budget=token_budget, progress=progress)
+        finished = keeping("doses")
+        response = gates.dose_response(model, samples, token_budget=token_budget, progress=progress, finished=finished)
         found.update(doses=response.changes, slopes=response.slopes)
     return found

@@ -22,6 +22,7 @@ from headpatterns.attribution import changed, memory, passes
 from headpatterns.attribution.boole import DOSES, integrated
 from headpatterns.attribution.changed import Change, Pair, Progress
 from headpatterns.attribution.inputs import Sample
+from headpatterns.attribution.parts import Parts
 from headpatterns.models import loading as models
 from headpatterns.models import projection
 
@@ -48,6 +49,7 @@ def dose_response(
     doses: Sequence[float] = DOSES,
     token_budget: int | str = memory.AUTO,
     progress: Progress | None = None,
+    finished: Parts | None = None,
 ) -> Response:
     """Scale each head alone by every dose.
 
@@ -57,6 +59,7 @@ def dose_response(
         doses: in ascending order, the last is 1.
         token_budget: as in `changed.each_pair`.
         progress: as there.
+        finished: `kept` there.
 
     Raises:
         InputError: as there.
@@ -79,7 +82,7 @@ def dose_response(
             slopes[dose, pair.place, slice(None) if whole else head] = of_heads if whole else of_heads[head]
 
     settings = np.concatenate([scaled.reshape(-1, count), np.ones((1, count))]).reshape(-1, layers, heads)
-    _slopes(model, samples, settings, keep, token_budget, progress)
+    _slopes(model, samples, settings, keep, token_budget, progress, finished)
     shape = (len(doses), len(samples), layers, heads)
     return Response((losses - losses[-1]).reshape(shape), slopes.reshape(shape))
 
@@ -110,7 +113,7 @@ def integrated_gates(
             slopes[dose, pair.place, which] = of_pair[which]
 
     every = np.concatenate([settings.reshape(-1, layers, heads), np.ones((1, layers, heads))])
-    _slopes(model, samples, every, keep, token_budget, None)
+    _slopes(model, samples, every, keep, token_budget, None, None)
     return integrated(slopes)
 
 
@@ -121,6 +124,7 @@ def _slopes(
     keep: Keep,
     token_budget: int | str,
     progress: Progress | None,
+    finished: Parts | None,
 ) -> None:
     """Losses of all pairs, and their derivatives with respect to the factor of each head's output."""
     factors = torch.as_tensor(settings, dtype=torch.float32, device=model.device)
@@ -136,6 +140,5 @@ def _slopes(
         return losses, torch.stack(slopes, dim=1).float().cpu().numpy()
 
     changed.each_pair(
-        model, samples, len(settings), run, lambda pairs, found: keep(pairs, *found),
-        token_budget=token_budget, progress=progress,
-    )  # fmt: skip
+        model, samples, len(settings), run, keep, token_budget=token_budget, progress=progress, kept=finished
+    )

@@ -20,6 +20,7 @@ from transformers import PreTrainedModel
 from headpatterns.attribution import changed, memory, passes
 from headpatterns.attribution.changed import Change, Pair, Progress
 from headpatterns.attribution.inputs import Sample
+from headpatterns.attribution.parts import Parts
 from headpatterns.attribution.reductions import HeadOutputs
 from headpatterns.errors import InputError
 from headpatterns.models import loading as models
@@ -44,6 +45,7 @@ def replaced_changes(
     *,
     token_budget: int | str = memory.AUTO,
     progress: Progress | None = None,
+    finished: Parts | None = None,
 ) -> dict[str, Float64[np.ndarray, "*draws samples layers heads"]]:
     """Change of the loss of every sample when one head is replaced, for each head and kind.
 
@@ -57,6 +59,7 @@ def replaced_changes(
         seed: determines these samples, together with their ids and nothing else.
         token_budget: as in `changed.each_pair`.
         progress: as there.
+        finished: `kept` there.
 
     Returns:
         By kind, loss with that head replaced − loss: `mean` [samples, layers, heads], `resample` [draws, samples,
@@ -88,13 +91,15 @@ def replaced_changes(
         donor = outputs[others[pair.place]][place][:, head]
         return place, head, donor[torch.as_tensor(positions_of(len(donor), length))]
 
-    def run(head: projection.Head, changes: dict[int, Change], batch: list[Pair]) -> Float64[np.ndarray, " batch"]:
+    def run(
+        head: projection.Head, changes: dict[int, Change], batch: list[Pair]
+    ) -> tuple[Float64[np.ndarray, " batch"]]:
         placed: dict[int, list[Placed]] = {layer: [] for layer in layers}
         for row, pair in enumerate(batch):
             place, own, values = value(pair)
             placed[layers[place]].append((row, own, values))
         changes.update({layer: functools.partial(_put, of_layer) for layer, of_layer in placed.items()})
-        return passes.forward(model, head, batch)[0]
+        return (passes.forward(model, head, batch)[0],)
 
     def keep(pairs: list[Pair], found: Float64[np.ndarray, " batch"]) -> None:
         for pair, loss in zip(pairs, found.tolist(), strict=True):
@@ -102,7 +107,7 @@ def replaced_changes(
             changes[way, pair.place, flat] = loss - losses[pair.place]
 
     settings = len(ways) * count * heads
-    changed.each_pair(model, samples, settings, run, keep, token_budget=token_budget, progress=progress)
+    changed.each_pair(model, samples, settings, run, keep, token_budget=token_budget, progress=progress, kept=finished)
     shaped = changes.reshape(len(ways), len(samples), count, heads)
     of_mean = {MEAN: shaped[0]} if MEAN in kinds else {}
     return {**of_mean, RESAMPLE: shaped[len(of_mean) :]} if RESAMPLE in kinds else of_mean
@@ -130,8 +135,8 @@ def recorded(
         cut = [[seen[layer][row, : len(pair.input_ids)].cpu() for layer in layers] for row, pair in enumerate(batch)]
         return found, cut
 
-    def keep(pairs: list[Pair], found: tuple[Float64[np.ndarray, " batch"], list[list[Outputs]]]) -> None:
-        for pair, loss, cut in zip(pairs, found[0].tolist(), found[1], strict=True):
+    def keep(pairs: list[Pair], found: Float64[np.ndarray, " batch"], cuts: list[list[Outputs]]) -> None:
+        for pair, loss, cut in zip(pairs, found.tolist(), cuts, strict=True):
             losses[pair.place], outputs[pair.place] = loss, [one.clone() for one in cut]
 
     changed.each_pair(model, samples, 1, run, keep, token_budget=token_budget)
