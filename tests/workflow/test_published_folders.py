@@ -17,6 +17,7 @@ from project import PROJECT, snakemake
 
 FOLDERS = sorted(path.name for path in (PROJECT / "published").glob("*") if path.is_dir())
 SHOWN = "smollm2-135m"
+SEEDS = [0, 1, 2]
 STEPS = (0, 2, 5, 12, 28)
 HEADS = 9
 
@@ -67,10 +68,11 @@ def wide(chromium, results) -> Iterator[browser.Opened]:
         yield found
 
 
-def pattern(task: str, step: int) -> np.ndarray:
-    """A published pattern, [layers, heads]."""
-    folder = PROJECT / f"published/{SHOWN}/patterns/smollm2/nlp.{task}.seed0/{task}"
-    array: np.ndarray = np.load(folder / f"step-{step}.npy")
+def pattern(task: str, step: int, seed: int | None = None) -> np.ndarray:
+    """A published pattern, [layers, heads], of a seed; without one, the mean over seeds, which the page shows first."""
+    seeds = SEEDS if seed is None else [seed]
+    folders = [PROJECT / f"published/{SHOWN}/patterns/smollm2/nlp.{task}.seed{one}/{task}" for one in seeds]
+    array: np.ndarray = np.mean([np.load(folder / f"step-{step}.npy") for folder in folders], axis=0)
     return array
 
 
@@ -102,6 +104,12 @@ def test_the_heat_map_follows_task_step_and_quantity(wide):
     wide.shows("heads-map", "level, step 28 of 28")
     wide.shows("heads-map", "ARC")
     same(in_map(wide), pattern("arc", 28))
+    wide.page.select_option("#heads-seed", "1")
+    first = wide.page.locator("#heads-map [aria-label^='layer 0, head 0:']")
+    expect(first).to_have_attribute("aria-label", re.compile(f": {pattern('arc', 28, seed=1)[0, 0]:.3g}"))
+    same(in_map(wide), pattern("arc", 28, seed=1))
+    wide.page.select_option("#heads-seed", "mean")
+    expect(first).to_have_attribute("aria-label", re.compile(f": {pattern('arc', 28)[0, 0]:.3g}"))
     slider = wide.page.locator("#heads-step")
     slider.focus()
     wide.page.keyboard.press("ArrowLeft")
@@ -114,7 +122,8 @@ def test_the_heat_map_follows_task_step_and_quantity(wide):
     same(in_map(wide), pattern("arc", 12) - pattern("arc", 0))
     wide.page.select_option("#heads-quantity", "ratio")
     wide.shows("heads-map", "log₂ of level over")
-    same(in_map(wide), np.log2(pattern("arc", 12) / pattern("arc", 0)), smallest=3e-4)
+    ratios = [np.log2(pattern("arc", 12, seed) / pattern("arc", 0, seed)) for seed in SEEDS]
+    same(in_map(wide), np.mean(ratios, axis=0), smallest=3e-4)
     wide.page.select_option("#heads-quantity", "signed")
     wide.shows("heads-map", "signed sum, step 12")
     assert (in_map(wide) < 0).any() and (np.abs(in_map(wide)) <= pattern("arc", 12) * 1.01 + 1e-4).all()
@@ -139,13 +148,14 @@ def test_one_scale_for_all_makes_colours_comparable(wide):
 
 
 def test_a_click_on_a_head_shows_its_curve_its_tasks_and_its_ablation(wide):
+    wide.page.select_option("#heads-seed", "0")
     wide.page.locator("#heads-map [aria-label^='layer 24, head 8:']").click()
     wide.shows("heads-curve", "Layer 24, head 8")
     assert wide.page.input_value("#heads-layer") == "24" and wide.page.input_value("#heads-head") == "8"
-    same(of_curve(wide), [pattern("math", step)[24, 8] for step in STEPS])
+    same(of_curve(wide), [pattern("math", step, seed=0)[24, 8] for step in STEPS])
     wide.shows("heads-tasks", "Layer 24, head 8, every task")
     tasks = [text for text in wide.said("heads-tasks") if "HellaSwag" in text]
-    now, before = (pattern("hellaswag", step)[24, 8] for step in (28, 0))
+    now, before = (pattern("hellaswag", step, seed=0)[24, 8] for step in (28, 0))
     assert [number(text, "step 0") for text in tasks if "step 0" in text] == pytest.approx([before], rel=6e-3)
     assert [number(text, "chosen step") for text in tasks if "chosen" in text] == pytest.approx([now], rel=6e-3)
     wide.shows("heads-ablated", "Layer 24, head 8, ablated")
@@ -160,12 +170,17 @@ def number(text: str, name: str) -> float:
 
 
 def of_curve(found: browser.Opened) -> list[float]:
-    """The levels of the curve's points, by step."""
-    points = {number(text, "training step"): number(text, "value") for text in found.said("heads-curve")}
+    """The levels of the curve's points with seed 0, by step; every seed has a line."""
+    points = {
+        number(text, "training step"): number(text, "value")
+        for text in found.said("heads-curve")
+        if re.search(r"\bseed: 0\b", text)
+    }
     return [points[step] for step in sorted(points)]
 
 
 def test_a_head_is_chosen_with_the_keyboard_alone(wide):
+    wide.page.select_option("#heads-seed", "0")
     wide.page.locator("#heads-layer").focus()
     wide.page.keyboard.press("Control+A")
     wide.page.keyboard.type("3")
@@ -173,7 +188,7 @@ def test_a_head_is_chosen_with_the_keyboard_alone(wide):
     wide.page.keyboard.press("ArrowDown")
     head = int(wide.page.input_value("#heads-head"))
     wide.shows("heads-curve", f"Layer 3, head {head}")
-    same(of_curve(wide), [pattern("math", step)[3, head] for step in STEPS])
+    same(of_curve(wide), [pattern("math", step, seed=0)[3, head] for step in STEPS])
     wide.page.keyboard.press("Control+A")
     wide.page.keyboard.type("12")
     wide.shows("heads-curve", "Layer 3, head 12: not in this model")
@@ -186,25 +201,33 @@ def table(name: str, **wanted: str) -> list[dict[str, str]]:
         return [row for row in csv.DictReader(file) if all(row[key] == value for key, value in wanted.items())]
 
 
+def mean(rows: list[dict[str, str]], column: str) -> float:
+    """The mean of a column over seeds, which the page shows first."""
+    assert len(rows) == len(SEEDS)
+    return float(np.mean([float(row[column]) for row in rows]))
+
+
 def test_the_matrix_of_tasks_is_the_table_s_and_the_map_moves(wide):
     before = wide.said("tasks-map")
     wide.page.select_option("#tasks-matrix", "after")
     wide.shows("tasks-matrix-chart", "after fine-tuning")
-    [row] = table("similarity", matrix="after", task_a="arc", task_b="math")
+    rows = table("similarity", matrix="after", task_a="arc", task_b="math")
     cells = [text for text in wide.said("tasks-matrix-chart") if "a: ARC; b: MATH" in text]
-    assert [number(text, "value") for text in cells] == pytest.approx([float(row["value"])], rel=1e-3)
+    assert [number(text, "value") for text in cells] == pytest.approx([mean(rows, "value")], rel=1e-3)
     after = wide.said("tasks-map")
     assert len(before) == len(after) == 7 and not set(before) & set(after)
 
 
 def test_a_click_on_a_sum_shows_its_weights(wide):
-    rows = table("composition", of="change", size="2")
-    worst = min(rows, key=lambda row: float(row["r2"]))
-    label = wide.page.locator(f"#sums-terms option[value='{worst['terms']}']").text_content()
+    terms = {
+        row["terms"]: table("composition", of="change", terms=row["terms"]) for row in table("composition", size="2")
+    }
+    worst = min(terms, key=lambda one: mean(terms[one], "r2"))
+    label = wide.page.locator(f"#sums-terms option[value='{worst}']").text_content()
     wide.page.locator(f"#sums-fits .role-mark [aria-label*='sum: {label};']").click()
-    expect(wide.page.locator("#sums-terms")).to_have_value(worst["terms"])
-    weights = table("composition_coefficients", of="change", terms=worst["terms"])
-    expected = sorted(float(row["beta"]) for row in weights)
+    expect(wide.page.locator("#sums-terms")).to_have_value(worst)
+    weights = [table("composition_coefficients", of="change", terms=worst, task=task) for task in worst.split("+")]
+    expected = sorted(mean(rows, "beta") for rows in weights)
     expect(wide.page.locator("#sums-weights .role-mark [role=graphics-symbol]")).to_have_count(len(weights))
     found = sorted(number(text, "weight β") for text in wide.said("sums-weights"))
     assert found == pytest.approx(expected, rel=1e-3)
