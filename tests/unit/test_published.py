@@ -10,12 +10,25 @@ from experiments import config_of, experiment_of, meaning
 from project import PROJECT
 from refusals import refusal
 
-from headpatterns import __version__
+from headpatterns import __version__, load_patterns
 from headpatterns.experiment import published
 from headpatterns.report import export
 
 TINY = "tests/config/tiny.yaml"
 PATTERNS = "patterns/big/nlp.arc.seed0/arc"
+
+
+ABOUT = {
+    "model": "big",
+    "data": "results/x/instructions/arc/probe.parquet",
+    "ids": [f"arc-{number}" for number in range(40)],
+    "losses": [1.5] * 40,
+    "response_tokens": [2] * 40,
+    "reduction": "abs_of_sum",
+    "also": ["sum_of_abs"],
+    "signed": ["abs_of_sum"],
+}
+"""The description of the patterns, without the folder of the model."""
 
 
 @pytest.fixture
@@ -30,8 +43,7 @@ def results(tmp_path):
     }.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         np.save(folder / name, np.random.default_rng(len(name)).random(shape, np.float32))
-    about = {"model": "/home/me/models/big", "data": "results/x/instructions/arc/probe.parquet", "ids": ["arc-1"]}
-    (folder / PATTERNS / "step-0.json").write_text(json.dumps(about))
+    (folder / PATTERNS / "step-0.json").write_text(json.dumps({**ABOUT, "model": "/home/me/models/big"}))
     (folder / PATTERNS / ".snakemake_timestamp").touch()
     (folder / "analysis").mkdir()
     (folder / "analysis/level.csv").write_text("model,value\nbig,1\n")
@@ -62,7 +74,7 @@ def test_a_folder_is_published_with_checksums_and_read_again(results, capsys):
         same = (folder / name).read_bytes() == (results / name).read_bytes()
         assert same == (not name.endswith("step-0.json"))
     about = json.loads((folder / PATTERNS / "step-0.json").read_text())
-    assert about == {"model": "big", "data": "results/x/instructions/arc/probe.parquet", "ids": ["arc-1"]}
+    assert about == ABOUT
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["headpatterns"] == __version__ and manifest["commit"] and len(manifest["date"]) == 10
 
@@ -83,6 +95,17 @@ def test_as_much_of_patterns_is_kept_as_is_small_enough(results, arrays, kept, n
     folder = exported(results, most_mb=arrays * ONE_ARRAY)
     assert {path.stem for path in folder.rglob("*.npy")} == names
     assert published.opened(folder).kept == kept
+
+
+@pytest.mark.parametrize(
+    ("arrays", "reductions"), [(3.5, ["abs_of_sum", "sum_of_abs"]), (2.5, ["abs_of_sum"])], ids=["every", "one"]
+)
+def test_published_patterns_can_be_loaded(results, arrays, reductions):
+    """Also those without the further reductions, which their description then leaves out."""
+    folder = exported(results, most_mb=arrays * ONE_ARRAY)
+    found = load_patterns(folder / PATTERNS, 0).patterns
+    assert [found.reduction, *found.also] == reductions
+    np.testing.assert_array_equal(found.sums["abs_of_sum"], np.load(results / PATTERNS / "step-0.samples.npy"))
 
 
 def test_arrays_with_the_same_bytes_count_once(results):

@@ -59,7 +59,7 @@ def export(
     with atomic_path(target) as temporary:
         for name, file in files.items():
             if not left_out(name, kept):
-                put(file, temporary / name, name)
+                put(file, temporary / name, name, kept)
         written = sorted(str(path.relative_to(temporary)) for path in temporary.rglob("*") if path.is_file())
         manifest = {
             "format": FORMAT,
@@ -103,13 +103,22 @@ def choice(files: Mapping[str, Path], most_mb: float, among: Sequence[str]) -> s
     return among[-1]
 
 
-def put(file: Path, target: Path, name: str) -> None:
-    """Copy a file; in JSON files next to arrays, absolute paths are cut to their last part."""
+def put(file: Path, target: Path, name: str, kept: str) -> None:
+    """Copy a file; JSON files next to arrays lose folders of the machine, and reductions that are left out."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if file.suffix == ".json" and PurePath(name).parts[0] in MEASURED:
-        write_json(target, without_root(read_json(file)))
+        content = without_root(read_json(file))
+        write_json(target, of_one_reduction(content) if kept == ONE_REDUCTION else content)
     else:
         shutil.copyfile(file, target)
+
+
+def of_one_reduction(content: dict[str, Any]) -> dict[str, Any]:
+    """The contents of a JSON file about patterns, for a folder without their further reductions."""
+    if "also" not in content:
+        return content
+    signed = [reduction for reduction in content["signed"] if reduction == content["reduction"]]
+    return {**content, "also": [], "signed": signed}
 
 
 def without_root(content: dict[str, Any]) -> dict[str, Any]:
