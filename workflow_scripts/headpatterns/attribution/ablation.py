@@ -43,7 +43,7 @@ def ablated_losses(
         tokenizer: for rows, as there.
         token_budget: as in `changed.each_pair`.
         progress: as there.
-        finished: `kept` there.
+        finished: as there.
 
     Returns:
         float64 [settings, samples], each the mean negative log-likelihood of the response tokens, EOS included (nats).
@@ -71,7 +71,7 @@ def ablated_losses(
         losses[[pair.setting for pair in pairs], [pair.place for pair in pairs]] = found
 
     changed.each_pair(
-        model, labelled, len(kept), run, keep, token_budget=token_budget, progress=progress, kept=finished
+        model, labelled, len(kept), run, keep, token_budget=token_budget, progress=progress, finished=finished
     )
     return losses
 

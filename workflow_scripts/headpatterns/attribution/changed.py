@@ -82,7 +82,7 @@ def each_pair(
     *,
     token_budget: int | str = memory.AUTO,
     progress: Progress | None = None,
-    kept: Parts | None = None,
+    finished: Parts | None = None,
 ) -> None:
     """Read every sample under every setting, in batches that fit into memory.
 
@@ -98,7 +98,7 @@ def each_pair(
         token_budget: tokens a batch may hold, padding included; a longer sample is a batch of its own. `auto` takes
             the budget of activation patterns, which need more memory.
         progress: called with (pairs done, pairs in all) after each batch.
-        kept: results of finished pairs, arrays from earlier calls with the same samples and settings; those that are
+        finished: results of pairs, arrays from earlier calls with the same samples and settings; those that are
             computed now are added. `keep` gets both.
 
     Raises:
@@ -108,15 +108,15 @@ def each_pair(
     passes.check_samples(model, samples)
     # Pairs of a sample are consecutive, so that a batch has little padding.
     pairs = [Pair(sample, setting, place) for place, sample in enumerate(samples) for setting in range(settings)]
-    for indices, *results in kept.found if kept else ():
+    for indices, *results in finished.found if finished else ():
         keep([pairs[index] for index in indices], *results)
-    done = set(kept.done if kept else ())
+    done = set(finished.done if finished else ())
 
     def read(indices: list[int], found: tuple[Any, ...]) -> None:
         keep([pairs[index] for index in indices], *found)
         done.update(indices)
-        if kept:
-            kept.keep(indices, *found)
+        if finished:
+            finished.keep(indices, *found)
         if progress:
             progress(len(done), len(pairs))
 
@@ -135,13 +135,12 @@ def each_pair(
                 return (passes.forward(model, head, batch)[0],)
 
             budget = selftest.token_budget(model, budget, memory.plan(model, pairs, budget), whole)
-            planned = ([index for index in batch if index not in done] for batch in memory.plan(model, pairs, budget))
-            left = [batch for batch in planned if batch]
+            left = memory.left(memory.plan(model, pairs, budget), done)
             try:
                 memory.each_batch(model, pairs, left, functools.partial(run, head, changes), read)
             finally:
-                if kept:
-                    kept.write()
+                if finished:
+                    finished.write()
 
 
 @contextmanager

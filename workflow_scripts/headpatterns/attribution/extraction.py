@@ -1,7 +1,7 @@
 """Per-sample activation patterns of a model: the frozen forward and backward pass around the recording attention."""
 
 import functools
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -133,7 +133,7 @@ def extract(
             found = memory.token_budget(token_budget, model, samples, run)
             read = functools.partial(_read, model, head, recorded, watch)
             budget = agree(selftest.token_budget(model, found, memory.plan(model, samples, found), read))
-            left = _left(memory.plan(model, samples, budget), done, share)
+            left = memory.left(memory.plan(model, samples, budget), done, share)
             memory.each_batch(model, samples, left, run, lambda indices, found: keep(indices, *found))
 
 
@@ -216,14 +216,6 @@ def _read(
             f"the layers of {type(model).__name__} do not give a matrix of heads: use another architecture."
         )
     return torch.stack([recorded[layer] for layer in sorted(recorded)], dim=2).cpu().numpy(), losses
-
-
-def _left(plan: Iterable[list[int]], done: Collection[int], share: tuple[int, int]) -> Iterator[list[int]]:
-    """The batches of a plan that belong to a share, without finished samples."""
-    finished, (own, of) = set(done), share
-    for number, batch in enumerate(plan):
-        if number % of == own and (left := [index for index in batch if index not in finished]):
-            yield left
 
 
 def _reporting(keep: Callable[..., None], total: int, progress: Progress | None) -> Callable[..., None]:

@@ -59,7 +59,7 @@ def dose_response(
         doses: in ascending order, the last is 1.
         token_budget: as in `changed.each_pair`.
         progress: as there.
-        finished: `kept` there.
+        finished: as there.
 
     Raises:
         InputError: as there.
@@ -140,5 +140,5 @@ def _slopes(
         return losses, torch.stack(slopes, dim=1).float().cpu().numpy()
 
     changed.each_pair(
-        model, samples, len(settings), run, keep, token_budget=token_budget, progress=progress, kept=finished
+        model, samples, len(settings), run, keep, token_budget=token_budget, progress=progress, finished=finished
     )

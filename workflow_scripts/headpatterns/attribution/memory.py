@@ -4,7 +4,7 @@ import gc
 import os
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -151,6 +151,14 @@ def plan(model: PreTrainedModel, samples: Sequence[Sample], budget: int) -> list
     return list(batching.batches(lengths(samples), budget, independence.turn(model.config)))
 
 
+def left(planned: Iterable[list[int]], done: Collection[int], share: tuple[int, int] = (0, 1)) -> Iterator[list[int]]:
+    """The batches of a plan that belong to a share, without finished samples; a share is (k, n), k from 0."""
+    finished, (own, of) = set(done), share
+    for number, batch in enumerate(planned):
+        if number % of == own and (missing := [index for index in batch if index not in finished]):
+            yield missing
+
+
 def each_batch(
     model: PreTrainedModel,
     samples: Sequence[S],
@@ -178,9 +186,9 @@ def each_batch(
         warnings.warn(
             f"memory ran out in a batch of {2 * budget} tokens: continuing with at most {budget}", stacklevel=2
         )
-        left = [*indices, *(index for batch in waiting for index in batch)]
-        smaller = plan(model, [samples[index] for index in left], budget)
-        waiting = deque([left[place] for place in batch] for batch in smaller)
+        unread = [*indices, *(index for batch in waiting for index in batch)]
+        smaller = plan(model, [samples[index] for index in unread], budget)
+        waiting = deque([unread[place] for place in batch] for batch in smaller)
 
 
 def attempt(model: PreTrainedModel, batch: list[S], run: Callable[[list[S]], T]) -> T | None:

@@ -59,7 +59,7 @@ def replaced_changes(
         seed: determines these samples, together with their ids and nothing else.
         token_budget: as in `changed.each_pair`.
         progress: as there.
-        finished: `kept` there.
+        finished: as there.
 
     Returns:
         By kind, loss with that head replaced − loss: `mean` [samples, layers, heads], `resample` [draws, samples,
@@ -107,7 +107,9 @@ def replaced_changes(
             changes[way, pair.place, flat] = loss - losses[pair.place]
 
     settings = len(ways) * count * heads
-    changed.each_pair(model, samples, settings, run, keep, token_budget=token_budget, progress=progress, kept=finished)
+    changed.each_pair(
+        model, samples, settings, run, keep, token_budget=token_budget, progress=progress, finished=finished
+    )
     shaped = changes.reshape(len(ways), len(samples), count, heads)
     of_mean = {MEAN: shaped[0]} if MEAN in kinds else {}
     return {**of_mean, RESAMPLE: shaped[len(of_mean) :]} if RESAMPLE in kinds else of_mean
